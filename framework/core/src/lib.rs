@@ -1,0 +1,27 @@
+//! The vocabulary, the plugin traits, the registry and the manifest of friction.
+//!
+//! This crate knows no model and writes no file. The road through it, in reading order:
+//! [`words`] (what a conversation is made of), [`site`] (where in a forward pass), [`program`]
+//! (what a hook declares), [`traits`] (what a plugin implements), [`registry`] (how a plugin is
+//! found), [`manifest`] (how a study is written down), [`run`] (what an analyzer reads) and
+//! [`findings`] (what it writes).
+pub mod error;
+pub mod findings;
+pub mod manifest;
+pub mod program;
+pub mod registry;
+pub mod run;
+pub mod seed;
+pub mod site;
+pub mod traits;
+pub mod words;
+
+pub use error::{Error, Result};
+pub use findings::{Figure, Findings, Table};
+pub use inventory;
+pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, Tap};
+pub use registry::{BuildContext, PluginConfig, PluginEntry, PluginKind};
+pub use run::{RunReader, TapArray, TurnRow};
+pub use site::{Position, Site};
+pub use traits::{Analyzer, Condition, Dataset, Hook, Needs, PlanContext, TopicPlan, Topics};
+pub use words::{Category, Factors, Grade, Kept, Message, Question, Reply, TextCodec, TurnContext};

@@ -1,0 +1,198 @@
+//! What a hook declares: taps and edits, once, before the run.
+use crate::{Error, Position, Result, Site};
+use burn::tensor::Tensor;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The shape of a model, known before its weights are read.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ModelSpec {
+    /// The source as the manifest gave it.
+    pub name: String,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Query heads × head dimension: the width of `attn_out`.
+    pub attn_width: usize,
+    /// Vocabulary size.
+    pub vocab: usize,
+    /// Parameters.
+    pub parameters: u64,
+}
+
+impl ModelSpec {
+    /// The width of a site.
+    ///
+    /// # Errors
+    /// When the model lacks the site.
+    pub fn width(&self, site: Site) -> Result<usize> {
+        if let Some(l) = site.layer()
+            && l >= self.layers
+        {
+            return Err(Error::config(format!(
+                "{} has no site `{site}`: its {} layers are 0 to {}",
+                self.name,
+                self.layers,
+                self.layers - 1
+            )));
+        }
+        Ok(match site {
+            Site::AttnOut(_) => self.attn_width,
+            Site::Logits => self.vocab,
+            _ => self.hidden,
+        })
+    }
+}
+
+/// Read a site at a position.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tap {
+    /// Where.
+    pub site: Site,
+    /// At which tokens.
+    pub position: Position,
+}
+
+/// A pure function of rows `[rows, width]` and their strengths `[rows, 1]`, both f32.
+pub type EditFn = Arc<dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<2> + Send + Sync>;
+
+/// How a site is changed. `s` is the row's strength; where it is 0 the row is left bit for bit.
+#[derive(Clone)]
+pub enum EditOp {
+    /// x + s·v.
+    Add(Vec<f32>),
+    /// x − s·(x·u)u, u the unit vector of the given direction: s = 1 removes it.
+    Remove(Vec<f32>),
+    /// x + s·(value − x·u)u: s = 1 sets the projection on the unit direction to `value`.
+    Project {
+        /// The direction; normalised here.
+        direction: Vec<f32>,
+        /// The projection to set.
+        value: f32,
+    },
+    /// x + s·(clamp(x·u, min, max) − x·u)u.
+    Clamp {
+        /// The direction; normalised here.
+        direction: Vec<f32>,
+        /// Lowest projection.
+        min: f32,
+        /// Highest projection.
+        max: f32,
+    },
+    /// Any pure function of Burn tensors that keeps the shape.
+    Custom(EditFn),
+}
+
+impl std::fmt::Debug for EditOp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            EditOp::Add(_) => "Add",
+            EditOp::Remove(_) => "Remove",
+            EditOp::Project { .. } => "Project",
+            EditOp::Clamp { .. } => "Clamp",
+            EditOp::Custom(_) => "Custom",
+        })
+    }
+}
+
+/// Which tokens an edit reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EditAt {
+    /// Every token, of prompts and replies.
+    All,
+    /// Tokens of prompts only, `prompt-end` included.
+    Prompt,
+    /// `prompt-end` and the reply: the tokens that predict reply tokens.
+    Reply,
+}
+
+/// Change a site at tokens.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// Its name: arms give strengths by it.
+    pub name: String,
+    /// Where. Edits at `logits` are applied before sampling.
+    pub site: Site,
+    /// At which tokens.
+    pub at: EditAt,
+    /// How.
+    pub op: EditOp,
+}
+
+/// One level of intervention: every condition is run once per arm.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Arm {
+    /// Its name; the empty name is the untouched control.
+    pub name: String,
+    /// Strength by edit name; an edit that is not named has strength 0.
+    pub strengths: BTreeMap<String, f32>,
+}
+
+/// What hooks ask of the engine.
+#[derive(Debug, Clone, Default)]
+pub struct HookProgram {
+    /// Reads.
+    pub taps: Vec<Tap>,
+    /// Changes, applied in this order where several meet.
+    pub edits: Vec<Edit>,
+    /// Arms; empty means one, the untouched control.
+    pub arms: Vec<Arm>,
+}
+
+impl HookProgram {
+    /// Appends another hook's program. Two hooks that both bring arms are crossed by the planner's
+    /// caller, not here: their arms are listed one after the other.
+    pub fn extend(&mut self, other: HookProgram) {
+        for tap in other.taps {
+            if !self.taps.contains(&tap) {
+                self.taps.push(tap);
+            }
+        }
+        self.edits.extend(other.edits);
+        self.arms.extend(other.arms);
+    }
+
+    /// Checks sites, widths and names against the model.
+    ///
+    /// # Errors
+    /// Names the first tap, edit or arm that does not fit.
+    pub fn validate(&self, model: &ModelSpec) -> Result<()> {
+        for tap in &self.taps {
+            model.width(tap.site)?;
+            if tap.site == Site::Logits && tap.position == Position::All {
+                return Err(Error::config("a tap of `logits` at `all` would store the vocabulary for every token"));
+            }
+        }
+        for edit in &self.edits {
+            let width = model.width(edit.site)?;
+            let got = match &edit.op {
+                EditOp::Add(v) | EditOp::Remove(v) => Some(v),
+                EditOp::Project { direction, .. } | EditOp::Clamp { direction, .. } => Some(direction),
+                EditOp::Custom(_) => None,
+            };
+            if let Some(v) = got {
+                if v.len() != width {
+                    return Err(Error::config(format!(
+                        "edit `{}` has a direction of width {}, but `{}` of {} is {width} wide",
+                        edit.name,
+                        v.len(),
+                        edit.site,
+                        model.name
+                    )));
+                }
+                let norm: f32 = v.iter().map(|x| x * x).sum();
+                if !norm.is_finite() || norm == 0.0 {
+                    return Err(Error::config(format!("edit `{}` has a direction that is zero or not finite", edit.name)));
+                }
+            }
+        }
+        for arm in &self.arms {
+            for name in arm.strengths.keys() {
+                if !self.edits.iter().any(|e| &e.name == name) {
+                    return Err(Error::config(format!("arm `{}` gives a strength to the unknown edit `{name}`", arm.name)));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Core's read-only view of a run.
+use crate::{Factors, Position, Result, Site};
+use std::collections::BTreeMap;
+
+/// One turn of one conversation: one row of `turns.parquet`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TurnRow {
+    /// Group index, from 0.
+    pub group: u32,
+    /// Condition name.
+    pub condition: String,
+    /// Arm name; empty for the untouched control.
+    pub arm: String,
+    /// The condition's factors.
+    pub factors: Factors,
+    /// Turn, from 1.
+    pub turn: u32,
+    /// Category name.
+    pub topic: String,
+    /// Question id.
+    pub question_id: String,
+    /// Number of real options.
+    pub options: u32,
+    /// Letter of the right option.
+    pub answer: String,
+    /// The user's message.
+    pub user: String,
+    /// Wording index.
+    pub phrase: Option<u32>,
+    /// The reply as generated.
+    pub reply: String,
+    /// What the history keeps of it.
+    pub kept: String,
+    /// Tokens of the reply that were removed from the history.
+    pub removed_tokens: u32,
+    /// Letter that the primary parser found.
+    pub parsed: Option<String>,
+    /// Whether it is right.
+    pub correct: bool,
+    /// Other parsers' letters.
+    pub grades: BTreeMap<String, Option<String>>,
+    /// Log-probability of each option's letter as the first reply token (nats); empty where a
+    /// letter is not one token.
+    pub option_logprobs: Vec<f32>,
+    /// Tokens of the whole rendered prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of it that were computed in this turn.
+    pub prefilled_tokens: u32,
+    /// Tokens of it that stood in the cache.
+    pub reused_tokens: u32,
+    /// Tokens of the reply, the end id excluded.
+    pub reply_tokens: u32,
+    /// `stop` (an end id) or `length`.
+    pub finish_reason: String,
+    /// Wall-clock milliseconds from the turn's first prefill to its last token, shared with its batch.
+    pub elapsed_ms: f64,
+}
+
+/// Activations of one conversation at one site and position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TapArray {
+    /// `[turns, positions, width]`.
+    pub shape: [usize; 3],
+    /// Row-major f32; NaN where a turn has no such token.
+    pub data: Vec<f32>,
+}
+
+/// A run, as analyzers see it. friction-store implements it over files; tests over memory.
+pub trait RunReader {
+    /// The study's name.
+    fn name(&self) -> &str;
+    /// The study's seed.
+    fn seed(&self) -> u64;
+    /// All turns, ordered by group, condition, arm and turn.
+    fn turns(&self) -> &[TurnRow];
+    /// Activations of a conversation; `None` where they were not tapped.
+    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> Result<Option<TapArray>>;
+    /// Findings of an analyzer that ran before.
+    fn findings(&self, analyzer: &str) -> Option<serde_json::Value>;
+}
