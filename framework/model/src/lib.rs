@@ -1,1 +1,26 @@
-//! .
+//! Gemma 3 on Burn: configuration, weights, tokenizer, chat template and the forward pass.
+//!
+//! The road: [`source`] resolves what a manifest names, [`weights`] reads tensors, [`config`]
+//! describes the shape, [`model`] is the forward pass over [`cache`], [`tokenizer`] and
+//! [`template`] turn conversations into ids.
+pub mod cache;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod hub;
+pub mod init;
+pub mod model;
+pub mod norm;
+pub mod rope;
+pub mod source;
+pub mod template;
+pub mod tokenizer;
+pub mod weights;
+
+pub use cache::KvCache;
+pub use config::Config;
+pub use error::{Error, Result};
+pub use model::{Gemma3, Probe, Segment, Step};
+pub use source::{Checkpoint, Source};
+pub use template::{ChatTemplate, ChatTurn, Role};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,183 @@
+//! A manifest's text with the place of every key, and values set on the command line.
+use super::issues::{Issue, Issues, Path, Step};
+use std::{fmt, ops::Range};
+use toml::de::{DeTable, DeValue};
+
+/// An issue with its place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located {
+    /// The issue.
+    pub issue: Issue,
+    /// Bytes of the text it points at; `None` for a value given by `--set`.
+    pub span: Option<Range<usize>>,
+    /// Line and column, from 1.
+    pub line_column: Option<(usize, usize)>,
+}
+
+/// Everything that is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError {
+    /// The file's name, as given.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// What is wrong, in order of place.
+    pub issues: Vec<Located>,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, l) in self.issues.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            match l.line_column {
+                Some((line, col)) => write!(f, "{}:{line}:{col}: ", self.file)?,
+                None => write!(f, "--set {}: ", l.issue.path)?,
+            }
+            f.write_str(&l.issue.message)?;
+            if let Some(h) = &l.issue.help {
+                write!(f, " ({h})")?;
+            }
+        }
+        Ok(())
+    }
+}
+impl std::error::Error for ManifestError {}
+
+/// Text, value and spans of one manifest.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file's name.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// Its value, with `--set` applied.
+    pub value: toml::Table,
+    overrides: Vec<Path>,
+}
+
+impl Source {
+    /// Parses a manifest and applies `key=value` settings in order.
+    ///
+    /// # Errors
+    /// A syntax error with its place, or a setting that is not `dotted.key=value`.
+    pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Self, Box<ManifestError>> {
+        let syntax = |message: String, span: Option<Range<usize>>| {
+            Box::new(ManifestError {
+                file: file.into(),
+                text: text.into(),
+                issues: vec![Located {
+                    issue: Issue { path: Path::default(), message, help: None },
+                    line_column: span.as_ref().map(|s| line_column(text, s.start)),
+                    span,
+                }],
+            })
+        };
+        let value: toml::Table =
+            toml::from_str(text).map_err(|e| syntax(e.message().to_string(), e.span()))?;
+        let mut source = Self { file: file.into(), text: text.into(), value, overrides: vec![] };
+        for s in settings {
+            source.set(s).map_err(|m| {
+                let path = Path(vec![Step::Key(s.split('=').next().unwrap_or(s).into())]);
+                Box::new(ManifestError {
+                    file: file.into(),
+                    text: text.into(),
+                    issues: vec![Located { issue: Issue { path, message: m, help: None }, span: None, line_column: None }],
+                })
+            })?;
+        }
+        Ok(source)
+    }
+
+    fn set(&mut self, setting: &str) -> Result<(), String> {
+        let (key, raw) = setting
+            .split_once('=')
+            .ok_or_else(|| format!("`{setting}` is not `key=value`, as in `--set study.groups=4`"))?;
+        // A bare word is a string: `--set backend.kind=cpu`.
+        let parsed = toml::from_str::<toml::Table>(&format!("v = {raw}"))
+            .ok()
+            .and_then(|mut t| t.remove("v"))
+            .unwrap_or_else(|| toml::Value::String(raw.to_string()));
+        let steps: Vec<Step> = key
+            .trim()
+            .split('.')
+            .map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index))
+            .collect();
+        let mut at = toml::Value::Table(std::mem::take(&mut self.value));
+        let done = insert(&mut at, &steps, parsed);
+        if let toml::Value::Table(t) = at {
+            self.value = t;
+        }
+        done?;
+        self.overrides.push(Path(steps));
+        Ok(())
+    }
+
+    /// Turns issues into an error with places, sorted by place.
+    pub fn locate(&self, issues: Issues) -> Box<ManifestError> {
+        let tree = DeTable::parse(&self.text).ok();
+        let mut located: Vec<Located> = issues
+            .0
+            .into_iter()
+            .map(|issue| {
+                let by_set = self.overrides.iter().any(|o| !o.0.is_empty() && issue.path.0.starts_with(&o.0));
+                let span = (!by_set).then(|| tree.as_ref().map_or(0..0, |t| find(t, &issue.path.0)));
+                Located { line_column: span.as_ref().map(|s| line_column(&self.text, s.start)), span, issue }
+            })
+            .collect();
+        located.sort_by_key(|l| l.span.as_ref().map_or(usize::MAX, |s| s.start));
+        Box::new(ManifestError { file: self.file.clone(), text: self.text.clone(), issues: located })
+    }
+}
+
+fn insert(at: &mut toml::Value, steps: &[Step], value: toml::Value) -> Result<(), String> {
+    match (steps, at) {
+        ([], at) => {
+            *at = value;
+            Ok(())
+        }
+        ([Step::Key(k), rest @ ..], toml::Value::Table(t)) => {
+            insert(t.entry(k.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new())), rest, value)
+        }
+        ([Step::Index(i), rest @ ..], toml::Value::Array(a)) => {
+            let n = a.len();
+            let at = a.get_mut(*i).ok_or_else(|| format!("there is no entry {i}: the list has {n}, counted from 0"))?;
+            insert(at, rest, value)
+        }
+        ([step, ..], _) => Err(format!("cannot go into `{}` here", Path(vec![step.clone()]))),
+    }
+}
+
+/// The span of a path's key, or of its nearest existing ancestor.
+fn find(tree: &toml::Spanned<DeTable<'_>>, steps: &[Step]) -> Range<usize> {
+    let mut span = 0..0;
+    let mut table = Some(tree.get_ref());
+    let mut array: Option<&toml::de::DeArray<'_>> = None;
+    for step in steps {
+        let next: Option<&toml::Spanned<DeValue<'_>>> = match step {
+            Step::Key(k) => table.and_then(|t| {
+                t.iter().find(|(key, _)| key.get_ref() == k.as_str()).map(|(key, v)| {
+                    span = key.span();
+                    v
+                })
+            }),
+            Step::Index(i) => array.and_then(|a| a.get(*i)).inspect(|v| span = v.span()),
+        };
+        (table, array) = match next.map(|v| v.get_ref()) {
+            Some(DeValue::Table(t)) => (Some(t), None),
+            Some(DeValue::Array(a)) => (None, Some(a)),
+            _ => (None, None),
+        };
+        if next.is_none() {
+            break;
+        }
+    }
+    span
+}
+
+fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line = before.matches('\n').count() + 1;
+    (line, before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1)
+}

@@ -1,0 +1,304 @@
+//! The forward pass: packed tokens of many conversations, every site exposed.
+//!
+//! A step holds tokens of several slots, one after the other, without padding. Matrix products run
+//! over all of them at once; attention runs slot by slot against the slot's own keys, so that a
+//! row never sees, and on the processor never even rounds by, its neighbours.
+use crate::cache::KvCache;
+use crate::norm::rms;
+use crate::rope::{Rope, rotate};
+use crate::weights::TensorSource;
+use crate::{Config, Error, Result};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
+use friction_core::Site;
+
+/// Tokens of one slot in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// The slot.
+    pub slot: usize,
+    /// Position of its first token.
+    pub start: usize,
+    /// Its number of tokens.
+    pub len: usize,
+}
+
+/// One forward pass.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// Token ids of all segments, one after the other.
+    pub ids: Vec<u32>,
+    /// Whose they are.
+    pub segments: Vec<Segment>,
+    /// Indices into `ids` whose logits are wanted.
+    pub logits: Vec<usize>,
+}
+
+/// Sees, and may change, every site of a forward pass.
+pub trait Probe {
+    /// `x` is `[tokens, width]` in f32 (`[logits, vocab]` at `logits`); what it returns goes on.
+    fn at(&mut self, site: Site, x: Tensor<2>) -> Tensor<2>;
+    /// Whether it wants this site at all.
+    fn wants(&self, site: Site) -> bool;
+}
+
+/// A probe that does nothing.
+pub struct NoProbe;
+impl Probe for NoProbe {
+    fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
+        x
+    }
+    fn wants(&self, _: Site) -> bool {
+        false
+    }
+}
+
+struct Block {
+    qkv: Tensor<2>,
+    out: Tensor<2>,
+    gate_up: Tensor<2>,
+    down: Tensor<2>,
+    input_norm: Tensor<1>,
+    post_attention_norm: Tensor<1>,
+    pre_feedforward_norm: Tensor<1>,
+    post_feedforward_norm: Tensor<1>,
+    q_norm: Tensor<1>,
+    k_norm: Tensor<1>,
+}
+
+/// A Gemma 3 on a device.
+pub struct Gemma3 {
+    /// Its shape.
+    pub config: Config,
+    /// Where it is.
+    pub device: Device,
+    /// Type of the matrix products.
+    pub dtype: DType,
+    embed: Tensor<2>,
+    blocks: Vec<Block>,
+    final_norm: Tensor<1>,
+    rope_global: Rope,
+    rope_local: Rope,
+    /// At least so many rows go through a matrix product, see [`Gemma3::load`].
+    min_rows: usize,
+}
+
+impl Gemma3 {
+    /// Loads weights; `progress` is told bytes done.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape than the config says.
+    pub fn load(config: &Config, source: &dyn TensorSource, device: &Device, dtype: DType, progress: &mut dyn FnMut(u64)) -> Result<Self> {
+        let c = config;
+        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let mut fetch = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
+            let v = source.f32(name, shape)?;
+            progress(v.len() as u64 * 4);
+            Ok(v)
+        };
+        let matrix = |v: Vec<f32>, rows: usize, cols: usize| {
+            Tensor::<2>::from_data(TensorData::new(v, [rows, cols]), (device, DType::F32)).cast(dtype)
+        };
+        let vector = |mut v: Vec<f32>| {
+            v.iter_mut().for_each(|w| *w += 1.0);
+            let n = v.len();
+            Tensor::<1>::from_data(TensorData::new(v, [n]), (device, DType::F32))
+        };
+        let embed = matrix(fetch("embed_tokens.weight", &[c.vocab, c.hidden])?, c.vocab, c.hidden);
+        let mut blocks = Vec::with_capacity(c.layers());
+        for l in 0..c.layers() {
+            let name = |s: &str| format!("layers.{l}.{s}.weight");
+            let mut qkv = fetch(&name("self_attn.q_proj"), &[q, c.hidden])?;
+            qkv.extend(fetch(&name("self_attn.k_proj"), &[kv, c.hidden])?);
+            qkv.extend(fetch(&name("self_attn.v_proj"), &[kv, c.hidden])?);
+            let mut gate_up = fetch(&name("mlp.gate_proj"), &[c.intermediate, c.hidden])?;
+            gate_up.extend(fetch(&name("mlp.up_proj"), &[c.intermediate, c.hidden])?);
+            blocks.push(Block {
+                qkv: matrix(qkv, q + 2 * kv, c.hidden),
+                out: matrix(fetch(&name("self_attn.o_proj"), &[c.hidden, q])?, c.hidden, q),
+                gate_up: matrix(gate_up, 2 * c.intermediate, c.hidden),
+                down: matrix(fetch(&name("mlp.down_proj"), &[c.hidden, c.intermediate])?, c.hidden, c.intermediate),
+                input_norm: vector(fetch(&name("input_layernorm"), &[c.hidden])?),
+                post_attention_norm: vector(fetch(&name("post_attention_layernorm"), &[c.hidden])?),
+                pre_feedforward_norm: vector(fetch(&name("pre_feedforward_layernorm"), &[c.hidden])?),
+                post_feedforward_norm: vector(fetch(&name("post_feedforward_layernorm"), &[c.hidden])?),
+                q_norm: vector(fetch(&name("self_attn.q_norm"), &[c.head_dim])?),
+                k_norm: vector(fetch(&name("self_attn.k_norm"), &[c.head_dim])?),
+            });
+        }
+        let final_norm = vector(fetch("norm.weight", &[c.hidden])?);
+        Ok(Self {
+            rope_global: Rope::new(c.head_dim, c.rope_global, c.rope_factor),
+            rope_local: Rope::new(c.head_dim, c.rope_local, 1.0),
+            config: c.clone(),
+            device: device.clone(),
+            dtype,
+            embed,
+            blocks,
+            final_norm,
+            min_rows: 1,
+        })
+    }
+
+    /// Computes a step. Returns logits `[wanted, vocab]` in f32, or nothing where none are wanted.
+    ///
+    /// # Errors
+    /// When a token or position is out of range.
+    pub fn forward(&self, step: &Step, cache: &mut KvCache, probe: &mut dyn Probe) -> Result<Option<Tensor<2>>> {
+        let c = &self.config;
+        self.check(step, cache)?;
+        let tokens = step.ids.len();
+        let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
+        let tables = [self.rope_local.tables(&positions, &self.device), self.rope_global.tables(&positions, &self.device)];
+        let ids: Vec<i64> = step.ids.iter().map(|i| i64::from(*i)).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens]), &self.device);
+        let mut x = self.embed.clone().select(0, ids).cast(DType::F32) * self.embed_scale();
+        x = visit(probe, Site::Embed, x);
+        for (l, block) in self.blocks.iter().enumerate() {
+            x = visit(probe, Site::ResidPre(l), x);
+            let h = rms(x.clone(), &block.input_norm, c.eps);
+            let qkv = self.product(h, &block.qkv);
+            let heads = self.attention(l, qkv, block, step, &tables[usize::from(c.global[l])], cache);
+            let heads = visit(probe, Site::AttnOut(l), heads);
+            x = x + rms(self.product(heads, &block.out), &block.post_attention_norm, c.eps);
+            let h = visit(probe, Site::MlpIn(l), rms(x.clone(), &block.pre_feedforward_norm, c.eps));
+            let gu = self.product(h, &block.gate_up);
+            let (gate, up) = (gu.clone().narrow(1, 0, c.intermediate), gu.narrow(1, c.intermediate, c.intermediate));
+            let mlp = self.product(activation::gelu_approximate(gate) * up, &block.down);
+            let mlp = visit(probe, Site::MlpOut(l), rms(mlp, &block.post_feedforward_norm, c.eps));
+            x = visit(probe, Site::ResidPost(l), x + mlp);
+        }
+        if step.logits.is_empty() && !probe.wants(Site::FinalNorm) {
+            return Ok(None);
+        }
+        let x = visit(probe, Site::FinalNorm, rms(x, &self.final_norm, c.eps));
+        if step.logits.is_empty() {
+            return Ok(None);
+        }
+        let last = if step.logits.len() == tokens {
+            x
+        } else {
+            let rows: Vec<i64> = step.logits.iter().map(|i| *i as i64).collect();
+            let n = rows.len();
+            x.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.device))
+        };
+        Ok(Some(visit(probe, Site::Logits, self.product(last, &self.embed))))
+    }
+
+    /// √hidden, rounded to the dtype of the embedding as transformers does.
+    fn embed_scale(&self) -> f32 {
+        let s = (self.config.hidden as f64).sqrt() as f32;
+        match self.dtype {
+            DType::BF16 => half::bf16::from_f32(s).to_f32(),
+            DType::F16 => half::f16::from_f32(s).to_f32(),
+            _ => s,
+        }
+    }
+
+    /// x `[n, in]` · wᵀ, w `[out, in]`: computed in the model's dtype, returned in f32.
+    fn product(&self, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
+        let n = x.dims()[0];
+        let x = if n < self.min_rows { x.repeat_dim(0, self.min_rows.div_ceil(n)) } else { x };
+        let y = x.cast(self.dtype).matmul(w.clone().transpose()).cast(DType::F32);
+        if y.dims()[0] > n { y.narrow(0, 0, n) } else { y }
+    }
+
+    fn check(&self, step: &Step, cache: &KvCache) -> Result<()> {
+        let total: usize = step.segments.iter().map(|s| s.len).sum();
+        if total != step.ids.len() || total == 0 {
+            return Err(Error::Text(format!("a step of {} ids has segments of {total} tokens", step.ids.len())));
+        }
+        if let Some(id) = step.ids.iter().find(|i| **i as usize >= self.config.vocab) {
+            return Err(Error::Text(format!("token id {id} is not in the vocabulary of {}", self.config.vocab)));
+        }
+        for s in &step.segments {
+            if s.slot >= cache.shape.slots || s.start + s.len > cache.shape.capacity {
+                return Err(Error::Text(format!("slot {} cannot hold position {}", s.slot, s.start + s.len)));
+            }
+            if cache.shape.ring < cache.shape.capacity && s.len + self.config.window > cache.shape.ring + 1 {
+                return Err(Error::Text(format!("{} tokens at once do not fit the ring of {}", s.len, cache.shape.ring)));
+            }
+        }
+        Ok(())
+    }
+
+    /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.
+    fn attention(&self, layer: usize, qkv: Tensor<2>, block: &Block, step: &Step, (cos, sin): &(Tensor<3>, Tensor<3>), cache: &mut KvCache) -> Tensor<2> {
+        let c = &self.config;
+        let tokens = step.ids.len();
+        let qkv = qkv.reshape([tokens, c.heads + 2 * c.kv_heads, c.head_dim]);
+        let scale = (c.query_pre_attn_scalar as f32).powf(-0.5);
+        let q = rotate(rms(qkv.clone().narrow(1, 0, c.heads), &block.q_norm, c.eps), cos, sin) * scale;
+        let k = rotate(rms(qkv.clone().narrow(1, c.heads, c.kv_heads), &block.k_norm, c.eps), cos, sin);
+        let v = qkv.narrow(1, c.heads + c.kv_heads, c.kv_heads);
+        let (q, k, v) = (q.cast(self.dtype), k.cast(self.dtype), v.cast(self.dtype));
+        let groups = c.heads / c.kv_heads;
+        let mut out = Vec::with_capacity(step.segments.len());
+        let mut at = 0;
+        for s in &step.segments {
+            let rows = |t: &Tensor<3>| t.clone().narrow(0, at, s.len).swap_dims(0, 1);
+            cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
+            let hi = s.start + s.len;
+            let lo = if c.global[layer] { 0 } else { (s.start + 1).saturating_sub(c.window) };
+            let q = rows(&q).reshape([c.kv_heads, groups * s.len, c.head_dim]);
+            let mask = self.mask(layer, s, lo, hi);
+            let pieces = cache.read(layer, s.slot, lo, hi);
+            let o = attend(q, &pieces, mask, groups, self.dtype);
+            at += s.len;
+            out.push(o.reshape([c.heads, s.len, c.head_dim]).swap_dims(0, 1).reshape([s.len, c.heads * c.head_dim]));
+        }
+        let out = if out.len() == 1 { out.swap_remove(0) } else { Tensor::cat(out, 0) };
+        out.cast(DType::F32)
+    }
+
+    /// What queries of a segment may not see among keys `lo..hi`, as −∞ `[len, keys]`.
+    fn mask(&self, layer: usize, s: &Segment, lo: usize, hi: usize) -> Option<Tensor<2>> {
+        if s.len == 1 {
+            return None;
+        }
+        let window = if self.config.global[layer] { usize::MAX } else { self.config.window };
+        let mut m = vec![0f32; s.len * (hi - lo)];
+        for (i, row) in m.chunks_mut(hi - lo).enumerate() {
+            let query = s.start + i;
+            for (j, w) in row.iter_mut().enumerate() {
+                let key = lo + j;
+                if key > query || query - key >= window {
+                    *w = f32::NEG_INFINITY;
+                }
+            }
+        }
+        Some(Tensor::from_data(TensorData::new(m, [s.len, hi - lo]), (&self.device, DType::F32)))
+    }
+}
+
+fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
+    if probe.wants(site) { probe.at(site, x) } else { x }
+}
+
+/// Softmax attention of q `[kv_heads, groups × len, head_dim]` over one or two runs of keys. Every
+/// query sees at least its own key, so no row is fully masked.
+fn attend(q: Tensor<3>, pieces: &[(Tensor<3>, Tensor<3>)], mask: Option<Tensor<2>>, groups: usize, dtype: DType) -> Tensor<3> {
+    let mut scores: Vec<Tensor<3>> = pieces
+        .iter()
+        .map(|(k, _)| q.clone().matmul(k.clone().swap_dims(1, 2)).cast(DType::F32))
+        .collect();
+    let mut scores = if scores.len() == 1 { scores.swap_remove(0) } else { Tensor::cat(scores, 2) };
+    if let Some(mask) = mask {
+        let [h, rows, n] = scores.dims();
+        let len = rows / groups;
+        scores = (scores.reshape([h, groups, len, n]) + mask.reshape([1, 1, len, n])).reshape([h, rows, n]);
+    }
+    let p = activation::softmax(scores, 2).cast(dtype);
+    let mut at = 0;
+    let mut sum: Option<Tensor<3>> = None;
+    for (_, v) in pieces {
+        let n = v.dims()[1];
+        let part = p.clone().narrow(2, at, n).matmul(v.clone());
+        at += n;
+        sum = Some(match sum {
+            Some(s) => s + part,
+            None => part,
+        });
+    }
+    // `pieces` holds at least the query's own key.
+    sum.unwrap_or(q)
+}

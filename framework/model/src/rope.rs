@@ -1,0 +1,40 @@
+//! Rotary position embedding in the half-split form (Su et al. 2021, arXiv 2104.09864).
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Inverse frequencies of one kind of layer, in f32 as transformers computes them.
+#[derive(Debug, Clone)]
+pub struct Rope {
+    inv: Vec<f32>,
+}
+
+impl Rope {
+    /// `base` is θ; positions are divided by `factor`.
+    pub fn new(head_dim: usize, base: f64, factor: f64) -> Self {
+        let inv = (0..head_dim / 2)
+            .map(|i| {
+                let exponent = (2 * i) as f32 / head_dim as f32;
+                (1.0 / (base as f32).powf(exponent)) / factor as f32
+            })
+            .collect();
+        Self { inv }
+    }
+
+    /// cos and sin `[tokens, 1, head_dim / 2]` at positions.
+    pub fn tables(&self, positions: &[usize], device: &Device) -> (Tensor<3>, Tensor<3>) {
+        let shape = [positions.len(), 1, self.inv.len()];
+        let angle = |f: fn(f64) -> f64| -> Vec<f32> {
+            positions.iter().flat_map(|p| self.inv.iter().map(move |w| f(f64::from(*p as f32 * w)) as f32)).collect()
+        };
+        let make = |v: Vec<f32>| Tensor::from_data(TensorData::new(v, shape), (device, DType::F32));
+        (make(angle(f64::cos)), make(angle(f64::sin)))
+    }
+}
+
+/// Rotates `x` `[tokens, heads, head_dim]`: pairs are (i, i + head_dim / 2).
+pub fn rotate(x: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> Tensor<3> {
+    let half = x.dims()[2] / 2;
+    let (a, b) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));
+    let left = a.clone() * cos.clone() - b.clone() * sin.clone();
+    let right = b * cos.clone() + a * sin.clone();
+    Tensor::cat(vec![left, right], 2)
+}

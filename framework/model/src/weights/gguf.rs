@@ -1,0 +1,345 @@
+//! GGUF files: header, metadata and tensors. Every length is checked against the file before
+//! anything is allocated, so any bytes give an error and never a panic.
+use super::{TensorSource, blocks::BlockType};
+use crate::{Config, Error, Result};
+use memmap2::Mmap;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A metadata value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Meta {
+    /// Any whole number.
+    Int(i64),
+    /// Any float.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+    /// Text.
+    Text(String),
+    /// Whole numbers.
+    Ints(Vec<i64>),
+    /// Floats.
+    Floats(Vec<f32>),
+    /// Texts.
+    Texts(Vec<String>),
+}
+
+struct Info {
+    kind: BlockType,
+    shape: Vec<usize>,
+    start: usize,
+    bytes: usize,
+}
+
+/// A parsed GGUF file.
+pub struct Gguf {
+    path: PathBuf,
+    map: Mmap,
+    meta: BTreeMap<String, Meta>,
+    tensors: BTreeMap<String, Info>,
+}
+
+struct Cursor<'a> {
+    b: &'a [u8],
+    at: usize,
+}
+
+type Parse<T> = std::result::Result<T, String>;
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, n: usize) -> Parse<&'a [u8]> {
+        let end = self.at.checked_add(n).filter(|e| *e <= self.b.len()).ok_or("the file ends too early")?;
+        let s = &self.b[self.at..end];
+        self.at = end;
+        Ok(s)
+    }
+    fn u32(&mut self) -> Parse<u32> {
+        let b = self.take(4)?;
+        Ok(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    }
+    fn u64(&mut self) -> Parse<u64> {
+        let b = self.take(8)?;
+        Ok(u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+    }
+    /// A count of things that take at least `each` bytes: no more than the rest of the file holds.
+    fn count(&mut self, each: usize) -> Parse<usize> {
+        let n = usize::try_from(self.u64()?).map_err(|_| "a count is out of range")?;
+        if n > (self.b.len() - self.at) / each {
+            return Err(format!("a count of {n} is more than the file holds"));
+        }
+        Ok(n)
+    }
+    fn text(&mut self) -> Parse<String> {
+        let n = self.count(1)?;
+        String::from_utf8(self.take(n)?.to_vec()).map_err(|_| "a string is not UTF-8".into())
+    }
+    fn scalar(&mut self, kind: u32) -> Parse<Meta> {
+        let int = |b: &[u8], signed: bool| {
+            let mut w = [if signed && b[b.len() - 1] & 128 != 0 { 255 } else { 0 }; 8];
+            w[..b.len()].copy_from_slice(b);
+            Meta::Int(i64::from_le_bytes(w))
+        };
+        Ok(match kind {
+            0 => int(self.take(1)?, false),
+            1 => int(self.take(1)?, true),
+            2 => int(self.take(2)?, false),
+            3 => int(self.take(2)?, true),
+            4 => int(self.take(4)?, false),
+            5 => int(self.take(4)?, true),
+            10 | 11 => int(self.take(8)?, true),
+            6 => Meta::Float(f64::from(f32::from_bits(self.u32()?))),
+            12 => Meta::Float(f64::from_bits(self.u64()?)),
+            7 => Meta::Bool(self.take(1)?[0] != 0),
+            8 => Meta::Text(self.text()?),
+            k => return Err(format!("unknown metadata type {k}")),
+        })
+    }
+    fn value(&mut self) -> Parse<Meta> {
+        let kind = self.u32()?;
+        if kind != 9 {
+            return self.scalar(kind);
+        }
+        let item = self.u32()?;
+        let each = match item {
+            0 | 1 | 7 => 1,
+            2 | 3 => 2,
+            4..=6 => 4,
+            8 | 10..=12 => 8,
+            k => return Err(format!("unknown array type {k}")),
+        };
+        let n = self.count(each)?;
+        match item {
+            8 => (0..n).map(|_| self.text()).collect::<Parse<_>>().map(Meta::Texts),
+            6 | 12 => (0..n)
+                .map(|_| match self.scalar(item)? {
+                    Meta::Float(v) => Ok(v as f32),
+                    _ => Err("not a float".to_string()),
+                })
+                .collect::<Parse<_>>()
+                .map(Meta::Floats),
+            _ => (0..n)
+                .map(|_| match self.scalar(item)? {
+                    Meta::Int(v) => Ok(v),
+                    Meta::Bool(v) => Ok(i64::from(v)),
+                    _ => Err("not a number".to_string()),
+                })
+                .collect::<Parse<_>>()
+                .map(Meta::Ints),
+        }
+    }
+}
+
+fn parse(b: &[u8]) -> Parse<(BTreeMap<String, Meta>, BTreeMap<String, Info>)> {
+    let mut c = Cursor { b, at: 0 };
+    if c.take(4)? != b"GGUF" {
+        return Err("not a GGUF file".into());
+    }
+    let version = c.u32()?;
+    if !(2..=3).contains(&version) {
+        return Err(format!("GGUF version {version} is not 2 or 3"));
+    }
+    let tensors = c.count(24)?;
+    let metas = c.count(12)?;
+    let mut meta = BTreeMap::new();
+    for _ in 0..metas {
+        let key = c.text()?;
+        let value = c.value().map_err(|e| format!("metadata `{key}`: {e}"))?;
+        meta.insert(key, value);
+    }
+    let align = match meta.get("general.alignment") {
+        None => 32,
+        Some(Meta::Int(n)) if *n > 0 && *n <= 65536 && (*n as u64).is_power_of_two() => *n as usize,
+        Some(_) => return Err("`general.alignment` is not a power of two".into()),
+    };
+    let mut raw = vec![];
+    for _ in 0..tensors {
+        let name = c.text()?;
+        let dims = c.u32()?;
+        if dims > 4 {
+            return Err(format!("tensor `{name}` has {dims} dimensions"));
+        }
+        let mut shape = vec![];
+        for _ in 0..dims {
+            shape.push(usize::try_from(c.u64()?).map_err(|_| format!("tensor `{name}`: a size is out of range"))?);
+        }
+        shape.reverse();
+        let (kind, offset) = (c.u32()?, c.u64()?);
+        raw.push((name, shape, kind, offset));
+    }
+    let base = c.at.next_multiple_of(align);
+    let mut out = BTreeMap::new();
+    for (name, shape, kind, offset) in raw {
+        let kind = BlockType::from_ggml(kind).ok_or_else(|| {
+            format!("tensor `{name}` has ggml type {kind}; F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K, Q5_K and Q6_K are read")
+        })?;
+        let (values, size) = kind.block();
+        let range = || {
+            let count = shape.iter().try_fold(1usize, |a, d| a.checked_mul(*d))?;
+            if !shape.last()?.is_multiple_of(values) {
+                return None;
+            }
+            let bytes = (count / values).checked_mul(size)?;
+            let start = base.checked_add(usize::try_from(offset).ok()?)?;
+            (start.checked_add(bytes)? <= b.len()).then_some((start, bytes))
+        };
+        let (start, bytes) = range().ok_or_else(|| format!("tensor `{name}` {shape:?} does not fit the file"))?;
+        if out.insert(name.clone(), Info { kind, shape, start, bytes }).is_some() {
+            return Err(format!("tensor `{name}` occurs twice"));
+        }
+    }
+    Ok((meta, out))
+}
+
+/// Whether any bytes parse as a GGUF header; for fuzzing.
+#[doc(hidden)]
+pub fn parses(b: &[u8]) -> bool {
+    parse(b).is_ok()
+}
+
+impl Gguf {
+    /// Maps and parses a file.
+    ///
+    /// # Errors
+    /// When it is not a GGUF file that this reader knows.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let map = super::safetensors::map(path, &file)?;
+        let (meta, tensors) = parse(&map).map_err(|m| Error::format(path, m))?;
+        Ok(Self { path: path.to_path_buf(), map, meta, tensors })
+    }
+
+    /// A metadata value.
+    pub fn meta(&self, key: &str) -> Option<&Meta> {
+        self.meta.get(key)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn number(&self, key: &str) -> Option<f64> {
+        match self.meta(key)? {
+            Meta::Int(n) => Some(*n as f64),
+            Meta::Float(f) => Some(*f),
+            _ => None,
+        }
+    }
+
+    /// The configuration in the metadata. GGUF has no query_pre_attn_scalar: as in llama.cpp it is
+    /// hidden ÷ heads for the 27b (62 layers) and the head dimension otherwise.
+    ///
+    /// # Errors
+    /// When it is not a Gemma 3.
+    pub fn config(&self) -> Result<Config> {
+        let err = |m: String| Error::format(&self.path, m);
+        match self.meta("general.architecture") {
+            Some(Meta::Text(a)) if a == "gemma3" => {}
+            other => return Err(err(format!("architecture {other:?}; friction runs `gemma3`"))),
+        }
+        let size = |key: &str| -> Result<usize> {
+            let v = self.number(&format!("gemma3.{key}")).ok_or_else(|| err(format!("`gemma3.{key}` is missing")))?;
+            if v >= 1.0 && v <= f64::from(1 << 24) { Ok(v as usize) } else { Err(err(format!("`gemma3.{key}` = {v} is out of range"))) }
+        };
+        let above = |key: &str, default: f64| -> Result<f64> {
+            let v = self.number(&format!("gemma3.{key}")).unwrap_or(default);
+            if v.is_finite() && v > 0.0 { Ok(v) } else { Err(err(format!("`gemma3.{key}` = {v} must be above 0"))) }
+        };
+        let (layers, hidden, heads) = (size("block_count")?, size("embedding_length")?, size("attention.head_count")?);
+        if layers > 4096 {
+            return Err(err(format!("{layers} layers are out of range")));
+        }
+        let head_dim = size("attention.key_length")?;
+        let vocab = self.tensors.get("token_embd.weight").and_then(|t| t.shape.first().copied()).ok_or_else(|| err("tensor `token_embd.weight` is missing".into()))?;
+        let id = |key: &str| match self.meta(key) {
+            Some(Meta::Int(n)) => u32::try_from(*n).ok(),
+            _ => None,
+        };
+        let mut eos: Vec<u32> = ["eos_token_id", "eot_token_id"].iter().filter_map(|k| id(&format!("tokenizer.ggml.{k}"))).collect();
+        // A chat turn ends at <end_of_turn>, which base-model files do not name.
+        if let Some(Meta::Texts(t)) = self.meta("tokenizer.ggml.tokens")
+            && let Some(i) = t.iter().position(|p| p == "<end_of_turn>")
+        {
+            eos.push(i as u32);
+        }
+        eos.sort_unstable();
+        eos.dedup();
+        Config {
+            hidden,
+            intermediate: size("feed_forward_length")?,
+            heads,
+            kv_heads: size("attention.head_count_kv")?,
+            head_dim,
+            vocab,
+            window: size("attention.sliding_window")?,
+            query_pre_attn_scalar: if layers == 62 { hidden as f64 / heads as f64 } else { head_dim as f64 },
+            rope_global: above("rope.freq_base", 1e6)?,
+            rope_factor: above("rope.scaling.factor", 1.0)?,
+            rope_local: above("rope.freq_base_swa", 1e4)?,
+            global: (0..layers).map(|i| (i + 1) % 6 == 0).collect(),
+            context: size("context_length")?,
+            eps: above("attention.layer_norm_rms_epsilon", 1e-6)?,
+            bos: id("tokenizer.ggml.bos_token_id").unwrap_or(2),
+            eos: if eos.is_empty() { vec![1, 106] } else { eos },
+        }
+        .checked(&self.path)
+    }
+}
+
+/// GGUF's name of a canonical tensor name.
+fn gguf_name(name: &str) -> Option<String> {
+    match name {
+        "embed_tokens.weight" => return Some("token_embd.weight".into()),
+        "norm.weight" => return Some("output_norm.weight".into()),
+        _ => {}
+    }
+    let (layer, rest) = name.strip_prefix("layers.")?.split_once('.')?;
+    let part = match rest.strip_suffix(".weight")? {
+        "input_layernorm" => "attn_norm",
+        "self_attn.q_proj" => "attn_q",
+        "self_attn.k_proj" => "attn_k",
+        "self_attn.v_proj" => "attn_v",
+        "self_attn.q_norm" => "attn_q_norm",
+        "self_attn.k_norm" => "attn_k_norm",
+        "self_attn.o_proj" => "attn_output",
+        "post_attention_layernorm" => "post_attention_norm",
+        "pre_feedforward_layernorm" => "ffn_norm",
+        "mlp.gate_proj" => "ffn_gate",
+        "mlp.up_proj" => "ffn_up",
+        "mlp.down_proj" => "ffn_down",
+        "post_feedforward_layernorm" => "post_ffw_norm",
+        _ => return None,
+    };
+    Some(format!("blk.{layer}.{part}.weight"))
+}
+
+impl TensorSource for Gguf {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let err = |m: String| Error::format(&self.path, m);
+        let there = gguf_name(name).ok_or_else(|| err(format!("no GGUF name for `{name}`")))?;
+        let t = self.tensors.get(&there).ok_or_else(|| err(format!("tensor `{there}` is missing")))?;
+        if t.shape != shape {
+            return Err(err(format!("tensor `{there}` is {:?}, but the header says {shape:?}", t.shape)));
+        }
+        let (values, size) = t.kind.block();
+        let mut out = vec![0f32; shape.iter().product()];
+        let bytes = &self.map[t.start..t.start + t.bytes];
+        let chunk = 4096 / values;
+        out.par_chunks_mut(chunk * values).zip(bytes.par_chunks(chunk * size)).for_each(|(o, b)| {
+            for (o, b) in o.chunks_exact_mut(values).zip(b.chunks_exact(size)) {
+                t.kind.decode(b, o);
+            }
+        });
+        // The converter stores every norm as w + 1; canonical weights are w.
+        if name.contains("norm") {
+            out.iter_mut().for_each(|w| *w -= 1.0);
+        }
+        Ok(out)
+    }
+    fn parameters(&self) -> u64 {
+        self.tensors.values().map(|t| t.shape.iter().product::<usize>() as u64).sum()
+    }
+}

@@ -1,0 +1,147 @@
+//! Safetensors, single or sharded, with text-only or multimodal names.
+use super::TensorSource;
+use crate::{Error, Result};
+use half::{bf16, f16};
+use memmap2::Mmap;
+use rayon::prelude::*;
+use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+struct Entry {
+    shard: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    range: (usize, usize),
+}
+
+/// Memory-mapped shards.
+pub struct SafetensorsFiles {
+    shards: Vec<(PathBuf, Mmap)>,
+    entries: BTreeMap<String, Entry>,
+}
+
+/// The canonical name of a tensor of the text model; `None` for vision tensors and the tied head.
+fn canonical(name: &str) -> Option<&str> {
+    let rest = ["language_model.model.", "model.language_model.", "model."]
+        .iter()
+        .find_map(|p| name.strip_prefix(p))
+        .unwrap_or(name);
+    (rest.starts_with("layers.") || rest == "embed_tokens.weight" || rest == "norm.weight").then_some(rest)
+}
+
+impl SafetensorsFiles {
+    /// Opens the checkpoint in a folder.
+    ///
+    /// # Errors
+    /// When there is none, an index names missing files, or a header is broken.
+    pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_files(Self::list(dir)?)
+    }
+
+    /// The weight files of a folder.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
+        let index = dir.join("model.safetensors.index.json");
+        if index.exists() {
+            let text = std::fs::read_to_string(&index).map_err(|e| Error::io(&index, e))?;
+            return Ok(shard_names(&index, &text)?.into_iter().map(|n| dir.join(n)).collect());
+        }
+        let single = dir.join("model.safetensors");
+        if single.exists() {
+            return Ok(vec![single]);
+        }
+        Err(Error::format(dir, "no model.safetensors and no model.safetensors.index.json here"))
+    }
+
+    /// Maps and parses the given files.
+    ///
+    /// # Errors
+    /// When a file cannot be mapped or its header is broken.
+    pub fn open_files(paths: Vec<PathBuf>) -> Result<Self> {
+        let mut shards = vec![];
+        let mut entries = BTreeMap::new();
+        for (shard, path) in paths.into_iter().enumerate() {
+            let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
+            let map = map(&path, &file)?;
+            let (header, meta) = read_header(&path, &map)?;
+            for (name, info) in meta.tensors() {
+                if let Some(c) = canonical(&name) {
+                    let range = (header + info.data_offsets.0, header + info.data_offsets.1);
+                    let entry = Entry { shard, dtype: info.dtype, shape: info.shape.clone(), range };
+                    if entries.insert(c.to_string(), entry).is_some() {
+                        return Err(Error::format(&path, format!("tensor `{c}` occurs twice")));
+                    }
+                }
+            }
+            shards.push((path, map));
+        }
+        Ok(Self { shards, entries })
+    }
+}
+
+/// Shard names of an index, each a plain file name.
+pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
+    let index: Value = serde_json::from_str(text).map_err(|e| Error::format(path, e))?;
+    let weights = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| Error::format(path, "no `weight_map`"))?;
+    weights
+        .values()
+        .map(|v| match v.as_str() {
+            Some(s) if !s.contains(['/', '\\']) && !s.starts_with('.') => Ok(s.to_string()),
+            _ => Err(Error::format(path, format!("{v} is not the name of a file beside it"))),
+        })
+        .collect()
+}
+
+#[allow(unsafe_code)]
+pub(crate) fn map(path: &Path, file: &File) -> Result<Mmap> {
+    // SAFETY: the map is read only; a file that is changed by another process while it is mapped
+    // is the one hazard, shared with every tool that maps weights.
+    unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))
+}
+
+fn read_header(path: &Path, map: &Mmap) -> Result<(usize, Metadata)> {
+    // The library checks sizes, offsets, overlaps and shapes against the file's length.
+    let (n, meta) = SafeTensors::read_metadata(map).map_err(|e| Error::format(path, format!("not a safetensors file: {e}")))?;
+    Ok((n + 8, meta))
+}
+
+impl TensorSource for SafetensorsFiles {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let first = &self.shards[0].0;
+        let e = self.entries.get(name).ok_or_else(|| Error::format(first, format!("tensor `{name}` is missing")))?;
+        let (path, map) = &self.shards[e.shard];
+        if e.shape != shape {
+            return Err(Error::format(path, format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape)));
+        }
+        let bytes = map.get(e.range.0..e.range.1).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
+        let count: usize = shape.iter().product();
+        let wide = match e.dtype {
+            Dtype::F32 => 4,
+            Dtype::BF16 | Dtype::F16 => 2,
+            other => return Err(Error::format(path, format!("tensor `{name}` is {other:?}; f32, bf16 and f16 are read"))),
+        };
+        if bytes.len() != count * wide {
+            return Err(Error::format(path, format!("tensor `{name}` has {} bytes, not {}", bytes.len(), count * wide)));
+        }
+        let mut out = vec![0f32; count];
+        let convert: fn(&[u8]) -> f32 = match e.dtype {
+            Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+            Dtype::BF16 => |b| bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+            _ => |b| f16::from_le_bytes([b[0], b[1]]).to_f32(),
+        };
+        out.par_chunks_mut(1 << 16).zip(bytes.par_chunks(wide << 16)).for_each(|(o, b)| {
+            for (o, b) in o.iter_mut().zip(b.chunks_exact(wide)) {
+                *o = convert(b);
+            }
+        });
+        Ok(out)
+    }
+    fn parameters(&self) -> u64 {
+        self.entries.values().map(|e| e.shape.iter().product::<usize>() as u64).sum()
+    }
+}
