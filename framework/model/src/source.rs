@@ -1,0 +1,231 @@
+//! What a manifest's `model.source` names, resolved in two steps: the shape, which is cheap, and the
+//! weights.
+use crate::hub::Repo;
+use crate::template::GEMMA;
+use crate::weights::gguf::{Gguf, Meta};
+use crate::weights::random::RandomWeights;
+use crate::weights::safetensors::{SafetensorsFiles, shard_names};
+use crate::weights::TensorSource;
+use crate::{ChatTemplate, Config, Error, Result, Tokenizer};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A parsed source string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `hf:owner/name`
+    Hub(String),
+    /// `path:folder`
+    Path(PathBuf),
+    /// `gguf:file`
+    Gguf(PathBuf),
+    /// `random:gemma-3-…`
+    Random(String),
+}
+
+impl FromStr for Source {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        let (kind, rest) = s.split_once(':').filter(|(_, r)| !r.is_empty()).ok_or_else(|| {
+            Error::Source(format!("`{s}` is not a model source; write `hf:owner/name`, `path:folder`, `gguf:file` or `random:gemma-3-270m`"))
+        })?;
+        match kind {
+            "hf" => Ok(Source::Hub(rest.into())),
+            "path" => Ok(Source::Path(expand(rest))),
+            "gguf" => Ok(Source::Gguf(expand(rest))),
+            "random" if Config::preset(rest).is_some() => Ok(Source::Random(rest.into())),
+            "random" => Err(Error::Source(format!("no shape is called `{rest}`; there are {}", Config::PRESETS.join(", ")))),
+            other => Err(Error::Source(format!("unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:` and `random:`"))),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Hub(id) => write!(f, "hf:{id}"),
+            Source::Path(p) => write!(f, "path:{}", p.display()),
+            Source::Gguf(p) => write!(f, "gguf:{}", p.display()),
+            Source::Random(n) => write!(f, "random:{n}"),
+        }
+    }
+}
+
+fn expand(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+enum Weights {
+    Files(Vec<PathBuf>),
+    Hub(Box<Repo>),
+    Gguf(Gguf),
+    Random(RandomWeights),
+}
+
+/// A checkpoint whose shape and tokenizer files are known; weights are read by [`Checkpoint::open`].
+pub struct Checkpoint {
+    /// The source.
+    pub source: Source,
+    /// The shape.
+    pub config: Config,
+    /// The commit of a hub source.
+    pub commit: Option<String>,
+    weights: Weights,
+    tokenizer: Option<PathBuf>,
+    template: Option<String>,
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    serde_json::from_str(&text).map_err(|e| Error::format(path, e))
+}
+
+/// The template of a `tokenizer_config.json`: text, or a list of named ones with a default.
+fn template_of(config: &Value) -> Option<String> {
+    match config.get("chat_template")? {
+        Value::String(s) => Some(s.clone()),
+        Value::Array(all) => all
+            .iter()
+            .find(|t| t.get("name").and_then(Value::as_str) == Some("default"))
+            .and_then(|t| t.get("template")?.as_str().map(String::from)),
+        _ => None,
+    }
+}
+
+impl Checkpoint {
+    /// Resolves a source: reads its configuration, not its weights. Relative paths are relative to
+    /// `base`.
+    ///
+    /// # Errors
+    /// When it is not there or is not a Gemma 3.
+    pub fn resolve(source: &str, revision: Option<&str>, tokenizer: Option<&Path>, base: &Path, seed: u64) -> Result<Self> {
+        let source: Source = source.parse()?;
+        let mut out = match &source {
+            Source::Path(dir) => {
+                let dir = base.join(dir);
+                if !dir.is_dir() {
+                    return Err(Error::format(&dir, "no such folder; `path:` names a folder with config.json and model.safetensors"));
+                }
+                Self::from_files(source, |name| Ok(Some(dir.join(name)).filter(|p| p.exists())), &dir, Weights::Files(vec![]))?
+            }
+            Source::Hub(id) => {
+                let mut repo = Repo::new(id, revision, false)?;
+                let first = repo.get("config.json")?;
+                let dir = first.parent().unwrap_or(Path::new("")).to_path_buf();
+                let mut out = Self::from_files(source, |name| repo.try_get(name), &dir, Weights::Files(vec![]))?;
+                out.commit = repo.commit.clone();
+                out.weights = Weights::Hub(Box::new(repo));
+                out
+            }
+            Source::Gguf(file) => {
+                let gguf = Gguf::open(&base.join(file))?;
+                let template = match gguf.meta("tokenizer.chat_template") {
+                    Some(Meta::Text(t)) => Some(t.clone()),
+                    _ => None,
+                };
+                Self { config: gguf.config()?, source, commit: None, weights: Weights::Gguf(gguf), tokenizer: None, template }
+            }
+            Source::Random(name) => {
+                let config = Config::preset(name).ok_or_else(|| Error::Source(format!("no shape `{name}`")))?;
+                let weights = Weights::Random(RandomWeights::new(&config, seed));
+                Self { config, source, commit: None, weights, tokenizer: None, template: None }
+            }
+        };
+        if let Some(t) = tokenizer {
+            out.tokenizer = Some(base.join(t));
+        }
+        Ok(out)
+    }
+
+    fn from_files(source: Source, mut file: impl FnMut(&str) -> Result<Option<PathBuf>>, dir: &Path, mut weights: Weights) -> Result<Self> {
+        let path = file("config.json")?.ok_or_else(|| Error::format(dir, "holds no config.json"))?;
+        let generation = file("generation_config.json")?.map(|p| read_json(&p)).transpose()?;
+        let config = Config::from_json(&path, &read_json(&path)?, generation.as_ref())?;
+        let mut template = match file("chat_template.jinja")? {
+            Some(p) => Some(std::fs::read_to_string(&p).map_err(|e| Error::io(&p, e))?),
+            None => None,
+        };
+        if template.is_none() {
+            template = file("tokenizer_config.json")?.map(|p| read_json(&p)).transpose()?.as_ref().and_then(template_of);
+        }
+        let tokenizer = file("tokenizer.json")?;
+        if matches!(source, Source::Path(_)) {
+            weights = Weights::Files(SafetensorsFiles::list(dir)?);
+        }
+        Ok(Self { source, config, commit: None, weights, tokenizer, template })
+    }
+
+    /// Opens the weights; fetches them where the source is a hub.
+    ///
+    /// # Errors
+    /// When a file is missing or broken.
+    pub fn open(&mut self) -> Result<Box<dyn TensorSource>> {
+        let files = match &mut self.weights {
+            Weights::Files(f) => f.clone(),
+            Weights::Gguf(g) => return Ok(Box::new(Gguf::open(g.path())?)),
+            Weights::Random(r) => return Ok(Box::new(RandomWeights::new(&self.config, r.seed))),
+            Weights::Hub(repo) => {
+                let files = match repo.try_get("model.safetensors.index.json")? {
+                    Some(index) => {
+                        let text = std::fs::read_to_string(&index).map_err(|e| Error::io(&index, e))?;
+                        let names = shard_names(&index, &text)?;
+                        names.iter().map(|n| repo.get(n)).collect::<Result<Vec<_>>>()?
+                    }
+                    None => vec![repo.get("model.safetensors")?],
+                };
+                self.weights = Weights::Files(files.clone());
+                files
+            }
+        };
+        Ok(Box::new(SafetensorsFiles::open_files(files)?))
+    }
+
+    /// SHA-256 over the weights' files, in order; a random source's is of its name and seed.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn hash(&self) -> Result<String> {
+        let mut sha = Sha256::new();
+        let files = match &self.weights {
+            Weights::Files(f) => f.clone(),
+            Weights::Gguf(g) => vec![g.path().to_path_buf()],
+            Weights::Hub(_) => vec![],
+            Weights::Random(r) => {
+                sha.update(format!("{}#{}", self.source, r.seed));
+                vec![]
+            }
+        };
+        for path in files {
+            let mut file = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
+            std::io::copy(&mut file, &mut sha).map_err(|e| Error::io(&path, e))?;
+        }
+        Ok(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    }
+
+    /// The tokenizer: the named file, the checkpoint's own, or the one inside the GGUF.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        match (&self.tokenizer, &self.weights) {
+            (Some(path), _) => Tokenizer::from_file(path),
+            (None, Weights::Gguf(g)) => Tokenizer::from_gguf(g),
+            (None, _) => Err(Error::Source(format!("{} brings no tokenizer.json; name one with `model.tokenizer`", self.source))),
+        }
+    }
+
+    /// The chat template: the checkpoint's own, else Gemma's.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn template(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
+        let source = self.template.as_deref().unwrap_or(GEMMA);
+        ChatTemplate::new(source, "<bos>", "<eos>", tokenizer.specials())
+    }
+}

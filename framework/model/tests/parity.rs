@@ -1,0 +1,218 @@
+//! Against transformers: block outputs, logits and greedy tokens.
+//!
+//! `FRICTION_FIXTURES` names the folder of checkpoints and expected values; `FRICTION_MODELS` the
+//! folder of real models (default `~/.cache/friction-models`); `FRICTION_TEST_BACKEND` the backend.
+//! What is not there is skipped, and said.
+#![allow(missing_docs, clippy::unwrap_used)]
+use burn::tensor::{DType, Tensor};
+use friction_core::{Site, manifest::BackendKind};
+use friction_model::cache::CacheShape;
+use friction_model::{Checkpoint, Gemma3, KvCache, Probe, Segment, Step, device};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn backend() -> burn::tensor::Device {
+    let kind = match std::env::var("FRICTION_TEST_BACKEND").as_deref() {
+        Ok("cuda") => BackendKind::Cuda,
+        Ok("wgpu") => BackendKind::Wgpu,
+        _ => BackendKind::Cpu,
+    };
+    device::open(kind, 0).unwrap()
+}
+
+fn fixtures(sub: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os("FRICTION_FIXTURES").map(|d| PathBuf::from(d).join(sub)).filter(|d| d.exists());
+    if dir.is_none() {
+        eprintln!("SKIPPED: set FRICTION_FIXTURES to the folder that holds {sub}");
+    }
+    dir
+}
+
+fn gguf() -> Option<PathBuf> {
+    let dir = std::env::var_os("FRICTION_MODELS").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/friction-models"),
+        PathBuf::from,
+    );
+    let file = dir.join("gemma-3-270m-q4_k_m.gguf");
+    if !file.exists() {
+        eprintln!("SKIPPED: no {}", file.display());
+    }
+    Some(file).filter(|f| f.exists())
+}
+
+#[derive(Default)]
+struct Capture(Vec<Tensor<2>>);
+impl Probe for Capture {
+    fn wants(&self, site: Site) -> bool {
+        matches!(site, Site::ResidPost(_))
+    }
+    fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
+        self.0.push(x.clone());
+        x
+    }
+}
+
+fn floats(t: Tensor<2>) -> Vec<f32> {
+    t.into_data().to_vec().unwrap()
+}
+
+fn relative(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let sq = |v: f64| v * v;
+    let d: f64 = got.iter().zip(want).map(|(a, b)| sq(f64::from(*a) - f64::from(*b))).sum();
+    let n: f64 = want.iter().map(|b| sq(f64::from(*b))).sum();
+    let r = (d / n).sqrt();
+    assert!(r.is_finite());
+    r
+}
+
+fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
+    st.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+fn load(source: &str) -> Gemma3 {
+    let mut checkpoint = Checkpoint::resolve(source, None, None, Path::new(""), 0).unwrap();
+    let weights = checkpoint.open().unwrap();
+    Gemma3::load(&checkpoint.config, &*weights, &backend(), DType::F32, &mut |_| {}).unwrap()
+}
+
+/// Greedy continuations of prompts, all in one ragged batch. Prefill in chunks of `chunk`.
+fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<Vec<u32>> {
+    let longest = prompts.iter().map(Vec::len).max().unwrap() + n;
+    let shape = CacheShape::new(&model.config, prompts.len(), longest, chunk + 3);
+    let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+    let mut seq: Vec<Vec<u32>> = prompts.to_vec();
+    let mut done = vec![0; prompts.len()];
+    while seq.iter().zip(prompts).any(|(s, p)| s.len() < p.len() + n) {
+        let mut step = Step::default();
+        let mut ends = vec![];
+        for (slot, s) in seq.iter().enumerate() {
+            let len = (s.len() - done[slot]).min(chunk);
+            if len == 0 || s.len() == prompts[slot].len() + n {
+                continue;
+            }
+            step.ids.extend(&s[done[slot]..done[slot] + len]);
+            step.segments.push(Segment { slot, start: done[slot], len });
+            done[slot] += len;
+            if done[slot] == s.len() {
+                step.logits.push(step.ids.len() - 1);
+                ends.push(slot);
+            }
+        }
+        let logits = model.forward(&step, &mut cache, &mut friction_model::model::NoProbe).unwrap();
+        if let Some(l) = logits {
+            let best: Vec<i64> = l.argmax(1).into_data().convert::<i64>().to_vec().unwrap();
+            for (slot, b) in ends.into_iter().zip(best) {
+                seq[slot].push(b as u32);
+            }
+        }
+    }
+    seq.into_iter().zip(prompts).map(|(s, p)| s[p.len()..].to_vec()).collect()
+}
+
+fn forward(model: &Gemma3, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
+    let shape = CacheShape::new(&model.config, 1, ids.len(), ids.len());
+    let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+    let step = Step {
+        ids: ids.to_vec(),
+        segments: vec![Segment { slot: 0, start: 0, len: ids.len() }],
+        logits: (0..ids.len()).collect(),
+    };
+    let mut probe = Capture::default();
+    let logits = floats(model.forward(&step, &mut cache, &mut probe).unwrap().unwrap());
+    (logits, probe.0.into_iter().flat_map(floats).collect())
+}
+
+fn tokens(v: &Value) -> Vec<u32> {
+    v.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
+}
+
+fn tiny(name: &str) {
+    let Some(dir) = fixtures("gemma3") else { return };
+    let dir = dir.join(name);
+    let model = load(&format!("path:{}", dir.display()));
+    let file = std::fs::read(dir.join("expected.safetensors")).unwrap();
+    let st = SafeTensors::deserialize(&file).unwrap();
+    let json: Value = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
+    let cases = json["cases"].as_array().unwrap();
+    let (mut prompts, mut wanted) = (vec![], vec![]);
+    for (i, case) in cases.iter().enumerate() {
+        let ids = tokens(&case["prompt"]);
+        let (logits, resid) = forward(&model, &ids);
+        let e = relative(&logits, &expected(&st, &format!("logits.{i}")));
+        assert!(e <= 1e-5, "{name} case {i}: logits {e:e}");
+        let want = expected(&st, &format!("resid_post.{i}"));
+        let width = ids.len() * model.config.hidden;
+        let mut worst = 0f64;
+        for (l, (a, b)) in resid.chunks(width).zip(want.chunks(width)).enumerate() {
+            let e = relative(a, b);
+            assert!(e <= 1e-5, "{name} case {i}: block {l} {e:e}");
+            worst = worst.max(e);
+        }
+        println!("{name} case {i}: {} ids, logits {e:.1e}, worst block {worst:.1e}", ids.len());
+        let n = tokens(&case["greedy"]).len();
+        assert_eq!(greedy(&model, std::slice::from_ref(&ids), n, 7)[0], tokens(&case["greedy"]), "{name} case {i} alone");
+        prompts.push(ids);
+        wanted.push(tokens(&case["greedy"]));
+    }
+    for chunk in [3, 8, 64] {
+        assert_eq!(greedy(&model, &prompts, wanted[0].len(), chunk), wanted, "{name} ragged, chunks of {chunk}");
+    }
+}
+
+#[test]
+fn tiny_1b() {
+    tiny("tiny-1b");
+}
+#[test]
+fn tiny_4b() {
+    tiny("tiny-4b");
+}
+#[test]
+fn tiny_27b() {
+    tiny("tiny-27b");
+}
+
+#[test]
+fn real_270m() {
+    let (Some(dir), Some(gguf)) = (fixtures("gemma3-270m"), gguf()) else { return };
+    let model = load(&format!("gguf:{}", gguf.display()));
+    let file = std::fs::read(dir.join("expected.safetensors")).unwrap();
+    let st = SafeTensors::deserialize(&file).unwrap();
+    println!("{:?}", st.names());
+    let json: Value = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
+    let vocab = model.config.vocab;
+    for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
+        let ids = tokens(&case["ids"]);
+        let (logits, resid) = forward(&model, &ids);
+        let want = expected(&st, &format!("resid_post.{i}"));
+        let width = ids.len() * model.config.hidden;
+        assert_eq!(want.len(), resid.len());
+        let mut worst = 0f64;
+        for (l, (a, b)) in resid.chunks(width).zip(want.chunks(width)).enumerate() {
+            let e = relative(a, b);
+            assert!(e <= 1e-4, "case {i}: block {l} {e:e}");
+            worst = worst.max(e);
+        }
+        let top = expected(&st, &format!("top_logits.{i}"));
+        let top_ids: Vec<usize> = st
+            .tensor(&format!("top_ids.{i}"))
+            .unwrap()
+            .data()
+            .chunks_exact(st.tensor(&format!("top_ids.{i}")).unwrap().data().len() / top.len())
+            .map(|b| b[..4].iter().rev().fold(0usize, |a, x| a << 8 | *x as usize))
+            .collect();
+        for (row, (values, order)) in top.chunks(20).zip(top_ids.chunks(20)).enumerate() {
+            let l = &logits[row * vocab..(row + 1) * vocab];
+            for j in 0..19 {
+                if values[j] - values[j + 1] > 1e-3 {
+                    assert!(l[order[j]] > l[order[j + 1]], "case {i} row {row}: rank {j}");
+                }
+            }
+        }
+        let want = tokens(&case["greedy"]);
+        assert_eq!(greedy(&model, &[ids], want.len(), 512)[0], want, "case {i}");
+        println!("270m case {i}: worst block {worst:.1e}, {} greedy tokens equal", want.len());
+    }
+}
