@@ -159,8 +159,8 @@ impl HookProgram {
     pub fn validate(&self, model: &ModelSpec) -> Result<()> {
         for tap in &self.taps {
             model.width(tap.site)?;
-            if tap.site == Site::Logits && tap.position == Position::All {
-                return Err(Error::config("a tap of `logits` at `all` would store the vocabulary for every token"));
+            if tap.site == Site::Logits && !matches!(tap.position, Position::PromptEnd | Position::Reply(_)) {
+                return Err(Error::config("`logits` exist where a token is predicted: tap them at `prompt-end` or `reply:N`"));
             }
         }
         for edit in &self.edits {

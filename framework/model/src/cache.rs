@@ -64,17 +64,15 @@ impl KvCache {
         }
     }
 
-    /// Views `[kv_heads, keys, head_dim]` of positions `lo..hi` of one slot, in order: one view,
+    /// Views `[1, kv_heads, keys, head_dim]` of positions `lo..hi` of one slot, in order: one view,
     /// or two where the ring wraps.
-    pub(crate) fn read(&self, layer: usize, slot: usize, lo: usize, hi: usize) -> Vec<(Tensor<3>, Tensor<3>)> {
+    pub(crate) fn read(&self, layer: usize, slot: usize, lo: usize, hi: usize) -> Vec<(Tensor<4>, Tensor<4>)> {
         let (k, v) = &self.layers[layer];
         let [_, h, _, d] = k.dims();
         pieces(lo, hi, self.keys[layer])
             .into_iter()
             .map(|(_, count, at)| {
-                let view = |t: &Tensor<4>| {
-                    t.clone().slice([slot..slot + 1, 0..h, at..at + count, 0..d]).reshape([h, count, d])
-                };
+                let view = |t: &Tensor<4>| t.clone().slice([slot..slot + 1, 0..h, at..at + count, 0..d]);
                 (view(k), view(v))
             })
             .collect()
@@ -90,8 +88,9 @@ impl KvCache {
             let (k, v) = &mut self.layers[layer];
             for t in [k, v] {
                 let [_, h, _, d] = t.dims();
-                let part = t.clone().slice([from..from + 1, 0..h, 0..count, 0..d]);
-                // The slice is a copy once the source is written to; both live in one tensor.
+                // A product by one makes the part a tensor of its own: a view would keep the cache
+                // shared, and writing to it would copy it whole.
+                let part = t.clone().slice([from..from + 1, 0..h, 0..count, 0..d]) * 1.0;
                 t.inplace(|t| t.slice_assign([to..to + 1, 0..h, 0..count, 0..d], part));
             }
         }

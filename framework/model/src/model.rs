@@ -239,7 +239,7 @@ impl Gemma3 {
             cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
             let hi = s.start + s.len;
             let lo = if c.global[layer] { 0 } else { (s.start + 1).saturating_sub(c.window) };
-            let q = rows(&q).reshape([c.kv_heads, groups * s.len, c.head_dim]);
+            let q = rows(&q).reshape([1, c.kv_heads, groups * s.len, c.head_dim]);
             let mask = self.mask(layer, s, lo, hi);
             let pieces = cache.read(layer, s.slot, lo, hi);
             let o = attend(q, &pieces, mask, groups, self.dtype);
@@ -274,25 +274,23 @@ fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     if probe.wants(site) { probe.at(site, x) } else { x }
 }
 
-/// Softmax attention of q `[kv_heads, groups × len, head_dim]` over one or two runs of keys. Every
+/// Softmax attention of q `[1, kv_heads, groups × len, head_dim]` over one or two runs of keys. Every
 /// query sees at least its own key, so no row is fully masked.
-fn attend(q: Tensor<3>, pieces: &[(Tensor<3>, Tensor<3>)], mask: Option<Tensor<2>>, groups: usize, dtype: DType) -> Tensor<3> {
-    let mut scores: Vec<Tensor<3>> = pieces
-        .iter()
-        .map(|(k, _)| q.clone().matmul(k.clone().swap_dims(1, 2)).cast(DType::F32))
-        .collect();
-    let mut scores = if scores.len() == 1 { scores.swap_remove(0) } else { Tensor::cat(scores, 2) };
+fn attend(q: Tensor<4>, pieces: &[(Tensor<4>, Tensor<4>)], mask: Option<Tensor<2>>, groups: usize, dtype: DType) -> Tensor<4> {
+    let mut scores: Vec<Tensor<4>> =
+        pieces.iter().map(|(k, _)| q.clone().matmul(k.clone().swap_dims(2, 3)).cast(DType::F32)).collect();
+    let mut scores = if scores.len() == 1 { scores.swap_remove(0) } else { Tensor::cat(scores, 3) };
     if let Some(mask) = mask {
-        let [h, rows, n] = scores.dims();
+        let [_, h, rows, n] = scores.dims();
         let len = rows / groups;
-        scores = (scores.reshape([h, groups, len, n]) + mask.reshape([1, 1, len, n])).reshape([h, rows, n]);
+        scores = (scores.reshape([h, groups, len, n]) + mask.reshape([1, 1, len, n])).reshape([1, h, rows, n]);
     }
-    let p = activation::softmax(scores, 2).cast(dtype);
+    let p = activation::softmax(scores, 3).cast(dtype);
     let mut at = 0;
-    let mut sum: Option<Tensor<3>> = None;
+    let mut sum: Option<Tensor<4>> = None;
     for (_, v) in pieces {
-        let n = v.dims()[1];
-        let part = p.clone().narrow(2, at, n).matmul(v.clone());
+        let n = v.dims()[2];
+        let part = p.clone().narrow(3, at, n).matmul(v.clone());
         at += n;
         sum = Some(match sum {
             Some(s) => s + part,

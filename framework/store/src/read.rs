@@ -1,0 +1,69 @@
+//! Reading a run directory.
+use crate::dir::{groups, read_lock, tap_name};
+use crate::{Result, format, io, table};
+use friction_core::{Position, RunReader, Site, TapArray, TurnRow};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A stored run. Turns are read at once, activations when asked for.
+pub struct StoredRun {
+    path: PathBuf,
+    /// The lock.
+    pub lock: Value,
+    name: String,
+    seed: u64,
+    turns: Vec<TurnRow>,
+}
+
+impl StoredRun {
+    /// Opens a run with the groups that are finished.
+    ///
+    /// # Errors
+    /// When there is none, or a file is broken.
+    pub fn open(path: &Path) -> Result<Self> {
+        let lock = read_lock(path)?;
+        let mut turns = vec![];
+        for (_, dir) in groups(path)? {
+            turns.extend(table::read_turns(&dir.join("turns.parquet"))?);
+        }
+        let name = lock.pointer("/study/name").and_then(Value::as_str).unwrap_or("run").to_string();
+        let seed = lock.pointer("/study/seed").and_then(Value::as_u64).unwrap_or(0);
+        Ok(Self { path: path.into(), lock, name, seed, turns })
+    }
+}
+
+impl RunReader for StoredRun {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+    fn turns(&self) -> &[TurnRow] {
+        &self.turns
+    }
+    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> friction_core::Result<Option<TapArray>> {
+        let path = self.path.join("groups").join(format!("{group:04}")).join("taps.safetensors");
+        if !path.exists() {
+            return Ok(None);
+        }
+        read_tap(&path, &tap_name(condition, arm, site, position)).map_err(friction_core::Error::other)
+    }
+    fn findings(&self, analyzer: &str) -> Option<Value> {
+        let text = std::fs::read_to_string(self.path.join("analysis").join(analyzer).join("findings.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
+fn read_tap(path: &Path, name: &str) -> Result<Option<TapArray>> {
+    let bytes = std::fs::read(path).map_err(io(path))?;
+    let st = SafeTensors::deserialize(&bytes).map_err(|e| format(path, e))?;
+    let Ok(t) = st.tensor(name) else { return Ok(None) };
+    let shape: [usize; 3] = match (t.shape(), t.dtype()) {
+        ([a, b, c], Dtype::F32) => [*a, *b, *c],
+        _ => return Err(format(path, format!("`{name}` is not an f32 tensor of three dimensions"))),
+    };
+    let data = t.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    Ok(Some(TapArray { shape, data }))
+}

@@ -1,0 +1,161 @@
+//! Turns and analyzers' tables as Parquet.
+use crate::{Result, format, io};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
+use arrow::datatypes::{Float32Type, Float64Type, UInt32Type};
+use arrow::record_batch::RecordBatch;
+use friction_core::findings::Column;
+use friction_core::{Table, TurnRow};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+        .map_err(|e| format(path, e))?;
+    let file = File::create(path).map_err(io(path))?;
+    let props = WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("friction".into()).build();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(props)).map_err(|e| format(path, e))?;
+    writer.write(&batch).map_err(|e| format(path, e))?;
+    let file = writer.into_inner().map_err(|e| format(path, e))?;
+    file.sync_all().map_err(io(path))
+}
+
+/// Writes the turns of a group.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
+    let text = |f: &dyn Fn(&TurnRow) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
+    let maybe = |f: &dyn Fn(&TurnRow) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(f))) };
+    let count = |f: &dyn Fn(&TurnRow) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(rows.iter().map(f))) };
+    let mut columns: Vec<(String, ArrayRef)> = vec![
+        ("group".into(), count(&|r| r.group)),
+        ("condition".into(), text(&|r| r.condition.clone())),
+        ("arm".into(), text(&|r| r.arm.clone())),
+    ];
+    let factors: BTreeSet<&String> = rows.iter().flat_map(|r| r.factors.keys()).collect();
+    for f in factors {
+        columns.push((format!("factor_{f}"), maybe(&|r| r.factors.get(f).cloned())));
+    }
+    columns.extend([
+        ("turn".to_string(), count(&|r| r.turn)),
+        ("topic".into(), text(&|r| r.topic.clone())),
+        ("question_id".into(), text(&|r| r.question_id.clone())),
+        ("options".into(), count(&|r| r.options)),
+        ("answer".into(), text(&|r| r.answer.clone())),
+        ("user".into(), text(&|r| r.user.clone())),
+        ("phrase".into(), Arc::new(UInt32Array::from_iter(rows.iter().map(|r| r.phrase))) as ArrayRef),
+        ("reply".into(), text(&|r| r.reply.clone())),
+        ("kept".into(), text(&|r| r.kept.clone())),
+        ("removed_tokens".into(), count(&|r| r.removed_tokens)),
+        ("parsed".into(), maybe(&|r| r.parsed.clone())),
+        ("correct".into(), Arc::new(BooleanArray::from_iter(rows.iter().map(|r| Some(r.correct)))) as ArrayRef),
+    ]);
+    let grades: BTreeSet<&String> = rows.iter().flat_map(|r| r.grades.keys()).collect();
+    for g in grades {
+        columns.push((format!("grade_{g}"), maybe(&|r| r.grades.get(g).cloned().flatten())));
+    }
+    let logprobs =
+        ListArray::from_iter_primitive::<Float32Type, _, _>(rows.iter().map(|r| Some(r.option_logprobs.iter().map(|v| Some(*v)))));
+    columns.extend([
+        ("option_logprobs".to_string(), Arc::new(logprobs) as ArrayRef),
+        ("prompt_tokens".into(), count(&|r| r.prompt_tokens)),
+        ("prefilled_tokens".into(), count(&|r| r.prefilled_tokens)),
+        ("reused_tokens".into(), count(&|r| r.reused_tokens)),
+        ("reply_tokens".into(), count(&|r| r.reply_tokens)),
+        ("finish_reason".into(), text(&|r| r.finish_reason.clone())),
+        ("elapsed_ms".into(), Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.elapsed_ms))) as ArrayRef),
+    ]);
+    write(path, columns)
+}
+
+/// Writes an analyzer's table.
+///
+/// # Errors
+/// When columns differ in length or the file cannot be written.
+pub fn write_table(path: &Path, table: &Table) -> Result<()> {
+    let columns = table.columns.iter().map(|(name, c)| {
+        let array: ArrayRef = match c {
+            Column::Text(v) => Arc::new(StringArray::from_iter_values(v)),
+            Column::Number(v) => Arc::new(Float64Array::from_iter(v.iter().map(|x| (!x.is_nan()).then_some(*x)))),
+            Column::Count(v) => Arc::new(Int64Array::from_iter_values(v.iter().copied())),
+        };
+        (name.clone(), array)
+    });
+    write(path, columns.collect())
+}
+
+/// Reads the turns of a group.
+///
+/// # Errors
+/// When the file is not a turn table.
+pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
+    let file = File::open(path).map_err(io(path))?;
+    // The library may panic on bytes that are no Parquet: that is an error here.
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<Vec<RecordBatch>> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| format(path, e))?.build();
+        reader.map_err(|e| format(path, e))?.map(|b| b.map_err(|e| format(path, e))).collect()
+    }));
+    let batches = read.map_err(|_| format(path, "not a Parquet file that can be read"))??;
+    let mut rows = vec![];
+    for batch in batches {
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format(path, format!("column `{name}` is missing")));
+        let wrong = |name: &str| format(path, format!("column `{name}` has another type"));
+        let text = |name: &str| -> Result<Vec<Option<String>>> {
+            let a = column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))?;
+            Ok(a.iter().map(|v| v.map(String::from)).collect())
+        };
+        let count = |name: &str| -> Result<Vec<Option<u32>>> {
+            let a = column(name)?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong(name))?;
+            Ok(a.iter().collect())
+        };
+        let n = batch.num_rows();
+        let start = rows.len();
+        rows.resize(start + n, TurnRow::default());
+        let rows = &mut rows[start..];
+        macro_rules! take {
+            ($read:ident: $($name:ident),*) => {$(
+                for (r, v) in rows.iter_mut().zip($read(stringify!($name))?) { r.$name = v.unwrap_or_default(); }
+            )*};
+        }
+        take!(count: group, turn, options, removed_tokens, prompt_tokens, prefilled_tokens, reused_tokens, reply_tokens);
+        take!(text: condition, arm, topic, question_id, answer, user, reply, kept, finish_reason);
+        for (r, v) in rows.iter_mut().zip(count("phrase")?) {
+            r.phrase = v;
+        }
+        for (r, v) in rows.iter_mut().zip(text("parsed")?) {
+            r.parsed = v;
+        }
+        let correct = column("correct")?.as_boolean_opt().ok_or_else(|| wrong("correct"))?;
+        for (r, v) in rows.iter_mut().zip(correct.iter()) {
+            r.correct = v.unwrap_or(false);
+        }
+        let elapsed = column("elapsed_ms")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("elapsed_ms"))?;
+        for (r, v) in rows.iter_mut().zip(elapsed.iter()) {
+            r.elapsed_ms = v.unwrap_or(f64::NAN);
+        }
+        let logprobs = column("option_logprobs")?.as_list_opt::<i32>().ok_or_else(|| wrong("option_logprobs"))?;
+        for (i, r) in rows.iter_mut().enumerate() {
+            let values = logprobs.value(i);
+            let values = values.as_primitive_opt::<Float32Type>().ok_or_else(|| wrong("option_logprobs"))?;
+            r.option_logprobs = values.iter().map(|v| v.unwrap_or(f32::NAN)).collect();
+        }
+        for field in batch.schema().fields() {
+            if let Some(factor) = field.name().strip_prefix("factor_") {
+                for (r, v) in rows.iter_mut().zip(text(field.name())?) {
+                    r.factors.extend(v.map(|v| (factor.to_string(), v)));
+                }
+            } else if let Some(grade) = field.name().strip_prefix("grade_") {
+                for (r, v) in rows.iter_mut().zip(text(field.name())?) {
+                    r.grades.insert(grade.to_string(), v);
+                }
+            }
+        }
+    }
+    Ok(rows)
+}
