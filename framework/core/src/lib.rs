@@ -5,6 +5,7 @@
 //! (what a hook declares), [`traits`] (what a plugin implements), [`registry`] (how a plugin is
 //! found), [`manifest`] (how a study is written down), [`run`] (what an analyzer reads) and
 //! [`findings`] (what it writes).
+pub mod choice;
 pub mod error;
 pub mod findings;
 pub mod manifest;

@@ -1,6 +1,6 @@
 //! Turns and analyzers' tables as Parquet.
 use crate::{Result, format, io};
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
 use arrow::datatypes::{Float32Type, Float64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use friction_core::findings::Column;

@@ -1,1 +1,43 @@
-//! .
+//! From a manifest to findings: [`plan`] → [`run()`] (engine and store) → [`analyze`].
+pub mod analyze;
+pub mod conversation;
+pub mod lock;
+pub mod plan;
+pub mod run;
+
+pub use analyze::{Analysis, analyze};
+pub use plan::{Estimate, Plan};
+pub use run::{RunOptions, RunReport, run};
+
+/// What can go wrong between a manifest and its findings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] Box<friction_core::manifest::ManifestError>),
+    /// A file could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A plugin failed.
+    #[error(transparent)]
+    Plugin(#[from] friction_core::Error),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] friction_model::Error),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] friction_engine::Error),
+    /// The run directory failed.
+    #[error(transparent)]
+    Store(#[from] friction_store::Error),
+}
+
+/// Results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

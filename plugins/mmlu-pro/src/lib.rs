@@ -1,1 +1,158 @@
-//! .
+//! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from a local Parquet file or
+//! the hub.
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use friction_core::{BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Options of `mmlu-pro`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// A local Parquet file in the dataset's schema, relative to the manifest. Default: the hub's
+    /// test split.
+    #[serde(default)]
+    path: Option<PathBuf>,
+    /// Revision on the hub. Default `main`.
+    #[serde(default)]
+    revision: Option<String>,
+    /// Keep only questions with at least so many real options. Default 3 (all).
+    #[serde(default = "three")]
+    min_options: usize,
+}
+fn three() -> usize {
+    3
+}
+
+/// The questions, by category.
+struct MmluPro {
+    categories: Vec<Category>,
+    questions: BTreeMap<String, Vec<Question>>,
+    fingerprint: String,
+}
+
+const REPO: (&str, &str) = ("TIGER-Lab", "MMLU-Pro");
+const FILE: &str = "data/test-00000-of-00001.parquet";
+
+fn fetch(revision: Option<&str>) -> Result<PathBuf> {
+    let say = |e: hf_hub::HFError| {
+        Error::other(format!(
+            "hf:datasets/{}/{}: `{FILE}`: {e}; check the network and HF_ENDPOINT, or give the file with `path`",
+            REPO.0, REPO.1
+        ))
+    };
+    let client = hf_hub::HFClientSync::new().map_err(say)?;
+    let repo = client.dataset(REPO.0, REPO.1);
+    let get = |local: bool| repo.download_file().filename(FILE).revision(revision.unwrap_or("main")).local_files_only(local).send();
+    match get(std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v == "1")) {
+        Ok(p) => Ok(p),
+        Err(e @ hf_hub::HFError::Request { .. }) => get(true).map_err(|_| say(e)),
+        Err(e) => Err(say(e)),
+    }
+}
+
+impl PluginConfig for Config {
+    type Output = dyn Dataset;
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Dataset>> {
+        let path = match &self.path {
+            Some(p) => cx.base.join(p),
+            None => fetch(self.revision.as_deref())?,
+        };
+        Ok(Box::new(MmluPro::read(&path, self.min_options)?))
+    }
+}
+
+impl MmluPro {
+    fn read(path: &Path, min_options: usize) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let fingerprint = format!("{:016x}-{}", friction_core::seed::derive(&[&bytes]), bytes.len());
+        drop(bytes);
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        // The Parquet library may panic on hostile bytes: that is an error here.
+        let rows = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rows(path, file)))
+            .map_err(|_| Error::data(path, "not a Parquet file that can be read"))??;
+        let mut questions: BTreeMap<String, Vec<Question>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for q in rows {
+            // 159 questions stand in the set twice, under two subjects: the first stays.
+            if q.options.len() >= min_options && seen.insert((q.text.clone(), q.options.clone())) {
+                questions.entry(q.category.clone()).or_default().push(q);
+            }
+        }
+        if questions.is_empty() {
+            return Err(Error::data(path, "holds no question with enough options"));
+        }
+        let categories = questions.iter().map(|(n, q)| Category { name: n.clone(), questions: q.len() }).collect();
+        Ok(Self { categories, questions, fingerprint })
+    }
+}
+
+fn rows(path: &Path, file: File) -> Result<Vec<Question>> {
+    let bad = |e: &dyn std::fmt::Display| Error::data(path, format!("not MMLU-Pro's Parquet: {e}"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| bad(&e))?.build().map_err(|e| bad(&e))?;
+    let mut out = vec![];
+    for batch in reader {
+        let batch = batch.map_err(|e| bad(&e))?;
+        let column = |name: &str| batch.column_by_name(name).cloned().ok_or_else(|| bad(&format!("column `{name}` is missing")));
+        let utf8 = |name: &str| -> Result<arrow::array::ArrayRef> {
+            arrow::compute::cast(&column(name)?, &arrow::datatypes::DataType::Utf8).map_err(|e| bad(&e))
+        };
+        let (texts, categories, options) = (utf8("question")?, utf8("category")?, column("options")?);
+        let (texts, categories) = (texts.as_string::<i32>(), categories.as_string::<i32>());
+        let options = options.as_list_opt::<i32>().ok_or_else(|| bad(&"`options` is no list"))?;
+        let ids = column("question_id")?;
+        let ids = ids.as_primitive_opt::<Int64Type>().ok_or_else(|| bad(&"`question_id` is no int64"))?;
+        let answers = column("answer_index")?;
+        let answers = answers.as_primitive_opt::<Int64Type>().ok_or_else(|| bad(&"`answer_index` is no int64"))?;
+        for i in 0..batch.num_rows() {
+            let list = arrow::compute::cast(&options.value(i), &arrow::datatypes::DataType::Utf8).map_err(|e| bad(&e))?;
+            let list = list.as_string::<i32>();
+            let index = usize::try_from(answers.value(i)).unwrap_or(usize::MAX);
+            let (mut real, mut answer) = (vec![], None);
+            for (k, option) in list.iter().enumerate() {
+                let option = option.unwrap_or("").trim();
+                // "N/A" pads short lists. Should the right one read so, it is kept.
+                if k != index && (option.is_empty() || option == "N/A") {
+                    continue;
+                }
+                if k == index {
+                    answer = Some(real.len());
+                }
+                real.push(option.to_string());
+            }
+            let category = categories.value(i).trim().to_string();
+            let id = format!("{}_{}", category.replace(' ', "-"), ids.value(i));
+            let Some(answer) = answer.filter(|_| real.len() >= 2) else {
+                return Err(bad(&format!("question {} has no option {index}", ids.value(i))));
+            };
+            out.push(Question { id, category, text: texts.value(i).trim().to_string(), options: real, answer });
+        }
+    }
+    Ok(out)
+}
+
+impl Dataset for MmluPro {
+    fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+    fn questions(&self, c: &Category) -> &[Question] {
+        self.questions.get(&c.name).map_or(&[], Vec::as_slice)
+    }
+    fn prompt(&self, q: &Question) -> String {
+        choice::prompt(q)
+    }
+    fn grade(&self, q: &Question, reply: &str) -> Grade {
+        choice::grade(q, reply)
+    }
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+}
+
+friction_core::inventory::submit! {
+    PluginEntry::dataset::<Config>("mmlu-pro", "MMLU-Pro from the hub or a local Parquet file", env!("CARGO_PKG_VERSION"))
+}

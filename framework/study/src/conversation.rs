@@ -1,0 +1,147 @@
+//! One conversation of the design, as the engine drives it.
+use crate::plan::{SharedPlan, context};
+use friction_core::{Kept, Reply, Result, TurnRow, seed::derive};
+use friction_engine::{Dialogue, TapRows, TurnOutcome};
+use friction_model::ChatTurn;
+use friction_store::GroupData;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// What a conversation leaves behind.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Its turns.
+    pub turns: Vec<TurnRow>,
+    /// Its activations: `[turns][taps]`.
+    pub taps: Vec<Vec<TapRows>>,
+}
+
+/// A conversation in progress.
+pub struct Conversation {
+    plan: SharedPlan,
+    group: usize,
+    condition: usize,
+    arm: usize,
+    history: Vec<ChatTurn>,
+    phrase: Option<u32>,
+    turn: usize,
+    record: Rc<RefCell<Record>>,
+}
+
+impl Conversation {
+    /// Group × condition × arm; what happens is put into `record`.
+    pub fn new(plan: SharedPlan, group: usize, condition: usize, arm: usize, record: Rc<RefCell<Record>>) -> Self {
+        Self { plan, group, condition, arm, history: vec![], phrase: None, turn: 0, record }
+    }
+
+    /// The letters of this turn's options as token ids, where each is one token.
+    fn letters(&self) -> Vec<u32> {
+        let Some(planned) = self.plan.groups[self.group].get(self.turn) else { return vec![] };
+        let ids: Option<Vec<u32>> = (0..planned.question.options.len())
+            .map(|i| self.plan.tokenizer.id(&friction_core::Question::letter(i).to_string()))
+            .collect();
+        ids.unwrap_or_default()
+    }
+}
+
+impl Dialogue for Conversation {
+    fn next(&mut self) -> Result<Option<Vec<ChatTurn>>> {
+        let group = &self.plan.groups[self.group];
+        let Some(planned) = group.get(self.turn) else { return Ok(None) };
+        let cx = context(self.plan.manifest.study.seed, self.group, self.turn, group.len(), planned);
+        let message = self.plan.conditions[self.condition].plugin.ask(&cx)?;
+        self.phrase = message.phrase;
+        self.history.push(ChatTurn::user(message.text));
+        Ok(Some(self.history.clone()))
+    }
+
+    fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
+        let group = &self.plan.groups[self.group];
+        let planned = &group[self.turn];
+        let condition = &self.plan.conditions[self.condition];
+        let cx = context(self.plan.manifest.study.seed, self.group, self.turn, group.len(), planned);
+        let reply = Reply { text: &outcome.text, ids: &outcome.ids, codec: &self.plan.tokenizer };
+        let last = self.turn + 1 == group.len();
+        let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
+        let grade = self.plan.dataset.grade(&planned.question, &outcome.text);
+        let row = TurnRow {
+            group: self.group as u32,
+            condition: condition.name.clone(),
+            arm: self.plan.arms[self.arm].name.clone(),
+            factors: condition.factors.clone(),
+            turn: cx.turn as u32,
+            topic: planned.topic.clone(),
+            question_id: planned.question.id.clone(),
+            options: planned.question.options.len() as u32,
+            answer: planned.question.answer_letter().to_string(),
+            user: self.history.last().map(|t| t.content.clone()).unwrap_or_default(),
+            phrase: self.phrase,
+            reply: outcome.text,
+            kept: kept.text.clone(),
+            removed_tokens: kept.removed_tokens as u32,
+            parsed: grade.parsed.map(String::from),
+            correct: grade.correct,
+            grades: grade.others.into_iter().map(|(k, v)| (k, v.map(String::from))).collect(),
+            option_logprobs: outcome.watched,
+            prompt_tokens: outcome.prompt_tokens as u32,
+            prefilled_tokens: (outcome.prompt_tokens - outcome.reused_tokens) as u32,
+            reused_tokens: outcome.reused_tokens as u32,
+            reply_tokens: outcome.ids.len() as u32,
+            finish_reason: outcome.finish.word().into(),
+            elapsed_ms: outcome.elapsed_ms,
+        };
+        let mut record = self.record.borrow_mut();
+        record.turns.push(row);
+        record.taps.push(outcome.taps);
+        self.history.push(ChatTurn::assistant(kept.text));
+        self.turn += 1;
+        Ok(())
+    }
+
+    fn seed(&self) -> u64 {
+        let plan = &self.plan;
+        let (seed, group, turn) = (plan.manifest.study.seed, self.group as u64, self.turn as u64);
+        // Nothing tells conditions apart before the second turn: the first is the same draw for all.
+        let condition = if self.turn == 0 { "" } else { &plan.conditions[self.condition].name };
+        derive(&[b"draw", &seed.to_le_bytes(), &group.to_le_bytes(), condition.as_bytes(), &turn.to_le_bytes()])
+    }
+
+    fn watched(&self) -> Vec<u32> {
+        self.letters()
+    }
+
+    fn strengths(&self) -> Vec<f32> {
+        let arm = &self.plan.arms[self.arm];
+        self.plan.program.edits.iter().map(|e| arm.strengths.get(&e.name).copied().unwrap_or(0.0)).collect()
+    }
+}
+
+/// Joins the conversations of a group into what the store writes.
+pub fn group_data(records: &[Rc<RefCell<Record>>]) -> GroupData {
+    let mut out = GroupData::default();
+    for record in records {
+        let record = record.borrow();
+        let Some(first) = record.turns.first() else { continue };
+        for (k, tap) in record.taps.first().into_iter().flatten().enumerate() {
+            let turns: Vec<&TapRows> = record.taps.iter().filter_map(|t| t.get(k)).collect();
+            let positions = turns.iter().map(|t| t.rows.len()).max().unwrap_or(0);
+            let width = turns.iter().flat_map(|t| t.rows.first()).map(Vec::len).next().unwrap_or(0);
+            let mut data = vec![f32::NAN; turns.len() * positions * width];
+            for (t, rows) in turns.iter().enumerate() {
+                for (p, row) in rows.rows.iter().enumerate() {
+                    let at = (t * positions + p) * width;
+                    data[at..at + width].copy_from_slice(row);
+                }
+            }
+            out.taps.push(friction_store::TapEntry {
+                condition: first.condition.clone(),
+                arm: first.arm.clone(),
+                site: tap.tap.site,
+                position: tap.tap.position,
+                array: friction_core::TapArray { shape: [turns.len(), positions, width], data },
+            });
+        }
+        out.turns.extend(record.turns.iter().cloned());
+    }
+    out
+}

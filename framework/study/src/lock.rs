@@ -1,0 +1,47 @@
+//! What a run is, resolved: equal locks give equal runs.
+use crate::{Plan, Result};
+use serde_json::{Map, Value, json};
+
+fn plain(v: &toml::Value) -> Value {
+    match v {
+        toml::Value::String(s) => json!(s),
+        toml::Value::Integer(i) => json!(i),
+        toml::Value::Float(f) => json!(f),
+        toml::Value::Boolean(b) => json!(b),
+        toml::Value::Datetime(d) => json!(d.to_string()),
+        toml::Value::Array(a) => Value::Array(a.iter().map(plain).collect()),
+        toml::Value::Table(t) => table(t),
+    }
+}
+
+fn table(t: &toml::Table) -> Value {
+    Value::Object(t.iter().map(|(k, v)| (k.clone(), plain(v))).collect())
+}
+
+/// The lock of a plan. Analyzers are left out: they may change without a new run.
+///
+/// # Errors
+/// When a weight file cannot be read.
+pub fn lock(plan: &Plan) -> Result<Value> {
+    let m = &plan.manifest;
+    let mut model = Map::new();
+    model.insert("source".into(), json!(m.model.source));
+    model.insert("dtype".into(), json!(m.model.dtype));
+    model.insert("commit".into(), json!(plan.checkpoint.commit));
+    model.insert("sha256".into(), json!(plan.checkpoint.hash()?));
+    let conditions: Vec<Value> =
+        m.conditions.iter().map(|c| json!({"table": table(&c.chosen.table), "version": c.chosen.version, "factors": c.factors})).collect();
+    let hooks: Vec<Value> = m.hooks.iter().map(|h| json!({"table": table(&h.table), "version": h.version})).collect();
+    Ok(json!({
+        "friction": env!("CARGO_PKG_VERSION"),
+        "study": m.study,
+        "model": model,
+        "backend": {"kind": m.backend.kind, "slots": plan.engine.slots},
+        "generation": m.generation,
+        "dataset": {"table": table(&m.dataset.table), "version": m.dataset.version, "fingerprint": plan.dataset.fingerprint()},
+        "topics": {"table": table(&m.topics.table), "version": m.topics.version},
+        "conditions": conditions,
+        "hooks": hooks,
+        "machine": {"os": std::env::consts::OS, "arch": std::env::consts::ARCH, "device": m.backend.device},
+    }))
+}

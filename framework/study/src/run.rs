@@ -1,0 +1,166 @@
+//! Running a plan into a run directory.
+use crate::conversation::{Conversation, Record, group_data};
+use crate::plan::SharedPlan;
+use crate::{Result, lock::lock};
+use friction_engine::{Dialogue, Engine, Flow, Progress, Unit};
+use friction_model::{Gemma3, device};
+use friction_store::RunDir;
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What a caller sees while a run goes on.
+pub trait RunOptions {
+    /// Bytes of weights read so far, of about so many.
+    fn loading(&mut self, done: u64, total: u64);
+    /// After each step; `groups` are finished.
+    fn progress(&mut self, progress: &Progress, groups: usize) -> Flow;
+}
+
+/// How a run went.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct RunReport {
+    /// Groups written by this call.
+    pub groups: usize,
+    /// Groups that stood there already.
+    pub resumed: usize,
+    /// Seconds to load the model.
+    pub load_seconds: f64,
+    /// Seconds of conversations.
+    pub seconds: f64,
+    /// Prompt tokens computed.
+    pub prefilled_tokens: u64,
+    /// Prompt tokens that prefix reuse and forks saved.
+    pub reused_tokens: u64,
+    /// Reply tokens generated.
+    pub generated_tokens: u64,
+    /// Turns held.
+    pub turns: u64,
+    /// Turns taken over whole from a fork.
+    pub forked_turns: u64,
+    /// Largest resident memory of the process in bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// The process's peak resident memory.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// The units of a group: its conversations, in parts of as many as there are slots.
+fn units(plan: &SharedPlan, group: usize, next: &mut usize, records: &mut Vec<Rc<RefCell<Record>>>) -> Vec<Unit> {
+    let mut members: Vec<Box<dyn Dialogue>> = vec![];
+    for condition in 0..plan.conditions.len() {
+        for arm in 0..plan.arms.len() {
+            let record = Rc::new(RefCell::new(Record::default()));
+            records.push(record.clone());
+            members.push(Box::new(Conversation::new(plan.clone(), group, condition, arm, record)));
+        }
+    }
+    let mut out = vec![];
+    let mut members = members.into_iter().peekable();
+    while members.peek().is_some() {
+        out.push(Unit { index: *next, dialogues: members.by_ref().take(plan.engine.slots).collect() });
+        *next += 1;
+    }
+    out
+}
+
+/// Runs what is missing of a plan in `out`.
+///
+/// # Errors
+/// When the directory belongs to another study, something fails, or the caller says stop; finished
+/// groups are kept in every case.
+pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Result<RunReport> {
+    let m = &plan.manifest;
+    let device = device::open(m.backend.kind, m.backend.device)?;
+    let dtype = device::dtype(&device, m.model.dtype)?;
+    let mut checkpoint = friction_model::Checkpoint::resolve(
+        &m.model.source,
+        m.model.revision.as_deref(),
+        m.model.tokenizer.as_deref().map(Path::new),
+        &plan.base,
+        m.study.seed,
+    )?;
+    // A hub's weights are fetched before they are hashed.
+    let weights = checkpoint.open()?;
+    let mut resolved = lock(plan)?;
+    resolved["model"]["sha256"] = json!(checkpoint.hash()?);
+    let dir = RunDir::open(out, &m.source.text, &resolved)?;
+    let done = dir.done()?;
+    let todo: Vec<usize> = (0..m.study.groups).filter(|g| !done.contains(g)).collect();
+    let mut report = RunReport {
+        groups: 0,
+        resumed: done.len(),
+        load_seconds: 0.0,
+        seconds: 0.0,
+        prefilled_tokens: 0,
+        reused_tokens: 0,
+        generated_tokens: 0,
+        turns: 0,
+        forked_turns: 0,
+        peak_memory_bytes: peak_memory(),
+    };
+    if todo.is_empty() {
+        return Ok(report);
+    }
+    let began = Instant::now();
+    let (mut read, total) = (0, weights.parameters() * 4);
+    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |bytes| {
+        read += bytes;
+        options.loading(read, total);
+    })?;
+    drop(weights);
+    report.load_seconds = began.elapsed().as_secs_f64();
+    dir.log(&json!({"event": "start", "groups": todo.len(), "resumed": done.len(), "load_seconds": report.load_seconds}))?;
+
+    let engine = Engine::new(&model, &plan.tokenizer, &plan.template, &plan.program, plan.engine.clone())?;
+    // Unit → group, and per group the records and the units still out.
+    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut books: BTreeMap<usize, (Vec<Rc<RefCell<Record>>>, usize)> = BTreeMap::new();
+    let mut next = 0;
+    let mut all = vec![];
+    for group in todo {
+        let mut records = vec![];
+        let parts = units(plan, group, &mut next, &mut records);
+        owner.extend(parts.iter().map(|u| (u.index, group)));
+        books.insert(group, (records, parts.len()));
+        all.extend(parts);
+    }
+    let written = RefCell::new(0usize);
+    let finished = |unit: Unit| -> friction_engine::Result<()> {
+        let Some(group) = owner.get(&unit.index) else { return Ok(()) };
+        let Some((records, left)) = books.get_mut(group) else { return Ok(()) };
+        *left -= 1;
+        if *left == 0 {
+            dir.write_group(*group, &group_data(records)).map_err(friction_core::Error::other)?;
+            books.remove(group);
+            *written.borrow_mut() += 1;
+        }
+        Ok(())
+    };
+    let result = engine.run(all, finished, |p| options.progress(p, *written.borrow()));
+    report.groups = *written.borrow();
+    report.peak_memory_bytes = peak_memory();
+    match result {
+        Ok(p) => {
+            report.seconds = p.seconds;
+            report.prefilled_tokens = p.prefilled;
+            report.reused_tokens = p.reused;
+            report.generated_tokens = p.generated;
+            report.turns = p.turns;
+            report.forked_turns = p.forked_turns;
+            dir.log(&json!({"event": "done", "report": report}))?;
+            Ok(report)
+        }
+        Err(e) => {
+            dir.log(&json!({"event": "stopped", "groups": report.groups, "reason": e.to_string()}))?;
+            Err(e.into())
+        }
+    }
+}
