@@ -1,1 +1,110 @@
-//! .
+//! The command line, as a library: a binary of one's own links its plugins and calls [`main`].
+//!
+//! ```ignore
+//! use my_condition as _;
+//! fn main() -> std::process::ExitCode { friction_cli::main() }
+//! ```
+mod bench;
+mod commands;
+mod error;
+mod progress;
+mod trace;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "friction", version, about = "Conversation experiments on a language model: run, read, intervene")]
+struct Cli {
+    /// Print machine-readable JSON on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+struct ManifestArgs {
+    /// The study's TOML manifest.
+    manifest: PathBuf,
+    /// Set a value of the manifest: `--set study.groups=4`. May be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a study, or resume it where it stopped.
+    Run {
+        #[command(flatten)]
+        manifest: ManifestArgs,
+        /// Run directory. Default `runs/<study.name>`.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Validate a manifest and tell what its run needs.
+    Check {
+        #[command(flatten)]
+        manifest: ManifestArgs,
+    },
+    /// Run the analyzers of a finished or partial run again.
+    Analyze {
+        /// The run directory.
+        run: PathBuf,
+        /// Another manifest whose `[[analyzer]]` tables to use.
+        #[arg(long)]
+        manifest: Option<PathBuf>,
+    },
+    /// List the plugins in this binary.
+    Plugins,
+    /// Make models.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Measure decoding, prefill, loading and memory.
+    Bench(bench::Args),
+    /// Write logits and block outputs of one sequence, for comparison with other tools.
+    Trace(trace::Args),
+}
+
+#[derive(Subcommand)]
+enum ModelCommand {
+    /// Write a seeded random checkpoint in the hub's format.
+    Init {
+        /// The folder to make.
+        dir: PathBuf,
+        /// Shape: gemma-3-270m, -1b, -4b, -12b, -27b, or a config.json.
+        #[arg(long, default_value = "gemma-3-270m")]
+        shape: String,
+        /// Seed of the weights.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// A tokenizer.json to put beside them.
+        #[arg(long)]
+        tokenizer: Option<PathBuf>,
+    },
+}
+
+/// Parses the command line and runs it. Exit codes: 0 done, 1 failed, 2 usage or manifest.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run { manifest, out } => commands::run(&manifest.manifest, &manifest.set, out, cli.json),
+        Command::Check { manifest } => commands::check(&manifest.manifest, &manifest.set, cli.json),
+        Command::Analyze { run, manifest } => commands::analyze(&run, manifest.as_deref(), cli.json),
+        Command::Plugins => commands::plugins(cli.json),
+        Command::Model(ModelCommand::Init { dir, shape, seed, tokenizer }) => {
+            commands::model_init(&dir, &shape, seed, tokenizer.as_deref(), cli.json)
+        }
+        Command::Bench(args) => bench::run(&args, cli.json),
+        Command::Trace(args) => trace::run(&args, cli.json),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            let code = e.code();
+            e.print();
+            ExitCode::from(code)
+        }
+    }
+}

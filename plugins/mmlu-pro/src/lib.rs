@@ -1,6 +1,6 @@
 //! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from a local Parquet file or
 //! the hub.
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use friction_core::{BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -1,0 +1,174 @@
+//! run, check, analyze, plugins, model init.
+use crate::error::{CliError, Result};
+use crate::progress::RunBars;
+use friction_core::PluginEntry;
+use friction_core::manifest::Manifest;
+use friction_model::Config;
+use friction_study::{Analysis, Plan};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
+    let text = std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+    Ok((Manifest::parse(&path.display().to_string(), &text, set)?, base))
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
+}
+
+pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bool) -> Result<()> {
+    let (manifest, base) = manifest(path, set)?;
+    let plan = Rc::new(Plan::new(manifest, &base)?);
+    let m = &plan.manifest;
+    let out = out.unwrap_or_else(|| Path::new("runs").join(&m.study.name));
+    if !as_json {
+        let e = &plan.estimate;
+        println!(
+            "{}: {} conditions × {} groups × {} turns on {} ({})",
+            m.study.name,
+            plan.conditions.len(),
+            m.study.groups,
+            m.study.turns,
+            m.model.source,
+            format!("{:?}", m.backend.kind).to_lowercase()
+        );
+        println!(
+            "plan: {} conversations, {} at once, up to {} positions each; weights {}, cache {}, step {}",
+            e.conversations,
+            e.slots,
+            e.capacity,
+            gib(e.weight_bytes),
+            gib(e.cache_bytes),
+            gib(e.step_bytes)
+        );
+    }
+    let mut bars = RunBars::new(plan.estimate.turns as u64, m.study.groups);
+    let report = friction_study::run(&plan, &out, &mut bars);
+    drop(bars);
+    let report = match report {
+        Err(friction_study::Error::Engine(friction_engine::Error::Stopped)) => {
+            return Err(CliError::Failed(format!("stopped; finished groups are in {}: run the same command again to go on", out.display()).into()));
+        }
+        other => other?,
+    };
+    let analyses = friction_study::analyze(&out, &plan.analyzers)?;
+    if as_json {
+        println!("{:#}", json!({"run": out, "report": report, "findings": as_values(&analyses)}));
+        return Ok(());
+    }
+    if report.groups == 0 {
+        println!("run: all {} groups stand already in {}", report.resumed, out.display());
+    } else {
+        let all = report.prefilled_tokens + report.reused_tokens;
+        let resumed = if report.resumed > 0 { format!(" ({} stood already)", report.resumed) } else { String::new() };
+        println!(
+            "run: {} groups{resumed}, {} turns in {:.1} s after {:.1} s of loading",
+            report.groups, report.turns, report.seconds, report.load_seconds
+        );
+        println!(
+            "     generated {} tokens ({:.1} tok/s), prefilled {} ({:.1} tok/s in all)",
+            report.generated_tokens,
+            report.generated_tokens as f64 / report.seconds,
+            report.prefilled_tokens,
+            (report.generated_tokens + report.prefilled_tokens) as f64 / report.seconds
+        );
+        println!(
+            "     prefix reuse saved {} of {all} prompt tokens ({:.1} %); {} first turns were shared by forks",
+            report.reused_tokens,
+            100.0 * report.reused_tokens as f64 / all.max(1) as f64,
+            report.forked_turns
+        );
+        if let Some(peak) = report.peak_memory_bytes {
+            println!("     peak memory {}", gib(peak));
+        }
+    }
+    print_findings(&analyses);
+    println!("\nstored in {}", out.display());
+    Ok(())
+}
+
+fn as_values(all: &[Analysis]) -> Value {
+    let of = |a: &Analysis| json!({"analyzer": a.name, "summary": a.findings.summary, "warnings": a.findings.warnings, "values": a.findings.values});
+    Value::Array(all.iter().map(of).collect())
+}
+
+fn print_findings(all: &[Analysis]) {
+    for a in all {
+        println!("\n{}", a.name);
+        for s in &a.findings.summary {
+            println!("  {s}");
+        }
+        for w in &a.findings.warnings {
+            println!("  note: {w}");
+        }
+    }
+}
+
+pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
+    let (manifest, base) = manifest(path, set)?;
+    let plan = Plan::new(manifest, &base)?;
+    let m = &plan.manifest;
+    let device = friction_model::device::open(m.backend.kind, m.backend.device).and_then(|d| friction_model::device::dtype(&d, m.model.dtype));
+    if as_json {
+        println!("{:#}", json!({"ok": device.is_ok(), "estimate": plan.estimate, "device_error": device.as_ref().err().map(ToString::to_string)}));
+    } else {
+        let e = &plan.estimate;
+        println!("{}: the manifest is right", path.display());
+        println!("  model          {} ({} layers, {:.0} M parameters)", m.model.source, plan.checkpoint.config.layers(), plan.checkpoint.config.parameters() as f64 / 1e6);
+        println!("  conversations  {} of {} turns, {} at once, up to {} positions", e.conversations, m.study.turns, e.slots, e.capacity);
+        println!("  memory         weights {}, cache {}, step {}", gib(e.weight_bytes), gib(e.cache_bytes), gib(e.step_bytes));
+        println!("  tokens         {} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
+        println!("  time           measure this device with `friction bench --model {}`", m.model.source);
+    }
+    device?;
+    Ok(())
+}
+
+pub(crate) fn analyze(run: &Path, other: Option<&Path>, as_json: bool) -> Result<()> {
+    let path = other.map_or_else(|| run.join("manifest.toml"), Path::to_path_buf);
+    let (m, base) = manifest(&path, &[])?;
+    let cx = friction_core::BuildContext { base, seed: m.study.seed };
+    let analyzers = m.analyzers.iter().map(|a| Ok((a.name.clone(), (a.build)(&cx)?))).collect::<Result<Vec<_>>>()?;
+    let analyses = friction_study::analyze(run, &analyzers)?;
+    if as_json {
+        println!("{:#}", json!({"run": run, "findings": as_values(&analyses)}));
+    } else {
+        print_findings(&analyses);
+    }
+    Ok(())
+}
+
+pub(crate) fn plugins(as_json: bool) -> Result<()> {
+    let all = PluginEntry::all();
+    if as_json {
+        let of = |e: &&PluginEntry| json!({"kind": e.kind.word(), "name": e.name, "version": e.version, "summary": e.summary});
+        println!("{:#}", Value::Array(all.iter().map(of).collect()));
+    } else {
+        for e in all {
+            println!("{:<10} {:<12} {:<8} {}", e.kind.word(), e.name, e.version, e.summary);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&Path>, as_json: bool) -> Result<()> {
+    let config = match Config::preset(shape) {
+        Some(c) => c,
+        None if Path::new(shape).is_file() => {
+            let text = std::fs::read_to_string(shape)?;
+            let json: Value = serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?;
+            Config::from_json(Path::new(shape), &json, None)?
+        }
+        None => return Err(CliError::usage(format!("no shape is called `{shape}`; there are {}, or give a config.json", Config::PRESETS.join(", ")))),
+    };
+    friction_model::init::write(&config, seed, tokenizer, dir)?;
+    if as_json {
+        println!("{:#}", json!({"path": dir, "parameters": config.parameters()}));
+    } else {
+        println!("wrote {} ({:.1} M parameters, seed {seed})", dir.display(), config.parameters() as f64 / 1e6);
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! `friction trace`: one sequence, everything that other tools print too.
+use crate::error::{CliError, Result};
+use burn::tensor::{DType, Tensor};
+use friction_core::Site;
+use friction_core::manifest::{BackendKind, ModelDtype};
+use friction_model::cache::CacheShape;
+use friction_model::model::NoProbe;
+use friction_model::{ChatTurn, Checkpoint, Gemma3, KvCache, Probe, Segment, Step, device};
+use safetensors::tensor::{Dtype, TensorView};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// hf:…, path:…, gguf:… or random:…
+    #[arg(long)]
+    model: String,
+    /// cpu, cuda or wgpu.
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+    /// f32, bf16 or f16.
+    #[arg(long, default_value = "f32")]
+    dtype: String,
+    /// Another tokenizer.json.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
+    /// Token ids, separated by commas.
+    #[arg(long, group = "input")]
+    ids: Option<String>,
+    /// Text, tokenised after BOS.
+    #[arg(long, group = "input")]
+    text: Option<String>,
+    /// A JSON list of {"role": "user" | "assistant" | "system", "content": "…"}.
+    #[arg(long, group = "input")]
+    chat: Option<PathBuf>,
+    /// Also generate so many tokens, greedily.
+    #[arg(long)]
+    greedy: Option<usize>,
+    /// The safetensors file to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub(crate) fn backend(word: &str) -> Result<BackendKind> {
+    match word {
+        "cpu" => Ok(BackendKind::Cpu),
+        "cuda" => Ok(BackendKind::Cuda),
+        "wgpu" => Ok(BackendKind::Wgpu),
+        w => Err(CliError::usage(format!("no backend is called `{w}`; there are cpu, cuda and wgpu"))),
+    }
+}
+pub(crate) fn dtype(word: &str) -> Result<ModelDtype> {
+    match word {
+        "f32" => Ok(ModelDtype::F32),
+        "bf16" => Ok(ModelDtype::Bf16),
+        "f16" => Ok(ModelDtype::F16),
+        w => Err(CliError::usage(format!("no dtype is called `{w}`; there are f32, bf16 and f16"))),
+    }
+}
+
+/// Keeps every block's output.
+#[derive(Default)]
+struct Blocks(Vec<f32>);
+impl Probe for Blocks {
+    fn wants(&self, site: Site) -> bool {
+        matches!(site, Site::ResidPost(_))
+    }
+    fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
+        self.0.extend(x.clone().into_data().iter::<f32>());
+        x
+    }
+}
+
+pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    let device = device::open(backend(&args.backend)?, 0)?;
+    let dtype: DType = device::dtype(&device, dtype(&args.dtype)?)?;
+    let mut checkpoint = Checkpoint::resolve(&args.model, None, args.tokenizer.as_deref(), Path::new(""), 0)?;
+    let ids: Vec<u32> = if let Some(ids) = &args.ids {
+        let parse = |s: &str| s.trim().parse().map_err(|_| CliError::usage(format!("`{s}` is not a token id")));
+        ids.split(',').map(parse).collect::<Result<_>>()?
+    } else if let Some(text) = &args.text {
+        let mut ids = vec![checkpoint.config.bos];
+        ids.extend(checkpoint.tokenizer()?.encode(text)?);
+        ids
+    } else if let Some(path) = &args.chat {
+        let text = std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+        let turns: Vec<ChatTurn> = serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+        let tokenizer = checkpoint.tokenizer()?;
+        tokenizer.encode(&checkpoint.template(&tokenizer)?.render(&turns)?)?
+    } else {
+        return Err(CliError::usage("give --ids, --text or --chat"));
+    };
+    let weights = checkpoint.open()?;
+    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {})?;
+    let (n, new) = (ids.len(), args.greedy.unwrap_or(0));
+    let mut cache = KvCache::new(&model.config, CacheShape::new(&model.config, 1, n + new, n), &device, dtype);
+    let step = Step { ids: ids.clone(), segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (0..n).collect() };
+    let mut blocks = Blocks::default();
+    let logits = model.forward(&step, &mut cache, &mut blocks)?;
+    let logits: Vec<f32> = logits.map(|l| l.into_data().iter::<f32>().collect()).unwrap_or_default();
+    let mut generated: Vec<u32> = vec![];
+    let mut next = friction_engine::sampling::argmax(&logits[(n - 1) * model.config.vocab..]);
+    while generated.len() < new {
+        generated.push(next);
+        let step = Step { ids: vec![next], segments: vec![Segment { slot: 0, start: n + generated.len() - 1, len: 1 }], logits: vec![0] };
+        if generated.len() < new
+            && let Some(l) = model.forward(&step, &mut cache, &mut NoProbe)?
+        {
+            next = l.argmax(1).into_data().iter::<i64>().next().unwrap_or(0) as u32;
+        }
+    }
+    let float = |v: &[f32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let int = |v: &[u32]| v.iter().flat_map(|x| i64::from(*x).to_le_bytes()).collect::<Vec<u8>>();
+    let (ids_b, logits_b, blocks_b, new_b) = (int(&ids), float(&logits), float(&blocks.0), int(&generated));
+    let mut parts = vec![
+        ("ids", Dtype::I64, vec![n], &ids_b),
+        ("logits", Dtype::F32, vec![n, model.config.vocab], &logits_b),
+        ("resid_post", Dtype::F32, vec![model.config.layers(), n, model.config.hidden], &blocks_b),
+    ];
+    if args.greedy.is_some() {
+        parts.push(("generated", Dtype::I64, vec![generated.len()], &new_b));
+    }
+    let views = parts
+        .iter()
+        .map(|(name, d, s, b)| Ok((*name, TensorView::new(*d, s.clone(), b).map_err(|e| CliError::Failed(Box::new(e)))?)))
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize_to_file(views, None, &args.out).map_err(|e| CliError::Failed(format!("{}: {e}", args.out.display()).into()))?;
+    if as_json {
+        println!("{}", serde_json::json!({"out": args.out, "tokens": n, "generated": generated}));
+    } else {
+        println!("wrote {}: {n} ids, {} layers, {} generated", args.out.display(), model.config.layers(), generated.len());
+    }
+    Ok(())
+}
