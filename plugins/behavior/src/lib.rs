@@ -1,1 +1,78 @@
-//! .
+//! `behavior`: what the replies did: accuracy by condition and turn, hedging, and one primary
+//! contrast named before the run.
+mod contrast;
+mod figure;
+mod summary;
+
+use friction_core::{Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader};
+use serde::Deserialize;
+
+/// Options of `behavior`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Behavior {
+    /// The one contrast that counts, named before the run: `"completion × turn"` (or `x`) asks whether
+    /// accuracy falls faster with turns at one level of the factor than at the other.
+    primary: String,
+    /// First turn that enters slopes. Default 2: the first turn precedes any treatment.
+    #[serde(default = "two")]
+    first_turn: u32,
+    /// Level of the intervals. Default 0.95.
+    #[serde(default = "level")]
+    level: f64,
+}
+fn two() -> u32 {
+    2
+}
+fn level() -> f64 {
+    0.95
+}
+
+impl Behavior {
+    fn factor(&self) -> Option<&str> {
+        let (factor, turn) = self.primary.split_once('×').or_else(|| self.primary.split_once(" x "))?;
+        (turn.trim() == "turn" && !factor.trim().is_empty()).then(|| factor.trim())
+    }
+}
+
+impl PluginConfig for Behavior {
+    type Output = dyn Analyzer;
+    fn validate(&self) -> Result<()> {
+        if self.factor().is_none() {
+            return Err(Error::config(format!("`primary` = {:?} is not `<factor> × turn`, as in \"completion × turn\"", self.primary)));
+        }
+        if !(0.5..1.0).contains(&self.level) {
+            return Err(Error::config("`level` must be from 0.5 to below 1"));
+        }
+        Ok(())
+    }
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Analyzer for Behavior {
+    fn needs(&self) -> Needs {
+        Needs { taps: vec![], factors: self.factor().map(String::from).into_iter().collect() }
+    }
+
+    fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
+        // Arms are interventions: behaviour is told of the untouched control alone.
+        let turns: Vec<_> = run.turns().iter().filter(|t| t.arm.is_empty()).collect();
+        if turns.is_empty() {
+            return Err(Error::other("the run holds no finished group yet"));
+        }
+        let cells = summary::cells(&turns, self.level);
+        summary::tell(&turns, &cells, out);
+        out.tables.push(summary::table(&cells));
+        out.figures.push(figure::accuracy(&cells)?);
+        if let Some(factor) = self.factor() {
+            contrast::primary(&turns, factor, self.first_turn, self.level, out)?;
+        }
+        Ok(())
+    }
+}
+
+friction_core::inventory::submit! {
+    PluginEntry::analyzer::<Behavior>("behavior", "Accuracy by condition and turn, hedging, the primary contrast", env!("CARGO_PKG_VERSION"))
+}

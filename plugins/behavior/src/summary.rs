@@ -1,0 +1,131 @@
+//! Counts by condition and turn, and what a reader should know of them.
+use friction_core::findings::Column;
+use friction_core::{Findings, Table, TurnRow};
+use friction_stats::{Interval, wilson};
+use std::collections::BTreeMap;
+
+/// Markers of hedging, as the published study counted them: case-insensitive.
+pub const HEDGES: [&str; 15] = [
+    "i think", "i believe", "perhaps", "maybe", "might", "could be", "possibly", "probably", "it seems", "it appears",
+    "i'm not sure", "i'm not certain", "if i recall", "to my knowledge", "arguably",
+];
+
+/// Occurrences of all markers in a reply.
+pub fn hedges(reply: &str) -> u64 {
+    let text = reply.to_lowercase().replace('’', "'");
+    HEDGES.iter().map(|h| text.matches(h).count() as u64).sum()
+}
+
+/// One condition at one turn.
+pub struct Cell {
+    /// Condition name.
+    pub condition: String,
+    /// Turn.
+    pub turn: u32,
+    /// Conversations.
+    pub n: u64,
+    /// Right answers.
+    pub correct: u64,
+    /// Answers that could be read.
+    pub parsed: u64,
+    /// Hedging markers.
+    pub hedges: u64,
+    /// Characters of replies.
+    pub characters: u64,
+    /// Accuracy with Wilson's interval.
+    pub accuracy: Interval,
+}
+
+/// Cells in order of condition and turn.
+pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
+    let mut by: BTreeMap<(&str, u32), Vec<&TurnRow>> = BTreeMap::new();
+    for t in turns {
+        by.entry((&t.condition, t.turn)).or_default().push(t);
+    }
+    by.into_iter()
+        .filter_map(|((condition, turn), rows)| {
+            let n = rows.len() as u64;
+            let correct = rows.iter().filter(|r| r.correct).count() as u64;
+            Some(Cell {
+                condition: condition.into(),
+                turn,
+                n,
+                correct,
+                parsed: rows.iter().filter(|r| r.parsed.is_some()).count() as u64,
+                hedges: rows.iter().map(|r| hedges(&r.reply)).sum(),
+                characters: rows.iter().map(|r| r.reply.chars().count() as u64).sum(),
+                accuracy: wilson(correct, n, level)?,
+            })
+        })
+        .collect()
+}
+
+/// The cells as a table.
+pub fn table(cells: &[Cell]) -> Table {
+    let count = |f: fn(&Cell) -> u64| Column::Count(cells.iter().map(|c| f(c) as i64).collect());
+    let number = |f: fn(&Cell) -> f64| Column::Number(cells.iter().map(f).collect());
+    Table {
+        name: "accuracy".into(),
+        columns: vec![
+            ("condition".into(), Column::Text(cells.iter().map(|c| c.condition.clone()).collect())),
+            ("turn".into(), count(|c| u64::from(c.turn))),
+            ("n".into(), count(|c| c.n)),
+            ("correct".into(), count(|c| c.correct)),
+            ("accuracy".into(), number(|c| c.accuracy.estimate)),
+            ("low".into(), number(|c| c.accuracy.low)),
+            ("high".into(), number(|c| c.accuracy.high)),
+            ("parsed".into(), count(|c| c.parsed)),
+            ("hedges".into(), count(|c| c.hedges)),
+            ("characters".into(), count(|c| c.characters)),
+        ],
+    }
+}
+
+/// Says accuracy and hedging by condition, and warns of what would mislead.
+pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
+    let mut conditions: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
+    for c in cells {
+        let row = conditions.entry(&c.condition).or_default();
+        for (r, v) in row.iter_mut().zip([c.n, c.correct, c.parsed, c.hedges, c.characters]) {
+            *r += v;
+        }
+    }
+    let groups = turns.iter().map(|t| t.group).collect::<std::collections::BTreeSet<_>>().len();
+    let chance = turns.iter().map(|t| 1.0 / f64::from(t.options.max(1))).sum::<f64>() / turns.len() as f64;
+    out.say(format!("{groups} groups, {} turns; guessing would be right in {:.1} %", turns.len(), 100.0 * chance));
+    out.say(format!("{:<24} {:>6} {:>9} {:>8} {:>14} {:>16}", "condition", "turns", "accuracy", "parsed", "hedges/reply", "per 100 chars"));
+    for (name, [n, correct, parsed, hedges, characters]) in &conditions {
+        let n = *n as f64;
+        out.say(format!(
+            "{name:<24} {n:>6} {:>7.1} % {:>6.1} % {:>14.2} {:>16.2}",
+            100.0 * *correct as f64 / n,
+            100.0 * *parsed as f64 / n,
+            *hedges as f64 / n,
+            100.0 * *hedges as f64 / (*characters).max(1) as f64
+        ));
+    }
+    let share = |f: &dyn Fn(&TurnRow) -> bool| turns.iter().filter(|t| f(t)).count() as f64 / turns.len() as f64;
+    let unread = share(&|t| t.parsed.is_none());
+    let cut = share(&|t| t.finish_reason == "length");
+    if unread > 0.05 {
+        out.warn(format!("{:.1} % of replies declare no answer and count as wrong: look at them before reading accuracy", 100.0 * unread));
+    }
+    if cut > 0.05 {
+        out.warn(format!("{:.1} % of replies met max_new_tokens: \"complete\" replies were cut too; raise it", 100.0 * cut));
+    }
+    out.value("groups", groups);
+    out.value("turns", turns.len());
+    out.value("chance", chance);
+    out.value("unparsed_share", unread);
+    out.value("length_share", cut);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn markers_count_in_any_case() {
+        assert_eq!(hedges("I think, maybe; It SEEMS. I’m not sure."), 4);
+        assert_eq!(hedges("Certainly."), 0);
+    }
+}
