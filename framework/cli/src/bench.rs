@@ -51,9 +51,11 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let mut rows = vec![];
     for batch in &args.batch {
         let capacity = args.context + args.steps + 4;
-        let mut cache = KvCache::new(&model.config, CacheShape::new(&model.config, *batch, capacity, chunk), &device, dtype);
+        let mut cache =
+            KvCache::new(&model.config, CacheShape::new(&model.config, *batch, capacity, chunk), &device, dtype);
         let id = |row: usize, at: usize| ((row * 7919 + at * 104_729) % (model.config.vocab - 1) + 1) as u32;
-        let bar = crate::progress::bar((args.context.div_ceil(chunk) + args.steps) as u64, "batch {msg} {bar:30} {eta}");
+        let bar =
+            crate::progress::bar((args.context.div_ceil(chunk) + args.steps) as u64, "batch {msg} {bar:30} {eta}");
         bar.set_message(batch.to_string());
         let t = Instant::now();
         let mut at = 0;
@@ -103,10 +105,16 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
             .iter()
             .map(|(b, s, d, p)| json!({"batch": b, "decode_ms_per_step": s * 1e3, "decode_tokens_per_second": d, "prefill_tokens_per_second": p}))
             .collect();
-        println!("{:#}", json!({"model": args.model, "backend": args.backend, "dtype": args.dtype, "context": args.context, "load_seconds": load, "peak_memory_bytes": peak, "rows": rows}));
+        println!(
+            "{:#}",
+            json!({"model": args.model, "backend": args.backend, "dtype": args.dtype, "context": args.context, "load_seconds": load, "peak_memory_bytes": peak, "rows": rows})
+        );
         return Ok(());
     }
-    println!("{} on {} in {}, {} tokens of context; loaded in {load:.2} s", args.model, args.backend, args.dtype, args.context);
+    println!(
+        "{} on {} in {}, {} tokens of context; loaded in {load:.2} s",
+        args.model, args.backend, args.dtype, args.context
+    );
     println!("{:>6} {:>16} {:>14} {:>15}", "batch", "decode ms/step", "decode tok/s", "prefill tok/s");
     for (b, s, d, p) in rows {
         println!("{b:>6} {:>16.1} {d:>14.1} {p:>15.1}", s * 1e3);

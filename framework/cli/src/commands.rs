@@ -50,7 +50,10 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     drop(bars);
     let report = match report {
         Err(friction_study::Error::Engine(friction_engine::Error::Stopped)) => {
-            return Err(CliError::Failed(format!("stopped; finished groups are in {}: run the same command again to go on", out.display()).into()));
+            return Err(CliError::Failed(
+                format!("stopped; finished groups are in {}: run the same command again to go on", out.display())
+                    .into(),
+            ));
         }
         other => other?,
     };
@@ -111,15 +114,32 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
     let (manifest, base) = manifest(path, set)?;
     let plan = Plan::new(manifest, &base)?;
     let m = &plan.manifest;
-    let device = friction_model::device::open(m.backend.kind, m.backend.device).and_then(|d| friction_model::device::dtype(&d, m.model.dtype));
+    let device = friction_model::device::open(m.backend.kind, m.backend.device)
+        .and_then(|d| friction_model::device::dtype(&d, m.model.dtype));
     if as_json {
-        println!("{:#}", json!({"ok": device.is_ok(), "estimate": plan.estimate, "device_error": device.as_ref().err().map(ToString::to_string)}));
+        println!(
+            "{:#}",
+            json!({"ok": device.is_ok(), "estimate": plan.estimate, "device_error": device.as_ref().err().map(ToString::to_string)})
+        );
     } else {
         let e = &plan.estimate;
         println!("{}: the manifest is right", path.display());
-        println!("  model          {} ({} layers, {:.0} M parameters)", m.model.source, plan.checkpoint.config.layers(), plan.checkpoint.config.parameters() as f64 / 1e6);
-        println!("  conversations  {} of {} turns, {} at once, up to {} positions", e.conversations, m.study.turns, e.slots, e.capacity);
-        println!("  memory         weights {}, cache {}, step {}", gib(e.weight_bytes), gib(e.cache_bytes), gib(e.step_bytes));
+        println!(
+            "  model          {} ({} layers, {:.0} M parameters)",
+            m.model.source,
+            plan.checkpoint.config.layers(),
+            plan.checkpoint.config.parameters() as f64 / 1e6
+        );
+        println!(
+            "  conversations  {} of {} turns, {} at once, up to {} positions",
+            e.conversations, m.study.turns, e.slots, e.capacity
+        );
+        println!(
+            "  memory         weights {}, cache {}, step {}",
+            gib(e.weight_bytes),
+            gib(e.cache_bytes),
+            gib(e.step_bytes)
+        );
         println!("  tokens         {} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
         println!("  time           measure this device with `friction bench --model {}`", m.model.source);
     }
@@ -162,7 +182,12 @@ pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&
             let json: Value = serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?;
             Config::from_json(Path::new(shape), &json, None)?
         }
-        None => return Err(CliError::usage(format!("no shape is called `{shape}`; there are {}, or give a config.json", Config::PRESETS.join(", ")))),
+        None => {
+            return Err(CliError::usage(format!(
+                "no shape is called `{shape}`; there are {}, or give a config.json",
+                Config::PRESETS.join(", ")
+            )));
+        }
     };
     friction_model::init::write(&config, seed, tokenizer, dir)?;
     if as_json {

@@ -83,7 +83,8 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         ids
     } else if let Some(path) = &args.chat {
         let text = std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
-        let turns: Vec<ChatTurn> = serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+        let turns: Vec<ChatTurn> =
+            serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
         let tokenizer = checkpoint.tokenizer()?;
         tokenizer.encode(&checkpoint.template(&tokenizer)?.render(&turns)?)?
     } else {
@@ -93,7 +94,8 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {})?;
     let (n, new) = (ids.len(), args.greedy.unwrap_or(0));
     let mut cache = KvCache::new(&model.config, CacheShape::new(&model.config, 1, n + new, n), &device, dtype);
-    let step = Step { ids: ids.clone(), segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (0..n).collect() };
+    let step =
+        Step { ids: ids.clone(), segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (0..n).collect() };
     let mut blocks = Blocks::default();
     let logits = model.forward(&step, &mut cache, &mut blocks)?;
     let logits: Vec<f32> = logits.map(|l| l.into_data().iter::<f32>().collect()).unwrap_or_default();
@@ -101,7 +103,11 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let mut next = friction_engine::sampling::argmax(&logits[(n - 1) * model.config.vocab..]);
     while generated.len() < new {
         generated.push(next);
-        let step = Step { ids: vec![next], segments: vec![Segment { slot: 0, start: n + generated.len() - 1, len: 1 }], logits: vec![0] };
+        let step = Step {
+            ids: vec![next],
+            segments: vec![Segment { slot: 0, start: n + generated.len() - 1, len: 1 }],
+            logits: vec![0],
+        };
         if generated.len() < new
             && let Some(l) = model.forward(&step, &mut cache, &mut NoProbe)?
         {
@@ -121,13 +127,21 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     }
     let views = parts
         .iter()
-        .map(|(name, d, s, b)| Ok((*name, TensorView::new(*d, s.clone(), b).map_err(|e| CliError::Failed(Box::new(e)))?)))
+        .map(|(name, d, s, b)| {
+            Ok((*name, TensorView::new(*d, s.clone(), b).map_err(|e| CliError::Failed(Box::new(e)))?))
+        })
         .collect::<Result<Vec<_>>>()?;
-    safetensors::serialize_to_file(views, None, &args.out).map_err(|e| CliError::Failed(format!("{}: {e}", args.out.display()).into()))?;
+    safetensors::serialize_to_file(views, None, &args.out)
+        .map_err(|e| CliError::Failed(format!("{}: {e}", args.out.display()).into()))?;
     if as_json {
         println!("{}", serde_json::json!({"out": args.out, "tokens": n, "generated": generated}));
     } else {
-        println!("wrote {}: {n} ids, {} layers, {} generated", args.out.display(), model.config.layers(), generated.len());
+        println!(
+            "wrote {}: {n} ids, {} layers, {} generated",
+            args.out.display(),
+            model.config.layers(),
+            generated.len()
+        );
     }
     Ok(())
 }

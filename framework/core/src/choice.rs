@@ -41,7 +41,9 @@ const LETTER: &str = r"[\s*_`$]*(?:\\(?:boxed|text|textbf|mathrm)\{\s*)*[(\[*_`$
 
 static DECLARATIONS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     vec![
-        pattern(&format!(r"(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)\s*(?:[*_`]*\s*)?(?:is|would be|should be|must be)\b\s*:?\s*(?:[Oo]ption\b|[Cc]hoice\b)?{LETTER}")),
+        pattern(&format!(
+            r"(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)\s*(?:[*_`]*\s*)?(?:is|would be|should be|must be)\b\s*:?\s*(?:[Oo]ption\b|[Cc]hoice\b)?{LETTER}"
+        )),
         pattern(&format!(r"(?:[Aa]nswer|ANSWER)[*_`]*\s*[:：]{LETTER}")),
         pattern(r"\\boxed\{\s*(?:\\(?:text|textbf|mathrm)\{)?\s*\(?([A-Z])"),
         pattern(r"(?m)^[ \t]*\*\*\s*\(?([A-Z])"),
@@ -69,7 +71,12 @@ fn ends(rest: &str, strict: bool) -> bool {
         return false;
     }
     // At the start of a reply "A" and "I" are words too: a mark or a line's end must follow.
-    !strict || matches!(next, None | Some('.' | ')' | ']' | ':' | ',' | ';' | '*' | '_' | '`' | '$' | '}' | '\n' | '\r' | '<')) || (next == Some(' ') && after.is_none())
+    !strict
+        || matches!(
+            next,
+            None | Some('.' | ')' | ']' | ':' | ',' | ';' | '*' | '_' | '`' | '$' | '}' | '\n' | '\r' | '<')
+        )
+        || (next == Some(' ') && after.is_none())
 }
 
 /// The first declared answer: a leading letter, "answer is X", "Answer: X", `\boxed{X}` or a bold
@@ -115,9 +122,9 @@ pub fn lenient(reply: &str, options: usize) -> Option<char> {
 pub fn official(reply: &str, options: usize) -> Option<char> {
     let _ = options;
     let first = |r: &Regex| r.captures(reply).and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next());
-    first(&OFFICIAL[0])
-        .or_else(|| first(&OFFICIAL[1]))
-        .or_else(|| OFFICIAL[2].captures_iter(reply).last().and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next()))
+    first(&OFFICIAL[0]).or_else(|| first(&OFFICIAL[1])).or_else(|| {
+        OFFICIAL[2].captures_iter(reply).last().and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next())
+    })
 }
 
 #[cfg(test)]
@@ -164,7 +171,13 @@ mod tests {
 
     #[test]
     fn prompts_name_the_real_letters() {
-        let q = Question { id: "x_0".into(), category: "x".into(), text: "Q?".into(), options: vec!["a".into(), "b".into()], answer: 1 };
+        let q = Question {
+            id: "x_0".into(),
+            category: "x".into(),
+            text: "Q?".into(),
+            options: vec!["a".into(), "b".into()],
+            answer: 1,
+        };
         assert_eq!(prompt(&q), "Q?\n\nA. a\nB. b\n\nPlease provide your answer as a single letter (A-B).");
         assert!(grade(&q, "B").correct);
     }

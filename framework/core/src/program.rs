@@ -160,7 +160,9 @@ impl HookProgram {
         for tap in &self.taps {
             model.width(tap.site)?;
             if tap.site == Site::Logits && !matches!(tap.position, Position::PromptEnd | Position::Reply(_)) {
-                return Err(Error::config("`logits` exist where a token is predicted: tap them at `prompt-end` or `reply:N`"));
+                return Err(Error::config(
+                    "`logits` exist where a token is predicted: tap them at `prompt-end` or `reply:N`",
+                ));
             }
         }
         for edit in &self.edits {
@@ -182,14 +184,20 @@ impl HookProgram {
                 }
                 let norm: f32 = v.iter().map(|x| x * x).sum();
                 if !norm.is_finite() || norm == 0.0 {
-                    return Err(Error::config(format!("edit `{}` has a direction that is zero or not finite", edit.name)));
+                    return Err(Error::config(format!(
+                        "edit `{}` has a direction that is zero or not finite",
+                        edit.name
+                    )));
                 }
             }
         }
         for arm in &self.arms {
             for name in arm.strengths.keys() {
                 if !self.edits.iter().any(|e| &e.name == name) {
-                    return Err(Error::config(format!("arm `{}` gives a strength to the unknown edit `{name}`", arm.name)));
+                    return Err(Error::config(format!(
+                        "arm `{}` gives a strength to the unknown edit `{name}`",
+                        arm.name
+                    )));
                 }
             }
         }

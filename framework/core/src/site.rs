@@ -157,7 +157,9 @@ mod tests {
     use super::*;
     #[test]
     fn names_round_trip() {
-        for s in ["embed", "resid_pre.0", "resid_post.17", "attn_out.3", "mlp_in.4", "mlp_out.5", "final_norm", "logits"] {
+        for s in
+            ["embed", "resid_pre.0", "resid_post.17", "attn_out.3", "mlp_in.4", "mlp_out.5", "final_norm", "logits"]
+        {
             assert_eq!(s.parse::<Site>().unwrap().to_string(), s);
         }
         for p in ["prompt-end", "reply:5", "reply-mean", "reply-end", "user-mean", "all"] {

@@ -61,7 +61,13 @@ impl Program {
 
     /// Prepares a step. `roles` are the tokens', `strengths` the rows' (`[rows][edits]`), `reads` the
     /// tokens whose activations are wanted, `logits` the tokens whose logits are computed.
-    pub fn pass<'a>(&'a self, roles: &'a [TokenRole], strengths: &'a [Vec<f32>], reads: &'a [usize], logits: &'a [usize]) -> Pass<'a> {
+    pub fn pass<'a>(
+        &'a self,
+        roles: &'a [TokenRole],
+        strengths: &'a [Vec<f32>],
+        reads: &'a [usize],
+        logits: &'a [usize],
+    ) -> Pass<'a> {
         Pass { program: self, roles, strengths, reads, logits, read: vec![] }
     }
 }
@@ -124,7 +130,8 @@ impl Pass<'_> {
 
 impl Probe for Pass<'_> {
     fn wants(&self, site: Site) -> bool {
-        (self.program.tapped.contains(&site) && !self.reads.is_empty()) || self.program.edits.iter().any(|e| e.site == site)
+        (self.program.tapped.contains(&site) && !self.reads.is_empty())
+            || self.program.edits.iter().any(|e| e.site == site)
     }
 
     fn at(&mut self, site: Site, mut x: Tensor<2>) -> Tensor<2> {
@@ -144,11 +151,8 @@ impl Probe for Pass<'_> {
             x = y.mask_where(untouched, x);
         }
         if self.program.tapped.contains(&site) && !self.reads.is_empty() {
-            let rows: Vec<i64> = self
-                .reads
-                .iter()
-                .map(|t| tokens.iter().position(|k| k == t).map_or(0, |p| p as i64))
-                .collect();
+            let rows: Vec<i64> =
+                self.reads.iter().map(|t| tokens.iter().position(|k| k == t).map_or(0, |p| p as i64)).collect();
             let n = rows.len();
             let index = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.program.device);
             self.read.push((site, x.clone().select(0, index)));

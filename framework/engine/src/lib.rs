@@ -24,7 +24,9 @@ pub enum Error {
     #[error(transparent)]
     Plugin(#[from] friction_core::Error),
     /// A conversation does not fit its slot.
-    #[error("a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation")]
+    #[error(
+        "a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation"
+    )]
     TooLong {
         /// Tokens of the prompt.
         prompt: usize,

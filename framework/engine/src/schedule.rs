@@ -91,12 +91,26 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// When the program does not fit the model.
-    pub fn new(model: &'a Gemma3, tokenizer: &'a Tokenizer, template: &'a ChatTemplate, program: &HookProgram, options: EngineOptions) -> Result<Self> {
+    pub fn new(
+        model: &'a Gemma3,
+        tokenizer: &'a Tokenizer,
+        template: &'a ChatTemplate,
+        program: &HookProgram,
+        options: EngineOptions,
+    ) -> Result<Self> {
         let spec = model.config.spec("the model");
         program.validate(&spec)?;
         let taps = program.taps.iter().map(|t| Ok((t.clone(), spec.width(t.site)?))).collect::<Result<Vec<_>>>()?;
         let reads_user = taps.iter().any(|(t, _)| matches!(t.position, Position::UserMean | Position::All));
-        Ok(Self { model, tokenizer, template, options, program: Program::new(program, &model.device), taps, reads_user })
+        Ok(Self {
+            model,
+            tokenizer,
+            template,
+            options,
+            program: Program::new(program, &model.device),
+            taps,
+            reads_user,
+        })
     }
 
     /// Runs all units. `finished` gets each unit once its conversations are over; `tick` is called
@@ -104,7 +118,12 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     /// When a conversation does not fit, a plugin fails, or `tick` says stop.
-    pub fn run(&self, units: impl IntoIterator<Item = Unit>, mut finished: impl FnMut(Unit) -> Result<()>, mut tick: impl FnMut(&Progress) -> Flow) -> Result<Progress> {
+    pub fn run(
+        &self,
+        units: impl IntoIterator<Item = Unit>,
+        mut finished: impl FnMut(Unit) -> Result<()>,
+        mut tick: impl FnMut(&Progress) -> Flow,
+    ) -> Result<Progress> {
         let o = &self.options;
         let cache = KvCache::new(&self.model.config, o.cache(&self.model.config), &self.model.device, self.model.dtype);
         let mut st = State { slots: (0..o.slots).map(|_| None).collect(), cache, progress: Progress::default() };
@@ -149,8 +168,7 @@ impl<'a> Engine<'a> {
         let mut first: Vec<(Vec<u32>, usize)> = vec![];
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
             let strengths = dialogue.strengths();
-            let mut slot =
-                Slot { dialogue, strengths, cached: vec![], turn: None, leader: None, over: false };
+            let mut slot = Slot { dialogue, strengths, cached: vec![], turn: None, leader: None, over: false };
             match slot.dialogue.next()? {
                 None => slot.over = true,
                 Some(turns) => {
@@ -161,7 +179,9 @@ impl<'a> Engine<'a> {
                         .find(|(p, l)| {
                             let same = |s: &Slot| {
                                 s.strengths == slot.strengths
-                                    && s.turn.as_ref().is_some_and(|t| t.seed == slot.dialogue.seed() && t.watched.0 == slot.dialogue.watched())
+                                    && s.turn.as_ref().is_some_and(|t| {
+                                        t.seed == slot.dialogue.seed() && t.watched.0 == slot.dialogue.watched()
+                                    })
                             };
                             self.options.reuse && *p == prompt && st.slots[*l].as_ref().is_some_and(same)
                         })
@@ -215,7 +235,8 @@ impl<'a> Engine<'a> {
 
     /// Where the last user message stands: between Gemma's markers, else everything.
     fn user_span(&self, prompt: &[u32]) -> (usize, usize) {
-        let (Some(open), Some(close)) = (self.tokenizer.id("<start_of_turn>"), self.tokenizer.id("<end_of_turn>")) else {
+        let (Some(open), Some(close)) = (self.tokenizer.id("<start_of_turn>"), self.tokenizer.id("<end_of_turn>"))
+        else {
             return (0, prompt.len());
         };
         let Some(end) = prompt.iter().rposition(|t| *t == close) else { return (0, prompt.len()) };
@@ -267,7 +288,8 @@ impl<'a> Engine<'a> {
         }
         st.progress.steps += 1;
         for s in &step.segments {
-            if let Some((slot, turn)) = st.slots[s.slot].as_mut().and_then(|s| Some((&mut s.cached, s.turn.as_ref()?))) {
+            if let Some((slot, turn)) = st.slots[s.slot].as_mut().and_then(|s| Some((&mut s.cached, s.turn.as_ref()?)))
+            {
                 st.progress.prefilled += (s.start..s.start + s.len).filter(|at| *at < turn.prompt.len()).count() as u64;
                 slot.extend((s.start..s.start + s.len).map(|at| turn.token(at)));
             }
@@ -285,7 +307,10 @@ impl<'a> Engine<'a> {
             .iter()
             .map(|i| {
                 !o.sampling.greedy()
-                    || st.slots[*i].as_ref().and_then(|s| s.turn.as_ref()).is_some_and(|t| t.reply.is_empty() && !t.watched.0.is_empty())
+                    || st.slots[*i]
+                        .as_ref()
+                        .and_then(|s| s.turn.as_ref())
+                        .is_some_and(|t| t.reply.is_empty() && !t.watched.0.is_empty())
             })
             .collect();
         let best: Vec<i64> = logits.clone().argmax(1).into_data().iter::<i64>().collect();
@@ -297,7 +322,11 @@ impl<'a> Engine<'a> {
                 if turn.reply.is_empty() {
                     turn.watched.1 = log_probs(&values, &turn.watched.0);
                 }
-                token = if o.sampling.greedy() { argmax(&values) } else { o.sampling.draw(&values, turn.seed, turn.reply.len()) };
+                token = if o.sampling.greedy() {
+                    argmax(&values)
+                } else {
+                    o.sampling.draw(&values, turn.seed, turn.reply.len())
+                };
             }
             if self.model.config.eos.contains(&token) {
                 turn.finish = Some(Finish::Stop);
@@ -314,7 +343,9 @@ impl<'a> Engine<'a> {
     /// Ends turns that are complete and computed, lets followers take over the first, asks on.
     fn close_turns(&self, st: &mut State) -> Result<()> {
         for i in 0..st.slots.len() {
-            let done = st.slots[i].as_ref().is_some_and(|s| s.turn.as_ref().is_some_and(|t| t.finish.is_some() && s.cached.len() == t.len()));
+            let done = st.slots[i]
+                .as_ref()
+                .is_some_and(|s| s.turn.as_ref().is_some_and(|t| t.finish.is_some() && s.cached.len() == t.len()));
             if !done {
                 continue;
             }

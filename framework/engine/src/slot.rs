@@ -65,8 +65,7 @@ impl Turn {
         let empty = BTreeMap::new();
         let rows = self.rows.get(&tap.site).unwrap_or(&empty);
         // A reply stopped at its last token holds rows for its tokens only, never for the end id.
-        let of: Vec<&Vec<f32>> =
-            rows.iter().filter(|(at, _)| self.reads(tap.position, **at)).map(|(_, r)| r).collect();
+        let of: Vec<&Vec<f32>> = rows.iter().filter(|(at, _)| self.reads(tap.position, **at)).map(|(_, r)| r).collect();
         let nan = || vec![f32::NAN; width];
         let rows = match tap.position {
             Position::PromptEnd => vec![of.first().map_or_else(nan, |r| (*r).clone())],

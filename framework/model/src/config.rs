@@ -146,7 +146,10 @@ impl Config {
             match kind {
                 "default" => Ok(()),
                 "linear" => {
-                    factor = v.get("factor").and_then(Value::as_f64).filter(|f| f.is_finite() && *f > 0.0)
+                    factor = v
+                        .get("factor")
+                        .and_then(Value::as_f64)
+                        .filter(|f| f.is_finite() && *f > 0.0)
                         .ok_or_else(|| r.err("linear RoPE scaling without a `factor` above 0"))?;
                     Ok(())
                 }
@@ -197,7 +200,10 @@ impl Config {
 
     pub(crate) fn checked(self, path: &Path) -> Result<Self> {
         if !self.heads.is_multiple_of(self.kv_heads) {
-            return Err(Error::format(path, format!("{} heads are not a multiple of {} key-value heads", self.heads, self.kv_heads)));
+            return Err(Error::format(
+                path,
+                format!("{} heads are not a multiple of {} key-value heads", self.heads, self.kv_heads),
+            ));
         }
         if !self.head_dim.is_multiple_of(2) {
             return Err(Error::format(path, format!("head_dim {} is odd: RoPE needs pairs", self.head_dim)));

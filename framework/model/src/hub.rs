@@ -45,7 +45,8 @@ impl Repo {
         if self.commit.is_none() {
             // …/snapshots/<commit>/<file>
             let depth = file.split('/').count();
-            self.commit = path.ancestors().nth(depth).and_then(|p| p.file_name()).map(|c| c.to_string_lossy().into_owned());
+            self.commit =
+                path.ancestors().nth(depth).and_then(|p| p.file_name()).map(|c| c.to_string_lossy().into_owned());
         }
         Ok(path)
     }

@@ -8,10 +8,13 @@ use std::path::Path;
 /// Names and shapes of all tensors of the text model, canonical.
 pub fn tensors(c: &Config) -> Vec<(String, Vec<usize>)> {
     let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-    let mut out = vec![("embed_tokens.weight".to_string(), vec![c.vocab, c.hidden]), ("norm.weight".to_string(), vec![c.hidden])];
+    let mut out =
+        vec![("embed_tokens.weight".to_string(), vec![c.vocab, c.hidden]), ("norm.weight".to_string(), vec![c.hidden])];
     for l in 0..c.layers() {
         let mut add = |name: &str, shape: Vec<usize>| out.push((format!("layers.{l}.{name}.weight"), shape));
-        for norm in ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"] {
+        for norm in
+            ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"]
+        {
             add(norm, vec![c.hidden]);
         }
         add("self_attn.q_norm", vec![c.head_dim]);
@@ -54,7 +57,10 @@ pub fn write(config: &Config, seed: u64, tokenizer: Option<&Path>, dir: &Path) -
         std::fs::write(&path, format!("{v:#}\n")).map_err(|e| Error::io(path, e))
     };
     json("config.json", &config.to_json())?;
-    json("generation_config.json", &serde_json::json!({"bos_token_id": config.bos, "eos_token_id": config.eos, "pad_token_id": 0}))?;
+    json(
+        "generation_config.json",
+        &serde_json::json!({"bos_token_id": config.bos, "eos_token_id": config.eos, "pad_token_id": 0}),
+    )?;
     if let Some(t) = tokenizer {
         std::fs::copy(t, dir.join("tokenizer.json")).map_err(|e| Error::io(t, e))?;
     }

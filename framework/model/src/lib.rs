@@ -14,6 +14,8 @@ pub mod norm;
 pub mod rope;
 pub mod source;
 pub mod template;
+#[doc(hidden)]
+pub mod testing;
 pub mod tokenizer;
 pub mod weights;
 

@@ -78,8 +78,8 @@ pub struct Gemma3 {
     final_norm: Tensor<1>,
     rope_global: Rope,
     rope_local: Rope,
-    /// At least so many rows go through a matrix product, see [`Gemma3::load`].
-    min_rows: usize,
+    /// On the processor, see [`Gemma3::least_rows`].
+    flex: bool,
 }
 
 impl Gemma3 {
@@ -87,7 +87,13 @@ impl Gemma3 {
     ///
     /// # Errors
     /// When a tensor is missing or has another shape than the config says.
-    pub fn load(config: &Config, source: &dyn TensorSource, device: &Device, dtype: DType, progress: &mut dyn FnMut(u64)) -> Result<Self> {
+    pub fn load(
+        config: &Config,
+        source: &dyn TensorSource,
+        device: &Device,
+        dtype: DType,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self> {
         let c = config;
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let mut fetch = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
@@ -135,7 +141,7 @@ impl Gemma3 {
             embed,
             blocks,
             final_norm,
-            min_rows: 1,
+            flex: *device == Device::flex(),
         })
     }
 
@@ -148,7 +154,8 @@ impl Gemma3 {
         self.check(step, cache)?;
         let tokens = step.ids.len();
         let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
-        let tables = [self.rope_local.tables(&positions, &self.device), self.rope_global.tables(&positions, &self.device)];
+        let tables =
+            [self.rope_local.tables(&positions, &self.device), self.rope_global.tables(&positions, &self.device)];
         let ids: Vec<i64> = step.ids.iter().map(|i| i64::from(*i)).collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens]), &self.device);
         let mut x = self.embed.clone().select(0, ids).cast(DType::F32) * self.embed_scale();
@@ -197,9 +204,20 @@ impl Gemma3 {
     /// x `[n, in]` · wᵀ, w `[out, in]`: computed in the model's dtype, returned in f32.
     fn product(&self, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
         let n = x.dims()[0];
-        let x = if n < self.min_rows { x.repeat_dim(0, self.min_rows.div_ceil(n)) } else { x };
+        let least = self.least_rows(w.dims()[0]);
+        let x = if n < least { x.repeat_dim(0, least.div_ceil(n)) } else { x };
         let y = x.cast(self.dtype).matmul(w.clone().transpose()).cast(DType::F32);
         if y.dims()[0] > n { y.narrow(0, 0, n) } else { y }
+    }
+
+    /// Rows that a product with `width` columns must have at least, so that a row's result is the
+    /// same, bit for bit, whatever rows stand beside it.
+    ///
+    /// Flex multiplies by the `gemm` crate, whose blocking depends on the columns and the inner size
+    /// alone, except that one row, and outputs of up to 256 values, take other paths with another
+    /// order of summation. Two rows cost what one costs where weights must be read either way.
+    fn least_rows(&self, width: usize) -> usize {
+        if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
 
     fn check(&self, step: &Step, cache: &KvCache) -> Result<()> {
@@ -215,14 +233,25 @@ impl Gemma3 {
                 return Err(Error::Text(format!("slot {} cannot hold position {}", s.slot, s.start + s.len)));
             }
             if cache.shape.ring < cache.shape.capacity && s.len + self.config.window > cache.shape.ring + 1 {
-                return Err(Error::Text(format!("{} tokens at once do not fit the ring of {}", s.len, cache.shape.ring)));
+                return Err(Error::Text(format!(
+                    "{} tokens at once do not fit the ring of {}",
+                    s.len, cache.shape.ring
+                )));
             }
         }
         Ok(())
     }
 
     /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.
-    fn attention(&self, layer: usize, qkv: Tensor<2>, block: &Block, step: &Step, (cos, sin): &(Tensor<3>, Tensor<3>), cache: &mut KvCache) -> Tensor<2> {
+    fn attention(
+        &self,
+        layer: usize,
+        qkv: Tensor<2>,
+        block: &Block,
+        step: &Step,
+        (cos, sin): &(Tensor<3>, Tensor<3>),
+        cache: &mut KvCache,
+    ) -> Tensor<2> {
         let c = &self.config;
         let tokens = step.ids.len();
         let qkv = qkv.reshape([tokens, c.heads + 2 * c.kv_heads, c.head_dim]);
@@ -276,7 +305,13 @@ fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
 
 /// Softmax attention of q `[1, kv_heads, groups × len, head_dim]` over one or two runs of keys. Every
 /// query sees at least its own key, so no row is fully masked.
-fn attend(q: Tensor<4>, pieces: &[(Tensor<4>, Tensor<4>)], mask: Option<Tensor<2>>, groups: usize, dtype: DType) -> Tensor<4> {
+fn attend(
+    q: Tensor<4>,
+    pieces: &[(Tensor<4>, Tensor<4>)],
+    mask: Option<Tensor<2>>,
+    groups: usize,
+    dtype: DType,
+) -> Tensor<4> {
     let mut scores: Vec<Tensor<4>> =
         pieces.iter().map(|(k, _)| q.clone().matmul(k.clone().swap_dims(2, 3)).cast(DType::F32)).collect();
     let mut scores = if scores.len() == 1 { scores.swap_remove(0) } else { Tensor::cat(scores, 3) };

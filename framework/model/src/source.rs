@@ -2,10 +2,10 @@
 //! weights.
 use crate::hub::Repo;
 use crate::template::GEMMA;
+use crate::weights::TensorSource;
 use crate::weights::gguf::{Gguf, Meta};
 use crate::weights::random::RandomWeights;
 use crate::weights::safetensors::{SafetensorsFiles, shard_names};
-use crate::weights::TensorSource;
 use crate::{ChatTemplate, Config, Error, Result, Tokenizer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -37,8 +37,12 @@ impl FromStr for Source {
             "path" => Ok(Source::Path(expand(rest))),
             "gguf" => Ok(Source::Gguf(expand(rest))),
             "random" if Config::preset(rest).is_some() => Ok(Source::Random(rest.into())),
-            "random" => Err(Error::Source(format!("no shape is called `{rest}`; there are {}", Config::PRESETS.join(", ")))),
-            other => Err(Error::Source(format!("unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:` and `random:`"))),
+            "random" => {
+                Err(Error::Source(format!("no shape is called `{rest}`; there are {}", Config::PRESETS.join(", "))))
+            }
+            other => Err(Error::Source(format!(
+                "unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:` and `random:`"
+            ))),
         }
     }
 }
@@ -104,15 +108,29 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When it is not there or is not a Gemma 3.
-    pub fn resolve(source: &str, revision: Option<&str>, tokenizer: Option<&Path>, base: &Path, seed: u64) -> Result<Self> {
+    pub fn resolve(
+        source: &str,
+        revision: Option<&str>,
+        tokenizer: Option<&Path>,
+        base: &Path,
+        seed: u64,
+    ) -> Result<Self> {
         let source: Source = source.parse()?;
         let mut out = match &source {
             Source::Path(dir) => {
                 let dir = base.join(dir);
                 if !dir.is_dir() {
-                    return Err(Error::format(&dir, "no such folder; `path:` names a folder with config.json and model.safetensors"));
+                    return Err(Error::format(
+                        &dir,
+                        "no such folder; `path:` names a folder with config.json and model.safetensors",
+                    ));
                 }
-                Self::from_files(source, |name| Ok(Some(dir.join(name)).filter(|p| p.exists())), &dir, Weights::Files(vec![]))?
+                Self::from_files(
+                    source,
+                    |name| Ok(Some(dir.join(name)).filter(|p| p.exists())),
+                    &dir,
+                    Weights::Files(vec![]),
+                )?
             }
             Source::Hub(id) => {
                 let mut repo = Repo::new(id, revision, false)?;
@@ -129,7 +147,14 @@ impl Checkpoint {
                     Some(Meta::Text(t)) => Some(t.clone()),
                     _ => None,
                 };
-                Self { config: gguf.config()?, source, commit: None, weights: Weights::Gguf(gguf), tokenizer: None, template }
+                Self {
+                    config: gguf.config()?,
+                    source,
+                    commit: None,
+                    weights: Weights::Gguf(gguf),
+                    tokenizer: None,
+                    template,
+                }
             }
             Source::Random(name) => {
                 let config = Config::preset(name).ok_or_else(|| Error::Source(format!("no shape `{name}`")))?;
@@ -143,7 +168,12 @@ impl Checkpoint {
         Ok(out)
     }
 
-    fn from_files(source: Source, mut file: impl FnMut(&str) -> Result<Option<PathBuf>>, dir: &Path, mut weights: Weights) -> Result<Self> {
+    fn from_files(
+        source: Source,
+        mut file: impl FnMut(&str) -> Result<Option<PathBuf>>,
+        dir: &Path,
+        mut weights: Weights,
+    ) -> Result<Self> {
         let path = file("config.json")?.ok_or_else(|| Error::format(dir, "holds no config.json"))?;
         let generation = file("generation_config.json")?.map(|p| read_json(&p)).transpose()?;
         let config = Config::from_json(&path, &read_json(&path)?, generation.as_ref())?;
@@ -152,7 +182,8 @@ impl Checkpoint {
             None => None,
         };
         if template.is_none() {
-            template = file("tokenizer_config.json")?.map(|p| read_json(&p)).transpose()?.as_ref().and_then(template_of);
+            template =
+                file("tokenizer_config.json")?.map(|p| read_json(&p)).transpose()?.as_ref().and_then(template_of);
         }
         let tokenizer = file("tokenizer.json")?;
         if matches!(source, Source::Path(_)) {
@@ -216,7 +247,9 @@ impl Checkpoint {
         match (&self.tokenizer, &self.weights) {
             (Some(path), _) => Tokenizer::from_file(path),
             (None, Weights::Gguf(g)) => Tokenizer::from_gguf(g),
-            (None, _) => Err(Error::Source(format!("{} brings no tokenizer.json; name one with `model.tokenizer`", self.source))),
+            (None, _) => {
+                Err(Error::Source(format!("{} brings no tokenizer.json; name one with `model.tokenizer`", self.source)))
+            }
         }
     }
 

@@ -62,7 +62,8 @@ impl ChatTemplate {
         env.add_function("raise_exception", |m: String| -> std::result::Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, m))
         });
-        env.add_template_owned("chat", source.to_string()).map_err(|e| Error::Text(format!("the chat template does not compile: {e:#}")))?;
+        env.add_template_owned("chat", source.to_string())
+            .map_err(|e| Error::Text(format!("the chat template does not compile: {e:#}")))?;
         Ok(Self { env, bos: bos.into(), eos: eos.into(), specials, source: source.into() })
     }
 

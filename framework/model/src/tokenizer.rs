@@ -73,7 +73,8 @@ impl Tokenizer {
         }
         // Stable: equal scores keep the order of the pieces.
         merges.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let merges = merges.into_iter().map(|(_, a, b)| (pieces[a as usize].clone(), pieces[b as usize].clone())).collect();
+        let merges =
+            merges.into_iter().map(|(_, a, b)| (pieces[a as usize].clone(), pieces[b as usize].clone())).collect();
         let fail = |e: tokenizers::Error| Error::format(gguf.path(), format!("its tokenizer: {e}"));
         let model = BPE::builder()
             .vocab_and_merges(vocab.into_iter().collect::<tokenizers::models::bpe::Vocab>(), merges)

@@ -152,7 +152,11 @@ fn tiny(name: &str) {
         }
         println!("{name} case {i}: {} ids, logits {e:.1e}, worst block {worst:.1e}", ids.len());
         let n = tokens(&case["greedy"]).len();
-        assert_eq!(greedy(&model, std::slice::from_ref(&ids), n, 7)[0], tokens(&case["greedy"]), "{name} case {i} alone");
+        assert_eq!(
+            greedy(&model, std::slice::from_ref(&ids), n, 7)[0],
+            tokens(&case["greedy"]),
+            "{name} case {i} alone"
+        );
         prompts.push(ids);
         wanted.push(tokens(&case["greedy"]));
     }

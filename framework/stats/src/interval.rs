@@ -36,7 +36,8 @@ pub fn mean_t(values: &[f64], level: f64) -> Result<Interval, Error> {
     }
     let mean = values.iter().sum::<f64>() / n;
     let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let t = StudentsT::new(0.0, 1.0, n - 1.0).map_err(|e| Error::TooLittle(e.to_string()))?.inverse_cdf(0.5 + level / 2.0);
+    let t =
+        StudentsT::new(0.0, 1.0, n - 1.0).map_err(|e| Error::TooLittle(e.to_string()))?.inverse_cdf(0.5 + level / 2.0);
     let half = t * (var / n).sqrt();
     Ok(Interval { estimate: mean, low: mean - half, high: mean + half })
 }

@@ -231,7 +231,10 @@ pub fn read_lock(path: &Path) -> Result<Value> {
     let lock: Value = serde_json::from_str(&text).map_err(|e| format(&at, e))?;
     match lock.get("schema").and_then(Value::as_u64) {
         Some(SCHEMA) => Ok(lock),
-        Some(n) if n > SCHEMA => Err(format(&at, format!("was written by a newer friction (schema {n}, this one reads {SCHEMA}); update friction"))),
+        Some(n) if n > SCHEMA => Err(format(
+            &at,
+            format!("was written by a newer friction (schema {n}, this one reads {SCHEMA}); update friction"),
+        )),
         _ => Err(format(&at, "has no `schema` that this friction knows")),
     }
 }

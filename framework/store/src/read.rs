@@ -43,7 +43,14 @@ impl RunReader for StoredRun {
     fn turns(&self) -> &[TurnRow] {
         &self.turns
     }
-    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> friction_core::Result<Option<TapArray>> {
+    fn tap(
+        &self,
+        group: u32,
+        condition: &str,
+        arm: &str,
+        site: Site,
+        position: Position,
+    ) -> friction_core::Result<Option<TapArray>> {
         let path = self.path.join("groups").join(format!("{group:04}")).join("taps.safetensors");
         if !path.exists() {
             return Ok(None);

@@ -18,7 +18,8 @@ fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
         .map_err(|e| format(path, e))?;
     let file = File::create(path).map_err(io(path))?;
-    let props = WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("friction".into()).build();
+    let props =
+        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("friction".into()).build();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(props)).map_err(|e| format(path, e))?;
     writer.write(&batch).map_err(|e| format(path, e))?;
     let file = writer.into_inner().map_err(|e| format(path, e))?;
@@ -30,9 +31,12 @@ fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
-    let text = |f: &dyn Fn(&TurnRow) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
-    let maybe = |f: &dyn Fn(&TurnRow) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(f))) };
-    let count = |f: &dyn Fn(&TurnRow) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(rows.iter().map(f))) };
+    let text =
+        |f: &dyn Fn(&TurnRow) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
+    let maybe =
+        |f: &dyn Fn(&TurnRow) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(f))) };
+    let count =
+        |f: &dyn Fn(&TurnRow) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(rows.iter().map(f))) };
     let mut columns: Vec<(String, ArrayRef)> = vec![
         ("group".into(), count(&|r| r.group)),
         ("condition".into(), text(&|r| r.condition.clone())),
@@ -60,8 +64,9 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
     for g in grades {
         columns.push((format!("grade_{g}"), maybe(&|r| r.grades.get(g).cloned().flatten())));
     }
-    let logprobs =
-        ListArray::from_iter_primitive::<Float32Type, _, _>(rows.iter().map(|r| Some(r.option_logprobs.iter().map(|v| Some(*v)))));
+    let logprobs = ListArray::from_iter_primitive::<Float32Type, _, _>(
+        rows.iter().map(|r| Some(r.option_logprobs.iter().map(|v| Some(*v)))),
+    );
     columns.extend([
         ("option_logprobs".to_string(), Arc::new(logprobs) as ArrayRef),
         ("prompt_tokens".into(), count(&|r| r.prompt_tokens)),
@@ -104,7 +109,8 @@ pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
     let batches = read.map_err(|_| format(path, "not a Parquet file that can be read"))??;
     let mut rows = vec![];
     for batch in batches {
-        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format(path, format!("column `{name}` is missing")));
+        let column =
+            |name: &str| batch.column_by_name(name).ok_or_else(|| format(path, format!("column `{name}` is missing")));
         let wrong = |name: &str| format(path, format!("column `{name}` has another type"));
         let text = |name: &str| -> Result<Vec<Option<String>>> {
             let a = column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))?;

@@ -29,8 +29,11 @@ pub fn lock(plan: &Plan) -> Result<Value> {
     model.insert("dtype".into(), json!(m.model.dtype));
     model.insert("commit".into(), json!(plan.checkpoint.commit));
     model.insert("sha256".into(), json!(plan.checkpoint.hash()?));
-    let conditions: Vec<Value> =
-        m.conditions.iter().map(|c| json!({"table": table(&c.chosen.table), "version": c.chosen.version, "factors": c.factors})).collect();
+    let conditions: Vec<Value> = m
+        .conditions
+        .iter()
+        .map(|c| json!({"table": table(&c.chosen.table), "version": c.chosen.version, "factors": c.factors}))
+        .collect();
     let hooks: Vec<Value> = m.hooks.iter().map(|h| json!({"table": table(&h.table), "version": h.version})).collect();
     Ok(json!({
         "friction": env!("CARGO_PKG_VERSION"),

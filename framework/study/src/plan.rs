@@ -1,7 +1,9 @@
 //! Everything that can be known, and refused, before a token is generated.
 use crate::{Error, Result};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath};
-use friction_core::{Analyzer, Arm, BuildContext, Condition, Dataset, Factors, HookProgram, PlanContext, Question, TurnContext, seed};
+use friction_core::{
+    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, HookProgram, PlanContext, Question, TurnContext, seed,
+};
 use friction_engine::{EngineOptions, Sampling};
 use friction_model::{ChatTemplate, ChatTurn, Checkpoint, Tokenizer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,7 +134,11 @@ impl Plan {
 
         let tokenizer = checkpoint.tokenizer()?;
         if tokenizer.vocab() > checkpoint.config.vocab {
-            let message = format!("the tokenizer has {} ids, the model {}: they do not belong together", tokenizer.vocab(), checkpoint.config.vocab);
+            let message = format!(
+                "the tokenizer has {} ids, the model {}: they do not belong together",
+                tokenizer.vocab(),
+                checkpoint.config.vocab
+            );
             return Err(section(&key("model"), &message));
         }
         let template = checkpoint.template(&tokenizer)?;
@@ -174,7 +180,21 @@ impl Plan {
             user_tokens,
             reply_tokens: (conversations * m.study.turns * m.generation.max_new_tokens) as u64,
         };
-        Ok(Self { base: base.into(), checkpoint, tokenizer, template, dataset, conditions, arms, program, groups, analyzers, engine, estimate, manifest })
+        Ok(Self {
+            base: base.into(),
+            checkpoint,
+            tokenizer,
+            template,
+            dataset,
+            conditions,
+            arms,
+            program,
+            groups,
+            analyzers,
+            engine,
+            estimate,
+            manifest,
+        })
     }
 }
 
@@ -187,15 +207,21 @@ fn meets(m: &Manifest, program: &HookProgram, analyzer: &dyn Analyzer) -> std::r
     let needs = analyzer.needs();
     for (site, position) in &needs.taps {
         if !program.taps.iter().any(|t| t.site == *site && t.position == *position) {
-            return Err(format!("this analyzer reads `{site}` at `{position}`, but no hook taps it; add it to a `[[hook]]` with `plugin = \"residual\"`"));
+            return Err(format!(
+                "this analyzer reads `{site}` at `{position}`, but no hook taps it; add it to a `[[hook]]` with `plugin = \"residual\"`"
+            ));
         }
     }
     for factor in &needs.factors {
         let levels: BTreeSet<_> = m.conditions.iter().filter_map(|c| c.factors.get(factor)).collect();
         if levels.len() < 2 {
-            let known: BTreeSet<&str> = m.conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
+            let known: BTreeSet<&str> =
+                m.conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
             let near = friction_core::manifest::suggestion(factor, known.iter().copied()).unwrap_or_default();
-            return Err(format!("this analyzer compares levels of factor `{factor}`, but the conditions carry {} of it {near}", levels.len()));
+            return Err(format!(
+                "this analyzer compares levels of factor `{factor}`, but the conditions carry {} of it {near}",
+                levels.len()
+            ));
         }
     }
     Ok(())
@@ -203,20 +229,32 @@ fn meets(m: &Manifest, program: &HookProgram, analyzer: &dyn Analyzer) -> std::r
 
 /// Draws each group's questions: from the turn's category, none twice in a group, and none twice in
 /// the study until a category is used up.
-fn questions(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> friction_core::Result<Vec<Vec<PlannedTurn>>> {
+fn questions(
+    dataset: &dyn Dataset,
+    order: &[Vec<usize>],
+    cx: &PlanContext,
+) -> friction_core::Result<Vec<Vec<PlannedTurn>>> {
     let categories = dataset.categories();
     let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
     let mut out = vec![];
     for topics in order {
         let mut group: Vec<PlannedTurn> = vec![];
         for c in topics {
-            let category = categories.get(*c).ok_or_else(|| friction_core::Error::config(format!("topic {c} is not a category of the dataset")))?;
+            let category = categories
+                .get(*c)
+                .ok_or_else(|| friction_core::Error::config(format!("topic {c} is not a category of the dataset")))?;
             let all = dataset.questions(category);
             if all.is_empty() {
                 return Err(friction_core::Error::config(format!("category `{}` has no questions", category.name)));
             }
             let deck = decks.entry(*c).or_insert_with(|| {
-                (seed::permutation(all.len(), seed::derive(&[&cx.seed.to_le_bytes(), b"questions", category.name.as_bytes()])), 0)
+                (
+                    seed::permutation(
+                        all.len(),
+                        seed::derive(&[&cx.seed.to_le_bytes(), b"questions", category.name.as_bytes()]),
+                    ),
+                    0,
+                )
             });
             let mut tries = 0;
             let question = loop {
@@ -227,7 +265,10 @@ fn questions(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> f
                     break q.clone();
                 }
                 if tries > all.len() {
-                    return Err(friction_core::Error::config(format!("category `{}` has too few questions for a group that visits it again", category.name)));
+                    return Err(friction_core::Error::config(format!(
+                        "category `{}` has too few questions for a group that visits it again",
+                        category.name
+                    )));
                 }
             };
             group.push(PlannedTurn { topic: category.name.clone(), prompt: dataset.prompt(&question), question });
@@ -238,7 +279,13 @@ fn questions(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> f
 }
 
 /// Tokens of all user messages, and the longest conversation at its longest replies.
-fn lengths(m: &Manifest, conditions: &[PlannedCondition], groups: &[Vec<PlannedTurn>], tokenizer: &Tokenizer, template: &ChatTemplate) -> Result<(u64, usize)> {
+fn lengths(
+    m: &Manifest,
+    conditions: &[PlannedCondition],
+    groups: &[Vec<PlannedTurn>],
+    tokenizer: &Tokenizer,
+    template: &ChatTemplate,
+) -> Result<(u64, usize)> {
     let (mut total, mut longest) = (0u64, 0usize);
     // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
     const SLACK: usize = 16;

@@ -117,7 +117,9 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     })?;
     drop(weights);
     report.load_seconds = began.elapsed().as_secs_f64();
-    dir.log(&json!({"event": "start", "groups": todo.len(), "resumed": done.len(), "load_seconds": report.load_seconds}))?;
+    dir.log(
+        &json!({"event": "start", "groups": todo.len(), "resumed": done.len(), "load_seconds": report.load_seconds}),
+    )?;
 
     let engine = Engine::new(&model, &plan.tokenizer, &plan.template, &plan.program, plan.engine.clone())?;
     // Unit → group, and per group the records and the units still out.

@@ -24,7 +24,8 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &m
     let mut books: BTreeMap<(u32, &String), (String, &String, Outcomes)> = BTreeMap::new();
     for t in turns.iter().filter(|t| t.turn >= first) {
         let Some(l) = t.factors.get(factor) else { continue };
-        let rest: Vec<String> = t.factors.iter().filter(|(k, _)| *k != factor).map(|(k, v)| format!("{k}={v}")).collect();
+        let rest: Vec<String> =
+            t.factors.iter().filter(|(k, _)| *k != factor).map(|(k, v)| format!("{k}={v}")).collect();
         let book = books.entry((t.group, &t.condition)).or_insert_with(|| (rest.join(","), l, Outcomes::new()));
         book.2.insert(t.turn, t.correct);
     }

@@ -8,8 +8,14 @@ use std::sync::Arc;
 
 const SIZE: (u32, u32) = (900, 520);
 /// Okabe & Ito's palette, which colour-blind readers can tell apart.
-const COLOURS: [RGBColor; 6] =
-    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(230, 159, 0), RGBColor(86, 180, 233)];
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+];
 
 /// The figure of the cells.
 ///

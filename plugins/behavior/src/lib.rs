@@ -39,7 +39,10 @@ impl PluginConfig for Behavior {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
         if self.factor().is_none() {
-            return Err(Error::config(format!("`primary` = {:?} is not `<factor> × turn`, as in \"completion × turn\"", self.primary)));
+            return Err(Error::config(format!(
+                "`primary` = {:?} is not `<factor> × turn`, as in \"completion × turn\"",
+                self.primary
+            )));
         }
         if !(0.5..1.0).contains(&self.level) {
             return Err(Error::config("`level` must be from 0.5 to below 1"));

@@ -6,8 +6,21 @@ use std::collections::BTreeMap;
 
 /// Markers of hedging, as the published study counted them: case-insensitive.
 pub const HEDGES: [&str; 15] = [
-    "i think", "i believe", "perhaps", "maybe", "might", "could be", "possibly", "probably", "it seems", "it appears",
-    "i'm not sure", "i'm not certain", "if i recall", "to my knowledge", "arguably",
+    "i think",
+    "i believe",
+    "perhaps",
+    "maybe",
+    "might",
+    "could be",
+    "possibly",
+    "probably",
+    "it seems",
+    "it appears",
+    "i'm not sure",
+    "i'm not certain",
+    "if i recall",
+    "to my knowledge",
+    "arguably",
 ];
 
 /// Occurrences of all markers in a reply.
@@ -93,7 +106,10 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
     let groups = turns.iter().map(|t| t.group).collect::<std::collections::BTreeSet<_>>().len();
     let chance = turns.iter().map(|t| 1.0 / f64::from(t.options.max(1))).sum::<f64>() / turns.len() as f64;
     out.say(format!("{groups} groups, {} turns; guessing would be right in {:.1} %", turns.len(), 100.0 * chance));
-    out.say(format!("{:<24} {:>6} {:>9} {:>8} {:>14} {:>16}", "condition", "turns", "accuracy", "parsed", "hedges/reply", "per 100 chars"));
+    out.say(format!(
+        "{:<24} {:>6} {:>9} {:>8} {:>14} {:>16}",
+        "condition", "turns", "accuracy", "parsed", "hedges/reply", "per 100 chars"
+    ));
     for (name, [n, correct, parsed, hedges, characters]) in &conditions {
         let n = *n as f64;
         out.say(format!(
@@ -108,10 +124,16 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
     let unread = share(&|t| t.parsed.is_none());
     let cut = share(&|t| t.finish_reason == "length");
     if unread > 0.05 {
-        out.warn(format!("{:.1} % of replies declare no answer and count as wrong: look at them before reading accuracy", 100.0 * unread));
+        out.warn(format!(
+            "{:.1} % of replies declare no answer and count as wrong: look at them before reading accuracy",
+            100.0 * unread
+        ));
     }
     if cut > 0.05 {
-        out.warn(format!("{:.1} % of replies met max_new_tokens: \"complete\" replies were cut too; raise it", 100.0 * cut));
+        out.warn(format!(
+            "{:.1} % of replies met max_new_tokens: \"complete\" replies were cut too; raise it",
+            100.0 * cut
+        ));
     }
     out.value("groups", groups);
     out.value("turns", turns.len());

@@ -8,7 +8,9 @@
 //! keep = { tokens = 50, marker = "..." }
 //! factors = { completion = "interrupt", tone = "blunt" }
 //! ```
-use friction_core::{BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext, seed};
+use friction_core::{
+    BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext, seed,
+};
 use serde::Deserialize;
 
 /// One wording, or several.
@@ -66,18 +68,24 @@ impl PluginConfig for Template {
         }
         for w in self.wordings() {
             if !w.contains("{question}") {
-                return Err(Error::config(format!("`user` = {w:?} has no `{{question}}`: the model would never see it")));
+                return Err(Error::config(format!(
+                    "`user` = {w:?} has no `{{question}}`: the model would never see it"
+                )));
             }
             let rest = w.replace("{question}", "").replace("{topic}", "");
             if let (Some(a), Some(b)) = (rest.find('{'), rest.find('}'))
                 && a < b
             {
                 let name = &rest[a..=b];
-                return Err(Error::config(format!("`user` has the unknown placeholder `{name}`; there are `{{question}}` and `{{topic}}`")));
+                return Err(Error::config(format!(
+                    "`user` has the unknown placeholder `{name}`; there are `{{question}}` and `{{topic}}`"
+                )));
             }
         }
         if self.keep.as_ref().is_some_and(|k| k.tokens == 0 && k.marker.is_empty()) {
-            return Err(Error::config("`keep = { tokens = 0 }` without a marker would leave an empty reply in the history"));
+            return Err(Error::config(
+                "`keep = { tokens = 0 }` without a marker would leave an empty reply in the history",
+            ));
         }
         Ok(())
     }

@@ -2,7 +2,9 @@
 //! the hub.
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use friction_core::{BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice};
+use friction_core::{
+    BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +49,9 @@ fn fetch(revision: Option<&str>) -> Result<PathBuf> {
     };
     let client = hf_hub::HFClientSync::new().map_err(say)?;
     let repo = client.dataset(REPO.0, REPO.1);
-    let get = |local: bool| repo.download_file().filename(FILE).revision(revision.unwrap_or("main")).local_files_only(local).send();
+    let get = |local: bool| {
+        repo.download_file().filename(FILE).revision(revision.unwrap_or("main")).local_files_only(local).send()
+    };
     match get(std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v == "1")) {
         Ok(p) => Ok(p),
         Err(e @ hf_hub::HFError::Request { .. }) => get(true).map_err(|_| say(e)),
@@ -97,7 +101,8 @@ fn rows(path: &Path, file: File) -> Result<Vec<Question>> {
     let mut out = vec![];
     for batch in reader {
         let batch = batch.map_err(|e| bad(&e))?;
-        let column = |name: &str| batch.column_by_name(name).cloned().ok_or_else(|| bad(&format!("column `{name}` is missing")));
+        let column =
+            |name: &str| batch.column_by_name(name).cloned().ok_or_else(|| bad(&format!("column `{name}` is missing")));
         let utf8 = |name: &str| -> Result<arrow::array::ArrayRef> {
             arrow::compute::cast(&column(name)?, &arrow::datatypes::DataType::Utf8).map_err(|e| bad(&e))
         };
@@ -109,7 +114,8 @@ fn rows(path: &Path, file: File) -> Result<Vec<Question>> {
         let answers = column("answer_index")?;
         let answers = answers.as_primitive_opt::<Int64Type>().ok_or_else(|| bad(&"`answer_index` is no int64"))?;
         for i in 0..batch.num_rows() {
-            let list = arrow::compute::cast(&options.value(i), &arrow::datatypes::DataType::Utf8).map_err(|e| bad(&e))?;
+            let list =
+                arrow::compute::cast(&options.value(i), &arrow::datatypes::DataType::Utf8).map_err(|e| bad(&e))?;
             let list = list.as_string::<i32>();
             let index = usize::try_from(answers.value(i)).unwrap_or(usize::MAX);
             let (mut real, mut answer) = (vec![], None);

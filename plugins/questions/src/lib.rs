@@ -4,7 +4,9 @@
 //! `answer_index`), and may have `category` (default `general`) and `id`.
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
-use friction_core::{BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice};
+use friction_core::{
+    BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +61,11 @@ impl PluginConfig for Config {
 fn jsonl(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Row)>> {
     let text = std::str::from_utf8(bytes).map_err(|e| Error::data(path, format!("not UTF-8: {e}")))?;
     let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-    lines.map(|(i, l)| Ok((i + 1, serde_json::from_str(l).map_err(|e| Error::data(path, format!("line {}: {e}", i + 1)))?))).collect()
+    lines
+        .map(|(i, l)| {
+            Ok((i + 1, serde_json::from_str(l).map_err(|e| Error::data(path, format!("line {}: {e}", i + 1)))?))
+        })
+        .collect()
 }
 
 fn parquet(path: &Path) -> Result<Vec<(usize, Row)>> {
@@ -70,21 +76,42 @@ fn parquet(path: &Path) -> Result<Vec<(usize, Row)>> {
     for batch in reader {
         let batch = batch.map_err(|e| bad(&e))?;
         let cast = |name: &str, t: &DataType| -> Result<Option<arrow::array::ArrayRef>> {
-            batch.column_by_name(name).map(|c| arrow::compute::cast(c, t).map_err(|e| bad(&format!("`{name}`: {e}")))).transpose()
+            batch
+                .column_by_name(name)
+                .map(|c| arrow::compute::cast(c, t).map_err(|e| bad(&format!("`{name}`: {e}"))))
+                .transpose()
         };
         let text = |name: &str| cast(name, &DataType::Utf8);
-        let (ids, categories, questions, answers) = (text("id")?, text("category")?, text("question")?, text("answer")?);
+        let (ids, categories, questions, answers) =
+            (text("id")?, text("category")?, text("question")?, text("answer")?);
         let index = cast("answer_index", &DataType::Int64)?;
-        let options = batch.column_by_name("options").and_then(|c| c.as_list_opt::<i32>()).ok_or_else(|| bad(&"column `options` must be a list of texts"))?;
+        let options = batch
+            .column_by_name("options")
+            .and_then(|c| c.as_list_opt::<i32>())
+            .ok_or_else(|| bad(&"column `options` must be a list of texts"))?;
         let at = |a: &Option<arrow::array::ArrayRef>, i: usize| {
             a.as_ref().map(|a| a.as_string::<i32>()).filter(|a| a.is_valid(i)).map(|a| a.value(i).to_string())
         };
         for i in 0..batch.num_rows() {
             let list = arrow::compute::cast(&options.value(i), &DataType::Utf8).map_err(|e| bad(&e))?;
             let list = list.as_string::<i32>().iter().map(|o| o.unwrap_or("").to_string()).collect();
-            let index = index.as_ref().map(|a| a.as_primitive::<Int64Type>()).filter(|a| a.is_valid(i)).and_then(|a| usize::try_from(a.value(i)).ok());
+            let index = index
+                .as_ref()
+                .map(|a| a.as_primitive::<Int64Type>())
+                .filter(|a| a.is_valid(i))
+                .and_then(|a| usize::try_from(a.value(i)).ok());
             let question = at(&questions, i).ok_or_else(|| bad(&format!("row {}: no `question`", i + 1)))?;
-            out.push((i + 1, Row { id: at(&ids, i), category: at(&categories, i), question, options: list, answer: at(&answers, i), answer_index: index }));
+            out.push((
+                i + 1,
+                Row {
+                    id: at(&ids, i),
+                    category: at(&categories, i),
+                    question,
+                    options: list,
+                    answer: at(&answers, i),
+                    answer_index: index,
+                },
+            ));
         }
     }
     Ok(out)
@@ -109,13 +136,21 @@ impl Questions {
                 (None, Some(a)) => letter(a),
                 (None, None) => None,
             };
-            let answer = answer.filter(|a| *a < options.len()).ok_or_else(|| bad(format!("`answer` must be a letter from A to {}", Question::letter(options.len() - 1))))?;
+            let answer = answer.filter(|a| *a < options.len()).ok_or_else(|| {
+                bad(format!("`answer` must be a letter from A to {}", Question::letter(options.len() - 1)))
+            })?;
             let category = row.category.unwrap_or_else(|| "general".into());
             let id = row.id.unwrap_or_else(|| format!("{}_{at}", category.replace(' ', "-")));
             if !ids.insert(id.clone()) {
                 return Err(bad(format!("the id `{id}` occurs twice")));
             }
-            questions.entry(category.clone()).or_default().push(Question { id, category, text: row.question.trim().into(), options, answer });
+            questions.entry(category.clone()).or_default().push(Question {
+                id,
+                category,
+                text: row.question.trim().into(),
+                options,
+                answer,
+            });
         }
         if questions.is_empty() {
             return Err(Error::data(path, "holds no questions"));

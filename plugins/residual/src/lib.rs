@@ -1,5 +1,7 @@
 //! `residual`: capture activations at sites and positions.
-use friction_core::{BuildContext, Error, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Position, Result, Site, Tap};
+use friction_core::{
+    BuildContext, Error, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Position, Result, Site, Tap,
+};
 use serde::Deserialize;
 
 /// Options of `residual`.

@@ -1,5 +1,7 @@
 //! `fixed`: the categories given, shuffled anew for each group.
-use friction_core::{BuildContext, Category, Error, PlanContext, PluginConfig, PluginEntry, Result, TopicPlan, Topics, manifest, seed};
+use friction_core::{
+    BuildContext, Category, Error, PlanContext, PluginConfig, PluginEntry, Result, TopicPlan, Topics, manifest, seed,
+};
 use serde::Deserialize;
 
 /// Options of `fixed`.
@@ -47,7 +49,9 @@ impl Topics for Fixed {
         if chosen.is_empty() || (chosen.len() < cx.turns && !self.repeat) {
             return Err(Error::config(format!(
                 "{} turns need {} categories, but there are {}; lower `study.turns`, or set `repeat = true` to visit categories again",
-                cx.turns, cx.turns, chosen.len()
+                cx.turns,
+                cx.turns,
+                chosen.len()
             )));
         }
         let order = (0..cx.groups)
@@ -55,7 +59,12 @@ impl Topics for Fixed {
                 let mut out = vec![];
                 let mut round = 0u64;
                 while out.len() < cx.turns {
-                    let s = seed::derive(&[b"topics", &cx.seed.to_le_bytes(), &(g as u64).to_le_bytes(), &round.to_le_bytes()]);
+                    let s = seed::derive(&[
+                        b"topics",
+                        &cx.seed.to_le_bytes(),
+                        &(g as u64).to_le_bytes(),
+                        &round.to_le_bytes(),
+                    ]);
                     if self.shuffle {
                         out.extend(seed::permutation(chosen.len(), s).into_iter().map(|i| chosen[i]));
                     } else {

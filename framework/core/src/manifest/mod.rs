@@ -5,7 +5,9 @@ mod sections;
 mod source;
 
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
-pub use sections::{BackendKind, BackendSection, BatchSize, GenerationSection, ModelDtype, ModelSection, Quantize, StudySection};
+pub use sections::{
+    BackendKind, BackendSection, BatchSize, GenerationSection, ModelDtype, ModelSection, Quantize, StudySection,
+};
 pub use source::{Located, ManifestError, Source};
 
 use crate::registry::{PluginEntry, PluginKind, Prepared};
@@ -122,7 +124,12 @@ impl Manifest {
     }
 }
 
-fn section<T: serde::de::DeserializeOwned>(source: &Source, key: &str, required: bool, issues: &mut Issues) -> Option<T> {
+fn section<T: serde::de::DeserializeOwned>(
+    source: &Source,
+    key: &str,
+    required: bool,
+    issues: &mut Issues,
+) -> Option<T> {
     let path = Path::default().key(key);
     match source.value.get(key) {
         Some(v @ toml::Value::Table(_)) => deserialize(v.clone(), &path, issues),
@@ -140,7 +147,13 @@ fn section<T: serde::de::DeserializeOwned>(source: &Source, key: &str, required:
 
 type Select<O> = fn(PluginKind) -> Option<fn(toml::Value, &Path, &mut Issues) -> Option<Prepared<O>>>;
 
-fn choose<O: ?Sized>(mut table: toml::Table, path: &Path, kind: &str, issues: &mut Issues, select: Select<O>) -> Option<Chosen<O>> {
+fn choose<O: ?Sized>(
+    mut table: toml::Table,
+    path: &Path,
+    kind: &str,
+    issues: &mut Issues,
+    select: Select<O>,
+) -> Option<Chosen<O>> {
     let given = table.clone();
     let name = match table.remove("name") {
         None => None,
@@ -215,15 +228,18 @@ fn unique<'a>(names: impl Iterator<Item = (&'a str, &'a Path)>, kind: &str, issu
     let mut seen = std::collections::BTreeSet::new();
     for (name, path) in names {
         if !seen.insert(name) {
-            issues.push(path.clone(), format!("two of the {kind}s are called `{name}`"), Some("give each a `name`".into()));
+            issues.push(
+                path.clone(),
+                format!("two of the {kind}s are called `{name}`"),
+                Some("give each a `name`".into()),
+            );
         }
     }
 }
 
 fn list<O: ?Sized>(source: &Source, key: &str, issues: &mut Issues, select: Select<O>) -> Vec<Chosen<O>> {
     let found = tables(source, key, issues);
-    let chosen: Vec<_> =
-        found.into_iter().filter_map(|(p, t)| choose(t.clone(), &p, key, issues, select)).collect();
+    let chosen: Vec<_> = found.into_iter().filter_map(|(p, t)| choose(t.clone(), &p, key, issues, select)).collect();
     unique(chosen.iter().map(|c| (c.name.as_str(), &c.path)), key, issues);
     chosen
 }

@@ -23,7 +23,11 @@ impl StudySection {
             && self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
             && !self.name.starts_with('.');
         if !name_ok {
-            issues.push(path.key("name"), "a study's name is letters, digits, `-`, `_` and `.`: it names a folder", None);
+            issues.push(
+                path.key("name"),
+                "a study's name is letters, digits, `-`, `_` and `.`: it names a folder",
+                None,
+            );
         }
         for (key, v, max) in [("groups", self.groups, 1_000_000), ("turns", self.turns, 1000)] {
             if v == 0 || v > max {

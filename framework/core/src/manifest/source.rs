@@ -74,8 +74,7 @@ impl Source {
                 }],
             })
         };
-        let value: toml::Table =
-            toml::from_str(text).map_err(|e| syntax(e.message().to_string(), e.span()))?;
+        let value: toml::Table = toml::from_str(text).map_err(|e| syntax(e.message().to_string(), e.span()))?;
         let mut source = Self { file: file.into(), text: text.into(), value, overrides: vec![] };
         for s in settings {
             source.set(s).map_err(|m| {
@@ -83,7 +82,11 @@ impl Source {
                 Box::new(ManifestError {
                     file: file.into(),
                     text: text.into(),
-                    issues: vec![Located { issue: Issue { path, message: m, help: None }, span: None, line_column: None }],
+                    issues: vec![Located {
+                        issue: Issue { path, message: m, help: None },
+                        span: None,
+                        line_column: None,
+                    }],
                 })
             })?;
         }
@@ -99,11 +102,8 @@ impl Source {
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| toml::Value::String(raw.to_string()));
-        let steps: Vec<Step> = key
-            .trim()
-            .split('.')
-            .map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index))
-            .collect();
+        let steps: Vec<Step> =
+            key.trim().split('.').map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index)).collect();
         let mut at = toml::Value::Table(std::mem::take(&mut self.value));
         let done = insert(&mut at, &steps, parsed);
         if let toml::Value::Table(t) = at {

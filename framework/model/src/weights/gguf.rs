@@ -173,7 +173,9 @@ fn parse(b: &[u8]) -> Parse<(BTreeMap<String, Meta>, BTreeMap<String, Info>)> {
     let mut out = BTreeMap::new();
     for (name, shape, kind, offset) in raw {
         let kind = BlockType::from_ggml(kind).ok_or_else(|| {
-            format!("tensor `{name}` has ggml type {kind}; F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K, Q5_K and Q6_K are read")
+            format!(
+                "tensor `{name}` has ggml type {kind}; F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K, Q5_K and Q6_K are read"
+            )
         })?;
         let (values, size) = kind.block();
         let range = || {
@@ -242,7 +244,11 @@ impl Gguf {
         }
         let size = |key: &str| -> Result<usize> {
             let v = self.number(&format!("gemma3.{key}")).ok_or_else(|| err(format!("`gemma3.{key}` is missing")))?;
-            if v >= 1.0 && v <= f64::from(1 << 24) { Ok(v as usize) } else { Err(err(format!("`gemma3.{key}` = {v} is out of range"))) }
+            if v >= 1.0 && v <= f64::from(1 << 24) {
+                Ok(v as usize)
+            } else {
+                Err(err(format!("`gemma3.{key}` = {v} is out of range")))
+            }
         };
         let above = |key: &str, default: f64| -> Result<f64> {
             let v = self.number(&format!("gemma3.{key}")).unwrap_or(default);
@@ -253,12 +259,17 @@ impl Gguf {
             return Err(err(format!("{layers} layers are out of range")));
         }
         let head_dim = size("attention.key_length")?;
-        let vocab = self.tensors.get("token_embd.weight").and_then(|t| t.shape.first().copied()).ok_or_else(|| err("tensor `token_embd.weight` is missing".into()))?;
+        let vocab = self
+            .tensors
+            .get("token_embd.weight")
+            .and_then(|t| t.shape.first().copied())
+            .ok_or_else(|| err("tensor `token_embd.weight` is missing".into()))?;
         let id = |key: &str| match self.meta(key) {
             Some(Meta::Int(n)) => u32::try_from(*n).ok(),
             _ => None,
         };
-        let mut eos: Vec<u32> = ["eos_token_id", "eot_token_id"].iter().filter_map(|k| id(&format!("tokenizer.ggml.{k}"))).collect();
+        let mut eos: Vec<u32> =
+            ["eos_token_id", "eot_token_id"].iter().filter_map(|k| id(&format!("tokenizer.ggml.{k}"))).collect();
         // A chat turn ends at <end_of_turn>, which base-model files do not name.
         if let Some(Meta::Texts(t)) = self.meta("tokenizer.ggml.tokens")
             && let Some(i) = t.iter().position(|p| p == "<end_of_turn>")

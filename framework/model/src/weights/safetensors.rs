@@ -87,7 +87,8 @@ impl SafetensorsFiles {
 /// Shard names of an index, each a plain file name.
 pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
     let index: Value = serde_json::from_str(text).map_err(|e| Error::format(path, e))?;
-    let weights = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| Error::format(path, "no `weight_map`"))?;
+    let weights =
+        index.get("weight_map").and_then(Value::as_object).ok_or_else(|| Error::format(path, "no `weight_map`"))?;
     weights
         .values()
         .map(|v| match v.as_str() {
@@ -106,7 +107,8 @@ pub(crate) fn map(path: &Path, file: &File) -> Result<Mmap> {
 
 fn read_header(path: &Path, map: &Mmap) -> Result<(usize, Metadata)> {
     // The library checks sizes, offsets, overlaps and shapes against the file's length.
-    let (n, meta) = SafeTensors::read_metadata(map).map_err(|e| Error::format(path, format!("not a safetensors file: {e}")))?;
+    let (n, meta) =
+        SafeTensors::read_metadata(map).map_err(|e| Error::format(path, format!("not a safetensors file: {e}")))?;
     Ok((n + 8, meta))
 }
 
@@ -116,17 +118,26 @@ impl TensorSource for SafetensorsFiles {
         let e = self.entries.get(name).ok_or_else(|| Error::format(first, format!("tensor `{name}` is missing")))?;
         let (path, map) = &self.shards[e.shard];
         if e.shape != shape {
-            return Err(Error::format(path, format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape)));
+            return Err(Error::format(
+                path,
+                format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape),
+            ));
         }
-        let bytes = map.get(e.range.0..e.range.1).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
+        let bytes =
+            map.get(e.range.0..e.range.1).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
         let count: usize = shape.iter().product();
         let wide = match e.dtype {
             Dtype::F32 => 4,
             Dtype::BF16 | Dtype::F16 => 2,
-            other => return Err(Error::format(path, format!("tensor `{name}` is {other:?}; f32, bf16 and f16 are read"))),
+            other => {
+                return Err(Error::format(path, format!("tensor `{name}` is {other:?}; f32, bf16 and f16 are read")));
+            }
         };
         if bytes.len() != count * wide {
-            return Err(Error::format(path, format!("tensor `{name}` has {} bytes, not {}", bytes.len(), count * wide)));
+            return Err(Error::format(
+                path,
+                format!("tensor `{name}` has {} bytes, not {}", bytes.len(), count * wide),
+            ));
         }
         let mut out = vec![0f32; count];
         let convert: fn(&[u8]) -> f32 = match e.dtype {

@@ -1,0 +1,251 @@
+//! Invariants: neighbours, prefix reuse, roll-back, forks and chunks change nothing.
+#![allow(missing_docs, clippy::unwrap_used)]
+use burn::tensor::{DType, Device};
+use friction_core::program::{Edit, EditAt, EditOp};
+use friction_core::{HookProgram, Position, Site, Tap};
+use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Sampling, TurnOutcome, Unit};
+use friction_model::{
+    ChatTemplate, ChatTurn, Gemma3, Tokenizer, template::GEMMA, testing, weights::random::RandomWeights,
+};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+struct World {
+    model: Gemma3,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+}
+
+fn world() -> World {
+    let config = testing::config();
+    let weights = RandomWeights::new(&config, 7);
+    let model = Gemma3::load(&config, &weights, &Device::flex(), DType::F32, &mut |_| {}).unwrap();
+    let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
+    let template = ChatTemplate::new(GEMMA, "<bos>", "<eos>", tokenizer.specials()).unwrap();
+    World { model, tokenizer, template }
+}
+
+type Log = Rc<RefCell<Vec<TurnOutcome>>>;
+
+/// Says fixed messages; keeps the first `keep` characters of each reply.
+struct Script {
+    messages: Vec<String>,
+    keep: usize,
+    strength: f32,
+    seed: u64,
+    history: Vec<ChatTurn>,
+    log: Log,
+}
+impl Dialogue for Script {
+    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>> {
+        let Some(m) = self.messages.get(self.log.borrow().len()) else { return Ok(None) };
+        self.history.push(ChatTurn::user(m));
+        Ok(Some(self.history.clone()))
+    }
+    fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
+        let kept: String = o.text.chars().take(self.keep).collect();
+        self.history.push(ChatTurn::assistant(format!("{kept}.")));
+        self.log.borrow_mut().push(TurnOutcome { elapsed_ms: 0.0, ..o });
+        Ok(())
+    }
+    fn seed(&self) -> u64 {
+        self.seed + 1000 * self.log.borrow().len() as u64
+    }
+    fn watched(&self) -> Vec<u32> {
+        vec![40, 41]
+    }
+    fn strengths(&self) -> Vec<f32> {
+        vec![self.strength]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Talk {
+    messages: Vec<String>,
+    keep: usize,
+    strength: f32,
+    seed: u64,
+}
+
+fn talks() -> impl Strategy<Value = Vec<Talk>> {
+    let talk =
+        (prop::collection::vec("[a-z ]{1,24}", 1..5), 0usize..12, prop::sample::select(vec![0f32, 0.0, 1.5]), 0u64..3)
+            .prop_map(|(messages, keep, strength, seed)| Talk { messages, keep, strength, seed });
+    prop::collection::vec(talk, 1..6)
+}
+
+fn program() -> HookProgram {
+    let tap = |site, position| Tap { site, position };
+    HookProgram {
+        taps: vec![
+            tap(Site::ResidPost(3), Position::PromptEnd),
+            tap(Site::ResidPost(6), Position::Reply(3)),
+            tap(Site::AttnOut(5), Position::ReplyMean),
+            tap(Site::MlpIn(2), Position::ReplyEnd),
+            tap(Site::FinalNorm, Position::PromptEnd),
+        ],
+        edits: vec![Edit {
+            name: "push".into(),
+            site: Site::ResidPost(2),
+            at: EditAt::All,
+            op: EditOp::Add((0..32).map(|i| (i as f32 * 0.7).sin()).collect()),
+        }],
+        arms: vec![],
+    }
+}
+
+fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineOptions {
+    EngineOptions {
+        slots,
+        capacity: 400,
+        max_new_tokens: 9,
+        sampling: Sampling { temperature, top_p: 1.0 },
+        chunk,
+        step_tokens: 64,
+        reuse,
+    }
+}
+
+/// Runs units of talks; returns outcomes by talk.
+fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome>> {
+    let engine = Engine::new(&w.model, &w.tokenizer, &w.template, &program(), o).unwrap();
+    let mut logs: Vec<Log> = vec![];
+    let units: Vec<Unit> = units
+        .iter()
+        .enumerate()
+        .map(|(index, talks)| {
+            let dialogues = talks.iter().map(|t| {
+                let log = Log::default();
+                logs.push(log.clone());
+                let t = t.clone();
+                Box::new(Script {
+                    messages: t.messages,
+                    keep: t.keep,
+                    strength: t.strength,
+                    seed: t.seed,
+                    history: vec![],
+                    log,
+                }) as Box<dyn Dialogue>
+            });
+            Unit { index, dialogues: dialogues.collect() }
+        })
+        .collect();
+    engine.run(units, |_| Ok(()), |_| Flow::Continue).unwrap();
+    logs.into_iter().map(|l| l.borrow().clone()).collect()
+}
+
+fn close(a: f32, b: f32) -> bool {
+    (a.is_nan() && b.is_nan()) || (a - b).abs() <= 2e-4 * (1.0 + a.abs().max(b.abs()))
+}
+
+/// Same tokens; activations equal up to rounding.
+fn same(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
+    assert_eq!(a.len(), b.len());
+    for (x, y) in a.iter().flatten().zip(b.iter().flatten()) {
+        assert_eq!((&x.ids, x.finish, x.prompt_tokens), (&y.ids, y.finish, y.prompt_tokens));
+        for (s, t) in x.taps.iter().zip(&y.taps) {
+            assert_eq!(s.rows.len(), t.rows.len());
+            for (p, q) in s.rows.iter().flatten().zip(t.rows.iter().flatten()) {
+                assert!(close(*p, *q), "{:?}: {p} {q}", s.tap);
+            }
+        }
+        for (p, q) in x.watched.iter().zip(&y.watched) {
+            assert!(close(*p, *q));
+        }
+    }
+}
+
+/// Bit for bit, NaN included.
+fn identical(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
+    let bits = |all: &[Vec<TurnOutcome>]| -> Vec<u32> {
+        all.iter()
+            .flatten()
+            .flat_map(|o| o.taps.iter().flat_map(|t| t.rows.iter().flatten()).chain(&o.watched).map(|x| x.to_bits()))
+            .collect()
+    };
+    same(a, b);
+    let (a, b) = (bits(a), bits(b));
+    let differ = a.iter().zip(&b).filter(|(x, y)| x != y).count();
+    assert_eq!((a.len(), differ), (b.len(), 0), "values that differ in bits");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn neighbours_change_no_bit(talks in talks(), t in prop::sample::select(vec![0.0, 1.0])) {
+        let w = world();
+        let units: Vec<Vec<Talk>> = talks.iter().map(|t| vec![t.clone()]).collect();
+        let together = hold(&w, &units, options(6, true, 16, t));
+        let few = hold(&w, &units, options(2, true, 16, t));
+        let alone: Vec<_> = units.iter().flat_map(|u| hold(&w, std::slice::from_ref(u), options(1, true, 16, t))).collect();
+        identical(&together, &few);
+        identical(&together, &alone);
+    }
+
+    #[test]
+    fn reuse_and_roll_back_equal_recomputation(talks in talks(), t in prop::sample::select(vec![0.0, 1.0])) {
+        let w = world();
+        let units: Vec<Vec<Talk>> = talks.iter().map(|t| vec![t.clone()]).collect();
+        let reused = hold(&w, &units, options(4, true, 16, t));
+        let anew = hold(&w, &units, options(4, false, 16, t));
+        let chunks = hold(&w, &units, options(4, true, 5, t));
+        same(&reused, &anew);
+        same(&reused, &chunks);
+    }
+
+    #[test]
+    fn forks_equal_conversations_of_their_own(talk in talks(), t in prop::sample::select(vec![0.0, 1.0])) {
+        let w = world();
+        // One first message, then each its own: what conditions of a group do.
+        let mut unit = talk.clone();
+        let first = unit[0].messages[0].clone();
+        for (i, t) in unit.iter_mut().enumerate() {
+            t.messages[0].clone_from(&first);
+            t.messages.push(format!("and {i}?"));
+            (t.strength, t.seed) = (0.0, 1);
+        }
+        let forked = hold(&w, std::slice::from_ref(&unit), options(6, true, 16, t));
+        let own: Vec<Vec<Talk>> = unit.iter().map(|t| vec![t.clone()]).collect();
+        let apart = hold(&w, &own, options(6, true, 16, t));
+        identical(&forked, &apart);
+        prop_assert!(forked.iter().skip(1).all(|c| c[0].reused_tokens == c[0].prompt_tokens));
+    }
+}
+
+#[test]
+fn strength_zero_touches_nothing_and_others_steer() {
+    let w = world();
+    let talk = |strength| Talk { messages: vec!["hello there".into(), "more".into()], keep: 4, strength, seed: 1 };
+    let alone = hold(&w, &[vec![talk(0.0)]], options(1, true, 16, 0.0));
+    let mixed = hold(&w, &[vec![talk(0.0)], vec![talk(3.0)], vec![talk(-3.0)]], options(3, true, 16, 0.0));
+    identical(&alone, &mixed[..1]);
+    let row = |o: &TurnOutcome| o.taps[0].rows[0].clone();
+    assert_ne!(row(&mixed[0][0]), row(&mixed[1][0]));
+    assert_ne!(row(&mixed[1][0]), row(&mixed[2][0]));
+}
+
+#[test]
+fn a_chat_prompt_has_one_bos() {
+    let w = world();
+    let text =
+        w.template.render(&[ChatTurn::user("hi"), ChatTurn::assistant("yo"), ChatTurn::user("a<bos>b")]).unwrap();
+    let ids = w.tokenizer.encode(&text).unwrap();
+    assert_eq!(ids.iter().filter(|i| **i == 2).count(), 1);
+    assert_eq!(ids[0], 2);
+}
+
+#[test]
+fn every_end_id_stops() {
+    // The chat end (5) and the sequence end (1) are both in the tiny checkpoint's list: make one the
+    // only likely token by its own embedding, and the reply is empty.
+    let w = world();
+    let outcomes = hold(
+        &w,
+        &[vec![Talk { messages: vec!["x".into()], keep: 1, strength: 0.0, seed: 0 }]],
+        options(1, true, 16, 1.0),
+    );
+    let o = &outcomes[0][0];
+    assert!(!o.ids.contains(&1) && !o.ids.contains(&5));
+}

@@ -1,0 +1,61 @@
+//! A tiny checkpoint for tests: every kind of layer, a window of eight, one token per character.
+use crate::{Config, Result, init};
+use serde_json::{Map, json};
+use std::path::Path;
+
+/// Seven layers, one of them global.
+pub fn config() -> Config {
+    Config {
+        hidden: 32,
+        intermediate: 64,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 8,
+        vocab: 128,
+        window: 8,
+        query_pre_attn_scalar: 8.0,
+        rope_global: 1e6,
+        rope_factor: 8.0,
+        rope_local: 1e4,
+        global: (0..7).map(|i| i == 5).collect(),
+        context: 8192,
+        eps: 1e-6,
+        bos: 2,
+        eos: vec![1, 5],
+    }
+}
+
+/// A tokenizer.json with Gemma's special tokens and printable ASCII.
+pub fn tokenizer_json() -> String {
+    let specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"];
+    let mut vocab = Map::new();
+    let mut add = |s: String| {
+        let n = vocab.len();
+        vocab.insert(s, json!(n));
+    };
+    specials.iter().for_each(|s| add((*s).to_string()));
+    add("\n".into());
+    (' '..='~').for_each(|c| add(c.to_string()));
+    let added: Vec<_> = specials
+        .iter()
+        .enumerate()
+        .map(|(i, s)| json!({"id": i, "content": s, "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false}))
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "Fuse"},
+        "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": []}
+    })
+    .to_string()
+}
+
+/// Writes the checkpoint to a new folder.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn checkpoint(dir: &Path, seed: u64) -> Result<()> {
+    init::write(&config(), seed, None, dir)?;
+    let path = dir.join("tokenizer.json");
+    std::fs::write(&path, tokenizer_json()).map_err(|e| crate::Error::io(path, e))
+}
