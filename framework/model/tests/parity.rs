@@ -54,7 +54,7 @@ impl Probe for Capture {
 }
 
 fn floats(t: Tensor<2>) -> Vec<f32> {
-    t.into_data().to_vec().unwrap()
+    t.into_data().iter::<f32>().collect()
 }
 
 fn relative(got: &[f32], want: &[f32]) -> f64 {
@@ -102,7 +102,7 @@ fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<V
         }
         let logits = model.forward(&step, &mut cache, &mut friction_model::model::NoProbe).unwrap();
         if let Some(l) = logits {
-            let best: Vec<i64> = l.argmax(1).into_data().convert::<i64>().to_vec().unwrap();
+            let best: Vec<i64> = l.argmax(1).into_data().iter::<i64>().collect();
             for (slot, b) in ends.into_iter().zip(best) {
                 seq[slot].push(b as u32);
             }
@@ -163,6 +163,25 @@ fn tiny(name: &str) {
     for chunk in [3, 8, 64] {
         assert_eq!(greedy(&model, &prompts, wanted[0].len(), chunk), wanted, "{name} ragged, chunks of {chunk}");
     }
+}
+
+/// The bf16, sharded, multimodal copy against transformers on the same weights upcast to f32
+/// (`data/oracle.py`).
+#[test]
+fn tiny_4b_multimodal() {
+    let Some(dir) = fixtures("gemma3") else { return };
+    let model = load(&format!("path:{}", dir.join("tiny-4b-multimodal").display()));
+    let st = SafeTensors::deserialize(include_bytes!("data/multimodal.safetensors")).unwrap();
+    let json: Value = serde_json::from_str(include_str!("data/multimodal.json")).unwrap();
+    let cases = json["cases"].as_array().unwrap();
+    let ids = tokens(&cases[json["case"].as_u64().unwrap() as usize]["prompt"]);
+    let (logits, resid) = forward(&model, &ids);
+    let (l, r) = (relative(&logits, &expected(&st, "logits")), relative(&resid, &expected(&st, "resid_post")));
+    println!("tiny-4b-multimodal: logits {l:.1e}, blocks {r:.1e}");
+    assert!(l <= 1e-5 && r <= 1e-5);
+    let prompts: Vec<_> = cases.iter().map(|c| tokens(&c["prompt"])).collect();
+    let want: Vec<_> = cases.iter().map(|c| tokens(&c["greedy"])).collect();
+    assert_eq!(greedy(&model, &prompts, 24, 8), want);
 }
 
 #[test]

@@ -93,7 +93,8 @@ impl RunDir {
             let mut stored = read_lock(path)?;
             let machine = |v: &mut Value| v.as_object_mut().and_then(|o| o.remove("machine"));
             let mut now = lock.clone();
-            (machine(&mut stored), machine(&mut now));
+            machine(&mut stored);
+            machine(&mut now);
             let mut differ = vec![];
             differences("", &stored, &now, &mut differ);
             if !differ.is_empty() {
