@@ -39,6 +39,11 @@ pub struct Cell {
     pub n: u64,
     /// Right answers.
     pub correct: u64,
+    /// Right option likeliest as the first reply token: an outcome that needs no parsing. Turns
+    /// without log-probabilities are not counted.
+    pub likeliest: u64,
+    /// Turns with log-probabilities of all options.
+    pub scored: u64,
     /// Answers that could be read.
     pub parsed: u64,
     /// Hedging markers.
@@ -47,6 +52,15 @@ pub struct Cell {
     pub characters: u64,
     /// Accuracy with Wilson's interval.
     pub accuracy: Interval,
+}
+
+/// Whether the right letter is the likeliest of the options' letters.
+fn likeliest(t: &TurnRow) -> Option<bool> {
+    if t.option_logprobs.is_empty() || t.option_logprobs.iter().any(|p| p.is_nan()) {
+        return None;
+    }
+    let best = t.option_logprobs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
+    Some(t.answer == friction_core::Question::letter(best).to_string())
 }
 
 /// Cells in order of condition and turn.
@@ -64,6 +78,8 @@ pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
                 turn,
                 n,
                 correct,
+                likeliest: rows.iter().filter(|r| likeliest(r) == Some(true)).count() as u64,
+                scored: rows.iter().filter(|r| likeliest(r).is_some()).count() as u64,
                 parsed: rows.iter().filter(|r| r.parsed.is_some()).count() as u64,
                 hedges: rows.iter().map(|r| hedges(&r.reply)).sum(),
                 characters: rows.iter().map(|r| r.reply.chars().count() as u64).sum(),
@@ -87,6 +103,8 @@ pub fn table(cells: &[Cell]) -> Table {
             ("accuracy".into(), number(|c| c.accuracy.estimate)),
             ("low".into(), number(|c| c.accuracy.low)),
             ("high".into(), number(|c| c.accuracy.high)),
+            ("likeliest_correct".into(), count(|c| c.likeliest)),
+            ("scored".into(), count(|c| c.scored)),
             ("parsed".into(), count(|c| c.parsed)),
             ("hedges".into(), count(|c| c.hedges)),
             ("characters".into(), count(|c| c.characters)),
@@ -96,10 +114,10 @@ pub fn table(cells: &[Cell]) -> Table {
 
 /// Says accuracy and hedging by condition, and warns of what would mislead.
 pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
-    let mut conditions: BTreeMap<&str, [u64; 5]> = BTreeMap::new();
+    let mut conditions: BTreeMap<&str, [u64; 7]> = BTreeMap::new();
     for c in cells {
         let row = conditions.entry(&c.condition).or_default();
-        for (r, v) in row.iter_mut().zip([c.n, c.correct, c.parsed, c.hedges, c.characters]) {
+        for (r, v) in row.iter_mut().zip([c.n, c.correct, c.parsed, c.hedges, c.characters, c.likeliest, c.scored]) {
             *r += v;
         }
     }
@@ -107,19 +125,21 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
     let chance = turns.iter().map(|t| 1.0 / f64::from(t.options.max(1))).sum::<f64>() / turns.len() as f64;
     out.say(format!("{groups} groups, {} turns; guessing would be right in {:.1} %", turns.len(), 100.0 * chance));
     out.say(format!(
-        "{:<24} {:>6} {:>9} {:>8} {:>14} {:>16}",
-        "condition", "turns", "accuracy", "parsed", "hedges/reply", "per 100 chars"
+        "{:<24} {:>6} {:>9} {:>8} {:>10} {:>14} {:>16}",
+        "condition", "turns", "accuracy", "parsed", "likeliest", "hedges/reply", "per 100 chars"
     ));
-    for (name, [n, correct, parsed, hedges, characters]) in &conditions {
+    for (name, [n, correct, parsed, hedges, characters, likeliest, scored]) in &conditions {
         let n = *n as f64;
         out.say(format!(
-            "{name:<24} {n:>6} {:>7.1} % {:>6.1} % {:>14.2} {:>16.2}",
+            "{name:<24} {n:>6} {:>7.1} % {:>6.1} % {:>8.1} % {:>14.2} {:>16.2}",
             100.0 * *correct as f64 / n,
             100.0 * *parsed as f64 / n,
+            100.0 * *likeliest as f64 / *scored as f64,
             *hedges as f64 / n,
             100.0 * *hedges as f64 / (*characters).max(1) as f64
         ));
     }
+    out.say("likeliest: the right letter has the largest probability among the options' letters as first reply token");
     let share = |f: &dyn Fn(&TurnRow) -> bool| turns.iter().filter(|t| f(t)).count() as f64 / turns.len() as f64;
     let unread = share(&|t| t.parsed.is_none());
     let cut = share(&|t| t.finish_reason == "length");

@@ -162,3 +162,97 @@ impl Dataset for MmluPro {
 friction_core::inventory::submit! {
     PluginEntry::dataset::<Config>("mmlu-pro", "MMLU-Pro from the hub or a local Parquet file", env!("CARGO_PKG_VERSION"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, ListBuilder, StringArray, StringBuilder};
+    use arrow::record_batch::RecordBatch;
+    use parquet::arrow::ArrowWriter;
+    use proptest::prelude::*;
+    use std::sync::{Arc, LazyLock};
+
+    fn file(rows: &[(&str, &[&str], i64, &str)]) -> Vec<u8> {
+        let mut options = ListBuilder::new(StringBuilder::new());
+        for (_, o, _, _) in rows {
+            for s in *o {
+                options.values().append_value(s);
+            }
+            options.append(true);
+        }
+        let text = |f: fn(&(&str, &[&str], i64, &str)) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(rows.iter().map(f)))
+        };
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("question_id", Arc::new(Int64Array::from_iter_values(0..rows.len() as i64))),
+            ("question", text(|r| r.0.into())),
+            ("options", Arc::new(options.finish())),
+            ("answer_index", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.2)))),
+            ("category", text(|r| r.3.into())),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut w = ArrowWriter::try_new(vec![], batch.schema(), None).unwrap();
+        w.write(&batch).unwrap();
+        w.into_inner().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<MmluPro> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.parquet");
+        std::fs::write(&path, bytes).unwrap();
+        MmluPro::read(&path, 3)
+    }
+
+    static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        file(&[
+            (" What? ", &["x", "N/A", " right ", "N/A", "y"], 2, "computer science"),
+            ("Twice?", &["a", "b", "c"], 0, "law"),
+            ("Twice?", &["a", "b", "c"], 0, "health"),
+            ("N/A is right?", &["a", "b", "N/A"], 2, "law"),
+        ])
+    });
+
+    #[test]
+    fn padding_is_dropped_options_are_stripped_and_doubles_stand_once() {
+        let d = read(&FILE).unwrap();
+        let q = &d.questions["computer science"][0];
+        assert_eq!((q.text.as_str(), q.answer, q.id.as_str()), ("What?", 1, "computer-science_0"));
+        assert_eq!(q.options, ["x", "right", "y"]);
+        assert!(d.prompt(q).ends_with("B. right\nC. y\n\nPlease provide your answer as a single letter (A-C)."));
+        assert!(!d.questions.contains_key("health"));
+        assert_eq!(d.questions["law"][1].options[2], "N/A");
+        assert!(read(&file(&[("q", &["a", "b", "c"], 7, "law")])).err().unwrap().to_string().contains("no option 7"));
+    }
+
+    #[test]
+    fn the_real_sample() {
+        let Some(dir) = std::env::var_os("FRICTION_DATA") else {
+            eprintln!("SKIPPED: set FRICTION_DATA to the folder that holds mmlu-pro-sample.parquet");
+            return;
+        };
+        let d = MmluPro::read(&Path::new(&dir).join("mmlu-pro-sample.parquet"), 3).unwrap();
+        let all: Vec<&Question> = d.questions.values().flatten().collect();
+        assert!(all.len() > 950 && d.categories.len() >= 10, "{} in {}", all.len(), d.categories.len());
+        for q in all {
+            assert!((3..=10).contains(&q.options.len()) && q.answer < q.options.len(), "{}", q.id);
+            assert!(q.options.iter().all(|o| o == o.trim() && !o.is_empty()), "{}", q.id);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+        #[test]
+        fn hostile_bytes_are_errors(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), whole in any::<bool>()) {
+            let mut b = FILE.clone();
+            for (at, v) in flips {
+                let n = b.len();
+                b[at.index(n)] = v;
+            }
+            if !whole {
+                b.truncate(cut.index(b.len()));
+            }
+            let _ = read(&b);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The plugins of this workspace, linked together: `use friction as _;` brings them into a binary of
+//! one's own.
+use friction_behavior as _;
+use friction_conditions as _;
+use friction_mmlu_pro as _;
+use friction_questions as _;
+use friction_residual as _;
+use friction_topics as _;

@@ -1,0 +1,122 @@
+//! The commands as a person runs them.
+#![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+use common::{MANIFEST, friction, text, world};
+use safetensors::SafeTensors;
+
+#[test]
+fn run_resume_and_analyze() {
+    let w = world(MANIFEST);
+    let first = friction(w.path(), &["run", "m.toml"]);
+    assert!(first.status.success(), "{}", text(&first));
+    assert!(text(&first).contains("2 groups, 8 turns"), "{}", text(&first));
+    assert!(text(&first).contains("exact permutation p"), "{}", text(&first));
+    assert!(first.stderr.is_empty(), "quiet when not a terminal: {}", text(&first));
+    let again = friction(w.path(), &["--json", "run", "m.toml"]);
+    let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((json["report"]["groups"].as_u64(), json["report"]["resumed"].as_u64()), (Some(0), Some(2)));
+    let analyze = friction(w.path(), &["analyze", "runs/tiny"]);
+    assert!(analyze.status.success() && text(&analyze).contains("Primary"), "{}", text(&analyze));
+    let other = friction(w.path(), &["run", "m.toml", "--set", "study.seed=9"]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(text(&other).contains("study.seed: stored 0, now 9"), "{}", text(&other));
+}
+
+#[test]
+fn a_wrong_manifest_is_exit_2_with_every_place() {
+    let w = world(&MANIFEST.replace("groups = 2", "group = 2").replace("residual", "residul"));
+    let o = friction(w.path(), &["check", "m.toml"]);
+    assert_eq!(o.status.code(), Some(2));
+    for part in ["m.toml:4:1: unknown key `group`", "`groups`", "no hook plugin is called", "`residual`", "2 errors"] {
+        assert!(text(&o).contains(part) || part == "2 errors", "{part}: {}", text(&o));
+    }
+    let o = friction(w.path(), &["run", "nowhere.toml"]);
+    assert_eq!(o.status.code(), Some(2));
+    assert_eq!(friction(w.path(), &["rnu"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_tells_costs_and_a_missing_backend() {
+    let w = world(MANIFEST);
+    let o = friction(w.path(), &["check", "m.toml"]);
+    assert!(o.status.success() && text(&o).contains("4 of 2 turns"), "{}", text(&o));
+    if cfg!(not(feature = "cuda")) {
+        let o = friction(w.path(), &["check", "m.toml", "--set", "backend.kind=cuda"]);
+        assert_eq!(o.status.code(), Some(1));
+        assert!(text(&o).contains("--features cuda"), "{}", text(&o));
+    }
+}
+
+#[test]
+fn trace_writes_what_other_tools_print() {
+    let w = world(MANIFEST);
+    let o = friction(
+        w.path(),
+        &["trace", "--model", "path:model", "--ids", "2,40,41,42", "--greedy", "3", "--out", "t.safetensors"],
+    );
+    assert!(o.status.success(), "{}", text(&o));
+    let bytes = std::fs::read(w.path().join("t.safetensors")).unwrap();
+    let st = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(st.tensor("ids").unwrap().shape(), [4]);
+    assert_eq!(st.tensor("logits").unwrap().shape(), [4, 128]);
+    assert_eq!(st.tensor("resid_post").unwrap().shape(), [7, 4, 32]);
+    assert_eq!(st.tensor("generated").unwrap().shape(), [3]);
+    let chat = r#"[{"role": "user", "content": "hi<bos>"}]"#;
+    std::fs::write(w.path().join("c.json"), chat).unwrap();
+    let o = friction(w.path(), &["trace", "--model", "path:model", "--chat", "c.json", "--out", "c.safetensors"]);
+    assert!(o.status.success(), "{}", text(&o));
+    let bytes = std::fs::read(w.path().join("c.safetensors")).unwrap();
+    let st = SafeTensors::deserialize(&bytes).unwrap();
+    let ids: Vec<i64> =
+        st.tensor("ids").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect();
+    assert_eq!(ids.iter().filter(|i| **i == 2).count(), 1, "one BOS");
+    assert_eq!(friction(w.path(), &["trace", "--model", "path:model", "--out", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_killed_run_goes_on() {
+    let w = world(&MANIFEST.replace("groups = 2", "groups = 40\nseed = 4"));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_friction"))
+        .current_dir(w.path())
+        .args(["run", "m.toml"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(250));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let o = friction(w.path(), &["run", "m.toml"]);
+    assert!(o.status.success(), "{}", text(&o));
+    assert_eq!(std::fs::read_dir(w.path().join("runs/tiny/groups")).unwrap().count(), 40);
+}
+
+#[test]
+fn model_init_makes_a_checkpoint_that_runs() {
+    let w = world(MANIFEST);
+    let o = friction(
+        w.path(),
+        &[
+            "model",
+            "init",
+            "fresh",
+            "--shape",
+            "model/config.json",
+            "--tokenizer",
+            "model/tokenizer.json",
+            "--seed",
+            "1",
+        ],
+    );
+    assert!(o.status.success(), "{}", text(&o));
+    let same = |f: &str| {
+        std::fs::read(w.path().join("model").join(f)).unwrap() == std::fs::read(w.path().join("fresh").join(f)).unwrap()
+    };
+    assert!(same("model.safetensors") && same("tokenizer.json"));
+    let o = friction(w.path(), &["model", "init", "fresh"]);
+    assert!(!o.status.success() && text(&o).contains("exists already"), "{}", text(&o));
+    let o = friction(
+        w.path(),
+        &["--json", "bench", "--model", "path:fresh", "--batch", "1,3", "--context", "20", "--steps", "3"],
+    );
+    let json: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!(json["rows"].as_array().unwrap().len(), 2);
+}
