@@ -7,7 +7,7 @@ pub const MANIFEST: &str = r#"
 [study]
 name = "tiny"
 groups = 2
-turns = 2
+turns = 3
 [model]
 source = "path:model"
 [generation]
@@ -17,6 +17,7 @@ plugin = "questions"
 path = "q.jsonl"
 [topics]
 plugin = "fixed"
+repeat = true
 [[condition]]
 name = "plain"
 plugin = "template"
@@ -52,6 +53,8 @@ pub fn friction(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_friction")).current_dir(dir).args(args).output().unwrap()
 }
 
+/// Everything that was printed, line breaks and frames taken out.
 pub fn text(o: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr))
+    let all = format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr));
+    all.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
