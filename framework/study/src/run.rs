@@ -52,8 +52,11 @@ pub fn peak_memory() -> Option<u64> {
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
+/// The records of a group's conversations.
+type Records = Vec<Rc<RefCell<Record>>>;
+
 /// The units of a group: its conversations, in parts of as many as there are slots.
-fn units(plan: &SharedPlan, group: usize, next: &mut usize, records: &mut Vec<Rc<RefCell<Record>>>) -> Vec<Unit> {
+fn units(plan: &SharedPlan, group: usize, next: &mut usize, records: &mut Records) -> Vec<Unit> {
     let mut members: Vec<Box<dyn Dialogue>> = vec![];
     for condition in 0..plan.conditions.len() {
         for arm in 0..plan.arms.len() {
@@ -124,7 +127,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let engine = Engine::new(&model, &plan.tokenizer, &plan.template, &plan.program, plan.engine.clone())?;
     // Unit → group, and per group the records and the units still out.
     let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut books: BTreeMap<usize, (Vec<Rc<RefCell<Record>>>, usize)> = BTreeMap::new();
+    let mut books: BTreeMap<usize, (Records, usize)> = BTreeMap::new();
     let mut next = 0;
     let mut all = vec![];
     for group in todo {

@@ -173,7 +173,10 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::{Arc, LazyLock};
 
-    fn file(rows: &[(&str, &[&str], i64, &str)]) -> Vec<u8> {
+    /// Question, options, index of the right one, category.
+    type Row<'a> = (&'a str, &'a [&'a str], i64, &'a str);
+
+    fn file(rows: &[Row]) -> Vec<u8> {
         let mut options = ListBuilder::new(StringBuilder::new());
         for (_, o, _, _) in rows {
             for s in *o {
@@ -181,9 +184,7 @@ mod tests {
             }
             options.append(true);
         }
-        let text = |f: fn(&(&str, &[&str], i64, &str)) -> String| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(rows.iter().map(f)))
-        };
+        let text = |f: fn(&Row) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("question_id", Arc::new(Int64Array::from_iter_values(0..rows.len() as i64))),
             ("question", text(|r| r.0.into())),

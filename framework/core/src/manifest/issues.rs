@@ -127,8 +127,11 @@ pub fn deserialize<T: DeserializeOwned>(mut value: toml::Value, path: &Path, iss
         let words = quoted(&message);
         if message.starts_with("missing field") {
             let name = words.first().copied().unwrap_or("?");
-            // A key that was reported and left out is not missing too.
-            let reported = issues.0[before..].iter().any(|i| i.path.0.last() == Some(&Step::Key(name.into())));
+            // A key that was reported and left out, or misspelt, is not missing too.
+            let meant = format!("did you mean `{name}`?");
+            let reported = issues.0[before..]
+                .iter()
+                .any(|i| i.path.0.last() == Some(&Step::Key(name.into())) || i.help.as_deref() == Some(&meant));
             if !reported {
                 issues.push(join(path, &at), format!("`{name}` is missing"), Some(format!("add `{name} = …`")));
             }
