@@ -14,7 +14,7 @@ pub fn derive(parts: &[&[u8]]) -> u64 {
     h ^ (h >> 31)
 }
 
-/// A shuffled copy of `0..n` (Fisher–Yates driven by [`derive`]).
+/// A shuffled copy of `0..n` (Fisher–Yates driven by [`derive()`]).
 pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {

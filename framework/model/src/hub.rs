@@ -79,12 +79,22 @@ impl Repo {
     fn explain(&self, file: &str, e: HFError) -> Error {
         let id = format!("{}/{}", self.owner, self.name);
         let kind = if self.dataset { "datasets/" } else { "" };
+        let no_repo = "there is no such repository, or it is private: check the name, or set HF_TOKEN";
+        // The hub's own word: a missing repository may come as 401 or 404.
+        let code = match &e {
+            HFError::AuthRequired { context } | HFError::Forbidden { context } => context.error_code.as_deref(),
+            HFError::EntryNotFound { context, .. } => context.as_ref().and_then(|c| c.error_code.as_deref()),
+            _ => None,
+        };
         let todo = match &e {
+            _ if code == Some("RepoNotFound") => no_repo.into(),
+            HFError::RepoNotFound { .. } => no_repo.into(),
             HFError::AuthRequired { .. } | HFError::Forbidden { .. } => format!(
                 "the repository is gated or private: accept its terms on its hub page ({kind}{id}) and set HF_TOKEN (or run `hf auth login`)"
             ),
-            HFError::RepoNotFound { .. } => "there is no such repository, or it is private: check the name, or set HF_TOKEN".into(),
-            HFError::RevisionNotFound { .. } => format!("there is no revision `{}`: check `model.revision`", self.revision),
+            _ if code == Some("RevisionNotFound") || matches!(e, HFError::RevisionNotFound { .. }) => {
+                format!("there is no revision `{}`: check `model.revision`", self.revision)
+            }
             HFError::EntryNotFound { .. } => "the repository holds no such file".into(),
             HFError::LocalEntryNotFound { .. } => "HF_HUB_OFFLINE is set and the file is not in the cache: fetch it where there is a network, or unset HF_HUB_OFFLINE".into(),
             HFError::Request { .. } => "no network and nothing in the cache: check the connection and HF_ENDPOINT, or use a `path:` or `gguf:` source".into(),

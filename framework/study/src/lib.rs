@@ -1,4 +1,4 @@
-//! From a manifest to findings: [`plan`] → [`run()`] (engine and store) → [`analyze`].
+//! From a manifest to findings: [`plan`] → [`run()`] (engine and store) → [`analyze()`].
 pub mod analyze;
 pub mod conversation;
 pub mod lock;
