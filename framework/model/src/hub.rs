@@ -95,7 +95,11 @@ impl Repo {
             _ if code == Some("RevisionNotFound") || matches!(e, HFError::RevisionNotFound { .. }) => {
                 format!("there is no revision `{}`: check `model.revision`", self.revision)
             }
-            HFError::EntryNotFound { .. } => "the repository holds no such file".into(),
+            // The client drops the hub's reason here: a 404 may mean any of the three.
+            HFError::EntryNotFound { .. } => format!(
+                "the repository holds no such file, or there is no such repository or revision `{}`: check the name and the revision",
+                self.revision
+            ),
             HFError::LocalEntryNotFound { .. } => "HF_HUB_OFFLINE is set and the file is not in the cache: fetch it where there is a network, or unset HF_HUB_OFFLINE".into(),
             HFError::Request { .. } => "no network and nothing in the cache: check the connection and HF_ENDPOINT, or use a `path:` or `gguf:` source".into(),
             HFError::RateLimited { .. } => "the hub limits the rate: wait, or set HF_TOKEN".into(),

@@ -127,7 +127,7 @@ fn the_hub() {
 
     for (source, token, part) in [
         ("hf:acme/gated", None, "gated or private: accept its terms"),
-        ("hf:acme/none", None, "no such repository"),
+        ("hf:acme/none", None, "no such repository or revision `main`"),
         ("hf:acme", None, "write `owner/name`"),
     ] {
         let o = run(w.path(), &url, token, &["check", "m.toml", "--set", &format!("model.source={source}")]);
@@ -139,7 +139,7 @@ fn the_hub() {
         None,
         &["check", "m.toml", "--set", "model.source=hf:acme/tiny", "--set", "model.revision=v9"],
     );
-    assert!(text(&o).contains("no revision `v9`"), "{}", text(&o));
+    assert!(text(&o).contains("no such repository or revision `v9`"), "{}", text(&o));
     let o = run(w.path(), "http://127.0.0.1:9", None, &["check", "m.toml", "--set", "model.source=hf:acme/other"]);
     assert!(text(&o).contains("no network and nothing in the cache"), "{}", text(&o));
     let o =
