@@ -152,6 +152,7 @@ impl Gemma3 {
     pub fn forward(&self, step: &Step, cache: &mut KvCache, probe: &mut dyn Probe) -> Result<Option<Tensor<2>>> {
         let c = &self.config;
         self.check(step, cache)?;
+        let shared = cache.shape.slots > 1;
         let tokens = step.ids.len();
         let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
         let tables =
@@ -163,14 +164,14 @@ impl Gemma3 {
         for (l, block) in self.blocks.iter().enumerate() {
             x = visit(probe, Site::ResidPre(l), x);
             let h = rms(x.clone(), &block.input_norm, c.eps);
-            let qkv = self.product(h, &block.qkv);
+            let qkv = self.product(shared, h, &block.qkv);
             let heads = self.attention(l, qkv, block, step, &tables[usize::from(c.global[l])], cache);
             let heads = visit(probe, Site::AttnOut(l), heads);
-            x = x + rms(self.product(heads, &block.out), &block.post_attention_norm, c.eps);
+            x = x + rms(self.product(shared, heads, &block.out), &block.post_attention_norm, c.eps);
             let h = visit(probe, Site::MlpIn(l), rms(x.clone(), &block.pre_feedforward_norm, c.eps));
-            let gu = self.product(h, &block.gate_up);
+            let gu = self.product(shared, h, &block.gate_up);
             let (gate, up) = (gu.clone().narrow(1, 0, c.intermediate), gu.narrow(1, c.intermediate, c.intermediate));
-            let mlp = self.product(activation::gelu_approximate(gate) * up, &block.down);
+            let mlp = self.product(shared, activation::gelu_approximate(gate) * up, &block.down);
             let mlp = visit(probe, Site::MlpOut(l), rms(mlp, &block.post_feedforward_norm, c.eps));
             x = visit(probe, Site::ResidPost(l), x + mlp);
         }
@@ -188,7 +189,7 @@ impl Gemma3 {
             let n = rows.len();
             x.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.device))
         };
-        Ok(Some(visit(probe, Site::Logits, self.product(last, &self.embed))))
+        Ok(Some(visit(probe, Site::Logits, self.product(shared, last, &self.embed))))
     }
 
     /// √hidden, rounded to the dtype of the embedding as transformers does.
@@ -202,9 +203,9 @@ impl Gemma3 {
     }
 
     /// x `[n, in]` · wᵀ, w `[out, in]`: computed in the model's dtype, returned in f32.
-    fn product(&self, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
+    fn product(&self, shared: bool, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
         let n = x.dims()[0];
-        let least = self.least_rows(w.dims()[0]);
+        let least = if shared { self.least_rows(w.dims()[0]) } else { 1 };
         let x = if n < least { x.repeat_dim(0, least.div_ceil(n)) } else { x };
         let y = x.cast(self.dtype).matmul(w.clone().transpose()).cast(DType::F32);
         if y.dims()[0] > n { y.narrow(0, 0, n) } else { y }
@@ -215,7 +216,7 @@ impl Gemma3 {
     ///
     /// Flex multiplies by the `gemm` crate, whose blocking depends on the columns and the inner size
     /// alone, except that one row, and outputs of up to 256 values, take other paths with another
-    /// order of summation. Two rows cost what one costs where weights must be read either way.
+    /// order of summation. A cache of one slot has no neighbours, and takes the fast path for one row.
     fn least_rows(&self, width: usize) -> usize {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
