@@ -4,9 +4,45 @@
 //! declares as such. *Lenient* falls back to the first stand-alone letter. *Official* is MMLU-Pro's own
 //! chain of patterns (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`), which ends in the last
 //! stand-alone letter and therefore misreads replies that walk through the options.
-use crate::{Grade, Question};
+use crate::{Category, Dataset, Grade, Question};
 use regex::Regex;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+/// Questions by category: the dataset that file readers fill.
+pub struct Bank {
+    /// The subjects, in order of name.
+    pub categories: Vec<Category>,
+    /// The questions of each.
+    pub questions: BTreeMap<String, Vec<Question>>,
+    fingerprint: String,
+}
+
+impl Bank {
+    /// A bank of `questions`; `fingerprint` identifies the data they came from.
+    pub fn new(questions: BTreeMap<String, Vec<Question>>, fingerprint: String) -> Self {
+        let categories = questions.iter().map(|(n, q)| Category { name: n.clone(), questions: q.len() }).collect();
+        Self { categories, questions, fingerprint }
+    }
+}
+
+impl Dataset for Bank {
+    fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+    fn questions(&self, c: &Category) -> &[Question] {
+        self.questions.get(&c.name).map_or(&[], Vec::as_slice)
+    }
+    fn prompt(&self, q: &Question) -> String {
+        prompt(q)
+    }
+    fn grade(&self, q: &Question, reply: &str) -> Grade {
+        grade(q, reply)
+    }
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+}
 
 /// Question, blank line, lettered options, blank line, the instruction with the real letters.
 pub fn prompt(q: &Question) -> String {

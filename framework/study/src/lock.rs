@@ -1,5 +1,5 @@
 //! What a run is, resolved: equal locks give equal runs.
-use crate::{Plan, Result};
+use crate::Plan;
 use serde_json::{Map, Value, json};
 
 fn plain(v: &toml::Value) -> Value {
@@ -18,24 +18,22 @@ fn table(t: &toml::Table) -> Value {
     Value::Object(t.iter().map(|(k, v)| (k.clone(), plain(v))).collect())
 }
 
-/// The lock of a plan. Analyzers are left out: they may change without a new run.
-///
-/// # Errors
-/// When a weight file cannot be read.
-pub fn lock(plan: &Plan) -> Result<Value> {
+/// The lock of a plan whose weights have the hash `sha256`. Analyzers are left out: they may change
+/// without a new run.
+pub fn lock(plan: &Plan, sha256: &str) -> Value {
     let m = &plan.manifest;
     let mut model = Map::new();
     model.insert("source".into(), json!(m.model.source));
     model.insert("dtype".into(), json!(m.model.dtype));
     model.insert("commit".into(), json!(plan.checkpoint.commit));
-    model.insert("sha256".into(), json!(plan.checkpoint.hash()?));
+    model.insert("sha256".into(), json!(sha256));
     let conditions: Vec<Value> = m
         .conditions
         .iter()
         .map(|c| json!({"table": table(&c.chosen.table), "version": c.chosen.version, "factors": c.factors}))
         .collect();
     let hooks: Vec<Value> = m.hooks.iter().map(|h| json!({"table": table(&h.table), "version": h.version})).collect();
-    Ok(json!({
+    json!({
         "friction": env!("CARGO_PKG_VERSION"),
         "study": m.study,
         "model": model,
@@ -46,5 +44,5 @@ pub fn lock(plan: &Plan) -> Result<Value> {
         "conditions": conditions,
         "hooks": hooks,
         "machine": {"os": std::env::consts::OS, "arch": std::env::consts::ARCH, "device": m.backend.device},
-    }))
+    })
 }

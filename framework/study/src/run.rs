@@ -92,8 +92,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     )?;
     // A hub's weights are fetched before they are hashed.
     let weights = checkpoint.open()?;
-    let mut resolved = lock(plan)?;
-    resolved["model"]["sha256"] = json!(checkpoint.hash()?);
+    let resolved = lock(plan, &checkpoint.hash()?);
     let dir = RunDir::open(out, &m.source.text, &resolved)?;
     let done = dir.done()?;
     let todo: Vec<usize> = (0..m.study.groups).filter(|g| !done.contains(g)).collect();

@@ -2,9 +2,8 @@
 //! the hub.
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use friction_core::{
-    BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice,
-};
+use friction_core::choice::Bank;
+use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,12 +29,8 @@ fn three() -> usize {
     3
 }
 
-/// The questions, by category.
-struct MmluPro {
-    categories: Vec<Category>,
-    questions: BTreeMap<String, Vec<Question>>,
-    fingerprint: String,
-}
+/// Reads rows into a bank.
+struct MmluPro;
 
 const REPO: (&str, &str) = ("TIGER-Lab", "MMLU-Pro");
 const FILE: &str = "data/test-00000-of-00001.parquet";
@@ -71,7 +66,7 @@ impl PluginConfig for Config {
 }
 
 impl MmluPro {
-    fn read(path: &Path, min_options: usize) -> Result<Self> {
+    fn read(path: &Path, min_options: usize) -> Result<Bank> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let fingerprint = format!("{:016x}-{}", friction_core::seed::derive(&[&bytes]), bytes.len());
         drop(bytes);
@@ -90,8 +85,7 @@ impl MmluPro {
         if questions.is_empty() {
             return Err(Error::data(path, "holds no question with enough options"));
         }
-        let categories = questions.iter().map(|(n, q)| Category { name: n.clone(), questions: q.len() }).collect();
-        Ok(Self { categories, questions, fingerprint })
+        Ok(Bank::new(questions, fingerprint))
     }
 }
 
@@ -141,24 +135,6 @@ fn rows(path: &Path, file: File) -> Result<Vec<Question>> {
     Ok(out)
 }
 
-impl Dataset for MmluPro {
-    fn categories(&self) -> &[Category] {
-        &self.categories
-    }
-    fn questions(&self, c: &Category) -> &[Question] {
-        self.questions.get(&c.name).map_or(&[], Vec::as_slice)
-    }
-    fn prompt(&self, q: &Question) -> String {
-        choice::prompt(q)
-    }
-    fn grade(&self, q: &Question, reply: &str) -> Grade {
-        choice::grade(q, reply)
-    }
-    fn fingerprint(&self) -> String {
-        self.fingerprint.clone()
-    }
-}
-
 friction_core::inventory::submit! {
     PluginEntry::dataset::<Config>("mmlu-pro", "MMLU-Pro from the hub or a local Parquet file", env!("CARGO_PKG_VERSION"))
 }
@@ -198,7 +174,7 @@ mod tests {
         w.into_inner().unwrap()
     }
 
-    fn read(bytes: &[u8]) -> Result<MmluPro> {
+    fn read(bytes: &[u8]) -> Result<Bank> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.parquet");
         std::fs::write(&path, bytes).unwrap();

@@ -4,9 +4,8 @@
 //! `answer_index`), and may have `category` (default `general`) and `id`.
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
-use friction_core::{
-    BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, choice,
-};
+use friction_core::choice::Bank;
+use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,12 +34,8 @@ struct Row {
     answer_index: Option<usize>,
 }
 
-/// The questions, by category.
-struct Questions {
-    categories: Vec<Category>,
-    questions: BTreeMap<String, Vec<Question>>,
-    fingerprint: String,
-}
+/// Reads rows into a bank.
+struct Questions;
 
 impl PluginConfig for Config {
     type Output = dyn Dataset;
@@ -54,7 +49,7 @@ impl PluginConfig for Config {
             _ => return Err(Error::data(&path, "the name must end in .jsonl or .parquet")),
         };
         let fingerprint = format!("{:016x}-{}", friction_core::seed::derive(&[&bytes]), bytes.len());
-        Ok(Box::new(Questions::new(&path, rows, fingerprint)?))
+        Ok(Box::new(Questions::bank(&path, rows, fingerprint)?))
     }
 }
 
@@ -118,7 +113,7 @@ fn parquet(path: &Path) -> Result<Vec<(usize, Row)>> {
 }
 
 impl Questions {
-    fn new(path: &Path, rows: Vec<(usize, Row)>, fingerprint: String) -> Result<Self> {
+    fn bank(path: &Path, rows: Vec<(usize, Row)>, fingerprint: String) -> Result<Bank> {
         let mut questions: BTreeMap<String, Vec<Question>> = BTreeMap::new();
         let mut ids = BTreeSet::new();
         for (at, row) in rows {
@@ -155,26 +150,7 @@ impl Questions {
         if questions.is_empty() {
             return Err(Error::data(path, "holds no questions"));
         }
-        let categories = questions.iter().map(|(n, q)| Category { name: n.clone(), questions: q.len() }).collect();
-        Ok(Self { categories, questions, fingerprint })
-    }
-}
-
-impl Dataset for Questions {
-    fn categories(&self) -> &[Category] {
-        &self.categories
-    }
-    fn questions(&self, c: &Category) -> &[Question] {
-        self.questions.get(&c.name).map_or(&[], Vec::as_slice)
-    }
-    fn prompt(&self, q: &Question) -> String {
-        choice::prompt(q)
-    }
-    fn grade(&self, q: &Question, reply: &str) -> Grade {
-        choice::grade(q, reply)
-    }
-    fn fingerprint(&self) -> String {
-        self.fingerprint.clone()
+        Ok(Bank::new(questions, fingerprint))
     }
 }
 
@@ -189,7 +165,7 @@ mod tests {
     #[test]
     fn rows_are_checked() {
         let p = Path::new("q.jsonl");
-        let read = |s: &str| jsonl(p, s.as_bytes()).and_then(|r| Questions::new(p, r, String::new()));
+        let read = |s: &str| jsonl(p, s.as_bytes()).and_then(|r| Questions::bank(p, r, String::new()));
         let ok = read(r#"{"question": "1+1?", "options": ["1", "2"], "answer": "B", "category": "math"}"#).unwrap();
         assert_eq!(ok.questions["math"][0].answer, 1);
         for (bad, why) in [
