@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     }
     let device = device::open(backend(&args.backend)?, 0)?;
     let dtype = device::dtype(&device, dtype(&args.dtype)?)?;
-    let mut checkpoint = Checkpoint::resolve(&args.model, None, None, Path::new(""), 0)?;
+    let checkpoint = Checkpoint::resolve(&args.model, None, None, Path::new(""), 0)?;
     let began = Instant::now();
     let weights = checkpoint.open()?;
     let total = weights.parameters() * 4;

@@ -73,7 +73,7 @@ impl Probe for Blocks {
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let device = device::open(backend(&args.backend)?, 0)?;
     let dtype: DType = device::dtype(&device, dtype(&args.dtype)?)?;
-    let mut checkpoint = Checkpoint::resolve(&args.model, None, args.tokenizer.as_deref(), Path::new(""), 0)?;
+    let checkpoint = Checkpoint::resolve(&args.model, None, args.tokenizer.as_deref(), Path::new(""), 0)?;
     let ids: Vec<u32> = if let Some(ids) = &args.ids {
         let parse = |s: &str| s.trim().parse().map_err(|_| CliError::usage(format!("`{s}` is not a token id")));
         ids.split(',').map(parse).collect::<Result<_>>()?

@@ -35,7 +35,7 @@ fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic:
     std::panic::catch_unwind(|| {
         let device = make();
         let probe = burn::tensor::Tensor::<1>::from_data([1.0f32, 2.0], &device).sum().into_data();
-        (device, probe.to_vec::<f32>().is_ok())
+        (device, probe.try_to_vec::<f32>().is_ok())
     })
     .ok()
     .and_then(|(d, ok)| ok.then_some(d))

@@ -3,10 +3,13 @@
 //! The road: [`source`] resolves what a manifest names, [`weights`] reads tensors, [`config`]
 //! describes the shape, [`model`] is the forward pass over [`cache`], [`tokenizer`] and
 //! [`template`] turn conversations into ids.
+pub mod bundled;
 pub mod cache;
 pub mod config;
 pub mod device;
 pub mod error;
+#[cfg(feature = "cube")]
+pub mod exact;
 pub mod hub;
 pub mod init;
 pub mod model;

@@ -207,7 +207,7 @@ impl Gemma3 {
         let n = x.dims()[0];
         let least = if shared { self.least_rows(w.dims()[0]) } else { 1 };
         let x = if n < least { x.repeat_dim(0, least.div_ceil(n)) } else { x };
-        let y = x.cast(self.dtype).matmul(w.clone().transpose()).cast(DType::F32);
+        let y = matmul(self.flex, x.cast(self.dtype), w.clone().transpose()).cast(DType::F32);
         if y.dims()[0] > n { y.narrow(0, 0, n) } else { y }
     }
 
@@ -272,7 +272,7 @@ impl Gemma3 {
             let q = rows(&q).reshape([1, c.kv_heads, groups * s.len, c.head_dim]);
             let mask = self.mask(layer, s, lo, hi);
             let pieces = cache.read(layer, s.slot, lo, hi);
-            let o = attend(q, &pieces, mask, groups, self.dtype);
+            let o = attend(self.flex, q, &pieces, mask, groups);
             at += s.len;
             out.push(o.reshape([c.heads, s.len, c.head_dim]).swap_dims(0, 1).reshape([s.len, c.heads * c.head_dim]));
         }
@@ -304,17 +304,28 @@ fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     if probe.wants(site) { probe.at(site, x) } else { x }
 }
 
+/// A product in the type of its inputs; in f32 nothing is rounded below f32 on any device.
+fn matmul<const D: usize>(flex: bool, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "cube")]
+    if !flex && a.dtype() == DType::F32 {
+        return crate::exact::product(a, b);
+    }
+    let _ = flex;
+    a.matmul(b)
+}
+
 /// Softmax attention of q `[1, kv_heads, groups × len, head_dim]` over one or two runs of keys. Every
 /// query sees at least its own key, so no row is fully masked.
 fn attend(
+    flex: bool,
     q: Tensor<4>,
     pieces: &[(Tensor<4>, Tensor<4>)],
     mask: Option<Tensor<2>>,
     groups: usize,
-    dtype: DType,
 ) -> Tensor<4> {
+    let dtype = q.dtype();
     let mut scores: Vec<Tensor<4>> =
-        pieces.iter().map(|(k, _)| q.clone().matmul(k.clone().swap_dims(2, 3)).cast(DType::F32)).collect();
+        pieces.iter().map(|(k, _)| matmul(flex, q.clone(), k.clone().swap_dims(2, 3)).cast(DType::F32)).collect();
     let mut scores = if scores.len() == 1 { scores.swap_remove(0) } else { Tensor::cat(scores, 3) };
     if let Some(mask) = mask {
         let [_, h, rows, n] = scores.dims();
@@ -326,7 +337,7 @@ fn attend(
     let mut sum: Option<Tensor<4>> = None;
     for (_, v) in pieces {
         let n = v.dims()[2];
-        let part = p.clone().narrow(3, at, n).matmul(v.clone());
+        let part = matmul(flex, p.clone().narrow(3, at, n), v.clone());
         at += n;
         sum = Some(match sum {
             Some(s) => s + part,

@@ -1,5 +1,6 @@
 //! What a manifest's `model.source` names, resolved in two steps: the shape, which is cheap, and the
 //! weights.
+use crate::bundled::BundledModel;
 use crate::hub::Repo;
 use crate::template::GEMMA;
 use crate::weights::TensorSource;
@@ -9,6 +10,7 @@ use crate::weights::safetensors::{SafetensorsFiles, shard_names};
 use crate::{ChatTemplate, Config, Error, Result, Tokenizer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -24,13 +26,15 @@ pub enum Source {
     Gguf(PathBuf),
     /// `random:gemma-3-…`
     Random(String),
+    /// `bundled:name`
+    Bundled(String),
 }
 
 impl FromStr for Source {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self> {
         let (kind, rest) = s.split_once(':').filter(|(_, r)| !r.is_empty()).ok_or_else(|| {
-            Error::Source(format!("`{s}` is not a model source; write `hf:owner/name`, `path:folder`, `gguf:file` or `random:gemma-3-270m`"))
+            Error::Source(format!("`{s}` is not a model source; write `hf:owner/name`, `path:folder`, `gguf:file`, `bundled:name` or `random:gemma-3-270m`"))
         })?;
         match kind {
             "hf" => Ok(Source::Hub(rest.into())),
@@ -40,8 +44,9 @@ impl FromStr for Source {
             "random" => {
                 Err(Error::Source(format!("no shape is called `{rest}`; there are {}", Config::PRESETS.join(", "))))
             }
+            "bundled" => BundledModel::find(rest).map(|m| Source::Bundled(m.name.into())),
             other => Err(Error::Source(format!(
-                "unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:` and `random:`"
+                "unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:`, `bundled:` and `random:`"
             ))),
         }
     }
@@ -54,6 +59,7 @@ impl fmt::Display for Source {
             Source::Path(p) => write!(f, "path:{}", p.display()),
             Source::Gguf(p) => write!(f, "gguf:{}", p.display()),
             Source::Random(n) => write!(f, "random:{n}"),
+            Source::Bundled(n) => write!(f, "bundled:{n}"),
         }
     }
 }
@@ -70,6 +76,7 @@ enum Weights {
     Hub(Box<Repo>),
     Gguf(Gguf),
     Random(RandomWeights),
+    Bundled(&'static BundledModel),
 }
 
 /// A checkpoint whose shape and tokenizer files are known; weights are read by [`Checkpoint::open`].
@@ -80,7 +87,8 @@ pub struct Checkpoint {
     pub config: Config,
     /// The commit of a hub source.
     pub commit: Option<String>,
-    weights: Weights,
+    /// A hub's become files once they are opened.
+    weights: RefCell<Weights>,
     tokenizer: Option<PathBuf>,
     template: Option<String>,
 }
@@ -138,7 +146,7 @@ impl Checkpoint {
                 let dir = first.parent().unwrap_or(Path::new("")).to_path_buf();
                 let mut out = Self::from_files(source, |name| repo.try_get(name), &dir, Weights::Files(vec![]))?;
                 out.commit = repo.commit.clone();
-                out.weights = Weights::Hub(Box::new(repo));
+                out.weights = RefCell::new(Weights::Hub(Box::new(repo)));
                 out
             }
             Source::Gguf(file) => {
@@ -151,15 +159,31 @@ impl Checkpoint {
                     config: gguf.config()?,
                     source,
                     commit: None,
-                    weights: Weights::Gguf(gguf),
+                    weights: RefCell::new(Weights::Gguf(gguf)),
                     tokenizer: None,
                     template,
                 }
             }
             Source::Random(name) => {
                 let config = Config::preset(name).ok_or_else(|| Error::Source(format!("no shape `{name}`")))?;
-                let weights = Weights::Random(RandomWeights::new(&config, seed));
+                let weights = RefCell::new(Weights::Random(RandomWeights::new(&config, seed)));
                 Self { config, source, commit: None, weights, tokenizer: None, template: None }
+            }
+            Source::Bundled(name) => {
+                let model = BundledModel::find(name)?;
+                let path = PathBuf::from(source.to_string());
+                let json = |file: &str| -> Result<Value> {
+                    serde_json::from_slice(model.file(file)?).map_err(|e| Error::format(path.join(file), e))
+                };
+                let generation = json("generation_config.json")?;
+                Self {
+                    config: Config::from_json(&path.join("config.json"), &json("config.json")?, Some(&generation))?,
+                    source,
+                    commit: None,
+                    weights: RefCell::new(Weights::Bundled(model)),
+                    tokenizer: None,
+                    template: None,
+                }
             }
         };
         if let Some(t) = tokenizer {
@@ -189,18 +213,23 @@ impl Checkpoint {
         if matches!(source, Source::Path(_)) {
             weights = Weights::Files(SafetensorsFiles::list(dir)?);
         }
-        Ok(Self { source, config, commit: None, weights, tokenizer, template })
+        Ok(Self { source, config, commit: None, weights: RefCell::new(weights), tokenizer, template })
     }
 
     /// Opens the weights; fetches them where the source is a hub.
     ///
     /// # Errors
     /// When a file is missing or broken.
-    pub fn open(&mut self) -> Result<Box<dyn TensorSource>> {
-        let files = match &mut self.weights {
+    pub fn open(&self) -> Result<Box<dyn TensorSource>> {
+        let mut weights = self.weights.borrow_mut();
+        let files = match &mut *weights {
             Weights::Files(f) => f.clone(),
             Weights::Gguf(g) => return Ok(Box::new(Gguf::open(g.path())?)),
             Weights::Random(r) => return Ok(Box::new(RandomWeights::new(&self.config, r.seed))),
+            Weights::Bundled(m) => {
+                let path = PathBuf::from(self.source.to_string()).join("model.safetensors");
+                return Ok(Box::new(SafetensorsFiles::from_static(path, m.file("model.safetensors")?)?));
+            }
             Weights::Hub(repo) => {
                 let files = match repo.try_get("model.safetensors.index.json")? {
                     Some(index) => {
@@ -210,7 +239,7 @@ impl Checkpoint {
                     }
                     None => vec![repo.get("model.safetensors")?],
                 };
-                self.weights = Weights::Files(files.clone());
+                *weights = Weights::Files(files.clone());
                 files
             }
         };
@@ -223,10 +252,14 @@ impl Checkpoint {
     /// When a file cannot be read.
     pub fn hash(&self) -> Result<String> {
         let mut sha = Sha256::new();
-        let files = match &self.weights {
+        let files = match &*self.weights.borrow() {
             Weights::Files(f) => f.clone(),
             Weights::Gguf(g) => vec![g.path().to_path_buf()],
             Weights::Hub(_) => vec![],
+            Weights::Bundled(m) => {
+                sha.update(m.file("model.safetensors")?);
+                vec![]
+            }
             Weights::Random(r) => {
                 sha.update(format!("{}#{}", self.source, r.seed));
                 vec![]
@@ -244,9 +277,10 @@ impl Checkpoint {
     /// # Errors
     /// When there is none.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        match (&self.tokenizer, &self.weights) {
+        match (&self.tokenizer, &*self.weights.borrow()) {
             (Some(path), _) => Tokenizer::from_file(path),
             (None, Weights::Gguf(g)) => Tokenizer::from_gguf(g),
+            (None, Weights::Bundled(m)) => Tokenizer::from_bytes(m.file("tokenizer.json")?).map_err(Error::Text),
             (None, _) => {
                 Err(Error::Source(format!("{} brings no tokenizer.json; name one with `model.tokenizer`", self.source)))
             }

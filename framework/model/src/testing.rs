@@ -1,7 +1,24 @@
 //! A tiny checkpoint for tests: every kind of layer, a window of eight, one token per character.
-use crate::{Config, Result, init};
+use crate::{Config, Result, device, init};
+use burn::tensor::Device;
+use friction_core::manifest::BackendKind;
 use serde_json::{Map, json};
 use std::path::Path;
+
+/// The backend that `FRICTION_TEST_BACKEND` names: `cpu` where it is not set.
+///
+/// # Errors
+/// When it names none, or one that was not compiled in or is not on this machine.
+pub fn device() -> Result<Device> {
+    let word = std::env::var("FRICTION_TEST_BACKEND").unwrap_or_else(|_| "cpu".into());
+    let kind = match word.as_str() {
+        "cpu" => BackendKind::Cpu,
+        "cuda" => BackendKind::Cuda,
+        "wgpu" => BackendKind::Wgpu,
+        _ => return Err(crate::Error::Device(format!("FRICTION_TEST_BACKEND is `{word}`; set cpu, cuda or wgpu"))),
+    };
+    device::open(kind, 0)
+}
 
 /// Seven layers, one of them global.
 pub fn config() -> Config {

@@ -158,7 +158,7 @@ fn a_config_that_contradicts_its_tensors_is_refused() {
         .unwrap()
         .replace("\"intermediate_size\": 64", "\"intermediate_size\": 96");
     std::fs::write(m.join("config.json"), config).unwrap();
-    let mut c = Checkpoint::resolve(&format!("path:{}", m.display()), None, None, Path::new(""), 0).unwrap();
+    let c = Checkpoint::resolve(&format!("path:{}", m.display()), None, None, Path::new(""), 0).unwrap();
     let w = c.open().unwrap();
     let e = w.f32("layers.0.mlp.up_proj.weight", &[c.config.intermediate, c.config.hidden]).unwrap_err().to_string();
     assert!(e.contains("[64, 32], but the config says [96, 32]"), "{e}");

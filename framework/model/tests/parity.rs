@@ -5,20 +5,16 @@
 //! What is not there is skipped, and said.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Tensor};
-use friction_core::{Site, manifest::BackendKind};
+use friction_core::Site;
 use friction_model::cache::CacheShape;
-use friction_model::{Checkpoint, Gemma3, KvCache, Probe, Segment, Step, device};
+use friction_model::{Checkpoint, Gemma3, KvCache, Probe, Segment, Step, testing};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-fn backend() -> burn::tensor::Device {
-    let kind = match std::env::var("FRICTION_TEST_BACKEND").as_deref() {
-        Ok("cuda") => BackendKind::Cuda,
-        Ok("wgpu") => BackendKind::Wgpu,
-        _ => BackendKind::Cpu,
-    };
-    device::open(kind, 0).unwrap()
+/// Largest relative error ‖Δ‖ / ‖reference‖: processors and GPUs sum in other orders.
+fn limit(on_cpu: f64) -> f64 {
+    if testing::device().unwrap() == burn::tensor::Device::flex() { on_cpu } else { 1e-4 }
 }
 
 fn fixtures(sub: &str) -> Option<PathBuf> {
@@ -72,9 +68,9 @@ fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
 }
 
 fn load(source: &str) -> Gemma3 {
-    let mut checkpoint = Checkpoint::resolve(source, None, None, Path::new(""), 0).unwrap();
+    let checkpoint = Checkpoint::resolve(source, None, None, Path::new(""), 0).unwrap();
     let weights = checkpoint.open().unwrap();
-    Gemma3::load(&checkpoint.config, &*weights, &backend(), DType::F32, &mut |_| {}).unwrap()
+    Gemma3::load(&checkpoint.config, &*weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap()
 }
 
 /// Greedy continuations of prompts, all in one ragged batch. Prefill in chunks of `chunk`.
@@ -141,13 +137,13 @@ fn tiny(name: &str) {
         let ids = tokens(&case["prompt"]);
         let (logits, resid) = forward(&model, &ids);
         let e = relative(&logits, &expected(&st, &format!("logits.{i}")));
-        assert!(e <= 1e-5, "{name} case {i}: logits {e:e}");
+        assert!(e <= limit(1e-5), "{name} case {i}: logits {e:e}");
         let want = expected(&st, &format!("resid_post.{i}"));
         let width = ids.len() * model.config.hidden;
         let mut worst = 0f64;
         for (l, (a, b)) in resid.chunks(width).zip(want.chunks(width)).enumerate() {
             let e = relative(a, b);
-            assert!(e <= 1e-5, "{name} case {i}: block {l} {e:e}");
+            assert!(e <= limit(1e-5), "{name} case {i}: block {l} {e:e}");
             worst = worst.max(e);
         }
         println!("{name} case {i}: {} ids, logits {e:.1e}, worst block {worst:.1e}", ids.len());
@@ -178,7 +174,7 @@ fn tiny_4b_multimodal() {
     let (logits, resid) = forward(&model, &ids);
     let (l, r) = (relative(&logits, &expected(&st, "logits")), relative(&resid, &expected(&st, "resid_post")));
     println!("tiny-4b-multimodal: logits {l:.1e}, blocks {r:.1e}");
-    assert!(l <= 1e-5 && r <= 1e-5);
+    assert!(l.max(r) <= limit(1e-5));
     let prompts: Vec<_> = cases.iter().map(|c| tokens(&c["prompt"])).collect();
     let want: Vec<_> = cases.iter().map(|c| tokens(&c["greedy"])).collect();
     assert_eq!(greedy(&model, &prompts, 24, 8), want);
@@ -215,7 +211,7 @@ fn real_270m() {
         let mut worst = 0f64;
         for (l, (a, b)) in resid.chunks(width).zip(want.chunks(width)).enumerate() {
             let e = relative(a, b);
-            assert!(e <= 1e-4, "case {i}: block {l} {e:e}");
+            assert!(e <= limit(1e-4), "case {i}: block {l} {e:e}");
             worst = worst.max(e);
         }
         let top = expected(&st, &format!("top_logits.{i}"));

@@ -17,9 +17,25 @@ struct Entry {
     range: (usize, usize),
 }
 
-/// Memory-mapped shards.
+/// A shard's bytes.
+enum Shard {
+    Map(Mmap),
+    Static(&'static [u8]),
+}
+
+impl std::ops::Deref for Shard {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Shard::Map(m) => m,
+            Shard::Static(b) => b,
+        }
+    }
+}
+
+/// Shards, mapped from files or part of this binary.
 pub struct SafetensorsFiles {
-    shards: Vec<(PathBuf, Mmap)>,
+    shards: Vec<(PathBuf, Shard)>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -63,11 +79,26 @@ impl SafetensorsFiles {
     /// # Errors
     /// When a file cannot be mapped or its header is broken.
     pub fn open_files(paths: Vec<PathBuf>) -> Result<Self> {
-        let mut shards = vec![];
-        let mut entries = BTreeMap::new();
-        for (shard, path) in paths.into_iter().enumerate() {
+        let mapped = paths.into_iter().map(|path| {
             let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
             let map = map(&path, &file)?;
+            Ok((path, Shard::Map(map)))
+        });
+        Self::parse(mapped.collect::<Result<_>>()?)
+    }
+
+    /// Parses a file that is part of this binary; `name` is for messages.
+    ///
+    /// # Errors
+    /// When its header is broken.
+    pub fn from_static(name: PathBuf, bytes: &'static [u8]) -> Result<Self> {
+        Self::parse(vec![(name, Shard::Static(bytes))])
+    }
+
+    fn parse(files: Vec<(PathBuf, Shard)>) -> Result<Self> {
+        let mut shards = vec![];
+        let mut entries = BTreeMap::new();
+        for (shard, (path, map)) in files.into_iter().enumerate() {
             let (header, meta) = read_header(&path, &map)?;
             for (name, info) in meta.tensors() {
                 if let Some(c) = canonical(&name) {
@@ -105,7 +136,7 @@ pub(crate) fn map(path: &Path, file: &File) -> Result<Mmap> {
     unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))
 }
 
-fn read_header(path: &Path, map: &Mmap) -> Result<(usize, Metadata)> {
+fn read_header(path: &Path, map: &[u8]) -> Result<(usize, Metadata)> {
     // The library checks sizes, offsets, overlaps and shapes against the file's length.
     let (n, meta) =
         SafeTensors::read_metadata(map).map_err(|e| Error::format(path, format!("not a safetensors file: {e}")))?;

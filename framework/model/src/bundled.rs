@@ -1,0 +1,57 @@
+//! Models that are part of a binary: `bundled:name`. A crate registers one with
+//! `inventory::submit! { BundledModel { … } }`.
+use crate::{Error, Result};
+
+/// A checkpoint in the hub's format, embedded.
+pub struct BundledModel {
+    /// The name after `bundled:`.
+    pub name: &'static str,
+    /// One line on what it is.
+    pub summary: &'static str,
+    /// Files by name: config.json, generation_config.json, tokenizer.json, model.safetensors.
+    pub files: &'static [(&'static str, &'static [u8])],
+}
+
+friction_core::inventory::collect!(BundledModel);
+
+impl BundledModel {
+    /// All that are linked in.
+    pub fn all() -> impl Iterator<Item = &'static BundledModel> {
+        friction_core::inventory::iter::<BundledModel>.into_iter()
+    }
+
+    /// The one called `name`.
+    ///
+    /// # Errors
+    /// When this binary holds none of that name.
+    pub fn find(name: &str) -> Result<&'static Self> {
+        Self::all().find(|m| m.name == name).ok_or_else(|| {
+            let known: Vec<&str> = Self::all().map(|m| m.name).collect();
+            Error::Source(format!("this binary bundles no model `{name}`; it bundles: {}", known.join(", ")))
+        })
+    }
+
+    /// One of its files.
+    ///
+    /// # Errors
+    /// When it was bundled without it.
+    pub fn file(&self, name: &str) -> Result<&'static [u8]> {
+        let file = self.files.iter().find(|(n, _)| *n == name);
+        file.map(|(_, b)| *b).ok_or_else(|| Error::Source(format!("bundled:{} lacks {name}", self.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    friction_core::inventory::submit! { BundledModel { name: "nothing", summary: "a test", files: &[("a", b"b")] } }
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn names_are_told() {
+        let m = BundledModel::find("nothing").unwrap();
+        assert_eq!(m.file("a").unwrap(), b"b");
+        assert!(m.file("config.json").unwrap_err().to_string().contains("bundled:nothing lacks config.json"));
+        let e = BundledModel::find("organsm").err().unwrap().to_string();
+        assert!(e.contains("no model `organsm`") && e.contains("nothing"), "{e}");
+    }
+}
