@@ -76,6 +76,17 @@ impl Repo {
         }
     }
 
+    /// Whether there is such a repository, and such a revision of it.
+    fn exists(&self) -> (hf_hub::HFResult<bool>, hf_hub::HFResult<bool>) {
+        if self.dataset {
+            let repo = self.client.dataset(&self.owner, &self.name);
+            (repo.exists().send(), repo.revision_exists().revision(&self.revision).send())
+        } else {
+            let repo = self.client.model(&self.owner, &self.name);
+            (repo.exists().send(), repo.revision_exists().revision(&self.revision).send())
+        }
+    }
+
     fn explain(&self, file: &str, e: HFError) -> Error {
         let id = format!("{}/{}", self.owner, self.name);
         let kind = if self.dataset { "datasets/" } else { "" };
@@ -95,11 +106,12 @@ impl Repo {
             _ if code == Some("RevisionNotFound") || matches!(e, HFError::RevisionNotFound { .. }) => {
                 format!("there is no revision `{}`: check `model.revision`", self.revision)
             }
-            // The client drops the hub's reason here: a 404 may mean any of the three.
-            HFError::EntryNotFound { .. } => format!(
-                "the repository holds no such file, or there is no such repository or revision `{}`: check the name and the revision",
-                self.revision
-            ),
+            // The client drops the hub's reason here: it is asked again.
+            HFError::EntryNotFound { .. } => match self.exists() {
+                (Ok(false), _) => no_repo.into(),
+                (_, Ok(false)) => format!("there is no revision `{}`: check `model.revision`", self.revision),
+                _ => "the repository holds no such file: it is not a checkpoint in the usual layout".into(),
+            },
             HFError::LocalEntryNotFound { .. } => "HF_HUB_OFFLINE is set and the file is not in the cache: fetch it where there is a network, or unset HF_HUB_OFFLINE".into(),
             HFError::Request { .. } => "no network and nothing in the cache: check the connection and HF_ENDPOINT, or use a `path:` or `gguf:` source".into(),
             HFError::RateLimited { .. } => "the hub limits the rate: wait, or set HF_TOKEN".into(),

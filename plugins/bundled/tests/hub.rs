@@ -49,7 +49,14 @@ fn hub(files: BTreeMap<String, Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
                         let _ = stream.write_all(body);
                     }
                 };
+                let api = |id: &str| ["acme/tiny", "acme/gated"].contains(&id);
                 match p[..] {
+                    ["api", "models", owner, name, ref rest @ ..] if api(&format!("{owner}/{name}")) => {
+                        match rest.first().map_or("main", |r| r.trim_start_matches("revision/")) {
+                            "main" | COMMIT => say("200 OK", "Content-Type: application/json\r\n", b"{}"),
+                            _ => say("404 Not Found", "X-Error-Code: RevisionNotFound\r\n", b""),
+                        }
+                    }
                     ["acme", "gated", "resolve", ..] if !authorized => {
                         say("401 Unauthorized", "X-Error-Code: GatedRepo\r\n", b"")
                     }
@@ -127,7 +134,7 @@ fn the_hub() {
 
     for (source, token, part) in [
         ("hf:acme/gated", None, "gated or private: accept its terms"),
-        ("hf:acme/none", None, "no such repository or revision `main`"),
+        ("hf:acme/none", None, "there is no such repository, or it is private"),
         ("hf:acme", None, "write `owner/name`"),
     ] {
         let o = run(w.path(), &url, token, &["check", "m.toml", "--set", &format!("model.source={source}")]);
@@ -139,7 +146,11 @@ fn the_hub() {
         None,
         &["check", "m.toml", "--set", "model.source=hf:acme/tiny", "--set", "model.revision=v9"],
     );
-    assert!(text(&o).contains("no such repository or revision `v9`"), "{}", text(&o));
+    assert!(text(&o).contains("there is no revision `v9`: check `model.revision`"), "{}", text(&o));
+    // Somebody's repository that holds no checkpoint.
+    let (bare, _) = hub(BTreeMap::new());
+    let o = run(w.path(), &bare, Some(TOKEN), &["check", "m.toml", "--set", "model.source=hf:acme/gated"]);
+    assert!(text(&o).contains("`config.json`: the repository holds no such file"), "{}", text(&o));
     let o = run(w.path(), "http://127.0.0.1:9", None, &["check", "m.toml", "--set", "model.source=hf:acme/other"]);
     assert!(text(&o).contains("no network and nothing in the cache"), "{}", text(&o));
     let o =
