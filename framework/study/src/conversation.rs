@@ -1,5 +1,6 @@
 //! One conversation of the design, as the engine drives it.
-use crate::plan::{SharedPlan, context};
+use crate::design::context;
+use crate::plan::SharedPlan;
 use friction_core::{Kept, Reply, Result, TurnRow, seed::derive};
 use friction_engine::{Dialogue, TapRows, TurnOutcome};
 use friction_model::ChatTurn;

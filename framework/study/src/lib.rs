@@ -1,6 +1,7 @@
 //! From a manifest to findings: [`plan`] → [`run()`] (engine and store) → [`analyze()`].
 pub mod analyze;
 pub mod conversation;
+pub mod design;
 pub mod lock;
 pub mod plan;
 pub mod run;

@@ -1,13 +1,14 @@
 //! Everything that can be known, and refused, before a token is generated.
-use crate::{Error, Result};
-use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath};
+use crate::Result;
+use crate::design::{lengths, questions};
+use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, HookProgram, PlanContext, Question, TurnContext, seed,
+    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, HookProgram, ModelSpec, PlanContext, Question,
 };
 use friction_engine::{EngineOptions, Sampling};
-use friction_model::{ChatTemplate, ChatTurn, Checkpoint, Tokenizer};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::rc::Rc;
 
 /// A condition, built.
@@ -35,8 +36,6 @@ pub struct PlannedTurn {
 pub struct Plan {
     /// The manifest.
     pub manifest: Manifest,
-    /// Folder that its paths are relative to.
-    pub base: PathBuf,
     /// The checkpoint, weights not read.
     pub checkpoint: Checkpoint,
     /// Its tokenizer.
@@ -84,72 +83,91 @@ pub struct Estimate {
     pub reply_tokens: u64,
 }
 
+/// What is wrong with a study so far: everything is tried before any of it is told.
+struct Wrong<'a> {
+    manifest: &'a Manifest,
+    issues: Issues,
+}
+
+impl Wrong<'_> {
+    /// The value, or a note of what is wrong at `path`.
+    fn keep<T, E: std::fmt::Display>(&mut self, path: &KeyPath, result: std::result::Result<T, E>) -> Option<T> {
+        result.map_err(|e| self.issues.push(path.clone(), e.to_string(), None)).ok()
+    }
+
+    fn end<T>(self) -> Result<T> {
+        Err(self.manifest.source.locate(self.issues).into())
+    }
+}
+
 impl Plan {
-    /// Assembles a study from a manifest file's text.
+    /// Assembles a study from a manifest.
     ///
     /// # Errors
-    /// Says where the manifest is wrong or what is missing.
+    /// Says where the manifest is wrong or what is missing, everything at once that does not hang on
+    /// something else.
     pub fn new(manifest: Manifest, base: &Path) -> Result<Self> {
         let m = &manifest;
+        let mut wrong = Wrong { manifest: m, issues: Issues::default() };
         let key = |k: &str| KeyPath::default().key(k);
-        let section = |path: &KeyPath, e: &dyn std::fmt::Display| Error::from(m.error_at(path.clone(), e.to_string()));
+        let source = key("model").key("source");
         let cx = BuildContext { base: base.to_path_buf(), seed: m.study.seed };
 
         // The shape of the model comes from its configuration: hooks are checked without weights.
         let tokenizer = m.model.tokenizer.as_deref().map(Path::new);
-        let checkpoint =
-            Checkpoint::resolve(&m.model.source, m.model.revision.as_deref(), tokenizer, base, m.study.seed)
-                .map_err(|e| section(&key("model").key("source"), &e))?;
-        let spec = checkpoint.config.spec(&m.model.source);
-        let mut program = HookProgram::default();
-        for hook in &m.hooks {
-            let built = (hook.build)(&cx).map_err(|e| section(&hook.path, &e))?;
-            let part = built.program(&spec).map_err(|e| section(&hook.path, &e))?;
-            part.validate(&spec).map_err(|e| section(&hook.path, &e))?;
-            program.extend(part);
-        }
-        program.validate(&spec).map_err(|e| section(&key("hook"), &e))?;
+        let checkpoint = wrong.keep(
+            &source,
+            Checkpoint::resolve(&m.model.source, m.model.revision.as_deref(), tokenizer, base, m.study.seed),
+        );
+        let program = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
         let mut analyzers = vec![];
         for a in &m.analyzers {
-            let built = (a.build)(&cx).map_err(|e| section(&a.path, &e))?;
-            if let Err(e) = meets(m, &program, built.as_ref()) {
-                return Err(section(&a.path, &e));
-            }
+            let Some(built) = wrong.keep(&a.path, (a.build)(&cx)) else { continue };
+            wrong.keep(&a.path, meets(m, program.as_ref(), built.as_ref()));
             analyzers.push((a.name.clone(), built));
         }
-        let dataset = (m.dataset.build)(&cx).map_err(|e| section(&m.dataset.path, &e))?;
+        let dataset = wrong.keep(&m.dataset.path, (m.dataset.build)(&cx));
         let mut conditions = vec![];
         for c in &m.conditions {
-            let plugin = (c.chosen.build)(&cx).map_err(|e| section(&c.chosen.path, &e))?;
-            conditions.push(PlannedCondition { name: c.chosen.name.clone(), factors: c.factors.clone(), plugin });
+            if let Some(plugin) = wrong.keep(&c.chosen.path, (c.chosen.build)(&cx)) {
+                conditions.push(PlannedCondition { name: c.chosen.name.clone(), factors: c.factors.clone(), plugin });
+            }
         }
-        let topics = (m.topics.build)(&cx).map_err(|e| section(&m.topics.path, &e))?;
+        let topics = wrong.keep(&m.topics.path, (m.topics.build)(&cx));
         let context = PlanContext { seed: m.study.seed, groups: m.study.groups, turns: m.study.turns };
-        let order = topics.choose(dataset.categories(), &context).map_err(|e| section(&m.topics.path, &e))?;
-        let groups = questions(dataset.as_ref(), &order.order, &context).map_err(|e| section(&m.dataset.path, &e))?;
-        let mut arms = program.arms.clone();
-        if arms.is_empty() {
-            arms.push(Arm::default());
-        }
+        let groups = dataset.as_ref().zip(topics).and_then(|(d, t)| {
+            let order = wrong.keep(&m.topics.path, t.choose(d.categories(), &context))?;
+            wrong.keep(&m.dataset.path, questions(d.as_ref(), &order.order, &context))
+        });
+        let texts = checkpoint.as_ref().and_then(|c| {
+            let tokenizer = wrong.keep(&source, c.tokenizer())?;
+            if tokenizer.vocab() > c.config.vocab {
+                let (ids, vocab) = (tokenizer.vocab(), c.config.vocab);
+                wrong.keep::<(), _>(
+                    &key("model"),
+                    Err(format!("the tokenizer has {ids} ids, the model {vocab}: they do not belong together")),
+                );
+            }
+            let template = wrong.keep(&source, c.template(&tokenizer))?;
+            Some((tokenizer, template))
+        });
+        let (Some(checkpoint), Some(program), Some(dataset), Some(groups), Some((tokenizer, template)), true) =
+            (checkpoint, program, dataset, groups, texts, wrong.issues.is_empty())
+        else {
+            return wrong.end();
+        };
 
-        let tokenizer = checkpoint.tokenizer()?;
-        if tokenizer.vocab() > checkpoint.config.vocab {
-            let message = format!(
-                "the tokenizer has {} ids, the model {}: they do not belong together",
-                tokenizer.vocab(),
-                checkpoint.config.vocab
-            );
-            return Err(section(&key("model"), &message));
-        }
-        let template = checkpoint.template(&tokenizer)?;
-        let (user_tokens, longest) = lengths(m, &conditions, &groups, &tokenizer, &template)?;
-        let capacity = longest;
+        let (user_tokens, capacity) = lengths(m, &conditions, &groups, &tokenizer, &template)?;
         if capacity > checkpoint.config.context {
             let message = format!(
                 "{} turns of up to {} new tokens need up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
                 m.study.turns, m.generation.max_new_tokens, checkpoint.config.context
             );
-            return Err(section(&key("generation").key("max_new_tokens"), &message));
+            return Err(m.error_at(key("generation").key("max_new_tokens"), message).into());
+        }
+        let mut arms = program.arms.clone();
+        if arms.is_empty() {
+            arms.push(Arm::default());
         }
         let per_group = conditions.len() * arms.len();
         let conversations = per_group * m.study.groups;
@@ -181,7 +199,6 @@ impl Plan {
             reply_tokens: (conversations * m.study.turns * m.generation.max_new_tokens) as u64,
         };
         Ok(Self {
-            base: base.into(),
             checkpoint,
             tokenizer,
             template,
@@ -198,15 +215,32 @@ impl Plan {
     }
 }
 
+/// All hooks' program on a model of this shape.
+fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<HookProgram> {
+    let mut program = HookProgram::default();
+    let mut whole = true;
+    for hook in &wrong.manifest.hooks {
+        let part = (hook.build)(cx).and_then(|h| h.program(spec)).and_then(|p| p.validate(spec).map(|()| p));
+        match wrong.keep(&hook.path, part) {
+            Some(p) => program.extend(p),
+            None => whole = false,
+        }
+    }
+    wrong.keep(&KeyPath::default().key("hook"), program.validate(spec))?;
+    whole.then_some(program)
+}
+
 /// The largest multiple of a group's conversations up to `about`; at least one group.
 fn auto(about: usize, per_group: usize, conversations: usize) -> usize {
     (about / per_group * per_group).max(per_group.min(256)).min(conversations)
 }
 
-fn meets(m: &Manifest, program: &HookProgram, analyzer: &dyn Analyzer) -> std::result::Result<(), String> {
+/// Whether a run produces what an analyzer reads. No program: the hooks are told to be wrong already.
+fn meets(m: &Manifest, program: Option<&HookProgram>, analyzer: &dyn Analyzer) -> std::result::Result<(), String> {
     let needs = analyzer.needs();
     for (site, position) in &needs.taps {
-        if !program.taps.iter().any(|t| t.site == *site && t.position == *position) {
+        let tapped = |p: &HookProgram| p.taps.iter().any(|t| t.site == *site && t.position == *position);
+        if !program.is_none_or(tapped) {
             return Err(format!(
                 "this analyzer reads `{site}` at `{position}`, but no hook taps it; add it to a `[[hook]]` with `plugin = \"residual\"`"
             ));
@@ -225,91 +259,6 @@ fn meets(m: &Manifest, program: &HookProgram, analyzer: &dyn Analyzer) -> std::r
         }
     }
     Ok(())
-}
-
-/// Draws each group's questions: from the turn's category, none twice in a group, and none twice in
-/// the study until a category is used up.
-fn questions(
-    dataset: &dyn Dataset,
-    order: &[Vec<usize>],
-    cx: &PlanContext,
-) -> friction_core::Result<Vec<Vec<PlannedTurn>>> {
-    let categories = dataset.categories();
-    let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
-    let mut out = vec![];
-    for topics in order {
-        let mut group: Vec<PlannedTurn> = vec![];
-        for c in topics {
-            let category = categories
-                .get(*c)
-                .ok_or_else(|| friction_core::Error::config(format!("topic {c} is not a category of the dataset")))?;
-            let all = dataset.questions(category);
-            if all.is_empty() {
-                return Err(friction_core::Error::config(format!("category `{}` has no questions", category.name)));
-            }
-            let deck = decks.entry(*c).or_insert_with(|| {
-                (
-                    seed::permutation(
-                        all.len(),
-                        seed::derive(&[&cx.seed.to_le_bytes(), b"questions", category.name.as_bytes()]),
-                    ),
-                    0,
-                )
-            });
-            let mut tries = 0;
-            let question = loop {
-                let q = &all[deck.0[deck.1 % all.len()]];
-                deck.1 += 1;
-                tries += 1;
-                if !group.iter().any(|t| t.question.id == q.id || t.question.text == q.text) {
-                    break q.clone();
-                }
-                if tries > all.len() {
-                    return Err(friction_core::Error::config(format!(
-                        "category `{}` has too few questions for a group that visits it again",
-                        category.name
-                    )));
-                }
-            };
-            group.push(PlannedTurn { topic: category.name.clone(), prompt: dataset.prompt(&question), question });
-        }
-        out.push(group);
-    }
-    Ok(out)
-}
-
-/// Tokens of all user messages, and the longest conversation at its longest replies.
-fn lengths(
-    m: &Manifest,
-    conditions: &[PlannedCondition],
-    groups: &[Vec<PlannedTurn>],
-    tokenizer: &Tokenizer,
-    template: &ChatTemplate,
-) -> Result<(u64, usize)> {
-    let (mut total, mut longest) = (0u64, 0usize);
-    // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
-    const SLACK: usize = 16;
-    for (g, group) in groups.iter().enumerate() {
-        for c in conditions {
-            let mut turns = vec![];
-            for (t, turn) in group.iter().enumerate() {
-                let cx = context(m.study.seed, g, t, group.len(), turn);
-                turns.push(ChatTurn::user(c.plugin.ask(&cx)?.text));
-                if t + 1 < group.len() {
-                    turns.push(ChatTurn::assistant("…"));
-                }
-            }
-            let n = tokenizer.encode(&template.render(&turns)?)?.len();
-            total += n as u64;
-            longest = longest.max(n + group.len() * (m.generation.max_new_tokens + SLACK));
-        }
-    }
-    Ok((total, longest))
-}
-
-/// Where in the design a turn stands.
-pub fn context<'a>(seed: u64, group: usize, turn: usize, turns: usize, planned: &'a PlannedTurn) -> TurnContext<'a> {
-    TurnContext { seed, group, turn: turn + 1, turns, topic: &planned.topic, question: &planned.prompt }
 }
 
 /// Shared by all conversations of a run.

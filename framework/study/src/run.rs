@@ -83,13 +83,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let m = &plan.manifest;
     let device = device::open(m.backend.kind, m.backend.device)?;
     let dtype = device::dtype(&device, m.model.dtype)?;
-    let mut checkpoint = friction_model::Checkpoint::resolve(
-        &m.model.source,
-        m.model.revision.as_deref(),
-        m.model.tokenizer.as_deref().map(Path::new),
-        &plan.base,
-        m.study.seed,
-    )?;
+    let checkpoint = &plan.checkpoint;
     // A hub's weights are fetched before they are hashed.
     let weights = checkpoint.open()?;
     let resolved = lock(plan, &checkpoint.hash()?);

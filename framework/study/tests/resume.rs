@@ -186,4 +186,11 @@ fn every_mistake_is_told_with_its_place() {
             .unwrap();
         assert!(e.contains(part), "{set}: {e}");
     }
+    // What does not hang on another is told in one go.
+    let set = ["hook.0.sites=[\"resid_post.7\"]", "topics.topics=[\"lwa\"]", "analyzer.0.primary=\"tone × turn\""];
+    let m = Manifest::parse("m.toml", MANIFEST, &set.map(String::from)).unwrap();
+    let e = Plan::new(m, world.path()).err().unwrap().to_string();
+    for part in ["resid_post.7", "no category `lwa`", "factor `tone`"] {
+        assert!(e.contains(part), "{part}\n---\n{e}");
+    }
 }
