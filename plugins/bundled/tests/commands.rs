@@ -3,6 +3,7 @@
 mod common;
 use common::{MANIFEST, friction, text, world};
 use safetensors::SafeTensors;
+use std::path::Path;
 
 #[test]
 fn run_resume_and_analyze() {
@@ -73,20 +74,42 @@ fn trace_writes_what_other_tools_print() {
     assert_eq!(friction(w.path(), &["trace", "--model", "path:model", "--out", "x"]).status.code(), Some(2));
 }
 
+/// A group's bytes apart from timings.
+fn group(run: &Path, g: usize) -> (Vec<u8>, Vec<friction_core::TurnRow>) {
+    let taps = std::fs::read(run.join(format!("groups/{g:04}/taps.safetensors"))).unwrap();
+    let stored = friction_store::StoredRun::open(run).unwrap();
+    let turns = friction_core::RunReader::turns(&stored).iter().filter(|t| t.group as usize == g);
+    (taps, turns.map(|t| friction_core::TurnRow { elapsed_ms: 0.0, ..t.clone() }).collect())
+}
+
 #[test]
-fn a_killed_run_goes_on() {
-    let w = world(&MANIFEST.replace("groups = 2", "groups = 40\nseed = 4"));
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_friction"))
-        .current_dir(w.path())
-        .args(["run", "m.toml"])
-        .spawn()
-        .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(250));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let o = friction(w.path(), &["run", "m.toml"]);
+fn a_run_killed_at_random_moments_equals_an_uninterrupted_one() {
+    const GROUPS: usize = 40;
+    let w = world(&MANIFEST.replace("groups = 2", &format!("groups = {GROUPS}\nseed = 4")));
+    let began = std::time::Instant::now();
+    assert!(friction(w.path(), &["run", "m.toml", "--out", "whole"]).status.success());
+    let whole = began.elapsed();
+    let dice = u64::from(std::process::id()) + began.elapsed().as_nanos() as u64;
+    let mut cut = 0;
+    for i in 0..5u64 {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_friction"))
+            .current_dir(w.path())
+            .args(["run", "m.toml", "--out", "parts"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let part = friction_core::seed::derive(&[&dice.to_le_bytes(), &i.to_le_bytes()]) % 60 + 5;
+        std::thread::sleep(whole.mul_f64(part as f64 / 100.0));
+        cut += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(cut > 0, "no run was killed while it ran");
+    let o = friction(w.path(), &["run", "m.toml", "--out", "parts"]);
     assert!(o.status.success(), "{}", text(&o));
-    assert_eq!(std::fs::read_dir(w.path().join("runs/tiny/groups")).unwrap().count(), 40);
+    for g in 0..GROUPS {
+        assert!(group(&w.path().join("whole"), g) == group(&w.path().join("parts"), g), "group {g}");
+    }
 }
 
 #[test]
