@@ -130,6 +130,16 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// One more than the largest id that ordinary text can give. Special tokens may lie beyond: the
+    /// text-only Gemmas come with `<image_soft_token>` at 262144, which their 262144 rows lack, and
+    /// the chat template takes special tokens out of what people and models write.
+    pub fn ids_of_text(&self) -> usize {
+        let vocab = self.inner.get_vocab(true);
+        let added = self.inner.get_added_tokens_decoder();
+        let plain = vocab.values().filter(|id| added.get(id).is_none_or(|t| !t.special));
+        plain.max().map_or(0, |id| *id as usize + 1)
+    }
+
     /// The `tokenizer.json` of this tokenizer.
     ///
     /// # Errors

@@ -38,6 +38,13 @@ const RANGES: [(u32, u32); 15] = [
     (0x20000, 0x200FF),
 ];
 
+fn models() -> PathBuf {
+    std::env::var_os("FRICTION_MODELS").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/friction-models"),
+        PathBuf::from,
+    )
+}
+
 struct Draw(u64);
 impl Draw {
     fn next(&mut self, n: u64) -> u64 {
@@ -115,10 +122,7 @@ fn check(tokenizer: &Tokenizer, name: &str, lines: &[String]) {
 
 #[test]
 fn ids_equal_transformers() {
-    let models = std::env::var_os("FRICTION_MODELS").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/friction-models"),
-        PathBuf::from,
-    );
+    let models = models();
     let (json, gguf) = (models.join("gemma3-tokenizer/tokenizer.json"), models.join("gemma-3-270m-q4_k_m.gguf"));
     let mmlu = std::env::var_os("FRICTION_DATA")
         .map(|d| PathBuf::from(d).join("mmlu-pro-sample.parquet"))
@@ -141,5 +145,26 @@ fn ids_equal_transformers() {
         check(&t, name, &lines);
         let text = "Übung 東京\n\n  👩‍🔬\tx";
         assert_eq!(t.decode(&t.encode(text).unwrap()).unwrap(), text);
+    }
+}
+
+/// The text-only Gemmas have 262,144 rows; their tokenizer has one special token more.
+#[test]
+fn special_tokens_may_lie_beyond_the_vocabulary() {
+    let mut json: serde_json::Value = serde_json::from_str(&friction_model::testing::tokenizer_json()).unwrap();
+    let plain = Tokenizer::from_bytes(json.to_string().as_bytes()).unwrap();
+    json["added_tokens"].as_array_mut().unwrap().push(serde_json::json!({
+        "id": plain.vocab(), "content": "<image_soft_token>", "special": true, "normalized": false,
+        "lstrip": false, "rstrip": false, "single_word": false
+    }));
+    let more = Tokenizer::from_bytes(json.to_string().as_bytes()).unwrap();
+    assert_eq!(more.vocab(), plain.vocab() + 1);
+    assert_eq!(more.ids_of_text(), plain.vocab());
+    assert!(more.specials().contains(&"<image_soft_token>".to_string()));
+    let path = models().join("gemma3-tokenizer/tokenizer.json");
+    if path.exists() {
+        assert_eq!(Tokenizer::from_file(&path).unwrap().ids_of_text(), 262_144);
+    } else {
+        eprintln!("SKIPPED: no {}", path.display());
     }
 }

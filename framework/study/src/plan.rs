@@ -141,8 +141,8 @@ impl Plan {
         });
         let texts = checkpoint.as_ref().and_then(|c| {
             let tokenizer = wrong.keep(&source, c.tokenizer())?;
-            if tokenizer.vocab() > c.config.vocab {
-                let (ids, vocab) = (tokenizer.vocab(), c.config.vocab);
+            if tokenizer.ids_of_text() > c.config.vocab {
+                let (ids, vocab) = (tokenizer.ids_of_text(), c.config.vocab);
                 wrong.keep::<(), _>(
                     &key("model"),
                     Err(format!("the tokenizer has {ids} ids, the model {vocab}: they do not belong together")),
@@ -251,10 +251,11 @@ fn meets(m: &Manifest, program: Option<&HookProgram>, analyzer: &dyn Analyzer) -
         if levels.len() < 2 {
             let known: BTreeSet<&str> =
                 m.conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
-            let near = friction_core::manifest::suggestion(factor, known.iter().copied()).unwrap_or_default();
+            let near = friction_core::manifest::suggestion(factor, known.iter().copied());
             return Err(format!(
-                "this analyzer compares levels of factor `{factor}`, but the conditions carry {} of it {near}",
-                levels.len()
+                "this analyzer compares levels of factor `{factor}`, but the conditions carry {} of it{}",
+                levels.len(),
+                near.map_or(String::new(), |n| format!(" ({n})"))
             ));
         }
     }
