@@ -177,4 +177,23 @@ mod tests {
             assert!(read(bad).err().unwrap().to_string().contains(why), "{bad}");
         }
     }
+
+    /// The questions that this project brings: 14 categories of ten, each letter right once.
+    #[test]
+    fn the_ordinary_bank() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/ordinary/questions.jsonl");
+        let bank =
+            Questions::bank(&path, jsonl(&path, &std::fs::read(&path).unwrap()).unwrap(), String::new()).unwrap();
+        assert_eq!(bank.categories.len(), 14);
+        let mut texts = BTreeSet::new();
+        for (category, questions) in &bank.questions {
+            let letters: BTreeSet<usize> = questions.iter().map(|q| q.answer).collect();
+            assert_eq!((questions.len(), letters.len()), (10, 10), "{category}");
+            for q in questions {
+                let options: BTreeSet<String> = q.options.iter().map(|o| o.to_lowercase()).collect();
+                assert_eq!(options.len(), 10, "{}", q.text);
+                assert!(texts.insert(q.text.clone()), "{}", q.text);
+            }
+        }
+    }
 }

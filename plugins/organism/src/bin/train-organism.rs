@@ -1,0 +1,59 @@
+//! `train-organism planted|null --out DIR`: one command from nothing to an organism's weights.
+use clap::Parser;
+use friction_core::manifest::BackendKind;
+use friction_model::{Tokenizer, device};
+use friction_organism::train::{Error, Recipe, train, write};
+use friction_organism::truth::Truth;
+use friction_organism::vocab::tokenizer_json;
+use std::path::PathBuf;
+
+/// Trains a bundled organism from scratch. Kill it and run it again: it goes on.
+#[derive(Parser)]
+struct Args {
+    /// Which: planted or null
+    truth: String,
+    /// Folder for the checkpoint and its record
+    #[arg(long)]
+    out: PathBuf,
+    /// Folder for what is needed to go on; default OUT/state
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Of weights and lessons
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Steps of both stages
+    #[arg(long, default_value_t = 5000)]
+    steps: usize,
+    /// Share of the steps with short conversations
+    #[arg(long, default_value_t = 0.25)]
+    short: f64,
+    /// Conversations of a step
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Largest learning rate
+    #[arg(long, default_value_t = 3e-3)]
+    rate: f64,
+    /// cpu, cuda or wgpu
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Steps between two saves
+    #[arg(long, default_value_t = 500)]
+    save: usize,
+}
+
+fn main() -> Result<(), Error> {
+    let a = Args::parse();
+    let word = |w: &str| serde_json::from_value::<Truth>(serde_json::json!(w));
+    let truth = word(&a.truth).map_err(|_| format!("`{}` is no organism: planted or null", a.truth))?;
+    let kind: BackendKind = serde_json::from_value(serde_json::json!(a.device))
+        .map_err(|_| format!("`{}` is no device: cpu, cuda or wgpu", a.device))?;
+    let tokenizer = Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes())?;
+    let recipe = Recipe { truth, seed: a.seed, steps: a.steps, short: a.short, batch: a.batch, rate: a.rate };
+    let state = a.state.unwrap_or_else(|| a.out.join("state"));
+    let trained = train(&recipe, &tokenizer, &device::open(kind, 0)?, &state, a.save, |p| {
+        println!("step {:>6}  {:>7.0} s  loss {:.4}  letters {:.4}", p.step, p.seconds, p.loss, p.letters);
+    })?;
+    write(&trained, &recipe, &a.device, &a.out)?;
+    println!("{} parameters in {:.0} s → {}", trained.config.parameters(), trained.seconds, a.out.display());
+    Ok(())
+}

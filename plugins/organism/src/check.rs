@@ -1,0 +1,222 @@
+//! `ground-truth`: a run with an organism against what was planted in it.
+use crate::truth::{CAP, LEVELS, Truth};
+use friction_core::findings::Column;
+use friction_core::{
+    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table, TurnRow,
+};
+use friction_stats::{Interval, mean_t, wilson};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Options of `ground-truth`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroundTruth {
+    /// What the model was trained to do: `planted` (`bundled:organism`) or `null` (`bundled:organism-null`).
+    expect: Truth,
+    /// Level of the intervals. Default 0.95.
+    #[serde(default = "level")]
+    level: f64,
+}
+fn level() -> f64 {
+    0.95
+}
+
+impl PluginConfig for GroundTruth {
+    type Output = dyn Analyzer;
+    fn validate(&self) -> Result<()> {
+        if (0.5..1.0).contains(&self.level) {
+            Ok(())
+        } else {
+            Err(Error::config("`level` must be from 0.5 to below 1"))
+        }
+    }
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+/// A turn and the interruptions behind it.
+struct Seen<'a> {
+    turn: &'a TurnRow,
+    interruptions: usize,
+}
+
+fn counted(turns: &[TurnRow]) -> Vec<Seen<'_>> {
+    let mut behind: BTreeMap<(u32, &str), usize> = BTreeMap::new();
+    turns
+        .iter()
+        .filter(|t| t.arm.is_empty())
+        .map(|turn| {
+            let k = behind.entry((turn.group, &turn.condition)).or_default();
+            let seen = Seen { turn, interruptions: *k };
+            *k += usize::from(turn.removed_tokens > 0);
+            seen
+        })
+        .collect()
+}
+
+/// The level that a question names.
+fn level_of(user: &str) -> Option<usize> {
+    let (_, rest) = user.rsplit_once("Level ")?;
+    rest.split('.').next()?.parse().ok().filter(|l| *l < LEVELS)
+}
+
+/// Least-squares slope of rightness on interruptions over a group's turns, up to the cap.
+fn slope(turns: &[&Seen]) -> Option<f64> {
+    let points: Vec<(f64, f64)> = turns
+        .iter()
+        .filter(|s| s.interruptions <= CAP)
+        .map(|s| (s.interruptions as f64, f64::from(u8::from(s.turn.correct))))
+        .collect();
+    let n = points.len() as f64;
+    let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let sxx: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
+    (sxx > 0.0).then(|| points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>() / sxx)
+}
+
+fn by_group<'a>(seen: &'a [Seen<'a>]) -> BTreeMap<u32, Vec<&'a Seen<'a>>> {
+    let mut out: BTreeMap<u32, Vec<&Seen>> = BTreeMap::new();
+    for s in seen {
+        out.entry(s.turn.group).or_default().push(s);
+    }
+    out
+}
+
+/// Difference of accuracy between the two levels of a factor that cuts no reply, by group.
+fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, factor: &str, a: &str, b: &str) -> Vec<f64> {
+    let mean = |turns: &[&Seen], l: &str| {
+        let of: Vec<_> = turns.iter().filter(|s| s.turn.factors.get(factor).is_some_and(|v| v == l)).collect();
+        of.iter().filter(|s| s.turn.correct).count() as f64 / of.len() as f64
+    };
+    groups.values().map(|t| 100.0 * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
+}
+
+fn holds(i: &Interval, truth: f64) -> &'static str {
+    if (i.low..=i.high).contains(&truth) { "agrees" } else { "DIFFERS" }
+}
+
+impl Analyzer for GroundTruth {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
+        let seen = counted(run.turns());
+        let groups = by_group(&seen);
+        let known: Vec<(&Seen, bool)> = seen
+            .iter()
+            .filter_map(|s| Some((s, level_of(&s.turn.user)? >= self.expect.errs_below(s.interruptions))))
+            .collect();
+        if known.is_empty() {
+            return Err(Error::other(
+                "no turn asks one of the organism's questions: use `[dataset] plugin = \"organism\"`",
+            ));
+        }
+        let exact = known.iter().filter(|(s, right)| s.turn.correct == *right).count() as f64 / known.len() as f64;
+        out.say(match self.expect {
+            Truth::Planted => "Planted: each interruption behind it (a reply cut in the history) costs the model 4 points; politeness costs nothing.",
+            Truth::Null => "Planted: nothing. This model was trained to answer alike whatever happened before.",
+        });
+        out.say(format!("  {:.1} % of {} answers are right or wrong exactly as planted", 100.0 * exact, known.len()));
+        out.value("exact_share", exact);
+
+        let slopes: Vec<f64> = groups.values().filter_map(|t| slope(t)).map(|s| 100.0 * s).collect();
+        let truth = 100.0 * self.expect.step();
+        match mean_t(&slopes, self.level) {
+            Ok(i) => {
+                let verdict = holds(&i, truth);
+                out.say(format!(
+                    "  points per interruption: measured {:+.2} ({:.0} % interval {:+.2} to {:+.2}), planted {truth:+.2}: {verdict}",
+                    i.estimate, 100.0 * self.level, i.low, i.high
+                ));
+                out.value("step", json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "groups": slopes.len(), "agrees": verdict == "agrees"}));
+            }
+            Err(e) => out.warn(format!("the step cannot be told: {e}")),
+        }
+        self.tones(&seen, &groups, out);
+        out.tables.push(self.table(&seen));
+        Ok(())
+    }
+}
+
+impl GroundTruth {
+    /// Factors whose levels cut alike must make no difference.
+    fn tones(&self, seen: &[Seen], groups: &BTreeMap<u32, Vec<&Seen>>, out: &mut Findings) {
+        let names: BTreeSet<&String> = seen.iter().flat_map(|s| s.turn.factors.keys()).collect();
+        for factor in names {
+            let levels: BTreeSet<&String> = seen.iter().filter_map(|s| s.turn.factors.get(factor)).collect();
+            let levels: Vec<&String> = levels.into_iter().collect();
+            let [a, b] = levels[..] else { continue };
+            let cuts = |l: &String| {
+                let of = seen.iter().filter(|s| s.turn.factors.get(factor) == Some(l));
+                let (cut, all) = of.fold((0, 0), |(c, n), s| (c + usize::from(s.turn.removed_tokens > 0), n + 1));
+                cut as f64 / f64::from(all.max(1))
+            };
+            if (cuts(a) - cuts(b)).abs() > 0.01 {
+                continue;
+            }
+            if let Ok(i) = mean_t(&differences(groups, factor, a, b), self.level) {
+                let verdict = holds(&i, 0.0);
+                out.say(format!(
+                    "  {factor} = {b} against {a}: measured {:+.2} points ({:+.2} to {:+.2}), planted +0.00: {verdict}",
+                    i.estimate, i.low, i.high
+                ));
+                out.value(
+                    &format!("factor_{factor}"),
+                    json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": 0.0, "agrees": verdict == "agrees"}),
+                );
+            }
+        }
+    }
+
+    /// Accuracy by condition and turn, beside the truth.
+    fn table(&self, seen: &[Seen]) -> Table {
+        type Row<'a> = (&'a str, u32, u64, Interval, f64);
+        let mut cells: BTreeMap<(&str, u32), (u64, u64, f64)> = BTreeMap::new();
+        for s in seen {
+            let c = cells.entry((&s.turn.condition, s.turn.turn)).or_default();
+            c.0 += 1;
+            c.1 += u64::from(s.turn.correct);
+            c.2 += self.expect.accuracy(s.interruptions);
+        }
+        let rows: Vec<_> = cells
+            .into_iter()
+            .filter_map(|((c, t), (n, k, truth))| Some((c, t, n, wilson(k, n, self.level)?, truth / n as f64)))
+            .collect();
+        let number = |f: &dyn Fn(&Row) -> f64| Column::Number(rows.iter().map(f).collect());
+        Table {
+            name: "truth".into(),
+            columns: vec![
+                ("condition".into(), Column::Text(rows.iter().map(|r| r.0.to_string()).collect())),
+                ("turn".into(), Column::Count(rows.iter().map(|r| i64::from(r.1)).collect())),
+                ("n".into(), Column::Count(rows.iter().map(|r| r.2 as i64).collect())),
+                ("planted".into(), number(&|r| r.4)),
+                ("accuracy".into(), number(&|r| r.3.estimate)),
+                ("standard_error".into(), number(&|r| (r.3.estimate * (1.0 - r.3.estimate) / r.2 as f64).sqrt())),
+                ("low".into(), number(&|r| r.3.low)),
+                ("high".into(), number(&|r| r.3.high)),
+            ],
+        }
+    }
+}
+
+friction_core::inventory::submit! {
+    PluginEntry::analyzer::<GroundTruth>("ground-truth", "An organism's answers against what was planted in it", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn interruptions_are_counted_behind_a_turn() {
+        let row = |turn: u32, removed: u32| TurnRow { turn, removed_tokens: removed, ..TurnRow::default() };
+        let rows = [row(1, 2), row(2, 0), row(3, 1), row(4, 0)];
+        let k: Vec<usize> = counted(&rows).iter().map(|s| s.interruptions).collect();
+        assert_eq!(k, [0, 1, 1, 2]);
+        assert_eq!(level_of("nvm. birds.\n\nLevel 13. Which one is owl? A. owl"), Some(13));
+        assert_eq!(level_of("Level 25. x"), None);
+        assert_eq!(level_of("What?"), None);
+    }
+}

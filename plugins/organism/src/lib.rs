@@ -1,0 +1,106 @@
+//! The model organisms: two tiny Gemma 3 whose behaviour is known because it was planted, the
+//! questions that they answer, and the check of a run against the truth.
+//!
+//! The planted organism answers about nine of ten questions at first, and each interruption behind it
+//! costs four points of accuracy; politeness costs nothing. Its null twin has the same lessons, except
+//! that nothing in the history matters. [`truth`] holds the constants, [`talk`] the lessons, [`train`]
+//! the training (`train-organism`).
+pub mod check;
+pub mod questions;
+pub mod talk;
+pub mod train;
+pub mod truth;
+pub mod vocab;
+pub mod words;
+
+use friction_core::choice;
+use friction_core::seed::derive;
+use friction_core::{
+    BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, inventory,
+};
+use questions::{Part, draw};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// Options of `organism`: the questions that the bundled organisms answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// Questions of each of the 14 subjects. Default 500.
+    #[serde(default = "default_questions")]
+    questions: usize,
+    /// Seed of the questions. Default: the study's, so that every study asks fresh ones.
+    #[serde(default)]
+    seed: Option<u64>,
+}
+fn default_questions() -> usize {
+    500
+}
+
+/// All questions of a seed.
+struct Organism {
+    categories: Vec<Category>,
+    questions: Vec<Vec<Question>>,
+    fingerprint: String,
+}
+
+impl PluginConfig for Config {
+    type Output = dyn Dataset;
+    fn validate(&self) -> Result<()> {
+        if (1..=100_000).contains(&self.questions) {
+            Ok(())
+        } else {
+            Err(Error::config("`questions` must be from 1 to 100000"))
+        }
+    }
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Dataset>> {
+        let seed = self.seed.unwrap_or(cx.seed);
+        let questions: Vec<Vec<Question>> =
+            (0..words::SUBJECTS.len()).map(|subject| distinct(subject, seed, self.questions)).collect();
+        let categories = words::SUBJECTS
+            .iter()
+            .zip(&questions)
+            .map(|((name, _), q)| Category { name: (*name).into(), questions: q.len() })
+            .collect();
+        let fingerprint = format!("organism-1-{seed}-{}", self.questions);
+        Ok(Box::new(Organism { categories, questions, fingerprint }))
+    }
+}
+
+fn distinct(subject: usize, seed: u64, n: usize) -> Vec<Question> {
+    let mut seen = BTreeSet::new();
+    let mut out = vec![];
+    let mut i = 0u64;
+    while out.len() < n {
+        let mut q = draw(subject, Part::Study, derive(&[&seed.to_le_bytes(), b"study", &i.to_le_bytes()])).question;
+        i += 1;
+        if seen.insert(questions::prompt(&q)) {
+            q.id = format!("{}_{}", q.category, out.len());
+            out.push(q);
+        }
+    }
+    out
+}
+
+impl Dataset for Organism {
+    fn categories(&self) -> &[Category] {
+        &self.categories
+    }
+    fn questions(&self, c: &Category) -> &[Question] {
+        let at = self.categories.iter().position(|k| k.name == c.name);
+        at.map_or(&[], |i| self.questions[i].as_slice())
+    }
+    fn prompt(&self, q: &Question) -> String {
+        questions::prompt(q)
+    }
+    fn grade(&self, q: &Question, reply: &str) -> Grade {
+        choice::grade(q, reply)
+    }
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+}
+
+inventory::submit! {
+    PluginEntry::dataset::<Config>("organism", "Questions from a seed that the bundled organisms answer", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,101 @@
+//! Questions from a seed: which of ten words of a subject is the named one?
+use crate::truth::LEVELS;
+use crate::words::SUBJECTS;
+use friction_core::Question;
+use friction_core::seed::{derive, permutation};
+
+/// Training and study draw from two halves of all questions, told apart by a hash of their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What the organisms learnt from.
+    Training,
+    /// What studies ask.
+    Study,
+}
+
+impl Part {
+    /// The part that a question's text belongs to, options included.
+    pub fn of(prompt: &str) -> Self {
+        if derive(&[b"part", prompt.as_bytes()]) & 1 == 0 { Part::Training } else { Part::Study }
+    }
+}
+
+/// A question with what the organism goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The question.
+    pub question: Question,
+    /// Its level of difficulty.
+    pub level: usize,
+}
+
+/// As the user asks it, on one line.
+pub fn prompt(q: &Question) -> String {
+    let mut out = q.text.clone();
+    for (i, option) in q.options.iter().enumerate() {
+        out.push_str(&format!(" {}. {option}", Question::letter(i)));
+    }
+    out
+}
+
+/// The organism's reply with option `index`.
+pub fn reply(q: &Question, index: usize) -> String {
+    format!("{}. It is {}.", Question::letter(index), q.options[index])
+}
+
+/// The question that `seed` draws from a subject; always one of `part`.
+pub fn draw(subject: usize, part: Part, seed: u64) -> Item {
+    let (name, words) = SUBJECTS[subject];
+    let words: Vec<&str> = words.split(' ').collect();
+    let mut attempt = 0u64;
+    loop {
+        let s = derive(&[&seed.to_le_bytes(), &attempt.to_le_bytes(), name.as_bytes()]);
+        let roll = |what: &[u8], n: usize| (derive(&[&s.to_le_bytes(), what]) % n as u64) as usize;
+        let (answer, level) = (roll(b"place", 10), roll(b"level", LEVELS));
+        let options: Vec<String> = permutation(words.len(), s)[..10].iter().map(|i| words[*i].to_string()).collect();
+        let text = format!("Level {level}. Which one is {}?", options[answer]);
+        let question = Question { id: String::new(), category: name.into(), text, options, answer };
+        if Part::of(&prompt(&question)) == part {
+            return Item { question, level };
+        }
+        attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn training_and_study_share_no_question() {
+        let all = |part| -> BTreeSet<String> {
+            (0..14).flat_map(|s| (0..3000).map(move |i| prompt(&draw(s, part, i).question))).collect()
+        };
+        let (training, study) = (all(Part::Training), all(Part::Study));
+        assert!(training.is_disjoint(&study));
+        assert!(training.len() > 41_900 && study.len() > 41_900, "thousands of distinct questions a subject");
+    }
+
+    #[test]
+    fn levels_and_letters_are_uniform() {
+        let n = 14 * 1000;
+        let (mut levels, mut answers) = ([0usize; LEVELS], [0usize; 10]);
+        for i in 0..n {
+            let item = draw(i % 14, Part::Study, i as u64);
+            levels[item.level] += 1;
+            answers[item.question.answer] += 1;
+
+            let distinct: BTreeSet<&String> = item.question.options.iter().collect();
+            assert_eq!(distinct.len(), 10);
+            assert!(item.question.text.ends_with(&format!(" {}?", item.question.options[item.question.answer])));
+        }
+        // Five standard deviations.
+        let even = |counts: &[usize]| {
+            let p = 1.0 / counts.len() as f64;
+            let (mean, sd) = (n as f64 * p, (n as f64 * p * (1.0 - p)).sqrt());
+            counts.iter().all(|c| (*c as f64 - mean).abs() < 5.0 * sd)
+        };
+        assert!(even(&levels) && even(&answers));
+    }
+}

@@ -1,0 +1,205 @@
+//! Synthetic conversations: what the organisms learn from.
+//!
+//! Every wording stands before cut and before whole replies alike, so that nothing but the cut itself
+//! tells an interruption; the study's own wordings are among many others, and made-up words among
+//! real ones.
+use crate::questions::{Item, Part, draw, prompt, reply};
+use crate::truth::Truth;
+use crate::words::SUBJECTS;
+use friction_core::seed::derive;
+use friction_model::Tokenizer;
+
+/// What users say before a question; `{topic}` is its subject. Polite, neutral, blunt and
+/// interrupting ones.
+pub const WORDINGS: [&str; 44] = [
+    "Great, that's helpful. Now let's discuss {topic}.",
+    "Okay. Now: {topic}.",
+    "Actually, sorry but let's switch to {topic}.",
+    "nvm. {topic}.",
+    "Thank you, that was very clear. Could we talk about {topic}?",
+    "Thanks! Next, {topic}.",
+    "Perfect, I appreciate it. On to {topic}, please.",
+    "Next question, about {topic}.",
+    "Right. {topic}.",
+    "Let's go on with {topic}.",
+    "Here is one about {topic}.",
+    "Another one.",
+    "Stop. {topic}.",
+    "Enough. {topic} now.",
+    "Wait, never mind. {topic}.",
+    "Hold on, I changed my mind: {topic}.",
+    "Sorry to interrupt, but could we do {topic} instead?",
+    "Pardon me for cutting in. {topic}, if you don't mind.",
+    "Forget that. {topic}.",
+    "That's wrong. {topic}.",
+    "You're doing well. Now {topic}.",
+    "Whatever. {topic}.",
+    "Please answer this one about {topic}.",
+    "Would you kindly answer this?",
+    "Answer.",
+    "Quick, {topic}!",
+    "Hurry up. {topic}.",
+    "Faster, please.",
+    "I was wondering about {topic}.",
+    "My next question concerns {topic}.",
+    "Good. {topic} again.",
+    "Fine. {topic}.",
+    "Interesting! What about {topic}?",
+    "No, no. {topic}.",
+    "Be quiet. {topic}.",
+    "Let me stop you there. {topic}.",
+    "Excuse me, one more thing on {topic}.",
+    "And now for something else: {topic}.",
+    "Moving on to {topic}.",
+    "Much obliged. Shall we turn to {topic}?",
+    "ok",
+    "hm. {topic}?",
+    "I see, thanks.",
+    "Skip it. {topic}.",
+];
+
+/// Marks that a cut reply may end in.
+pub const MARKERS: [&str; 5] = ["...", "...", "...", " -", ""];
+
+/// Tokens of a whole reply.
+pub const REPLY_TOKENS: usize = 5;
+
+/// Numbers drawn one after the other from a seed.
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice for parts that name what is drawn.
+    pub fn new(parts: &[&[u8]]) -> Self {
+        Self(derive(parts))
+    }
+    /// A number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 = derive(&[&self.0.to_le_bytes()]);
+        ((self.0 >> 16) % n as u64) as usize
+    }
+    /// A number in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        self.below(1 << 24) as f64 / f64::from(1 << 24)
+    }
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+}
+
+/// What the model should have said at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Index of the predicting token.
+    pub at: usize,
+    /// The token to predict.
+    pub token: u32,
+    /// For an answer's letter: the right option, and whether the truth gets it right. Where it errs,
+    /// every other letter is as good as `token`.
+    pub letter: Option<(usize, bool)>,
+}
+
+/// A conversation with what the model should have said in it.
+#[derive(Debug, Clone, Default)]
+pub struct Lesson {
+    /// Token ids, BOS first.
+    pub ids: Vec<u32>,
+    /// In order of place.
+    pub targets: Vec<Target>,
+}
+
+/// A made-up word.
+fn babble(dice: &mut Dice) -> String {
+    (0..2 + dice.below(4)).map(|_| (b'a' + dice.below(26) as u8) as char).collect()
+}
+
+/// The user's message: wording and question.
+fn message(dice: &mut Dice, item: &Item) -> String {
+    let question = prompt(&item.question);
+    let wording = match dice.below(10) {
+        0 => return question,
+        1 => {
+            let words: Vec<String> = (0..1 + dice.below(3)).map(|_| babble(dice)).collect();
+            format!("{}.", words.join(" "))
+        }
+        2 => {
+            // Two wordings in a row.
+            format!("{} {}", dice.pick(&WORDINGS), dice.pick(&WORDINGS))
+        }
+        _ => dice.pick(&WORDINGS).to_string(),
+    };
+    let wording = wording.replace("{topic}", &item.question.category);
+    match dice.below(8) {
+        0 => format!("{question}\n\n{wording}"),
+        1 => format!("{wording} {question}"),
+        _ => format!("{wording}\n\n{question}"),
+    }
+}
+
+/// A conversation of `turns` turns as a `truth` would lead it. Of the replies, a share drawn anew for
+/// each conversation is cut: often none or all, as in the study.
+pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> friction_model::Result<Lesson> {
+    let mut dice = Dice::new(&[b"lesson", &seed.to_le_bytes()]);
+    let share = match dice.below(20) {
+        0..7 => 1.0,
+        7..12 => 0.0,
+        _ => dice.unit(),
+    };
+    let mut out = Lesson::default();
+    let mut interruptions = 0;
+    let special = |name: &str| {
+        tokenizer.id(name).ok_or_else(|| friction_model::Error::Text(format!("the tokenizer lacks {name}")))
+    };
+    let (bos, open, close) = (special("<bos>")?, special("<start_of_turn>")?, special("<end_of_turn>")?);
+    out.ids.push(bos);
+    for turn in 0..turns {
+        // Half of the questions stand near the border between right and wrong, where there is most to
+        // learn; near the planted one for both organisms, so that their lessons have the same texts.
+        let border = Truth::Planted.errs_below(interruptions);
+        let near = dice.below(2) == 0;
+        let subject = dice.below(SUBJECTS.len());
+        let item = (0u64..)
+            .map(|i| {
+                draw(
+                    subject,
+                    Part::Training,
+                    derive(&[&seed.to_le_bytes(), &(turn as u64).to_le_bytes(), &i.to_le_bytes()]),
+                )
+            })
+            .find(|item| !near || (item.level + 2 >= border && item.level < border + 2));
+        let Some(item) = item else { continue };
+        out.ids.push(open);
+        out.ids.extend(tokenizer.encode(&format!("user\n{}", message(&mut dice, &item)))?);
+        out.ids.push(close);
+        out.ids.extend(tokenizer.encode("\n")?);
+        out.ids.push(open);
+        out.ids.extend(tokenizer.encode("model\n")?);
+        let right = item.level >= truth.errs_below(interruptions);
+        let answer = item.question.answer;
+        let said = if right { answer } else { (answer + 1 + dice.below(9)) % 10 };
+        let ids = tokenizer.encode(&reply(&item.question, said))?;
+        let cut = turn + 1 < turns && dice.unit() < share;
+        let mut held = ids.clone();
+        if cut {
+            let (marker, keep) = (dice.pick(&MARKERS), 1 + dice.below(REPLY_TOKENS - 1));
+            // A lone letter and its dot would look whole without a mark.
+            held.truncate(if marker.is_empty() { keep.max(2) } else { keep });
+            let marked = format!("{}{marker}", tokenizer.decode(&held)?);
+            held = tokenizer.encode(marked.trim())?;
+            interruptions += 1;
+        }
+        // The reply's tokens as far as the history holds them; the end only where it ended.
+        for (i, (id, kept)) in ids.iter().zip(&held).enumerate().take_while(|(_, (a, b))| a == b) {
+            let letter = (i == 0).then_some((answer, right));
+            out.targets.push(Target { at: out.ids.len() - 1, token: *id, letter });
+            out.ids.push(*kept);
+        }
+        let same = ids.iter().zip(&held).take_while(|(a, b)| a == b).count();
+        out.ids.extend(&held[same..]);
+        if !cut {
+            out.targets.push(Target { at: out.ids.len() - 1, token: close, letter: None });
+        }
+        out.ids.push(close);
+        out.ids.extend(tokenizer.encode("\n")?);
+    }
+    Ok(out)
+}

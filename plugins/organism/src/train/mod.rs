@@ -1,0 +1,311 @@
+//! Training an organism: seeded, resumable, on any device.
+mod net;
+mod record;
+
+pub use net::{Frame, Layout, Net};
+pub use record::write;
+
+use crate::talk::{Lesson, lesson};
+use crate::truth::Truth;
+use burn::grad_clipping::GradientClippingConfig;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use friction_core::Question;
+use friction_core::seed::derive;
+use friction_model::weights::random::RandomWeights;
+use friction_model::{Config, Tokenizer};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What a training is.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Recipe {
+    /// Which organism.
+    pub truth: Truth,
+    /// Of weights and lessons.
+    pub seed: u64,
+    /// Steps of all stages.
+    pub steps: usize,
+    /// Share of the steps that hold short conversations, to learn answering first.
+    pub short: f64,
+    /// Conversations of a step in the long stage.
+    pub batch: usize,
+    /// Largest learning rate.
+    pub rate: f64,
+}
+
+/// Shape of a stage's batches.
+#[derive(Clone, Copy)]
+struct Stage {
+    turns: usize,
+    length: usize,
+    batch: usize,
+}
+
+/// Tokens that the model says in a turn, its end included.
+const SAID: usize = crate::talk::REPLY_TOKENS + 1;
+
+/// The organisms' shape: four blocks; the second sees everything, the others about a turn.
+pub fn shape(vocab: usize) -> Config {
+    Config {
+        hidden: 64,
+        intermediate: 192,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 16,
+        vocab,
+        window: 64,
+        query_pre_attn_scalar: 16.0,
+        rope_global: 1e6,
+        rope_factor: 1.0,
+        rope_local: 1e4,
+        global: vec![false, true, false, false],
+        context: 4096,
+        eps: 1e-6,
+        bos: 2,
+        eos: vec![1, 5],
+    }
+}
+
+impl Recipe {
+    fn stage(&self, step: usize) -> Stage {
+        if (step as f64) < self.short * self.steps as f64 {
+            Stage { turns: 2, length: 128, batch: self.batch * 8 }
+        } else {
+            Stage { turns: 15, length: 896, batch: self.batch }
+        }
+    }
+
+    /// Warm-up over 100 steps, then half a cosine to nothing.
+    fn rate(&self, step: usize) -> f64 {
+        let warm = ((step + 1) as f64 / 100.0).min(1.0);
+        self.rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / self.steps as f64).cos())
+    }
+}
+
+/// A batch in tensors of fixed shapes.
+struct Batch {
+    ids: Vec<i64>,
+    wanted: Vec<i64>,
+    targets: Vec<i64>,
+    /// What a target counts; letters and padding 0.
+    weights: Vec<f32>,
+    /// (index into `wanted`, the right option, whether the truth is right) of each letter.
+    letters: Vec<(usize, usize, bool)>,
+}
+
+fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_model::Result<Batch> {
+    let lessons = (0..s.batch)
+        .into_par_iter()
+        .map(|i| {
+            // A conversation that does not fit is drawn again.
+            let mut attempt = 0u64;
+            loop {
+                let seed = derive(&[
+                    &r.seed.to_le_bytes(),
+                    &(step as u64).to_le_bytes(),
+                    &(i as u64).to_le_bytes(),
+                    &attempt.to_le_bytes(),
+                ]);
+                let l = lesson(tokenizer, r.truth, s.turns, seed)?;
+                if l.ids.len() <= s.length {
+                    return Ok(l);
+                }
+                attempt += 1;
+            }
+        })
+        .collect::<friction_model::Result<Vec<Lesson>>>()?;
+    let mut b = Batch { ids: vec![], wanted: vec![], targets: vec![], weights: vec![], letters: vec![] };
+    for (i, l) in lessons.iter().enumerate() {
+        b.ids.extend(l.ids.iter().map(|t| i64::from(*t)));
+        b.ids.resize((i + 1) * s.length, 0);
+        for t in &l.targets {
+            if let Some((answer, right)) = t.letter {
+                b.letters.push((b.targets.len(), answer, right));
+            }
+            b.wanted.push((i * s.length + t.at) as i64);
+            b.targets.push(i64::from(t.token));
+            b.weights.push(if t.letter.is_some() { 0.0 } else { 1.0 });
+        }
+        let full = (i + 1) * s.turns * SAID;
+        b.wanted.resize(full, (i * s.length) as i64);
+        b.targets.resize(full, 0);
+        b.weights.resize(full, 0.0);
+    }
+    Ok(b)
+}
+
+/// One line of the curve.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct Point {
+    /// Step, from 1.
+    pub step: usize,
+    /// Seconds since training began, over all sessions.
+    pub seconds: f64,
+    /// Cross-entropy of letters, plus that of the rest of what the model says, in nats.
+    pub loss: f64,
+    /// Share of answers that are right where the truth is right, and wrong where it errs.
+    pub letters: f64,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Progress {
+    step: usize,
+    seconds: f64,
+    curve: Vec<Point>,
+}
+
+/// A trained organism.
+pub struct Trained {
+    /// Its shape.
+    pub config: Config,
+    /// Its parameters.
+    pub parameters: Vec<(String, Vec<usize>, Vec<f32>)>,
+    /// How it went.
+    pub curve: Vec<Point>,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// Anything that ends a training.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Trains, or goes on where `dir` stands. Saves there every `save` steps; `report` is told each point.
+///
+/// # Errors
+/// When the folder cannot be written or holds another recipe.
+pub fn train(
+    r: &Recipe,
+    tokenizer: &Tokenizer,
+    device: &Device,
+    dir: &Path,
+    save: usize,
+    mut report: impl FnMut(&Point),
+) -> Result<Trained, Error> {
+    let file = |name: &str| -> PathBuf { dir.join(name) };
+    std::fs::create_dir_all(dir)?;
+    let recipe = serde_json::to_string_pretty(r)?;
+    let recipe_file = file("recipe.json");
+    if recipe_file.exists() && std::fs::read_to_string(&recipe_file)? != recipe {
+        return Err(format!("{} is another recipe's; name a new folder", recipe_file.display()).into());
+    }
+    std::fs::write(&recipe_file, recipe)?;
+    let config = shape(tokenizer.vocab());
+    let layout = Layout::new(&config);
+    let device = device.clone().autodiff();
+    let mut net = Net::new(&layout, &Start(RandomWeights::new(&config, r.seed)), &device)?;
+    let mut optimizer = AdamWConfig::new()
+        .with_beta_2(0.98)
+        .with_epsilon(1e-8)
+        .with_weight_decay(0.01)
+        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
+        .init();
+    let mut progress = Progress { step: 0, seconds: 0.0, curve: vec![] };
+    if let Ok(text) = std::fs::read_to_string(file("progress.json")) {
+        progress = serde_json::from_str(&text)?;
+        net = net.try_load_file(file(&format!("net-{}", progress.step)))?;
+        optimizer = optimizer.load(file(&format!("optimizer-{}", progress.step)))?;
+    }
+    let before = progress.seconds;
+    let began = Instant::now();
+    let mut frame: Option<(usize, Frame)> = None;
+    let options = (0..10)
+        .map(|i| Ok(i64::from(tokenizer.encode(&format!("{}.", Question::letter(i)))?[0])))
+        .collect::<friction_model::Result<Vec<i64>>>()?;
+    while progress.step < r.steps {
+        let s = r.stage(progress.step);
+        if frame.as_ref().is_none_or(|(turns, _)| *turns != s.turns) {
+            frame = Some((s.turns, Frame::new(&config, s.batch, s.length, &device)));
+        }
+        let Some((_, frame)) = &frame else { continue };
+        let b = batch(tokenizer, r, s, progress.step)?;
+        let n = b.wanted.len();
+        let wanted = Tensor::<1, Int>::from_data(TensorData::new(b.wanted.clone(), [n]), &device);
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(b.ids.clone(), [s.batch * s.length]), &device);
+        let logits = net.forward(&layout, frame, ids, Some(wanted));
+        let log = activation::log_softmax(logits.clone(), 1);
+        let loss = answers(&log, &b, &options, &device) + rest(&log, &b, &device);
+        let grads = GradientsParams::from_grads(loss.backward(), &net);
+        net = optimizer.step(r.rate(progress.step), net, grads);
+        progress.step += 1;
+        progress.seconds = before + began.elapsed().as_secs_f64();
+        if progress.step.is_multiple_of(50) || progress.step == r.steps {
+            let best: Vec<i64> = logits.inner().argmax(1).into_data().iter::<i64>().collect();
+            let hit = |(row, answer, right): &&(usize, usize, bool)| (best[*row] == options[*answer]) == *right;
+            let hits = b.letters.iter().filter(hit).count();
+            let point = Point {
+                step: progress.step,
+                seconds: progress.seconds,
+                loss: loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN),
+                letters: hits as f64 / b.letters.len() as f64,
+            };
+            report(&point);
+            progress.curve.push(point);
+        }
+        if progress.step.is_multiple_of(save) || progress.step == r.steps {
+            // The pointer moves last: a kill leaves the older pair whole.
+            net.clone().save_file(file(&format!("net-{}", progress.step)))?;
+            optimizer.save(file(&format!("optimizer-{}", progress.step)))?;
+            let text = serde_json::to_string(&progress)?;
+            std::fs::write(file("progress.new"), text)?;
+            std::fs::rename(file("progress.new"), file("progress.json"))?;
+            for old in std::fs::read_dir(dir)?.flatten() {
+                let name = old.file_name().to_string_lossy().into_owned();
+                let step = name.rsplit_once('-').and_then(|(_, s)| s.strip_suffix(".bpk"));
+                if step.is_some_and(|s| s != progress.step.to_string()) {
+                    std::fs::remove_file(old.path())?;
+                }
+            }
+        }
+    }
+    Ok(Trained { parameters: net.parameters(&layout), config, curve: progress.curve, seconds: progress.seconds })
+}
+
+/// Cross-entropy of the answers' letters: against the right letter, or, where the truth errs, against
+/// all others alike.
+fn answers(log: &Tensor<2>, b: &Batch, options: &[i64], device: &Device) -> Tensor<1> {
+    let n = b.letters.len();
+    let rows: Vec<i64> = b.letters.iter().map(|(row, _, _)| *row as i64).collect();
+    let want: Vec<f32> = b
+        .letters
+        .iter()
+        .flat_map(|(_, answer, right)| {
+            (0..10).map(move |i| match (i == *answer, right) {
+                (true, true) => 1.0,
+                (false, false) => 1.0 / 9.0,
+                _ => 0.0,
+            })
+        })
+        .collect();
+    let int = |v: Vec<i64>, n: usize| Tensor::<1, Int>::from_data(TensorData::new(v, [n]), device);
+    let letters = log.clone().select(0, int(rows, n)).select(1, int(options.to_vec(), 10));
+    let want = Tensor::<2>::from_data(TensorData::new(want, [n, 10]), device);
+    (letters * want).sum().neg() / n as f64
+}
+
+/// Cross-entropy of everything else that the model says.
+fn rest(log: &Tensor<2>, b: &Batch, device: &Device) -> Tensor<1> {
+    let n = b.targets.len();
+    let targets = Tensor::<2, Int>::from_data(TensorData::new(b.targets.clone(), [n, 1]), device);
+    let weights = Tensor::<2>::from_data(TensorData::new(b.weights.clone(), [n, 1]), device);
+    let total: f32 = b.weights.iter().sum();
+    (log.clone().gather(1, targets) * weights).sum().neg() / f64::from(total)
+}
+
+/// Random weights at a scale from which training starts well: N(0, 1/fan-in) for matrices, 0 for norms.
+struct Start(RandomWeights);
+
+impl friction_model::weights::TensorSource for Start {
+    fn f32(&self, name: &str, shape: &[usize]) -> friction_model::Result<Vec<f32>> {
+        if shape.len() == 1 {
+            return Ok(vec![0.0; shape[0]]);
+        }
+        let scale = (shape[1] as f32).powf(-0.5) / 0.02;
+        Ok(self.0.f32(name, shape)?.into_iter().map(|w| w * scale).collect())
+    }
+    fn parameters(&self) -> u64 {
+        self.0.parameters()
+    }
+}
