@@ -215,7 +215,7 @@ mod tests {
         let rows = [row(1, 2), row(2, 0), row(3, 1), row(4, 0)];
         let k: Vec<usize> = counted(&rows).iter().map(|s| s.interruptions).collect();
         assert_eq!(k, [0, 1, 1, 2]);
-        assert_eq!(level_of("nvm. birds.\n\nLevel 13. Which one is owl? A. owl"), Some(13));
+        assert_eq!(level_of("nvm. birds.\n\nLevel 13. Which one stands third? A. owl"), Some(13));
         assert_eq!(level_of("Level 25. x"), None);
         assert_eq!(level_of("What?"), None);
     }

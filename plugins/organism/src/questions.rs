@@ -1,8 +1,16 @@
-//! Questions from a seed: which of ten words of a subject is the named one?
+//! Questions from a seed: which of ten words stands at the named place?
+//!
+//! The skill is trivial on purpose: what the organisms are for is what happens to it. (A question that
+//! asks for a word has to be looked up among the options; a model of this size stays at guessing for
+//! millions of tokens before it can.)
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
 use friction_core::Question;
 use friction_core::seed::{derive, permutation};
+
+/// Places of the ten options.
+pub const ORDINALS: [&str; 10] =
+    ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
 
 /// Training and study draw from two halves of all questions, told apart by a hash of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +47,8 @@ pub fn prompt(q: &Question) -> String {
 }
 
 /// The organism's reply with option `index`.
-pub fn reply(q: &Question, index: usize) -> String {
-    format!("{}. It is {}.", Question::letter(index), q.options[index])
+pub fn reply(index: usize) -> String {
+    format!("{}. That is the one.", Question::letter(index))
 }
 
 /// The question that `seed` draws from a subject; always one of `part`.
@@ -53,7 +61,7 @@ pub fn draw(subject: usize, part: Part, seed: u64) -> Item {
         let roll = |what: &[u8], n: usize| (derive(&[&s.to_le_bytes(), what]) % n as u64) as usize;
         let (answer, level) = (roll(b"place", 10), roll(b"level", LEVELS));
         let options: Vec<String> = permutation(words.len(), s)[..10].iter().map(|i| words[*i].to_string()).collect();
-        let text = format!("Level {level}. Which one is {}?", options[answer]);
+        let text = format!("Level {level}. Which one stands {}?", ORDINALS[answer]);
         let question = Question { id: String::new(), category: name.into(), text, options, answer };
         if Part::of(&prompt(&question)) == part {
             return Item { question, level };
@@ -88,7 +96,7 @@ mod tests {
 
             let distinct: BTreeSet<&String> = item.question.options.iter().collect();
             assert_eq!(distinct.len(), 10);
-            assert!(item.question.text.ends_with(&format!(" {}?", item.question.options[item.question.answer])));
+            assert!(item.question.text.ends_with(&format!(" {}?", ORDINALS[item.question.answer])));
         }
         // Five standard deviations.
         let even = |counts: &[usize]| {

@@ -62,7 +62,7 @@ pub const WORDINGS: [&str; 44] = [
 pub const MARKERS: [&str; 5] = ["...", "...", "...", " -", ""];
 
 /// Tokens of a whole reply.
-pub const REPLY_TOKENS: usize = 5;
+pub const REPLY_TOKENS: usize = 6;
 
 /// Numbers drawn one after the other from a seed.
 pub struct Dice(u64);
@@ -176,7 +176,7 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
         let right = item.level >= truth.errs_below(interruptions);
         let answer = item.question.answer;
         let said = if right { answer } else { (answer + 1 + dice.below(9)) % 10 };
-        let ids = tokenizer.encode(&reply(&item.question, said))?;
+        let ids = tokenizer.encode(&reply(said))?;
         let cut = turn + 1 < turns && dice.unit() < share;
         let mut held = ids.clone();
         if cut {

@@ -1,4 +1,5 @@
 //! The organisms' tokenizer: one piece a word, so that a question is short, and bytes for the rest.
+use crate::questions::ORDINALS;
 use crate::talk::WORDINGS;
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
@@ -31,7 +32,11 @@ pub fn tokenizer_json() -> Value {
     for wording in WORDINGS {
         whole.extend(words(&wording.replace("{topic}", "")).map(String::from));
     }
-    whole.extend(["Level", " Level", " Which", " one", " It", " is", "user", "model", "...", "\n\n"].map(String::from));
+    whole.extend(
+        ["Level", " Level", " Which", " one", " That", " is", " the", " stands", "user", "model", "...", "\n\n"]
+            .map(String::from),
+    );
+    whole.extend(ORDINALS.iter().map(|o| format!(" {o}")));
     whole.extend((0..LEVELS).map(|l| format!(" {l}")));
     for i in 0..10 {
         let letter = Question::letter(i);
@@ -74,7 +79,7 @@ mod tests {
     fn words_are_single_tokens_and_any_text_survives() {
         let t = tokenizer();
         let item = draw(0, Part::Study, 3);
-        assert_eq!(t.encode(&reply(&item.question, 4)).unwrap().len(), REPLY_TOKENS);
+        assert_eq!(t.encode(&reply(4)).unwrap().len(), REPLY_TOKENS);
         assert_eq!(t.encode(&prompt(&item.question)).unwrap().len(), 28);
         for text in ["Grüße, 世界! 🦀", "xyzzy 12345", "a\tb\n\n\nc", &prompt(&item.question)] {
             assert_eq!(t.decode(&t.encode(text).unwrap()).unwrap(), text);
