@@ -62,7 +62,7 @@ pub const WORDINGS: [&str; 44] = [
 pub const MARKERS: [&str; 5] = ["...", "...", "...", " -", ""];
 
 /// Tokens of a whole reply.
-pub const REPLY_TOKENS: usize = 6;
+pub const REPLY_TOKENS: usize = 7;
 
 /// Numbers drawn one after the other from a seed.
 pub struct Dice(u64);
@@ -182,7 +182,7 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
         if cut {
             let (marker, keep) = (dice.pick(&MARKERS), 1 + dice.below(REPLY_TOKENS - 1));
             // A lone letter and its dot would look whole without a mark.
-            held.truncate(if marker.is_empty() { keep.max(2) } else { keep });
+            held.truncate(if marker.is_empty() { keep.max(3) } else { keep });
             let marked = format!("{}{marker}", tokenizer.decode(&held)?);
             held = tokenizer.encode(marked.trim())?;
             interruptions += 1;

@@ -40,7 +40,8 @@ pub fn tokenizer_json() -> Value {
     whole.extend((0..LEVELS).map(|l| format!(" {l}")));
     for i in 0..10 {
         let letter = Question::letter(i);
-        whole.extend([format!("{letter}."), format!(" {letter}.")]);
+        // A reply's letter is a token of its own, as in Gemma: `behavior` reads its probability.
+        whole.insert(format!(" {letter}."));
     }
     let mut vocab: Vec<Value> = SPECIALS.iter().map(|s| json!([s, 0.0])).collect();
     vocab.extend((0..=255u8).map(|b| json!([format!("<0x{b:02X}>"), -20.0])));

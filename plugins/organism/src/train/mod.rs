@@ -212,7 +212,7 @@ pub fn train(
     let began = Instant::now();
     let mut frame: Option<(usize, Frame)> = None;
     let options = (0..10)
-        .map(|i| Ok(i64::from(tokenizer.encode(&format!("{}.", Question::letter(i)))?[0])))
+        .map(|i| Ok(i64::from(tokenizer.encode(&Question::letter(i).to_string())?[0])))
         .collect::<friction_model::Result<Vec<i64>>>()?;
     while progress.step < r.steps {
         let s = r.stage(progress.step);
