@@ -1,11 +1,19 @@
 //! The statistics that analyzers share. Each is tested against scipy or statsmodels
 //! (`tests/oracle.py` makes the numbers).
+pub mod auc;
 pub mod interval;
+pub mod linear;
+pub mod multiple;
 pub mod paired;
+pub mod resample;
 pub mod slope;
 
+pub use auc::{auc, balanced_accuracy, r2};
 pub use interval::{Interval, mean_t, wilson};
+pub use linear::{Fit, Link, Matrix, Scaler, fit};
+pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{PairedTest, sign_flip};
+pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
 
 /// Why a statistic cannot be computed.
@@ -14,4 +22,7 @@ pub enum Error {
     /// Too little data.
     #[error("{0}")]
     TooLittle(String),
+    /// A value that no statistic can take.
+    #[error("{0}")]
+    Value(String),
 }

@@ -1,0 +1,85 @@
+//! Resampling clusters, and p-values of permutations.
+use crate::{Error, Interval};
+
+/// Numbers from a seed: SplitMix64 (Steele, Lea and Flood 2014).
+#[derive(Debug, Clone)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+    /// Below `n`, from the high bits of a product: its bias is below n / 2⁶⁴.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
+    }
+    /// In [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+    /// Standard normal (Box and Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
+    }
+    /// Puts a slice in random order (Fisher–Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+}
+
+/// Percentile interval of a statistic over whole clusters drawn with replacement (Davison and Hinkley
+/// 1997, §3.8). `statistic` is given the clusters' indices; draws for which it has no value are left
+/// out, and more than half of them is an error.
+///
+/// # Errors
+/// With fewer than two clusters, or when the statistic has no value.
+pub fn cluster_bootstrap(
+    clusters: usize,
+    draws: usize,
+    level: f64,
+    seed: u64,
+    statistic: impl Fn(&[usize]) -> Option<f64>,
+) -> Result<Interval, Error> {
+    let all: Vec<usize> = (0..clusters).collect();
+    let estimate = statistic(&all).ok_or_else(|| Error::TooLittle("the statistic has no value".into()))?;
+    if clusters < 2 {
+        return Err(Error::TooLittle("a bootstrap needs at least 2 clusters".into()));
+    }
+    let mut rng = Rng::new(seed);
+    let mut values: Vec<f64> = (0..draws)
+        .filter_map(|_| statistic(&(0..clusters).map(|_| rng.below(clusters)).collect::<Vec<_>>()))
+        .filter(|v| v.is_finite())
+        .collect();
+    if values.len() * 2 < draws.max(2) {
+        return Err(Error::TooLittle("the statistic has no value in most draws".into()));
+    }
+    values.sort_by(f64::total_cmp);
+    Ok(Interval { estimate, low: quantile(&values, (1.0 - level) / 2.0), high: quantile(&values, (1.0 + level) / 2.0) })
+}
+
+/// Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996); `sorted` ascends.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let at = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
+}
+
+/// p of an observed statistic among those of permutations: (1 + those at least as large) / (1 + all),
+/// so that the observed labelling counts as one of them (Phipson and Smyth 2010).
+pub fn permutation_p(observed: f64, permuted: &[f64]) -> f64 {
+    // Statistics that differ by rounding only are ties.
+    let slack = 1e-12 * observed.abs().max(1.0);
+    let beyond = permuted.iter().filter(|v| **v >= observed - slack).count();
+    (1 + beyond) as f64 / (1 + permuted.len()) as f64
+}
