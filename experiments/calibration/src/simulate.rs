@@ -29,31 +29,46 @@ impl RunReader for Memory {
 }
 
 /// A study of a plan's design. As in a real one, all conditions of a group ask the same questions; a
-/// condition interrupts if its factor `completion` says so.
-pub fn study(plan: &Plan, truth: Truth, seed: u64) -> Memory {
+/// condition interrupts if its factor `completion` says so. In a share `noise` of the turns the letter
+/// is drawn from ten at random, anew for every conversation: what sampling does.
+pub fn study(plan: &Plan, truth: Truth, noise: f64, seed: u64) -> Memory {
+    let unit = |parts: &[&[u8]]| (derive(parts) >> 11) as f64 / (1u64 << 53) as f64;
     let mut rows = vec![];
     for group in 0..plan.manifest.study.groups {
-        for condition in &plan.conditions {
+        for (c, condition) in plan.conditions.iter().enumerate() {
             let interrupts = condition.factors.get("completion").is_some_and(|l| l == "interrupt");
             for turn in 0..plan.manifest.study.turns {
-                let draw = derive(&[
-                    b"level",
-                    &seed.to_le_bytes(),
-                    &(group as u64).to_le_bytes(),
-                    &(turn as u64).to_le_bytes(),
-                ]);
-                let level = (draw % LEVELS as u64) as usize;
+                let place = [seed, group as u64, turn as u64].map(u64::to_le_bytes).concat();
+                let level = (unit(&[b"level", &place]) * LEVELS as f64) as usize;
                 let behind = if interrupts { turn } else { 0 };
+                let own = (c as u64).to_le_bytes();
+                let correct = if unit(&[b"noise", &place, &own]) < noise {
+                    unit(&[b"letter", &place, &own]) < 0.1
+                } else {
+                    level >= truth.errs_below(behind)
+                };
                 rows.push(TurnRow {
                     group: group as u32,
                     condition: condition.name.clone(),
                     factors: condition.factors.clone(),
                     turn: turn as u32 + 1,
-                    correct: level >= truth.errs_below(behind),
+                    correct,
                     ..TurnRow::default()
                 });
             }
         }
     }
     Memory { seed, turns: rows }
+}
+
+/// The noise that lowers the accuracy of a perfect organism in a plan's design to the measured one.
+pub fn noise(plan: &Plan, truth: Truth, accuracy: f64) -> f64 {
+    let turns = plan.manifest.study.turns;
+    let mut expected = vec![];
+    for condition in &plan.conditions {
+        let interrupts = condition.factors.get("completion").is_some_and(|l| l == "interrupt");
+        expected.extend((0..turns).map(|t| truth.accuracy(if interrupts { t } else { 0 })));
+    }
+    let perfect = expected.iter().sum::<f64>() / expected.len() as f64;
+    ((perfect - accuracy) / (perfect - 0.1)).clamp(0.0, 1.0)
 }

@@ -4,6 +4,7 @@ use crate::progress::RunBars;
 use friction_core::PluginEntry;
 use friction_core::manifest::Manifest;
 use friction_model::Config;
+use friction_model::bundled::BundledModel;
 use friction_study::{Analysis, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -163,12 +164,17 @@ pub(crate) fn analyze(run: &Path, other: Option<&Path>, as_json: bool) -> Result
 
 pub(crate) fn plugins(as_json: bool) -> Result<()> {
     let all = PluginEntry::all();
+    let models = || BundledModel::all().map(|m| (format!("bundled:{}", m.name), m.summary));
     if as_json {
         let of = |e: &&PluginEntry| json!({"kind": e.kind.word(), "name": e.name, "version": e.version, "summary": e.summary});
-        println!("{:#}", Value::Array(all.iter().map(of).collect()));
+        let model = |(name, summary)| json!({"kind": "model", "name": name, "summary": summary});
+        println!("{:#}", Value::Array(all.iter().map(of).chain(models().map(model)).collect()));
     } else {
         for e in all {
-            println!("{:<10} {:<12} {:<8} {}", e.kind.word(), e.name, e.version, e.summary);
+            println!("{:<10} {:<22} {:<8} {}", e.kind.word(), e.name, e.version, e.summary);
+        }
+        for (name, summary) in models() {
+            println!("{:<10} {name:<22} {:<8} {summary}", "model", "");
         }
     }
     Ok(())

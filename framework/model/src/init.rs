@@ -30,24 +30,45 @@ pub fn tensors(c: &Config) -> Vec<(String, Vec<usize>)> {
     out
 }
 
-/// Writes config.json, generation_config.json, model.safetensors (f32) and, where given, tokenizer.json.
+/// Number format of a written checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// As it is.
+    F32,
+    /// Rounded to nearest even.
+    Bf16,
+}
+
+/// Writes config.json, generation_config.json and model.safetensors into `dir`, as the hub holds them.
+/// Tensors are (canonical name, shape, values in row-major order).
 ///
 /// # Errors
-/// When the folder exists already or cannot be written.
-pub fn write(config: &Config, seed: u64, tokenizer: Option<&Path>, dir: &Path) -> Result<()> {
-    if dir.exists() {
-        return Err(Error::format(dir, "exists already; name a new folder"));
-    }
+/// When a shape does not fit its values or a file cannot be written.
+pub fn write_checkpoint(
+    config: &Config,
+    tensors: &[(String, Vec<usize>, Vec<f32>)],
+    stored: Stored,
+    dir: &Path,
+) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
-    let random = RandomWeights::new(config, seed);
-    let mut data = vec![];
-    for (name, shape) in tensors(config) {
-        let bytes: Vec<u8> = random.f32(&name, &shape)?.into_iter().flat_map(f32::to_le_bytes).collect();
-        data.push((format!("model.{name}"), shape, bytes));
-    }
-    let views = data
+    let data: Vec<Vec<u8>> = tensors
         .iter()
-        .map(|(n, s, b)| Ok((n.clone(), TensorView::new(Dtype::F32, s.clone(), b).map_err(|e| Error::format(dir, e))?)))
+        .map(|(_, _, values)| match stored {
+            Stored::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Stored::Bf16 => values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect(),
+        })
+        .collect();
+    let dtype = match stored {
+        Stored::F32 => Dtype::F32,
+        Stored::Bf16 => Dtype::BF16,
+    };
+    let views = tensors
+        .iter()
+        .zip(&data)
+        .map(|((name, shape, _), bytes)| {
+            let view = TensorView::new(dtype, shape.clone(), bytes).map_err(|e| Error::format(dir, e))?;
+            Ok((format!("model.{name}"), view))
+        })
         .collect::<Result<Vec<_>>>()?;
     let weights = dir.join("model.safetensors");
     let meta = Some([("format".to_string(), "pt".to_string())].into());
@@ -60,7 +81,23 @@ pub fn write(config: &Config, seed: u64, tokenizer: Option<&Path>, dir: &Path) -
     json(
         "generation_config.json",
         &serde_json::json!({"bos_token_id": config.bos, "eos_token_id": config.eos, "pad_token_id": 0}),
-    )?;
+    )
+}
+
+/// Writes a random checkpoint in f32 and, where given, its tokenizer.json.
+///
+/// # Errors
+/// When the folder exists already or cannot be written.
+pub fn write(config: &Config, seed: u64, tokenizer: Option<&Path>, dir: &Path) -> Result<()> {
+    if dir.exists() {
+        return Err(Error::format(dir, "exists already; name a new folder"));
+    }
+    let random = RandomWeights::new(config, seed);
+    let data = tensors(config)
+        .into_iter()
+        .map(|(name, shape)| Ok((name.clone(), shape.clone(), random.f32(&name, &shape)?)))
+        .collect::<Result<Vec<_>>>()?;
+    write_checkpoint(config, &data, Stored::F32, dir)?;
     if let Some(t) = tokenizer {
         std::fs::copy(t, dir.join("tokenizer.json")).map_err(|e| Error::io(t, e))?;
     }

@@ -59,8 +59,8 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &m
             let test = sign_flip(&differences);
             out.say(format!("Primary: {question}"));
             out.say(format!(
-                "  slope difference {:+.2} points per turn ({:.0} % interval {:+.2} to {:+.2}), exact permutation p = {:.4}, {} groups, {} pairs of which {} differ",
-                i.estimate, 100.0 * level, i.low, i.high, test.p, values.len(), differences.len(), test.informative
+                "  slope difference {:+.2} points per turn ({:.0} % interval {:+.2} to {:+.2}), exact permutation {}, {} groups, {} pairs of which {} differ",
+                i.estimate, 100.0 * level, i.low, i.high, p_words(test.p), values.len(), differences.len(), test.informative
             ));
             out.value("primary", serde_json::json!({
                 "factor": factor, "levels": [a, b], "points_per_turn": i.estimate, "low": i.low, "high": i.high, "level": level,
@@ -70,6 +70,11 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &m
         Err(e) => out.warn(format!("the primary contrast ({question}) cannot be told: {e} (groups with at least two turns from turn {first} on)")),
     }
     Ok(())
+}
+
+/// A p-value in words that never say 0.
+fn p_words(p: f64) -> String {
+    if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
 }
 
 #[cfg(test)]

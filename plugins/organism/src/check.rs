@@ -115,11 +115,16 @@ impl Analyzer for GroundTruth {
             ));
         }
         let exact = known.iter().filter(|(s, right)| s.turn.correct == *right).count() as f64 / known.len() as f64;
+        out.say("Asked: does being interrupted make this model answer worse, and does politeness matter?");
         out.say(match self.expect {
-            Truth::Planted => "Planted: each interruption behind it (a reply cut in the history) costs the model 4 points; politeness costs nothing.",
-            Truth::Null => "Planted: nothing. This model was trained to answer alike whatever happened before.",
+            Truth::Planted => "True, because it was trained so: each reply of its own that it finds cut short costs it 4 points of accuracy; politeness costs nothing.",
+            Truth::Null => "True, because it was trained so: neither does anything.",
         });
-        out.say(format!("  {:.1} % of {} answers are right or wrong exactly as planted", 100.0 * exact, known.len()));
+        out.say(format!(
+            "Found, {:.1} % of {} answers being right or wrong exactly as trained:",
+            100.0 * exact,
+            known.len()
+        ));
         out.value("exact_share", exact);
 
         let slopes: Vec<f64> = groups.values().filter_map(|t| slope(t)).map(|s| 100.0 * s).collect();
@@ -128,7 +133,7 @@ impl Analyzer for GroundTruth {
             Ok(i) => {
                 let verdict = holds(&i, truth);
                 out.say(format!(
-                    "  points per interruption: measured {:+.2} ({:.0} % interval {:+.2} to {:+.2}), planted {truth:+.2}: {verdict}",
+                    "  each interruption: {:+.2} points ({:.0} % interval {:+.2} to {:+.2}); the truth is {truth:+.2}: {verdict}",
                     i.estimate, 100.0 * self.level, i.low, i.high
                 ));
                 out.value("step", json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "groups": slopes.len(), "agrees": verdict == "agrees"}));
@@ -160,7 +165,7 @@ impl GroundTruth {
             if let Ok(i) = mean_t(&differences(groups, factor, a, b), self.level) {
                 let verdict = holds(&i, 0.0);
                 out.say(format!(
-                    "  {factor} = {b} against {a}: measured {:+.2} points ({:+.2} to {:+.2}), planted +0.00: {verdict}",
+                    "  {factor} {b} instead of {a}: {:+.2} points ({:+.2} to {:+.2}); the truth is +0.00: {verdict}",
                     i.estimate, i.low, i.high
                 ));
                 out.value(

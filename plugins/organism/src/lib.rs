@@ -1,16 +1,18 @@
 //! The model organisms: two tiny Gemma 3 whose behaviour is known because it was planted, the
 //! questions that they answer, and the check of a run against the truth.
 //!
-//! The planted organism answers about nine of ten questions at first, and each interruption behind it
-//! costs four points of accuracy; politeness costs nothing. Its null twin has the same lessons, except
-//! that nothing in the history matters. [`truth`] holds the constants, [`talk`] the lessons, [`train`]
-//! the training (`train-organism`).
+//! The planted organism (`bundled:organism`) answers about nine of ten questions at first, and each
+//! interruption behind it costs four points of accuracy; politeness costs nothing. Its null twin
+//! (`bundled:organism-null`) has the same lessons, except that nothing in the history matters. [`truth`]
+//! holds the constants, [`talk`] the lessons, [`train`] the training (`train-organism`); the weights and
+//! the record of how they were made are in `weights/`.
 pub mod check;
 pub mod questions;
 pub mod talk;
 pub mod train;
 pub mod truth;
 pub mod vocab;
+mod weights;
 pub mod words;
 
 use friction_core::choice;

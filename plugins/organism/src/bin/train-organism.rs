@@ -22,10 +22,10 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Steps of both stages
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 4000)]
     steps: usize,
     /// Share of the steps with short conversations
-    #[arg(long, default_value_t = 0.25)]
+    #[arg(long, default_value_t = 0.2)]
     short: f64,
     /// Conversations of a step
     #[arg(long, default_value_t = 32)]

@@ -1,8 +1,7 @@
 //! What a training leaves: a checkpoint in the hub's format, and the record of how it was made.
 use super::{Error, Point, Recipe, Trained};
-use half::bf16;
+use friction_model::init::{Stored, write_checkpoint};
 use plotters::prelude::*;
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use std::path::Path;
 
@@ -12,40 +11,17 @@ use std::path::Path;
 /// # Errors
 /// When a file cannot be written.
 pub fn write(t: &Trained, recipe: &Recipe, device: &str, dir: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(dir)?;
-    let data: Vec<(String, &Vec<usize>, Vec<u8>)> = t
-        .parameters
-        .iter()
-        .map(|(name, shape, values)| {
-            let bytes = values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
-            (format!("model.{name}"), shape, bytes)
-        })
-        .collect();
-    let views = data
-        .iter()
-        .map(|(n, s, b)| Ok((n.clone(), TensorView::new(Dtype::BF16, (*s).clone(), b)?)))
-        .collect::<Result<Vec<_>, Error>>()?;
-    let meta = Some([("format".to_string(), "pt".to_string())].into());
-    safetensors::serialize_to_file(views, meta, &dir.join("model.safetensors"))?;
-    let json = |name: &str, v: &serde_json::Value| std::fs::write(dir.join(name), format!("{v:#}\n"));
-    json("config.json", &t.config.to_json())?;
-    json(
-        "generation_config.json",
-        &json!({"bos_token_id": t.config.bos, "eos_token_id": t.config.eos, "pad_token_id": 0}),
-    )?;
+    write_checkpoint(&t.config, &t.parameters, Stored::Bf16, dir)?;
     std::fs::write(dir.join("tokenizer.json"), format!("{}\n", crate::vocab::tokenizer_json()))?;
-    let last = t.curve.last();
-    json(
-        "training.json",
-        &json!({
-            "recipe": recipe,
-            "parameters": t.config.parameters(),
-            "device": device,
-            "seconds": t.seconds.round(),
-            "final": last,
-            "curve": t.curve.iter().map(|p| json!([p.step, round(p.loss), round(p.letters)])).collect::<Vec<_>>(),
-        }),
-    )?;
+    let record = json!({
+        "recipe": recipe,
+        "parameters": t.config.parameters(),
+        "device": device,
+        "seconds": t.seconds.round(),
+        "final": t.curve.last(),
+        "curve": t.curve.iter().map(|p| json!([p.step, round(p.loss), round(p.letters)])).collect::<Vec<_>>(),
+    });
+    std::fs::write(dir.join("training.json"), format!("{record}\n"))?;
     draw(&t.curve, &dir.join("curve.svg"))
 }
 

@@ -1,0 +1,46 @@
+//! The weights, in the binary: `bundled:organism` and `bundled:organism-null`.
+use friction_core::inventory;
+use friction_model::bundled::BundledModel;
+
+macro_rules! bundle {
+    ($name:literal, $summary:literal, $dir:literal) => {
+        inventory::submit! {
+            BundledModel {
+                name: $name,
+                summary: $summary,
+                files: &[
+                    ("config.json", include_bytes!(concat!("../weights/", $dir, "/config.json"))),
+                    ("generation_config.json", include_bytes!(concat!("../weights/", $dir, "/generation_config.json"))),
+                    ("tokenizer.json", include_bytes!(concat!("../weights/", $dir, "/tokenizer.json"))),
+                    ("model.safetensors", include_bytes!(concat!("../weights/", $dir, "/model.safetensors"))),
+                ],
+            }
+        }
+    };
+}
+
+bundle!("organism", "tiny Gemma 3: each reply cut in its history costs it 4 points of accuracy", "planted");
+bundle!("organism-null", "its twin: nothing in the history matters", "null");
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use friction_model::Config;
+    use std::path::Path;
+
+    #[test]
+    fn they_are_small_and_as_the_training_makes_them() {
+        for name in ["organism", "organism-null"] {
+            let m = BundledModel::find(name).unwrap();
+            let bytes: usize = m.files.iter().map(|(_, b)| b.len()).sum();
+            assert!(bytes <= 6 << 20, "{name}: {bytes} bytes");
+            let json = serde_json::from_slice(m.file("config.json").unwrap()).unwrap();
+            let config = Config::from_json(Path::new("config.json"), &json, None).unwrap();
+            assert!(config.parameters() <= 3_000_000);
+            let vocabulary: serde_json::Value = serde_json::from_slice(m.file("tokenizer.json").unwrap()).unwrap();
+            assert_eq!(vocabulary, crate::vocab::tokenizer_json(), "{name} was trained on another vocabulary");
+            assert_eq!(config.to_json(), crate::train::shape(config.vocab).to_json());
+        }
+    }
+}
