@@ -62,6 +62,8 @@ pub struct Findings {
     pub tables: Vec<Table>,
     /// Figures.
     pub figures: Vec<Figure>,
+    /// Other files by name, such as directions for steering.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 impl Findings {

@@ -65,8 +65,9 @@ pub struct TapArray {
     pub data: Vec<f32>,
 }
 
-/// A run, as analyzers see it. friction-store implements it over files; tests over memory.
-pub trait RunReader {
+/// A run, as analyzers see it. friction-store implements it over files; tests over memory. Analyzers may
+/// share it among threads.
+pub trait RunReader: Sync {
     /// The study's name.
     fn name(&self) -> &str;
     /// The study's seed.

@@ -1,6 +1,7 @@
 //! The statistics that analyzers share. Each is tested against scipy or statsmodels
 //! (`tests/oracle.py` makes the numbers).
 pub mod auc;
+pub mod clustered;
 pub mod interval;
 pub mod linear;
 pub mod multiple;
@@ -9,8 +10,9 @@ pub mod resample;
 pub mod slope;
 
 pub use auc::{auc, balanced_accuracy, r2};
+pub use clustered::{Coefficient, clustered_logit};
 pub use interval::{Interval, mean_t, wilson};
-pub use linear::{Fit, Link, Matrix, Scaler, fit};
+pub use linear::{Fit, Link, Matrix, Scaler, fit, fit_to};
 pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{PairedTest, sign_flip};
 pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};

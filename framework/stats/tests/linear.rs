@@ -265,3 +265,22 @@ fn permutation_ps_count_the_observed_labelling() {
     assert_eq!(permutation_p(1.0, &[0.5, 1.0, 2.0, 0.1]), 3.0 / 5.0);
     assert_eq!(permutation_p(9.0, &[0.0; 99]), 0.01);
 }
+
+#[test]
+fn clustered_errors_equal_statsmodels() {
+    let d = data();
+    let x = Matrix { data: (0..80).flat_map(|i| [1.0, d.x.row(i)[0], d.x.row(i)[2]]).collect(), cols: 3 };
+    let y: Vec<bool> = d.two.iter().map(|y| *y == 1.0).collect();
+    let groups: Vec<u32> = (0..80).map(|i| i / 5).collect();
+    let c = clustered_logit(&x, &y, &groups).unwrap();
+    let estimates = [0.39957003556934856, 1.3664553901860055, -0.392531642939419];
+    let errors = [0.25922872303613576, 0.3167706167610836, 0.22099784950770832];
+    for (i, c) in c.iter().enumerate() {
+        assert!((c.estimate - estimates[i]).abs() < 1e-8 && (c.se - errors[i]).abs() < 1e-8, "{c:?}");
+    }
+    let twice = Matrix { data: (0..80).flat_map(|_| [1.0, 1.0]).collect(), cols: 2 };
+    assert!(clustered_logit(&twice, &y, &groups).unwrap_err().to_string().contains("collinear"));
+    let separated: Vec<bool> = (0..80).map(|i| d.x.row(i)[0] > 0.0).collect();
+    assert!(clustered_logit(&x, &separated, &groups).is_err());
+    assert!(clustered_logit(&x, &y, &[0; 80]).is_err());
+}

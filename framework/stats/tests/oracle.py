@@ -50,3 +50,9 @@ p = [0.001, 0.2, 0.03, 0.04, 0.9, 0.008, 0.03]
 for method in ["fdr_bh", "holm"]:
     print(method, multipletests(p, method=method)[1].tolist())
 print("quantile", float(np.quantile(X[:, 0], 0.025)), float(np.quantile(X[:, 0], 0.9)))
+
+# Logistic regression with clustered errors: statsmodels.
+import statsmodels.api as sm
+D = np.column_stack([np.ones(80), X[:, 0], X[:, 2]])
+m = sm.Logit(y, D).fit(disp=0, tol=1e-12, maxiter=200, cov_type="cluster", cov_kwds={"groups": np.arange(80) // 5})
+print("clustered", m.params.tolist(), m.bse.tolist())

@@ -181,10 +181,14 @@ impl RunDir {
             replace(&tmp.join(format!("{}.svg", fig.name)), fig.svg.as_bytes())?;
             replace(&tmp.join(format!("{}.png", fig.name)), &fig.png)?;
         }
+        for (name, bytes) in &f.files {
+            replace(&tmp.join(name), bytes)?;
+        }
+        let files: Vec<&String> = f.files.iter().map(|(name, _)| name).collect();
         let figures: Vec<Value> =
             f.figures.iter().map(|g| json!({"file": format!("{}.svg", g.name), "caption": g.caption})).collect();
         let tables: Vec<String> = f.tables.iter().map(|t| format!("{}.parquet", t.name)).collect();
-        let doc = json!({"analyzer": analyzer, "summary": f.summary, "warnings": f.warnings, "values": f.values, "tables": tables, "figures": figures});
+        let doc = json!({"analyzer": analyzer, "summary": f.summary, "warnings": f.warnings, "values": f.values, "tables": tables, "figures": figures, "files": files});
         replace(&tmp.join("findings.json"), format!("{doc:#}\n").as_bytes())?;
         if to.exists() {
             fs::remove_dir_all(&to).map_err(io(&to))?;

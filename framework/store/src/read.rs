@@ -2,8 +2,11 @@
 use crate::dir::{groups, read_lock, tap_name};
 use crate::{Result, format, io, table};
 use friction_core::{Position, RunReader, Site, TapArray, TurnRow};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 use serde_json::Value;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// A stored run. Turns are read at once, activations when asked for.
@@ -63,14 +66,33 @@ impl RunReader for StoredRun {
     }
 }
 
+/// Longest header that is believed: a group has some hundred taps.
+const HEADER: u64 = 16 << 20;
+
+/// Reads one tensor, and of the file no more than its header beside it.
 fn read_tap(path: &Path, name: &str) -> Result<Option<TapArray>> {
-    let bytes = std::fs::read(path).map_err(io(path))?;
-    let st = SafeTensors::deserialize(&bytes).map_err(|e| format(path, e))?;
-    let Ok(t) = st.tensor(name) else { return Ok(None) };
-    let shape: [usize; 3] = match (t.shape(), t.dtype()) {
+    let mut file = File::open(path).map_err(io(path))?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(io(path))?;
+    let header = u64::from_le_bytes(length);
+    if header > HEADER {
+        return Err(format(path, format!("has a header of {header} bytes")));
+    }
+    let mut bytes = vec![];
+    (&mut file).take(header).read_to_end(&mut bytes).map_err(io(path))?;
+    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|e| format(path, e))?;
+    let Some(info) = metadata.info(name) else { return Ok(None) };
+    let shape: [usize; 3] = match (&info.shape[..], info.dtype) {
         ([a, b, c], Dtype::F32) => [*a, *b, *c],
         _ => return Err(format(path, format!("`{name}` is not an f32 tensor of three dimensions"))),
     };
-    let data = t.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let (start, end) = info.data_offsets;
+    file.seek(SeekFrom::Start(8 + header + start as u64)).map_err(io(path))?;
+    let mut data = vec![];
+    file.take(end.saturating_sub(start) as u64).read_to_end(&mut data).map_err(io(path))?;
+    if data.len() != 4 * shape.iter().product::<usize>() {
+        return Err(format(path, format!("ends before `{name}` does")));
+    }
+    let data = data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     Ok(Some(TapArray { shape, data }))
 }

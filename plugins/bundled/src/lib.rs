@@ -4,6 +4,7 @@ use friction_behavior as _;
 use friction_conditions as _;
 use friction_mmlu_pro as _;
 use friction_organism as _;
+use friction_probes as _;
 use friction_questions as _;
 use friction_residual as _;
 use friction_topics as _;

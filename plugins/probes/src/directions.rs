@@ -1,0 +1,80 @@
+//! Directions as a file: `<site>/<kind>` in safetensors, with where they come from in its header.
+use crate::fit::{Probe, mean_difference};
+use crate::rows::Rows;
+use friction_core::{Error, Position, Result, Site};
+use friction_stats::{Link, Matrix};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// What is known of a run's directions.
+pub struct Source<'a> {
+    /// The study's name.
+    pub study: &'a str,
+    /// The study's seed.
+    pub seed: u64,
+    /// What was read out, its classes.
+    pub rows: &'a Rows,
+    /// Its targets.
+    pub y: &'a [f64],
+    /// The target's name.
+    pub target: &'a str,
+    /// Tokens.
+    pub position: Position,
+    /// How outputs relate to targets.
+    pub link: Link,
+}
+
+/// Learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site, and
+/// `<site>/mean-difference`, f32 `[width]`, in units of the residual stream (the scaler undone). They
+/// point from the first class to the second, or to larger numbers. The header's `about` is JSON: for
+/// each tensor its mean projection by class, and the mean norm of the activations at its site.
+///
+/// # Errors
+/// When a fit over all rows does not converge.
+pub fn file(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<u8>> {
+    let all: Vec<usize> = (0..s.y.len()).collect();
+    let kind = if s.link == Link::Linear { "ridge" } else { "logistic" };
+    let mut tensors: Vec<(String, Vec<f64>)> = vec![];
+    let mut about = serde_json::Map::new();
+    for ((site, x), c) in layers.iter().zip(c) {
+        let norm =
+            all.iter().map(|i| x.row(*i).iter().map(|v| v * v).sum::<f64>().sqrt()).sum::<f64>() / all.len() as f64;
+        let mut add = |kind: &str, v: Vec<f64>, c: Option<f64>| {
+            let length = v.iter().map(|v| v * v).sum::<f64>().sqrt();
+            let along = |i: usize| x.row(i).iter().zip(&v).map(|(a, b)| a * b).sum::<f64>() / length;
+            let by_class: Vec<f64> = (0..s.rows.classes.len())
+                .map(|class| {
+                    let of: Vec<usize> = all.iter().copied().filter(|i| s.y[*i] as usize == class).collect();
+                    of.iter().map(|i| along(*i)).sum::<f64>() / of.len().max(1) as f64
+                })
+                .collect();
+            about.insert(
+                format!("{site}/{kind}"),
+                json!({"site": site, "norm": norm, "c": c, "length": length, "projection_by_class": by_class}),
+            );
+            tensors.push((format!("{site}/{kind}"), v));
+        };
+        // Of more than two classes there is no one direction.
+        if s.rows.classes.len() <= 2 {
+            let probe = Probe::learn(x, s.y, s.link, *c, 1e-8).map_err(|e| Error::other(format!("{site}: {e}")))?;
+            add(kind, probe.direction(), Some(*c));
+            add("mean-difference", mean_difference(x, s.y, &all), None);
+        }
+    }
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(_, v)| v.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect()).collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((n, v), b)| {
+            Ok((n.clone(), TensorView::new(Dtype::F32, vec![v.len()], b).map_err(|e| Error::other(e.to_string()))?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let about = json!({
+        "study": s.study, "seed": s.seed, "target": s.target, "classes": s.rows.classes,
+        "position": s.position, "rows": s.y.len(), "directions": about,
+    });
+    let header = HashMap::from([("about".to_string(), about.to_string())]);
+    safetensors::serialize(views, Some(header)).map_err(|e| Error::other(e.to_string()))
+}

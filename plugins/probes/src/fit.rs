@@ -1,0 +1,198 @@
+//! Fitting inside folds: the scaler, C and the layer see the training part only.
+use crate::folds::{Fold, Key, folds};
+use crate::rows::Row;
+use friction_stats::{Error, Fit, Link, Matrix, Scaler, auc, balanced_accuracy, fit_to, r2};
+use rayon::prelude::*;
+
+/// A fit with the scaler that was learnt beside it.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    scaler: Scaler,
+    fit: Fit,
+}
+
+impl Probe {
+    /// Learns from rows.
+    pub fn learn(x: &Matrix, y: &[f64], link: Link, c: f64, tolerance: f64) -> Result<Self, Error> {
+        let scaler = Scaler::fit(x);
+        let fit = fit_to(&scaler.apply(x), y, link, c, tolerance)?;
+        Ok(Self { scaler, fit })
+    }
+    /// Outputs for each row: log-odds, class scores, or the number.
+    pub fn outputs(&self, x: &Matrix) -> Vec<Vec<f64>> {
+        let x = self.scaler.apply(x);
+        (0..x.rows()).map(|i| self.fit.outputs(x.row(i))).collect()
+    }
+    /// The first output's direction in unscaled features: the gradient of the score.
+    pub fn direction(&self) -> Vec<f64> {
+        self.fit.weights.iter().zip(&self.scaler.scale).map(|(w, s)| w / s).collect()
+    }
+}
+
+/// How well outputs tell the target: AUC of two classes, balanced accuracy of more, R² of a number.
+pub fn quality(link: Link, outputs: &[Vec<f64>], y: &[f64]) -> Option<f64> {
+    match link {
+        Link::Logistic => {
+            let positive: Vec<bool> = y.iter().map(|y| *y == 1.0).collect();
+            auc(&first(outputs), &positive).ok()
+        }
+        Link::Softmax(_) => {
+            let truth: Vec<usize> = y.iter().map(|y| *y as usize).collect();
+            Some(balanced_accuracy(&decided(link, outputs), &truth))
+        }
+        Link::Linear => Some(r2(&first(outputs), y)).filter(|r| r.is_finite()),
+    }
+}
+
+/// The first output of each row.
+pub fn first(outputs: &[Vec<f64>]) -> Vec<f64> {
+    outputs.iter().map(|o| o[0]).collect()
+}
+
+/// The class that each row's outputs decide for.
+pub fn decided(link: Link, outputs: &[Vec<f64>]) -> Vec<usize> {
+    let best = |o: &Vec<f64>| o.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i);
+    outputs.iter().map(|o| if link == Link::Logistic { usize::from(o[0] > 0.0) } else { best(o) }).collect()
+}
+
+/// Gradient to which held-out fits go: far below what moves a rank.
+const CHOICE: f64 = 1e-5;
+
+/// How folds are made and what may be chosen.
+#[derive(Debug, Clone)]
+pub struct Design<'a> {
+    /// All rows.
+    pub rows: &'a [Row],
+    /// What is predicted.
+    pub link: Link,
+    /// What folds must not share.
+    pub keys: &'a [Key],
+    /// Parts of each key.
+    pub k: usize,
+    /// Values of C to choose from.
+    pub c: &'a [f64],
+    /// Of folds.
+    pub seed: u64,
+}
+
+/// Outputs for rows that their probe did not learn from.
+#[derive(Debug, Clone, Default)]
+pub struct HeldOut {
+    /// Row indices, each once.
+    pub rows: Vec<usize>,
+    /// Outputs of those rows.
+    pub outputs: Vec<Vec<f64>>,
+    /// What was chosen in each fold: candidate, C.
+    pub chosen: Vec<(usize, f64)>,
+}
+
+impl HeldOut {
+    /// Targets of the held-out rows.
+    pub fn y(&self, y: &[f64]) -> Vec<f64> {
+        self.rows.iter().map(|i| y[*i]).collect()
+    }
+    /// Quality over all held-out rows.
+    pub fn quality(&self, link: Link, y: &[f64]) -> Option<f64> {
+        quality(link, &self.outputs, &self.y(y))
+    }
+}
+
+impl Design<'_> {
+    fn one(&self, x: &Matrix, y: &[f64], fold: &Fold, c: f64) -> Option<(Probe, Vec<Vec<f64>>)> {
+        let at = |i: &[usize]| -> Vec<f64> { i.iter().map(|i| y[*i]).collect() };
+        let probe = Probe::learn(&x.take(&fold.train), &at(&fold.train), self.link, c, CHOICE).ok()?;
+        let outputs = probe.outputs(&x.take(&fold.test));
+        Some((probe, outputs))
+    }
+
+    /// The candidate and C that predict best inside the training part, by folds of its own.
+    fn choose(&self, candidates: &[&Matrix], y: &[f64], train: &[usize]) -> Option<(usize, f64)> {
+        let inner = folds(self.rows, train, self.keys, self.k.min(3), self.seed ^ 1);
+        let all: Vec<(usize, f64)> = (0..candidates.len()).flat_map(|l| self.c.iter().map(move |c| (l, *c))).collect();
+        if let [only] = all[..] {
+            return Some(only);
+        }
+        let scored: Vec<f64> = all
+            .par_iter()
+            .map(|(l, c)| {
+                let qualities: Vec<f64> = inner
+                    .iter()
+                    .filter_map(|f| {
+                        let (_, outputs) = self.one(candidates[*l], y, f, *c)?;
+                        quality(self.link, &outputs, &f.test.iter().map(|i| y[*i]).collect::<Vec<_>>())
+                    })
+                    .collect();
+                if qualities.is_empty() {
+                    f64::NEG_INFINITY
+                } else {
+                    qualities.iter().sum::<f64>() / qualities.len() as f64
+                }
+            })
+            .collect();
+        // The first of equals: the smaller C, the lower layer.
+        let best = (0..all.len()).fold(0, |b, i| if scored[i] > scored[b] { i } else { b });
+        Some(all[best])
+    }
+
+    /// Cross-validated outputs; candidate (layer) and C are chosen inside each fold.
+    ///
+    /// # Errors
+    /// When no fold can be fitted.
+    pub fn held_out(&self, candidates: &[&Matrix], y: &[f64]) -> Result<HeldOut, Error> {
+        let all: Vec<usize> = (0..self.rows.len()).collect();
+        let mut out = HeldOut::default();
+        for fold in folds(self.rows, &all, self.keys, self.k, self.seed) {
+            let Some(chosen) = self.choose(candidates, y, &fold.train) else { continue };
+            let Some((_, outputs)) = self.one(candidates[chosen.0], y, &fold, chosen.1) else { continue };
+            out.rows.extend(&fold.test);
+            out.outputs.extend(outputs);
+            out.chosen.push(chosen);
+        }
+        if out.rows.is_empty() {
+            return Err(Error::TooLittle("no fold holds enough rows of every class to learn from".into()));
+        }
+        Ok(out)
+    }
+
+    /// As [`Self::held_out`] at one C, learning from the training rows that `of` names only.
+    pub fn learnt_where(&self, x: &Matrix, y: &[f64], c: f64, of: impl Fn(&Row) -> bool) -> HeldOut {
+        let all: Vec<usize> = (0..self.rows.len()).collect();
+        let mut out = HeldOut::default();
+        for mut fold in folds(self.rows, &all, self.keys, self.k, self.seed) {
+            fold.train.retain(|i| of(&self.rows[*i]));
+            let Some((_, outputs)) = self.one(x, y, &fold, c) else { continue };
+            out.rows.extend(fold.test);
+            out.outputs.extend(outputs);
+        }
+        out
+    }
+
+    /// As [`Self::held_out`] with a direction that needs no fit: the difference of the classes' means
+    /// in the training part; for numbers, the covariance with them.
+    pub fn mean_difference(&self, x: &Matrix, y: &[f64]) -> HeldOut {
+        let all: Vec<usize> = (0..self.rows.len()).collect();
+        let mut out = HeldOut::default();
+        for fold in folds(self.rows, &all, self.keys, self.k, self.seed) {
+            let direction = mean_difference(x, y, &fold.train);
+            out.outputs.extend(
+                fold.test.iter().map(|i| vec![x.row(*i).iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>()]),
+            );
+            out.rows.extend(fold.test);
+        }
+        out
+    }
+}
+
+/// Difference of means, target 1 minus target 0; for numbers, the covariance of each feature with them.
+pub fn mean_difference(x: &Matrix, y: &[f64], rows: &[usize]) -> Vec<f64> {
+    let n = rows.len() as f64;
+    let mean_y = rows.iter().map(|i| y[*i]).sum::<f64>() / n;
+    let spread: f64 = rows.iter().map(|i| (y[*i] - mean_y).powi(2)).sum();
+    let mut out = vec![0.0; x.cols];
+    for i in rows {
+        // For two classes, covariance over variance is the difference of means.
+        let w = (y[*i] - mean_y) / spread.max(f64::MIN_POSITIVE);
+        out.iter_mut().zip(x.row(*i)).for_each(|(o, v)| *o += w * v);
+    }
+    out
+}

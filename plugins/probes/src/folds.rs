@@ -1,0 +1,122 @@
+//! Folds that share nothing: rows are held out by group, and by phrase or question beside it.
+use crate::rows::Row;
+use friction_core::seed::permutation;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the training part and the test part must not share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Key {
+    /// The group: all conversations over the same questions.
+    Group,
+    /// The wording of the user's message.
+    Phrase,
+    /// The question.
+    Question,
+}
+
+impl Key {
+    fn of(self, r: &Row) -> String {
+        match self {
+            Key::Group => format!("{:08}", r.turn.group),
+            Key::Phrase => format!("{}/{}", r.turn.condition, r.turn.phrase.unwrap_or(0)),
+            Key::Question => format!("{}/{}", r.turn.topic, r.turn.question_id),
+        }
+    }
+}
+
+/// Rows to learn from and rows to test on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// Indices of rows.
+    pub train: Vec<usize>,
+    /// Indices of rows.
+    pub test: Vec<usize>,
+}
+
+/// Each key's values are dealt into `k` parts (as many as there are, where there are fewer), phrases
+/// by class so that each part holds every class where it can; a fold tests one part of every key and
+/// learns from rows that lie in other parts of all keys. So with two keys there are k² folds, each row
+/// is tested once, and no test row shares a group or a phrase with a training row.
+pub fn folds(rows: &[Row], of: &[usize], keys: &[Key], k: usize, seed: u64) -> Vec<Fold> {
+    let parts: Vec<BTreeMap<String, usize>> = keys.iter().map(|key| deal(rows, of, *key, k, seed)).collect();
+    let place =
+        |i: usize| -> Vec<usize> { keys.iter().zip(&parts).map(|(key, part)| part[&key.of(&rows[i])]).collect() };
+    let places: Vec<(usize, Vec<usize>)> = of.iter().map(|i| (*i, place(*i))).collect();
+    let cells: BTreeSet<&Vec<usize>> = places.iter().map(|(_, p)| p).collect();
+    cells
+        .into_iter()
+        .map(|cell| Fold {
+            test: places.iter().filter(|(_, p)| p == cell).map(|(i, _)| *i).collect(),
+            train: places.iter().filter(|(_, p)| p.iter().zip(cell).all(|(a, b)| a != b)).map(|(i, _)| *i).collect(),
+        })
+        .collect()
+}
+
+fn deal(rows: &[Row], of: &[usize], key: Key, k: usize, seed: u64) -> BTreeMap<String, usize> {
+    // Strata: the class for phrases, whose class never changes; one for all otherwise.
+    let mut strata: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+    for i in of {
+        let stratum = if key == Key::Phrase { rows[*i].y as i64 } else { 0 };
+        strata.entry(stratum).or_default().insert(key.of(&rows[*i]));
+    }
+    let least = strata.values().map(BTreeSet::len).min().unwrap_or(1);
+    let parts = k.min(least).max(1);
+    let mut out = BTreeMap::new();
+    for values in strata.into_values() {
+        let order = permutation(values.len(), seed);
+        let values: Vec<String> = values.into_iter().collect();
+        for (i, at) in order.into_iter().enumerate() {
+            out.insert(values[at].clone(), i % parts);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use friction_core::TurnRow;
+
+    fn rows() -> Vec<Row> {
+        let mut out = vec![];
+        for group in 0..10 {
+            for (c, condition) in ["calm", "rude"].iter().enumerate() {
+                for turn in 1..=4 {
+                    let turn = TurnRow {
+                        group,
+                        condition: (*condition).into(),
+                        phrase: Some((group + turn) % 3),
+                        question_id: format!("{group}-{turn}"),
+                        turn,
+                        ..TurnRow::default()
+                    };
+                    out.push(Row { turn, conversation: (group * 2) as usize + c, y: c as f64 });
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn train_and_test_share_no_key_and_each_row_is_tested_once() {
+        let rows = rows();
+        let all: Vec<usize> = (0..rows.len()).collect();
+        for keys in [vec![Key::Group], vec![Key::Group, Key::Phrase], vec![Key::Group, Key::Question]] {
+            let folds = folds(&rows, &all, &keys, 5, 1);
+            let mut tested: Vec<usize> = folds.iter().flat_map(|f| f.test.clone()).collect();
+            tested.sort_unstable();
+            assert_eq!(tested, all, "{keys:?}");
+            for f in &folds {
+                assert!(!f.train.is_empty(), "{keys:?}");
+                for key in &keys {
+                    let of = |v: &[usize]| -> BTreeSet<String> { v.iter().map(|i| key.of(&rows[*i])).collect() };
+                    assert!(of(&f.train).is_disjoint(&of(&f.test)), "{keys:?}");
+                }
+                let classes: BTreeSet<u64> = f.train.iter().map(|i| rows[*i].y as u64).collect();
+                assert_eq!(classes.len(), 2, "{keys:?}");
+            }
+        }
+    }
+}

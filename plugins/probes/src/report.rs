@@ -1,0 +1,339 @@
+//! What the probe says, in order: each site, the headline, what it must beat, turns, the next answer.
+use crate::baselines::{bag_of_words, lengths};
+use crate::fit::{Design, HeldOut, first, quality};
+use crate::rows::{Rows, Target};
+use crate::{LinearProbe, directions, figure, next};
+use friction_core::findings::Column;
+use friction_core::seed::derive;
+use friction_core::{Error, Findings, Result, RunReader, Site, Table};
+use friction_stats::{Interval, Link, Matrix, Rng, auc, cluster_bootstrap, permutation_p};
+use rayon::prelude::*;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything the report reads.
+pub struct Report<'a> {
+    /// The manifest's options.
+    pub options: &'a LinearProbe,
+    /// Rows.
+    pub rows: &'a Rows,
+    /// Targets.
+    pub y: &'a [f64],
+    /// Folds and choices.
+    pub design: Design<'a>,
+    /// Activations by site.
+    pub layers: &'a [(Site, Matrix)],
+    /// The run.
+    pub run: &'a dyn RunReader,
+}
+
+/// One line of the table.
+pub struct Line {
+    /// What was read.
+    pub name: String,
+    /// AUC, balanced accuracy or R², with its interval.
+    pub quality: Interval,
+    /// The same for the difference of means.
+    pub mean_difference: f64,
+    /// The same for a random label per topic.
+    pub control: f64,
+    /// Of labels permuted by conversation.
+    pub p: Option<f64>,
+    /// The C that most folds chose.
+    pub c: f64,
+}
+
+impl Report<'_> {
+    fn measure(&self) -> &'static str {
+        match self.design.link {
+            Link::Logistic => "AUC",
+            Link::Softmax(_) => "balanced accuracy",
+            Link::Linear => "R²",
+        }
+    }
+
+    /// Interval over groups drawn with replacement.
+    fn interval(&self, held: &HeldOut) -> Result<Interval> {
+        let mut of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (k, i) in held.rows.iter().enumerate() {
+            of.entry(self.rows.rows[*i].turn.group).or_default().push(k);
+        }
+        let of: Vec<Vec<usize>> = of.into_values().collect();
+        let y = held.y(self.y);
+        let statistic = |groups: &[usize]| {
+            let at: Vec<usize> = groups.iter().flat_map(|g| of[*g].iter().copied()).collect();
+            let outputs: Vec<Vec<f64>> = at.iter().map(|k| held.outputs[*k].clone()).collect();
+            quality(self.design.link, &outputs, &at.iter().map(|k| y[*k]).collect::<Vec<_>>())
+        };
+        cluster_bootstrap(of.len(), self.options.draws, self.options.level, self.design.seed, statistic)
+            .map_err(Error::other)
+    }
+
+    fn held(&self, layers: &[&Matrix], y: &[f64]) -> Result<HeldOut> {
+        self.design.held_out(layers, y).map_err(Error::other)
+    }
+
+    /// A random value per topic: of the classes as often as in the data, or normal.
+    fn control(&self) -> Vec<f64> {
+        let topics: BTreeSet<&String> = self.rows.rows.iter().map(|r| &r.turn.topic).collect();
+        let k = self.rows.classes.len();
+        let mut values: Vec<f64> = match k {
+            0 => {
+                let mut rng = Rng::new(derive(&[b"control", &self.design.seed.to_le_bytes()]));
+                topics.iter().map(|_| rng.normal()).collect()
+            }
+            k => (0..topics.len()).map(|i| (i % k) as f64).collect(),
+        };
+        Rng::new(self.design.seed).shuffle(&mut values);
+        let of: BTreeMap<&String, f64> = topics.into_iter().zip(values).collect();
+        self.rows.rows.iter().map(|r| of[&r.turn.topic]).collect()
+    }
+
+    /// Targets whose conversations change places within their group, all turns of one together.
+    fn permuted(&self, rng: &mut Rng) -> Vec<f64> {
+        let mut of: BTreeMap<u32, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+        for (i, r) in self.rows.rows.iter().enumerate() {
+            of.entry(r.turn.group).or_default().entry(r.conversation).or_default().push(i);
+        }
+        let mut y = self.y.to_vec();
+        for conversations in of.values() {
+            let all: Vec<&Vec<usize>> = conversations.values().collect();
+            let mut from = all.clone();
+            rng.shuffle(&mut from);
+            for (to, from) in all.iter().zip(from).filter(|(a, b)| a.len() == b.len()) {
+                to.iter().zip(from).for_each(|(t, f)| y[*t] = self.y[*f]);
+            }
+        }
+        y
+    }
+
+    /// For each layer the quality of the difference of means with the true labels, and its p among
+    /// permuted ones; then p of the largest over layers (max-T).
+    fn permutations(&self) -> Option<(Vec<f64>, f64)> {
+        let n = self.options.permutations;
+        if n == 0 || matches!(self.design.link, Link::Softmax(_)) {
+            return None;
+        }
+        let score = |y: &[f64]| -> Vec<f64> {
+            self.layers
+                .iter()
+                .map(|(_, x)| {
+                    let held = self.design.mean_difference(x, y);
+                    association(self.design.link, &held, &held.y(y))
+                })
+                .collect()
+        };
+        let observed = score(self.y);
+        let all: Vec<Vec<f64>> = (0..n as u64)
+            .into_par_iter()
+            .map(|i| {
+                score(&self.permuted(&mut Rng::new(derive(&[
+                    b"permute",
+                    &self.design.seed.to_le_bytes(),
+                    &i.to_le_bytes(),
+                ]))))
+            })
+            .collect();
+        let most = |v: &Vec<f64>| v.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let each = (0..observed.len())
+            .map(|l| permutation_p(observed[l], &all.iter().map(|s| s[l]).collect::<Vec<_>>()))
+            .collect();
+        Some((each, permutation_p(most(&observed), &all.iter().map(most).collect::<Vec<_>>())))
+    }
+
+    pub fn write(&self, out: &mut Findings) -> Result<()> {
+        let o = self.options;
+        let m = self.measure();
+        let groups: BTreeSet<u32> = self.rows.rows.iter().map(|r| r.turn.group).collect();
+        let what = match &o.target {
+            Target::Factor(name) => format!("`{name}` ({})", self.rows.classes.join(" against ")),
+            Target::Interruptions => "the number of interruptions so far".into(),
+            Target::Correct => "whether the answer to come is right".into(),
+        };
+        out.say(format!(
+            "Asked: can {what} be read out at `{}`, turns {} on? {} rows in {} groups, held out by {}",
+            o.position,
+            o.first_turn,
+            self.y.len(),
+            groups.len(),
+            o.folds_by.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(" and ")
+        ));
+        let permutations = self.permutations();
+        let control = self.control();
+        let mut lines = vec![];
+        for (l, (site, x)) in self.layers.iter().enumerate() {
+            let p = permutations.as_ref().map(|(each, _)| each[l]);
+            lines.push(self.line(site.to_string(), x, &control, p)?);
+        }
+        let mut baselines = vec![];
+        for (name, x) in self.baselines()? {
+            baselines.push(self.line(name, &x, &control, None)?);
+        }
+        out.say(format!(
+            "  {:<22} {:>7} {:>17}  {:>15} {:>9} {:>12} {:>9}",
+            "read from", m, "interval", "mean difference", "control", "selectivity", "p"
+        ));
+        for line in lines.iter().chain(&baselines) {
+            let p = line.p.map_or("–".into(), |p| format!("{p:.4}"));
+            out.say(format!(
+                "  {:<22} {:>7.3} {:>17}  {:>15.3} {:>9.3} {:>+12.3} {:>9}",
+                line.name,
+                line.quality.estimate,
+                format!("{:.3} to {:.3}", line.quality.low, line.quality.high),
+                line.mean_difference,
+                line.control,
+                line.quality.estimate - line.control,
+                p
+            ));
+        }
+        out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, labels permuted by conversation".to_string());
+        let matrices: Vec<&Matrix> = self.layers.iter().map(|(_, x)| x).collect();
+        let headline = self.held(&matrices, self.y)?;
+        let i = self.interval(&headline)?;
+        let family = permutations.as_ref().map(|(_, p)| *p);
+        out.say(format!(
+            "Found, layer and C chosen inside each fold: {m} {:.3} ({:.0} % interval {:.3} to {:.3}){}; the best baseline has {:.3}",
+            i.estimate,
+            100.0 * o.level,
+            i.low,
+            i.high,
+            family.map_or(String::new(), |p| format!(", p = {p:.4} over all layers")),
+            baselines.iter().map(|b| b.quality.estimate).fold(f64::NEG_INFINITY, f64::max)
+        ));
+        out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
+        if o.target != Target::Correct {
+            next::tell(&self.rows.rows, &headline, o.level, out);
+        }
+        let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
+        if self.design.link == Link::Logistic && o.target != Target::Correct {
+            let transfer = self.transfer(best, lines[best].c, out);
+            out.tables.push(transfer);
+        }
+        out.tables.push(table("layers", &lines));
+        out.tables.push(table("baselines", &baselines));
+        out.figures.push(figure::layers(m, &lines, &baselines)?);
+        let source = directions::Source {
+            study: self.run.name(),
+            seed: self.run.seed(),
+            rows: self.rows,
+            y: self.y,
+            target: &o.target.to_string(),
+            position: o.position,
+            link: self.design.link,
+        };
+        let c: Vec<f64> = lines.iter().map(|l| l.c).collect();
+        out.files.push(("directions.safetensors".into(), directions::file(&source, self.layers, &c)?));
+        Ok(())
+    }
+
+    fn baselines(&self) -> Result<Vec<(String, Matrix)>> {
+        let rows = &self.rows.rows;
+        let mut out = vec![("words of the message".into(), bag_of_words(rows)), ("lengths".into(), lengths(rows))];
+        if let Some(x) = self.rows.features(self.run, Site::Embed, self.options.position)? {
+            out.push(("embed".into(), x));
+        }
+        Ok(out)
+    }
+
+    fn line(&self, name: String, x: &Matrix, control: &[f64], p: Option<f64>) -> Result<Line> {
+        let held = self.held(&[x], self.y)?;
+        let c = held.chosen.iter().map(|(_, c)| c.to_bits());
+        let c = f64::from_bits(most_chosen(c).unwrap_or_default());
+        let fixed = Design { c: &[c], ..self.design.clone() };
+        let control = fixed.held_out(&[x], control).ok().and_then(|h| h.quality(self.design.link, control));
+        let mean = self.design.mean_difference(x, self.y);
+        Ok(Line {
+            name,
+            quality: self.interval(&held)?,
+            mean_difference: match self.design.link {
+                Link::Softmax(_) => f64::NAN,
+                link => association(link, &mean, &mean.y(self.y)),
+            },
+            control: control.unwrap_or(f64::NAN),
+            p,
+            c,
+        })
+    }
+
+    /// AUC of a probe that learnt at one turn and is tested at another, held out as ever.
+    fn transfer(&self, layer: usize, c: f64, out: &mut Findings) -> Table {
+        let x = &self.layers[layer].1;
+        let rows = &self.rows.rows;
+        let turns: Vec<u32> = rows.iter().map(|r| r.turn.turn).collect::<BTreeSet<_>>().into_iter().collect();
+        let cells: Vec<(u32, u32, f64)> = turns
+            .par_iter()
+            .flat_map(|from| {
+                let held = self.design.learnt_where(x, self.y, c, |r| r.turn.turn == *from);
+                turns
+                    .iter()
+                    .filter_map(|to| Some((*from, *to, held_auc(&held, rows, self.y, *to)?)))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let mean = |same: bool| {
+            let of: Vec<f64> = cells.iter().filter(|(a, b, _)| (a == b) == same).map(|(_, _, v)| *v).collect();
+            of.iter().sum::<f64>() / of.len() as f64
+        };
+        out.say(format!(
+            "  across turns, {}: learnt and tested at the same turn AUC {:.3} on average, at different turns {:.3}",
+            self.layers[layer].0,
+            mean(true),
+            mean(false)
+        ));
+        out.value("transfer", json!({"same_turn": mean(true), "other_turn": mean(false)}));
+        Table {
+            name: "transfer".into(),
+            columns: vec![
+                ("learnt_at".into(), Column::Count(cells.iter().map(|c| i64::from(c.0)).collect())),
+                ("tested_at".into(), Column::Count(cells.iter().map(|c| i64::from(c.1)).collect())),
+                ("auc".into(), Column::Number(cells.iter().map(|c| c.2).collect())),
+            ],
+        }
+    }
+}
+
+fn held_auc(held: &HeldOut, rows: &[crate::rows::Row], y: &[f64], turn: u32) -> Option<f64> {
+    let at: Vec<usize> = (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.turn == turn).collect();
+    let scores: Vec<f64> = at.iter().map(|k| held.outputs[*k][0]).collect();
+    let positive: Vec<bool> = at.iter().map(|k| y[held.rows[*k]] == 1.0).collect();
+    auc(&scores, &positive).ok()
+}
+
+/// AUC, or for numbers the squared correlation with its sign: a difference of means has no scale.
+fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
+    if link == Link::Logistic {
+        return quality(link, &held.outputs, y).unwrap_or(f64::NAN);
+    }
+    let s = first(&held.outputs);
+    let n = y.len() as f64;
+    let (ms, my) = (s.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let cov: f64 = s.iter().zip(y).map(|(a, b)| (a - ms) * (b - my)).sum();
+    let (vs, vy): (f64, f64) = (s.iter().map(|a| (a - ms).powi(2)).sum(), y.iter().map(|b| (b - my).powi(2)).sum());
+    let r = cov / (vs * vy).sqrt().max(f64::MIN_POSITIVE);
+    r * r.abs()
+}
+
+fn most_chosen<T: Ord>(all: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    all.for_each(|v| *counts.entry(v).or_default() += 1);
+    // The first of equals.
+    let most = counts.values().copied().max()?;
+    counts.into_iter().find(|(_, n)| *n == most).map(|(v, _)| v)
+}
+
+fn table(name: &str, lines: &[Line]) -> Table {
+    let number = |f: fn(&Line) -> f64| Column::Number(lines.iter().map(f).collect());
+    Table {
+        name: name.into(),
+        columns: vec![
+            ("read_from".into(), Column::Text(lines.iter().map(|l| l.name.clone()).collect())),
+            ("quality".into(), number(|l| l.quality.estimate)),
+            ("low".into(), number(|l| l.quality.low)),
+            ("high".into(), number(|l| l.quality.high)),
+            ("mean_difference".into(), number(|l| l.mean_difference)),
+            ("control".into(), number(|l| l.control)),
+            ("p".into(), number(|l| l.p.unwrap_or(f64::NAN))),
+            ("c".into(), number(|l| l.c)),
+        ],
+    }
+}
