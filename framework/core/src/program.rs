@@ -104,6 +104,8 @@ pub enum EditAt {
     Prompt,
     /// `prompt-end` and the reply: the tokens that predict reply tokens.
     Reply,
+    /// `prompt-end` alone: the token that predicts the first reply token.
+    PromptEnd,
 }
 
 /// Change a site at tokens.
@@ -115,17 +117,36 @@ pub struct Edit {
     pub site: Site,
     /// At which tokens.
     pub at: EditAt,
+    /// In which turns, from 1, both ends included; `None` means all. Tokens that a turn computes are
+    /// changed, also where they are history that is read again after a cut.
+    pub turns: Option<(usize, usize)>,
     /// How.
     pub op: EditOp,
 }
 
-/// One level of intervention: every condition is run once per arm.
+impl Edit {
+    /// Whether it applies in a turn, from 1.
+    pub fn in_turn(&self, turn: usize) -> bool {
+        self.turns.is_none_or(|(first, last)| (first..=last).contains(&turn))
+    }
+}
+
+/// One level of intervention: the conditions that it names are run once more.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Arm {
     /// Its name; the empty name is the untouched control.
     pub name: String,
     /// Strength by edit name; an edit that is not named has strength 0.
     pub strengths: BTreeMap<String, f32>,
+    /// Conditions that it is run with: those whose factors have these levels. Empty means all.
+    pub only: BTreeMap<String, String>,
+}
+
+impl Arm {
+    /// Whether it is run with a condition of these factors.
+    pub fn runs_with(&self, factors: &crate::Factors) -> bool {
+        self.only.iter().all(|(k, v)| factors.get(k) == Some(v))
+    }
 }
 
 /// What hooks ask of the engine.

@@ -67,7 +67,7 @@ pub trait Dialogue {
     fn seed(&self) -> u64;
     /// Ids whose log-probability is wanted at the first reply token.
     fn watched(&self) -> Vec<u32>;
-    /// Strength of each edit of the program, in order.
+    /// Strength of each edit of the program in the coming turn, in order.
     fn strengths(&self) -> Vec<f32>;
 }
 

@@ -120,6 +120,7 @@ impl Pass<'_> {
                     EditAt::All => true,
                     EditAt::Prompt => role.prompt,
                     EditAt::Reply => role.replying,
+                    EditAt::PromptEnd => role.replying && role.prompt,
                 };
                 if reached { self.strengths[role.row].get(edit).copied().unwrap_or(0.0) } else { 0.0 }
             })

@@ -386,6 +386,7 @@ impl<'a> Engine<'a> {
             None => slot.over = true,
             Some(turns) => {
                 let prompt = self.prompt(&turns)?;
+                slot.strengths = slot.dialogue.strengths();
                 self.begin(slot, prompt, cache)?;
             }
         }

@@ -89,6 +89,7 @@ fn program() -> HookProgram {
             name: "push".into(),
             site: Site::ResidPost(2),
             at: EditAt::All,
+            turns: None,
             op: EditOp::Add((0..32).map(|i| (i as f32 * 0.7).sin()).collect()),
         }],
         arms: vec![],

@@ -113,7 +113,8 @@ impl Dialogue for Conversation {
 
     fn strengths(&self) -> Vec<f32> {
         let arm = &self.plan.arms[self.arm];
-        self.plan.program.edits.iter().map(|e| arm.strengths.get(&e.name).copied().unwrap_or(0.0)).collect()
+        let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(self.turn + 1));
+        self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a run is, resolved: equal locks give equal runs.
 use crate::Plan;
+use friction_core::EditOp;
+use friction_core::seed::derive;
 use serde_json::{Map, Value, json};
 
 fn plain(v: &toml::Value) -> Value {
@@ -33,7 +35,27 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
         .map(|c| json!({"table": table(&c.chosen.table), "version": c.chosen.version, "factors": c.factors}))
         .collect();
     let hooks: Vec<Value> = m.hooks.iter().map(|h| json!({"table": table(&h.table), "version": h.version})).collect();
-    json!({
+    // Directions come from files: their bytes are what the run depends on.
+    let edits: Vec<Value> = plan
+        .program
+        .edits
+        .iter()
+        .map(|e| {
+            let numbers: Vec<u8> = match &e.op {
+                EditOp::Add(v) | EditOp::Remove(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                EditOp::Project { direction, value } => {
+                    direction.iter().chain([value]).flat_map(|x| x.to_le_bytes()).collect()
+                }
+                EditOp::Clamp { direction, min, max } => {
+                    direction.iter().chain([min, max]).flat_map(|x| x.to_le_bytes()).collect()
+                }
+                EditOp::Custom(_) => vec![],
+            };
+            let digest = format!("{:016x}", derive(&[&numbers]));
+            json!({"name": e.name, "site": e.site, "at": format!("{:?}", e.at), "op": format!("{:?}", e.op), "turns": e.turns, "digest": digest})
+        })
+        .collect();
+    let mut lock = json!({
         "friction": env!("CARGO_PKG_VERSION"),
         "study": m.study,
         "model": model,
@@ -44,5 +66,9 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
         "conditions": conditions,
         "hooks": hooks,
         "machine": {"os": std::env::consts::OS, "arch": std::env::consts::ARCH, "device": m.backend.device},
-    })
+    });
+    if let (Value::Object(lock), false) = (&mut lock, edits.is_empty()) {
+        lock.insert("edits".into(), Value::Array(edits));
+    }
+    lock
 }

@@ -48,6 +48,8 @@ pub struct Plan {
     pub conditions: Vec<PlannedCondition>,
     /// Arms; at least the control.
     pub arms: Vec<Arm>,
+    /// The conversations of a group: indices of condition and arm.
+    pub members: Vec<(usize, usize)>,
     /// All hooks' program.
     pub program: HookProgram,
     /// `[groups][turns]`.
@@ -169,7 +171,18 @@ impl Plan {
         if arms.is_empty() {
             arms.push(Arm::default());
         }
-        let per_group = conditions.len() * arms.len();
+        let members: Vec<(usize, usize)> = (0..conditions.len())
+            .flat_map(|c| (0..arms.len()).map(move |a| (c, a)))
+            .filter(|(c, a)| arms[*a].runs_with(&conditions[*c].factors))
+            .collect();
+        if let Some(idle) = (0..arms.len()).find(|a| members.iter().all(|(_, b)| b != a)) {
+            let message = format!(
+                "the arm `{}` runs with conditions of {:?}, and there is none",
+                arms[idle].name, arms[idle].only
+            );
+            return Err(m.error_at(key("hook"), message).into());
+        }
+        let per_group = members.len();
         let conversations = per_group * m.study.groups;
         let slots = match (m.backend.batch, m.backend.kind) {
             (BatchSize::Fixed(n), _) => n.min(conversations),
@@ -205,6 +218,7 @@ impl Plan {
             dataset,
             conditions,
             arms,
+            members,
             program,
             groups,
             analyzers,

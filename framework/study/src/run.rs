@@ -58,12 +58,10 @@ type Records = Vec<Rc<RefCell<Record>>>;
 /// The units of a group: its conversations, in parts of as many as there are slots.
 fn units(plan: &SharedPlan, group: usize, next: &mut usize, records: &mut Records) -> Vec<Unit> {
     let mut members: Vec<Box<dyn Dialogue>> = vec![];
-    for condition in 0..plan.conditions.len() {
-        for arm in 0..plan.arms.len() {
-            let record = Rc::new(RefCell::new(Record::default()));
-            records.push(record.clone());
-            members.push(Box::new(Conversation::new(plan.clone(), group, condition, arm, record)));
-        }
+    for (condition, arm) in &plan.members {
+        let record = Rc::new(RefCell::new(Record::default()));
+        records.push(record.clone());
+        members.push(Box::new(Conversation::new(plan.clone(), group, *condition, *arm, record)));
     }
     let mut out = vec![];
     let mut members = members.into_iter().peekable();

@@ -7,4 +7,5 @@ use friction_organism as _;
 use friction_probes as _;
 use friction_questions as _;
 use friction_residual as _;
+use friction_steering as _;
 use friction_topics as _;

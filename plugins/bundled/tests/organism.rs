@@ -26,10 +26,33 @@ fn value<'a>(all: &'a [(String, Value)], analyzer: &str, key: &str) -> &'a Value
     &all.iter().find(|(name, _)| name == analyzer).unwrap().1[key]
 }
 
+/// Fewer groups and control directions than the manifests have.
+const SMALL: [&str; 2] = ["study.groups=20", "hook.1.random=4"];
+
+/// The change of accuracy at a dose of -8, and whether controls change as much.
+fn steered(found: &[(String, Value)]) -> (f64, f64) {
+    let doses = value(found, "steering", "doses").as_array().unwrap();
+    let at = doses.iter().find(|d| d["dose"] == -8.0).unwrap()["points"].as_f64().unwrap();
+    let controls = value(found, "steering", "controls").as_array().unwrap();
+    // Shuffled-label directions lie along what varies most, the count among it: they are no test here.
+    let random = controls.iter().filter(|c| c["control"] == "random");
+    let most = random.map(|c| c["control_largest"].as_f64().unwrap()).fold(0.0, f64::max);
+    (at, most)
+}
+
 #[test]
 fn quickstart_finds_what_was_planted() {
-    let (found, report) = findings("quickstart.toml", &["study.groups=24"]);
-    assert_eq!(report["groups"], 24);
+    let (found, report) = findings("quickstart.toml", &SMALL);
+    assert_eq!(report["groups"], 20);
+    // Steering restores what the interruptions took, and random pushes of that size do not.
+    let (points, most) = steered(&found);
+    assert!(points > 10.0 && points > 2.0 * most, "{points} {most}");
+    let restored = value(&found, "steering", "doses")[0]["restored"].as_f64().unwrap();
+    assert!((0.8..1.2).contains(&restored), "{restored}");
+    // The probe, learnt on other words, reads the cut.
+    let headline = value(&found, "linear-probe", "headline");
+    assert!(headline["low"].as_f64().unwrap() > 0.95 && headline["p"].as_f64().unwrap() < 0.05, "{headline}");
+    assert!(value(&found, "linear-probe", "next_answer")["high"].as_f64().unwrap() < 0.0);
     assert!(value(&found, "ground-truth", "exact_share").as_f64().unwrap() > 0.97, "{found:?}");
     assert_eq!(value(&found, "ground-truth", "step")["agrees"], true, "{found:?}");
     assert!(value(&found, "behavior", "primary")["p"].as_f64().unwrap() < 1e-4, "{found:?}");
@@ -38,7 +61,9 @@ fn quickstart_finds_what_was_planted() {
 
 #[test]
 fn the_control_finds_nothing() {
-    let (found, _) = findings("control.toml", &["study.groups=24"]);
+    let (found, _) = findings("control.toml", &SMALL);
+    assert_eq!(steered(&found), (0.0, 0.0));
+    assert_eq!(value(&found, "steering", "best"), false);
     assert!(value(&found, "ground-truth", "exact_share").as_f64().unwrap() > 0.97, "{found:?}");
     assert_eq!(value(&found, "ground-truth", "step")["agrees"], true, "{found:?}");
     assert!(value(&found, "behavior", "primary")["p"].as_f64().unwrap() > 0.05, "{found:?}");
@@ -48,8 +73,8 @@ fn the_control_finds_nothing() {
 fn the_cut_counts_and_not_the_words() {
     // Interrupting words without a cut, a cut without interrupting words, and wordings that no lesson had.
     let text = std::fs::read_to_string(manifest("quickstart.toml")).unwrap();
-    let (head, rest) = text.split_once("[[condition]]").unwrap();
-    let (_, hooks) = rest.split_once("[[hook]]").unwrap();
+    let (head, _) = text.split_once("[[condition]]").unwrap();
+    let truth = "[[analyzer]]\nplugin = \"ground-truth\"\nexpect = \"planted\"\n";
     let condition = |name: &str, user: &str, keep: &str| {
         format!(
             "[[condition]]\nname = \"{name}\"\nplugin = \"template\"\nuser = \"{user}\"\n{keep}\nfactors = {{ completion = \"{name}\" }}\n"
@@ -59,23 +84,24 @@ fn the_cut_counts_and_not_the_words() {
     let conditions = condition("words", "Stop! Zip it, purple gorilla. {question}", "")
         + &condition("cut", "Lovely, merci beaucoup. {question}", cut);
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("m.toml"), format!("{head}{conditions}[[hook]]{hooks}")).unwrap();
+    std::fs::write(dir.path().join("m.toml"), format!("{head}{conditions}{truth}")).unwrap();
     let o = friction(dir.path(), &["--json", "run", "m.toml", "--set", "study.groups=24"]);
     assert!(o.status.success(), "{}", common::text(&o));
     let v: Value = serde_json::from_slice(&o.stdout).unwrap();
-    let values = &v["findings"][1]["values"];
+    let values = &v["findings"][0]["values"];
     assert!(values["exact_share"].as_f64().unwrap() > 0.97, "{values}");
     assert_eq!(values["step"]["agrees"], true, "{values}");
 }
 
 #[test]
 fn both_manifests_are_one_design() {
-    // The control differs in its model, name and expectation alone.
+    // The control differs in its model, name, direction and expectation alone.
     let read = |name: &str| std::fs::read_to_string(manifest(name)).unwrap().parse::<toml::Table>().unwrap();
     let (mut a, b) = (read("quickstart.toml"), read("control.toml"));
     for (section, key) in [("study", "name"), ("model", "source")] {
         a[section][key] = b[section][key].clone();
     }
+    a["hook"][1]["file"] = b["hook"][1]["file"].clone();
     let analyzers = a["analyzer"].as_array_mut().unwrap();
     for (x, y) in analyzers.iter_mut().zip(b["analyzer"].as_array().unwrap()) {
         if x["plugin"].as_str() == Some("ground-truth") {

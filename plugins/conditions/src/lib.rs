@@ -30,6 +30,13 @@ struct Keep {
     /// Written after a cut reply, directly behind its last word.
     #[serde(default)]
     marker: String,
+    /// Share of turns whose reply is cut, drawn by the study's seed, the group and the turn; the others
+    /// keep theirs whole. Default 1. With less, the interruptions so far are no function of the turn.
+    #[serde(default = "always")]
+    share: f64,
+}
+fn always() -> f64 {
+    1.0
 }
 
 /// Options of `template`.
@@ -82,6 +89,9 @@ impl PluginConfig for Template {
                 )));
             }
         }
+        if self.keep.as_ref().is_some_and(|k| !(0.0..=1.0).contains(&k.share)) {
+            return Err(Error::config("`share` of `keep` must be from 0 to 1"));
+        }
         if self.keep.as_ref().is_some_and(|k| k.tokens == 0 && k.marker.is_empty()) {
             return Err(Error::config(
                 "`keep = { tokens = 0 }` without a marker would leave an empty reply in the history",
@@ -113,9 +123,11 @@ impl Condition for Template {
         Ok(Message { text, phrase: Some(phrase as u32) })
     }
 
-    fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
+    fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
+        let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
+        let roll = || (seed::derive(&[b"cut", &parts[0], &parts[1], &parts[2]]) >> 11) as f64 / (1u64 << 53) as f64;
         match &self.keep {
-            Some(k) if reply.ids.len() > k.tokens => {
+            Some(k) if reply.ids.len() > k.tokens && (k.share >= 1.0 || roll() < k.share) => {
                 let cut = reply.codec.decode(&reply.ids[..k.tokens])?;
                 let text = format!("{}{}", cut.trim_end(), k.marker);
                 Ok(Kept { text, removed_tokens: reply.ids.len() - k.tokens })
@@ -157,12 +169,27 @@ mod tests {
 
     #[test]
     fn long_replies_are_cut_and_marked() {
-        let t = template(Some(Keep { tokens: 4, marker: "...".into() }));
+        let t = template(Some(Keep { tokens: 4, marker: "...".into(), share: 1.0 }));
         let ids: Vec<u32> = "abc def".chars().map(|c| c as u32).collect();
         let kept = t.keep(&Reply { text: "abc def", ids: &ids, codec: &Letters }, &cx(2)).unwrap();
         assert_eq!(kept, Kept { text: "abc...".into(), removed_tokens: 3 });
         let short = t.keep(&Reply { text: "abcd", ids: &ids[..4], codec: &Letters }, &cx(2)).unwrap();
         assert_eq!(short.removed_tokens, 0);
+    }
+
+    #[test]
+    fn a_share_of_turns_is_cut_alike_in_all_conditions() {
+        let t = template(Some(Keep { tokens: 1, marker: "".into(), share: 0.5 }));
+        let ids: Vec<u32> = "abcd".chars().map(|c| c as u32).collect();
+        let cut = |turn| t.keep(&Reply { text: "abcd", ids: &ids, codec: &Letters }, &cx(turn)).unwrap().removed_tokens;
+        let all: Vec<usize> = (1..200).map(cut).collect();
+        let share = all.iter().filter(|c| **c == 3).count() as f64 / 199.0;
+        assert!((0.4..0.6).contains(&share), "{share}");
+        assert_eq!(all, (1..200).map(cut).collect::<Vec<_>>());
+        let mut wrong = template(Some(Keep { tokens: 1, marker: "".into(), share: 1.5 }));
+        assert!(wrong.validate().is_err());
+        wrong.keep = None;
+        assert!(wrong.validate().is_ok());
     }
 
     #[test]

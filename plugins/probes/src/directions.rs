@@ -23,10 +23,12 @@ pub struct Source<'a> {
     pub position: Position,
     /// How outputs relate to targets.
     pub link: Link,
+    /// Targets in random order: what directions of no meaning are made of.
+    pub shuffled: &'a [Vec<f64>],
 }
 
-/// Learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site, and
-/// `<site>/mean-difference`, f32 `[width]`, in units of the residual stream (the scaler undone). They
+/// Learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site,
+/// `<site>/mean-difference`, and `<site>/shuffled-N`, the same of shuffled targets; f32 `[width]`, in units of the residual stream (the scaler undone). They
 /// point from the first class to the second, or to larger numbers. The header's `about` is JSON: for
 /// each tensor its mean projection by class, and the mean norm of the activations at its site.
 ///
@@ -60,6 +62,9 @@ pub fn file(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<u8>>
             let probe = Probe::learn(x, s.y, s.link, *c, 1e-8).map_err(|e| Error::other(format!("{site}: {e}")))?;
             add(kind, probe.direction(), Some(*c));
             add("mean-difference", mean_difference(x, s.y, &all), None);
+            for (n, y) in s.shuffled.iter().enumerate() {
+                add(&format!("shuffled-{n}"), mean_difference(x, y, &all), None);
+            }
         }
     }
     let bytes: Vec<Vec<u8>> =

@@ -3,6 +3,7 @@ use crate::folds::{Fold, Key, folds};
 use crate::rows::Row;
 use friction_stats::{Error, Fit, Link, Matrix, Scaler, auc, balanced_accuracy, fit_to, r2};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// A fit with the scaler that was learnt beside it.
 #[derive(Debug, Clone)]
@@ -73,6 +74,10 @@ pub struct Design<'a> {
     pub c: &'a [f64],
     /// Of folds.
     pub seed: u64,
+    /// Levels of factors that rows to learn from have.
+    pub train: &'a BTreeMap<String, String>,
+    /// Levels of factors that rows to test have.
+    pub test: &'a BTreeMap<String, String>,
 }
 
 /// Outputs for rows that their probe did not learn from.
@@ -98,6 +103,18 @@ impl HeldOut {
 }
 
 impl Design<'_> {
+    /// All folds, less the rows that the manifest leaves out on one side.
+    fn folds(&self) -> Vec<Fold> {
+        let all: Vec<usize> = (0..self.rows.len()).collect();
+        let mut out = folds(self.rows, &all, self.keys, self.k, self.seed);
+        for f in &mut out {
+            f.train.retain(|i| self.rows[*i].has(self.train));
+            f.test.retain(|i| self.rows[*i].has(self.test));
+        }
+        out.retain(|f| !f.train.is_empty() && !f.test.is_empty());
+        out
+    }
+
     fn one(&self, x: &Matrix, y: &[f64], fold: &Fold, c: f64) -> Option<(Probe, Vec<Vec<f64>>)> {
         let at = |i: &[usize]| -> Vec<f64> { i.iter().map(|i| y[*i]).collect() };
         let probe = Probe::learn(&x.take(&fold.train), &at(&fold.train), self.link, c, CHOICE).ok()?;
@@ -139,9 +156,8 @@ impl Design<'_> {
     /// # Errors
     /// When no fold can be fitted.
     pub fn held_out(&self, candidates: &[&Matrix], y: &[f64]) -> Result<HeldOut, Error> {
-        let all: Vec<usize> = (0..self.rows.len()).collect();
         let mut out = HeldOut::default();
-        for fold in folds(self.rows, &all, self.keys, self.k, self.seed) {
+        for fold in self.folds() {
             let Some(chosen) = self.choose(candidates, y, &fold.train) else { continue };
             let Some((_, outputs)) = self.one(candidates[chosen.0], y, &fold, chosen.1) else { continue };
             out.rows.extend(&fold.test);
@@ -156,9 +172,8 @@ impl Design<'_> {
 
     /// As [`Self::held_out`] at one C, learning from the training rows that `of` names only.
     pub fn learnt_where(&self, x: &Matrix, y: &[f64], c: f64, of: impl Fn(&Row) -> bool) -> HeldOut {
-        let all: Vec<usize> = (0..self.rows.len()).collect();
         let mut out = HeldOut::default();
-        for mut fold in folds(self.rows, &all, self.keys, self.k, self.seed) {
+        for mut fold in self.folds() {
             fold.train.retain(|i| of(&self.rows[*i]));
             let Some((_, outputs)) = self.one(x, y, &fold, c) else { continue };
             out.rows.extend(fold.test);
@@ -170,9 +185,8 @@ impl Design<'_> {
     /// As [`Self::held_out`] with a direction that needs no fit: the difference of the classes' means
     /// in the training part; for numbers, the covariance with them.
     pub fn mean_difference(&self, x: &Matrix, y: &[f64]) -> HeldOut {
-        let all: Vec<usize> = (0..self.rows.len()).collect();
         let mut out = HeldOut::default();
-        for fold in folds(self.rows, &all, self.keys, self.k, self.seed) {
+        for fold in self.folds() {
             let direction = mean_difference(x, y, &fold.train);
             out.outputs.extend(
                 fold.test.iter().map(|i| vec![x.row(*i).iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>()]),

@@ -23,6 +23,7 @@ use friction_core::{
 use friction_stats::{Link, Matrix};
 use rows::{Rows, Target};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Options of `linear-probe`.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +34,16 @@ struct LinearProbe {
     target: Target,
     /// Sites, tapped by a hook. The layers among which the headline's is chosen inside each fold.
     sites: Vec<Site>,
+    /// Rows that enter: levels of factors, such as `{ completion = "interrupt" }`. Default all. Where a
+    /// factor fixes the number of interruptions, it tells them apart and nothing else need be read.
+    #[serde(default, rename = "where")]
+    only: BTreeMap<String, String>,
+    /// Rows that are learnt from, as `where`; the others are tested only.
+    #[serde(default)]
+    train_where: BTreeMap<String, String>,
+    /// Rows that are tested, as `where`.
+    #[serde(default)]
+    test_where: BTreeMap<String, String>,
     /// At which tokens; several are averaged. Default `prompt-end`.
     #[serde(default = "prompt_end")]
     position: Position,
@@ -117,11 +128,13 @@ impl Analyzer for LinearProbe {
             Target::Factor(name) => vec![name.clone()],
             _ => vec![],
         };
+        let mut factors = factors;
+        factors.extend([&self.train_where, &self.test_where].into_iter().flat_map(|w| w.keys().cloned()));
         Needs { taps: self.sites.iter().map(|s| (*s, self.position)).collect(), factors }
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
-        let rows = Rows::read(run, &self.target, "", self.first_turn)?;
+        let rows = Rows::read(run, &self.target, "", self.first_turn, &self.only)?;
         let link = match (&self.target, rows.classes.len()) {
             (Target::Interruptions, _) => Link::Linear,
             (_, 2) => Link::Logistic,
@@ -143,8 +156,16 @@ impl Analyzer for LinearProbe {
                 None => return Err(Error::other(format!("the run holds no tap of `{site}` at `{}`", self.position))),
             }
         }
-        let design =
-            Design { rows: &rows.rows, link, keys: &self.folds_by, k: self.folds, c: &self.c, seed: run.seed() };
+        let design = Design {
+            rows: &rows.rows,
+            link,
+            keys: &self.folds_by,
+            k: self.folds,
+            c: &self.c,
+            seed: run.seed(),
+            train: &self.train_where,
+            test: &self.test_where,
+        };
         report::Report { options: self, rows: &rows, y: &y, design, layers: &layers, run }.write(out)
     }
 }

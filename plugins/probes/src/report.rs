@@ -1,7 +1,7 @@
 //! What the probe says, in order: each site, the headline, what it must beat, turns, the next answer.
 use crate::baselines::{bag_of_words, lengths};
 use crate::fit::{Design, HeldOut, first, quality};
-use crate::rows::{Rows, Target};
+use crate::rows::{Row, Rows, Target};
 use crate::{LinearProbe, directions, figure, next};
 use friction_core::findings::Column;
 use friction_core::seed::derive;
@@ -26,6 +26,9 @@ pub struct Report<'a> {
     /// The run.
     pub run: &'a dyn RunReader,
 }
+
+/// Directions of shuffled labels that are written for steering's controls.
+const SHUFFLED: u64 = 5;
 
 /// One line of the table.
 pub struct Line {
@@ -89,19 +92,40 @@ impl Report<'_> {
         self.rows.rows.iter().map(|r| of[&r.turn.topic]).collect()
     }
 
-    /// Targets whose conversations change places within their group, all turns of one together.
+    fn rng(&self, what: &[u8], i: u64) -> Rng {
+        Rng::new(derive(&[what, &self.design.seed.to_le_bytes(), &i.to_le_bytes()]))
+    }
+
+    /// Targets exchanged by whole conversations. A factor's levels change places within each group, as
+    /// the design might have dealt them; numbers and answers change places among groups, condition by
+    /// condition and turn by turn, so that what condition and turn alone tell is left in.
     fn permuted(&self, rng: &mut Rng) -> Vec<f64> {
-        let mut of: BTreeMap<u32, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
-        for (i, r) in self.rows.rows.iter().enumerate() {
-            of.entry(r.turn.group).or_default().entry(r.conversation).or_default().push(i);
-        }
         let mut y = self.y.to_vec();
-        for conversations in of.values() {
-            let all: Vec<&Vec<usize>> = conversations.values().collect();
-            let mut from = all.clone();
-            rng.shuffle(&mut from);
-            for (to, from) in all.iter().zip(from).filter(|(a, b)| a.len() == b.len()) {
-                to.iter().zip(from).for_each(|(t, f)| y[*t] = self.y[*f]);
+        if matches!(self.options.target, Target::Factor(_)) {
+            let mut of: BTreeMap<u32, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+            for (i, r) in self.rows.rows.iter().enumerate() {
+                of.entry(r.turn.group).or_default().entry(r.conversation).or_default().push(i);
+            }
+            for conversations in of.values() {
+                let all: Vec<&Vec<usize>> = conversations.values().collect();
+                let mut from = all.clone();
+                rng.shuffle(&mut from);
+                for (to, from) in all.iter().zip(from).filter(|(a, b)| a.len() == b.len()) {
+                    to.iter().zip(from).for_each(|(t, f)| y[*t] = self.y[*f]);
+                }
+            }
+            return y;
+        }
+        let place = |r: &Row| (r.turn.group, r.turn.condition.clone(), r.turn.turn);
+        let at: BTreeMap<_, usize> = self.rows.rows.iter().enumerate().map(|(i, r)| (place(r), i)).collect();
+        let groups: Vec<u32> = at.keys().map(|(g, _, _)| *g).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut other = groups.clone();
+        rng.shuffle(&mut other);
+        let other: BTreeMap<u32, u32> = groups.into_iter().zip(other).collect();
+        for (i, r) in self.rows.rows.iter().enumerate() {
+            let (group, condition, turn) = place(r);
+            if let Some(from) = at.get(&(other[&group], condition, turn)) {
+                y[i] = self.y[*from];
             }
         }
         y
@@ -186,7 +210,7 @@ impl Report<'_> {
                 p
             ));
         }
-        out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, labels permuted by conversation".to_string());
+        out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, labels exchanged by conversation".to_string());
         let matrices: Vec<&Matrix> = self.layers.iter().map(|(_, x)| x).collect();
         let headline = self.held(&matrices, self.y)?;
         let i = self.interval(&headline)?;
@@ -201,7 +225,11 @@ impl Report<'_> {
             baselines.iter().map(|b| b.quality.estimate).fold(f64::NEG_INFINITY, f64::max)
         ));
         out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
-        if o.target != Target::Correct {
+        // Where nothing is read out, the score is some other direction, and what goes with it says nothing
+        // of the target.
+        if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
+            out.say("  the next answer: not told, for the score reads nothing out".to_string());
+        } else if o.target != Target::Correct {
             next::tell(&self.rows.rows, &headline, o.level, out);
         }
         let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
@@ -212,7 +240,16 @@ impl Report<'_> {
         out.tables.push(table("layers", &lines));
         out.tables.push(table("baselines", &baselines));
         out.figures.push(figure::layers(m, &lines, &baselines)?);
+        // Row by row: what condition and turn alone tell must not be left in a direction of no meaning.
+        let shuffled: Vec<Vec<f64>> = (0..SHUFFLED)
+            .map(|i| {
+                let mut y = self.y.to_vec();
+                self.rng(b"shuffle", i).shuffle(&mut y);
+                y
+            })
+            .collect();
         let source = directions::Source {
+            shuffled: &shuffled,
             study: self.run.name(),
             seed: self.run.seed(),
             rows: self.rows,
@@ -292,7 +329,7 @@ impl Report<'_> {
     }
 }
 
-fn held_auc(held: &HeldOut, rows: &[crate::rows::Row], y: &[f64], turn: u32) -> Option<f64> {
+fn held_auc(held: &HeldOut, rows: &[Row], y: &[f64], turn: u32) -> Option<f64> {
     let at: Vec<usize> = (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.turn == turn).collect();
     let scores: Vec<f64> = at.iter().map(|k| held.outputs[*k][0]).collect();
     let positive: Vec<bool> = at.iter().map(|k| y[held.rows[*k]] == 1.0).collect();

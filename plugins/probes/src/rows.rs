@@ -41,10 +41,17 @@ impl std::fmt::Display for Target {
 pub struct Row {
     /// The turn.
     pub turn: TurnRow,
-    /// Its user's message with the reply before it: what precedes the answer.
+    /// Number of its conversation.
     pub conversation: usize,
     /// The target's value: class or number.
     pub y: f64,
+}
+
+impl Row {
+    /// Whether its factors have these levels.
+    pub fn has(&self, levels: &BTreeMap<String, String>) -> bool {
+        levels.iter().all(|(k, v)| self.turn.factors.get(k) == Some(v))
+    }
 }
 
 /// Rows and the classes' names; none for a number.
@@ -58,8 +65,21 @@ pub struct Rows {
 
 impl Rows {
     /// The rows of an arm from turn `first` on. Factors' classes are in alphabetical order.
-    pub fn read(run: &dyn RunReader, target: &Target, arm: &str, first: u32) -> Result<Self> {
-        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm == arm).collect();
+    pub fn read(
+        run: &dyn RunReader,
+        target: &Target,
+        arm: &str,
+        first: u32,
+        only: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let turns: Vec<&TurnRow> = run
+            .turns()
+            .iter()
+            .filter(|t| t.arm == arm && only.iter().all(|(k, v)| t.factors.get(k) == Some(v)))
+            .collect();
+        if turns.is_empty() {
+            return Err(Error::other(format!("no turn of the run has {only:?}")));
+        }
         let classes: Vec<String> = match target {
             Target::Factor(name) => {
                 let levels: BTreeSet<&String> = turns.iter().filter_map(|t| t.factors.get(name)).collect();

@@ -1,0 +1,119 @@
+//! Each arm against the untouched control, item by item.
+use friction_core::TurnRow;
+use friction_stats::{Interval, mean_t};
+use std::collections::BTreeMap;
+
+/// Levels of factors that rows must have.
+pub type Where = BTreeMap<String, String>;
+
+/// One answer's place: group, condition, turn.
+type Item<'a> = (u32, &'a str, u32);
+
+/// The rows of an arm by place.
+pub fn items<'a>(turns: &'a [TurnRow], arm: &str, first: u32, levels: &Where) -> BTreeMap<Item<'a>, &'a TurnRow> {
+    turns
+        .iter()
+        .filter(|t| t.arm == arm && t.turn >= first && levels.iter().all(|(k, v)| t.factors.get(k) == Some(v)))
+        .map(|t| ((t.group, t.condition.as_str(), t.turn), t))
+        .collect()
+}
+
+/// What an arm did to the answers, against the control's answers to the same questions.
+#[derive(Debug, Clone)]
+pub struct Effect {
+    /// Change of accuracy in points, its interval over groups.
+    pub points: Interval,
+    /// Each group's change in points.
+    pub groups: BTreeMap<u32, f64>,
+    /// Answers that became right.
+    pub mended: usize,
+    /// Answers that became wrong.
+    pub broken: usize,
+}
+
+/// Compares two arms on the items that both have; `None` with fewer than two groups.
+pub fn effect(arm: &BTreeMap<Item, &TurnRow>, control: &BTreeMap<Item, &TurnRow>, level: f64) -> Option<Effect> {
+    let mut by: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    let (mut mended, mut broken) = (0, 0);
+    for (place, a) in arm {
+        let Some(c) = control.get(place) else { continue };
+        let d = i32::from(a.correct) - i32::from(c.correct);
+        mended += usize::from(d > 0);
+        broken += usize::from(d < 0);
+        let sum = by.entry(place.0).or_default();
+        *sum = (sum.0 + f64::from(d), sum.1 + 1.0);
+    }
+    let groups: BTreeMap<u32, f64> = by.into_iter().map(|(g, (d, n))| (g, 100.0 * d / n)).collect();
+    let points = mean_t(&groups.values().copied().collect::<Vec<_>>(), level).ok()?;
+    Some(Effect { points, groups, mended, broken })
+}
+
+/// What else an arm did to its replies.
+#[derive(Debug, Clone, Copy)]
+pub struct Replies {
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Share of replies whose answer could be read.
+    pub parsed: f64,
+    /// Mean tokens.
+    pub tokens: f64,
+    /// Share of replies that met the limit.
+    pub cut: f64,
+    /// Share of word triples that the reply had before (repetition).
+    pub repetition: f64,
+}
+
+/// Over all rows of an arm.
+pub fn replies(rows: &BTreeMap<Item, &TurnRow>) -> Replies {
+    let n = rows.len().max(1) as f64;
+    let mean = |f: &dyn Fn(&TurnRow) -> f64| rows.values().map(|t| f(t)).sum::<f64>() / n;
+    Replies {
+        accuracy: mean(&|t| f64::from(t.correct)),
+        parsed: mean(&|t| f64::from(t.parsed.is_some())),
+        tokens: mean(&|t| f64::from(t.reply_tokens)),
+        cut: mean(&|t| f64::from(t.finish_reason == "length")),
+        repetition: mean(&|t| repetition(&t.reply)),
+    }
+}
+
+fn repetition(reply: &str) -> f64 {
+    let words: Vec<&str> = reply.split_whitespace().collect();
+    let triples: Vec<&[&str]> = words.windows(3).collect();
+    let distinct: std::collections::BTreeSet<&&[&str]> = triples.iter().collect();
+    if triples.is_empty() { 0.0 } else { 1.0 - distinct.len() as f64 / triples.len() as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn changes_are_paired_by_item() {
+        let row =
+            |arm: &str, group, turn, correct| TurnRow { arm: arm.into(), group, turn, correct, ..TurnRow::default() };
+        let turns = [
+            row("", 0, 2, false),
+            row("", 0, 3, true),
+            row("", 1, 2, false),
+            row("", 1, 3, false),
+            row("x", 0, 2, true),
+            row("x", 0, 3, false),
+            row("x", 1, 2, true),
+            row("x", 1, 3, true),
+        ];
+        let none = Where::new();
+        let e = effect(&items(&turns, "x", 2, &none), &items(&turns, "", 2, &none), 0.95).unwrap();
+        assert_eq!((e.mended, e.broken), (3, 1));
+        assert_eq!(e.groups.values().copied().collect::<Vec<_>>(), [0.0, 100.0]);
+        assert_eq!(e.points.estimate, 50.0);
+        assert!(effect(&items(&turns, "x", 9, &none), &items(&turns, "", 9, &none), 0.95).is_none());
+    }
+
+    #[test]
+    fn repeated_triples_count() {
+        assert_eq!(repetition("a b c d"), 0.0);
+        assert_eq!(repetition("a a a a"), 0.5);
+        assert_eq!(repetition("a"), 0.0);
+    }
+}

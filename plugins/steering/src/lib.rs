@@ -1,0 +1,8 @@
+//! Phase 3: does changing what a direction says change the answers? The hook `steer` makes arms of
+//! doses and of controls; the analyzer `steering` compares each arm with the untouched control arm.
+mod arms;
+mod effects;
+mod figure;
+mod file;
+mod hook;
+mod response;
