@@ -26,8 +26,8 @@ pub fn clustered_logit(x: &Matrix, y: &[bool], cluster: &[u32]) -> Result<Vec<Co
     let mut bread = vec![];
     for step in 0..=STEPS {
         let (mut g, mut h) = (vec![0.0; p], vec![0.0; p * p]);
-        for i in 0..n {
-            let (r, mu) = residual(x.row(i), &b, y[i]);
+        for (i, y) in y.iter().enumerate() {
+            let (r, mu) = residual(x.row(i), &b, *y);
             for (j, v) in x.row(i).iter().enumerate() {
                 g[j] += r * v;
                 x.row(i).iter().enumerate().for_each(|(k, u)| h[j * p + k] += mu * (1.0 - mu) * v * u);
@@ -46,9 +46,9 @@ pub fn clustered_logit(x: &Matrix, y: &[bool], cluster: &[u32]) -> Result<Vec<Co
         }
     }
     let mut scores: std::collections::BTreeMap<u32, Vec<f64>> = std::collections::BTreeMap::new();
-    for i in 0..n {
-        let r = residual(x.row(i), &b, y[i]).0;
-        let s = scores.entry(cluster[i]).or_insert_with(|| vec![0.0; p]);
+    for (i, (y, cluster)) in y.iter().zip(cluster).enumerate() {
+        let r = residual(x.row(i), &b, *y).0;
+        let s = scores.entry(*cluster).or_insert_with(|| vec![0.0; p]);
         s.iter_mut().zip(x.row(i)).for_each(|(s, v)| *s += r * v);
     }
     let groups = scores.len() as f64;
