@@ -2,6 +2,7 @@
 //! one's own.
 use friction_behavior as _;
 use friction_conditions as _;
+use friction_gemma_scope as _;
 use friction_mmlu_pro as _;
 use friction_organism as _;
 use friction_probes as _;

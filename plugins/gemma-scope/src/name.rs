@@ -1,0 +1,102 @@
+//! Names of the release: `resid_post/17/16k/medium`.
+use friction_core::{Error, Result};
+
+/// A short name taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// `resid_post`, `attn_out`, `mlp_out`, `transcoder`, or one of these with `_all`.
+    pub folder: String,
+    /// Layer.
+    pub layer: usize,
+    /// `16k`, `65k`, `262k` or `1m`.
+    pub width: String,
+    /// `small`, `medium` or `big`, with `_affine` or `_seed_1` behind it where the release has that.
+    pub l0: String,
+}
+
+const FOLDERS: [&str; 8] = [
+    "resid_post",
+    "attn_out",
+    "mlp_out",
+    "transcoder",
+    "resid_post_all",
+    "attn_out_all",
+    "mlp_out_all",
+    "transcoder_all",
+];
+
+impl std::str::FromStr for Name {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            Error::config(format!(
+                "`{s}` names no autoencoder of the release: {what}, as in `resid_post/17/16k/medium`"
+            ))
+        };
+        let parts: Vec<&str> = s.split('/').collect();
+        let [folder, layer, width, l0] = parts[..] else { return Err(wrong("write folder/layer/width/l0")) };
+        if !FOLDERS.contains(&folder) {
+            return Err(wrong(&format!("the folders are {}", FOLDERS.join(", "))));
+        }
+        let layer = layer.parse().map_err(|_| wrong("the second part is a layer"))?;
+        if !["16k", "65k", "262k", "1m"].contains(&width) {
+            return Err(wrong("widths are 16k, 65k, 262k and 1m"));
+        }
+        let base = l0.trim_end_matches("_affine").trim_end_matches("_seed_1");
+        if !["small", "medium", "big"].contains(&base) {
+            return Err(wrong("l0 is small, medium or big"));
+        }
+        if folder.ends_with("_all") && base == "medium" {
+            return Err(wrong("the folders of every layer have l0 small and big only"));
+        }
+        Ok(Self { folder: folder.into(), layer, width: width.into(), l0: l0.into() })
+    }
+}
+
+impl Name {
+    /// Its folder in the repository.
+    pub fn path(&self) -> String {
+        format!("{}/layer_{}_width_{}_l0_{}", self.folder, self.layer, self.width, self.l0)
+    }
+
+    /// Neuronpedia's page of a feature. Pages and labels are of `resid_post`, l0 medium; no other set's
+    /// features are those.
+    pub fn page(&self, repository: &str, feature: u32) -> Option<String> {
+        let model = repository.strip_prefix("google/gemma-scope-2-")?;
+        let model = model.strip_suffix("-pt").unwrap_or(model);
+        (self.folder == "resid_post" && self.l0 == "medium").then(|| {
+            format!(
+                "https://www.neuronpedia.org/gemma-3-{model}/{}-gemmascope-2-res-{}/{feature}",
+                self.layer, self.width
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    #[test]
+    fn short_names_are_the_releases_folders() {
+        let n: Name = "resid_post/17/16k/medium".parse().unwrap();
+        assert_eq!(n.path(), "resid_post/layer_17_width_16k_l0_medium");
+        assert_eq!(
+            n.page("google/gemma-scope-2-4b-it", 12).unwrap(),
+            "https://www.neuronpedia.org/gemma-3-4b-it/17-gemmascope-2-res-16k/12"
+        );
+        assert!(n.page("google/gemma-scope-2-4b-pt", 12).unwrap().contains("/gemma-3-4b/17-"));
+        let affine: Name = "transcoder/9/262k/big_affine".parse().unwrap();
+        assert_eq!(affine.path(), "transcoder/layer_9_width_262k_l0_big_affine");
+        assert_eq!(affine.page("google/gemma-scope-2-4b-it", 1), None);
+        for wrong in [
+            "resid_post/17/16k",
+            "resid/17/16k/small",
+            "resid_post/x/16k/small",
+            "resid_post/1/8k/small",
+            "resid_post_all/1/16k/medium",
+        ] {
+            assert!(wrong.parse::<Name>().is_err(), "{wrong}");
+        }
+    }
+}
