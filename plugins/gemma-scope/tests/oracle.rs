@@ -13,8 +13,11 @@ const D: usize = 8;
 const N: usize = 24;
 const ROWS: usize = 6;
 
+/// A name, a shape, values.
+type Named = (&'static str, Vec<usize>, Vec<f32>);
+
 /// The parameters of `oracle.py`, in its order, and its rows.
-fn parameters() -> (Vec<(&'static str, Vec<usize>, Vec<f32>)>, Vec<f32>) {
+fn parameters() -> (Vec<Named>, Vec<f32>) {
     let mut rng = Rng::new(77);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| (rng.unit() * 2.0 - 1.0) as f32).collect() };
     let mut out = vec![("w_enc", vec![D, N], draw(D * N)), ("b_enc", vec![N], draw(N))];
@@ -26,7 +29,7 @@ fn parameters() -> (Vec<(&'static str, Vec<usize>, Vec<f32>)>, Vec<f32>) {
     (out, x)
 }
 
-fn write(dir: &Path, config: &Value, files: (&str, &str), tensors: &[(&str, Vec<usize>, Vec<f32>)]) {
+fn write(dir: &Path, config: &Value, files: (&str, &str), tensors: &[Named]) {
     std::fs::write(dir.join(files.0), config.to_string()).unwrap();
     let bytes: Vec<Vec<u8>> =
         tensors.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
@@ -120,11 +123,10 @@ fn the_threshold_is_strict_and_negative_thresholds_do_not_let_negatives_through(
 #[test]
 fn sae_lens_folders_load_and_what_is_not_known_is_refused() {
     let (t, x) = parameters();
-    let tensors: Vec<(&str, Vec<usize>, Vec<f32>)> =
-        [("W_enc", 0), ("b_enc", 1), ("threshold", 2), ("W_dec", 3), ("b_dec", 4)]
-            .into_iter()
-            .map(|(n, i)| (n, t[i].1.clone(), t[i].2.clone()))
-            .collect();
+    let tensors: Vec<Named> = [("W_enc", 0), ("b_enc", 1), ("threshold", 2), ("W_dec", 3), ("b_dec", 4)]
+        .into_iter()
+        .map(|(n, i)| (n, t[i].1.clone(), t[i].2.clone()))
+        .collect();
     let dir = tempfile::tempdir().unwrap();
     let config = |architecture: &str| json!({"architecture": architecture, "k": 3, "metadata": {"hook_name": "blocks.5.hook_resid_post"}});
     let at = |c: &Value| write(dir.path(), c, load::FILES[1], &tensors);
