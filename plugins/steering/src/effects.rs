@@ -29,23 +29,27 @@ pub struct Effect {
     pub mended: usize,
     /// Answers that became wrong.
     pub broken: usize,
+    /// Share of replies whose text is another.
+    pub changed: f64,
 }
 
 /// Compares two arms on the items that both have; `None` with fewer than two groups.
 pub fn effect(arm: &BTreeMap<Item, &TurnRow>, control: &BTreeMap<Item, &TurnRow>, level: f64) -> Option<Effect> {
     let mut by: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
-    let (mut mended, mut broken) = (0, 0);
+    let (mut mended, mut broken, mut changed, mut items) = (0, 0, 0, 0);
     for (place, a) in arm {
         let Some(c) = control.get(place) else { continue };
         let d = i32::from(a.correct) - i32::from(c.correct);
         mended += usize::from(d > 0);
         broken += usize::from(d < 0);
+        changed += usize::from(a.reply != c.reply);
+        items += 1;
         let sum = by.entry(place.0).or_default();
         *sum = (sum.0 + f64::from(d), sum.1 + 1.0);
     }
     let groups: BTreeMap<u32, f64> = by.into_iter().map(|(g, (d, n))| (g, 100.0 * d / n)).collect();
     let points = mean_t(&groups.values().copied().collect::<Vec<_>>(), level).ok()?;
-    Some(Effect { points, groups, mended, broken })
+    Some(Effect { points, groups, mended, broken, changed: changed as f64 / f64::from(items.max(1)) })
 }
 
 /// What else an arm did to its replies.
@@ -90,8 +94,14 @@ mod tests {
 
     #[test]
     fn changes_are_paired_by_item() {
-        let row =
-            |arm: &str, group, turn, correct| TurnRow { arm: arm.into(), group, turn, correct, ..TurnRow::default() };
+        let row = |arm: &str, group, turn, correct| TurnRow {
+            arm: arm.into(),
+            reply: format!("said under {arm}"),
+            group,
+            turn,
+            correct,
+            ..TurnRow::default()
+        };
         let turns = [
             row("", 0, 2, false),
             row("", 0, 3, true),
@@ -104,7 +114,8 @@ mod tests {
         ];
         let none = Where::new();
         let e = effect(&items(&turns, "x", 2, &none), &items(&turns, "", 2, &none), 0.95).unwrap();
-        assert_eq!((e.mended, e.broken), (3, 1));
+        assert_eq!((e.mended, e.broken, e.changed), (3, 1, 1.0));
+        assert_eq!(effect(&items(&turns, "", 2, &none), &items(&turns, "", 2, &none), 0.95).unwrap().changed, 0.0);
         assert_eq!(e.groups.values().copied().collect::<Vec<_>>(), [0.0, 100.0]);
         assert_eq!(e.points.estimate, 50.0);
         assert!(effect(&items(&turns, "x", 9, &none), &items(&turns, "", 9, &none), 0.95).is_none());

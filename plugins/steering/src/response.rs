@@ -111,8 +111,8 @@ impl Analyzer for Steering {
 impl Steering {
     fn doses(&self, arms: &[Arm], before: &Replies, whole: Option<f64>, out: &mut Findings) {
         out.say(format!(
-            "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8}",
-            "dose", "points", "interval", "restored", "mended", "broken", "parsed", "tokens", "repeats"
+            "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}",
+            "dose", "points", "interval", "restored", "mended", "broken", "changed", "parsed", "tokens", "repeats"
         ));
         let line = |dose: String, r: &Replies| {
             format!("{:>6.1} % {:>8.1} {:>6.1} %  {dose}", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition)
@@ -123,23 +123,24 @@ impl Steering {
             let gap = whole.map(|w| 100.0 * (w - before.accuracy)).filter(|g| g.abs() > 1e-9);
             let share = gap.map(|g| e.points.estimate / g);
             out.say(format!(
-                "  {:>8} {:>+8.1} {:>18} {:>9} {:>8} {:>7} {}",
+                "  {:>8} {:>+8.1} {:>18} {:>9} {:>8} {:>7} {:>6.1} % {}",
                 a.name.dose,
                 e.points.estimate,
                 format!("{:+.1} to {:+.1}", e.points.low, e.points.high),
                 share.map_or("–".into(), |s| format!("{:.0} %", 100.0 * s)),
                 e.mended,
                 e.broken,
+                100.0 * e.changed,
                 line(String::new(), r).trim_end()
             ));
             doses.push(json!({
                 "dose": a.name.dose, "points": e.points.estimate, "low": e.points.low, "high": e.points.high, "restored": share,
-                "mended": e.mended, "broken": e.broken, "sign_rate": e.mended as f64 / (e.mended + e.broken).max(1) as f64,
+                "mended": e.mended, "broken": e.broken, "changed": e.changed, "sign_rate": e.mended as f64 / (e.mended + e.broken).max(1) as f64,
                 "parsed": r.parsed, "reply_tokens": r.tokens, "met_limit": r.cut, "repetition": r.repetition,
             }));
         }
         out.say(format!("  untouched: {}", line(String::new(), before).trim()));
-        out.say("  points: change of accuracy, paired by question; mended, broken: answers that became right, wrong; repeats: word triples said before");
+        out.say("  points: change of accuracy, paired by question; mended, broken: answers that became right, wrong; changed: replies of another text; repeats: word triples said before");
         out.value("doses", doses);
     }
 
@@ -212,6 +213,7 @@ fn table(arms: &[Arm]) -> Table {
             ("high".into(), number(|a| a.effect.points.high)),
             ("mended".into(), Column::Count(arms.iter().map(|a| a.effect.mended as i64).collect())),
             ("broken".into(), Column::Count(arms.iter().map(|a| a.effect.broken as i64).collect())),
+            ("changed".into(), number(|a| a.effect.changed)),
             ("accuracy".into(), number(|a| a.replies.accuracy)),
             ("parsed".into(), number(|a| a.replies.parsed)),
             ("reply_tokens".into(), number(|a| a.replies.tokens)),
