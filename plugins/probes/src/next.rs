@@ -9,7 +9,11 @@ use std::collections::BTreeSet;
 
 /// Regresses the answer to come on the held-out score, in standard deviations: alone, and beside the
 /// turn and the conditions. Errors are clustered by group.
-pub fn tell(rows: &[Row], held: &HeldOut, level: f64, out: &mut Findings) {
+///
+/// Their p is of this score as it stands. A probe that reads its target badly reads something else as
+/// well, and that may go with the answers: whether it is the target, `p` tells, from probes of exchanged
+/// labels.
+pub fn tell(rows: &[Row], held: &HeldOut, p: Option<f64>, level: f64, out: &mut Findings) {
     let scores: Vec<f64> = held.outputs.iter().map(|o| o[0]).collect();
     let mean = scores.iter().sum::<f64>() / scores.len() as f64;
     let sd = (scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / scores.len() as f64).sqrt();
@@ -38,14 +42,30 @@ pub fn tell(rows: &[Row], held: &HeldOut, level: f64, out: &mut Findings) {
         match clustered_logit(&design(beside), &y, &groups) {
             Ok(c) => {
                 let (b, se) = (c[1].estimate, c[1].se);
-                let p = 2.0 * Normal::standard().cdf(-(b / se).abs());
                 out.say(format!(
-                    "  the next answer, per standard deviation of the score, {words}: odds of being right × {:.2} ({:.2} to {:.2}), p {}",
-                    b.exp(), (b - z * se).exp(), (b + z * se).exp(), if p < 1e-4 { "< 0.0001".into() } else { format!("= {p:.4}") }
+                    "  the next answer, per standard deviation of the score, {words}: odds of being right × {:.2} ({:.2} to {:.2})",
+                    b.exp(),
+                    (b - z * se).exp(),
+                    (b + z * se).exp()
                 ));
-                out.value(key, json!({"log_odds": b, "se": se, "low": b - z * se, "high": b + z * se, "p": p}));
+                out.value(key, json!({"log_odds": b, "se": se, "low": b - z * se, "high": b + z * se}));
             }
             Err(e) => out.say(format!("  the next answer, {words}: cannot be told, {e}")),
         }
     }
+    if let Some(p) = p {
+        out.say(format!("  that a probe of exchanged labels goes with the answers as much: p = {p:.4}"));
+        out.value("next_answer_exchanged", json!({"p": p}));
+    }
+}
+
+/// Correlation of a score with right answers, without its sign.
+pub fn association(rows: &[Row], held: &HeldOut) -> f64 {
+    let s: Vec<f64> = held.outputs.iter().map(|o| o[0]).collect();
+    let y: Vec<f64> = held.rows.iter().map(|i| f64::from(u8::from(rows[*i].turn.correct))).collect();
+    let n = s.len() as f64;
+    let (ms, my) = (s.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let cov: f64 = s.iter().zip(&y).map(|(a, b)| (a - ms) * (b - my)).sum();
+    let (vs, vy): (f64, f64) = (s.iter().map(|a| (a - ms).powi(2)).sum(), y.iter().map(|b| (b - my).powi(2)).sum());
+    if vs * vy > 0.0 { (cov / (vs * vy).sqrt()).abs() } else { 0.0 }
 }

@@ -165,6 +165,19 @@ impl Report<'_> {
         Some((each, permutation_p(most(&observed), &all.iter().map(most).collect::<Vec<_>>())))
     }
 
+    /// p of the difference of means' going with the next answer, among those of exchanged labels.
+    fn next_p(&self, layer: usize) -> Option<f64> {
+        let n = self.options.permutations;
+        if n == 0 || matches!(self.design.link, Link::Softmax(_)) {
+            return None;
+        }
+        let x = &self.layers[layer].1;
+        let of = |y: &[f64]| next::association(&self.rows.rows, &self.design.mean_difference(x, y));
+        let all: Vec<f64> =
+            (0..n as u64).into_par_iter().map(|i| of(&self.permuted(&mut self.rng(b"next", i)))).collect();
+        Some(permutation_p(of(self.y), &all))
+    }
+
     pub fn write(&self, out: &mut Findings) -> Result<()> {
         let o = self.options;
         let m = self.measure();
@@ -225,14 +238,14 @@ impl Report<'_> {
             baselines.iter().map(|b| b.quality.estimate).fold(f64::NEG_INFINITY, f64::max)
         ));
         out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
+        let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
         // Where nothing is read out, the score is some other direction, and what goes with it says nothing
         // of the target.
         if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
             out.say("  the next answer: not told, for the score reads nothing out".to_string());
         } else if o.target != Target::Correct {
-            next::tell(&self.rows.rows, &headline, o.level, out);
+            next::tell(&self.rows.rows, &headline, self.next_p(best), o.level, out);
         }
-        let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
         if self.design.link == Link::Logistic && o.target != Target::Correct {
             let transfer = self.transfer(best, lines[best].c, out);
             out.tables.push(transfer);
