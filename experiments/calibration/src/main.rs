@@ -195,6 +195,7 @@ fn main() -> Result<(), Error> {
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} studies, {eta} left")?);
     let began = Instant::now();
     let study = Study::read(a.manifest.as_deref())?;
+    let shape = study.plan(&a, Truth::Null, a.seed)?;
     let mut rows = vec![];
     let mut notes = vec![];
     for truth in [Truth::Null, Truth::Planted] {
@@ -220,10 +221,11 @@ fn main() -> Result<(), Error> {
         return Ok(());
     }
     println!(
-        "{} studies of each organism, {} groups × 4 conditions × {} turns, fresh questions each, in {:.0} s",
+        "{} studies of each organism, {} groups × {} conditions × {} turns, fresh questions each, in {:.0} s",
         a.repeats,
-        a.groups,
-        a.turns,
+        shape.manifest.study.groups,
+        shape.conditions.len(),
+        shape.manifest.study.turns,
         began.elapsed().as_secs_f64()
     );
     println!(
