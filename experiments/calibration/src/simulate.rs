@@ -1,8 +1,9 @@
 //! Studies by a perfect organism: right or wrong exactly as the truth says, no model run.
-use friction_core::seed::derive;
+use friction_core::seed::unit;
 use friction_core::{Position, Result, RunReader, Site, TapArray, TurnRow};
 use friction_organism::truth::{LEVELS, Truth};
 use friction_study::Plan;
+use friction_study::plan::PlannedCondition;
 
 /// A run from memory, without activations.
 pub struct Memory {
@@ -32,15 +33,13 @@ impl RunReader for Memory {
 /// condition interrupts if its factor `completion` says so. In a share `noise` of the turns the letter
 /// is drawn from ten at random, anew for every conversation: what sampling does.
 pub fn study(plan: &Plan, truth: Truth, noise: f64, seed: u64) -> Memory {
-    let unit = |parts: &[&[u8]]| (derive(parts) >> 11) as f64 / (1u64 << 53) as f64;
     let mut rows = vec![];
     for group in 0..plan.manifest.study.groups {
         for (c, condition) in plan.conditions.iter().enumerate() {
-            let interrupts = condition.factors.get("completion").is_some_and(|l| l == "interrupt");
             for turn in 0..plan.manifest.study.turns {
                 let place = [seed, group as u64, turn as u64].map(u64::to_le_bytes).concat();
                 let level = (unit(&[b"level", &place]) * LEVELS as f64) as usize;
-                let behind = if interrupts { turn } else { 0 };
+                let behind = behind(condition, turn);
                 let own = (c as u64).to_le_bytes();
                 let correct = if unit(&[b"noise", &place, &own]) < noise {
                     unit(&[b"letter", &place, &own]) < 0.1
@@ -61,13 +60,17 @@ pub fn study(plan: &Plan, truth: Truth, noise: f64, seed: u64) -> Memory {
     Memory { seed, turns: rows }
 }
 
+/// Interruptions behind a turn, from 0, of a condition that interrupts always or never.
+fn behind(condition: &PlannedCondition, turn: usize) -> usize {
+    if condition.factors.get("completion").is_some_and(|l| l == "interrupt") { turn } else { 0 }
+}
+
 /// The noise that lowers the accuracy of a perfect organism in a plan's design to the measured one.
 pub fn noise(plan: &Plan, truth: Truth, accuracy: f64) -> f64 {
     let turns = plan.manifest.study.turns;
     let mut expected = vec![];
     for condition in &plan.conditions {
-        let interrupts = condition.factors.get("completion").is_some_and(|l| l == "interrupt");
-        expected.extend((0..turns).map(|t| truth.accuracy(if interrupts { t } else { 0 })));
+        expected.extend((0..turns).map(|t| truth.accuracy(behind(condition, t))));
     }
     let perfect = expected.iter().sum::<f64>() / expected.len() as f64;
     ((perfect - accuracy) / (perfect - 0.1)).clamp(0.0, 1.0)

@@ -145,7 +145,7 @@ pub struct Arm {
 impl Arm {
     /// Whether it is run with a condition of these factors.
     pub fn runs_with(&self, factors: &crate::Factors) -> bool {
-        self.only.iter().all(|(k, v)| factors.get(k) == Some(v))
+        crate::run::has_levels(factors, &self.only)
     }
 }
 

@@ -56,6 +56,18 @@ pub struct TurnRow {
     pub elapsed_ms: f64,
 }
 
+impl TurnRow {
+    /// Whether its factors have these levels.
+    pub fn has(&self, levels: &Factors) -> bool {
+        has_levels(&self.factors, levels)
+    }
+}
+
+/// Whether factors have all of these levels; no levels are always had.
+pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
+    levels.iter().all(|(k, v)| factors.get(k) == Some(v))
+}
+
 /// Activations of one conversation at one site and position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TapArray {

@@ -14,6 +14,11 @@ pub fn derive(parts: &[&[u8]]) -> u64 {
     h ^ (h >> 31)
 }
 
+/// A number in [0, 1) for parts, from the high bits of [`derive()`].
+pub fn unit(parts: &[&[u8]]) -> f64 {
+    (derive(parts) >> 11) as f64 / (1u64 << 53) as f64
+}
+
 /// A shuffled copy of `0..n` (Fisher–Yates driven by [`derive()`]).
 pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();

@@ -1,5 +1,6 @@
 //! What figures of all analyzers share: size, colours, and pixels beside the SVG.
 use friction_core::{Error, Figure, Result};
+use plotters::coord::CoordTranslate;
 use plotters::prelude::*;
 use resvg::{tiny_skia, usvg};
 use std::sync::Arc;
@@ -42,6 +43,24 @@ pub fn figure(
     }
     let png = raster(&svg)?;
     Ok(Figure { name: name.into(), caption: caption.into(), svg, png })
+}
+
+/// Draws the legend, as all figures have it.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn legend<'a, C: CoordTranslate>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, C>,
+    position: SeriesLabelPosition,
+) -> std::result::Result<(), DrawError> {
+    chart
+        .configure_series_labels()
+        .position(position)
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.2))
+        .label_font(("sans-serif", 15))
+        .draw()?;
+    Ok(())
 }
 
 /// Draws the SVG as pixels with a font that comes along, so that no machine's fonts matter.

@@ -46,6 +46,15 @@ pub fn balanced_accuracy(decided: &[usize], truth: &[usize]) -> f64 {
     recalls.iter().sum::<f64>() / recalls.len() as f64
 }
 
+/// Pearson's correlation; 0 where a side does not vary.
+pub fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len() as f64;
+    let (ma, mb) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
+    let cov: f64 = a.iter().zip(b).map(|(x, y)| (x - ma) * (y - mb)).sum();
+    let (va, vb): (f64, f64) = (a.iter().map(|x| (x - ma).powi(2)).sum(), b.iter().map(|y| (y - mb).powi(2)).sum());
+    if va * vb > 0.0 { cov / (va * vb).sqrt() } else { 0.0 }
+}
+
 /// Share of variance explained, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²: at most 1, negative where the mean is better.
 pub fn r2(predicted: &[f64], truth: &[f64]) -> f64 {
     let mean = truth.iter().sum::<f64>() / truth.len() as f64;

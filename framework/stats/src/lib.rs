@@ -9,13 +9,13 @@ pub mod paired;
 pub mod resample;
 pub mod slope;
 
-pub use auc::{auc, balanced_accuracy, r2};
+pub use auc::{auc, balanced_accuracy, correlation, r2};
 pub use clustered::{Coefficient, clustered_logit};
 pub use interval::{Interval, mean_t, wilson};
 pub use linear::{Fit, Link, Matrix, Scaler, fit, fit_to};
 pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{PairedTest, sign_flip};
-pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};
+pub use resample::{Rng, cluster_bootstrap, p_words, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
 
 /// Why a statistic cannot be computed.

@@ -1,6 +1,6 @@
 //! The primary contrast: factor × turn, paired within groups.
 use friction_core::{Findings, Result, TurnRow};
-use friction_stats::{mean_t, sign_flip, slope::scale, slope_sum};
+use friction_stats::{mean_t, p_words, sign_flip, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A conversation's outcomes from the first turn that counts, by turn.
@@ -70,11 +70,6 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &m
         Err(e) => out.warn(format!("the primary contrast ({question}) cannot be told: {e} (groups with at least two turns from turn {first} on)")),
     }
     Ok(())
-}
-
-/// A p-value in words that never say 0.
-fn p_words(p: f64) -> String {
-    if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
 }
 
 #[cfg(test)]

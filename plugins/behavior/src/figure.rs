@@ -51,12 +51,5 @@ fn draw(root: &Area, cells: &[Cell]) -> std::result::Result<(), DrawError> {
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], colour.stroke_width(3)));
         chart.draw_series(points.into_iter().map(|p| Circle::new(p, 4, colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.2))
-        .label_font(("sans-serif", 15))
-        .draw()?;
-    Ok(())
+    friction_draw::legend(&mut chart, SeriesLabelPosition::UpperRight)
 }

@@ -125,7 +125,7 @@ impl Condition for Template {
 
     fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
         let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
-        let roll = || (seed::derive(&[b"cut", &parts[0], &parts[1], &parts[2]]) >> 11) as f64 / (1u64 << 53) as f64;
+        let roll = || seed::unit(&[b"cut", &parts[0], &parts[1], &parts[2]]);
         match &self.keep {
             Some(k) if reply.ids.len() > k.tokens && (k.share >= 1.0 || roll() < k.share) => {
                 let cut = reply.codec.decode(&reply.ids[..k.tokens])?;

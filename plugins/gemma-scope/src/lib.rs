@@ -113,12 +113,8 @@ impl PluginConfig for GemmaScope {
             }
             (Some((_, path)), name) => {
                 let dir = cx.base.join(path);
-                let dir = name.as_ref().map_or(dir.clone(), |n| dir.join(n.path()));
-                let files = load::FILES.iter().map(|(c, t)| (dir.join(c), dir.join(t)));
-                files
-                    .clone()
-                    .find(|(c, t)| c.exists() && t.exists())
-                    .map_or_else(|| load::folder(&dir).map(|_| Default::default()), Ok)?
+                let dir = name.as_ref().map_or_else(|| dir.clone(), |n| dir.join(n.path()));
+                load::find(&dir)?
             }
             _ => return Err(Error::config("`source` begins with `hf:` or `path:`")),
         };

@@ -3,7 +3,7 @@ use crate::sae::{Activation, Parameters};
 use friction_core::{Error, Result, Site};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Parameters with what the folder says of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,18 +21,26 @@ pub struct Loaded {
 /// The files of a folder: configuration and tensors, of either kind.
 pub const FILES: [(&str, &str); 2] = [("config.json", "params.safetensors"), ("cfg.json", "sae_weights.safetensors")];
 
+/// Configuration and tensors of a folder of either kind.
+///
+/// # Errors
+/// When it holds neither.
+pub fn find(dir: &Path) -> Result<(PathBuf, PathBuf)> {
+    FILES.iter().map(|(c, t)| (dir.join(c), dir.join(t))).find(|(c, t)| c.exists() && t.exists()).ok_or_else(|| {
+        Error::config(format!(
+            "{} holds no autoencoder: neither config.json with params.safetensors (Gemma Scope 2) nor cfg.json with sae_weights.safetensors (SAELens)",
+            dir.display()
+        ))
+    })
+}
+
 /// Loads a folder of either kind.
 ///
 /// # Errors
 /// Says which file is missing or what in it is not understood.
 pub fn folder(dir: &Path) -> Result<Loaded> {
-    let (config, tensors) = FILES.iter().find(|(c, t)| dir.join(c).exists() && dir.join(t).exists()).ok_or_else(|| {
-        Error::config(format!(
-            "{} holds no autoencoder: neither config.json with params.safetensors (Gemma Scope 2) nor cfg.json with sae_weights.safetensors (SAELens)",
-            dir.display()
-        ))
-    })?;
-    files(&dir.join(config), &dir.join(tensors))
+    let (config, tensors) = find(dir)?;
+    files(&config, &tensors)
 }
 
 /// Loads from a configuration and its tensors.

@@ -28,8 +28,8 @@ pub struct Source<'a> {
 }
 
 /// Learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site,
-/// `<site>/mean-difference`, and `<site>/shuffled-N`, the same of shuffled targets; f32 `[width]`, in units of the residual stream (the scaler undone). They
-/// point from the first class to the second, or to larger numbers. The header's `about` is JSON: for
+/// `<site>/mean-difference`, and `<site>/shuffled-N`, the same of shuffled targets; f32 `[width]`, in
+/// units of the residual stream (the scaler undone). They point from the first class to the second, or to larger numbers. The header's `about` is JSON: for
 /// each tensor its mean projection by class, and the mean norm of the activations at its site.
 ///
 /// # Errors

@@ -63,12 +63,5 @@ fn draw(area: &Area, measure: &str, lines: &[Line], baselines: &[Line]) -> std::
         .draw_series(controls.map(|p| Cross::new(p, 5, COLOURS[1].stroke_width(2))))?
         .label("control task")
         .legend(|(x, y)| Cross::new((x + 11, y), 5, COLOURS[1].stroke_width(2)));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.2))
-        .label_font(("sans-serif", 15))
-        .draw()?;
-    Ok(())
+    friction_draw::legend(&mut chart, SeriesLabelPosition::LowerRight)
 }

@@ -108,8 +108,8 @@ impl Design<'_> {
         let all: Vec<usize> = (0..self.rows.len()).collect();
         let mut out = folds(self.rows, &all, self.keys, self.k, self.seed);
         for f in &mut out {
-            f.train.retain(|i| self.rows[*i].has(self.train));
-            f.test.retain(|i| self.rows[*i].has(self.test));
+            f.train.retain(|i| self.rows[*i].turn.has(self.train));
+            f.test.retain(|i| self.rows[*i].turn.has(self.test));
         }
         out.retain(|f| !f.train.is_empty() && !f.test.is_empty());
         out

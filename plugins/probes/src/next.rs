@@ -2,7 +2,7 @@
 use crate::fit::HeldOut;
 use crate::rows::Row;
 use friction_core::Findings;
-use friction_stats::{Matrix, clustered_logit};
+use friction_stats::{Matrix, clustered_logit, correlation};
 use serde_json::json;
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::collections::BTreeSet;
@@ -63,9 +63,5 @@ pub fn tell(rows: &[Row], held: &HeldOut, p: Option<f64>, level: f64, out: &mut 
 pub fn association(rows: &[Row], held: &HeldOut) -> f64 {
     let s: Vec<f64> = held.outputs.iter().map(|o| o[0]).collect();
     let y: Vec<f64> = held.rows.iter().map(|i| f64::from(u8::from(rows[*i].turn.correct))).collect();
-    let n = s.len() as f64;
-    let (ms, my) = (s.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    let cov: f64 = s.iter().zip(&y).map(|(a, b)| (a - ms) * (b - my)).sum();
-    let (vs, vy): (f64, f64) = (s.iter().map(|a| (a - ms).powi(2)).sum(), y.iter().map(|b| (b - my).powi(2)).sum());
-    if vs * vy > 0.0 { (cov / (vs * vy).sqrt()).abs() } else { 0.0 }
+    correlation(&s, &y).abs()
 }

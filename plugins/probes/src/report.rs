@@ -6,7 +6,7 @@ use crate::{LinearProbe, directions, figure, next};
 use friction_core::findings::Column;
 use friction_core::seed::derive;
 use friction_core::{Error, Findings, Result, RunReader, Site, Table};
-use friction_stats::{Interval, Link, Matrix, Rng, auc, cluster_bootstrap, permutation_p};
+use friction_stats::{Interval, Link, Matrix, Rng, auc, cluster_bootstrap, correlation, permutation_p};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,16 +148,8 @@ impl Report<'_> {
                 .collect()
         };
         let observed = score(self.y);
-        let all: Vec<Vec<f64>> = (0..n as u64)
-            .into_par_iter()
-            .map(|i| {
-                score(&self.permuted(&mut Rng::new(derive(&[
-                    b"permute",
-                    &self.design.seed.to_le_bytes(),
-                    &i.to_le_bytes(),
-                ]))))
-            })
-            .collect();
+        let all: Vec<Vec<f64>> =
+            (0..n as u64).into_par_iter().map(|i| score(&self.permuted(&mut self.rng(b"permute", i)))).collect();
         let most = |v: &Vec<f64>| v.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let each = (0..observed.len())
             .map(|l| permutation_p(observed[l], &all.iter().map(|s| s[l]).collect::<Vec<_>>()))
@@ -354,12 +346,7 @@ fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
     if link == Link::Logistic {
         return quality(link, &held.outputs, y).unwrap_or(f64::NAN);
     }
-    let s = first(&held.outputs);
-    let n = y.len() as f64;
-    let (ms, my) = (s.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    let cov: f64 = s.iter().zip(y).map(|(a, b)| (a - ms) * (b - my)).sum();
-    let (vs, vy): (f64, f64) = (s.iter().map(|a| (a - ms).powi(2)).sum(), y.iter().map(|b| (b - my).powi(2)).sum());
-    let r = cov / (vs * vy).sqrt().max(f64::MIN_POSITIVE);
+    let r = correlation(&first(&held.outputs), y);
     r * r.abs()
 }
 

@@ -47,13 +47,6 @@ pub struct Row {
     pub y: f64,
 }
 
-impl Row {
-    /// Whether its factors have these levels.
-    pub fn has(&self, levels: &BTreeMap<String, String>) -> bool {
-        levels.iter().all(|(k, v)| self.turn.factors.get(k) == Some(v))
-    }
-}
-
 /// Rows and the classes' names; none for a number.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
@@ -72,11 +65,7 @@ impl Rows {
         first: u32,
         only: &BTreeMap<String, String>,
     ) -> Result<Self> {
-        let turns: Vec<&TurnRow> = run
-            .turns()
-            .iter()
-            .filter(|t| t.arm == arm && only.iter().all(|(k, v)| t.factors.get(k) == Some(v)))
-            .collect();
+        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm == arm && t.has(only)).collect();
         if turns.is_empty() {
             return Err(Error::other(format!("no turn of the run has {only:?}")));
         }

@@ -13,7 +13,7 @@ type Item<'a> = (u32, &'a str, u32);
 pub fn items<'a>(turns: &'a [TurnRow], arm: &str, first: u32, levels: &Where) -> BTreeMap<Item<'a>, &'a TurnRow> {
     turns
         .iter()
-        .filter(|t| t.arm == arm && t.turn >= first && levels.iter().all(|(k, v)| t.factors.get(k) == Some(v)))
+        .filter(|t| t.arm == arm && t.turn >= first && t.has(levels))
         .map(|t| ((t.group, t.condition.as_str(), t.turn), t))
         .collect()
 }

@@ -54,12 +54,5 @@ fn draw(area: &Area, arms: &[Arm]) -> std::result::Result<(), DrawError> {
         .label("direction")
         .legend(|(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], COLOURS[0].stroke_width(3)));
     chart.draw_series(curve.into_iter().map(|p| Circle::new(p, 4, COLOURS[0].filled())))?;
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.2))
-        .label_font(("sans-serif", 15))
-        .draw()?;
-    Ok(())
+    friction_draw::legend(&mut chart, SeriesLabelPosition::UpperRight)
 }

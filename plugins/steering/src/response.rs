@@ -6,7 +6,7 @@ use friction_core::findings::Column;
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
 };
-use friction_stats::{mean_t, permutation_p};
+use friction_stats::{mean_t, p_words, permutation_p};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,10 +61,6 @@ pub struct Arm {
     pub replies: Replies,
 }
 
-fn words(p: f64) -> String {
-    if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
-}
-
 impl Analyzer for Steering {
     fn needs(&self) -> Needs {
         let factors = self.only.keys().chain(self.against.keys()).cloned().collect::<BTreeSet<_>>();
@@ -114,9 +110,8 @@ impl Steering {
             "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}",
             "dose", "points", "interval", "restored", "mended", "broken", "changed", "parsed", "tokens", "repeats"
         ));
-        let line = |dose: String, r: &Replies| {
-            format!("{:>6.1} % {:>8.1} {:>6.1} %  {dose}", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition)
-        };
+        let line =
+            |r: &Replies| format!("{:>6.1} % {:>8.1} {:>6.1} %", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition);
         let mut doses = vec![];
         for a in arms.iter().filter(|a| a.name.kind == Kind::Direction) {
             let (e, r) = (&a.effect, &a.replies);
@@ -131,7 +126,7 @@ impl Steering {
                 e.mended,
                 e.broken,
                 100.0 * e.changed,
-                line(String::new(), r).trim_end()
+                line(r)
             ));
             doses.push(json!({
                 "dose": a.name.dose, "points": e.points.estimate, "low": e.points.low, "high": e.points.high, "restored": share,
@@ -139,7 +134,7 @@ impl Steering {
                 "parsed": r.parsed, "reply_tokens": r.tokens, "met_limit": r.cut, "repetition": r.repetition,
             }));
         }
-        out.say(format!("  untouched: {}", line(String::new(), before).trim()));
+        out.say(format!("  untouched: {}", line(before).trim()));
         out.say("  points: change of accuracy, paired by question; mended, broken: answers that became right, wrong; changed: replies of another text; repeats: word triples said before");
         out.value("doses", doses);
     }
@@ -175,7 +170,7 @@ impl Steering {
                 let largest = sizes.iter().copied().fold(0.0, f64::max);
                 out.say(format!(
                     "Found at dose {dose}: the direction {:+.1} points ({:+.1} to {:+.1}); {} {word} directions {:+.1} on average ({:+.1} to {:+.1}), the largest {largest:.1}; {}",
-                    e.estimate, e.low, e.high, controls.len(), i.estimate, i.low, i.high, words(p)
+                    e.estimate, e.low, e.high, controls.len(), i.estimate, i.low, i.high, p_words(p)
                 ));
                 let apart = e.low > i.high || e.high < i.low;
                 found.push(json!({
