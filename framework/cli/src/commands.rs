@@ -151,7 +151,7 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
 pub(crate) fn analyze(run: &Path, other: Option<&Path>, as_json: bool) -> Result<()> {
     let path = other.map_or_else(|| run.join("manifest.toml"), Path::to_path_buf);
     let (m, base) = manifest(&path, &[])?;
-    let cx = friction_core::BuildContext { base, seed: m.study.seed };
+    let cx = friction_core::BuildContext::new(&m, &base);
     let analyzers = m.analyzers.iter().map(|a| Ok((a.name.clone(), (a.build)(&cx)?))).collect::<Result<Vec<_>>>()?;
     let analyses = friction_study::analyze(run, &analyzers)?;
     if as_json {

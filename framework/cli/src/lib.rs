@@ -8,6 +8,7 @@ mod bench;
 mod commands;
 mod error;
 mod progress;
+mod sae;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -61,6 +62,9 @@ enum Command {
     /// Make models.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Sparse autoencoders: train one, measure encoding.
+    #[command(subcommand)]
+    Sae(sae::Command),
     /// Measure decoding, prefill, loading and memory.
     Bench(bench::Args),
     /// Write logits and block outputs of one sequence, for comparison with other tools.
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Model(ModelCommand::Init { dir, shape, seed, tokenizer }) => {
             commands::model_init(&dir, &shape, seed, tokenizer.as_deref(), cli.json)
         }
+        Command::Sae(command) => sae::run(&command, cli.json),
         Command::Bench(args) => bench::run(&args, cli.json),
         Command::Trace(args) => trace::run(&args, cli.json),
     };

@@ -5,7 +5,7 @@
 //!     PluginEntry::condition::<Template>("template", "A user message made from a template", env!("CARGO_PKG_VERSION"))
 //! }
 //! ```
-use crate::manifest::{Issues, Path, deserialize};
+use crate::manifest::{BackendSection, Issues, Manifest, ModelSection, Path, deserialize};
 use crate::{Analyzer, Condition, Dataset, Hook, Result, Topics};
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -17,6 +17,22 @@ pub struct BuildContext {
     pub base: PathBuf,
     /// The study's seed.
     pub seed: u64,
+    /// The study's model, for plugins that read its weights (such as the unembedding).
+    pub model: ModelSection,
+    /// The study's device, for plugins that compute on it.
+    pub backend: BackendSection,
+}
+
+impl BuildContext {
+    /// Of a manifest that lies in the folder `base`.
+    pub fn new(manifest: &Manifest, base: &std::path::Path) -> Self {
+        Self {
+            base: base.to_path_buf(),
+            seed: manifest.study.seed,
+            model: manifest.model.clone(),
+            backend: manifest.backend.clone(),
+        }
+    }
 }
 
 /// A plugin's configuration: the table that a manifest writes, `plugin` (and `name`, `factors` of

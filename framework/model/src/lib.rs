@@ -20,6 +20,7 @@ pub mod template;
 #[doc(hidden)]
 pub mod testing;
 pub mod tokenizer;
+pub mod unembed;
 pub mod weights;
 
 pub use cache::KvCache;
@@ -29,3 +30,4 @@ pub use model::{Gemma3, Probe, Segment, Step};
 pub use source::{Checkpoint, Source};
 pub use template::{ChatTemplate, ChatTurn, Role};
 pub use tokenizer::Tokenizer;
+pub use unembed::Unembedding;

@@ -304,8 +304,9 @@ fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     if probe.wants(site) { probe.at(site, x) } else { x }
 }
 
-/// A product in the type of its inputs; in f32 nothing is rounded below f32 on any device.
-fn matmul<const D: usize>(flex: bool, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+/// A product in the type of its inputs; in f32 nothing is rounded below f32 on any device. `flex`: the
+/// tensors are on the processor.
+pub fn matmul<const D: usize>(flex: bool, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "cube")]
     if !flex && a.dtype() == DType::F32 {
         return crate::exact::product(a, b);

@@ -113,7 +113,7 @@ impl Plan {
         let mut wrong = Wrong { manifest: m, issues: Issues::default() };
         let key = |k: &str| KeyPath::default().key(k);
         let source = key("model").key("source");
-        let cx = BuildContext { base: base.to_path_buf(), seed: m.study.seed };
+        let cx = BuildContext::new(m, base);
 
         // The shape of the model comes from its configuration: hooks are checked without weights.
         let tokenizer = m.model.tokenizer.as_deref().map(Path::new);

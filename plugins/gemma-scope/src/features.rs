@@ -1,5 +1,5 @@
 //! Features by factor: conversation means, paired by group.
-use crate::sae::Active;
+use friction_sae::Active;
 use friction_stats::{Rng, auc, benjamini_hochberg, permutation_p};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

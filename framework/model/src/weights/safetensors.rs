@@ -129,6 +129,14 @@ pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
         .collect()
 }
 
+/// Maps a file of weights.
+///
+/// # Errors
+/// When it cannot be opened or mapped.
+pub fn map_file(path: &Path) -> Result<Mmap> {
+    map(path, &File::open(path).map_err(|e| Error::io(path, e))?)
+}
+
 #[allow(unsafe_code)]
 pub(crate) fn map(path: &Path, file: &File) -> Result<Mmap> {
     // SAFETY: the map is read only; a file that is changed by another process while it is mapped

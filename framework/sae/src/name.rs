@@ -59,17 +59,19 @@ impl Name {
         format!("{}/layer_{}_width_{}_l0_{}", self.folder, self.layer, self.width, self.l0)
     }
 
-    /// Neuronpedia's page of a feature. Pages and labels are of `resid_post`, l0 medium; no other set's
-    /// features are those.
-    pub fn page(&self, repository: &str, feature: u32) -> Option<String> {
+    /// Neuronpedia's ids of the model and of the set. Pages and labels are of `resid_post`, l0 medium; no
+    /// other set's features are those.
+    pub fn neuronpedia(&self, repository: &str) -> Option<(String, String)> {
         let model = repository.strip_prefix("google/gemma-scope-2-")?;
         let model = model.strip_suffix("-pt").unwrap_or(model);
-        (self.folder == "resid_post" && self.l0 == "medium").then(|| {
-            format!(
-                "https://www.neuronpedia.org/gemma-3-{model}/{}-gemmascope-2-res-{}/{feature}",
-                self.layer, self.width
-            )
-        })
+        (self.folder == "resid_post" && self.l0 == "medium")
+            .then(|| (format!("gemma-3-{model}"), format!("{}-gemmascope-2-res-{}", self.layer, self.width)))
+    }
+
+    /// Neuronpedia's page of a feature, where the set has pages.
+    pub fn page(&self, repository: &str, feature: u32) -> Option<String> {
+        let (model, set) = self.neuronpedia(repository)?;
+        Some(format!("https://www.neuronpedia.org/{model}/{set}/{feature}"))
     }
 }
 

@@ -1,12 +1,107 @@
 //! Autoencoders from folders: Gemma Scope 2's and SAELens'.
+use crate::name::Name;
 use crate::sae::{Activation, Parameters};
+use crate::values::{Tensors, Values};
 use friction_core::{Error, Result, Site};
-use safetensors::{Dtype, SafeTensors};
+use friction_model::hub::Repo;
+use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
+/// Where an autoencoder is found, as a manifest says it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// `hf:google/gemma-scope-2-4b-it` (the `it` repository for a tuned model), or `path:folder`: a
+    /// folder of the release's layout where `sae` is given, else one autoencoder's.
+    pub source: String,
+    /// Short name: folder/layer/width/l0, such as `resid_post/17/16k/medium`.
+    #[serde(default)]
+    pub sae: Option<String>,
+    /// Commit, tag or branch of the repository. Default `main`.
+    #[serde(default)]
+    pub revision: Option<String>,
+}
+
+/// The files of an autoencoder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its short name, where it has one.
+    pub name: Option<Name>,
+    /// Its configuration.
+    pub config: PathBuf,
+    /// Its tensors.
+    pub tensors: PathBuf,
+}
+
+impl Source {
+    /// Checks what is written, before anything is opened.
+    ///
+    /// # Errors
+    /// Says which part is wrong.
+    pub fn validate(&self) -> Result<()> {
+        if let Some(s) = &self.sae {
+            s.parse::<Name>()?;
+        } else if self.source.starts_with("hf:") {
+            return Err(Error::config("name an autoencoder of the repository: `sae = \"resid_post/17/16k/medium\"`"));
+        }
+        if !self.source.starts_with("hf:") && !self.source.starts_with("path:") {
+            return Err(Error::config("`source` begins with `hf:` or `path:`"));
+        }
+        Ok(())
+    }
+
+    /// The repository of the hub, where it is one.
+    pub fn repository(&self) -> Option<&str> {
+        self.source.strip_prefix("hf:")
+    }
+
+    /// Finds the files; fetches them by name where the source is a repository. A folder is relative to
+    /// `base`.
+    ///
+    /// # Errors
+    /// Says which file is missing.
+    pub fn find(&self, base: &Path) -> Result<Found> {
+        self.validate()?;
+        let name = self.sae.as_ref().map(|s| s.parse::<Name>()).transpose()?;
+        let (config, tensors) = match (self.repository(), &name) {
+            (Some(id), Some(name)) => {
+                let mut repo = Repo::new(id, self.revision.as_deref(), false).map_err(Error::other)?;
+                let mut get = |file: &str| repo.get(&format!("{}/{file}", name.path())).map_err(Error::other);
+                (get(FILES[0].0)?, get(FILES[0].1)?)
+            }
+            (_, name) => {
+                let dir = base.join(self.source.trim_start_matches("path:"));
+                find(&name.as_ref().map_or_else(|| dir.clone(), |n| dir.join(n.path())))?
+            }
+        };
+        Ok(Found { name, config, tensors })
+    }
+}
+
+impl Found {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// As [`files`].
+    pub fn load(&self) -> Result<Loaded> {
+        files(&self.config, &self.tensors)
+    }
+
+    /// What it reads and writes; `site` speaks where the configuration does not.
+    ///
+    /// # Errors
+    /// When neither does.
+    pub fn sites(&self, site: Option<Site>) -> Result<(Site, Site)> {
+        let (reads, writes) = sites(&self.config)?;
+        let reads = site.or(reads).ok_or_else(|| {
+            Error::config(format!("{} does not say what the autoencoder reads: set `site`", self.config.display()))
+        })?;
+        Ok((reads, writes.unwrap_or(reads)))
+    }
+}
+
 /// Parameters with what the folder says of them.
-#[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The parameters.
     pub parameters: Parameters,
@@ -51,14 +146,15 @@ pub fn files(config: &Path, tensors: &Path) -> Result<Loaded> {
     let wrong = |path: &Path, what: String| Error::config(format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(config).map_err(|e| wrong(config, e.to_string()))?;
     let config_json: Value = serde_json::from_str(&text).map_err(|e| wrong(config, e.to_string()))?;
-    let bytes = std::fs::read(tensors).map_err(|e| wrong(tensors, e.to_string()))?;
-    let st = SafeTensors::deserialize(&bytes).map_err(|e| wrong(tensors, e.to_string()))?;
-    let t = Tensors { path: tensors, st };
-    if t.st.names().contains(&"w_enc") {
+    let t = Tensors::open(tensors)?;
+    let loaded = if t.has("w_enc") {
         gemma_scope(config, &config_json, &t)
     } else {
         sae_lens(config, &config_json, &t)
-    }
+    };
+    let loaded = loaded?;
+    loaded.parameters.check().map_err(|what| wrong(tensors, what))?;
+    Ok(loaded)
 }
 
 /// What an autoencoder reads and writes, from its configuration alone.
@@ -87,23 +183,13 @@ fn lens_site(c: &Value) -> Option<Site> {
     })
 }
 
-struct Tensors<'a> {
-    path: &'a Path,
-    st: SafeTensors<'a>,
-}
-
-impl Tensors<'_> {
-    fn get(&self, name: &str) -> Result<Vec<f32>> {
-        let wrong = |what: String| Error::config(format!("{}: {what}", self.path.display()));
-        let t = self.st.tensor(name).map_err(|_| wrong(format!("lacks the tensor `{name}`")))?;
-        let b = t.data();
-        Ok(match t.dtype() {
-            Dtype::F32 => b.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            Dtype::BF16 => b.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            Dtype::F16 => b.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            other => return Err(wrong(format!("`{name}` is {other:?}; f32, bf16 and f16 are read"))),
-        })
+/// A matrix in its file, its shape checked against the widths of its biases.
+fn matrix(path: &Path, t: &Tensors, name: &str, rows: usize, cols: usize) -> Result<Values> {
+    let (values, shape) = t.get(name)?;
+    if shape != [rows, cols] {
+        return Err(Error::config(format!("{}: `{name}` is {shape:?}, not [{rows}, {cols}]", path.display())));
     }
+    Ok(values)
 }
 
 fn gemma_scope(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
@@ -114,15 +200,17 @@ fn gemma_scope(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
             path.display()
         )));
     }
-    let skip = t.st.names().contains(&"affine_skip_connection").then(|| t.get("affine_skip_connection")).transpose()?;
+    let (b_enc, b_dec) = (t.vector("b_enc")?, t.vector("b_dec")?);
+    let input = t.get("w_enc")?.1.first().copied().unwrap_or(0);
+    let skip = t.has("affine_skip_connection").then(|| matrix(path, t, "affine_skip_connection", input, b_dec.len()));
     Ok(Loaded {
         parameters: Parameters {
-            w_enc: t.get("w_enc")?,
-            b_enc: t.get("b_enc")?,
-            w_dec: t.get("w_dec")?,
-            b_dec: t.get("b_dec")?,
-            skip,
-            activation: Activation::JumpRelu(t.get("threshold")?),
+            w_enc: matrix(path, t, "w_enc", input, b_enc.len())?,
+            w_dec: matrix(path, t, "w_dec", b_enc.len(), b_dec.len())?,
+            b_enc,
+            b_dec,
+            skip: skip.transpose()?.map(|s| s.all()),
+            activation: Activation::JumpRelu(t.vector("threshold")?),
             centred: false,
         },
         reads: word("hf_hook_point_in").and_then(site),
@@ -160,7 +248,7 @@ fn sae_lens(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
     }
     let activation = match word("architecture").unwrap_or("standard") {
         "standard" => Activation::Relu,
-        "jumprelu" => Activation::JumpRelu(t.get("threshold")?),
+        "jumprelu" => Activation::JumpRelu(t.vector("threshold")?),
         "topk" => {
             let k = of("k").or_else(|| c.pointer("/activation_fn_kwargs/k")).and_then(Value::as_u64);
             Activation::TopK(k.ok_or_else(|| wrong("a topk autoencoder needs `k`".into()))? as usize)
@@ -170,12 +258,13 @@ fn sae_lens(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
         }
     };
     let reads = lens_site(c);
+    let (b_enc, b_dec) = (t.vector("b_enc")?, t.vector("b_dec")?);
     Ok(Loaded {
         parameters: Parameters {
-            w_enc: t.get("W_enc")?,
-            b_enc: t.get("b_enc")?,
-            w_dec: t.get("W_dec")?,
-            b_dec: t.get("b_dec")?,
+            w_enc: matrix(path, t, "W_enc", b_dec.len(), b_enc.len())?,
+            w_dec: matrix(path, t, "W_dec", b_enc.len(), b_dec.len())?,
+            b_enc,
+            b_dec,
             skip: None,
             activation,
             // Absent, SAELens takes it as false for what it did not train itself.

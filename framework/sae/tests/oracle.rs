@@ -1,9 +1,9 @@
 //! Against float64 NumPy and SAELens 6.54 on checkpoints in the release's format; `oracle.py` made the numbers.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_core::Site;
-use friction_core::manifest::BackendKind;
-use friction_gemma_scope::load;
-use friction_gemma_scope::sae::{Active, Sae, quality};
+use friction_core::manifest::BackendKind::Cpu;
+use friction_sae::load;
+use friction_sae::{Active, Sae, quality};
 use friction_stats::Rng;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -72,8 +72,7 @@ fn dense(rows: &[Vec<Active>]) -> Vec<f32> {
 
 fn sae(dir: &Path) -> (Sae, load::Loaded) {
     let loaded = load::folder(dir).unwrap();
-    let device = friction_model::device::open(BackendKind::Cpu, 0).unwrap();
-    (Sae::new(loaded.parameters.clone(), &device).unwrap(), loaded)
+    (Sae::new(loaded.parameters.clone(), Cpu, 0).unwrap(), loaded)
 }
 
 #[test]
@@ -90,6 +89,11 @@ fn autoencoders_and_transcoders_equal_numpy_and_sae_lens() {
         let writes = if skip { Site::MlpOut(17) } else { Site::ResidPost(17) };
         assert_eq!((loaded.reads, loaded.writes), (Some(reads), Some(writes)));
         let features = sae.encode(&x);
+        // Panels that are narrower than the width, read from the file when their turn comes.
+        for panel in [1, 5, 7, 24, 100] {
+            let narrow = Sae::with(loaded.parameters.clone(), Cpu, 0, panel, 0).unwrap();
+            assert_eq!(narrow.encode(&x), features, "panels of {panel}");
+        }
         let y = sae.decode(&features, &x);
         for (what, got, want) in [
             ("NumPy, activations", &dense(&features), &o["activations"]),
@@ -144,10 +148,10 @@ fn sae_lens_folders_load_and_what_is_not_known_is_refused() {
         assert!(all.iter().filter(|a| a.value > least).count() < 3);
     }
     at(&config("gated"));
-    assert!(load::folder(dir.path()).unwrap_err().to_string().contains("`gated`"));
+    assert!(load::folder(dir.path()).err().unwrap().to_string().contains("`gated`"));
     at(&json!({"architecture": "standard", "normalize_activations": "layer_norm"}));
-    assert!(load::folder(dir.path()).unwrap_err().to_string().contains("layer_norm"));
-    assert!(load::folder(Path::new("/nowhere")).unwrap_err().to_string().contains("params.safetensors"));
+    assert!(load::folder(dir.path()).err().unwrap().to_string().contains("layer_norm"));
+    assert!(load::folder(Path::new("/nowhere")).err().unwrap().to_string().contains("params.safetensors"));
 }
 
 #[test]
@@ -156,4 +160,31 @@ fn quality_is_what_it_says() {
     // Two rows around their mean by ±1; one is met, the other missed by 1: 1 of 2 stays unexplained.
     let q = quality(&[on(0), on(2)], &[1.0, -2.0], &[1.0, -1.0], 4);
     assert_eq!((q.fvu, q.l0, q.dead), (0.5, 1.0, 0.5));
+}
+
+/// The reader survives any bytes: it says what is wrong, or loads.
+#[test]
+fn any_bytes_are_an_error_or_an_autoencoder() {
+    use proptest::prelude::*;
+    let dir = tempfile::tempdir().unwrap();
+    gemma(dir.path(), true);
+    let (config, tensors) = (dir.path().join("config.json"), dir.path().join("params.safetensors"));
+    let (good_config, good) = (std::fs::read(&config).unwrap(), std::fs::read(&tensors).unwrap());
+    proptest!(|(at in 0..good.len().min(900), bytes in proptest::collection::vec(any::<u8>(), 1..9), cut in 0..good.len(), which in 0..4u8)| {
+        let (mut c, mut t) = (good_config.clone(), good.clone());
+        match which {
+            0 => t.truncate(cut),
+            1 => bytes.iter().enumerate().for_each(|(i, b)| { if at + i < t.len() { t[at + i] = *b; } }),
+            2 => bytes.iter().enumerate().for_each(|(i, b)| { let n = c.len(); c[(at + i) % n] = *b; }),
+            _ => t = bytes,
+        }
+        std::fs::write(&config, &c).unwrap();
+        std::fs::write(&tensors, &t).unwrap();
+        if let Ok(l) = load::folder(dir.path()) {
+            let x = vec![0.5; l.parameters.input()];
+            let sae = Sae::new(l.parameters, Cpu, 0).unwrap();
+            let f = sae.encode(&x);
+            let _ = sae.decode(&f, &x);
+        }
+    });
 }

@@ -1,0 +1,261 @@
+//! `friction sae`: an autoencoder of a run's or a corpus's activations, and how fast it encodes.
+use crate::error::{CliError, Result};
+use crate::trace::backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use friction_core::{Position, Site};
+use friction_model::{Checkpoint, device, model::matmul};
+use friction_sae::tokens::{Reading, of_corpus, of_run};
+use friction_sae::train::{About, Kind, Training, files, told, train};
+use friction_sae::{Activation, Parameters, Sae};
+use friction_stats::Rng;
+use friction_store::StoredRun;
+use serde_json::{Map, Value, json};
+use statrs::distribution::{ContinuousCDF, Normal};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Train one, in SAELens' format: of a run's tapped activations, or of texts that a model reads.
+    Train(Train),
+    /// Measure encoding beside the matrix products that it needs.
+    Bench(Bench),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Train {
+    /// A run directory whose hooks tapped the site.
+    #[arg(required_unless_present = "corpus", conflicts_with = "corpus")]
+    run: Option<PathBuf>,
+    /// Texts: a .jsonl with `text` in each line, or a file with one text a line.
+    #[arg(long, requires = "model")]
+    corpus: Option<PathBuf>,
+    /// The model that reads them: hf:…, path:…, gguf:…, bundled:…
+    #[arg(long)]
+    model: Option<String>,
+    /// Another tokenizer.json.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
+    /// What is reconstructed, such as resid_post.9.
+    #[arg(long)]
+    site: Site,
+    /// Tokens of a run, each by itself.
+    #[arg(long, default_value = "all")]
+    position: Position,
+    /// Tokens of a text that are read at most.
+    #[arg(long, default_value_t = 256)]
+    context: usize,
+    /// Tokens of a corpus that are read at most.
+    #[arg(long, default_value_t = 200_000)]
+    tokens: usize,
+    /// topk, or jumprelu, whose mean number of active features is driven to k.
+    #[arg(long, default_value = "topk")]
+    activation: String,
+    /// Features.
+    #[arg(long, default_value_t = 512)]
+    width: usize,
+    /// Active features of a token.
+    #[arg(long, default_value_t = 16)]
+    k: usize,
+    /// Steps of Adam.
+    #[arg(long, default_value_t = 2000)]
+    steps: usize,
+    /// Tokens of a step.
+    #[arg(long, default_value_t = 256)]
+    batch: usize,
+    /// Largest learning rate.
+    #[arg(long, default_value_t = 2e-3)]
+    rate: f64,
+    /// Seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// cpu, cuda or wgpu.
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+    /// The folder to make.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Bench {
+    /// Width of what is read.
+    #[arg(long, default_value_t = 640)]
+    input: usize,
+    /// Features.
+    #[arg(long, default_value_t = 16384)]
+    width: usize,
+    /// Tokens.
+    #[arg(long, default_value_t = 4096)]
+    rows: usize,
+    /// Active features of a token, about.
+    #[arg(long, default_value_t = 60)]
+    l0: usize,
+    /// cpu, cuda or wgpu.
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+}
+
+pub(crate) fn run(command: &Command, as_json: bool) -> Result<()> {
+    match command {
+        Command::Train(args) => training(args, as_json),
+        Command::Bench(args) => bench(args, as_json),
+    }
+}
+
+fn failed(e: friction_core::Error) -> CliError {
+    CliError::Failed(Box::new(e))
+}
+
+/// Texts of a corpus.
+fn texts(path: &Path) -> Result<Vec<String>> {
+    let wrong = |what: String| CliError::usage(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+    if path.extension().is_some_and(|e| e == "jsonl") {
+        let of = |(n, line): (usize, &str)| {
+            let v: Value = serde_json::from_str(line).map_err(|e| wrong(format!("line {}: {e}", n + 1)))?;
+            let text = v.get("text").and_then(Value::as_str).map(String::from);
+            text.ok_or_else(|| wrong(format!("line {} has no `text`", n + 1)))
+        };
+        return lines.map(of).collect();
+    }
+    Ok(lines.map(|(_, l)| l.to_string()).collect())
+}
+
+fn training(args: &Train, as_json: bool) -> Result<()> {
+    let kind = match args.activation.as_str() {
+        "topk" => Kind::TopK,
+        "jumprelu" => Kind::JumpRelu,
+        w => return Err(CliError::usage(format!("no activation is called `{w}`; there are topk and jumprelu"))),
+    };
+    let Train { width, k, steps, batch, rate, seed, .. } = *args;
+    let training = Training { kind, width, k, steps, batch, rate, seed };
+    training.check().map_err(|e| CliError::usage(e.to_string()))?;
+    let backend = backend(&args.backend)?;
+    device::open(backend, 0)?;
+    if args.out.exists() {
+        return Err(CliError::usage(format!("{} exists; name a new folder", args.out.display())));
+    }
+    let (tokens, model, position) = match (&args.run, &args.corpus, &args.model) {
+        (Some(run), ..) => {
+            let run = StoredRun::open(run).map_err(|e| CliError::Failed(Box::new(e)))?;
+            let tokens = of_run(&run, args.site, args.position).map_err(failed)?;
+            (tokens, friction_core::RunReader::name(&run).to_string(), args.position)
+        }
+        (None, Some(corpus), Some(model)) => {
+            let texts = texts(corpus)?;
+            let checkpoint = Checkpoint::resolve(model, None, args.tokenizer.as_deref(), Path::new(""), 0)?;
+            let reading =
+                Reading { site: args.site, context: args.context, limit: args.tokens, backend, device: 0 };
+            let bar = crate::progress::bar(args.tokens as u64, "reading {bar:30} {pos}/{len} tokens {eta}");
+            let tokens = of_corpus(&checkpoint, &texts, &reading, &mut |n| bar.inc(n)).map_err(failed)?;
+            bar.finish_and_clear();
+            (tokens, model.clone(), Position::All)
+        }
+        _ => return Err(CliError::usage("name a run, or --corpus with --model")),
+    };
+    let began = Instant::now();
+    let trained = train(&tokens.learnt, tokens.width, &training, backend, 0).map_err(failed)?;
+    let seconds = began.elapsed().as_secs_f64();
+    let about = About { site: args.site, position, model: &model, tokens: tokens.learnt.len() / tokens.width };
+    // Whole or not at all.
+    let partial = args.out.with_extension("partial");
+    std::fs::create_dir_all(&partial)?;
+    for (name, bytes) in files(&trained.parameters, &training, &about).map_err(failed)? {
+        std::fs::write(partial.join(name), bytes)?;
+    }
+    std::fs::rename(&partial, &args.out)?;
+    let told = told(&trained, &tokens, args.site, backend, 0).map_err(failed)?;
+    if as_json {
+        let mut values: Map<String, Value> = told.into_iter().map(|(k, _, v)| (k, v)).collect();
+        values.insert("out".into(), json!(args.out));
+        values.insert("seconds".into(), json!(seconds));
+        println!("{:#}", Value::Object(values));
+    } else {
+        told.iter().for_each(|(_, sentence, _)| println!("{sentence}"));
+        println!("{steps} steps of {batch} tokens in {seconds:.1} s; written to {}", args.out.display());
+    }
+    Ok(())
+}
+
+/// Random parameters whose thresholds let about `l0` features of a normal input pass.
+fn random(input: usize, width: usize, l0: usize) -> Parameters {
+    let mut rng = Rng::new(1);
+    // Cheap numbers of variance 1/input: what is multiplied does not change the time.
+    let scale = (12.0 / input as f64).sqrt();
+    let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| ((rng.unit() - 0.5) * scale) as f32).collect() };
+    let (w_enc, w_dec) = (draw(input * width), draw(width * input));
+    let share = l0 as f64 / width as f64;
+    let threshold = Normal::standard().inverse_cdf(1.0 - share) as f32;
+    Parameters {
+        w_enc: w_enc.into(),
+        b_enc: vec![0.0; width],
+        w_dec: w_dec.into(),
+        b_dec: vec![0.0; input],
+        skip: None,
+        activation: Activation::JumpRelu(vec![threshold; width]),
+        centred: false,
+    }
+}
+
+fn bench(args: &Bench, as_json: bool) -> Result<()> {
+    if args.input == 0 || args.rows == 0 || args.l0 == 0 || args.l0 * 2 > args.width {
+        return Err(CliError::usage("--input, --rows and --l0 must be above 0, and --l0 at most half of --width"));
+    }
+    let kind = backend(&args.backend)?;
+    let device = device::open(kind, 0)?;
+    let host = args.backend == "cpu";
+    let mut rng = Rng::new(2);
+    let x: Vec<f32> = (0..args.rows * args.input).map(|_| rng.normal() as f32).collect();
+    let parameters = random(args.input, args.width, args.l0);
+    let w = parameters.w_enc.all();
+    let sae = Sae::new(parameters, kind, 0).map_err(failed)?;
+    // The ceiling: the same product, its tensors in place, nothing read back but one number.
+    let panel = args.width.min(16384);
+    let up = |v: Vec<f32>, r: usize, c: usize| {
+        Tensor::<2>::from_data(TensorData::new(v, [r, c]), (&device, DType::F32))
+    };
+    let columns: Vec<f32> = w.chunks(args.width).flat_map(|r| r[..panel].to_vec()).collect();
+    let (a, b) = (up(x.clone(), args.rows, args.input), up(columns, args.input, panel));
+    let panels = args.width.div_ceil(panel);
+    let time = |f: &mut dyn FnMut()| {
+        f();
+        let mut times: Vec<f64> = (0..3)
+            .map(|_| {
+                let t = Instant::now();
+                f();
+                t.elapsed().as_secs_f64()
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times[1]
+    };
+    let product = time(&mut || {
+        for _ in 0..panels {
+            let y = matmul(host, a.clone(), b.clone());
+            let _ = y.slice([0..1, 0..1]).into_data();
+        }
+    });
+    let mut active = 0;
+    let encode = time(&mut || active = sae.encode(&x).iter().map(Vec::len).sum());
+    let flops = 2.0 * args.rows as f64 * args.input as f64 * args.width as f64;
+    let (rate, l0) = (args.rows as f64 / encode, active as f64 / args.rows as f64);
+    let peak = friction_study::run::peak_memory();
+    if as_json {
+        println!(
+            "{:#}",
+            json!({"backend": args.backend, "input": args.input, "width": args.width, "rows": args.rows, "l0": l0,
+                "encode_seconds": encode, "product_seconds": product, "share": product / encode, "tokens_per_second": rate, "peak_memory_bytes": peak})
+        );
+    } else {
+        println!("{} tokens of {} through {} features on {} (L0 {l0:.1})", args.rows, args.input, args.width, args.backend);
+        println!("  encode   {:>9.3} s  {rate:>11.0} tokens/s  {:>8.1} GFLOP/s", encode, flops / encode / 1e9);
+        println!("  product  {:>9.3} s  {:>31.1} GFLOP/s", product, flops / product / 1e9);
+        println!("  share of the matrix product's rate {:.0} %", 100.0 * product / encode);
+        if let Some(p) = peak {
+            println!("  peak memory {:.2} GiB", p as f64 / (1u64 << 30) as f64);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! The way out of the residual stream alone: the final norm and the unembedding, without the blocks. For
+//! the logit lens, direct attribution, and the tokens that a direction speaks for.
+use crate::{Checkpoint, Result, Tokenizer, device, model::matmul};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_core::BuildContext;
+use friction_core::manifest::BackendKind;
+use std::path::Path;
+
+/// Final norm and unembedding in f32, on the host; products over the whole vocabulary on the device.
+pub struct Unembedding {
+    norm: Vec<f32>,
+    embed: Vec<f32>,
+    hidden: usize,
+    eps: f64,
+    flex: bool,
+    device: Device,
+}
+
+/// Tokens of the vocabulary that are multiplied at once.
+const CHUNK: usize = 1 << 15;
+
+impl Unembedding {
+    /// Of a study's model, with its tokenizer. Reads two tensors.
+    ///
+    /// # Errors
+    /// When the checkpoint, its tokenizer or the device is not there.
+    pub fn open(cx: &BuildContext) -> Result<(Self, Tokenizer)> {
+        let m = &cx.model;
+        let tokenizer = m.tokenizer.as_deref().map(Path::new);
+        let checkpoint = Checkpoint::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed)?;
+        let c = &checkpoint.config;
+        let weights = checkpoint.open()?;
+        let mut norm = weights.f32("norm.weight", &[c.hidden])?;
+        norm.iter_mut().for_each(|w| *w += 1.0);
+        let out = Self {
+            norm,
+            embed: weights.f32("embed_tokens.weight", &[c.vocab, c.hidden])?,
+            hidden: c.hidden,
+            eps: c.eps,
+            flex: cx.backend.kind == BackendKind::Cpu,
+            device: device::open(cx.backend.kind, cx.backend.device)?,
+        };
+        Ok((out, checkpoint.tokenizer()?))
+    }
+
+    /// Width of the residual stream.
+    pub fn hidden(&self) -> usize {
+        self.hidden
+    }
+    /// Number of tokens.
+    pub fn vocab(&self) -> usize {
+        self.embed.len() / self.hidden
+    }
+
+    /// √(mean(x²) + ε): what the final norm divides by.
+    pub fn rms(&self, x: &[f32]) -> f64 {
+        let square: f64 = x.iter().map(|v| f64::from(*v).powi(2)).sum();
+        (square / x.len() as f64 + self.eps).sqrt()
+    }
+
+    /// Logit of one token after the final norm with a given divisor: Σ x·(1 + γ)·W_U / rms. Linear in `x`.
+    pub fn logit(&self, x: &[f32], rms: f64, id: u32) -> f64 {
+        let row = &self.embed[id as usize * self.hidden..][..self.hidden];
+        let dot = x.iter().zip(&self.norm).zip(row);
+        dot.map(|((x, n), w)| f64::from(*x) * f64::from(*n) * f64::from(*w)).sum::<f64>() / rms
+    }
+
+    /// Logits of all tokens, row-major `[rows, vocab]`, of rows `[rows, hidden]`; each is divided by its
+    /// own rms where `normed`, else by 1.
+    pub fn logits(&self, rows: &[f32], normed: bool) -> Vec<f32> {
+        let n = rows.len() / self.hidden;
+        let mut x = Vec::with_capacity(rows.len());
+        for row in rows.chunks(self.hidden) {
+            let rms = if normed { self.rms(row) } else { 1.0 };
+            x.extend(row.iter().zip(&self.norm).map(|(v, w)| (f64::from(*v) / rms) as f32 * w));
+        }
+        let up = |v: Vec<f32>, r: usize| {
+            Tensor::<2>::from_data(TensorData::new(v, [r, self.hidden]), (&self.device, DType::F32))
+        };
+        let x = up(x, n);
+        let vocab = self.vocab();
+        let mut out = vec![0.0; n * vocab];
+        for (chunk, part) in self.embed.chunks(CHUNK * self.hidden).enumerate() {
+            let tokens = part.len() / self.hidden;
+            let product = matmul(self.flex, x.clone(), up(part.to_vec(), tokens).swap_dims(0, 1)).into_data();
+            for (i, v) in product.iter::<f32>().enumerate() {
+                out[i / tokens * vocab + chunk * CHUNK + i % tokens] = v;
+            }
+        }
+        out
+    }
+
+    /// The tokens whose logits a direction raises most, best first.
+    pub fn speaks_for(&self, directions: &[Vec<f32>], tokenizer: &Tokenizer, count: usize) -> Vec<Vec<String>> {
+        let logits = self.logits(&directions.concat(), false);
+        let of = |row: &[f32]| {
+            let mut ids: Vec<u32> = (0..row.len() as u32).collect();
+            ids.sort_by(|a, b| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b)));
+            ids.iter().take(count).map(|id| tokenizer.decode(&[*id]).unwrap_or_default()).collect()
+        };
+        logits.chunks(self.vocab()).map(of).collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! Sparse autoencoders and transcoders: what their parameters compute, where they are found, how one is
+//! trained.
+//!
+//! The road: [`name`] is a short name of the Gemma Scope 2 release; [`load`] reads its folders and
+//! SAELens'; [`sae`] encodes and decodes on a device, at any width; [`train`] makes one of a run's or a
+//! corpus's activations.
+pub mod load;
+pub mod name;
+pub mod sae;
+pub mod tokens;
+pub mod train;
+pub mod values;
+
+pub use load::{Loaded, Source};
+pub use name::Name;
+pub use sae::{Activation, Active, Feature, Parameters, Quality, Sae, quality};
+pub use values::Values;

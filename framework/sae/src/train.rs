@@ -1,0 +1,292 @@
+//! Training one, for models that have none published: TopK (Gao et al. 2024, arXiv 2406.04093) or JumpReLU
+//! with straight-through thresholds (Rajamanoharan et al. 2024, arXiv 2407.14435), written in SAELens'
+//! format.
+use crate::sae::{Activation, Parameters, Sae, quality};
+use crate::tokens::Tokens;
+use burn::module::{Module, Param};
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::{DType, Tensor, TensorData, activation};
+use friction_core::manifest::BackendKind;
+use friction_core::{Error, Position, Result, Site};
+use friction_stats::Rng;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// From pre-activations to activations, while training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The k largest of each token.
+    TopK,
+    /// Above a learnt threshold; k is what the mean number of active features is driven to.
+    JumpRelu,
+}
+
+/// How one is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Training {
+    /// Activation.
+    pub kind: Kind,
+    /// Features.
+    pub width: usize,
+    /// Active features of a token.
+    pub k: usize,
+    /// Steps of Adam.
+    pub steps: usize,
+    /// Tokens of a step.
+    pub batch: usize,
+    /// Largest learning rate; it falls to nothing in a cosine.
+    pub rate: f64,
+    /// Seed of the start and of the batches.
+    pub seed: u64,
+}
+
+impl Training {
+    /// Checks values against each other.
+    ///
+    /// # Errors
+    /// Says which are wrong.
+    pub fn check(&self) -> Result<()> {
+        if self.k == 0 || self.k > self.width || self.steps == 0 || self.batch == 0 || self.rate <= 0.0 {
+            return Err(Error::config("`k` is 1 to `width`; `steps`, `batch` and `rate` are above 0"));
+        }
+        Ok(())
+    }
+}
+
+/// What training made.
+pub struct Trained {
+    /// The parameters.
+    pub parameters: Parameters,
+    /// Step, FVU of its batch, active features of a token, every 50 steps.
+    pub curve: Vec<(usize, f64, f64)>,
+}
+
+/// Width of the window around a threshold in which it learns, in units of the activations' standard
+/// deviation.
+const BANDWIDTH: f64 = 0.1;
+/// Thresholds at the start, in the same units.
+const THRESHOLD: f64 = 0.1;
+/// Weight of (L0 / k − 1)² beside the share of variance unexplained.
+const SPARSITY: f64 = 0.3;
+
+#[derive(Module, Debug)]
+struct Net {
+    w_enc: Param<Tensor<2>>,
+    b_enc: Param<Tensor<2>>,
+    w_dec: Param<Tensor<2>>,
+    b_dec: Param<Tensor<2>>,
+    log_threshold: Param<Tensor<2>>,
+}
+
+impl Net {
+    /// Reconstructions, and the mean number of active features.
+    fn forward(&self, x: Tensor<2>, o: &Training) -> (Tensor<2>, Tensor<1>) {
+        let pre = (x - self.b_dec.val()).matmul(self.w_enc.val()) + self.b_enc.val();
+        let rows = pre.dims()[0] as f64;
+        let (on, l0) = match o.kind {
+            Kind::TopK => {
+                // Below the k-th largest of its row nothing passes.
+                let least = pre.clone().detach().topk(o.k, 1).min_dim(1);
+                let off = pre.clone().detach().lower(least.expand(pre.dims()));
+                let on = activation::relu(pre).mask_fill(off, 0.0);
+                let l0 = on.clone().detach().greater_elem(0.0).float().sum() / rows;
+                (on, l0)
+            }
+            Kind::JumpRelu => {
+                let threshold = self.log_threshold.val().exp().expand(pre.dims());
+                let (at, fixed) = (pre.clone().detach(), threshold.clone().detach());
+                let gate = at.clone().greater(fixed.clone()).float();
+                // The paper's pseudo-derivatives by the threshold: −θ/ε·K of the activation, −1/ε·K of the
+                // step, K the window around it. Each term is worth 0 and brings its slope.
+                let near = ((at - fixed.clone()) / BANDWIDTH).abs().lower_elem(0.5).float() / BANDWIDTH;
+                let slope = |coefficient: Tensor<2>| {
+                    let term = threshold.clone() * coefficient;
+                    term.clone() - term.detach()
+                };
+                let on = activation::relu(pre) * gate.clone() + slope(near.clone() * fixed).neg();
+                let l0 = (gate + slope(near).neg()).sum() / rows;
+                (on, l0)
+            }
+        };
+        (on.matmul(self.w_dec.val()) + self.b_dec.val(), l0)
+    }
+}
+
+/// Adam on the share of variance unexplained, for JumpReLU beside (L0 / k − 1)², on rows `[rows, d]` that are
+/// centred and brought to unit variance; the scale is folded back. Products may be rounded to tf32 on a
+/// GPU: training is checked by the quality of what it makes.
+///
+/// # Errors
+/// When the device is not there.
+pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize) -> Result<Trained> {
+    o.check()?;
+    let n = x.len() / d;
+    let mut mean = vec![0.0f64; d];
+    x.chunks(d).for_each(|r| mean.iter_mut().zip(r).for_each(|(m, v)| *m += f64::from(*v) / n as f64));
+    let square: f64 = x.chunks(d).flat_map(|r| r.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).powi(2))).sum();
+    let scale = (square / x.len() as f64).sqrt().max(f64::MIN_POSITIVE);
+    let device = friction_model::device::open(kind, index).map_err(Error::other)?.autodiff();
+    let mut rng = Rng::new(o.seed);
+    let up = |v: Vec<f32>, r: usize, c: usize| {
+        Param::from_tensor(Tensor::<2>::from_data(TensorData::new(v, [r, c]), (&device, DType::F32)))
+    };
+    // Random unit rows; the encoder starts as the decoder's transpose.
+    let w = o.width;
+    let mut dec: Vec<f32> = (0..w * d).map(|_| rng.normal() as f32).collect();
+    for row in dec.chunks_mut(d) {
+        let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
+        row.iter_mut().for_each(|v| *v /= norm);
+    }
+    let enc: Vec<f32> = (0..d * w).map(|i| dec[(i % w) * d + i / w]).collect();
+    let mut net = Net {
+        w_enc: up(enc, d, w),
+        b_enc: up(vec![0.0; w], 1, w),
+        w_dec: up(dec, w, d),
+        b_dec: up(vec![0.0; d], 1, d),
+        log_threshold: up(vec![THRESHOLD.ln() as f32; w], 1, w),
+    };
+    let mut adam = AdamConfig::new().init();
+    let mut curve = vec![];
+    for step in 0..o.steps {
+        let mut rows = Vec::with_capacity(o.batch * d);
+        for _ in 0..o.batch {
+            let at = rng.below(n) * d;
+            rows.extend(x[at..at + d].iter().zip(&mean).map(|(v, m)| ((f64::from(*v) - m) / scale) as f32));
+        }
+        let batch = Tensor::<2>::from_data(TensorData::new(rows, [o.batch, d]), (&device, DType::F32));
+        let (reconstructed, l0) = net.forward(batch.clone(), o);
+        let off = reconstructed - batch;
+        let fvu = (off.clone() * off).mean();
+        let loss = match o.kind {
+            Kind::TopK => fvu.clone(),
+            Kind::JumpRelu => {
+                // Sparsity comes in over the first fifth, so that features find their directions first.
+                let weight = SPARSITY * (5.0 * step as f64 / o.steps as f64).min(1.0);
+                let excess = l0.clone() / o.k as f64 - 1.0;
+                fvu.clone() + excess.clone() * excess * weight
+            }
+        };
+        let grads = GradientsParams::from_grads(loss.backward(), &net);
+        let warm = ((step + 1) as f64 / 50.0).min(1.0);
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / o.steps as f64).cos());
+        net = adam.step(o.rate * warm * cosine, net, grads);
+        if (step + 1) % 50 == 0 {
+            let number = |t: Tensor<1>| t.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+            curve.push((step + 1, number(fvu), number(l0)));
+        }
+    }
+    let read = |p: &Param<Tensor<2>>| -> Vec<f32> { p.val().inner().into_data().iter::<f32>().collect() };
+    let s = scale as f32;
+    let parameters = Parameters {
+        w_enc: read(&net.w_enc).into(),
+        b_enc: read(&net.b_enc).into_iter().map(|v| v * s).collect(),
+        w_dec: read(&net.w_dec).into(),
+        b_dec: read(&net.b_dec).into_iter().zip(&mean).map(|(v, m)| v * s + *m as f32).collect(),
+        skip: None,
+        activation: match o.kind {
+            Kind::TopK => Activation::TopK(o.k),
+            Kind::JumpRelu => {
+                Activation::JumpRelu(read(&net.log_threshold).into_iter().map(|t| t.exp() * s).collect())
+            }
+        },
+        centred: true,
+    };
+    Ok(Trained { parameters, curve })
+}
+
+/// What is known of an autoencoder beside its parameters.
+pub struct About<'a> {
+    /// What it reads.
+    pub site: Site,
+    /// At which tokens.
+    pub position: Position,
+    /// The model or run that it was learnt from.
+    pub model: &'a str,
+    /// Tokens learnt from.
+    pub tokens: usize,
+}
+
+/// `sae_weights.safetensors` and `cfg.json` of SAELens' format.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn files(p: &Parameters, o: &Training, about: &About) -> Result<Vec<(String, Vec<u8>)>> {
+    let (d, n) = (p.input(), p.width());
+    let (w_enc, w_dec) = (p.w_enc.all(), p.w_dec.all());
+    let mut all = vec![
+        ("W_enc", vec![d, n], &w_enc),
+        ("b_enc", vec![n], &p.b_enc),
+        ("W_dec", vec![n, d], &w_dec),
+        ("b_dec", vec![d], &p.b_dec),
+    ];
+    if let Activation::JumpRelu(t) = &p.activation {
+        all.push(("threshold", vec![n], t));
+    }
+    let bytes: Vec<Vec<u8>> = all.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let views = all
+        .iter()
+        .zip(&bytes)
+        .map(|((n, s, _), b)| {
+            Ok((*n, TensorView::new(Dtype::F32, s.clone(), b).map_err(|e| Error::other(e.to_string()))?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let weights = safetensors::serialize(views, None).map_err(|e| Error::other(e.to_string()))?;
+    let mut config = json!({
+        "architecture": "topk", "d_in": d, "d_sae": n, "k": o.k, "dtype": "float32", "device": "cpu",
+        "apply_b_dec_to_input": true, "normalize_activations": "none", "reshape_activations": "none",
+        "rescale_acts_by_decoder_norm": false,
+        "metadata": {"hook_name": hook(about.site), "model_name": about.model, "site": about.site, "position": about.position,
+            "tokens": about.tokens, "steps": o.steps, "batch": o.batch, "rate": o.rate, "seed": o.seed, "target_l0": o.k},
+    });
+    if o.kind == Kind::JumpRelu
+        && let Value::Object(c) = &mut config
+    {
+        c["architecture"] = json!("jumprelu");
+        c.shift_remove("k");
+        c.shift_remove("rescale_acts_by_decoder_norm");
+    }
+    Ok(vec![
+        ("sae_weights.safetensors".into(), weights),
+        ("cfg.json".into(), format!("{config:#}\n").into_bytes()),
+    ])
+}
+
+/// TransformerLens' name of a site, which SAELens and [`crate::load`] read.
+fn hook(site: Site) -> String {
+    match site {
+        Site::ResidPre(l) => format!("blocks.{l}.hook_resid_pre"),
+        Site::ResidPost(l) => format!("blocks.{l}.hook_resid_post"),
+        Site::AttnOut(l) => format!("blocks.{l}.attn.hook_z"),
+        Site::MlpOut(l) => format!("blocks.{l}.hook_mlp_out"),
+        other => other.to_string(),
+    }
+}
+
+/// Sentences and values on how well it does, learnt and held out.
+///
+/// # Errors
+/// When the device is not there.
+pub fn told(
+    trained: &Trained,
+    tokens: &Tokens,
+    site: Site,
+    kind: BackendKind,
+    index: usize,
+) -> Result<Vec<(String, String, Value)>> {
+    let sae = Sae::new(trained.parameters.clone(), kind, index)?;
+    let parts = [("learnt", "learnt from", &tokens.learnt), ("held_out", "held out", &tokens.held)];
+    Ok(parts
+        .into_iter()
+        .map(|(key, words, x)| {
+            let f = sae.encode(x);
+            let q = quality(&f, &sae.decode(&f, x), x, sae.width());
+            let sentence = format!(
+                "{} tokens of `{site}` {words}: variance unexplained (FVU) {:.3}, {:.1} active a token (L0), {:.1} % never active",
+                f.len(), q.fvu, q.l0, 100.0 * q.dead
+            );
+            (key.to_string(), sentence, json!({"tokens": f.len(), "fvu": q.fvu, "l0": q.l0, "dead": q.dead}))
+        })
+        .collect())
+}

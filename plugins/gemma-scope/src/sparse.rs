@@ -1,0 +1,143 @@
+//! k-sparse probes (Gurnee et al. 2023, arXiv 2305.01610): how few features tell the factor's levels apart
+//! as well as the whole activation does?
+use friction_core::seed::permutation;
+use friction_stats::{Link, Matrix, Scaler, auc, fit_to};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Rows with their level and group.
+pub struct Rows<'a> {
+    /// Each row's mean activation of every feature that fired in it.
+    pub features: &'a [BTreeMap<u32, f64>],
+    /// Each row's whole activation.
+    pub dense: &'a Matrix,
+    /// Whether it has the second level.
+    pub level: &'a [bool],
+    /// Its group.
+    pub groups: &'a [u32],
+}
+
+const FOLDS: usize = 5;
+const C: [f64; 4] = [0.001, 0.01, 0.1, 1.0];
+
+impl Rows<'_> {
+    /// Training and test rows, groups dealt to folds.
+    fn folds(&self, seed: u64) -> Vec<(Vec<usize>, Vec<usize>)> {
+        let mut groups: Vec<u32> = self.groups.to_vec();
+        groups.sort_unstable();
+        groups.dedup();
+        let order = permutation(groups.len(), seed);
+        let fold: BTreeMap<u32, usize> =
+            order.iter().enumerate().map(|(place, g)| (groups[*g], place % FOLDS)).collect();
+        (0..FOLDS.min(groups.len()))
+            .map(|f| (0..self.level.len()).partition(|i| fold.get(&self.groups[*i]) != Some(&f)))
+            .collect()
+    }
+
+    /// Held-out AUC, mean over folds, of the k features that differ most between the levels in the training
+    /// rows, for each k; and of the whole activation, C chosen inside each fold.
+    pub fn aucs(&self, ks: &[usize], seed: u64) -> (Vec<(usize, f64)>, f64) {
+        let folds = self.folds(seed);
+        let sparse: Vec<Vec<f64>> = folds
+            .par_iter()
+            .map(|(train, test)| {
+                let order = self.order(train);
+                ks.iter()
+                    .map(|k| {
+                        let chosen: Vec<u32> = order.iter().take(*k).copied().collect();
+                        let x = self.matrix(&chosen);
+                        self.score(&x, train, test, 1.0).unwrap_or(f64::NAN)
+                    })
+                    .collect()
+            })
+            .collect();
+        let dense: Vec<f64> = folds
+            .par_iter()
+            .map(|(train, test)| {
+                // The last fifth of the training rows' groups chooses C.
+                let mut groups: Vec<u32> = train.iter().map(|i| self.groups[*i]).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                let inner: Vec<u32> = groups.iter().copied().skip(groups.len() * 4 / 5).collect();
+                let (check, learn): (Vec<usize>, Vec<usize>) =
+                    train.iter().partition(|i| inner.contains(&self.groups[**i]));
+                let of = |c: f64| self.score(self.dense, &learn, &check, c).unwrap_or(0.0);
+                let best = C.into_iter().map(|c| (c, of(c))).max_by(|a, b| a.1.total_cmp(&b.1));
+                self.score(self.dense, train, test, best.map_or(0.01, |b| b.0)).unwrap_or(f64::NAN)
+            })
+            .collect();
+        let mean = |v: Vec<f64>| {
+            let v: Vec<f64> = v.into_iter().filter(|a| a.is_finite()).collect();
+            v.iter().sum::<f64>() / v.len() as f64
+        };
+        let curve = ks.iter().enumerate().map(|(j, k)| (*k, mean(sparse.iter().map(|f| f[j]).collect())));
+        (curve.collect(), mean(dense))
+    }
+
+    /// Features by the size of Welch's t between the levels over some rows, largest first.
+    fn order(&self, rows: &[usize]) -> Vec<u32> {
+        let mut sums: BTreeMap<u32, [(f64, f64); 2]> = BTreeMap::new();
+        let mut n = [0.0f64; 2];
+        for i in rows {
+            let l = usize::from(self.level[*i]);
+            n[l] += 1.0;
+            for (f, v) in &self.features[*i] {
+                let s = &mut sums.entry(*f).or_default()[l];
+                *s = (s.0 + v, s.1 + v * v);
+            }
+        }
+        let t = |s: &[(f64, f64); 2]| {
+            let m = [s[0].0 / n[0], s[1].0 / n[1]];
+            let var = |l: usize| (s[l].1 / n[l] - m[l] * m[l]).max(0.0) / n[l];
+            ((m[1] - m[0]) / (var(0) + var(1)).sqrt().max(1e-12)).abs()
+        };
+        let mut all: Vec<(u32, f64)> = sums.iter().map(|(f, s)| (*f, t(s))).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        all.into_iter().map(|(f, _)| f).collect()
+    }
+
+    fn matrix(&self, chosen: &[u32]) -> Matrix {
+        let value = |row: &BTreeMap<u32, f64>, f: &u32| row.get(f).copied().unwrap_or(0.0);
+        Matrix {
+            data: self.features.iter().flat_map(|r| chosen.iter().map(move |f| value(r, f))).collect(),
+            cols: chosen.len(),
+        }
+    }
+
+    fn score(&self, x: &Matrix, train: &[usize], test: &[usize], c: f64) -> Option<f64> {
+        let learn = x.take(train);
+        let scaler = Scaler::fit(&learn);
+        let y: Vec<f64> = train.iter().map(|i| f64::from(u8::from(self.level[*i]))).collect();
+        let fit = fit_to(&scaler.apply(&learn), &y, Link::Logistic, c, 1e-4).ok()?;
+        let positive: Vec<bool> = test.iter().map(|i| self.level[*i]).collect();
+        auc(&fit.scores(&scaler.apply(&x.take(test))), &positive).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use friction_stats::Rng;
+
+    #[test]
+    fn one_feature_is_enough_where_one_tells_and_none_where_none_does() {
+        let mut rng = Rng::new(3);
+        let (mut features, mut dense, mut level, mut groups) = (vec![], Matrix { data: vec![], cols: 2 }, vec![], vec![]);
+        for g in 0..30 {
+            for l in [false, true] {
+                let tells = f64::from(u8::from(l)) + 0.1 * rng.normal();
+                features.push(BTreeMap::from([(7, tells), (8, rng.normal()), (9, rng.normal())]));
+                dense.data.extend([tells + rng.normal(), rng.normal()]);
+                level.push(l);
+                groups.push(g);
+            }
+        }
+        let rows = Rows { features: &features, dense: &dense, level: &level, groups: &groups };
+        let (curve, whole) = rows.aucs(&[1, 2], 1);
+        assert!(curve[0].1 > 0.99 && curve[1].1 > 0.99 && (0.5..0.99).contains(&whole), "{curve:?} {whole}");
+        let noise: Vec<BTreeMap<u32, f64>> =
+            features.iter().map(|f| f.iter().filter(|(k, _)| **k != 7).map(|(k, v)| (*k, *v)).collect()).collect();
+        let (curve, _) = Rows { features: &noise, ..rows }.aucs(&[1], 1);
+        assert!((0.2..0.8).contains(&curve[0].1), "{curve:?}");
+    }
+}
