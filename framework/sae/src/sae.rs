@@ -232,21 +232,36 @@ impl Sae {
     fn scan(&self, product: Tensor<2>, first: usize, out: &mut [Vec<Active>]) {
         let cols = product.dims()[1];
         let bias = &self.parameters.b_enc[first..first + cols];
-        let threshold = match &self.parameters.activation {
-            Activation::JumpRelu(t) => Some(&t[first..first + cols]),
-            _ => None,
+        // Above 0 and above the threshold is above the larger of both.
+        let least: Vec<f32> = match &self.parameters.activation {
+            Activation::JumpRelu(t) => t[first..first + cols].iter().map(|t| t.max(0.0)).collect(),
+            _ => vec![0.0; cols],
         };
         let k = match self.parameters.activation {
             Activation::TopK(k) => k,
             _ => usize::MAX,
         };
         let data = product.into_data();
-        let Ok(values) = data.as_slice::<f32>() else { return };
+        let copied: Vec<f32>;
+        let values = match data.as_slice::<f32>() {
+            Ok(v) => v,
+            // Not contiguous f32: read as they come.
+            Err(_) => {
+                copied = data.iter::<f32>().collect();
+                &copied
+            }
+        };
         out.par_iter_mut().zip(values.par_chunks(cols)).for_each(|(on, row)| {
-            for (i, (v, b)) in row.iter().zip(bias).enumerate() {
-                let value = v + b;
-                if value > 0.0 && threshold.is_none_or(|t| value > t[i]) {
-                    on.push(Active { index: (first + i) as u32, value });
+            let blocks = row.chunks(BLOCK).zip(bias.chunks(BLOCK)).zip(least.chunks(BLOCK));
+            for (n, ((row, bias), least)) in blocks.enumerate() {
+                // Most blocks hold nothing: one test without branches for each.
+                let fires = row.iter().zip(bias).zip(least).fold(false, |any, ((v, b), l)| any | (v + b > *l));
+                if fires {
+                    let all = row.iter().zip(bias).zip(least).enumerate();
+                    on.extend(all.filter(|(_, ((v, b), l))| *v + *b > **l).map(|(i, ((v, b), _))| Active {
+                        index: (first + n * BLOCK + i) as u32,
+                        value: v + b,
+                    }));
                 }
             }
             keep(on, k);
