@@ -20,7 +20,7 @@ use friction_stats::{Interval, wilson};
 use friction_store::StoredRun;
 use friction_study::{Plan, RunOptions, analyze, run};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -75,9 +75,13 @@ impl RunOptions for Quiet {
 type Found = BTreeMap<String, Vec<f64>>;
 
 fn collect(found: &mut Found, analyzer: &str, findings: &Findings) {
+    let p = |value: &Value| value.get("p").and_then(Value::as_f64);
     for (name, value) in &findings.values {
-        if let Some(p) = value.get("p").and_then(serde_json::Value::as_f64) {
+        if let Some(p) = p(value) {
             found.entry(format!("{analyzer}.{name}")).or_default().push(p);
+        }
+        for (n, p) in value.as_array().into_iter().flatten().enumerate().filter_map(|(n, v)| Some((n, p(v)?))) {
+            found.entry(format!("{analyzer}.{name}.{n}")).or_default().push(p);
         }
     }
 }

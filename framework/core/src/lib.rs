@@ -20,7 +20,7 @@ pub mod words;
 pub use error::{Error, Result};
 pub use findings::{Figure, Findings, Table};
 pub use inventory;
-pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, Tap};
+pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, PluginConfig, PluginEntry, PluginKind};
 pub use run::{RunReader, TapArray, TurnRow};
 pub use site::{Position, Site};

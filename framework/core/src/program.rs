@@ -80,7 +80,12 @@ pub enum EditOp {
         max: f32,
     },
     /// Any pure function of Burn tensors that keeps the shape.
-    Custom(EditFn),
+    Custom {
+        /// The function.
+        run: EditFn,
+        /// What tells it from others: stands in the run's lock, so that a resumed run is the same run.
+        digest: String,
+    },
 }
 
 impl std::fmt::Debug for EditOp {
@@ -90,7 +95,7 @@ impl std::fmt::Debug for EditOp {
             EditOp::Remove(_) => "Remove",
             EditOp::Project { .. } => "Project",
             EditOp::Clamp { .. } => "Clamp",
-            EditOp::Custom(_) => "Custom",
+            EditOp::Custom { .. } => "Custom",
         })
     }
 }
@@ -149,6 +154,16 @@ impl Arm {
     }
 }
 
+/// A text that every conversation is made to say once its turns are over. How probable the model finds it
+/// is a side effect of what was done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeutralText {
+    /// What the user asks before it.
+    pub user: String,
+    /// What the model is made to say.
+    pub reply: String,
+}
+
 /// What hooks ask of the engine.
 #[derive(Debug, Clone, Default)]
 pub struct HookProgram {
@@ -158,11 +173,14 @@ pub struct HookProgram {
     pub edits: Vec<Edit>,
     /// Arms; empty means one, the untouched control.
     pub arms: Vec<Arm>,
+    /// A text whose probability is measured at the end of every conversation, under the last turn's
+    /// strengths.
+    pub neutral: Option<NeutralText>,
 }
 
 impl HookProgram {
     /// Appends another hook's program. Two hooks that both bring arms are crossed by the planner's
-    /// caller, not here: their arms are listed one after the other.
+    /// caller, not here: their arms are listed one after the other. Of two neutral texts the first stays.
     pub fn extend(&mut self, other: HookProgram) {
         for tap in other.taps {
             if !self.taps.contains(&tap) {
@@ -171,6 +189,7 @@ impl HookProgram {
         }
         self.edits.extend(other.edits);
         self.arms.extend(other.arms);
+        self.neutral = self.neutral.take().or(other.neutral);
     }
 
     /// Checks sites, widths and names against the model.
@@ -191,7 +210,7 @@ impl HookProgram {
             let got = match &edit.op {
                 EditOp::Add(v) | EditOp::Remove(v) => Some(v),
                 EditOp::Project { direction, .. } | EditOp::Clamp { direction, .. } => Some(direction),
-                EditOp::Custom(_) => None,
+                EditOp::Custom { .. } => None,
             };
             if let Some(v) = got {
                 if v.len() != width {

@@ -42,6 +42,9 @@ pub struct TurnRow {
     /// Log-probability of each option's letter as the first reply token (nats); empty where a
     /// letter is not one token.
     pub option_logprobs: Vec<f32>,
+    /// Log-probability (nats) of each token of the neutral text that the conversation was made to say
+    /// behind its last turn; empty elsewhere.
+    pub neutral_logprobs: Vec<f32>,
     /// Tokens of the whole rendered prompt.
     pub prompt_tokens: u32,
     /// Tokens of it that were computed in this turn.

@@ -45,6 +45,8 @@ pub struct TurnOutcome {
     pub reused_tokens: usize,
     /// Log-probabilities (nats) of the watched ids as first reply token.
     pub watched: Vec<f32>,
+    /// Log-probability (nats) of each forced token.
+    pub forced: Vec<f32>,
     /// Activations.
     pub taps: Vec<TapRows>,
     /// Wall-clock milliseconds.
@@ -67,6 +69,11 @@ pub trait Dialogue {
     fn seed(&self) -> u64;
     /// Ids whose log-probability is wanted at the first reply token.
     fn watched(&self) -> Vec<u32>;
+    /// The reply that the coming turn is made to give, token by token; none where it is free. Its
+    /// probabilities are told, and edits reach it as they reach what is generated.
+    fn forced(&self) -> Vec<u32> {
+        vec![]
+    }
     /// Strength of each edit of the program in the coming turn, in order.
     fn strengths(&self) -> Vec<f32>;
 }

@@ -52,7 +52,7 @@ impl Program {
                     EditOp::Remove(d) | EditOp::Project { direction: d, .. } | EditOp::Clamp { direction: d, .. } => {
                         Some(upload(d, true))
                     }
-                    EditOp::Custom(_) => None,
+                    EditOp::Custom { .. } => None,
                 },
             })
             .collect();
@@ -178,7 +178,7 @@ fn apply(edit: &Compiled, x: Tensor<2>, s: Tensor<2>) -> Tensor<2> {
             let p = along(&x, u);
             x + s * (p.clone().clamp(*min, *max) - p) * u.clone()
         }
-        (EditOp::Custom(f), _) => f(x, s),
+        (EditOp::Custom { run, .. }, _) => run(x, s),
         // Every other operation was given its vector when it was compiled.
         (_, None) => x,
     }

@@ -180,6 +180,7 @@ impl<'a> Engine<'a> {
                             let same = |s: &Slot| {
                                 s.strengths == slot.strengths
                                     && s.turn.as_ref().is_some_and(|t| {
+                                        t.forced.0.is_empty() &&
                                         t.seed == slot.dialogue.seed() && t.watched.0 == slot.dialogue.watched()
                                     })
                             };
@@ -204,8 +205,10 @@ impl<'a> Engine<'a> {
     /// Starts a turn: keeps the longest common prefix with the cache, rolls back to it.
     fn begin(&self, slot: &mut Slot, prompt: Vec<u32>, cache: &KvCache) -> Result<()> {
         let o = &self.options;
-        if prompt.is_empty() || prompt.len() + o.max_new_tokens > o.capacity {
-            return Err(Error::TooLong { prompt: prompt.len(), reply: o.max_new_tokens, capacity: o.capacity });
+        let forced = slot.dialogue.forced();
+        let reply = if forced.is_empty() { o.max_new_tokens } else { forced.len() };
+        if prompt.is_empty() || prompt.len() + reply > o.capacity {
+            return Err(Error::TooLong { prompt: prompt.len(), reply, capacity: o.capacity });
         }
         let user = self.user_span(&prompt);
         let added = common_prefix(&slot.cached, &prompt).min(user.0.saturating_sub(3));
@@ -225,6 +228,7 @@ impl<'a> Engine<'a> {
             reply: vec![],
             finish: None,
             watched: (slot.dialogue.watched(), vec![]),
+            forced: (forced, vec![]),
             seed: slot.dialogue.seed(),
             rows: Default::default(),
             began: Instant::now(),
@@ -310,13 +314,22 @@ impl<'a> Engine<'a> {
                     || st.slots[*i]
                         .as_ref()
                         .and_then(|s| s.turn.as_ref())
-                        .is_some_and(|t| t.reply.is_empty() && !t.watched.0.is_empty())
+                        .is_some_and(|t| !t.forced.0.is_empty() || t.reply.is_empty() && !t.watched.0.is_empty())
             })
             .collect();
         let best: Vec<i64> = logits.clone().argmax(1).into_data().iter::<i64>().collect();
         for (row, i) in sampled.iter().enumerate() {
             let Some(turn) = st.slots[*i].as_mut().and_then(|s| s.turn.as_mut()) else { continue };
             let mut token = best[row] as u32;
+            if let Some(said) = turn.forced.0.get(turn.reply.len()).copied() {
+                let values: Vec<f32> = logits.clone().narrow(0, row, 1).into_data().iter::<f32>().collect();
+                turn.forced.1.extend(log_probs(&values, &[said]));
+                turn.reply.push(said);
+                if turn.reply.len() == turn.forced.0.len() {
+                    turn.finish = Some(Finish::Length);
+                }
+                continue;
+            }
             if whole[row] {
                 let values: Vec<f32> = logits.clone().narrow(0, row, 1).into_data().iter::<f32>().collect();
                 if turn.reply.is_empty() {

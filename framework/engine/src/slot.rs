@@ -20,6 +20,8 @@ pub(crate) struct Turn {
     pub finish: Option<Finish>,
     /// Watched ids and their log-probabilities.
     pub watched: (Vec<u32>, Vec<f32>),
+    /// The reply that it is made to give, and the log-probabilities of its tokens so far.
+    pub forced: (Vec<u32>, Vec<f32>),
     /// Seed of its draws.
     pub seed: u64,
     /// Rows read, by site and token position.
@@ -86,6 +88,7 @@ impl Turn {
             prompt_tokens: self.prompt.len(),
             reused_tokens: self.reused,
             watched: self.watched.1.clone(),
+            forced: self.forced.1.clone(),
             taps: taps.iter().map(|(t, w)| self.tapped(t, *w)).collect(),
             elapsed_ms: self.began.elapsed().as_secs_f64() * 1e3,
         }

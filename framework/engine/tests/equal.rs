@@ -36,6 +36,8 @@ struct Script {
     seed: u64,
     history: Vec<ChatTurn>,
     log: Log,
+    /// Said in the first turn.
+    forced: Vec<u32>,
 }
 impl Dialogue for Script {
     fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>> {
@@ -58,6 +60,9 @@ impl Dialogue for Script {
     fn strengths(&self) -> Vec<f32> {
         vec![self.strength]
     }
+    fn forced(&self) -> Vec<u32> {
+        if self.log.borrow().is_empty() { self.forced.clone() } else { vec![] }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -66,12 +71,13 @@ struct Talk {
     keep: usize,
     strength: f32,
     seed: u64,
+    forced: Vec<u32>,
 }
 
 fn talks() -> impl Strategy<Value = Vec<Talk>> {
     let talk =
         (prop::collection::vec("[a-z ]{1,24}", 1..5), 0usize..12, prop::sample::select(vec![0f32, 0.0, 1.5]), 0u64..3)
-            .prop_map(|(messages, keep, strength, seed)| Talk { messages, keep, strength, seed });
+            .prop_map(|(messages, keep, strength, seed)| Talk { messages, keep, strength, seed, forced: vec![] });
     prop::collection::vec(talk, 1..6)
 }
 
@@ -92,7 +98,7 @@ fn program() -> HookProgram {
             turns: None,
             op: EditOp::Add((0..32).map(|i| (i as f32 * 0.7).sin()).collect()),
         }],
-        arms: vec![],
+        ..HookProgram::default()
     }
 }
 
@@ -127,6 +133,7 @@ fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome
                     seed: t.seed,
                     history: vec![],
                     log,
+                    forced: t.forced,
                 }) as Box<dyn Dialogue>
             });
             Unit { index, dialogues: dialogues.collect() }
@@ -230,7 +237,7 @@ proptest! {
 #[test]
 fn strength_zero_touches_nothing_and_others_steer() {
     let w = world();
-    let talk = |strength| Talk { messages: vec!["hello there".into(), "more".into()], keep: 4, strength, seed: 1 };
+    let talk = |strength| Talk { messages: vec!["hello there".into(), "more".into()], keep: 4, strength, seed: 1, forced: vec![] };
     let alone = hold(&w, &[vec![talk(0.0)]], options(3, true, 16, 0.0));
     let mixed = hold(&w, &[vec![talk(0.0)], vec![talk(3.0)], vec![talk(-3.0)]], options(3, true, 16, 0.0));
     identical(&alone, &mixed[..1]);
@@ -256,9 +263,45 @@ fn every_end_id_stops() {
     let w = world();
     let outcomes = hold(
         &w,
-        &[vec![Talk { messages: vec!["x".into()], keep: 1, strength: 0.0, seed: 0 }]],
+        &[vec![Talk { messages: vec!["x".into()], keep: 1, strength: 0.0, seed: 0, forced: vec![] }]],
         options(1, true, 16, 1.0),
     );
     let o = &outcomes[0][0];
     assert!(!o.ids.contains(&1) && !o.ids.contains(&5));
+}
+
+#[test]
+fn a_forced_reply_has_the_models_own_probabilities() {
+    use friction_model::model::NoProbe;
+    use friction_model::{KvCache, Segment, Step, cache::CacheShape};
+    let w = world();
+    let said: Vec<u32> = (0..23).map(|i| 40 + i * 7 % 31).collect();
+    let talk = |forced: Vec<u32>, strength| Talk {
+        messages: vec!["tell me".into(), "and then".into()],
+        keep: 5,
+        strength,
+        seed: 1,
+        forced,
+    };
+    let both = [vec![talk(said.clone(), 0.0), talk(said.clone(), 1.5), talk(vec![], 0.0)]];
+    let got = hold(&w, &both, options(3, true, 5, 0.0));
+    assert!(got[2][0].forced.is_empty() && got[0][1].forced.is_empty());
+    assert_eq!(got[0][0].ids, said);
+    // Longer than any free reply, and the conversation goes on behind it.
+    assert_eq!((got[0].len(), got[0][0].forced.len()), (2, 23));
+    assert_ne!(got[0][0].forced, got[1][0].forced, "edits reach what is said");
+    let turns = [ChatTurn::user("tell me")];
+    let mut ids = w.tokenizer.encode(&w.template.render(&turns).unwrap()).unwrap();
+    let prompt = ids.len();
+    ids.extend(&said);
+    let n = ids.len();
+    let mut cache =
+        KvCache::new(&w.model.config, CacheShape::new(&w.model.config, 1, n, n), &w.model.device, DType::F32);
+    let step = Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (prompt - 1..n - 1).collect() };
+    let logits = w.model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap().into_data();
+    let rows: Vec<f32> = logits.iter::<f32>().collect();
+    for ((row, id), got) in rows.chunks(w.model.config.vocab).zip(&said).zip(&got[0][0].forced) {
+        let want = friction_engine::sampling::log_probs(row, &[*id])[0];
+        assert!((want - got).abs() < 1e-4, "{want} {got}");
+    }
 }

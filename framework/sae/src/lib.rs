@@ -2,8 +2,9 @@
 //! trained.
 //!
 //! The road: [`name`] is a short name of the Gemma Scope 2 release; [`load`] reads its folders and
-//! SAELens'; [`sae`] encodes and decodes on a device, at any width; [`train`] makes one of a run's or a
-//! corpus's activations.
+//! SAELens'; [`sae`] encodes and decodes on a device, at any width; [`clamp`] is one feature as an edit
+//! reads it; [`train`] makes one of a run's or a corpus's activations ([`tokens`]).
+pub mod clamp;
 pub mod load;
 pub mod name;
 pub mod sae;

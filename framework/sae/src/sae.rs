@@ -133,8 +133,10 @@ pub struct Active {
 const PANEL: usize = 16384;
 /// Elements of one step's activations: 256 MiB in f32.
 const STEP: usize = 64 << 20;
-/// Bytes of the encoder that stay on the device.
-const RESIDENT: usize = 6 << 30;
+/// Bytes of the encoder that stay on a GPU: a million features of a 4B model.
+const RESIDENT: usize = 11 << 30;
+/// Bytes of it that stay in the host's memory beside the mapped file.
+const RESIDENT_HOST: usize = 4 << 30;
 /// Features of a block, of which one that fires brings all from the device.
 const BLOCK: usize = 32;
 
@@ -154,7 +156,8 @@ impl Sae {
     /// # Errors
     /// When shapes contradict each other or the device is not there.
     pub fn new(parameters: Parameters, kind: BackendKind, index: usize) -> Result<Self> {
-        Self::with(parameters, kind, index, PANEL, RESIDENT)
+        let resident = if kind == BackendKind::Cpu { RESIDENT_HOST } else { RESIDENT };
+        Self::with(parameters, kind, index, PANEL, resident)
     }
 
     /// As [`Sae::new`], with `panel` features at once, of which `resident` bytes stay on the device.
@@ -241,16 +244,7 @@ impl Sae {
             Activation::TopK(k) => k,
             _ => usize::MAX,
         };
-        let data = product.into_data();
-        let copied: Vec<f32>;
-        let values = match data.as_slice::<f32>() {
-            Ok(v) => v,
-            // Not contiguous f32: read as they come.
-            Err(_) => {
-                copied = data.iter::<f32>().collect();
-                &copied
-            }
-        };
+        let values = host(product);
         out.par_iter_mut().zip(values.par_chunks(cols)).for_each(|(on, row)| {
             let blocks = row.chunks(BLOCK).zip(bias.chunks(BLOCK)).zip(least.chunks(BLOCK));
             for (n, ((row, bias), least)) in blocks.enumerate() {
@@ -281,20 +275,23 @@ impl Sae {
         let on = pre.mask_fill(off, 0.0);
         let block = if cols.is_multiple_of(BLOCK) { BLOCK } else { cols };
         let blocks = on.reshape([rows * cols / block, block]);
-        let read = |t: Tensor<2>| -> Vec<f32> { t.into_data().iter::<f32>().collect() };
-        let most = read(blocks.clone().max_dim(1));
+        let most = host(blocks.clone().max_dim(1));
         let hit: Vec<usize> = (0..most.len()).filter(|b| most[*b] > 0.0).collect();
         if hit.is_empty() {
             return;
         }
         let index: Vec<i64> = hit.iter().map(|b| *b as i64).collect();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [hit.len()]), &self.device);
-        let values = read(blocks.select(0, index));
-        for (b, values) in hit.iter().zip(values.chunks(block)) {
-            let (row, start) = (b * block / cols, b * block % cols);
-            let fired = values.iter().enumerate().filter(|(_, v)| **v > 0.0);
-            out[row].extend(fired.map(|(i, v)| Active { index: (first + start + i) as u32, value: *v }));
-        }
+        let values = host(blocks.select(0, index));
+        let each = cols / block;
+        out.par_iter_mut().enumerate().for_each(|(row, on)| {
+            let from = hit.partition_point(|b| *b < row * each);
+            for (n, b) in hit.iter().enumerate().skip(from).take_while(|(_, b)| **b < (row + 1) * each) {
+                let start = first + (b - row * each) * block;
+                let fired = values[n * block..][..block].iter().enumerate().filter(|(_, v)| **v > 0.0);
+                on.extend(fired.map(|(i, v)| Active { index: (start + i) as u32, value: *v }));
+            }
+        });
     }
 
     /// Reconstructions, row-major `[rows, output]`, of encoded rows; `x` is read by skip connections.
@@ -321,6 +318,12 @@ impl Sae {
         }
         out
     }
+}
+
+/// Numbers of a tensor, taken over whole where they lie in a row.
+fn host(t: Tensor<2>) -> Vec<f32> {
+    let data = t.into_data();
+    data.try_to_vec::<f32>().unwrap_or_else(|_| data.iter::<f32>().collect())
 }
 
 fn tensor(v: Vec<f32>, rows: usize, cols: usize, device: &Device) -> Tensor<2> {

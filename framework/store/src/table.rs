@@ -67,8 +67,12 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
     let logprobs = ListArray::from_iter_primitive::<Float32Type, _, _>(
         rows.iter().map(|r| Some(r.option_logprobs.iter().map(|v| Some(*v)))),
     );
+    let neutral = ListArray::from_iter_primitive::<Float32Type, _, _>(
+        rows.iter().map(|r| Some(r.neutral_logprobs.iter().map(|v| Some(*v)))),
+    );
     columns.extend([
         ("option_logprobs".to_string(), Arc::new(logprobs) as ArrayRef),
+        ("neutral_logprobs".into(), Arc::new(neutral) as ArrayRef),
         ("prompt_tokens".into(), count(&|r| r.prompt_tokens)),
         ("prefilled_tokens".into(), count(&|r| r.prefilled_tokens)),
         ("reused_tokens".into(), count(&|r| r.reused_tokens)),
@@ -145,11 +149,23 @@ pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
         for (r, v) in rows.iter_mut().zip(elapsed.iter()) {
             r.elapsed_ms = v.unwrap_or(f64::NAN);
         }
-        let logprobs = column("option_logprobs")?.as_list_opt::<i32>().ok_or_else(|| wrong("option_logprobs"))?;
-        for (i, r) in rows.iter_mut().enumerate() {
-            let values = logprobs.value(i);
-            let values = values.as_primitive_opt::<Float32Type>().ok_or_else(|| wrong("option_logprobs"))?;
-            r.option_logprobs = values.iter().map(|v| v.unwrap_or(f32::NAN)).collect();
+        let lists = |name: &str| -> Result<Vec<Vec<f32>>> {
+            let all = column(name)?.as_list_opt::<i32>().ok_or_else(|| wrong(name))?;
+            let of = |i: usize| {
+                let values = all.value(i);
+                let values = values.as_primitive_opt::<Float32Type>().ok_or_else(|| wrong(name))?;
+                Ok(values.iter().map(|v| v.unwrap_or(f32::NAN)).collect())
+            };
+            (0..n).map(of).collect()
+        };
+        for (r, v) in rows.iter_mut().zip(lists("option_logprobs")?) {
+            r.option_logprobs = v;
+        }
+        // Runs of before neutral texts have no such column.
+        if batch.column_by_name("neutral_logprobs").is_some() {
+            for (r, v) in rows.iter_mut().zip(lists("neutral_logprobs")?) {
+                r.neutral_logprobs = v;
+            }
         }
         for field in batch.schema().fields() {
             if let Some(factor) = field.name().strip_prefix("factor_") {

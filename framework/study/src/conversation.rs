@@ -48,7 +48,13 @@ impl Conversation {
 impl Dialogue for Conversation {
     fn next(&mut self) -> Result<Option<Vec<ChatTurn>>> {
         let group = &self.plan.groups[self.group];
-        let Some(planned) = group.get(self.turn) else { return Ok(None) };
+        let Some(planned) = group.get(self.turn) else {
+            let Some(neutral) = self.plan.program.neutral.as_ref().filter(|_| self.turn == group.len()) else {
+                return Ok(None);
+            };
+            self.history.push(ChatTurn::user(neutral.user.clone()));
+            return Ok(Some(self.history.clone()));
+        };
         let cx = context(self.plan.manifest.study.seed, self.group, self.turn, group.len(), planned);
         let message = self.plan.conditions[self.condition].plugin.ask(&cx)?;
         self.phrase = message.phrase;
@@ -58,7 +64,14 @@ impl Dialogue for Conversation {
 
     fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
         let group = &self.plan.groups[self.group];
-        let planned = &group[self.turn];
+        let Some(planned) = group.get(self.turn) else {
+            // The neutral text: no turn of the study.
+            if let Some(last) = self.record.borrow_mut().turns.last_mut() {
+                last.neutral_logprobs = outcome.forced;
+            }
+            self.turn += 1;
+            return Ok(());
+        };
         let condition = &self.plan.conditions[self.condition];
         let cx = context(self.plan.manifest.study.seed, self.group, self.turn, group.len(), planned);
         let reply = Reply { text: &outcome.text, ids: &outcome.ids, codec: &self.plan.tokenizer };
@@ -84,6 +97,7 @@ impl Dialogue for Conversation {
             correct: grade.correct,
             grades: grade.others.into_iter().map(|(k, v)| (k, v.map(String::from))).collect(),
             option_logprobs: outcome.watched,
+            neutral_logprobs: vec![],
             prompt_tokens: outcome.prompt_tokens as u32,
             prefilled_tokens: (outcome.prompt_tokens - outcome.reused_tokens) as u32,
             reused_tokens: outcome.reused_tokens as u32,
@@ -111,9 +125,15 @@ impl Dialogue for Conversation {
         self.letters()
     }
 
+    fn forced(&self) -> Vec<u32> {
+        if self.turn == self.plan.groups[self.group].len() { self.plan.neutral.clone() } else { vec![] }
+    }
+
     fn strengths(&self) -> Vec<f32> {
         let arm = &self.plan.arms[self.arm];
-        let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(self.turn + 1));
+        // A neutral text is said as the last turn was.
+        let turn = (self.turn + 1).min(self.plan.groups[self.group].len());
+        let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(turn));
         self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
     }
 }

@@ -2,7 +2,7 @@
 use crate::Result;
 use crate::plan::{PlannedCondition, PlannedTurn};
 use friction_core::manifest::Manifest;
-use friction_core::{Dataset, PlanContext, TurnContext, seed};
+use friction_core::{Dataset, NeutralText, PlanContext, TurnContext, seed};
 use friction_model::{ChatTemplate, ChatTurn, Tokenizer};
 use std::collections::BTreeMap;
 
@@ -64,6 +64,7 @@ pub(crate) fn lengths(
     groups: &[Vec<PlannedTurn>],
     tokenizer: &Tokenizer,
     template: &ChatTemplate,
+    neutral: Option<&NeutralText>,
 ) -> Result<(u64, usize)> {
     let (mut total, mut longest) = (0u64, 0usize);
     // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
@@ -78,9 +79,15 @@ pub(crate) fn lengths(
                     turns.push(ChatTurn::assistant("…"));
                 }
             }
+            let mut forced = 0;
+            if let Some(text) = neutral {
+                turns.push(ChatTurn::assistant("…"));
+                turns.push(ChatTurn::user(text.user.clone()));
+                forced = tokenizer.encode(&text.reply)?.len();
+            }
             let n = tokenizer.encode(&template.render(&turns)?)?.len();
             total += n as u64;
-            longest = longest.max(n + group.len() * (m.generation.max_new_tokens + SLACK));
+            longest = longest.max(n + forced + group.len() * (m.generation.max_new_tokens + SLACK));
         }
     }
     Ok((total, longest))

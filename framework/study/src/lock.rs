@@ -49,7 +49,7 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
                 EditOp::Clamp { direction, min, max } => {
                     direction.iter().chain([min, max]).flat_map(|x| x.to_le_bytes()).collect()
                 }
-                EditOp::Custom(_) => vec![],
+                EditOp::Custom { digest, .. } => digest.clone().into_bytes(),
             };
             let digest = format!("{:016x}", derive(&[&numbers]));
             json!({"name": e.name, "site": e.site, "at": format!("{:?}", e.at), "op": format!("{:?}", e.op), "turns": e.turns, "digest": digest})

@@ -52,6 +52,8 @@ pub struct Plan {
     pub members: Vec<(usize, usize)>,
     /// All hooks' program.
     pub program: HookProgram,
+    /// Tokens of its neutral text.
+    pub neutral: Vec<u32>,
     /// `[groups][turns]`.
     pub groups: Vec<Vec<PlannedTurn>>,
     /// Analyzers with their names.
@@ -159,7 +161,7 @@ impl Plan {
             return wrong.end();
         };
 
-        let (user_tokens, capacity) = lengths(m, &conditions, &groups, &tokenizer, &template)?;
+        let (user_tokens, capacity) = lengths(m, &conditions, &groups, &tokenizer, &template, program.neutral.as_ref())?;
         if capacity > checkpoint.config.context {
             let message = format!(
                 "{} turns of up to {} new tokens need up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
@@ -182,6 +184,10 @@ impl Plan {
             );
             return Err(m.error_at(key("hook"), message).into());
         }
+        let neutral = match &program.neutral {
+            Some(text) => tokenizer.encode(&text.reply)?,
+            None => vec![],
+        };
         let per_group = members.len();
         let conversations = per_group * m.study.groups;
         let slots = match (m.backend.batch, m.backend.kind) {
@@ -220,6 +226,7 @@ impl Plan {
             arms,
             members,
             program,
+            neutral,
             groups,
             analyzers,
             engine,

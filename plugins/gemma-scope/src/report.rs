@@ -224,6 +224,10 @@ fn verdict(told: &[&Difference], answers: &[Option<Answer>], fdr: f64, out: &mut
         None => "Verdict, Good: not reached. No feature tracks the condition in both halves of the groups".into(),
     });
     out.value("good", good);
+    // Of the first feature told, which is chosen without a look at the answers.
+    if let Some(a) = answers.first().copied().flatten() {
+        out.value("next_answer", json!({"feature": told[0].index, "log_odds": a.estimate, "se": a.se, "p": a.p}));
+    }
 }
 
 fn table(scope: &Scope, found: &[Difference], again: &[Replication]) -> Table {

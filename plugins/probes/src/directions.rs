@@ -1,4 +1,5 @@
-//! Directions as a file: `<site>/<kind>` in safetensors, with where they come from in its header.
+//! Directions as files: `<site>/<kind>` in safetensors, with where they come from in its header; and for other
+//! tools.
 use crate::fit::{Probe, mean_difference};
 use crate::rows::Rows;
 use friction_core::{Error, Position, Result, Site};
@@ -27,14 +28,18 @@ pub struct Source<'a> {
     pub shuffled: &'a [Vec<f64>],
 }
 
-/// Learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site,
+/// `directions.safetensors`, learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site,
 /// `<site>/mean-difference`, and `<site>/shuffled-N`, the same of shuffled targets; f32 `[width]`, in
-/// units of the residual stream (the scaler undone). They point from the first class to the second, or to larger numbers. The header's `about` is JSON: for
-/// each tensor its mean projection by class, and the mean norm of the activations at its site.
+/// units of the activations (the scaler undone). They point from the first class to the second, or to larger
+/// numbers. The header's `about` is JSON: for each tensor its mean projection by class, and the mean norm of
+/// the activations at its site.
+///
+/// Of sites `resid_post.L` the difference of means also goes into `mean-difference.repeng.gguf` (one control
+/// vector of all layers) and `resid_post.L.mean-difference.lm-eval.pt` (one steered model each, `layers.L`).
 ///
 /// # Errors
 /// When a fit over all rows does not converge.
-pub fn file(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<u8>> {
+pub fn files(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<(String, Vec<u8>)>> {
     let all: Vec<usize> = (0..s.y.len()).collect();
     let kind = if s.link == Link::Linear { "ridge" } else { "logistic" };
     let mut tensors: Vec<(String, Vec<f64>)> = vec![];
@@ -81,5 +86,19 @@ pub fn file(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<u8>>
         "position": s.position, "rows": s.y.len(), "directions": about,
     });
     let header = HashMap::from([("about".to_string(), about.to_string())]);
-    safetensors::serialize(views, Some(header)).map_err(|e| Error::other(e.to_string()))
+    let own = safetensors::serialize(views, Some(header)).map_err(|e| Error::other(e.to_string()))?;
+    let mut files = vec![("directions.safetensors".to_string(), own)];
+    let mut control = vec![];
+    for (name, v) in &tensors {
+        let Some((site, "mean-difference")) = name.split_once('/') else { continue };
+        let Ok(Site::ResidPost(layer)) = site.parse() else { continue };
+        let v: Vec<f32> = v.iter().map(|x| *x as f32).collect();
+        let steered = friction_directions::steered(&format!("layers.{layer}"), &v, 1.0)?;
+        files.push((format!("{site}.mean-difference.lm-eval.pt"), steered));
+        control.push((layer, v));
+    }
+    if !control.is_empty() {
+        files.push(("mean-difference.repeng.gguf".into(), friction_directions::control_vector("gemma3", &control)));
+    }
+    Ok(files)
 }

@@ -6,6 +6,7 @@
 //! stand what it must beat (the words of the message, lengths, the embeddings), a control task (a random
 //! label per topic, which can only be memorised; Hewitt and Liang 2019) and labels permuted by
 //! conversation.
+mod arms;
 mod baselines;
 mod directions;
 mod figure;
@@ -62,6 +63,9 @@ struct LinearProbe {
     /// Permutations of labels by conversation, for p; 0 to leave them out. Default 200.
     #[serde(default = "two_hundred")]
     permutations: usize,
+    /// Whether the probe, learnt from the untouched arm, is also read on the other arms. Default false.
+    #[serde(default)]
+    arms: bool,
     /// Draws of groups for the intervals. Default 500.
     #[serde(default = "five_hundred")]
     draws: usize,

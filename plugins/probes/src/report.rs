@@ -2,7 +2,7 @@
 use crate::baselines::{bag_of_words, lengths};
 use crate::fit::{Design, HeldOut, first, quality};
 use crate::rows::{Row, Rows, Target};
-use crate::{LinearProbe, directions, figure, next};
+use crate::{LinearProbe, arms, directions, figure, next};
 use friction_core::findings::Column;
 use friction_core::seed::derive;
 use friction_core::{Error, Findings, Result, RunReader, Site, Table};
@@ -47,7 +47,7 @@ pub struct Line {
 }
 
 impl Report<'_> {
-    fn measure(&self) -> &'static str {
+    pub(crate) fn measure(&self) -> &'static str {
         match self.design.link {
             Link::Logistic => "AUC",
             Link::Softmax(_) => "balanced accuracy",
@@ -242,6 +242,10 @@ impl Report<'_> {
             let transfer = self.transfer(best, lines[best].c, out);
             out.tables.push(transfer);
         }
+        if o.arms {
+            let across = arms::tell(self, best, lines[best].c, out)?;
+            out.tables.extend(across);
+        }
         out.tables.push(table("layers", &lines));
         out.tables.push(table("baselines", &baselines));
         out.figures.push(figure::layers(m, &lines, &baselines)?);
@@ -264,7 +268,7 @@ impl Report<'_> {
             link: self.design.link,
         };
         let c: Vec<f64> = lines.iter().map(|l| l.c).collect();
-        out.files.push(("directions.safetensors".into(), directions::file(&source, self.layers, &c)?));
+        out.files.extend(directions::files(&source, self.layers, &c)?);
         Ok(())
     }
 

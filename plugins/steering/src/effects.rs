@@ -65,6 +65,8 @@ pub struct Replies {
     pub cut: f64,
     /// Share of word triples that the reply had before (repetition).
     pub repetition: f64,
+    /// Perplexity of the neutral text, where conversations were made to say one.
+    pub perplexity: Option<f64>,
 }
 
 /// Over all rows of an arm.
@@ -77,7 +79,14 @@ pub fn replies(rows: &BTreeMap<Item, &TurnRow>) -> Replies {
         tokens: mean(&|t| f64::from(t.reply_tokens)),
         cut: mean(&|t| f64::from(t.finish_reason == "length")),
         repetition: mean(&|t| repetition(&t.reply)),
+        perplexity: perplexity(rows.values().flat_map(|t| &t.neutral_logprobs)),
     }
+}
+
+/// exp of the mean negative log-probability of tokens; `None` without any.
+fn perplexity<'a>(logprobs: impl Iterator<Item = &'a f32>) -> Option<f64> {
+    let (sum, n) = logprobs.fold((0.0, 0u32), |(s, n), v| (s - f64::from(*v), n + 1));
+    (n > 0).then(|| (sum / f64::from(n)).exp())
 }
 
 fn repetition(reply: &str) -> f64 {

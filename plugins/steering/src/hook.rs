@@ -1,14 +1,20 @@
 //! `steer`: arms of doses along a direction, and the controls that give them a meaning.
 use crate::arms::{ArmName, Kind};
-use crate::file::{self, Direction};
+use burn::tensor::Tensor;
 use friction_core::program::EditAt;
+use friction_core::seed::derive;
 use friction_core::{
-    Arm, BuildContext, Edit, EditOp, Error, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Result, Site,
+    Arm, BuildContext, Edit, EditOp, Error, Hook, HookProgram, ModelSpec, NeutralText, PluginConfig, PluginEntry,
+    Result, Site,
 };
+use friction_directions::Direction;
+use friction_sae::Source;
+use friction_sae::clamp::{Read, Upload, activation, projection};
 use friction_stats::Rng;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Tokens that are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -38,6 +44,20 @@ enum Op {
     Add,
     /// Takes dose × the projection on the direction away: 1 removes it.
     Remove,
+    /// Sets the projection on the direction to dose × unit.
+    Set,
+    /// Sets the activation of an autoencoder's feature to the dose; its error stays.
+    Clamp,
+}
+
+/// A text that every conversation is made to say at its end.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Neutral {
+    /// What the user asks before it.
+    user: String,
+    /// What the model is made to say.
+    reply: String,
 }
 
 /// Options of `steer`.
@@ -45,10 +65,18 @@ enum Op {
 #[serde(deny_unknown_fields)]
 struct Steer {
     /// A safetensors file of directions, relative to the manifest.
-    file: PathBuf,
+    #[serde(default)]
+    file: Option<PathBuf>,
     /// The direction's name in it: `<site>/<kind>`, such as `resid_post.17/mean-difference`.
-    direction: String,
-    /// Where it is applied. Default: the site in its name.
+    #[serde(default)]
+    direction: Option<String>,
+    /// Instead of a file: an autoencoder, as `gemma-scope` names it: `{ source = "hf:…", sae = "…" }`.
+    #[serde(default)]
+    sae: Option<Source>,
+    /// The autoencoder's feature: steered along its decoder, or clamped.
+    #[serde(default)]
+    feature: Option<usize>,
+    /// Where it is applied. Default: the site in the direction's name, or the autoencoder's.
     #[serde(default)]
     site: Option<Site>,
     /// `all`, `prompt`, `reply` (`prompt-end` and what follows) or `prompt-end` alone. Default `all`.
@@ -57,28 +85,32 @@ struct Steer {
     /// First and last turn, from 1. Default all.
     #[serde(default)]
     turns: Option<(usize, usize)>,
-    /// `add` or `remove`. Default `add`.
+    /// `add`, `remove`, `set` or, of a feature, `clamp`. Default `add`.
     #[serde(default = "add")]
     op: Op,
-    /// What a dose of 1 is: `vector` or `norm`. Default `vector`.
+    /// What a dose of 1 is: `vector` or `norm`. Default `vector`. To `remove` and `clamp` it says nothing.
     #[serde(default = "vector")]
     unit: Unit,
     /// Conditions that are steered: levels of factors, such as `{ completion = "interrupt" }`. Default
     /// all. All are run untouched.
     #[serde(default, rename = "where")]
     only: BTreeMap<String, String>,
-    /// Doses, one arm each. Give both signs; 0 is always there, as the untouched control.
+    /// Doses, one arm each. Give both signs; the untouched control is always there.
     doses: Vec<f32>,
     /// Doses at which the controls are run, some of `doses`. Default: the first.
     #[serde(default)]
     control_doses: Option<Vec<f32>>,
-    /// Random directions of the same length, orthogonal to the direction. Default 20.
+    /// Random directions of the same length, orthogonal to the direction. They are given the push that the
+    /// direction would get. Default 20.
     #[serde(default = "twenty")]
     random: usize,
     /// Directions of shuffled labels from the same file, brought to the same length. Default: all there
     /// are.
     #[serde(default)]
     shuffled: Option<usize>,
+    /// A text that every conversation is made to say at its end: its perplexity is told as a side effect.
+    #[serde(default)]
+    neutral: Option<Neutral>,
 }
 fn all() -> At {
     At::All
@@ -97,7 +129,8 @@ impl PluginConfig for Steer {
     type Output = dyn Hook;
     fn validate(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::config(what));
-        if self.doses.is_empty() || self.doses.iter().any(|d| *d == 0.0 || !d.is_finite()) {
+        let moves = matches!(self.op, Op::Add | Op::Remove);
+        if self.doses.is_empty() || self.doses.iter().any(|d| (moves && *d == 0.0) || !d.is_finite()) {
             return wrong("`doses` must list numbers other than 0; the untouched control is always there".into());
         }
         if let Some(d) = self.control_doses.iter().flatten().find(|d| !self.doses.contains(d)) {
@@ -108,26 +141,74 @@ impl PluginConfig for Steer {
         if self.turns.is_some_and(|(first, last)| first == 0 || last < first) {
             return wrong("`turns` is [first, last], from 1".into());
         }
-        if self.site.is_none() && self.direction.split('/').next().is_none_or(|s| s.parse::<Site>().is_err()) {
-            return wrong(format!("`direction` = {:?} names no site before its `/`: set `site`", self.direction));
+        match (&self.file, &self.direction, &self.sae, self.feature) {
+            (Some(_), Some(name), None, None) => {
+                if self.op == Op::Clamp {
+                    return wrong("`clamp` sets a feature of an autoencoder: give `sae` and `feature`".into());
+                }
+                if self.site.is_none() && name.split('/').next().is_none_or(|s| s.parse::<Site>().is_err()) {
+                    return wrong(format!("`direction` = {name:?} names no site before its `/`: set `site`"));
+                }
+            }
+            (None, None, Some(sae), Some(_)) => {
+                sae.validate()?;
+                if self.unit == Unit::Norm {
+                    return wrong("an autoencoder does not say the norm of the activations: use `unit = \"vector\"`".into());
+                }
+            }
+            _ => return wrong("give `file` and `direction`, or `sae` and `feature`".into()),
+        }
+        if self.neutral.as_ref().is_some_and(|n| n.reply.trim().is_empty()) {
+            return wrong("`neutral` needs a `reply` to say".into());
         }
         Ok(())
     }
+
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Hook>> {
-        let direction = file::read(&cx.base.join(&self.file), &self.direction)?;
+        let steering = |direction, site, from, read| {
+            Box::new(Steering { options: self.clone(), direction, site, from, read, seed: cx.seed })
+        };
+        if let (Some(source), Some(feature)) = (&self.sae, self.feature) {
+            let found = source.find(&cx.base)?;
+            let (reads, writes) = found.sites(self.site)?;
+            if reads != writes {
+                return Err(Error::config(format!(
+                    "{} is a transcoder: it reads `{reads}` and writes `{writes}`; features of autoencoders are steered",
+                    found.tensors.display()
+                )));
+            }
+            let p = found.load()?.parameters;
+            let vector = p.feature(feature)?.decoder;
+            let read = (self.op == Op::Clamp).then(|| activation(&p, feature)).transpose()?;
+            let direction = Direction { vector, norm: None, shuffled: vec![] };
+            return Ok(steering(direction, reads, format!("feature {feature} of {}", found.tensors.display()), read));
+        }
+        let (Some(path), Some(name)) = (&self.file, &self.direction) else {
+            return Err(Error::config("give `file` and `direction`, or `sae` and `feature`"));
+        };
+        let direction = friction_directions::read(&cx.base.join(path), name)?;
         if self.unit == Unit::Norm && direction.norm.is_none() {
             return Err(Error::config(format!(
                 "{} does not say the norm of the activations: use `unit = \"vector\"`",
-                self.file.display()
+                path.display()
             )));
         }
-        Ok(Box::new(Steering { options: self.clone(), direction, seed: cx.seed }))
+        let site = match self.site {
+            Some(s) => s,
+            None => name.split('/').next().unwrap_or_default().parse().map_err(Error::config)?,
+        };
+        Ok(steering(direction, site, format!("`{name}` of {}", path.display()), None))
     }
 }
 
 struct Steering {
     options: Steer,
     direction: Direction,
+    site: Site,
+    /// Where the direction is from, for messages.
+    from: String,
+    /// A feature's activation, to clamp it.
+    read: Option<Read>,
     seed: u64,
 }
 
@@ -150,19 +231,46 @@ fn orthogonal(v: &[f32], seed: u64, n: usize) -> Vec<f32> {
     scaled(&rest, norm(v))
 }
 
+/// x + s·(value − read(x))·along: the row's reading is brought to `value` by a push along a direction that
+/// need not be the one that is read.
+fn toward(read: Read, value: f32, along: Vec<f32>, digest: String) -> EditOp {
+    let along = Upload::new(along, 1);
+    let run = move |x: Tensor<2>, s: Tensor<2>| {
+        let push = s * (read(&x).neg() + value);
+        let along = along.on(&x.device());
+        x + push * along
+    };
+    EditOp::Custom { run: Arc::new(run), digest }
+}
+
+impl Steering {
+    /// The edit of one direction at one dose, and the strength that makes it.
+    fn edit(&self, unit: &[f32], vector: Vec<f32>, dose: f32) -> (EditOp, f32) {
+        let length = norm(unit);
+        let along = scaled(&vector, 1.0);
+        let bytes: Vec<u8> = unit.iter().chain(&vector).flat_map(|v| v.to_le_bytes()).collect();
+        let digest = || format!("{:016x}", derive(&[&bytes, &dose.to_le_bytes(), self.from.as_bytes()]));
+        match (self.options.op, &self.read) {
+            (Op::Add, _) => (EditOp::Add(vector), dose),
+            // Controls get the push that the direction would get, along their own.
+            (Op::Remove, _) => (toward(projection(scaled(unit, 1.0)), 0.0, along, digest()), dose),
+            (Op::Set, _) => (toward(projection(scaled(unit, 1.0)), dose * length, along, digest()), 1.0),
+            (Op::Clamp, Some(read)) => (toward(read.clone(), dose, vector, digest()), 1.0),
+            // `build` gives a reading to every clamp.
+            (Op::Clamp, None) => (EditOp::Add(vector), 0.0),
+        }
+    }
+}
+
 impl Hook for Steering {
     fn program(&self, model: &ModelSpec) -> Result<HookProgram> {
         let o = &self.options;
-        let site = match o.site {
-            Some(s) => s,
-            None => o.direction.split('/').next().unwrap_or_default().parse().map_err(Error::config)?,
-        };
+        let site = self.site;
         let width = model.width(site)?;
         if self.direction.vector.len() != width || width < 2 {
             return Err(Error::config(format!(
-                "`{}` of {} is {} wide, but `{site}` of {} is {width} wide: it belongs to another model",
-                o.direction,
-                o.file.display(),
+                "{} is {} wide, but `{site}` of {} is {width} wide: it belongs to another model",
+                self.from,
                 self.direction.vector.len(),
                 model.name
             )));
@@ -172,7 +280,7 @@ impl Hook for Steering {
             Unit::Norm => self.direction.norm.unwrap_or(1.0),
         };
         if !(length > 0.0 && length.is_finite()) {
-            return Err(Error::config(format!("`{}` of {} is zero or not finite", o.direction, o.file.display())));
+            return Err(Error::config(format!("{} is zero or not finite", self.from)));
         }
         let unit = scaled(&self.direction.vector, length);
         let mut along: Vec<(Kind, Vec<f32>)> = vec![(Kind::Direction, unit.clone())];
@@ -186,34 +294,31 @@ impl Hook for Steering {
                 .enumerate()
                 .map(|(n, v)| (Kind::Shuffled(n), scaled(v, length))),
         );
-        let mut program = HookProgram { arms: vec![Arm::default()], ..HookProgram::default() };
+        let neutral = o.neutral.as_ref().map(|n| NeutralText { user: n.user.clone(), reply: n.reply.clone() });
+        let mut program = HookProgram { arms: vec![Arm::default()], neutral, ..HookProgram::default() };
+        let at = match o.at {
+            At::All => EditAt::All,
+            At::Prompt => EditAt::Prompt,
+            At::Reply => EditAt::Reply,
+            At::PromptEnd => EditAt::PromptEnd,
+        };
+        // What sets a value has one edit for each dose; what moves has one, of which doses are strengths.
+        let one = matches!(o.op, Op::Add | Op::Remove);
         for (kind, vector) in along {
             let doses = match (kind, &o.control_doses) {
                 (Kind::Direction, _) => o.doses.clone(),
                 (_, Some(d)) => d.clone(),
                 (_, None) => o.doses[..1].to_vec(),
             };
-            let name = kind.to_string();
-            program.arms.extend(doses.into_iter().map(|dose| Arm {
-                name: ArmName { kind, dose }.to_string(),
-                strengths: [(name.clone(), dose)].into(),
-                only: o.only.clone(),
-            }));
-            program.edits.push(Edit {
-                name,
-                site,
-                at: match o.at {
-                    At::All => EditAt::All,
-                    At::Prompt => EditAt::Prompt,
-                    At::Reply => EditAt::Reply,
-                    At::PromptEnd => EditAt::PromptEnd,
-                },
-                turns: o.turns,
-                op: match o.op {
-                    Op::Add => EditOp::Add(vector),
-                    Op::Remove => EditOp::Remove(vector),
-                },
-            });
+            for (n, dose) in doses.into_iter().enumerate() {
+                let arm = ArmName { kind, dose }.to_string();
+                let name = if one { kind.to_string() } else { arm.clone() };
+                let (op, strength) = self.edit(&unit, vector.clone(), dose);
+                program.arms.push(Arm { name: arm, strengths: [(name.clone(), strength)].into(), only: o.only.clone() });
+                if !one || n == 0 {
+                    program.edits.push(Edit { name, site, at, turns: o.turns, op });
+                }
+            }
         }
         Ok(program)
     }

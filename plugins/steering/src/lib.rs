@@ -3,6 +3,5 @@
 mod arms;
 mod effects;
 mod figure;
-mod file;
 mod hook;
 mod response;

@@ -107,11 +107,23 @@ impl Analyzer for Steering {
 impl Steering {
     fn doses(&self, arms: &[Arm], before: &Replies, whole: Option<f64>, out: &mut Findings) {
         out.say(format!(
-            "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}",
-            "dose", "points", "interval", "restored", "mended", "broken", "changed", "parsed", "tokens", "repeats"
+            "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}{}",
+            "dose",
+            "points",
+            "interval",
+            "restored",
+            "mended",
+            "broken",
+            "changed",
+            "parsed",
+            "tokens",
+            "repeats",
+            if before.perplexity.is_some() { " perplexity" } else { "" }
         ));
-        let line =
-            |r: &Replies| format!("{:>6.1} % {:>8.1} {:>6.1} %", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition);
+        let line = |r: &Replies| {
+            let perplexity = r.perplexity.map_or(String::new(), |p| format!(" {p:>10.2}"));
+            format!("{:>6.1} % {:>8.1} {:>6.1} %{perplexity}", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition)
+        };
         let mut doses = vec![];
         for a in arms.iter().filter(|a| a.name.kind == Kind::Direction) {
             let (e, r) = (&a.effect, &a.replies);
@@ -131,11 +143,15 @@ impl Steering {
             doses.push(json!({
                 "dose": a.name.dose, "points": e.points.estimate, "low": e.points.low, "high": e.points.high, "restored": share,
                 "mended": e.mended, "broken": e.broken, "changed": e.changed, "sign_rate": e.mended as f64 / (e.mended + e.broken).max(1) as f64,
-                "parsed": r.parsed, "reply_tokens": r.tokens, "met_limit": r.cut, "repetition": r.repetition,
+                "parsed": r.parsed, "reply_tokens": r.tokens, "met_limit": r.cut, "repetition": r.repetition, "perplexity": r.perplexity,
             }));
         }
         out.say(format!("  untouched: {}", line(before).trim()));
         out.say("  points: change of accuracy, paired by question; mended, broken: answers that became right, wrong; changed: replies of another text; repeats: word triples said before");
+        if let Some(p) = before.perplexity {
+            out.say("  perplexity: of the neutral text that each conversation is made to say at its end");
+            out.value("perplexity_untouched", p);
+        }
         out.value("doses", doses);
     }
 
@@ -214,6 +230,7 @@ fn table(arms: &[Arm]) -> Table {
             ("reply_tokens".into(), number(|a| a.replies.tokens)),
             ("met_limit".into(), number(|a| a.replies.cut)),
             ("repetition".into(), number(|a| a.replies.repetition)),
+            ("perplexity".into(), number(|a| a.replies.perplexity.unwrap_or(f64::NAN))),
         ],
     }
 }

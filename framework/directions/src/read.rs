@@ -1,4 +1,4 @@
-//! Directions from a safetensors file, as `linear-probe` and others write them.
+//! Directions from a safetensors file.
 use friction_core::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;

@@ -1,0 +1,72 @@
+//! One feature's activation as a function of tensors, for edits: setting a feature to a value adds
+//! (value − activation)·W_dec to the activations, so that everything else, the autoencoder's error
+//! included, stays as it was.
+use crate::sae::{Activation, Parameters};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_core::Result;
+use friction_model::model::matmul;
+use std::sync::{Arc, OnceLock};
+
+/// A number of each row: `[rows, width]` to `[rows, 1]`.
+pub type Read = Arc<dyn Fn(&Tensor<2>) -> Tensor<2> + Send + Sync>;
+
+/// Numbers that are put on a device once, where they are first needed.
+pub struct Upload {
+    data: Vec<f32>,
+    rows: usize,
+    there: OnceLock<Tensor<2>>,
+}
+
+impl Upload {
+    /// Of `data`, row-major with `rows` rows.
+    pub fn new(data: Vec<f32>, rows: usize) -> Self {
+        Self { data, rows, there: OnceLock::new() }
+    }
+
+    /// The tensor, on the device of the first call.
+    pub fn on(&self, device: &Device) -> Tensor<2> {
+        let make = || {
+            let shape = [self.rows, self.data.len() / self.rows.max(1)];
+            Tensor::from_data(TensorData::new(self.data.clone(), shape), (device, DType::F32))
+        };
+        self.there.get_or_init(make).clone()
+    }
+}
+
+/// x·v of each row.
+pub fn projection(v: Vec<f32>) -> Read {
+    let v = Upload::new(v, 1);
+    Arc::new(move |x| (x.clone() * v.on(&x.device())).sum_dim(1))
+}
+
+/// The activation of one feature. Of a TopK autoencoder all features must be computed to know whether this
+/// one is among the largest.
+///
+/// # Errors
+/// When there is no such feature.
+pub fn activation(p: &Parameters, index: usize) -> Result<Read> {
+    let f = p.feature(index)?;
+    let (bias, least) = (f.bias, f.threshold.max(0.0));
+    let Activation::TopK(k) = p.activation else {
+        let along = projection(f.encoder);
+        return Ok(Arc::new(move |x| {
+            let pre = along(x) + bias;
+            let off = pre.clone().lower_equal_elem(least);
+            pre.mask_fill(off, 0.0)
+        }));
+    };
+    let (w, b) = (Upload::new(p.w_enc.all(), p.input()), Upload::new(p.b_enc.clone(), 1));
+    let centre = p.centred.then(|| Upload::new(p.b_dec.clone(), 1));
+    Ok(Arc::new(move |x| {
+        let device = x.device();
+        let x = match &centre {
+            Some(c) => x.clone() - c.on(&device),
+            None => x.clone(),
+        };
+        let pre = matmul(device == Device::flex(), x, w.on(&device)) + b.on(&device);
+        let smallest = pre.clone().topk(k, 1).min_dim(1);
+        let own = pre.narrow(1, index, 1);
+        let off = own.clone().lower(smallest).bool_or(own.clone().lower_equal_elem(0.0));
+        own.mask_fill(off, 0.0)
+    }))
+}

@@ -1,0 +1,66 @@
+//! Direct attribution: what adding a direction once does to the letters' logits by the way that skips all
+//! further blocks. The final norm's divisor is held at its mean, so that the push is linear
+//! (Elhage et al. 2021, direct logit attribution).
+use crate::{LogitLens, letters};
+use friction_core::{Error, Findings, Question, Result, RunReader};
+use friction_directions::Direction;
+use friction_model::{Tokenizer, Unembedding};
+use friction_stats::{Rng, permutation_p};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+/// Tells one direction's push on each letter, above their mean, beside random directions of its length.
+#[allow(clippy::too_many_arguments)] // each is one thing that the sentence needs
+pub fn tell(
+    name: &str,
+    direction: &Direction,
+    rms: f64,
+    o: &LogitLens,
+    run: &dyn RunReader,
+    u: &Unembedding,
+    tokenizer: &Tokenizer,
+    out: &mut Findings,
+) -> Result<()> {
+    let v = &direction.vector;
+    if v.len() != u.hidden() {
+        return Err(Error::other(format!(
+            "`{name}` is {} wide; only directions of the residual stream ({}) reach the letters directly",
+            v.len(),
+            u.hidden()
+        )));
+    }
+    let most = run.turns().iter().map(|t| t.options as usize).max().unwrap_or(0);
+    let ids = letters(tokenizer, most)?;
+    let push = |v: &[f32]| -> Vec<f64> {
+        let raw: Vec<f64> = ids.iter().map(|id| u.logit(v, rms, *id)).collect();
+        let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
+        raw.iter().map(|r| r - mean).collect()
+    };
+    let spread = |p: &[f64]| (p.iter().map(|x| x * x).sum::<f64>() / p.len().max(1) as f64).sqrt();
+    let own = push(v);
+    let length = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let random: Vec<f64> = (0..o.random as u64)
+        .into_par_iter()
+        .map(|i| {
+            let mut rng = Rng::new(run.seed() ^ (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let r: Vec<f64> = v.iter().map(|_| rng.normal()).collect();
+            let norm = r.iter().map(|x| x * x).sum::<f64>().sqrt();
+            spread(&push(&r.iter().map(|x| (x * length / norm) as f32).collect::<Vec<_>>()))
+        })
+        .collect();
+    let p = permutation_p(spread(&own), &random);
+    let words: Vec<String> = own.iter().enumerate().map(|(i, x)| format!("{} {x:+.3}", Question::letter(i))).collect();
+    let mean = random.iter().sum::<f64>() / random.len().max(1) as f64;
+    out.say(format!(
+        "Asked: does `{name}` push the letters by itself? Logits above their mean: {}; spread {:.3}, of {} random directions {mean:.3} on average, p = {p:.4}",
+        words.join(", "),
+        spread(&own),
+        random.len()
+    ));
+    let found = json!({"direction": name, "push": own, "spread": spread(&own), "random_spread": mean, "p": p});
+    match out.values.get_mut("attribution") {
+        Some(Value::Array(all)) => all.push(found),
+        _ => out.value("attribution", vec![found]),
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! The lens at each site, against the truth, the answer given and the model's own probabilities.
+use crate::{LogitLens, figure, letters};
+use friction_core::findings::Column;
+use friction_core::{Error, Findings, Position, Result, RunReader, Site, Table, TurnRow};
+use friction_model::{Tokenizer, Unembedding};
+use friction_stats::{Interval, mean_t, quantile};
+use rayon::prelude::*;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One row at one site.
+struct Seen {
+    group: u32,
+    /// Index of the factor's level.
+    level: usize,
+    right: bool,
+    same: bool,
+    /// Log-probability of the right letter among the question's letters.
+    log: f64,
+}
+
+/// What is told of a site and a level.
+pub struct Line {
+    /// The site.
+    pub site: Site,
+    /// The level; `all` without a factor.
+    pub level: String,
+    /// Share of rows whose likeliest letter is right, in percent.
+    pub right: Interval,
+    /// Share whose likeliest letter is the answer given, in percent.
+    pub same: f64,
+    /// Mean log-probability of the right letter among the letters.
+    pub log: f64,
+}
+
+/// The lens at every site; returns the mean divisor of the final norm at the last of them.
+pub fn tell(
+    o: &LogitLens,
+    run: &dyn RunReader,
+    u: &Unembedding,
+    tokenizer: &Tokenizer,
+    out: &mut Findings,
+) -> Result<f64> {
+    let turns: Vec<&TurnRow> =
+        run.turns().iter().filter(|t| t.arm.is_empty() && t.turn >= o.first_turn && t.options > 1).collect();
+    if turns.is_empty() {
+        return Err(Error::other("the run has no question with options from that turn on"));
+    }
+    let levels: Vec<String> = match &o.factor {
+        Some(f) => turns.iter().filter_map(|t| t.factors.get(f)).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        None => vec!["all".into()],
+    };
+    let most = turns.iter().map(|t| t.options as usize).max().unwrap_or(0);
+    let ids = letters(tokenizer, most)?;
+    let (mut lines, mut whole, mut rms) = (vec![], vec![], 0.0);
+    for site in &o.sites {
+        let rows = read(run, &turns, *site)?;
+        let level = |t: &TurnRow| match &o.factor {
+            Some(f) => t.factors.get(f).and_then(|l| levels.iter().position(|k| k == l)).unwrap_or(0),
+            None => 0,
+        };
+        let seen: Vec<Seen> = turns
+            .par_iter()
+            .zip(&rows)
+            .map(|(t, x)| {
+                let d = u.rms(x);
+                let logits: Vec<f64> = ids[..t.options as usize].iter().map(|id| u.logit(x, d, *id)).collect();
+                let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap_or(0);
+                let max = logits[best];
+                let log = max + logits.iter().map(|l| (l - max).exp()).sum::<f64>().ln();
+                let letter = friction_core::Question::letter(best).to_string();
+                let truth = (0..logits.len()).find(|i| friction_core::Question::letter(*i).to_string() == t.answer);
+                Seen {
+                    group: t.group,
+                    level: level(t),
+                    right: letter == t.answer,
+                    same: t.parsed.as_ref() == Some(&letter),
+                    log: truth.map_or(f64::NAN, |i| logits[i] - log),
+                }
+            })
+            .collect();
+        for (l, level) in levels.iter().enumerate() {
+            lines.extend(line(*site, level, seen.iter().filter(|s| s.level == l).collect(), o.level));
+        }
+        rms = rows.iter().map(|x| u.rms(x)).sum::<f64>() / rows.len() as f64;
+        if o.whole > 0 {
+            whole.push(vocabulary(*site, &turns, &rows, &ids, u, o.whole));
+        }
+    }
+    report(&lines, &whole, turns.len(), o, out);
+    out.tables.push(table(&lines));
+    out.figures.push(figure::sites(&lines)?);
+    Ok(rms)
+}
+
+fn read(run: &dyn RunReader, turns: &[&TurnRow], site: Site) -> Result<Vec<Vec<f32>>> {
+    let mut taps = BTreeMap::new();
+    turns
+        .iter()
+        .map(|t| {
+            let key = (t.group, t.condition.as_str());
+            if !taps.contains_key(&key) {
+                let tap = run.tap(t.group, &t.condition, "", site, Position::PromptEnd)?;
+                taps.insert(key, tap.ok_or_else(|| Error::other(format!("the run holds no tap of `{site}`")))?);
+            }
+            let a = &taps[&key];
+            let [_, positions, width] = a.shape;
+            let row = &a.data[(t.turn as usize - 1) * positions * width..][..width];
+            if row.iter().all(|v| v.is_finite()) {
+                Ok(row.to_vec())
+            } else {
+                Err(Error::other(format!("group {} turn {}: `{site}` holds no numbers", t.group, t.turn)))
+            }
+        })
+        .collect()
+}
+
+fn line(site: Site, level: &str, seen: Vec<&Seen>, confidence: f64) -> Option<Line> {
+    let mut groups: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for s in &seen {
+        let g = groups.entry(s.group).or_default();
+        *g = (g.0 + f64::from(u8::from(s.right)), g.1 + 1.0);
+    }
+    let means: Vec<f64> = groups.values().map(|(r, n)| 100.0 * r / n).collect();
+    let right = mean_t(&means, confidence).unwrap_or(Interval {
+        estimate: means.first().copied().unwrap_or(f64::NAN),
+        low: f64::NAN,
+        high: f64::NAN,
+    });
+    let n = seen.len() as f64;
+    (n > 0.0).then(|| Line {
+        site,
+        level: level.into(),
+        right,
+        same: 100.0 * seen.iter().filter(|s| s.same).count() as f64 / n,
+        log: seen.iter().map(|s| s.log).sum::<f64>() / n,
+    })
+}
+
+/// The right letter among all tokens, on some rows.
+struct Vocabulary {
+    site: Site,
+    rows: usize,
+    probability: f64,
+    rank: f64,
+    /// Largest difference of the letters' log-probabilities from those that the run stored.
+    off: f64,
+}
+
+fn vocabulary(
+    site: Site,
+    turns: &[&TurnRow],
+    rows: &[Vec<f32>],
+    ids: &[u32],
+    u: &Unembedding,
+    count: usize,
+) -> Vocabulary {
+    // Spread over the run.
+    let step = turns.len().div_ceil(count).max(1);
+    let chosen: Vec<usize> = (0..turns.len()).step_by(step).collect();
+    let (mut probabilities, mut ranks, mut off) = (0.0, vec![], 0.0f64);
+    for part in chosen.chunks(64) {
+        let x: Vec<f32> = part.iter().flat_map(|i| rows[*i].iter().copied()).collect();
+        for (i, logits) in part.iter().zip(u.logits(&x, true).chunks(u.vocab())) {
+            let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let log = max + logits.iter().map(|l| (f64::from(*l) - max).exp()).sum::<f64>().ln();
+            let t = turns[*i];
+            for (k, id) in ids[..t.options as usize].iter().enumerate() {
+                let l = f64::from(logits[*id as usize]);
+                if let Some(stored) = t.option_logprobs.get(k) {
+                    off = off.max((l - log - f64::from(*stored)).abs());
+                }
+                if friction_core::Question::letter(k).to_string() == t.answer {
+                    probabilities += (l - log).exp();
+                    ranks.push(1.0 + logits.iter().filter(|o| f64::from(**o) > l).count() as f64);
+                }
+            }
+        }
+    }
+    ranks.sort_by(f64::total_cmp);
+    Vocabulary {
+        site,
+        rows: chosen.len(),
+        probability: probabilities / chosen.len() as f64,
+        rank: quantile(&ranks, 0.5),
+        off,
+    }
+}
+
+fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out: &mut Findings) {
+    out.say(format!(
+        "Asked: what would the model answer at each layer? {rows} rows at `prompt-end`, turns {} on",
+        o.first_turn
+    ));
+    out.say(format!(
+        "  {:<16} {:<14} {:>8} {:>17} {:>12} {:>22}",
+        "site", "level", "right", "interval", "as answered", "log-probability"
+    ));
+    for l in lines {
+        out.say(format!(
+            "  {:<16} {:<14} {:>6.1} % {:>17} {:>10.1} % {:>22.3}",
+            l.site.to_string(),
+            l.level,
+            l.right.estimate,
+            format!("{:.1} to {:.1}", l.right.low, l.right.high),
+            l.same,
+            l.log
+        ));
+    }
+    out.say("  right: the likeliest of the question's letters; as answered: that letter is the answer given; log-probability: of the right letter among the letters".to_string());
+    for w in whole {
+        out.say(format!(
+            "  {:<16} among all tokens, {} rows: right letter {:.1} % on average, median rank {:.0}",
+            w.site.to_string(),
+            w.rows,
+            100.0 * w.probability,
+            w.rank
+        ));
+    }
+    if let Some(last) = whole.last().filter(|w| w.off.is_finite() && w.rows > 0) {
+        out.say(format!(
+            "  at {} the letters' log-probabilities are within {:.1e} of those that the model gave (0 at the last layer, where the lens is the model)",
+            last.site, last.off
+        ));
+        out.value("off_at_last_site", last.off);
+    }
+    let site = |l: &Line| json!({"site": l.site, "level": l.level, "right": l.right.estimate, "low": l.right.low, "high": l.right.high, "as_answered": l.same, "log_probability": l.log});
+    out.value("sites", lines.iter().map(site).collect::<Vec<_>>());
+}
+
+fn table(lines: &[Line]) -> Table {
+    let number = |f: fn(&Line) -> f64| Column::Number(lines.iter().map(f).collect());
+    Table {
+        name: "sites".into(),
+        columns: vec![
+            ("site".into(), Column::Text(lines.iter().map(|l| l.site.to_string()).collect())),
+            ("level".into(), Column::Text(lines.iter().map(|l| l.level.clone()).collect())),
+            ("right".into(), number(|l| l.right.estimate)),
+            ("low".into(), number(|l| l.right.low)),
+            ("high".into(), number(|l| l.right.high)),
+            ("as_answered".into(), number(|l| l.same)),
+            ("log_probability".into(), number(|l| l.log)),
+        ],
+    }
+}

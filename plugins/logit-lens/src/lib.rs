@@ -1,0 +1,131 @@
+//! `logit-lens`: what would the model answer if it stopped at a layer (nostalgebraist 2020), and how much does
+//! a direction push each answer letter by itself (direct attribution)? The residual stream at the token that
+//! predicts the reply goes through the final norm and the unembedding.
+//!
+//! At the last layer the lens is the model: there its log-probabilities are compared with those that the run
+//! stored, and the largest difference is told.
+mod attribution;
+mod figure;
+mod lens;
+
+use friction_core::{
+    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
+};
+use friction_directions::Direction;
+use friction_model::{Tokenizer, Unembedding};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// A direction whose push on the letters is told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    /// A safetensors file of directions, relative to the manifest.
+    file: PathBuf,
+    /// Its name in it, such as `resid_post.17/mean-difference`.
+    direction: String,
+}
+
+/// Options of `logit-lens`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogitLens {
+    /// Where the stream is read: `embed`, `resid_pre.L`, `resid_post.L`, tapped at `prompt-end`.
+    sites: Vec<Site>,
+    /// A factor whose levels are told apart.
+    #[serde(default)]
+    factor: Option<String>,
+    /// First turn that enters. Default 2.
+    #[serde(default = "two")]
+    first_turn: u32,
+    /// Rows whose whole vocabulary is computed: probability and rank of the right letter among all tokens.
+    /// Default 100; 0 for none.
+    #[serde(default = "hundred")]
+    whole: usize,
+    /// Directions whose push on the letters is told.
+    #[serde(default)]
+    directions: Vec<Named>,
+    /// Random directions of the same length that a push is compared with. Default 1000.
+    #[serde(default = "thousand")]
+    random: usize,
+    /// Level of the intervals. Default 0.95.
+    #[serde(default = "level")]
+    level: f64,
+}
+fn two() -> u32 {
+    2
+}
+fn hundred() -> usize {
+    100
+}
+fn thousand() -> usize {
+    1000
+}
+fn level() -> f64 {
+    0.95
+}
+
+impl PluginConfig for LogitLens {
+    type Output = dyn Analyzer;
+    fn validate(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::config(what));
+        if self.sites.is_empty() {
+            return wrong("`sites` must name at least one site".into());
+        }
+        let stream = |s: &&Site| !matches!(s, Site::Embed | Site::ResidPre(_) | Site::ResidPost(_));
+        if let Some(s) = self.sites.iter().find(stream) {
+            return wrong(format!("`{s}` is no place in the residual stream; a lens reads embed, resid_pre.L or resid_post.L"));
+        }
+        if !(0.5..1.0).contains(&self.level) {
+            return wrong("`level` must be from 0.5 to below 1".into());
+        }
+        Ok(())
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
+        let read = |n: &Named| Ok((n.direction.clone(), friction_directions::read(&cx.base.join(&n.file), &n.direction)?));
+        let directions = self.directions.iter().map(read).collect::<Result<Vec<_>>>()?;
+        Ok(Box::new(Lens { options: self.clone(), directions, cx: cx.clone() }))
+    }
+}
+
+struct Lens {
+    options: LogitLens,
+    directions: Vec<(String, Direction)>,
+    cx: BuildContext,
+}
+
+impl Analyzer for Lens {
+    fn needs(&self) -> Needs {
+        Needs {
+            taps: self.options.sites.iter().map(|s| (*s, Position::PromptEnd)).collect(),
+            factors: self.options.factor.iter().cloned().collect(),
+        }
+    }
+
+    fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
+        let (unembedding, tokenizer) = Unembedding::open(&self.cx).map_err(Error::other)?;
+        let rms = lens::tell(&self.options, run, &unembedding, &tokenizer, out)?;
+        for (name, direction) in &self.directions {
+            attribution::tell(name, direction, rms, &self.options, run, &unembedding, &tokenizer, out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Ids of the letters of `count` options.
+///
+/// # Errors
+/// When a letter is not one token.
+fn letters(tokenizer: &Tokenizer, count: usize) -> Result<Vec<u32>> {
+    (0..count)
+        .map(|i| {
+            let letter = friction_core::Question::letter(i).to_string();
+            tokenizer.id(&letter).ok_or_else(|| Error::other(format!("`{letter}` is not one token of this model")))
+        })
+        .collect()
+}
+
+friction_core::inventory::submit! {
+    PluginEntry::analyzer::<LogitLens>("logit-lens", "What the model would answer at each layer, and what a direction pushes", env!("CARGO_PKG_VERSION"))
+}

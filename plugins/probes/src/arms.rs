@@ -1,0 +1,102 @@
+//! The probe of the untouched arm on the other arms: does it still read there, and does steering move what it
+//! reads?
+use crate::fit::{Design, HeldOut, quality};
+use crate::report::Report;
+use crate::rows::{Row, Rows};
+use friction_core::findings::Column;
+use friction_core::{Findings, Result, Table};
+use friction_stats::{Matrix, mean_t};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One arm's reading.
+struct Reading {
+    arm: String,
+    rows: usize,
+    quality: f64,
+    /// Mean score less the untouched arm's of the same group, condition and turn.
+    shift: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Tells each arm's quality and shift of the score at one layer, learnt from the untouched arm only, on
+/// groups held out as ever.
+pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Option<Table>> {
+    let o = r.options;
+    let (site, own) = &r.layers[layer];
+    let arms: BTreeSet<&String> = r.run.turns().iter().map(|t| &t.arm).filter(|a| !a.is_empty()).collect();
+    let mut found = vec![];
+    for arm in arms {
+        let more = Rows::read(r.run, &o.target, arm, o.first_turn, &o.only)?;
+        let Some(x) = more.features(r.run, *site, o.position)? else { continue };
+        // Both arms' rows in one table, so that folds hold whole groups out of both.
+        let mut rows: Vec<Row> = r.rows.rows.clone();
+        rows.extend(more.rows);
+        let mut both = Matrix { data: own.data.clone(), cols: own.cols };
+        both.data.extend(x.data);
+        let y: Vec<f64> = rows.iter().map(|r| r.y).collect();
+        let design = Design { rows: &rows, c: &[c], ..r.design.clone() };
+        let held = design.learnt_where(&both, &y, c, |r| r.turn.arm.is_empty());
+        found.extend(reading(arm, &rows, &held, &y, &design, o.level));
+    }
+    if found.is_empty() {
+        out.warn(format!("no other arm was tapped at `{site}`: the probe cannot be read there"));
+        return Ok(None);
+    }
+    out.say(format!("  across arms, {site}, learnt from the untouched arm ({}):", r.measure()));
+    for f in &found {
+        out.say(format!(
+            "  {:<22} {:>7.3} on {} rows; the score moves by {:+.3} ({:+.3} to {:+.3})",
+            f.arm, f.quality, f.rows, f.shift, f.low, f.high
+        ));
+    }
+    let number = |f: fn(&Reading) -> f64| Column::Number(found.iter().map(f).collect());
+    out.value(
+        "arms",
+        found
+            .iter()
+            .map(|f| json!({"arm": f.arm, "quality": f.quality, "shift": f.shift, "low": f.low, "high": f.high}))
+            .collect::<Vec<_>>(),
+    );
+    Ok(Some(Table {
+        name: "arms".into(),
+        columns: vec![
+            ("arm".into(), Column::Text(found.iter().map(|f| f.arm.clone()).collect())),
+            ("quality".into(), number(|f| f.quality)),
+            ("shift".into(), number(|f| f.shift)),
+            ("low".into(), number(|f| f.low)),
+            ("high".into(), number(|f| f.high)),
+        ],
+    }))
+}
+
+fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design, level: f64) -> Option<Reading> {
+    let of = |arm: &str| -> Vec<usize> {
+        (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.arm == arm).collect()
+    };
+    let steered = of(arm);
+    let outputs: Vec<Vec<f64>> = steered.iter().map(|k| held.outputs[*k].clone()).collect();
+    let truth: Vec<f64> = steered.iter().map(|k| y[held.rows[*k]]).collect();
+    let place = |k: &usize| {
+        let t = &rows[held.rows[*k]].turn;
+        (t.group, t.condition.as_str(), t.turn)
+    };
+    let untouched: BTreeMap<_, f64> = of("").iter().map(|k| (place(k), held.outputs[*k][0])).collect();
+    let mut groups: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for k in &steered {
+        let Some(before) = untouched.get(&place(k)) else { continue };
+        let g = groups.entry(place(k).0).or_default();
+        *g = (g.0 + held.outputs[*k][0] - before, g.1 + 1.0);
+    }
+    let shifts: Vec<f64> = groups.values().map(|(s, n)| s / n).collect();
+    let shift = mean_t(&shifts, level).ok()?;
+    Some(Reading {
+        arm: arm.into(),
+        rows: steered.len(),
+        quality: quality(design.link, &outputs, &truth).unwrap_or(f64::NAN),
+        shift: shift.estimate,
+        low: shift.low,
+        high: shift.high,
+    })
+}
