@@ -13,6 +13,7 @@ use friction_core::manifest::BackendKind;
 use friction_core::{Error, Result};
 use friction_model::model::matmul;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// From pre-activations to activations.
 #[derive(Debug, Clone, PartialEq)]
@@ -244,7 +245,8 @@ impl Sae {
             Activation::TopK(k) => k,
             _ => usize::MAX,
         };
-        let values = host(product);
+        let data = product.into_data();
+        let values = host(&data);
         out.par_iter_mut().zip(values.par_chunks(cols)).for_each(|(on, row)| {
             let blocks = row.chunks(BLOCK).zip(bias.chunks(BLOCK)).zip(least.chunks(BLOCK));
             for (n, ((row, bias), least)) in blocks.enumerate() {
@@ -275,14 +277,16 @@ impl Sae {
         let on = pre.mask_fill(off, 0.0);
         let block = if cols.is_multiple_of(BLOCK) { BLOCK } else { cols };
         let blocks = on.reshape([rows * cols / block, block]);
-        let most = host(blocks.clone().max_dim(1));
+        let most = blocks.clone().max_dim(1).into_data();
+        let most = host(&most);
         let hit: Vec<usize> = (0..most.len()).filter(|b| most[*b] > 0.0).collect();
         if hit.is_empty() {
             return;
         }
         let index: Vec<i64> = hit.iter().map(|b| *b as i64).collect();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [hit.len()]), &self.device);
-        let values = host(blocks.select(0, index));
+        let data = blocks.select(0, index).into_data();
+        let values = host(&data);
         let each = cols / block;
         out.par_iter_mut().enumerate().for_each(|(row, on)| {
             let from = hit.partition_point(|b| *b < row * each);
@@ -320,10 +324,12 @@ impl Sae {
     }
 }
 
-/// Numbers of a tensor, taken over whole where they lie in a row.
-fn host(t: Tensor<2>) -> Vec<f32> {
-    let data = t.into_data();
-    data.try_to_vec::<f32>().unwrap_or_else(|_| data.iter::<f32>().collect())
+/// Numbers of a tensor on the host, without a copy where they lie in a row.
+fn host(data: &TensorData) -> Cow<'_, [f32]> {
+    match data.as_slice::<f32>() {
+        Ok(v) => Cow::Borrowed(v),
+        Err(_) => Cow::Owned(data.iter::<f32>().collect()),
+    }
 }
 
 fn tensor(v: Vec<f32>, rows: usize, cols: usize, device: &Device) -> Tensor<2> {
