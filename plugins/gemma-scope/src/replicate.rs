@@ -2,6 +2,7 @@
 //! others, so a finding is sought by what its features write.
 use crate::features::Difference;
 use friction_sae::Parameters;
+use friction_stats::quantile;
 use rayon::prelude::*;
 
 /// What another autoencoder holds of the features found.
@@ -23,6 +24,13 @@ impl Replication {
     /// Features sought that it finds again.
     pub fn again(&self) -> usize {
         self.cosines.iter().filter(|c| **c >= SAME).count()
+    }
+
+    /// Median of the nearest cosines.
+    pub fn nearest(&self) -> f64 {
+        let mut sorted = self.cosines.clone();
+        sorted.sort_by(f64::total_cmp);
+        quantile(&sorted, 0.5)
     }
 }
 

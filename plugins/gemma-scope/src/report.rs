@@ -87,12 +87,12 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         }
         let r = seek(name, &sure, sae.parameters(), &of(&encoded).0, other.parameters(), o.fdr);
         out.say(format!(
-            "  in {name} (FVU {:.3}, L0 {:.1}): {} found, among which {} of the {} are found again (cosine of decoders at least {SAME}, same sign)",
-            q.fvu, q.l0, r.found, r.again(), sure.len()
+            "  in {name} (FVU {:.3}, L0 {:.1}): {} found, among which {} of the {} are found again (cosine of decoders at least {SAME}, same sign; nearest {:.2} at the median)",
+            q.fvu, q.l0, r.found, r.again(), sure.len(), r.nearest()
         ));
         again.push(r);
     }
-    let named = |r: &Replication| json!({"sae": r.name, "found": r.found, "again": r.again(), "sought": sure.len()});
+    let named = |r: &Replication| json!({"sae": r.name, "found": r.found, "again": r.again(), "nearest": r.nearest(), "sought": sure.len()});
     out.value("elsewhere", again.iter().map(named).collect::<Vec<_>>());
 
     let told: Vec<&Difference> = found.iter().take(o.top).collect();
