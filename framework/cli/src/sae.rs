@@ -146,8 +146,7 @@ fn training(args: &Train, as_json: bool) -> Result<()> {
         (None, Some(corpus), Some(model)) => {
             let texts = texts(corpus)?;
             let checkpoint = Checkpoint::resolve(model, None, args.tokenizer.as_deref(), Path::new(""), 0)?;
-            let reading =
-                Reading { site: args.site, context: args.context, limit: args.tokens, backend, device: 0 };
+            let reading = Reading { site: args.site, context: args.context, limit: args.tokens, backend, device: 0 };
             let bar = crate::progress::bar(args.tokens as u64, "reading {bar:30} {pos}/{len} tokens {eta}");
             let tokens = of_corpus(&checkpoint, &texts, &reading, &mut |n| bar.inc(n)).map_err(failed)?;
             bar.finish_and_clear();
@@ -213,9 +212,8 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
     let sae = Sae::new(parameters, kind, 0).map_err(failed)?;
     // The ceiling: the same product, its tensors in place, nothing read back but each row's largest.
     let panel = args.width.min(16384);
-    let up = |v: Vec<f32>, r: usize, c: usize| {
-        Tensor::<2>::from_data(TensorData::new(v, [r, c]), (&device, DType::F32))
-    };
+    let up =
+        |v: Vec<f32>, r: usize, c: usize| Tensor::<2>::from_data(TensorData::new(v, [r, c]), (&device, DType::F32));
     let columns: Vec<f32> = w.chunks(args.width).flat_map(|r| r[..panel].to_vec()).collect();
     let (a, b) = (up(x.clone(), args.rows, args.input), up(columns, args.input, panel));
     let panels = args.width.div_ceil(panel);
@@ -251,7 +249,10 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
                 "encode_seconds": encode, "product_seconds": product, "share": product / encode, "tokens_per_second": rate, "peak_memory_bytes": peak})
         );
     } else {
-        println!("{} tokens of {} through {} features on {} (L0 {l0:.1})", args.rows, args.input, args.width, args.backend);
+        println!(
+            "{} tokens of {} through {} features on {} (L0 {l0:.1})",
+            args.rows, args.input, args.width, args.backend
+        );
         println!("  encode   {:>9.3} s  {rate:>11.0} tokens/s  {:>8.1} GFLOP/s", encode, flops / encode / 1e9);
         println!("  product  {:>9.3} s  {:>31.1} GFLOP/s", product, flops / product / 1e9);
         println!("  share of the matrix product's rate {:.0} %", 100.0 * product / encode);

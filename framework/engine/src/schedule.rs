@@ -180,8 +180,9 @@ impl<'a> Engine<'a> {
                             let same = |s: &Slot| {
                                 s.strengths == slot.strengths
                                     && s.turn.as_ref().is_some_and(|t| {
-                                        t.forced.0.is_empty() &&
-                                        t.seed == slot.dialogue.seed() && t.watched.0 == slot.dialogue.watched()
+                                        t.forced.0.is_empty()
+                                            && t.seed == slot.dialogue.seed()
+                                            && t.watched.0 == slot.dialogue.watched()
                                     })
                             };
                             self.options.reuse && *p == prompt && st.slots[*l].as_ref().is_some_and(same)

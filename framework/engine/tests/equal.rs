@@ -237,7 +237,13 @@ proptest! {
 #[test]
 fn strength_zero_touches_nothing_and_others_steer() {
     let w = world();
-    let talk = |strength| Talk { messages: vec!["hello there".into(), "more".into()], keep: 4, strength, seed: 1, forced: vec![] };
+    let talk = |strength| Talk {
+        messages: vec!["hello there".into(), "more".into()],
+        keep: 4,
+        strength,
+        seed: 1,
+        forced: vec![],
+    };
     let alone = hold(&w, &[vec![talk(0.0)]], options(3, true, 16, 0.0));
     let mixed = hold(&w, &[vec![talk(0.0)], vec![talk(3.0)], vec![talk(-3.0)]], options(3, true, 16, 0.0));
     identical(&alone, &mixed[..1]);
@@ -297,7 +303,8 @@ fn a_forced_reply_has_the_models_own_probabilities() {
     let n = ids.len();
     let mut cache =
         KvCache::new(&w.model.config, CacheShape::new(&w.model.config, 1, n, n), &w.model.device, DType::F32);
-    let step = Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (prompt - 1..n - 1).collect() };
+    let step =
+        Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (prompt - 1..n - 1).collect() };
     let logits = w.model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap().into_data();
     let rows: Vec<f32> = logits.iter::<f32>().collect();
     for ((row, id), got) in rows.chunks(w.model.config.vocab).zip(&said).zip(&got[0][0].forced) {

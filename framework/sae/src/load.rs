@@ -147,11 +147,8 @@ pub fn files(config: &Path, tensors: &Path) -> Result<Loaded> {
     let text = std::fs::read_to_string(config).map_err(|e| wrong(config, e.to_string()))?;
     let config_json: Value = serde_json::from_str(&text).map_err(|e| wrong(config, e.to_string()))?;
     let t = Tensors::open(tensors)?;
-    let loaded = if t.has("w_enc") {
-        gemma_scope(config, &config_json, &t)
-    } else {
-        sae_lens(config, &config_json, &t)
-    };
+    let loaded =
+        if t.has("w_enc") { gemma_scope(config, &config_json, &t) } else { sae_lens(config, &config_json, &t) };
     let loaded = loaded?;
     loaded.parameters.check().map_err(|what| wrong(tensors, what))?;
     Ok(loaded)

@@ -254,10 +254,10 @@ impl Sae {
                 let fires = row.iter().zip(bias).zip(least).fold(false, |any, ((v, b), l)| any | (v + b > *l));
                 if fires {
                     let all = row.iter().zip(bias).zip(least).enumerate();
-                    on.extend(all.filter(|(_, ((v, b), l))| *v + *b > **l).map(|(i, ((v, b), _))| Active {
-                        index: (first + n * BLOCK + i) as u32,
-                        value: v + b,
-                    }));
+                    on.extend(
+                        all.filter(|(_, ((v, b), l))| *v + *b > **l)
+                            .map(|(i, ((v, b), _))| Active { index: (first + n * BLOCK + i) as u32, value: v + b }),
+                    );
                 }
             }
             keep(on, k);

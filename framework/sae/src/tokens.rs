@@ -91,8 +91,8 @@ pub fn of_corpus(
     let tokenizer = checkpoint.tokenizer().map_err(Error::other)?;
     let device = friction_model::device::open(r.backend, r.device).map_err(Error::other)?;
     let weights = checkpoint.open().map_err(Error::other)?;
-    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, DType::F32, &mut |_| {})
-        .map_err(Error::other)?;
+    let model =
+        Gemma3::load(&checkpoint.config, weights.as_ref(), &device, DType::F32, &mut |_| {}).map_err(Error::other)?;
     let mut out = Tokens { width, ..Tokens::default() };
     for (i, text) in texts.iter().enumerate() {
         let mut ids = vec![checkpoint.config.bos];

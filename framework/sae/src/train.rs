@@ -187,9 +187,7 @@ pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize)
         skip: None,
         activation: match o.kind {
             Kind::TopK => Activation::TopK(o.k),
-            Kind::JumpRelu => {
-                Activation::JumpRelu(read(&net.log_threshold).into_iter().map(|t| t.exp() * s).collect())
-            }
+            Kind::JumpRelu => Activation::JumpRelu(read(&net.log_threshold).into_iter().map(|t| t.exp() * s).collect()),
         },
         centred: true,
     };
@@ -247,10 +245,7 @@ pub fn files(p: &Parameters, o: &Training, about: &About) -> Result<Vec<(String,
         c.shift_remove("k");
         c.shift_remove("rescale_acts_by_decoder_norm");
     }
-    Ok(vec![
-        ("sae_weights.safetensors".into(), weights),
-        ("cfg.json".into(), format!("{config:#}\n").into_bytes()),
-    ])
+    Ok(vec![("sae_weights.safetensors".into(), weights), ("cfg.json".into(), format!("{config:#}\n").into_bytes())])
 }
 
 /// TransformerLens' name of a site, which SAELens and [`crate::load`] read.

@@ -68,8 +68,12 @@ pub fn cluster_bootstrap(
     Ok(Interval { estimate, low: quantile(&values, (1.0 - level) / 2.0), high: quantile(&values, (1.0 + level) / 2.0) })
 }
 
-/// Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996); `sorted` ascends.
+/// Linear interpolation between order statistics (type 7 of Hyndman and Fan 1996); `sorted` ascends. Of
+/// nothing it is NaN.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    if sorted.is_empty() {
+        return f64::NAN;
+    }
     let at = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (low, high) = (at.floor() as usize, at.ceil() as usize);
     sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)

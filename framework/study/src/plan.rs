@@ -161,7 +161,8 @@ impl Plan {
             return wrong.end();
         };
 
-        let (user_tokens, capacity) = lengths(m, &conditions, &groups, &tokenizer, &template, program.neutral.as_ref())?;
+        let (user_tokens, capacity) =
+            lengths(m, &conditions, &groups, &tokenizer, &template, program.neutral.as_ref())?;
         if capacity > checkpoint.config.context {
             let message = format!(
                 "{} turns of up to {} new tokens need up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",

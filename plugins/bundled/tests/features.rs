@@ -43,3 +43,82 @@ fn a_missing_autoencoder_is_told_before_the_run() {
     assert!(text(&o).contains("params.safetensors"), "{}", text(&o));
     assert!(!dir.path().join("runs").exists());
 }
+
+/// Lens, clamped feature, neutral text, exports and arms in one study; the autoencoder from the command.
+#[test]
+fn a_feature_is_clamped_and_the_lens_is_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "sae.toml", &["study.groups=5", "study.turns=6", "analyzer.0.steps=50"]);
+    let train = ["--json", "sae", "train", "runs/sae", "--site", "attn_out.1", "--activation", "jumprelu"];
+    let sized = ["--width", "128", "--k", "8", "--steps", "300", "--out", "own"];
+    let o = friction(dir.path(), &[&train[..], &sized[..]].concat());
+    assert!(o.status.success(), "{}", text(&o));
+    let trained: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert!(trained["held_out"]["fvu"].as_f64().unwrap() < 0.5, "{trained}");
+    let again = friction(dir.path(), &[&train[..], &sized[..]].concat());
+    assert_eq!(again.status.code(), Some(2), "{}", text(&again));
+
+    let manifest = STUDY.replace("SAE", &dir.path().join("own").display().to_string());
+    std::fs::write(dir.path().join("lens.toml"), &manifest).unwrap();
+    let o = friction(dir.path(), &["--json", "run", "lens.toml"]);
+    assert!(o.status.success(), "{}", text(&o));
+    let found: Value = serde_json::from_slice(&o.stdout).unwrap();
+    let [lens, steering, probe] = [0, 1, 2].map(|i| &found["findings"][i]["values"]);
+    assert!(lens["off_at_last_site"].as_f64().unwrap() < 1e-4, "{lens}");
+    let right = |i: usize| lens["sites"][i]["right"].as_f64().unwrap();
+    assert!(right(0) < 50.0 && right(1) > 70.0, "{lens}");
+    let doses = steering["doses"].as_array().unwrap();
+    assert_eq!(doses.len(), 2);
+    let perplexity = |d: &Value| d["perplexity"].as_f64().unwrap();
+    assert!(perplexity(&doses[0]) != perplexity(&doses[1]), "{steering}");
+    // The probe of the untouched arm sees what was pushed.
+    let arm =
+        |name: &str| probe["arms"].as_array().unwrap().iter().find(|a| a["arm"] == name).unwrap()["shift"].clone();
+    assert!(arm("direction@40").as_f64().unwrap().abs() > arm("direction@0").as_f64().unwrap().abs(), "{probe}");
+    let written = dir.path().join("runs/lens/analysis/linear-probe");
+    for file in ["directions.safetensors", "mean-difference.repeng.gguf", "resid_post.1.mean-difference.lm-eval.pt"] {
+        assert!(written.join(file).exists(), "{file}");
+    }
+    // What is asked of another model's autoencoder is refused before a run.
+    let wrong = manifest.replace("feature = 3", "feature = 128").replace("\"lens\"", "\"wrong\"");
+    std::fs::write(dir.path().join("wrong.toml"), wrong).unwrap();
+    let o = friction(dir.path(), &["check", "wrong.toml"]);
+    assert!(o.status.code() == Some(2) && text(&o).contains("features 0 to 127"), "{}", text(&o));
+}
+
+const STUDY: &str = r#"
+study = { name = "lens", seed = 3, groups = 4, turns = 5 }
+model = { source = "bundled:organism" }
+generation = { max_new_tokens = 10 }
+dataset = { plugin = "organism" }
+topics = { plugin = "fixed" }
+[[condition]]
+name = "interrupt"
+plugin = "template"
+user = "Okay. Now: {topic}.\n\n{question}"
+keep = { tokens = 3, marker = "..." }
+factors = { completion = "interrupt" }
+[[hook]]
+plugin = "residual"
+sites = ["embed", "attn_out.1", "resid_post.1", "resid_post.3"]
+[[hook]]
+plugin = "steer"
+sae = { source = "path:SAE" }
+feature = 3
+op = "clamp"
+at = "prompt-end"
+doses = [0.0, 40.0]
+random = 2
+neutral = { user = "Okay.", reply = "The answer is A." }
+[[analyzer]]
+plugin = "logit-lens"
+sites = ["embed", "resid_post.3"]
+[[analyzer]]
+plugin = "steering"
+[[analyzer]]
+plugin = "linear-probe"
+target = "interruptions"
+sites = ["attn_out.1", "resid_post.1"]
+permutations = 0
+arms = true
+"#;

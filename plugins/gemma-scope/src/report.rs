@@ -96,8 +96,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     out.value("elsewhere", again.iter().map(named).collect::<Vec<_>>());
 
     let told: Vec<&Difference> = found.iter().take(o.top).collect();
-    let answers: Vec<Option<Answer>> =
-        told.iter().map(|d| next_answer(&tokens.turns, &features, d.index)).collect();
+    let answers: Vec<Option<Answer>> = told.iter().map(|d| next_answer(&tokens.turns, &features, d.index)).collect();
     let labels = label(scope, &told, sae.parameters(), out);
     tell(scope, &told, &answers, &labels, out);
     if !o.sparse.is_empty() {
@@ -136,7 +135,9 @@ fn label(scope: &Scope, told: &[&Difference], p: &Parameters, out: &mut Findings
                 told.iter().filter_map(|d| Some(p.feature(d.index as usize).ok()?.decoder)).collect();
             u.speaks_for(&rows, &tokenizer, 5)
                 .into_iter()
-                .map(|t| format!("speaks for {}", t.iter().map(|t| format!("{:?}", plain(t))).collect::<Vec<_>>().join(" ")))
+                .map(|t| {
+                    format!("speaks for {}", t.iter().map(|t| format!("{:?}", plain(t))).collect::<Vec<_>>().join(" "))
+                })
                 .collect()
         }
         Err(e) => {
@@ -190,8 +191,7 @@ fn sparse_probes(
     let turns = &tokens.turns;
     let by_turn: Vec<BTreeMap<u32, f64>> = turns.iter().map(|t| mean(&features[t.tokens.clone()])).collect();
     let width = tokens.read.len() / features.len().max(1);
-    let level: Vec<bool> =
-        turns.iter().map(|t| t.row.factors.get(&o.factor).is_some_and(|l| l == second)).collect();
+    let level: Vec<bool> = turns.iter().map(|t| t.row.factors.get(&o.factor).is_some_and(|l| l == second)).collect();
     let groups: Vec<u32> = turns.iter().map(|t| t.row.group).collect();
     let dense = means(turns, &tokens.read, width);
     let rows = sparse::Rows { features: &by_turn, dense: &dense, level: &level, groups: &groups };

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn one_feature_is_enough_where_one_tells_and_none_where_none_does() {
         let mut rng = Rng::new(3);
-        let (mut features, mut dense, mut level, mut groups) = (vec![], Matrix { data: vec![], cols: 2 }, vec![], vec![]);
+        let (mut features, mut dense, mut level, mut groups) =
+            (vec![], Matrix { data: vec![], cols: 2 }, vec![], vec![]);
         for g in 0..30 {
             for l in [false, true] {
                 let tells = f64::from(u8::from(l)) + 0.1 * rng.normal();

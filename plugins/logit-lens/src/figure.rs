@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 /// Share of right letters by site, a line for each level.
 pub fn sites(lines: &[Line]) -> Result<Figure> {
-    let caption = "Share of turns in which the likeliest letter at a layer is the right one, with intervals over groups.";
+    let caption =
+        "Share of turns in which the likeliest letter at a layer is the right one, with intervals over groups.";
     friction_draw::figure("sites", caption, |area| draw(area, lines))
 }
 

@@ -47,7 +47,9 @@ pub fn tell(
         return Err(Error::other("the run has no question with options from that turn on"));
     }
     let levels: Vec<String> = match &o.factor {
-        Some(f) => turns.iter().filter_map(|t| t.factors.get(f)).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        Some(f) => {
+            turns.iter().filter_map(|t| t.factors.get(f)).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        }
         None => vec!["all".into()],
     };
     let most = turns.iter().map(|t| t.options as usize).max().unwrap_or(0);
@@ -202,7 +204,7 @@ fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out:
             l.site.to_string(),
             l.level,
             l.right.estimate,
-            format!("{:.1} to {:.1}", l.right.low, l.right.high),
+            format!("{:.1} to {:.1}", l.right.low.max(0.0), l.right.high.min(100.0)),
             l.same,
             l.log
         ));

@@ -74,7 +74,9 @@ impl PluginConfig for LogitLens {
         }
         let stream = |s: &&Site| !matches!(s, Site::Embed | Site::ResidPre(_) | Site::ResidPost(_));
         if let Some(s) = self.sites.iter().find(stream) {
-            return wrong(format!("`{s}` is no place in the residual stream; a lens reads embed, resid_pre.L or resid_post.L"));
+            return wrong(format!(
+                "`{s}` is no place in the residual stream; a lens reads embed, resid_pre.L or resid_post.L"
+            ));
         }
         if !(0.5..1.0).contains(&self.level) {
             return wrong("`level` must be from 0.5 to below 1".into());
@@ -83,7 +85,8 @@ impl PluginConfig for LogitLens {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        let read = |n: &Named| Ok((n.direction.clone(), friction_directions::read(&cx.base.join(&n.file), &n.direction)?));
+        let read =
+            |n: &Named| Ok((n.direction.clone(), friction_directions::read(&cx.base.join(&n.file), &n.direction)?));
         let directions = self.directions.iter().map(read).collect::<Result<Vec<_>>>()?;
         Ok(Box::new(Lens { options: self.clone(), directions, cx: cx.clone() }))
     }

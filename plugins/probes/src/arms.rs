@@ -72,9 +72,8 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
 }
 
 fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design, level: f64) -> Option<Reading> {
-    let of = |arm: &str| -> Vec<usize> {
-        (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.arm == arm).collect()
-    };
+    let of =
+        |arm: &str| -> Vec<usize> { (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.arm == arm).collect() };
     let steered = of(arm);
     let outputs: Vec<Vec<f64>> = steered.iter().map(|k| held.outputs[*k].clone()).collect();
     let truth: Vec<f64> = steered.iter().map(|k| y[held.rows[*k]]).collect();

@@ -153,7 +153,9 @@ impl PluginConfig for Steer {
             (None, None, Some(sae), Some(_)) => {
                 sae.validate()?;
                 if self.unit == Unit::Norm {
-                    return wrong("an autoencoder does not say the norm of the activations: use `unit = \"vector\"`".into());
+                    return wrong(
+                        "an autoencoder does not say the norm of the activations: use `unit = \"vector\"`".into(),
+                    );
                 }
             }
             _ => return wrong("give `file` and `direction`, or `sae` and `feature`".into()),
@@ -314,7 +316,11 @@ impl Hook for Steering {
                 let arm = ArmName { kind, dose }.to_string();
                 let name = if one { kind.to_string() } else { arm.clone() };
                 let (op, strength) = self.edit(&unit, vector.clone(), dose);
-                program.arms.push(Arm { name: arm, strengths: [(name.clone(), strength)].into(), only: o.only.clone() });
+                program.arms.push(Arm {
+                    name: arm,
+                    strengths: [(name.clone(), strength)].into(),
+                    only: o.only.clone(),
+                });
                 if !one || n == 0 {
                     program.edits.push(Edit { name, site, at, turns: o.turns, op });
                 }
