@@ -85,3 +85,51 @@ pub fn plain(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect();
     line.trim().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io::{Read, Write};
+
+    /// A server that answers one request with this JSON, and tells the path that was asked for.
+    fn server(json: &'static str) -> (String, std::thread::JoinHandle<String>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let handle = std::thread::spawn(move || {
+            let (mut s, _) = listener.accept().unwrap();
+            let mut buffer = [0; 2048];
+            let n = s.read(&mut buffer).unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", json.len());
+            s.write_all(format!("{head}{json}").as_bytes()).unwrap();
+            String::from_utf8_lossy(&buffer[..n]).split_whitespace().nth(1).unwrap_or_default().to_string()
+        });
+        (base, handle)
+    }
+
+    fn labels(base: String, cache: &std::path::Path, online: bool) -> Labels {
+        let name: Name = "resid_post/17/16k/medium".parse().unwrap();
+        let (model, set) = name.neuronpedia("google/gemma-scope-2-4b-it").unwrap();
+        let client = online.then(|| reqwest::blocking::Client::builder().no_proxy().build().unwrap());
+        Labels { model, set, folder: name.path(), base, cache: Some(cache.to_path_buf()), client }
+    }
+
+    #[test]
+    fn labels_are_fetched_once_and_never_borrowed_from_another_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let (base, asked) = server(
+            r#"{"source":{"hfFolderId":"resid_post/layer_17_width_16k_l0_medium"},"explanations":[{"description":"words of\n\u001b[31mapology"}]}"#,
+        );
+        let got = labels(base.clone(), dir.path(), true).get(12).unwrap();
+        assert_eq!(got.unwrap(), "words of  [31mapology");
+        assert_eq!(asked.join().unwrap(), "/api/feature/gemma-3-4b-it/17-gemmascope-2-res-16k/12");
+        // From the cache, without a network; what is not there is an error.
+        assert!(labels(base.clone(), dir.path(), false).get(12).unwrap().is_some());
+        assert!(labels(base, dir.path(), false).get(13).unwrap_err().to_string().contains("not in the cache"));
+
+        let (base, asked) = server(r#"{"source":{"hfFolderId":"resid_post_all/layer_17_width_16k_l0_small"}}"#);
+        let e = labels(base, dir.path(), true).get(14).unwrap_err().to_string();
+        assert!(e.contains("resid_post_all"), "{e}");
+        asked.join().unwrap();
+    }
+}
