@@ -224,7 +224,8 @@ fn verdict(told: &[&Difference], answers: &[Option<Answer>], fdr: f64, out: &mut
         None => "Verdict, Good: not reached. No feature tracks the condition in both halves of the groups".into(),
     });
     out.value("good", good);
-    // Of the first feature told, which is chosen without a look at the answers.
+    // Of the first feature told, which is chosen without a look at the answers. It may go with them for
+    // reasons of its own, on an organism without effects too: the verdict asks that it tracks the condition.
     if let Some(a) = answers.first().copied().flatten() {
         out.value("next_answer", json!({"feature": told[0].index, "log_odds": a.estimate, "se": a.se, "p": a.p}));
     }

@@ -336,7 +336,63 @@ friction_core::inventory::submit! {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use burn::tensor::{DType, Device, TensorData};
+
+    fn steering(op: &str, doses: &str) -> Steering {
+        let text = format!("file = \"x\"\ndirection = \"resid_post.1/d\"\nop = \"{op}\"\ndoses = {doses}");
+        let options: Steer = toml::from_str(&text).unwrap();
+        options.validate().unwrap();
+        let direction = Direction { vector: vec![3.0, 0.0, 4.0, 0.0], norm: None, shuffled: vec![] };
+        Steering { options, direction, site: Site::ResidPost(1), from: "x".into(), read: None, seed: 3 }
+    }
+
+    /// What an edit makes of two rows.
+    fn moved(edit: &(EditOp, f32)) -> (Vec<f32>, Vec<f32>) {
+        let rows = vec![1.0f32, 2.0, -1.0, 0.5, 4.0, 0.0, 2.0, -3.0];
+        let device = Device::flex();
+        let x = Tensor::<2>::from_data(TensorData::new(rows.clone(), [2, 4]), (&device, DType::F32));
+        let s = Tensor::<2>::from_data(TensorData::new(vec![edit.1; 2], [2, 1]), (&device, DType::F32));
+        let EditOp::Custom { run, .. } = &edit.0 else { panic!("{:?}", edit.0) };
+        (rows, run(x, s).into_data().iter::<f32>().collect())
+    }
+
+    #[test]
+    fn set_and_remove_move_the_projection_and_controls_get_the_same_push() {
+        let along = |row: &[f32], u: &[f32]| row.iter().zip(u).map(|(a, b)| a * b).sum::<f32>();
+        // The unit direction is (0.6, 0, 0.8, 0), a dose of 1 is 5 long.
+        let u = [0.6, 0.0, 0.8, 0.0];
+        for (op, dose, want) in [("set", 2.0, [10.0, 10.0]), ("set", 0.0, [0.0, 0.0]), ("remove", 0.5, [-0.1, 2.0])] {
+            let s = steering(op, &format!("[{dose:.1}]"));
+            let unit = s.direction.vector.clone();
+            let (before, after) = moved(&s.edit(&unit, unit.clone(), dose));
+            let control = orthogonal(&unit, 3, 0);
+            let (_, other) = moved(&s.edit(&unit, control.clone(), dose));
+            for i in 0..2 {
+                let row = |v: &[f32]| v[i * 4..][..4].to_vec();
+                assert!((along(&row(&after), &u) - want[i]).abs() < 1e-5, "{op} {dose}: {after:?}");
+                let push = |v: &[f32]| norm(&row(v).iter().zip(row(&before)).map(|(a, b)| a - b).collect::<Vec<_>>());
+                assert!((push(&after) - push(&other)).abs() < 1e-4, "{op} {dose}: {other:?}");
+                // Along the control alone: the projection on the direction stays.
+                assert!((along(&row(&other), &u) - along(&row(&before), &u)).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn digests_tell_edits_apart() {
+        let s = steering("set", "[1.0, 2.0]");
+        let unit = s.direction.vector.clone();
+        let digest = |v: &[f32], dose| match s.edit(&unit, v.to_vec(), dose).0 {
+            EditOp::Custom { digest, .. } => digest,
+            other => panic!("{other:?}"),
+        };
+        assert_ne!(digest(&unit, 1.0), digest(&unit, 2.0));
+        assert_ne!(digest(&unit, 1.0), digest(&orthogonal(&unit, 1, 1), 1.0));
+        assert_eq!(digest(&unit, 1.0), digest(&unit, 1.0));
+    }
+
     #[test]
     fn random_directions_are_orthogonal_and_as_long() {
         let v: Vec<f32> = (0..64).map(|i| (i as f32 * 0.3).sin() + 1.0).collect();
