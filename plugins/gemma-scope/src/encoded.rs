@@ -67,9 +67,12 @@ impl Scope {
     }
 }
 
+/// A conversation's level and encoded tokens.
+type Encoded = (usize, Vec<Vec<Active>>);
+
 /// Conversations' means of features; `second` is level 1 of the factor.
 pub fn conversations(turns: &[Turn], features: &[Vec<Active>], factor: &str, second: &str) -> Vec<Conversation> {
-    let mut by: BTreeMap<(u32, &str), (usize, Vec<Vec<Active>>)> = BTreeMap::new();
+    let mut by: BTreeMap<(u32, &str), Encoded> = BTreeMap::new();
     for t in turns {
         let level = usize::from(t.row.factors.get(factor).is_some_and(|l| l == second));
         let c = by.entry((t.row.group, &t.row.condition)).or_insert((level, vec![]));

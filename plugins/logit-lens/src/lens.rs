@@ -6,6 +6,7 @@ use friction_model::{Tokenizer, Unembedding};
 use friction_stats::{Interval, mean_t, quantile};
 use rayon::prelude::*;
 use serde_json::json;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One row at one site.
@@ -101,11 +102,13 @@ fn read(run: &dyn RunReader, turns: &[&TurnRow], site: Site) -> Result<Vec<Vec<f
         .iter()
         .map(|t| {
             let key = (t.group, t.condition.as_str());
-            if !taps.contains_key(&key) {
-                let tap = run.tap(t.group, &t.condition, "", site, Position::PromptEnd)?;
-                taps.insert(key, tap.ok_or_else(|| Error::other(format!("the run holds no tap of `{site}`")))?);
-            }
-            let a = &taps[&key];
+            let a = match taps.entry(key) {
+                Entry::Occupied(e) => e.into_mut(),
+                Entry::Vacant(e) => {
+                    let tap = run.tap(t.group, &t.condition, "", site, Position::PromptEnd)?;
+                    e.insert(tap.ok_or_else(|| Error::other(format!("the run holds no tap of `{site}`")))?)
+                }
+            };
             let [_, positions, width] = a.shape;
             let row = &a.data[(t.turn as usize - 1) * positions * width..][..width];
             if row.iter().all(|v| v.is_finite()) {
