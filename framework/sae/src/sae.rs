@@ -214,16 +214,28 @@ impl Sae {
         let input = p.input();
         let mut out = vec![vec![]; x.len() / input];
         let step = (STEP / self.panel.min(self.width())).clamp(1, 8192);
-        for (panel, first) in self.starts().enumerate() {
-            let w = self.panels.get(panel).cloned().unwrap_or_else(|| self.upload(panel));
-            for (part, out) in x.chunks(step * input).zip(out.chunks_mut(step)) {
-                let rows = part.len() / input;
-                let mut x = tensor(part.to_vec(), rows, input, &self.device);
-                if p.centred {
-                    x = x - tensor(p.b_dec.clone(), 1, input, &self.device);
+        let rows = |part: &[f32]| {
+            let x = tensor(part.to_vec(), part.len() / input, input, &self.device);
+            if p.centred { x - tensor(p.b_dec.clone(), 1, input, &self.device) } else { x }
+        };
+        let fire = |x: Tensor<2>, w: Tensor<2>, first: usize, out: &mut [Vec<Active>]| {
+            let product = matmul(self.host, x, w);
+            if self.host { self.scan(product, first, out) } else { self.sieve(product, first, out) }
+        };
+        // What stays on the device is met by all that comes; what does not is brought once, for all rows.
+        if self.panels.is_empty() {
+            for (panel, first) in self.starts().enumerate() {
+                let w = self.upload(panel);
+                for (part, out) in x.chunks(step * input).zip(out.chunks_mut(step)) {
+                    fire(rows(part), w.clone(), first, out);
                 }
-                let product = matmul(self.host, x, w.clone());
-                if self.host { self.scan(product, first, out) } else { self.sieve(product, first, out) }
+            }
+        } else {
+            for (part, out) in x.chunks(step * input).zip(out.chunks_mut(step)) {
+                let x = rows(part);
+                for (w, first) in self.panels.iter().zip(self.starts()) {
+                    fire(x.clone(), w.clone(), first, out);
+                }
             }
         }
         if let Activation::TopK(k) = p.activation {

@@ -90,8 +90,8 @@ fn autoencoders_and_transcoders_equal_numpy_and_sae_lens() {
         assert_eq!((loaded.reads, loaded.writes), (Some(reads), Some(writes)));
         let features = sae.encode(&x);
         // Panels that are narrower than the width, read from the file when their turn comes.
-        for panel in [1, 5, 7, 24, 100] {
-            let narrow = Sae::with(loaded.parameters.clone(), Cpu, 0, panel, 0).unwrap();
+        for (panel, resident) in [(1, 0), (5, 0), (7, 0), (24, 0), (100, 0), (5, 1 << 20), (24, 1 << 20)] {
+            let narrow = Sae::with(loaded.parameters.clone(), Cpu, 0, panel, resident).unwrap();
             for (a, b) in narrow.encode(&x).iter().flatten().zip(features.iter().flatten()) {
                 assert!(a.index == b.index && (a.value - b.value).abs() < 1e-6, "panels of {panel}: {a:?} {b:?}");
             }
