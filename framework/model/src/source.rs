@@ -8,6 +8,7 @@ use crate::weights::gguf::{Gguf, Meta};
 use crate::weights::random::RandomWeights;
 use crate::weights::safetensors::{SafetensorsFiles, shard_names};
 use crate::{ChatTemplate, Config, Error, Result, Tokenizer};
+use friction_core::BuildContext;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -190,6 +191,16 @@ impl Checkpoint {
             out.tokenizer = Some(base.join(t));
         }
         Ok(out)
+    }
+
+    /// A study's model, as [`Checkpoint::resolve`] finds it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::resolve`].
+    pub fn of(cx: &BuildContext) -> Result<Self> {
+        let m = &cx.model;
+        let tokenizer = m.tokenizer.as_deref().map(Path::new);
+        Self::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed)
     }
 
     fn from_files(

@@ -4,7 +4,6 @@ use crate::{Checkpoint, Result, Tokenizer, device, model::matmul};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::BuildContext;
 use friction_core::manifest::BackendKind;
-use std::path::Path;
 
 /// Final norm and unembedding in f32, on the host; products over the whole vocabulary on the device.
 pub struct Unembedding {
@@ -25,9 +24,7 @@ impl Unembedding {
     /// # Errors
     /// When the checkpoint, its tokenizer or the device is not there.
     pub fn open(cx: &BuildContext) -> Result<(Self, Tokenizer)> {
-        let m = &cx.model;
-        let tokenizer = m.tokenizer.as_deref().map(Path::new);
-        let checkpoint = Checkpoint::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed)?;
+        let checkpoint = Checkpoint::of(cx)?;
         let c = &checkpoint.config;
         let weights = checkpoint.open()?;
         let mut norm = weights.f32("norm.weight", &[c.hidden])?;

@@ -118,11 +118,7 @@ impl Plan {
         let cx = BuildContext::new(m, base);
 
         // The shape of the model comes from its configuration: hooks are checked without weights.
-        let tokenizer = m.model.tokenizer.as_deref().map(Path::new);
-        let checkpoint = wrong.keep(
-            &source,
-            Checkpoint::resolve(&m.model.source, m.model.revision.as_deref(), tokenizer, base, m.study.seed),
-        );
+        let checkpoint = wrong.keep(&source, Checkpoint::of(&cx));
         let program = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
         let mut analyzers = vec![];
         for a in &m.analyzers {

@@ -21,7 +21,6 @@ use friction_model::Checkpoint;
 use friction_sae::{Source, load::Found};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Options of `gemma-scope`.
 #[derive(Debug, Clone, Deserialize)]
@@ -159,9 +158,7 @@ impl PluginConfig for GemmaScope {
 /// version of the model. Reads headers only.
 fn fits(found: &Found, source: &str, (reads, writes): (Site, Site), cx: &BuildContext) -> Result<Option<String>> {
     let m = &cx.model;
-    let tokenizer = m.tokenizer.as_deref().map(Path::new);
-    let checkpoint =
-        Checkpoint::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed).map_err(Error::other)?;
+    let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;
     let spec = checkpoint.config.spec(&m.source);
     let loaded = found.load()?;
     let p = &loaded.parameters;
