@@ -8,16 +8,23 @@ use std::path::Path;
 /// The backend that `FRICTION_TEST_BACKEND` names: `cpu` where it is not set.
 ///
 /// # Errors
-/// When it names none, or one that was not compiled in or is not on this machine.
-pub fn device() -> Result<Device> {
+/// When it names none.
+pub fn backend() -> Result<BackendKind> {
     let word = std::env::var("FRICTION_TEST_BACKEND").unwrap_or_else(|_| "cpu".into());
-    let kind = match word.as_str() {
-        "cpu" => BackendKind::Cpu,
-        "cuda" => BackendKind::Cuda,
-        "wgpu" => BackendKind::Wgpu,
-        _ => return Err(crate::Error::Device(format!("FRICTION_TEST_BACKEND is `{word}`; set cpu, cuda or wgpu"))),
-    };
-    device::open(kind, 0)
+    match word.as_str() {
+        "cpu" => Ok(BackendKind::Cpu),
+        "cuda" => Ok(BackendKind::Cuda),
+        "wgpu" => Ok(BackendKind::Wgpu),
+        _ => Err(crate::Error::Device(format!("FRICTION_TEST_BACKEND is `{word}`; set cpu, cuda or wgpu"))),
+    }
+}
+
+/// Its first device.
+///
+/// # Errors
+/// When it was not compiled in or is not on this machine.
+pub fn device() -> Result<Device> {
+    device::open(backend()?, 0)
 }
 
 /// Seven layers, one of them global.

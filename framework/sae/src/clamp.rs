@@ -1,7 +1,7 @@
 //! One feature's activation as a function of tensors, for edits: setting a feature to a value adds
 //! (value − activation)·W_dec to the activations, so that everything else, the autoencoder's error
 //! included, stays as it was.
-use crate::sae::{Activation, Parameters};
+use crate::parameters::{Activation, Parameters};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::Result;
 use friction_model::model::matmul;

@@ -1,6 +1,6 @@
 //! Autoencoders from folders: Gemma Scope 2's and SAELens'.
 use crate::name::Name;
-use crate::sae::{Activation, Parameters};
+use crate::parameters::{Activation, Parameters};
 use crate::values::{Tensors, Values};
 use friction_core::{Error, Result, Site};
 use friction_model::hub::Repo;

@@ -5,121 +5,15 @@
 //! x̂ = a·W_dec + b_dec, and for transcoders with a skip connection + x·skip.
 //!
 //! The encoder's columns are worked through in panels, so that any width fits: panels that fit stay on
-//! the device, others are read from their file when their turn comes. What leaves a GPU is only the
-//! blocks of features in which something fires. Few features fire, so decoding adds up their rows.
-use crate::values::Values;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+//! the device, others are read from their file when their turn comes. Only what fires leaves a GPU
+//! ([`crate::fired`]). Few features fire, so decoding adds up their rows.
+use crate::parameters::{Activation, Parameters};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::manifest::BackendKind;
 use friction_core::{Error, Result};
 use friction_model::model::matmul;
 use rayon::prelude::*;
 use std::borrow::Cow;
-
-/// From pre-activations to activations.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Activation {
-    /// max(pre, 0).
-    Relu,
-    /// pre where it is above 0 and above its feature's threshold, strictly.
-    JumpRelu(Vec<f32>),
-    /// The k largest of each row, where they are above 0.
-    TopK(usize),
-}
-
-/// Parameters, row-major f32.
-#[derive(Clone)]
-pub struct Parameters {
-    /// `[input, width]`.
-    pub w_enc: Values,
-    /// `[width]`.
-    pub b_enc: Vec<f32>,
-    /// `[width, output]`.
-    pub w_dec: Values,
-    /// `[output]`.
-    pub b_dec: Vec<f32>,
-    /// `[input, output]`, transcoders with an affine skip.
-    pub skip: Option<Vec<f32>>,
-    /// From pre-activations to activations.
-    pub activation: Activation,
-    /// Whether `b_dec` is taken from the input first (SAELens' `apply_b_dec_to_input`).
-    pub centred: bool,
-}
-
-/// One feature: what it reads, what it writes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Feature {
-    /// Its column of the encoder, `[input]`.
-    pub encoder: Vec<f32>,
-    /// Its bias; a centred input's is in it.
-    pub bias: f32,
-    /// It fires above this, strictly, and above 0.
-    pub threshold: f32,
-    /// Its row of the decoder, `[output]`.
-    pub decoder: Vec<f32>,
-}
-
-impl Parameters {
-    /// Number of features.
-    pub fn width(&self) -> usize {
-        self.b_enc.len()
-    }
-    /// Width of what is read.
-    pub fn input(&self) -> usize {
-        self.w_enc.len().checked_div(self.width()).unwrap_or(0)
-    }
-    /// Width of what is reconstructed.
-    pub fn output(&self) -> usize {
-        self.b_dec.len()
-    }
-
-    /// Whether shapes agree.
-    ///
-    /// # Errors
-    /// When they contradict each other; the words name them.
-    pub fn check(&self) -> std::result::Result<(), String> {
-        let (input, width, output) = (self.input(), self.width(), self.output());
-        let fits = input * width == self.w_enc.len()
-            && width * output == self.w_dec.len()
-            && self.skip.as_ref().is_none_or(|s| s.len() == input * output)
-            && (!self.centred || input == output)
-            && match &self.activation {
-                Activation::JumpRelu(t) => t.len() == width,
-                Activation::TopK(k) => (1..=width).contains(k),
-                Activation::Relu => true,
-            };
-        if fits && input > 0 && output > 0 {
-            return Ok(());
-        }
-        Err(format!(
-            "the autoencoder's tensors contradict each other: W_enc {}, b_enc {width}, W_dec {}, b_dec {output}",
-            self.w_enc.len(),
-            self.w_dec.len()
-        ))
-    }
-
-    /// One feature's parameters.
-    ///
-    /// # Errors
-    /// When there is no such feature.
-    pub fn feature(&self, index: usize) -> Result<Feature> {
-        let (input, width, output) = (self.input(), self.width(), self.output());
-        if index >= width {
-            return Err(Error::config(format!("the autoencoder has features 0 to {}, not {index}", width - 1)));
-        }
-        let mut encoder = vec![0.0; input];
-        for (r, v) in encoder.iter_mut().enumerate() {
-            self.w_enc.read(r * width + index, std::slice::from_mut(v));
-        }
-        let mut decoder = vec![0.0; output];
-        self.w_dec.read(index * output, &mut decoder);
-        let shift: f32 = if self.centred { encoder.iter().zip(&self.b_dec).map(|(e, b)| e * b).sum() } else { 0.0 };
-        let threshold = match &self.activation {
-            Activation::JumpRelu(t) => t[index],
-            _ => 0.0,
-        };
-        Ok(Feature { encoder, bias: self.b_enc[index] - shift, threshold, decoder })
-    }
-}
 
 /// One active feature of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,19 +26,35 @@ pub struct Active {
 
 /// Features of a panel.
 const PANEL: usize = 16384;
-/// Elements of one step's activations: 256 MiB in f32.
+/// Elements of one step's products: 256 MiB in f32.
 const STEP: usize = 64 << 20;
 /// Bytes of the encoder that stay on a GPU: a million features of a 4B model.
 const RESIDENT: usize = 11 << 30;
 /// Bytes of it that stay in the host's memory beside the mapped file.
 const RESIDENT_HOST: usize = 4 << 30;
-/// Features of a block, of which one that fires brings all from the device.
+/// Features of a block that is looked at at once, on the host.
 const BLOCK: usize = 32;
+/// Active features of a row that leave a GPU at once.
+#[cfg(feature = "cube")]
+const ROOM: usize = 512;
+
+/// Columns of the encoder on a device.
+#[derive(Clone)]
+struct Panel {
+    first: usize,
+    /// `[input, panel]`.
+    weights: Tensor<2>,
+    /// Biases, and what a feature must exceed to fire: `[2, panel]`.
+    #[cfg(feature = "cube")]
+    gate: Tensor<2>,
+}
 
 /// An autoencoder on a device.
 pub struct Sae {
     parameters: Parameters,
-    panels: Vec<Tensor<2>>,
+    /// What a feature must exceed to fire: above 0 and above its threshold is above the larger of both.
+    least: Vec<f32>,
+    panels: Vec<Panel>,
     panel: usize,
     skip: Option<Tensor<2>>,
     host: bool,
@@ -177,9 +87,13 @@ impl Sae {
         let (input, output) = (parameters.input(), parameters.output());
         let skip = parameters.skip.clone().map(|s| tensor(s, input, output, &device));
         let host = kind == BackendKind::Cpu;
-        let mut sae = Self { panels: vec![], panel: panel.max(1), skip, host, device, parameters };
+        let least = match &parameters.activation {
+            Activation::JumpRelu(t) => t.iter().map(|t| t.max(0.0)).collect(),
+            _ => vec![0.0; parameters.width()],
+        };
+        let mut sae = Self { panels: vec![], panel: panel.max(1), skip, host, device, least, parameters };
         if sae.parameters.w_enc.len() * 4 <= resident {
-            sae.panels = (0..sae.starts().count()).map(|p| sae.upload(p)).collect();
+            sae.panels = sae.starts().map(|first| sae.upload(first)).collect();
         }
         Ok(sae)
     }
@@ -197,69 +111,94 @@ impl Sae {
         (0..self.width()).step_by(self.panel)
     }
 
-    /// Columns of the encoder, `[input, panel]`.
-    fn upload(&self, panel: usize) -> Tensor<2> {
+    /// Columns of the encoder from `first` on.
+    fn upload(&self, first: usize) -> Panel {
         let (input, width) = (self.parameters.input(), self.width());
-        let first = panel * self.panel;
         let cols = self.panel.min(width - first);
         let mut data = vec![0.0; input * cols];
         let read = |(r, out): (usize, &mut [f32])| self.parameters.w_enc.read(r * width + first, out);
         data.par_chunks_mut(cols).enumerate().for_each(read);
-        tensor(data, input, cols, &self.device)
+        Panel {
+            first,
+            weights: tensor(data, input, cols, &self.device),
+            #[cfg(feature = "cube")]
+            gate: {
+                let of = |v: &[f32]| v[first..first + cols].to_vec();
+                tensor([of(&self.parameters.b_enc), of(&self.least)].concat(), 2, cols, &self.device)
+            },
+        }
+    }
+
+    /// Rows on the device, centred where the autoencoder asks for it.
+    fn rows(&self, x: &[f32]) -> Tensor<2> {
+        let p = &self.parameters;
+        let x = tensor(x.to_vec(), x.len() / p.input(), p.input(), &self.device);
+        if p.centred { x - tensor(p.b_dec.clone(), 1, p.input(), &self.device) } else { x }
     }
 
     /// The active features of each row of `x`, row-major `[rows, input]`, in order of their index.
     pub fn encode(&self, x: &[f32]) -> Vec<Vec<Active>> {
-        let p = &self.parameters;
-        let input = p.input();
+        let input = self.parameters.input();
         let mut out = vec![vec![]; x.len() / input];
         let step = (STEP / self.panel.min(self.width())).clamp(1, 8192);
-        let rows = |part: &[f32]| {
-            let x = tensor(part.to_vec(), part.len() / input, input, &self.device);
-            if p.centred { x - tensor(p.b_dec.clone(), 1, input, &self.device) } else { x }
-        };
-        let fire = |x: Tensor<2>, w: Tensor<2>, first: usize, out: &mut [Vec<Active>]| {
-            let product = matmul(self.host, x, w);
-            if self.host { self.scan(product, first, out) } else { self.sieve(product, first, out) }
-        };
+        let parts = || x.chunks(step * input);
         // What stays on the device is met by all that comes; what does not is brought once, for all rows.
         if self.panels.is_empty() {
-            for (panel, first) in self.starts().enumerate() {
-                let w = self.upload(panel);
-                for (part, out) in x.chunks(step * input).zip(out.chunks_mut(step)) {
-                    fire(rows(part), w.clone(), first, out);
-                }
+            for panel in self.starts().map(|first| self.upload(first)) {
+                self.meet(std::slice::from_ref(&panel), parts(), out.chunks_mut(step));
             }
         } else {
-            for (part, out) in x.chunks(step * input).zip(out.chunks_mut(step)) {
-                let x = rows(part);
-                for (w, first) in self.panels.iter().zip(self.starts()) {
-                    fire(x.clone(), w.clone(), first, out);
-                }
-            }
+            self.meet(&self.panels, parts(), out.chunks_mut(step));
         }
-        if let Activation::TopK(k) = p.activation {
+        if let Some(k) = self.k() {
             out.par_iter_mut().for_each(|row| keep(row, k));
         }
         out
     }
 
-    /// Bias, threshold and what fires, in one pass over the product.
-    fn scan(&self, product: Tensor<2>, first: usize, out: &mut [Vec<Active>]) {
-        let cols = product.dims()[1];
-        let bias = &self.parameters.b_enc[first..first + cols];
-        // Above 0 and above the threshold is above the larger of both.
-        let least: Vec<f32> = match &self.parameters.activation {
-            Activation::JumpRelu(t) => t[first..first + cols].iter().map(|t| t.max(0.0)).collect(),
-            _ => vec![0.0; cols],
-        };
-        let k = match self.parameters.activation {
-            Activation::TopK(k) => k,
-            _ => usize::MAX,
-        };
-        let data = product.into_data();
-        let values = host(&data);
-        out.par_iter_mut().zip(values.par_chunks(cols)).for_each(|(on, row)| {
+    /// How many features of a row are kept, where that is limited.
+    fn k(&self) -> Option<usize> {
+        match self.parameters.activation {
+            Activation::TopK(k) => Some(k),
+            _ => None,
+        }
+    }
+
+    /// All rows through some panels. Rows are brought while the device works on those before them.
+    fn meet<'a>(
+        &self,
+        panels: &[Panel],
+        mut parts: impl Iterator<Item = &'a [f32]>,
+        out: impl Iterator<Item = &'a mut [Vec<Active>]>,
+    ) {
+        let mut next = parts.next().map(|part| self.rows(part));
+        for out in out {
+            let Some(x) = next.take() else { break };
+            for (n, panel) in panels.iter().enumerate() {
+                let product = matmul(self.host, x.clone(), panel.weights.clone());
+                let last = n + 1 == panels.len();
+                let mut bring = || {
+                    if last {
+                        next = parts.next().map(|part| self.rows(part));
+                    }
+                };
+                #[cfg(feature = "cube")]
+                if !self.host {
+                    self.sieve(product, panel, &mut bring, out);
+                    continue;
+                }
+                bring();
+                self.scan(&host(&product.into_data()), panel.first, out);
+            }
+        }
+    }
+
+    /// Bias, threshold and what fires, in one pass over a product, row-major.
+    fn scan(&self, product: &[f32], first: usize, out: &mut [Vec<Active>]) {
+        let cols = product.len() / out.len();
+        let (bias, least) = (&self.parameters.b_enc[first..][..cols], &self.least[first..][..cols]);
+        let k = self.k().unwrap_or(usize::MAX);
+        out.par_iter_mut().zip(product.par_chunks(cols)).for_each(|(on, row)| {
             let blocks = row.chunks(BLOCK).zip(bias.chunks(BLOCK)).zip(least.chunks(BLOCK));
             for (n, ((row, bias), least)) in blocks.enumerate() {
                 // Most blocks hold nothing: one test without branches for each.
@@ -276,38 +215,37 @@ impl Sae {
         });
     }
 
-    /// The same on a GPU: activations stay there, but for blocks in which something fires.
-    fn sieve(&self, product: Tensor<2>, first: usize, out: &mut [Vec<Active>]) {
+    /// The same on a GPU, from which only what fires is read. `meanwhile` is done while it works.
+    #[cfg(feature = "cube")]
+    fn sieve(&self, product: Tensor<2>, panel: &Panel, meanwhile: &mut dyn FnMut(), out: &mut [Vec<Active>]) {
         let [rows, cols] = product.dims();
-        let p = &self.parameters;
-        let part = |v: &[f32]| tensor(v[first..first + cols].to_vec(), 1, cols, &self.device);
-        let pre = product + part(&p.b_enc);
-        let mut off = pre.clone().lower_equal_elem(0.0);
-        if let Activation::JumpRelu(t) = &p.activation {
-            off = off.bool_or(pre.clone().lower_equal(part(t).expand(pre.dims())));
-        }
-        let on = pre.mask_fill(off, 0.0);
-        let block = if cols.is_multiple_of(BLOCK) { BLOCK } else { cols };
-        let blocks = on.reshape([rows * cols / block, block]);
-        let most = blocks.clone().max_dim(1).into_data();
-        let most = host(&most);
-        let hit: Vec<usize> = (0..most.len()).filter(|b| most[*b] > 0.0).collect();
-        if hit.is_empty() {
+        let k = self.k().unwrap_or(0);
+        let room = ROOM.max(2 * k).min(cols);
+        let fired = crate::fired::fired(product.clone(), panel.gate.clone(), room, k);
+        let counts = fired.clone().narrow(1, 0, 1);
+        // A device that failed says so where its results are read.
+        let _ = self.device.flush();
+        meanwhile();
+        let counts = counts.into_data();
+        let counts: Vec<usize> = host(&counts).iter().map(|n| *n as usize).collect();
+        let most = counts.iter().copied().max().unwrap_or(0).min(room);
+        if most == 0 {
             return;
         }
-        let index: Vec<i64> = hit.iter().map(|b| *b as i64).collect();
-        let index = Tensor::<1, Int>::from_data(TensorData::new(index, [hit.len()]), &self.device);
-        let data = blocks.select(0, index).into_data();
-        let values = host(&data);
-        let each = cols / block;
-        out.par_iter_mut().enumerate().for_each(|(row, on)| {
-            let from = hit.partition_point(|b| *b < row * each);
-            for (n, b) in hit.iter().enumerate().skip(from).take_while(|(_, b)| **b < (row + 1) * each) {
-                let start = first + (b - row * each) * block;
-                let fired = values[n * block..][..block].iter().enumerate().filter(|(_, v)| **v > 0.0);
-                on.extend(fired.map(|(i, v)| Active { index: (start + i) as u32, value: *v }));
-            }
+        let pairs = fired.narrow(1, 1, 2 * most).into_data();
+        let pairs = host(&pairs);
+        let listed = out.par_iter_mut().zip(&counts).zip(pairs.par_chunks(2 * most));
+        listed.filter(|((_, n), _)| **n <= room).for_each(|((on, n), pairs)| {
+            let from = on.len();
+            let of = |p: &[f32]| Active { index: (panel.first + p[0] as usize) as u32, value: p[1] };
+            on.extend(pairs.chunks(2).take(*n).map(of));
+            on[from..].sort_unstable_by_key(|a| a.index);
         });
+        // Rows in which more fires than there is room for are read whole.
+        for row in (0..rows).filter(|r| counts[*r] > room) {
+            let whole = product.clone().narrow(0, row, 1).into_data();
+            self.scan(&host(&whole), panel.first, &mut out[row..=row]);
+        }
     }
 
     /// Reconstructions, row-major `[rows, output]`, of encoded rows; `x` is read by skip connections.

@@ -1,7 +1,8 @@
 //! Training one, for models that have none published: TopK (Gao et al. 2024, arXiv 2406.04093) or JumpReLU
 //! with straight-through thresholds (Rajamanoharan et al. 2024, arXiv 2407.14435), written in SAELens'
 //! format.
-use crate::sae::{Activation, Parameters, Sae, quality};
+use crate::parameters::{Activation, Parameters};
+use crate::sae::{Sae, quality};
 use crate::tokens::Tokens;
 use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams};

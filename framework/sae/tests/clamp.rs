@@ -1,7 +1,7 @@
 //! A feature read by itself is the feature encoded, and clamping it keeps everything else.
 #![allow(missing_docs, clippy::unwrap_used)]
-use burn::tensor::{DType, Device, Tensor, TensorData};
-use friction_core::manifest::BackendKind::Cpu;
+use burn::tensor::{DType, Tensor, TensorData};
+use friction_model::testing::{backend, device};
 use friction_sae::clamp::activation;
 use friction_sae::{Activation, Parameters, Sae};
 use friction_stats::Rng;
@@ -36,10 +36,10 @@ proptest! {
         };
         let p = parameters(seed, a, centred);
         let x: Vec<f32> = (0..ROWS * D).map(|_| rng.normal() as f32).collect();
-        let sae = Sae::new(p.clone(), Cpu, 0).unwrap();
+        let sae = Sae::new(p.clone(), backend().unwrap(), 0).unwrap();
         let encoded = sae.encode(&x);
         let read = activation(&p, feature).unwrap();
-        let tensor = Tensor::<2>::from_data(TensorData::new(x.clone(), [ROWS, D]), (&Device::flex(), DType::F32));
+        let tensor = Tensor::<2>::from_data(TensorData::new(x.clone(), [ROWS, D]), (&device().unwrap(), DType::F32));
         let got: Vec<f32> = read(&tensor).into_data().iter::<f32>().collect();
         let decoder = p.feature(feature).unwrap().decoder;
         let before = sae.decode(&encoded, &x);

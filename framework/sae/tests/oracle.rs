@@ -1,7 +1,7 @@
 //! Against float64 NumPy and SAELens 6.54 on checkpoints in the release's format; `oracle.py` made the numbers.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_core::Site;
-use friction_core::manifest::BackendKind::Cpu;
+use friction_model::testing::backend;
 use friction_sae::load;
 use friction_sae::{Active, Sae, quality};
 use friction_stats::Rng;
@@ -72,7 +72,7 @@ fn dense(rows: &[Vec<Active>]) -> Vec<f32> {
 
 fn sae(dir: &Path) -> (Sae, load::Loaded) {
     let loaded = load::folder(dir).unwrap();
-    (Sae::new(loaded.parameters.clone(), Cpu, 0).unwrap(), loaded)
+    (Sae::new(loaded.parameters.clone(), backend().unwrap(), 0).unwrap(), loaded)
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn autoencoders_and_transcoders_equal_numpy_and_sae_lens() {
         let features = sae.encode(&x);
         // Panels that are narrower than the width, read from the file when their turn comes.
         for (panel, resident) in [(1, 0), (5, 0), (7, 0), (24, 0), (100, 0), (5, 1 << 20), (24, 1 << 20)] {
-            let narrow = Sae::with(loaded.parameters.clone(), Cpu, 0, panel, resident).unwrap();
+            let narrow = Sae::with(loaded.parameters.clone(), backend().unwrap(), 0, panel, resident).unwrap();
             for (a, b) in narrow.encode(&x).iter().flatten().zip(features.iter().flatten()) {
                 assert!(a.index == b.index && (a.value - b.value).abs() < 1e-6, "panels of {panel}: {a:?} {b:?}");
             }
@@ -185,7 +185,7 @@ fn any_bytes_are_an_error_or_an_autoencoder() {
         std::fs::write(&tensors, &t).unwrap();
         if let Ok(l) = load::folder(dir.path()) {
             let x = vec![0.5; l.parameters.input()];
-            let sae = Sae::new(l.parameters, Cpu, 0).unwrap();
+            let sae = Sae::new(l.parameters, backend().unwrap(), 0).unwrap();
             let f = sae.encode(&x);
             let _ = sae.decode(&f, &x);
         }

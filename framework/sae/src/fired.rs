@@ -1,0 +1,105 @@
+//! What fires, collected on a GPU: of a product of a million features a row, only the few that are on
+//! leave the device.
+use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
+use burn::tensor::{Shape, Tensor as Tensors};
+use burn_cubecl::cubecl;
+use burn_cubecl::{CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_dtype, tensor::CubeTensor};
+use cubecl::prelude::*;
+
+/// Threads that share a row.
+const UNITS: u32 = 256;
+
+/// Of each row of `product` `[rows, cols]`: how many features are on, then their columns and activations in
+/// pairs, in no order, as far as there is `room`: `[rows, 1 + 2·room]`. `gate` `[2, cols]` holds biases and
+/// what must be exceeded. With `k` above 0 only the k largest are on, and what equals the last of them.
+pub(crate) fn fired(product: Tensors<2>, gate: Tensors<2>, room: usize, k: usize) -> Tensors<2> {
+    Tensors::from_dispatch(<Dispatch as Fired>::fired(product.into_dispatch(), gate.into_dispatch(), room, k))
+}
+
+/// The operation that Burn dispatches to the device's backend.
+#[backend_extension(Cube, Fusion)]
+pub trait Fired: Backend {
+    /// See the function of this name.
+    #[fusion(dtype = product, shape = output(product, *room))]
+    fn fired(product: FloatTensor<Self>, gate: FloatTensor<Self>, room: usize, k: usize) -> FloatTensor<Self>;
+}
+
+fn output(product: &Shape, room: usize) -> Shape {
+    Shape::new([product[0], 1 + 2 * room])
+}
+
+impl Fired for CubeBackend {
+    fn fired(product: CubeTensor, gate: CubeTensor, room: usize, k: usize) -> CubeTensor {
+        let (rows, cols) = (product.meta.shape()[0], product.meta.shape()[1]);
+        let shape = output(product.meta.shape(), room);
+        let out = empty_device_dtype(product.client.clone(), product.device.clone(), shape, product.dtype);
+        collect::launch(
+            &out.client,
+            CubeCount::Static(rows as u32, 1, 1),
+            CubeDim::new_1d(UNITS),
+            into_contiguous(product).into_buffer_arg(),
+            into_contiguous(gate).into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            cols,
+            room,
+            k as u32,
+        );
+        out
+    }
+}
+
+/// One cube a row.
+#[cube(launch)]
+fn collect(product: &[f32], gate: &[f32], out: &mut [f32], cols: usize, room: usize, k: u32) {
+    let start = CUBE_POS * cols;
+    let count = Shared::<[Atomic<u32>]>::new_slice(1usize);
+    // The k-th largest, bit by bit: positive floats are in the order of their bits.
+    let mut lowest = 0u32;
+    if k > 0 {
+        let mut bit = 1u32 << 30u32;
+        while bit > 0 {
+            if UNIT_POS == 0 {
+                count[0].store(0u32);
+            }
+            sync_cube();
+            let tried = lowest | bit;
+            let mut mine = 0u32;
+            let mut c = UNIT_POS as usize;
+            while c < cols {
+                let v = product[start + c] + gate[c];
+                if v > gate[cols + c] && u32::reinterpret(v) >= tried {
+                    mine += 1u32;
+                }
+                c += CUBE_DIM as usize;
+            }
+            count[0].fetch_add(mine);
+            sync_cube();
+            if count[0].load() >= k {
+                lowest = tried;
+            }
+            sync_cube();
+            bit /= 2u32;
+        }
+    }
+    if UNIT_POS == 0 {
+        count[0].store(0u32);
+    }
+    sync_cube();
+    let at = CUBE_POS * (1 + 2 * room);
+    let mut c = UNIT_POS as usize;
+    while c < cols {
+        let v = product[start + c] + gate[c];
+        if v > gate[cols + c] && u32::reinterpret(v) >= lowest {
+            let n = count[0].fetch_add(1u32) as usize;
+            if n < room {
+                out[at + 1 + 2 * n] = f32::cast_from(c as u32);
+                out[at + 2 + 2 * n] = v;
+            }
+        }
+        c += CUBE_DIM as usize;
+    }
+    sync_cube();
+    if UNIT_POS == 0 {
+        out[at] = f32::cast_from(count[0].load());
+    }
+}
