@@ -6,7 +6,7 @@
 //!
 //! The encoder's columns are worked through in panels, so that any width fits: panels that fit stay on
 //! the device, others are read from their file when their turn comes. Only what fires leaves a GPU
-//! ([`crate::fired`]). Few features fire, so decoding adds up their rows.
+//! (`fired.rs`). Few features fire, so decoding adds up their rows.
 use crate::parameters::{Activation, Parameters};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::manifest::BackendKind;
