@@ -56,8 +56,8 @@ fn collect(product: &[f32], gate: &[f32], out: &mut [f32], cols: usize, room: us
     // The k-th largest, bit by bit: positive floats are in the order of their bits.
     let mut lowest = 0u32;
     if k > 0 {
-        let mut bit = 1u32 << 30u32;
-        while bit > 0 {
+        for place in 0..31u32 {
+            let bit = 1u32 << (30u32 - place);
             if UNIT_POS == 0 {
                 count[0].store(0u32);
             }
@@ -78,7 +78,6 @@ fn collect(product: &[f32], gate: &[f32], out: &mut [f32], cols: usize, room: us
                 lowest = tried;
             }
             sync_cube();
-            bit /= 2u32;
         }
     }
     if UNIT_POS == 0 {
