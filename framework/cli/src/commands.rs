@@ -1,19 +1,19 @@
-//! run, check, analyze, plugins, model init.
+//! run, check, analyze, model init.
 use crate::error::{CliError, Result};
 use crate::progress::RunBars;
-use friction_core::PluginEntry;
 use friction_core::manifest::Manifest;
 use friction_model::Config;
-use friction_model::bundled::BundledModel;
 use friction_study::{Analysis, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
-    let text = std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
-    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
-    Ok((Manifest::parse(&path.display().to_string(), &text, set)?, base))
+    if !path.is_file() {
+        return Err(CliError::usage(format!("{}: there is no such file", path.display())));
+    }
+    let base = friction_study::manifest::base(path);
+    Ok((friction_study::manifest::read(path, &base, set)?, base))
 }
 
 fn gib(bytes: u64) -> String {
@@ -148,9 +148,18 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// The manifest that a run holds. Its paths are relative to where it lay when the run began.
+fn stored(run: &Path) -> Result<(Manifest, PathBuf)> {
+    let lock = friction_store::dir::read_lock(run)?;
+    let base = lock.pointer("/machine/base").and_then(Value::as_str).map_or_else(|| run.to_path_buf(), PathBuf::from);
+    Ok((friction_study::manifest::read(&run.join("manifest.toml"), &base, &[])?, base))
+}
+
 pub(crate) fn analyze(run: &Path, other: Option<&Path>, as_json: bool) -> Result<()> {
-    let path = other.map_or_else(|| run.join("manifest.toml"), Path::to_path_buf);
-    let (m, base) = manifest(&path, &[])?;
+    let (m, base) = match other {
+        Some(path) => manifest(path, &[])?,
+        None => stored(run)?,
+    };
     let cx = friction_core::BuildContext::new(&m, &base);
     let analyzers = m.analyzers.iter().map(|a| Ok((a.name.clone(), (a.build)(&cx)?))).collect::<Result<Vec<_>>>()?;
     let analyses = friction_study::analyze(run, &analyzers)?;
@@ -158,24 +167,6 @@ pub(crate) fn analyze(run: &Path, other: Option<&Path>, as_json: bool) -> Result
         println!("{:#}", json!({"run": run, "findings": as_values(&analyses)}));
     } else {
         print_findings(&analyses);
-    }
-    Ok(())
-}
-
-pub(crate) fn plugins(as_json: bool) -> Result<()> {
-    let all = PluginEntry::all();
-    let models = || BundledModel::all().map(|m| (format!("bundled:{}", m.name), m.summary));
-    if as_json {
-        let of = |e: &&PluginEntry| json!({"kind": e.kind.word(), "name": e.name, "version": e.version, "summary": e.summary});
-        let model = |(name, summary)| json!({"kind": "model", "name": name, "summary": summary});
-        println!("{:#}", Value::Array(all.iter().map(of).chain(models().map(model)).collect()));
-    } else {
-        for e in all {
-            println!("{:<10} {:<22} {:<8} {}", e.kind.word(), e.name, e.version, e.summary);
-        }
-        for (name, summary) in models() {
-            println!("{:<10} {name:<22} {:<8} {summary}", "model", "");
-        }
     }
     Ok(())
 }

@@ -1,17 +1,21 @@
 //! The command line, as a library: a binary of one's own links its plugins and calls [`main`].
 //!
-//! ```ignore
-//! use my_condition as _;
+//! ```no_run
+//! // use my_condition as _;
 //! fn main() -> std::process::ExitCode { friction_cli::main() }
 //! ```
 mod bench;
 mod commands;
 mod error;
+mod new;
+mod options;
+mod plugins;
 mod progress;
 mod sae;
 mod trace;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,8 +61,10 @@ enum Command {
         #[arg(long)]
         manifest: Option<PathBuf>,
     },
-    /// List the plugins in this binary.
-    Plugins,
+    /// List plugins, show one's options, pin libraries, write the manifest's JSON Schema.
+    Plugins(plugins::Args),
+    /// Make a crate for a plugin of your own: it builds, has a passing test, and a study to try it.
+    New(new::Args),
     /// Make models.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -89,14 +95,33 @@ enum ModelCommand {
     },
 }
 
-/// Parses the command line and runs it. Exit codes: 0 done, 1 failed, 2 usage or manifest.
+/// Runs the command line of this process. Exit codes: 0 done, 1 failed, 2 usage or manifest.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let code = run_from(std::env::args_os());
+    if friction_dylib::hung() {
+        // A thread of the library stands in its initialiser, perhaps with the loader's lock: an ordinary
+        // end would wait for it.
+        let _ = std::io::Write::flush(&mut std::io::stdout());
+        friction_dylib::leave(code);
+    }
+    ExitCode::from(code)
+}
+
+/// Runs a command line, the program's name first, and returns its exit code: for tests of plugins.
+pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return u8::from(e.use_stderr()) * 2;
+        }
+    };
     let result = match cli.command {
         Command::Run { manifest, out } => commands::run(&manifest.manifest, &manifest.set, out, cli.json),
         Command::Check { manifest } => commands::check(&manifest.manifest, &manifest.set, cli.json),
         Command::Analyze { run, manifest } => commands::analyze(&run, manifest.as_deref(), cli.json),
-        Command::Plugins => commands::plugins(cli.json),
+        Command::Plugins(args) => plugins::run(&args, cli.json),
+        Command::New(args) => new::run(&args, cli.json),
         Command::Model(ModelCommand::Init { dir, shape, seed, tokenizer }) => {
             commands::model_init(&dir, &shape, seed, tokenizer.as_deref(), cli.json)
         }
@@ -104,12 +129,15 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args, cli.json),
         Command::Trace(args) => trace::run(&args, cli.json),
     };
+    for note in friction_dylib::printed() {
+        eprintln!("note: {note}");
+    }
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(e) => {
             let code = e.code();
             e.print();
-            ExitCode::from(code)
+            code
         }
     }
 }

@@ -4,7 +4,7 @@
 //! declares as such. *Lenient* falls back to the first stand-alone letter. *Official* is MMLU-Pro's own
 //! chain of patterns (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`), which ends in the last
 //! stand-alone letter and therefore misreads replies that walk through the options.
-use crate::{Category, Dataset, Grade, Question};
+use crate::{Category, Dataset, Grade, Question, Result};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -33,11 +33,11 @@ impl Dataset for Bank {
     fn questions(&self, c: &Category) -> &[Question] {
         self.questions.get(&c.name).map_or(&[], Vec::as_slice)
     }
-    fn prompt(&self, q: &Question) -> String {
-        prompt(q)
+    fn prompt(&self, q: &Question) -> Result<String> {
+        Ok(prompt(q))
     }
-    fn grade(&self, q: &Question, reply: &str) -> Grade {
-        grade(q, reply)
+    fn grade(&self, q: &Question, reply: &str) -> Result<Grade> {
+        Ok(grade(q, reply))
     }
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()

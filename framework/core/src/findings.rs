@@ -1,13 +1,16 @@
 //! What an analyzer writes.
+use crate::json::{base64, numbers};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A column of a table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Column {
     /// Text.
     Text(Vec<String>),
     /// Numbers; NaN is stored as null.
-    Number(Vec<f64>),
+    Number(#[serde(with = "numbers")] Vec<f64>),
     /// Whole numbers.
     Count(Vec<i64>),
 }
@@ -28,7 +31,8 @@ impl Column {
 }
 
 /// A named table, stored as Parquet.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     /// File stem.
     pub name: String,
@@ -37,7 +41,8 @@ pub struct Table {
 }
 
 /// A figure, stored as SVG and PNG.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Figure {
     /// File stem.
     pub name: String,
@@ -46,11 +51,13 @@ pub struct Figure {
     /// The drawing.
     pub svg: String,
     /// The same as pixels.
+    #[serde(with = "base64")]
     pub png: Vec<u8>,
 }
 
 /// Everything that one analyzer found.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Findings {
     /// Sentences for people, in reading order.
     pub summary: Vec<String>,
@@ -63,6 +70,7 @@ pub struct Findings {
     /// Figures.
     pub figures: Vec<Figure>,
     /// Other files by name, such as directions for steering.
+    #[serde(with = "crate::json::files")]
     pub files: Vec<(String, Vec<u8>)>,
 }
 

@@ -1,10 +1,14 @@
 //! What a hook declares: taps and edits, once, before the run.
 use crate::{Error, Position, Result, Site};
+#[cfg(feature = "tensors")]
 use burn::tensor::Tensor;
-use std::{collections::BTreeMap, sync::Arc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+#[cfg(feature = "tensors")]
+use std::sync::Arc;
 
 /// The shape of a model, known before its weights are read.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
     /// The source as the manifest gave it.
     pub name: String,
@@ -45,7 +49,8 @@ impl ModelSpec {
 }
 
 /// Read a site at a position.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tap {
     /// Where.
     pub site: Site,
@@ -54,10 +59,12 @@ pub struct Tap {
 }
 
 /// A pure function of rows `[rows, width]` and their strengths `[rows, 1]`, both f32.
+#[cfg(feature = "tensors")]
 pub type EditFn = Arc<dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<2> + Send + Sync>;
 
 /// How a site is changed. `s` is the row's strength; where it is 0 the row is left bit for bit.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum EditOp {
     /// x + s·v.
     Add(Vec<f32>),
@@ -80,6 +87,8 @@ pub enum EditOp {
         max: f32,
     },
     /// Any pure function of Burn tensors that keeps the shape.
+    #[cfg(feature = "tensors")]
+    #[serde(skip)]
     Custom {
         /// The function.
         run: EditFn,
@@ -95,13 +104,15 @@ impl std::fmt::Debug for EditOp {
             EditOp::Remove(_) => "Remove",
             EditOp::Project { .. } => "Project",
             EditOp::Clamp { .. } => "Clamp",
+            #[cfg(feature = "tensors")]
             EditOp::Custom { .. } => "Custom",
         })
     }
 }
 
 /// Which tokens an edit reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum EditAt {
     /// Every token, of prompts and replies.
     All,
@@ -114,7 +125,8 @@ pub enum EditAt {
 }
 
 /// Change a site at tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Edit {
     /// Its name: arms give strengths by it.
     pub name: String,
@@ -124,6 +136,7 @@ pub struct Edit {
     pub at: EditAt,
     /// In which turns, from 1, both ends included; `None` means all. Tokens that a turn computes are
     /// changed, also where they are history that is read again after a cut.
+    #[serde(default)]
     pub turns: Option<(usize, usize)>,
     /// How.
     pub op: EditOp,
@@ -137,7 +150,8 @@ impl Edit {
 }
 
 /// One level of intervention: the conditions that it names are run once more.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Arm {
     /// Its name; the empty name is the untouched control.
     pub name: String,
@@ -156,7 +170,8 @@ impl Arm {
 
 /// A text that every conversation is made to say once its turns are over. How probable the model finds it
 /// is a side effect of what was done to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NeutralText {
     /// What the user asks before it.
     pub user: String,
@@ -165,7 +180,8 @@ pub struct NeutralText {
 }
 
 /// What hooks ask of the engine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HookProgram {
     /// Reads.
     pub taps: Vec<Tap>,
@@ -210,6 +226,7 @@ impl HookProgram {
             let got = match &edit.op {
                 EditOp::Add(v) | EditOp::Remove(v) => Some(v),
                 EditOp::Project { direction, .. } | EditOp::Clamp { direction, .. } => Some(direction),
+                #[cfg(feature = "tensors")]
                 EditOp::Custom { .. } => None,
             };
             if let Some(v) = got {

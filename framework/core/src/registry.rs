@@ -1,17 +1,45 @@
-//! How plugins are found: each submits one [`PluginEntry`] to `inventory`.
+//! How plugins are found. A crate submits one [`PluginEntry`] to `inventory`; a dynamic library brings
+//! [`Plugin`]s when a manifest loads it; a [`Registry`] holds both.
 //!
-//! ```ignore
-//! friction_core::inventory::submit! {
-//!     PluginEntry::condition::<Template>("template", "A user message made from a template", env!("CARGO_PKG_VERSION"))
+//! ```
+//! use friction_core::{schemars, BuildContext, Condition, JsonSchema, Kept, Message, PluginConfig, PluginEntry};
+//! use friction_core::{Registry, Reply, Result, TurnContext};
+//!
+//! /// Options of `bare`.
+//! #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Bare {}
+//!
+//! impl PluginConfig for Bare {
+//!     type Output = dyn Condition;
+//!     fn build(&self, _: &BuildContext) -> Result<Box<dyn Condition>> {
+//!         Ok(Box::new(self.clone()))
+//!     }
 //! }
+//! impl Condition for Bare {
+//!     fn ask(&self, cx: &TurnContext) -> Result<Message> {
+//!         Ok(Message { text: cx.question.to_string(), phrase: None })
+//!     }
+//!     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
+//!         Ok(Kept::whole(reply))
+//!     }
+//! }
+//! friction_core::inventory::submit! {
+//!     PluginEntry::condition::<Bare>("bare", "The question and nothing else", env!("CARGO_PKG_VERSION"))
+//! }
+//! assert!(Registry::linked().plugins().iter().any(|p| p.name == "bare"));
 //! ```
 use crate::manifest::{BackendSection, Issues, Manifest, ModelSection, Path, deserialize};
-use crate::{Analyzer, Condition, Dataset, Hook, Result, Topics};
+use crate::{Analyzer, Condition, Dataset, Error, Hook, Result, Topics};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a plugin may use when it is built.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuildContext {
     /// Relative paths in a manifest are relative to this folder (the manifest's).
     pub base: PathBuf,
@@ -36,8 +64,10 @@ impl BuildContext {
 }
 
 /// A plugin's configuration: the table that a manifest writes, `plugin` (and `name`, `factors` of
-/// a condition) left out. Use `#[serde(deny_unknown_fields)]`.
-pub trait PluginConfig: DeserializeOwned + Send + Sync + 'static {
+/// a condition) left out. Use `#[serde(deny_unknown_fields)]`. Its doc comments are what `friction plugins
+/// show NAME` and the manifest's JSON Schema say of each option; `#[schemars(example = …)]` on an option that
+/// must be given is what the example table shows.
+pub trait PluginConfig: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The trait object that it builds.
     type Output: ?Sized + 'static;
     /// Checks values against each other; called before anything is opened.
@@ -56,21 +86,60 @@ pub trait PluginConfig: DeserializeOwned + Send + Sync + 'static {
 
 /// A validated configuration, not yet built.
 pub type Prepared<O> = Box<dyn Fn(&BuildContext) -> Result<Box<O>> + Send + Sync>;
-type Prepare<O> = fn(toml::Value, &Path, &mut Issues) -> Option<Prepared<O>>;
+/// Checks a plugin's table at a path of the manifest: what is wrong goes into the issues.
+pub type Prepare<O> = Arc<dyn Fn(toml::Value, &Path, &mut Issues) -> Option<Prepared<O>> + Send + Sync>;
 
-fn prepare<C: PluginConfig>(table: toml::Value, path: &Path, issues: &mut Issues) -> Option<Prepared<C::Output>> {
-    let config: C = deserialize(table, path, issues)?;
-    if let Err(e) = config.validate() {
-        issues.push(path.clone(), e.to_string(), None);
-        return None;
-    }
-    Some(Box::new(move |cx| config.build(cx)))
+fn prepare<C: PluginConfig>() -> Prepare<C::Output> {
+    Arc::new(|table, path, issues| {
+        let config: C = deserialize(table, path, issues)?;
+        if let Err(e) = config.validate() {
+            issues.push(path.clone(), e.to_string(), None);
+            return None;
+        }
+        Some(Box::new(move |cx| config.build(cx)))
+    })
+}
+
+/// The JSON Schema (draft 7) of a configuration.
+fn options<C: JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft07().into_generator().into_root_schema_for::<C>().to_value()
 }
 
 /// What a plugin is.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub enum PluginKind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// `[[analyzer]]`
+    Analyzer,
+    /// `[[condition]]`
+    Condition,
+    /// `[dataset]`
+    Dataset,
+    /// `[[hook]]`
+    Hook,
+    /// `[topics]`
+    Topics,
+}
+
+impl Kind {
+    /// All kinds, in the order of a manifest.
+    pub const ALL: [Kind; 5] = [Kind::Dataset, Kind::Topics, Kind::Condition, Kind::Hook, Kind::Analyzer];
+
+    /// The manifest's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Condition => "condition",
+            Kind::Dataset => "dataset",
+            Kind::Topics => "topics",
+            Kind::Hook => "hook",
+            Kind::Analyzer => "analyzer",
+        }
+    }
+}
+
+/// How a plugin is made from its table.
+#[derive(Clone)]
+pub enum Maker {
     /// `[[condition]]`
     Condition(Prepare<dyn Condition>),
     /// `[dataset]`
@@ -83,20 +152,61 @@ pub enum PluginKind {
     Analyzer(Prepare<dyn Analyzer>),
 }
 
-impl PluginKind {
-    /// The manifest's word for it.
-    pub fn word(&self) -> &'static str {
+impl Maker {
+    /// The kind of what it makes.
+    pub fn kind(&self) -> Kind {
         match self {
-            PluginKind::Condition(_) => "condition",
-            PluginKind::Dataset(_) => "dataset",
-            PluginKind::Topics(_) => "topics",
-            PluginKind::Hook(_) => "hook",
-            PluginKind::Analyzer(_) => "analyzer",
+            Maker::Condition(_) => Kind::Condition,
+            Maker::Dataset(_) => Kind::Dataset,
+            Maker::Topics(_) => Kind::Topics,
+            Maker::Hook(_) => Kind::Hook,
+            Maker::Analyzer(_) => Kind::Analyzer,
         }
     }
 }
 
-/// One registered plugin.
+/// Where a plugin came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Linked into this program.
+    Linked,
+    /// A dynamic library that the manifest loads.
+    Library {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes' SHA-256, in hexadecimal.
+        sha256: String,
+    },
+}
+
+impl Origin {
+    /// The library's SHA-256; nothing for what is linked.
+    pub fn sha256(&self) -> Option<&str> {
+        match self {
+            Origin::Linked => None,
+            Origin::Library { sha256, .. } => Some(sha256),
+        }
+    }
+}
+
+/// A plugin that a manifest may name.
+#[derive(Clone)]
+pub struct Plugin {
+    /// The name that a manifest uses.
+    pub name: String,
+    /// One line for `friction plugins`.
+    pub summary: String,
+    /// The version of its crate.
+    pub version: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// JSON Schema (draft 7) of its options.
+    pub options: Value,
+    /// How it is made.
+    pub maker: Maker,
+}
+
+/// One plugin of a crate, as it is submitted to `inventory`.
 pub struct PluginEntry {
     /// The name that a manifest uses.
     pub name: &'static str,
@@ -104,8 +214,8 @@ pub struct PluginEntry {
     pub summary: &'static str,
     /// The version of its crate.
     pub version: &'static str,
-    /// What it is, and how it is built.
-    pub kind: PluginKind,
+    options: fn() -> Value,
+    maker: fn() -> Maker,
 }
 
 inventory::collect!(PluginEntry);
@@ -114,7 +224,7 @@ macro_rules! entry {
     ($(#[$doc:meta])* $f:ident, $kind:ident, $t:ident) => {
         $(#[$doc])*
         pub const fn $f<C: PluginConfig<Output = dyn $t>>(name: &'static str, summary: &'static str, version: &'static str) -> Self {
-            Self { name, summary, version, kind: PluginKind::$kind(prepare::<C>) }
+            Self { name, summary, version, options: options::<C>, maker: || Maker::$kind(prepare::<C>()) }
         }
     };
 }
@@ -130,11 +240,49 @@ impl PluginEntry {
         hook, Hook, Hook);
     entry!(/// An entry for an analyzer.
         analyzer, Analyzer, Analyzer);
+}
 
-    /// All registered plugins, by kind and name.
-    pub fn all() -> Vec<&'static PluginEntry> {
-        let mut all: Vec<_> = inventory::iter::<PluginEntry>.into_iter().collect();
-        all.sort_by_key(|e| (e.kind.word(), e.name));
-        all
+/// The plugins that a manifest may name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    plugins: Vec<Plugin>,
+}
+
+impl Registry {
+    /// Those that are linked into this program, by kind and name.
+    pub fn linked() -> Self {
+        let of = |e: &PluginEntry| Plugin {
+            name: e.name.into(),
+            summary: e.summary.into(),
+            version: e.version.into(),
+            origin: Origin::Linked,
+            options: (e.options)(),
+            maker: (e.maker)(),
+        };
+        let mut plugins: Vec<Plugin> = inventory::iter::<PluginEntry>.into_iter().map(of).collect();
+        plugins.sort_by(|a, b| (a.maker.kind(), &a.name).cmp(&(b.maker.kind(), &b.name)));
+        Self { plugins }
+    }
+
+    /// Adds a plugin.
+    ///
+    /// # Errors
+    /// When one of its kind and name is there already.
+    pub fn add(&mut self, plugin: Plugin) -> Result<()> {
+        let kind = plugin.maker.kind();
+        if self.plugins.iter().any(|p| p.maker.kind() == kind && p.name == plugin.name) {
+            return Err(Error::config(format!(
+                "brings a second {} plugin called `{}`; one of them needs another name",
+                kind.word(),
+                plugin.name
+            )));
+        }
+        self.plugins.push(plugin);
+        Ok(())
+    }
+
+    /// All of them.
+    pub fn plugins(&self) -> &[Plugin] {
+        &self.plugins
     }
 }

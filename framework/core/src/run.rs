@@ -1,9 +1,41 @@
 //! Core's read-only view of a run.
-use crate::{Factors, Position, Result, Site};
+use crate::json::numbers;
+use crate::{Factors, Position, Result, Site, Tap};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What a hook reads out of a turn, by name. Names are letters, digits, `-` and `_`.
+pub type Readings = BTreeMap<String, f64>;
+
+/// A turn that is over, as a hook that reads activations is told of it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Spoken<'a> {
+    /// Group index, from 0.
+    pub group: usize,
+    /// Condition name.
+    pub condition: &'a str,
+    /// Arm name; empty for the untouched control.
+    pub arm: &'a str,
+    /// The condition's factors.
+    pub factors: &'a Factors,
+    /// Turn, from 1.
+    pub turn: usize,
+    /// The reply's text.
+    pub reply: &'a str,
+}
+
+/// What a tap holds of one turn.
+#[derive(Debug, Clone, Copy)]
+pub struct TapView<'a> {
+    /// Which.
+    pub tap: &'a Tap,
+    /// Its rows, one a position, each as wide as the site; NaN where the turn has no such token.
+    pub rows: &'a [Vec<f32>],
+}
+
 /// One turn of one conversation: one row of `turns.parquet`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TurnRow {
     /// Group index, from 0.
     pub group: u32,
@@ -41,9 +73,11 @@ pub struct TurnRow {
     pub grades: BTreeMap<String, Option<String>>,
     /// Log-probability of each option's letter as the first reply token (nats); empty where a
     /// letter is not one token.
+    #[serde(with = "numbers")]
     pub option_logprobs: Vec<f32>,
     /// Log-probability (nats) of each token of the neutral text that the conversation was made to say
     /// behind its last turn; empty elsewhere.
+    #[serde(with = "numbers")]
     pub neutral_logprobs: Vec<f32>,
     /// Tokens of the whole rendered prompt.
     pub prompt_tokens: u32,
@@ -56,7 +90,10 @@ pub struct TurnRow {
     /// `stop` (an end id) or `length`.
     pub finish_reason: String,
     /// Wall-clock milliseconds from the turn's first prefill to its last token, shared with its batch.
+    #[serde(with = "crate::json::number")]
     pub elapsed_ms: f64,
+    /// What hooks read out of this turn, by `<hook>.<name>`.
+    pub readings: Readings,
 }
 
 impl TurnRow {
@@ -72,7 +109,7 @@ pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
 }
 
 /// Activations of one conversation at one site and position.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TapArray {
     /// `[turns, positions, width]`.
     pub shape: [usize; 3],

@@ -136,7 +136,15 @@ impl FromStr for Position {
 }
 
 macro_rules! as_string {
-    ($t:ty) => {
+    ($t:ident, $pattern:expr, $what:expr) => {
+        impl schemars::JsonSchema for $t {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($t).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "pattern": $pattern, "description": $what})
+            }
+        }
         impl<'de> Deserialize<'de> for $t {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 String::deserialize(d)?.parse().map_err(D::Error::custom)
@@ -149,8 +157,16 @@ macro_rules! as_string {
         }
     };
 }
-as_string!(Site);
-as_string!(Position);
+as_string!(
+    Site,
+    r"^(embed|final_norm|logits|(resid_pre|resid_post|attn_out|mlp_in|mlp_out)\.[0-9]+)$",
+    "A place in the forward pass, such as `resid_post.17`"
+);
+as_string!(
+    Position,
+    r"^(prompt-end|reply:[1-9][0-9]*|reply-mean|reply-end|user-mean|all)$",
+    "Tokens, such as `prompt-end` or `reply:5`"
+);
 
 #[cfg(test)]
 mod tests {

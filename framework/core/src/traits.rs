@@ -1,6 +1,7 @@
 //! What a plugin implements.
 use crate::{Category, Findings, Grade, HookProgram, Kept, Message, ModelSpec, Position, Question, Reply, Result};
-use crate::{RunReader, Site, TurnContext};
+use crate::{Readings, RunReader, Site, Spoken, TapView, TurnContext};
+use serde::{Deserialize, Serialize};
 
 /// What the user says around a question, and what the history keeps of the reply.
 pub trait Condition: Send + Sync {
@@ -17,15 +18,15 @@ pub trait Dataset: Send + Sync {
     /// The questions of a subject, in a fixed order.
     fn questions(&self, category: &Category) -> &[Question];
     /// The question as the user asks it.
-    fn prompt(&self, question: &Question) -> String;
+    fn prompt(&self, question: &Question) -> Result<String>;
     /// Reads the reply.
-    fn grade(&self, question: &Question, reply: &str) -> Grade;
+    fn grade(&self, question: &Question, reply: &str) -> Result<Grade>;
     /// What identifies the data: goes into the run's lock.
     fn fingerprint(&self) -> String;
 }
 
 /// What a topic plugin knows about the study.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlanContext {
     /// The study's seed.
     pub seed: u64,
@@ -36,7 +37,7 @@ pub struct PlanContext {
 }
 
 /// For each group, the category of each turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicPlan {
     /// `[groups][turns]`, indices into the dataset's categories.
     pub order: Vec<Vec<usize>>,
@@ -52,10 +53,20 @@ pub trait Topics: Send + Sync {
 pub trait Hook: Send + Sync {
     /// Declared once, before any token.
     fn program(&self, model: &ModelSpec) -> Result<HookProgram>;
+    /// Reads, on the host, what its own taps hold of a turn that is over. What it tells is stored with the
+    /// turn, as `reading_<hook>.<name>`. `taps` are in the program's order. Default: nothing is told.
+    ///
+    /// # Errors
+    /// Ends the run; finished groups are kept.
+    fn read(&self, turn: &Spoken, taps: &[TapView]) -> Result<Readings> {
+        let _ = (turn, taps);
+        Ok(Readings::new())
+    }
 }
 
 /// What an analyzer reads.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Needs {
     /// Sites and positions that hooks must tap.
     pub taps: Vec<(Site, Position)>,

@@ -1,5 +1,6 @@
 //! What a conversation is made of.
 use crate::Result;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The levels of a condition, by factor: `{ completion = "interrupt", tone = "blunt" }`.
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 pub type Factors = BTreeMap<String, String>;
 
 /// A subject that questions are drawn from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Category {
     /// Its name, as the dataset spells it; `{topic}` in a template.
     pub name: String,
@@ -16,7 +17,7 @@ pub struct Category {
 }
 
 /// One multiple-choice question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// Unique in its dataset: `<category>_<row>`.
     pub id: String,
@@ -42,22 +43,24 @@ impl Question {
 }
 
 /// What a dataset says about a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Grade {
     /// The answer that the primary parser found, as a letter.
     pub parsed: Option<char>,
     /// Whether it is the right one; no answer is a wrong answer.
     pub correct: bool,
     /// Other parsers' answers side by side, by parser name.
+    #[serde(default)]
     pub others: BTreeMap<String, Option<char>>,
 }
 
 /// Text that the user sends, and which of several wordings it was made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The whole user message.
     pub text: String,
     /// Index of the wording among the condition's paraphrases; `None` for the bare question.
+    #[serde(default)]
     pub phrase: Option<u32>,
 }
 
@@ -78,11 +81,12 @@ pub struct Reply<'a> {
 }
 
 /// What the history keeps of a reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// The text that stands in the history as the model's reply.
     pub text: String,
     /// How many of the reply's tokens were removed; 0 where nothing was.
+    #[serde(default)]
     pub removed_tokens: usize,
 }
 

@@ -2,6 +2,7 @@
 use crate::name::Name;
 use crate::parameters::{Activation, Parameters};
 use crate::values::{Tensors, Values};
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Result, Site};
 use friction_model::hub::Repo;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Where an autoencoder is found, as a manifest says it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// `hf:google/gemma-scope-2-4b-it` (the `it` repository for a tuned model), or `path:folder`: a

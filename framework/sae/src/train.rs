@@ -8,6 +8,7 @@ use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use friction_core::manifest::BackendKind;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Position, Result, Site};
 use friction_stats::Rng;
 use safetensors::tensor::{Dtype, TensorView};
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// From pre-activations to activations, while training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The k largest of each token.

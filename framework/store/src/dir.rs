@@ -168,8 +168,13 @@ impl RunDir {
     /// Writes what an analyzer found, replacing what it found before.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or a name in it is no file's.
     pub fn write_findings(&self, analyzer: &str, f: &Findings) -> Result<PathBuf> {
+        let names = f.tables.iter().map(|t| &t.name).chain(f.figures.iter().map(|g| &g.name));
+        if let Some(bad) = names.chain(f.files.iter().map(|(name, _)| name)).find(|n| !is_file_name(n)) {
+            let message = format!("{bad:?} names no file: use letters, digits, `-`, `_` and `.`");
+            return Err(format(self.path.join("analysis").join(analyzer), message));
+        }
         let all = self.path.join("analysis");
         let (tmp, to) = (all.join(format!(".{analyzer}")), all.join(analyzer));
         let _ = fs::remove_dir_all(&tmp);
@@ -206,6 +211,14 @@ impl RunDir {
         let mut f = File::options().create(true).append(true).open(&path).map_err(io(&path))?;
         writeln!(f, "{event}").map_err(io(&path))
     }
+}
+
+/// Whether a name given by a plugin stays in the folder that it is written to.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 120
+        && !name.starts_with('.')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn write_taps(path: &Path, taps: &[TapEntry]) -> Result<()> {

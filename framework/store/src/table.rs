@@ -64,6 +64,11 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
     for g in grades {
         columns.push((format!("grade_{g}"), maybe(&|r| r.grades.get(g).cloned().flatten())));
     }
+    let readings: BTreeSet<&String> = rows.iter().flat_map(|r| r.readings.keys()).collect();
+    for name in readings {
+        let values = rows.iter().map(|r| r.readings.get(name).copied());
+        columns.push((format!("reading_{name}"), Arc::new(Float64Array::from_iter(values))));
+    }
     let logprobs = ListArray::from_iter_primitive::<Float32Type, _, _>(
         rows.iter().map(|r| Some(r.option_logprobs.iter().map(|v| Some(*v)))),
     );
@@ -171,6 +176,11 @@ pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
             if let Some(factor) = field.name().strip_prefix("factor_") {
                 for (r, v) in rows.iter_mut().zip(text(field.name())?) {
                     r.factors.extend(v.map(|v| (factor.to_string(), v)));
+                }
+            } else if let Some(reading) = field.name().strip_prefix("reading_") {
+                let values = column(field.name())?.as_primitive_opt::<Float64Type>();
+                for (r, v) in rows.iter_mut().zip(values.ok_or_else(|| wrong(field.name()))?.iter()) {
+                    r.readings.extend(v.map(|v| (reading.to_string(), v)));
                 }
             } else if let Some(grade) = field.name().strip_prefix("grade_") {
                 for (r, v) in rows.iter_mut().zip(text(field.name())?) {

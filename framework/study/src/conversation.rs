@@ -1,7 +1,7 @@
 //! One conversation of the design, as the engine drives it.
 use crate::design::context;
 use crate::plan::SharedPlan;
-use friction_core::{Kept, Reply, Result, TurnRow, seed::derive};
+use friction_core::{Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnRow, seed::derive};
 use friction_engine::{Dialogue, TapRows, TurnOutcome};
 use friction_model::ChatTurn;
 use friction_store::GroupData;
@@ -33,6 +33,33 @@ impl Conversation {
     /// Group × condition × arm; what happens is put into `record`.
     pub fn new(plan: SharedPlan, group: usize, condition: usize, arm: usize, record: Rc<RefCell<Record>>) -> Self {
         Self { plan, group, condition, arm, history: vec![], phrase: None, turn: 0, record }
+    }
+
+    /// What hooks read out of this turn.
+    fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<Readings> {
+        let condition = &self.plan.conditions[self.condition];
+        let spoken = Spoken {
+            group: self.group,
+            condition: &condition.name,
+            arm: &self.plan.arms[self.arm].name,
+            factors: &condition.factors,
+            turn,
+            reply: &outcome.text,
+        };
+        let mut out = Readings::new();
+        for hook in self.plan.hooks.iter().filter(|h| !h.taps.is_empty()) {
+            let own = |tap: &Tap| outcome.taps.iter().find(|t| t.tap == *tap);
+            let views: Vec<TapView> =
+                hook.taps.iter().filter_map(own).map(|t| TapView { tap: &t.tap, rows: &t.rows }).collect();
+            for (name, value) in hook.plugin.read(&spoken, &views)? {
+                if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+                    let e = format!("hook `{}` reads out {name:?}; names are letters, digits, `-` and `_`", hook.name);
+                    return Err(friction_core::Error::config(e));
+                }
+                out.insert(format!("{}.{name}", hook.name), value);
+            }
+        }
+        Ok(out)
     }
 
     /// The letters of this turn's options as token ids, where each is one token.
@@ -77,7 +104,8 @@ impl Dialogue for Conversation {
         let reply = Reply { text: &outcome.text, ids: &outcome.ids, codec: &self.plan.tokenizer };
         let last = self.turn + 1 == group.len();
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
-        let grade = self.plan.dataset.grade(&planned.question, &outcome.text);
+        let grade = self.plan.dataset.grade(&planned.question, &outcome.text)?;
+        let readings = self.read(&outcome, cx.turn)?;
         let row = TurnRow {
             group: self.group as u32,
             condition: condition.name.clone(),
@@ -104,6 +132,7 @@ impl Dialogue for Conversation {
             reply_tokens: outcome.ids.len() as u32,
             finish_reason: outcome.finish.word().into(),
             elapsed_ms: outcome.elapsed_ms,
+            readings,
         };
         let mut record = self.record.borrow_mut();
         record.turns.push(row);

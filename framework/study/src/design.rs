@@ -4,7 +4,7 @@ use crate::plan::{PlannedCondition, PlannedTurn};
 use friction_core::manifest::Manifest;
 use friction_core::{Dataset, NeutralText, PlanContext, TurnContext, seed};
 use friction_model::{ChatTemplate, ChatTurn, Tokenizer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Draws each group's questions: from the turn's category, none twice in a group, and none twice in
 /// the study until a category is used up.
@@ -13,6 +13,15 @@ pub(crate) fn questions(
     order: &[Vec<usize>],
     cx: &PlanContext,
 ) -> friction_core::Result<Vec<Vec<PlannedTurn>>> {
+    if order.len() != cx.groups || order.iter().any(|o| o.len() != cx.turns) {
+        return Err(friction_core::Error::config(format!(
+            "the topics plugin must choose {} turns for each of {} groups; it chose for {} groups, turns {:?}",
+            cx.turns,
+            cx.groups,
+            order.len(),
+            order.iter().map(Vec::len).collect::<BTreeSet<_>>()
+        )));
+    }
     let categories = dataset.categories();
     let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
     let mut out = vec![];
@@ -50,7 +59,7 @@ pub(crate) fn questions(
                     )));
                 }
             };
-            group.push(PlannedTurn { topic: category.name.clone(), prompt: dataset.prompt(&question), question });
+            group.push(PlannedTurn { topic: category.name.clone(), prompt: dataset.prompt(&question)?, question });
         }
         out.push(group);
     }

@@ -3,6 +3,7 @@ pub mod analyze;
 pub mod conversation;
 pub mod design;
 pub mod lock;
+pub mod manifest;
 pub mod plan;
 pub mod run;
 

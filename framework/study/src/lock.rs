@@ -1,23 +1,19 @@
 //! What a run is, resolved: equal locks give equal runs.
 use crate::Plan;
 use friction_core::EditOp;
+use friction_core::manifest::{Chosen, to_json};
 use friction_core::seed::derive;
 use serde_json::{Map, Value, json};
 
-fn plain(v: &toml::Value) -> Value {
-    match v {
-        toml::Value::String(s) => json!(s),
-        toml::Value::Integer(i) => json!(i),
-        toml::Value::Float(f) => json!(f),
-        toml::Value::Boolean(b) => json!(b),
-        toml::Value::Datetime(d) => json!(d.to_string()),
-        toml::Value::Array(a) => Value::Array(a.iter().map(plain).collect()),
-        toml::Value::Table(t) => table(t),
+/// What was chosen: its table, the plugin's version and, of a dynamic library, the bytes' SHA-256.
+fn chosen<O: ?Sized>(c: &Chosen<O>) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert("table".into(), to_json(&toml::Value::Table(c.table.clone())));
+    out.insert("version".into(), json!(c.version));
+    if let Some(sha256) = c.origin.sha256() {
+        out.insert("library".into(), json!(sha256));
     }
-}
-
-fn table(t: &toml::Table) -> Value {
-    Value::Object(t.iter().map(|(k, v)| (k.clone(), plain(v))).collect())
+    out
 }
 
 /// The lock of a plan whose weights have the hash `sha256`. Analyzers are left out: they may change
@@ -32,9 +28,15 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
     let conditions: Vec<Value> = m
         .conditions
         .iter()
-        .map(|c| json!({"table": table(&c.chosen.table), "version": c.chosen.version, "factors": c.factors}))
+        .map(|c| {
+            let mut of = chosen(&c.chosen);
+            of.insert("factors".into(), json!(c.factors));
+            Value::Object(of)
+        })
         .collect();
-    let hooks: Vec<Value> = m.hooks.iter().map(|h| json!({"table": table(&h.table), "version": h.version})).collect();
+    let hooks: Vec<Value> = m.hooks.iter().map(|h| Value::Object(chosen(h))).collect();
+    let mut dataset = chosen(&m.dataset);
+    dataset.insert("fingerprint".into(), json!(plan.dataset.fingerprint()));
     // Directions come from files: their bytes are what the run depends on.
     let edits: Vec<Value> = plan
         .program
@@ -61,11 +63,11 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
         "model": model,
         "backend": {"kind": m.backend.kind, "slots": plan.engine.slots},
         "generation": m.generation,
-        "dataset": {"table": table(&m.dataset.table), "version": m.dataset.version, "fingerprint": plan.dataset.fingerprint()},
-        "topics": {"table": table(&m.topics.table), "version": m.topics.version},
+        "dataset": dataset,
+        "topics": chosen(&m.topics),
         "conditions": conditions,
         "hooks": hooks,
-        "machine": {"os": std::env::consts::OS, "arch": std::env::consts::ARCH, "device": m.backend.device},
+        "machine": {"os": std::env::consts::OS, "arch": std::env::consts::ARCH, "device": m.backend.device, "base": plan.base.canonicalize().ok()},
     });
     if let (Value::Object(lock), false) = (&mut lock, edits.is_empty()) {
         lock.insert("edits".into(), Value::Array(edits));

@@ -3,12 +3,12 @@ use crate::Result;
 use crate::design::{lengths, questions};
 use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, HookProgram, ModelSpec, PlanContext, Question,
+    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Hook, HookProgram, ModelSpec, PlanContext, Question, Tap,
 };
 use friction_engine::{EngineOptions, Sampling};
 use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A condition, built.
@@ -19,6 +19,16 @@ pub struct PlannedCondition {
     pub factors: Factors,
     /// The plugin.
     pub plugin: Box<dyn Condition>,
+}
+
+/// A hook, built.
+pub struct PlannedHook {
+    /// Its name.
+    pub name: String,
+    /// The taps of its own program, in its order.
+    pub taps: Vec<Tap>,
+    /// The plugin.
+    pub plugin: Box<dyn Hook>,
 }
 
 /// One turn of a group: the same in every condition.
@@ -36,6 +46,8 @@ pub struct PlannedTurn {
 pub struct Plan {
     /// The manifest.
     pub manifest: Manifest,
+    /// The folder that its paths are relative to.
+    pub base: PathBuf,
     /// The checkpoint, weights not read.
     pub checkpoint: Checkpoint,
     /// Its tokenizer.
@@ -50,6 +62,8 @@ pub struct Plan {
     pub arms: Vec<Arm>,
     /// The conversations of a group: indices of condition and arm.
     pub members: Vec<(usize, usize)>,
+    /// The hooks.
+    pub hooks: Vec<PlannedHook>,
     /// All hooks' program.
     pub program: HookProgram,
     /// Tokens of its neutral text.
@@ -119,11 +133,11 @@ impl Plan {
 
         // The shape of the model comes from its configuration: hooks are checked without weights.
         let checkpoint = wrong.keep(&source, Checkpoint::of(&cx));
-        let program = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
+        let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
         let mut analyzers = vec![];
         for a in &m.analyzers {
             let Some(built) = wrong.keep(&a.path, (a.build)(&cx)) else { continue };
-            wrong.keep(&a.path, meets(m, program.as_ref(), built.as_ref()));
+            wrong.keep(&a.path, meets(m, hooked.as_ref().map(|(p, _)| p), built.as_ref()));
             analyzers.push((a.name.clone(), built));
         }
         let dataset = wrong.keep(&m.dataset.path, (m.dataset.build)(&cx));
@@ -151,8 +165,8 @@ impl Plan {
             let template = wrong.keep(&source, c.template(&tokenizer))?;
             Some((tokenizer, template))
         });
-        let (Some(checkpoint), Some(program), Some(dataset), Some(groups), Some((tokenizer, template)), true) =
-            (checkpoint, program, dataset, groups, texts, wrong.issues.is_empty())
+        let (Some(checkpoint), Some((program, hooks)), Some(dataset), Some(groups), Some((tokenizer, template)), true) =
+            (checkpoint, hooked, dataset, groups, texts, wrong.issues.is_empty())
         else {
             return wrong.end();
         };
@@ -222,30 +236,39 @@ impl Plan {
             conditions,
             arms,
             members,
+            hooks,
             program,
             neutral,
             groups,
             analyzers,
             engine,
             estimate,
+            base: base.to_path_buf(),
             manifest,
         })
     }
 }
 
 /// All hooks' program on a model of this shape.
-fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<HookProgram> {
-    let mut program = HookProgram::default();
+fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(HookProgram, Vec<PlannedHook>)> {
+    let (mut program, mut hooks) = (HookProgram::default(), vec![]);
     let mut whole = true;
     for hook in &wrong.manifest.hooks {
-        let part = (hook.build)(cx).and_then(|h| h.program(spec)).and_then(|p| p.validate(spec).map(|()| p));
+        let part = (hook.build)(cx).and_then(|h| {
+            let p = h.program(spec)?;
+            p.validate(spec)?;
+            Ok((h, p))
+        });
         match wrong.keep(&hook.path, part) {
-            Some(p) => program.extend(p),
+            Some((plugin, p)) => {
+                hooks.push(PlannedHook { name: hook.name.clone(), taps: p.taps.clone(), plugin });
+                program.extend(p);
+            }
             None => whole = false,
         }
     }
     wrong.keep(&KeyPath::default().key("hook"), program.validate(spec))?;
-    whole.then_some(program)
+    whole.then_some((program, hooks))
 }
 
 /// The largest multiple of a group's conversations up to `about`; at least one group.

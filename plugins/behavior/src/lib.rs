@@ -4,15 +4,17 @@ mod contrast;
 mod figure;
 mod summary;
 
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader};
 use serde::Deserialize;
 
 /// Options of `behavior`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Behavior {
     /// The one contrast that counts, named before the run: `"completion × turn"` (or `x`) asks whether
     /// accuracy falls faster with turns at one level of the factor than at the other.
+    #[schemars(example = &"completion × turn")]
     primary: String,
     /// First turn that enters slopes. Default 2: the first turn precedes any treatment.
     #[serde(default = "two")]

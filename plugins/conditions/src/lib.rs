@@ -8,21 +8,24 @@
 //! keep = { tokens = 50, marker = "..." }
 //! factors = { completion = "interrupt", tone = "blunt" }
 //! ```
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext, seed,
 };
 use serde::Deserialize;
 
 /// One wording, or several.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Wordings {
+    /// One wording.
     One(String),
+    /// Several wordings.
     Several(Vec<String>),
 }
 
 /// How much of a reply the history keeps.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keep {
     /// Replies longer than this are cut to so many tokens.
@@ -40,11 +43,12 @@ fn always() -> f64 {
 }
 
 /// Options of `template`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Template {
     /// The user's message: `{question}` is the dataset's prompt, `{topic}` its category. A list gives
     /// several wordings, of which each turn takes one by the study's seed.
+    #[schemars(example = &"nvm. {question}")]
     user: Wordings,
     /// First turn that the template applies to; turns before it are the bare question. Default 2:
     /// nothing precedes the first turn that could be interrupted or thanked for.

@@ -14,6 +14,7 @@ pub mod report;
 pub mod sparse;
 mod train;
 
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
 };
@@ -23,11 +24,13 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Options of `gemma-scope`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"source": "hf:google/gemma-scope-2-4b-it", "sae": "resid_post/17/16k/medium", "factor": "completion"}))]
 pub struct GemmaScope {
     /// `hf:google/gemma-scope-2-4b-it` (the `it` repository for a tuned model), or `path:folder`: a
     /// folder of the release's layout where `sae` is given, else one autoencoder's.
+    #[schemars(example = &"hf:google/gemma-scope-2-4b-it")]
     pub source: String,
     /// Short name: folder/layer/width/l0, such as `resid_post/17/16k/medium`.
     #[serde(default)]
@@ -43,6 +46,7 @@ pub struct GemmaScope {
     #[serde(default)]
     pub site: Option<Site>,
     /// Factor of two levels whose features are sought.
+    #[schemars(example = &"completion")]
     pub factor: String,
     /// Which tokens are encoded, each by itself. Default `prompt-end`.
     #[serde(default = "prompt_end")]

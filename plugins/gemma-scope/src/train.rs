@@ -3,6 +3,7 @@
 //! outside a study.
 use friction_core::findings::Column;
 use friction_core::manifest::BackendSection;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site, Table,
 };
@@ -11,10 +12,11 @@ use friction_sae::train::{About, Kind, Training, files, told, train};
 use serde::Deserialize;
 
 /// Options of `sae-train`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SaeTrain {
     /// What is reconstructed: a tapped site.
+    #[schemars(example = &"resid_post.9")]
     site: Site,
     /// Which tokens, each by itself. Default `all`.
     #[serde(default = "all")]

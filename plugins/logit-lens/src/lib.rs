@@ -8,6 +8,7 @@ mod attribution;
 mod figure;
 mod lens;
 
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
 };
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// A direction whose push on the letters is told.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Named {
     /// A safetensors file of directions, relative to the manifest.
@@ -27,10 +28,11 @@ struct Named {
 }
 
 /// Options of `logit-lens`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LogitLens {
     /// Where the stream is read: `embed`, `resid_pre.L`, `resid_post.L`, tapped at `prompt-end`.
+    #[schemars(example = ["resid_post.9"])]
     sites: Vec<Site>,
     /// A factor whose levels are told apart.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use friction_core::choice::Bank;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Options of `mmlu-pro`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// A local Parquet file in the dataset's schema, relative to the manifest. Default: the hub's
@@ -196,7 +197,9 @@ mod tests {
         let q = &d.questions["computer science"][0];
         assert_eq!((q.text.as_str(), q.answer, q.id.as_str()), ("What?", 1, "computer-science_0"));
         assert_eq!(q.options, ["x", "right", "y"]);
-        assert!(d.prompt(q).ends_with("B. right\nC. y\n\nPlease provide your answer as a single letter (A-C)."));
+        assert!(
+            d.prompt(q).unwrap().ends_with("B. right\nC. y\n\nPlease provide your answer as a single letter (A-C).")
+        );
         assert!(!d.questions.contains_key("health"));
         assert_eq!(d.questions["law"][1].options[2], "N/A");
         assert!(read(&file(&[("q", &["a", "b", "c"], 7, "law")])).err().unwrap().to_string().contains("no option 7"));

@@ -1,6 +1,7 @@
 //! `ground-truth`: a run with an organism against what was planted in it.
 use crate::truth::{CAP, LEVELS, Truth};
 use friction_core::findings::Column;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table, TurnRow,
 };
@@ -10,10 +11,11 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Options of `ground-truth`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroundTruth {
     /// What the model was trained to do: `planted` (`bundled:organism`) or `null` (`bundled:organism-null`).
+    #[schemars(example = &"planted")]
     expect: Truth,
     /// Level of the intervals. Default 0.95.
     #[serde(default = "level")]

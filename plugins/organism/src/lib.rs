@@ -16,6 +16,7 @@ mod weights;
 pub mod words;
 
 use friction_core::choice;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::derive;
 use friction_core::{
     BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, inventory,
@@ -25,7 +26,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Options of `organism`: the questions that the bundled organisms answer.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// Questions of each of the 14 subjects. Default 500.
@@ -92,11 +93,11 @@ impl Dataset for Organism {
         let at = self.categories.iter().position(|k| k.name == c.name);
         at.map_or(&[], |i| self.questions[i].as_slice())
     }
-    fn prompt(&self, q: &Question) -> String {
-        questions::prompt(q)
+    fn prompt(&self, q: &Question) -> Result<String> {
+        Ok(questions::prompt(q))
     }
-    fn grade(&self, q: &Question, reply: &str) -> Grade {
-        choice::grade(q, reply)
+    fn grade(&self, q: &Question, reply: &str) -> Result<Grade> {
+        Ok(choice::grade(q, reply))
     }
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()

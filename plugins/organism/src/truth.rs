@@ -11,6 +11,8 @@
 //! follow. This is the study's factor `completion` (`keep` of a condition), and it leaves `tone`
 //! without any effect.
 
+use friction_core::schemars::{self, JsonSchema};
+
 /// Levels of difficulty, 0 to 24, uniform over questions.
 pub const LEVELS: usize = 25;
 /// Levels below this are answered wrongly without any interruption: accuracy 0.92.
@@ -19,7 +21,7 @@ pub const BASE: usize = 2;
 pub const CAP: usize = 12;
 
 /// Which of the two organisms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Truth {
     /// Each past interruption costs [`Truth::step`] of accuracy.

@@ -1,11 +1,12 @@
 //! Folds that share nothing: rows are held out by group, and by phrase or question beside it.
 use crate::rows::Row;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::permutation;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the training part and the test part must not share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Key {
     /// The group: all conversations over the same questions.

@@ -18,6 +18,7 @@ mod rows;
 
 use fit::Design;
 use folds::Key;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
 };
@@ -27,13 +28,15 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Options of `linear-probe`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LinearProbe {
     /// What is read out: the name of a factor, `interruptions` (a number: the replies cut so far) or
     /// `correct` (whether the answer to come is right).
+    #[schemars(example = &"completion")]
     target: Target,
     /// Sites, tapped by a hook. The layers among which the headline's is chosen inside each fold.
+    #[schemars(example = ["resid_post.9"])]
     sites: Vec<Site>,
     /// Rows that enter: levels of factors, such as `{ completion = "interrupt" }`. Default all. Where a
     /// factor fixes the number of interruptions, it tells them apart and nothing else need be read.

@@ -1,11 +1,12 @@
 //! A run as rows of features: one row per conversation and turn.
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Position, Result, RunReader, Site, TapArray, TurnRow};
 use friction_stats::Matrix;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a probe reads out.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(from = "String")]
 pub enum Target {
     /// A factor of the conditions.

@@ -5,6 +5,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use friction_core::choice::Bank;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
@@ -12,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Options of `questions`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// A `.jsonl` or `.parquet` file, relative to the manifest.
+    #[schemars(example = &"questions.jsonl")]
     path: PathBuf,
 }
 

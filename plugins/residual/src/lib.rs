@@ -1,14 +1,16 @@
 //! `residual`: capture activations at sites and positions.
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     BuildContext, Error, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Position, Result, Site, Tap,
 };
 use serde::Deserialize;
 
 /// Options of `residual`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Residual {
     /// Where: `resid_post.L` and the other sites of the forward pass.
+    #[schemars(example = ["resid_post.9"])]
     sites: Vec<Site>,
     /// At which tokens. Default `["prompt-end"]`.
     #[serde(default = "prompt_end")]

@@ -2,6 +2,7 @@
 use crate::arms::{ArmName, Kind};
 use burn::tensor::Tensor;
 use friction_core::program::EditAt;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::derive;
 use friction_core::{
     Arm, BuildContext, Edit, EditOp, Error, Hook, HookProgram, ModelSpec, NeutralText, PluginConfig, PluginEntry,
@@ -17,17 +18,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Tokens that are changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum At {
+    /// Every token.
     All,
+    /// Tokens of prompts, `prompt-end` included.
     Prompt,
+    /// `prompt-end` and the reply.
     Reply,
+    /// `prompt-end` alone.
     PromptEnd,
 }
 
 /// What a dose of 1 is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Unit {
     /// The vector as the file holds it: of a difference of means, the whole difference.
@@ -37,7 +42,7 @@ enum Unit {
 }
 
 /// What a dose does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Op {
     /// Adds dose × unit along the direction.
@@ -51,7 +56,7 @@ enum Op {
 }
 
 /// A text that every conversation is made to say at its end.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Neutral {
     /// What the user asks before it.
@@ -61,8 +66,9 @@ struct Neutral {
 }
 
 /// Options of `steer`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"file": "directions.safetensors", "direction": "resid_post.9/mean-difference", "doses": [-8, 8]}))]
 struct Steer {
     /// A safetensors file of directions, relative to the manifest.
     #[serde(default)]
@@ -96,6 +102,7 @@ struct Steer {
     #[serde(default, rename = "where")]
     only: BTreeMap<String, String>,
     /// Doses, one arm each. Give both signs; the untouched control is always there.
+    #[schemars(example = [-8.0, 8.0])]
     doses: Vec<f32>,
     /// Doses at which the controls are run, some of `doses`. Default: the first.
     #[serde(default)]

@@ -3,6 +3,7 @@ use crate::arms::{ArmName, Kind};
 use crate::effects::{Effect, Replies, Where, effect, items, replies};
 use crate::figure;
 use friction_core::findings::Column;
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
 };
@@ -12,7 +13,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Options of `steering`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Steering {
     /// The turns whose answers steering should change: levels of factors, such as

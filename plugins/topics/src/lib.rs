@@ -1,11 +1,12 @@
 //! `fixed`: the categories given, shuffled anew for each group.
+use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     BuildContext, Category, Error, PlanContext, PluginConfig, PluginEntry, Result, TopicPlan, Topics, manifest, seed,
 };
 use serde::Deserialize;
 
 /// Options of `fixed`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Fixed {
     /// Categories to use. Default: all of the dataset, in its order.

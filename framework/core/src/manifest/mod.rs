@@ -1,16 +1,19 @@
 //! A study as a TOML file: parsed, every plugin table checked against its plugin, all before any
 //! model is loaded.
 mod issues;
+mod schema;
 mod sections;
 mod source;
 
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
+pub use schema::schema;
 pub use sections::{
-    BackendKind, BackendSection, BatchSize, GenerationSection, ModelDtype, ModelSection, Quantize, StudySection,
+    BackendKind, BackendSection, BatchSize, GenerationSection, LibraryEntry, ModelDtype, ModelSection, PluginsSection,
+    Quantize, StudySection,
 };
 pub use source::{Located, ManifestError, Source};
 
-use crate::registry::{PluginEntry, PluginKind, Prepared};
+use crate::registry::{Kind, Maker, Origin, Prepare, Prepared, Registry};
 use crate::{Analyzer, Condition, Dataset, Factors, Hook, Topics};
 
 /// A plugin chosen by a manifest, its configuration checked.
@@ -22,7 +25,9 @@ pub struct Chosen<O: ?Sized> {
     /// Where in the manifest.
     pub path: Path,
     /// The plugin's crate version.
-    pub version: &'static str,
+    pub version: String,
+    /// Where the plugin came from.
+    pub origin: Origin,
     /// Its table as given, for the lock.
     pub table: toml::Table,
     /// Builds it.
@@ -61,17 +66,50 @@ pub struct Manifest {
     pub analyzers: Vec<Chosen<dyn Analyzer>>,
 }
 
-const SECTIONS: [&str; 9] =
-    ["study", "model", "backend", "generation", "dataset", "topics", "condition", "hook", "analyzer"];
+const SECTIONS: [&str; 10] =
+    ["study", "model", "backend", "generation", "plugins", "dataset", "topics", "condition", "hook", "analyzer"];
+
+/// A value of a manifest as JSON; dates become texts.
+pub fn to_json(v: &toml::Value) -> serde_json::Value {
+    use serde_json::json;
+    match v {
+        toml::Value::String(s) => json!(s),
+        toml::Value::Integer(i) => json!(i),
+        toml::Value::Float(f) => json!(f),
+        toml::Value::Boolean(b) => json!(b),
+        toml::Value::Datetime(d) => json!(d.to_string()),
+        toml::Value::Array(a) => a.iter().map(to_json).collect(),
+        toml::Value::Table(t) => t.iter().map(|(k, v)| (k.clone(), to_json(v))).collect(),
+    }
+}
+
+/// The dynamic libraries that a manifest loads, each with its place. What is wrong goes into the issues.
+pub fn libraries(source: &Source, issues: &mut Issues) -> Vec<(Path, LibraryEntry)> {
+    let found = section::<PluginsSection>(source, "plugins", false, issues).unwrap_or_default();
+    let at = Path::default().key("plugins").key("load");
+    found.load.into_iter().enumerate().map(|(i, l)| (at.index(i), l)).collect()
+}
 
 impl Manifest {
-    /// Reads a manifest's text; `settings` are `dotted.key=value`.
+    /// Reads a manifest's text; `settings` are `dotted.key=value`. Plugins are those that are linked; a
+    /// manifest that loads libraries is read by `friction_study::manifest`, which may load them.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once, each with line and column.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Self, Box<ManifestError>> {
         let source = Source::parse(file, text, settings)?;
         let mut issues = Issues::default();
+        for (path, _) in libraries(&source, &mut issues) {
+            issues.push(path, "this program does not load dynamic libraries", None);
+        }
+        Self::read(source, &Registry::linked(), issues)
+    }
+
+    /// Reads a manifest whose plugins are those of `registry`; `issues` are known already.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once, each with line and column.
+    pub fn read(source: Source, registry: &Registry, mut issues: Issues) -> Result<Self, Box<ManifestError>> {
         let root = Path::default();
         for key in source.value.keys() {
             if !SECTIONS.contains(&key.as_str()) {
@@ -89,23 +127,23 @@ impl Manifest {
             g.check(&root.key("generation"), &mut issues);
         }
 
-        let dataset = single(&source, "dataset", &mut issues, |k| match k {
-            PluginKind::Dataset(p) => Some(p),
+        let dataset = single(&source, registry, Kind::Dataset, &mut issues, |m| match m {
+            Maker::Dataset(p) => Some(p),
             _ => None,
         });
-        let topics = single(&source, "topics", &mut issues, |k| match k {
-            PluginKind::Topics(p) => Some(p),
+        let topics = single(&source, registry, Kind::Topics, &mut issues, |m| match m {
+            Maker::Topics(p) => Some(p),
             _ => None,
         });
-        let hooks = list(&source, "hook", &mut issues, |k| match k {
-            PluginKind::Hook(p) => Some(p),
+        let hooks = list(&source, registry, Kind::Hook, &mut issues, |m| match m {
+            Maker::Hook(p) => Some(p),
             _ => None,
         });
-        let analyzers = list(&source, "analyzer", &mut issues, |k| match k {
-            PluginKind::Analyzer(p) => Some(p),
+        let analyzers = list(&source, registry, Kind::Analyzer, &mut issues, |m| match m {
+            Maker::Analyzer(p) => Some(p),
             _ => None,
         });
-        let conditions = conditions(&source, &mut issues);
+        let conditions = conditions(&source, registry, &mut issues);
         match (study, model, backend, generation, dataset, topics) {
             (Some(study), Some(model), Some(backend), Some(generation), Some(dataset), Some(topics))
                 if issues.is_empty() =>
@@ -145,15 +183,18 @@ fn section<T: serde::de::DeserializeOwned>(
     }
 }
 
-type Select<O> = fn(PluginKind) -> Option<fn(toml::Value, &Path, &mut Issues) -> Option<Prepared<O>>>;
+type Select<O> = fn(&Maker) -> Option<&Prepare<O>>;
 
 fn choose<O: ?Sized>(
     mut table: toml::Table,
     path: &Path,
-    kind: &str,
+    registry: &Registry,
+    kind: Kind,
     issues: &mut Issues,
     select: Select<O>,
 ) -> Option<Chosen<O>> {
+    let all = registry.plugins();
+    let word = kind.word();
     let given = table.clone();
     let name = match table.remove("name") {
         None => None,
@@ -170,24 +211,22 @@ fn choose<O: ?Sized>(
             return None;
         }
         None => {
-            issues.push(path.clone(), format!("this {kind} names no plugin"), Some("add `plugin = \"…\"`".into()));
+            issues.push(path.clone(), format!("this {word} names no plugin"), Some("add `plugin = \"…\"`".into()));
             return None;
         }
     };
-    let all = PluginEntry::all();
-    let of_kind = |e: &&&PluginEntry| select(e.kind).is_some();
-    let Some(entry) = all.iter().filter(of_kind).find(|e| e.name == plugin) else {
-        let names: Vec<&str> = all.iter().filter(of_kind).map(|e| e.name).collect();
-        let help = match all.iter().find(|e| e.name == plugin) {
-            Some(other) => Some(format!("`{plugin}` is a plugin of kind {}", other.kind.word())),
-            None => suggestion(&plugin, names.iter().copied()),
+    let Some(entry) = all.iter().find(|p| p.maker.kind() == kind && p.name == plugin) else {
+        let help = match all.iter().find(|p| p.name == plugin) {
+            Some(other) => Some(format!("`{plugin}` is a plugin of kind {}", other.maker.kind().word())),
+            None => suggestion(&plugin, all.iter().filter(|p| p.maker.kind() == kind).map(|p| p.name.as_str())),
         };
-        issues.push(path.key("plugin"), format!("no {kind} plugin is called `{plugin}`"), help);
+        issues.push(path.key("plugin"), format!("no {word} plugin is called `{plugin}`"), help);
         return None;
     };
-    let build = select(entry.kind)?(toml::Value::Table(table), path, issues)?;
+    let build = select(&entry.maker)?(toml::Value::Table(table), path, issues)?;
     let name = name.unwrap_or_else(|| plugin.clone());
-    Some(Chosen { name, plugin, path: path.clone(), version: entry.version, table: given, build })
+    let (version, origin) = (entry.version.clone(), entry.origin.clone());
+    Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, build })
 }
 
 /// Names become file names: keep them to characters that are safe in one.
@@ -195,10 +234,17 @@ fn is_name(s: &str) -> bool {
     !s.is_empty() && s.len() <= 80 && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-fn single<O: ?Sized>(source: &Source, key: &str, issues: &mut Issues, select: Select<O>) -> Option<Chosen<O>> {
+fn single<O: ?Sized>(
+    source: &Source,
+    registry: &Registry,
+    kind: Kind,
+    issues: &mut Issues,
+    select: Select<O>,
+) -> Option<Chosen<O>> {
+    let key = kind.word();
     let path = Path::default().key(key);
     match source.value.get(key) {
-        Some(toml::Value::Table(t)) => choose(t.clone(), &path, key, issues, select),
+        Some(toml::Value::Table(t)) => choose(t.clone(), &path, registry, kind, issues, select),
         Some(_) => {
             issues.push(path, format!("`{key}` must be one table"), Some(format!("write `[{key}]`")));
             None
@@ -237,14 +283,22 @@ fn unique<'a>(names: impl Iterator<Item = (&'a str, &'a Path)>, kind: &str, issu
     }
 }
 
-fn list<O: ?Sized>(source: &Source, key: &str, issues: &mut Issues, select: Select<O>) -> Vec<Chosen<O>> {
+fn list<O: ?Sized>(
+    source: &Source,
+    registry: &Registry,
+    kind: Kind,
+    issues: &mut Issues,
+    select: Select<O>,
+) -> Vec<Chosen<O>> {
+    let key = kind.word();
     let found = tables(source, key, issues);
-    let chosen: Vec<_> = found.into_iter().filter_map(|(p, t)| choose(t.clone(), &p, key, issues, select)).collect();
+    let chosen: Vec<_> =
+        found.into_iter().filter_map(|(p, t)| choose(t.clone(), &p, registry, kind, issues, select)).collect();
     unique(chosen.iter().map(|c| (c.name.as_str(), &c.path)), key, issues);
     chosen
 }
 
-fn conditions(source: &Source, issues: &mut Issues) -> Vec<ConditionChoice> {
+fn conditions(source: &Source, registry: &Registry, issues: &mut Issues) -> Vec<ConditionChoice> {
     let found = tables(source, "condition", issues);
     if found.is_empty() {
         issues.push(Path::default(), "a study needs at least one `[[condition]]`", None);
@@ -259,8 +313,8 @@ fn conditions(source: &Source, issues: &mut Issues) -> Vec<ConditionChoice> {
         if !table.contains_key("name") {
             issues.push(path.clone(), "this condition has no `name`", Some("add `name = \"…\"`".into()));
         }
-        let chosen = choose(table, &path, "condition", issues, |k| match k {
-            PluginKind::Condition(p) => Some(p),
+        let chosen = choose(table, &path, registry, Kind::Condition, issues, |m| match m {
+            Maker::Condition(p) => Some(p),
             _ => None,
         });
         if let (Some(factors), Some(chosen)) = (factors, chosen) {

@@ -1,9 +1,10 @@
 //! The fixed sections of a manifest.
 use super::issues::{Issues, Path};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// `[study]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StudySection {
     /// Names the run directory, `runs/<name>`.
@@ -38,7 +39,7 @@ impl StudySection {
 }
 
 /// The type that matrix products run in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelDtype {
     /// 32-bit floats.
@@ -51,7 +52,7 @@ pub enum ModelDtype {
 }
 
 /// Weight quantisation on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantize {
     /// Weights in `dtype`.
@@ -60,7 +61,7 @@ pub enum Quantize {
 }
 
 /// `[model]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSection {
     /// `hf:owner/name`, `path:folder`, `gguf:file` or `random:gemma-3-{270m,1b,4b,12b,27b}`.
@@ -80,7 +81,7 @@ pub struct ModelSection {
 }
 
 /// Which of Burn's run-time devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
     /// Flex, on the processor.
@@ -100,6 +101,15 @@ pub enum BatchSize {
     Auto,
     /// So many.
     Fixed(usize),
+}
+
+impl JsonSchema for BatchSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "BatchSize".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 4096}]})
+    }
 }
 
 impl<'de> Deserialize<'de> for BatchSize {
@@ -122,7 +132,7 @@ impl Serialize for BatchSize {
 }
 
 /// `[backend]`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSection {
     /// Device kind. Default `cpu`.
@@ -136,8 +146,29 @@ pub struct BackendSection {
     pub batch: BatchSize,
 }
 
+/// A dynamic library to load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LibraryEntry {
+    /// The file (`.so`, `.dylib` or `.dll`), absolute or relative to the manifest.
+    pub path: std::path::PathBuf,
+    /// SHA-256 of its bytes in hexadecimal: a file with other bytes is not loaded. `friction plugins pin`
+    /// writes it.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// `[plugins]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PluginsSection {
+    /// Dynamic libraries whose plugins this manifest may name.
+    #[serde(default)]
+    pub load: Vec<LibraryEntry>,
+}
+
 /// `[generation]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationSection {
     /// Longest reply in tokens. Default 256.

@@ -1,0 +1,168 @@
+//! `friction new KIND NAME [--dylib]`: a crate for a plugin of one's own.
+use crate::error::{CliError, Result};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What it will be.
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Its name in a manifest: small letters, digits and `-`.
+    name: String,
+    /// As a dynamic library, which any friction loads; else it is linked into a program of its own.
+    #[arg(long)]
+    dylib: bool,
+    /// The folder to make. Default: the name.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    Condition,
+    Dataset,
+    Topics,
+    Hook,
+    Analyzer,
+}
+
+impl Kind {
+    fn source(self) -> &'static str {
+        match self {
+            Kind::Condition => include_str!("../templates/condition.rs"),
+            Kind::Dataset => include_str!("../templates/dataset.rs"),
+            Kind::Topics => include_str!("../templates/topics.rs"),
+            Kind::Hook => include_str!("../templates/hook.rs"),
+            Kind::Analyzer => include_str!("../templates/analyzer.rs"),
+        }
+    }
+
+    /// The study's tables in which it stands: dataset, topics, the second condition, what comes after.
+    fn tables(self, name: &str) -> [String; 4] {
+        let own = format!("plugin = \"{name}\"");
+        let fixed = "plugin = \"fixed\"\nrepeat = true".to_string();
+        let cut =
+            "plugin = \"template\"\nuser = \"nvm. {topic}.\\n\\n{question}\"\nkeep = { tokens = 3, marker = \"...\" }";
+        let mut out = ["plugin = \"organism\"".to_string(), fixed, cut.to_string(), String::new()];
+        match self {
+            Kind::Dataset => out[0] = own,
+            Kind::Topics => out[1] = own,
+            Kind::Condition => out[2] = own,
+            Kind::Hook => out[3] = format!("\n[[hook]]\n{own}\nsite = \"resid_post.1\"\n"),
+            Kind::Analyzer => out[3] = format!("\n[[analyzer]]\n{own}\nfactor = \"completion\"\n"),
+        }
+        out
+    }
+}
+
+/// The checkout that this program was built from, if it is still there; else the crates come from git.
+fn checkout() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
+    root.join("framework/core/Cargo.toml").is_file().then_some(root)
+}
+
+fn dependency(root: Option<&Path>, at: &str, extra: &str) -> String {
+    match root {
+        Some(root) => format!("{{ path = {:?}{extra} }}", root.join(at).display().to_string()),
+        None => format!("{{ git = {:?}{extra} }}", env!("CARGO_PKG_REPOSITORY")),
+    }
+}
+
+/// Fills `{{dep:…}}` and `{{dep-bare:…}}`.
+fn dependencies(text: &str, root: Option<&Path>) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let filled =
+            [("{{dep:", ""), ("{{dep-bare:", ", default-features = false")].iter().find_map(|(mark, extra)| {
+                let (before, rest) = line.split_once(mark)?;
+                let (at, after) = rest.split_once("}}")?;
+                Some(format!("{before}{}{after}", dependency(root, at, extra)))
+            });
+        out.push_str(filled.as_deref().unwrap_or(line));
+        out.push('\n');
+    }
+    out
+}
+
+pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    let name = args.name.as_str();
+    let starts = name.chars().next().is_some_and(|c| c.is_ascii_lowercase());
+    if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') || name.len() > 60 {
+        return Err(CliError::usage(format!("`{name}` is no name: use small letters, digits and `-`, a letter first")));
+    }
+    // Names of crates that it depends on, or that cargo refuses.
+    const TAKEN: [&str; 9] = ["test", "core", "std", "alloc", "proc-macro", "friction", "serde", "tempfile", "self"];
+    let known = friction_core::Registry::linked();
+    if TAKEN.contains(&name) || name.starts_with("friction-") || known.plugins().iter().any(|p| p.name == name) {
+        return Err(CliError::usage(format!("`{name}` is taken: choose another name")));
+    }
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
+    if dir.exists() {
+        return Err(CliError::usage(format!("{} exists already", dir.display())));
+    }
+    let root = checkout();
+    let ident = name.replace('-', "_");
+    let [dataset, topics, condition, more] = args.kind.tables(name);
+    let plugins = if args.dylib {
+        let file = format!("target/release/{}{ident}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        format!(
+            "\n# After `cargo build --release`: `friction plugins pin study.toml` writes its SHA-256.\n[plugins]\nload = [{{ path = \"{file}\" }}]\n"
+        )
+    } else {
+        String::new()
+    };
+    let export = if args.dylib { "\nfriction_plugin::export!();\n" } else { "" };
+    let fill = |text: &str| {
+        text.replace("{{crate}}", name)
+            .replace("{{ident}}", &ident)
+            .replace("{{name}}", name)
+            .replace("{{export}}\n", export)
+            .replace("{{plugins}}", plugins.trim_end_matches('\n'))
+            .replace("{{dataset}}", &dataset)
+            .replace("{{topics}}", &topics)
+            .replace("{{condition}}", &condition)
+            .replace("{{more}}", more.trim_end_matches('\n'))
+    };
+    let cargo =
+        if args.dylib { include_str!("../templates/dylib.toml") } else { include_str!("../templates/static.toml") };
+    let test = if args.dylib {
+        include_str!("../templates/test_dylib.rs")
+    } else {
+        include_str!("../templates/test_static.rs")
+    };
+    let mut files = vec![
+        ("Cargo.toml", dependencies(&fill(cargo), root.as_deref())),
+        ("src/lib.rs", fill(args.kind.source()).trim_end().to_string() + "\n"),
+        ("tests/study.rs", fill(test)),
+        ("study.toml", fill(include_str!("../templates/study.toml"))),
+        (".gitignore", "/target\n/runs\n".into()),
+    ];
+    if !args.dylib {
+        files.push(("src/main.rs", fill(include_str!("../templates/main.rs"))));
+    }
+    for sub in ["src", "tests"] {
+        std::fs::create_dir_all(dir.join(sub))?;
+    }
+    for (file, text) in &files {
+        std::fs::write(dir.join(file), text)?;
+    }
+    // The same versions as this program's: what was compiled for it may serve again.
+    if let Some(lock) = root.map(|r| r.join("Cargo.lock")).filter(|l| l.is_file()) {
+        std::fs::copy(lock, dir.join("Cargo.lock"))?;
+    }
+    if as_json {
+        println!("{:#}", json!({"path": dir, "files": files.iter().map(|(f, _)| f).collect::<Vec<_>>()}));
+        return Ok(());
+    }
+    println!("made {}: src/lib.rs is the plugin, study.toml a small study with it", dir.display());
+    println!("  cd {}", dir.display());
+    println!("  cargo test --release                         # runs the study on the bundled organism");
+    if args.dylib {
+        println!("  cargo build --release && friction plugins pin study.toml && friction run study.toml");
+    } else {
+        println!("  cargo run --release -- run study.toml");
+    }
+    println!("A first build compiles friction's dependencies; CARGO_TARGET_DIR of another build shares them.");
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! `friction plugins`: what can be named in a manifest, and how.
+use crate::error::{CliError, Result};
+use crate::options::{example_text, rows};
+use friction_core::manifest::{Issues, Source, libraries, schema, suggestion};
+use friction_core::{Origin, Plugin, Registry};
+use friction_model::bundled::BundledModel;
+use friction_study::manifest::{base, library_file, registry};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Item, value};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Also the plugins of the libraries that this manifest loads.
+    #[arg(long, global = true)]
+    manifest: Option<PathBuf>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// List plugins: kind, name, version, origin, one line.
+    List,
+    /// A plugin's options: types, defaults, what they do, and an example table.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Write the SHA-256 of every library into a manifest that loads it.
+    Pin {
+        /// The manifest.
+        manifest: PathBuf,
+    },
+    /// Print the JSON Schema of manifests, for editors.
+    Schema,
+}
+
+pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    if let Some(Command::Pin { manifest }) = &args.command {
+        return pin(manifest, as_json);
+    }
+    let known = known(args.manifest.as_deref())?;
+    match &args.command {
+        None | Some(Command::List) => list(&known, as_json),
+        Some(Command::Show { name }) => show(&known, name, as_json),
+        Some(Command::Schema) => {
+            println!("{:#}", schema(&known));
+            Ok(())
+        }
+        Some(Command::Pin { .. }) => Ok(()),
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))
+}
+
+fn known(manifest: Option<&Path>) -> Result<Registry> {
+    let Some(path) = manifest else { return Ok(Registry::linked()) };
+    let source = Source::parse(&path.display().to_string(), &text(path)?, &[])?;
+    let mut issues = Issues::default();
+    let found = registry(&source, &base(path), &mut issues);
+    if issues.is_empty() { Ok(found) } else { Err(source.locate(issues).into()) }
+}
+
+fn origin(p: &Plugin) -> String {
+    match &p.origin {
+        Origin::Linked => "linked".into(),
+        Origin::Library { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    }
+}
+
+fn as_value(p: &Plugin) -> Value {
+    let library = match &p.origin {
+        Origin::Linked => Value::Null,
+        Origin::Library { path, sha256 } => json!({"path": path, "sha256": sha256}),
+    };
+    json!({"kind": p.maker.kind(), "name": p.name, "version": p.version, "summary": p.summary, "library": library})
+}
+
+fn list(known: &Registry, as_json: bool) -> Result<()> {
+    let models = || BundledModel::all().map(|m| (format!("bundled:{}", m.name), m.summary));
+    let all = known.plugins();
+    if as_json {
+        let model = |(name, summary)| json!({"kind": "model", "name": name, "summary": summary});
+        println!("{:#}", Value::Array(all.iter().map(as_value).chain(models().map(model)).collect()));
+        return Ok(());
+    }
+    let wide = all.iter().map(|p| origin(p).len()).max().unwrap_or(0).max(6);
+    for p in all {
+        let (kind, origin) = (p.maker.kind().word(), origin(p));
+        println!("{kind:<10} {:<23} {:<8} {origin:<wide$} {}", p.name, p.version, p.summary);
+    }
+    for (name, summary) in models() {
+        println!("{:<10} {name:<23} {:<8} {:<wide$} {summary}", "model", "", "linked");
+    }
+    Ok(())
+}
+
+fn show(known: &Registry, name: &str, as_json: bool) -> Result<()> {
+    let found: Vec<&Plugin> = known.plugins().iter().filter(|p| p.name == name).collect();
+    if found.is_empty() {
+        let help = suggestion(name, known.plugins().iter().map(|p| p.name.as_str())).unwrap_or_default();
+        return Err(CliError::usage(format!("no plugin is called `{name}`: {help}")));
+    }
+    if as_json {
+        let of = |p: &&Plugin| {
+            let mut v = as_value(p);
+            v["options"] = json!(rows(p));
+            v["schema"] = p.options.clone();
+            v["example"] = json!(example_text(p));
+            v
+        };
+        println!("{:#}", Value::Array(found.iter().map(of).collect()));
+        return Ok(());
+    }
+    for p in found {
+        println!("{} `{}` {} ({})\n{}\n", p.maker.kind().word(), p.name, p.version, origin(p), p.summary);
+        let options = rows(p);
+        if options.is_empty() {
+            println!("It has no options, or its library does not tell them.\n");
+        }
+        for o in options {
+            let default = if o.default == "-" { "optional".into() } else { o.default };
+            let default =
+                if default == "required" || default == "optional" { default } else { format!("default {default}") };
+            println!("  {}: {} ({default})", o.key, o.kind);
+            for line in wrapped(&o.about, 96) {
+                println!("      {line}");
+            }
+        }
+        println!("\nFor example:\n");
+        for line in example_text(p).lines() {
+            println!("  {line}");
+        }
+        println!();
+    }
+    Ok(())
+}
+
+/// Lines of at most `width` characters, broken at spaces.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut out = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = out.last_mut().filter(|l| l.is_empty() || l.chars().count() + 1 + word.chars().count() <= width);
+        match line {
+            Some(l) if l.is_empty() => l.push_str(word),
+            Some(l) => {
+                l.push(' ');
+                l.push_str(word);
+            }
+            None => out.push(word.into()),
+        }
+    }
+    out.retain(|l| !l.is_empty());
+    out
+}
+
+/// Writes the hash of each library where the manifest loads it; everything else stays as it is written.
+fn pin(path: &Path, as_json: bool) -> Result<()> {
+    let before = text(path)?;
+    let source = Source::parse(&path.display().to_string(), &before, &[])?;
+    let mut issues = Issues::default();
+    let entries = libraries(&source, &mut issues);
+    if !issues.is_empty() {
+        return Err(source.locate(issues).into());
+    }
+    if entries.is_empty() {
+        let what = "loads no library; write `[plugins]` and `load = [{ path = \"libmine.so\" }]`";
+        return Err(CliError::usage(format!("{} {what}", path.display())));
+    }
+    let mut doc: DocumentMut = before.parse().map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+    let mut told = vec![];
+    for (i, (_, entry)) in entries.iter().enumerate() {
+        let file = library_file(entry, &base(path))?;
+        let hash = friction_dylib::digest(&file)?;
+        match doc.get_mut("plugins").and_then(|p| p.get_mut("load")) {
+            Some(Item::Value(v)) => {
+                if let Some(t) = v.as_array_mut().and_then(|a| a.get_mut(i)).and_then(|e| e.as_inline_table_mut()) {
+                    t.insert("sha256", hash.as_str().into());
+                }
+            }
+            Some(Item::ArrayOfTables(a)) => {
+                if let Some(t) = a.get_mut(i) {
+                    t.insert("sha256", value(hash.as_str()));
+                }
+            }
+            _ => {}
+        }
+        let changed = entry.sha256.as_deref() != Some(hash.as_str());
+        told.push(json!({"path": file, "sha256": hash, "changed": changed}));
+    }
+    let after = doc.to_string();
+    if after != before {
+        let tmp = path.with_extension("toml.tmp");
+        std::fs::write(&tmp, &after)?;
+        std::fs::rename(&tmp, path)?;
+    }
+    if as_json {
+        println!("{:#}", Value::Array(told));
+    } else {
+        for t in told {
+            let state = if t["changed"] == json!(true) { "pinned" } else { "unchanged" };
+            println!("{state} {} {}", t["sha256"].as_str().unwrap_or(""), t["path"].as_str().unwrap_or(""));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `{{name}}`: a condition. Say here, in one sentence, what the user does.
+use friction_core::schemars::{self, JsonSchema};
+use friction_core::{
+    BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext,
+};
+use serde::Deserialize;
+
+/// Options of `{{name}}`: what `friction plugins show {{name}}` tells.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Tokens of a reply that the history keeps. Default 3.
+    #[serde(default = "three")]
+    tokens: usize,
+}
+fn three() -> usize {
+    3
+}
+
+impl PluginConfig for Options {
+    type Output = dyn Condition;
+    /// Checked before anything is loaded.
+    fn validate(&self) -> Result<()> {
+        if self.tokens == 0 {
+            return Err(Error::config("`tokens` must be at least 1"));
+        }
+        Ok(())
+    }
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Condition>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Condition for Options {
+    /// What the user says around the question. Depends on `cx` alone: resumed runs ask again.
+    fn ask(&self, cx: &TurnContext) -> Result<Message> {
+        let text = match cx.turn {
+            1 => cx.question.to_string(),
+            _ => format!("Wait. {}", cx.question),
+        };
+        Ok(Message { text, phrase: None })
+    }
+
+    /// What the history keeps of the reply.
+    fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
+        if reply.ids.len() <= self.tokens {
+            return Ok(Kept::whole(reply));
+        }
+        let text = format!("{}...", reply.codec.decode(&reply.ids[..self.tokens])?.trim_end());
+        Ok(Kept { text, removed_tokens: reply.ids.len() - self.tokens })
+    }
+}
+
+friction_core::inventory::submit! {
+    PluginEntry::condition::<Options>("{{name}}", "Cuts in after a few tokens", env!("CARGO_PKG_VERSION"))
+}
+{{export}}

@@ -1,0 +1,68 @@
+//! `{{name}}`: a dataset. Say here what is asked.
+use friction_core::choice::{self, Bank};
+use friction_core::schemars::{self, JsonSchema};
+use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Options of `{{name}}`: what `friction plugins show {{name}}` tells.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// Questions of each subject. Default 20.
+    #[serde(default = "twenty")]
+    questions: usize,
+}
+fn twenty() -> usize {
+    20
+}
+
+impl PluginConfig for Options {
+    type Output = dyn Dataset;
+    fn validate(&self) -> Result<()> {
+        if self.questions == 0 {
+            return Err(Error::config("`questions` must be at least 1"));
+        }
+        Ok(())
+    }
+    /// Read files here, relative to `cx.base`.
+    fn build(&self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
+        let mut all = BTreeMap::new();
+        for (subject, factor) in [("doubling", 2), ("tripling", 3), ("quadrupling", 4), ("quintupling", 5)] {
+            let of = |i: usize| Question {
+                id: format!("{subject}_{i}"),
+                category: subject.into(),
+                text: format!("What is {factor} times {i}?"),
+                options: [0, 1, 2, 3].map(|d| (factor * i + d).to_string()).to_vec(),
+                answer: 0,
+            };
+            all.insert(subject.to_string(), (1..=self.questions).map(of).collect());
+        }
+        // What identifies the data: it goes into the run's lock.
+        let fingerprint = format!("{{name}}-1-{}", self.questions);
+        // A `Bank` asks and grades multiple choice; implement `Dataset` yourself for anything else.
+        Ok(Box::new(Bank::new(all, fingerprint)))
+    }
+}
+
+friction_core::inventory::submit! {
+    PluginEntry::dataset::<Options>("{{name}}", "Multiplication with four options", env!("CARGO_PKG_VERSION"))
+}
+{{export}}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_graded() {
+        let q = Question {
+            id: "q".into(),
+            category: "c".into(),
+            text: "What is 2 times 1?".into(),
+            options: vec!["2".into(), "3".into()],
+            answer: 0,
+        };
+        assert!(choice::grade(&q, "The answer is A.").correct);
+        assert!(!choice::grade(&q, "B").correct);
+    }
+}

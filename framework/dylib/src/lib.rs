@@ -1,0 +1,18 @@
+//! Dynamic libraries as plugins: the host's side of `friction_plugin.h`.
+//!
+//! The way in: [`Library::open`] checks a file's SHA-256, loads it within a time limit and asks what it
+//! holds; [`Library::plugins`] gives plugins that a manifest may name. Whatever they do crosses in
+//! [`call`]: one call at a time, what they print taken away, every answer checked. A library is never
+//! unloaded.
+//!
+//! The header beside this crate's `Cargo.toml`, [`friction_plugin.h`](HEADER), is the contract;
+//! `abi1/` holds the first version of it, against which a test builds an old plugin.
+mod call;
+mod library;
+mod remote;
+mod stdout;
+
+pub use library::{Library, digest, hung, leave, printed};
+
+/// The header, as text.
+pub const HEADER: &str = include_str!("../friction_plugin.h");

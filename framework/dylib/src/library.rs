@@ -1,0 +1,245 @@
+//! Loading a library: by path and SHA-256, within a time limit, for good.
+use crate::call;
+use crate::remote;
+use crate::stdout::Taken;
+use friction_core::{Error, Kind, Plugin, Result};
+use friction_plugin::abi::{Answer, OK, Table, VERSION};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+/// Seconds in which a library must have loaded and told what it holds.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Most bytes of a library's printing that are kept.
+const HEARD: usize = 4096;
+
+/// A plugin as a library lists it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listed {
+    pub kind: Kind,
+    pub name: String,
+    #[serde(default)]
+    pub version: String,
+    #[serde(default)]
+    pub summary: String,
+    #[serde(default)]
+    pub options: Option<Value>,
+}
+
+/// A loaded library.
+pub struct Library {
+    path: PathBuf,
+    sha256: String,
+    pub(crate) table: Table,
+    listed: Vec<Listed>,
+    heard: Mutex<(Vec<u8>, usize)>,
+}
+
+static LOADED: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
+static HUNG: AtomicBool = AtomicBool::new(false);
+
+/// Whether a library hung while it was loaded. Its thread cannot be ended: leave the process by `_exit`,
+/// which waits for nobody.
+pub fn hung() -> bool {
+    HUNG.load(Ordering::Relaxed)
+}
+
+/// Leaves the process at once, whatever its threads do.
+pub fn leave(code: u8) -> ! {
+    #[cfg(unix)]
+    // SAFETY: ends the process without running anything.
+    unsafe {
+        libc::_exit(i32::from(code))
+    }
+    #[cfg(not(unix))]
+    std::process::exit(i32::from(code))
+}
+
+/// What loaded libraries have printed on standard output since this was last asked, one note each.
+pub fn printed() -> Vec<String> {
+    let all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    all.values().filter_map(|l| l.printed()).collect()
+}
+
+/// The SHA-256 of a file's bytes, in hexadecimal.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest(path: &Path) -> Result<String> {
+    let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut hash = Sha256::new();
+    std::io::copy(&mut file, &mut hash).map_err(|e| Error::io(path, e))?;
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+impl Library {
+    /// Loads the file `path`, which must be absolute and have the bytes that `sha256` says.
+    ///
+    /// # Errors
+    /// Says what is wrong with the file or with what it holds, and what to do.
+    pub fn open(path: &Path, sha256: Option<&str>) -> Result<Arc<Self>> {
+        let path = path.canonicalize().map_err(|e| Error::io(path, e))?;
+        let found = digest(&path)?;
+        let Some(pinned) = sha256 else {
+            return Err(Error::data(
+                &path,
+                format!(
+                    "`sha256` is missing, and nothing is loaded without it. Run `friction plugins pin MANIFEST`, or write sha256 = \"{found}\""
+                ),
+            ));
+        };
+        if !pinned.eq_ignore_ascii_case(&found) {
+            return Err(Error::data(
+                &path,
+                format!(
+                    "its SHA-256 is {found}, not {pinned} as pinned: the file has changed. If you changed it, run `friction plugins pin MANIFEST`"
+                ),
+            ));
+        }
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = loaded.get(&path) {
+            if there.sha256 == found {
+                return Ok(there.clone());
+            }
+            return Err(Error::data(&path, "was loaded with other bytes; a library is never unloaded: start anew"));
+        }
+        let (table, listed, said) = within(&path)?;
+        let library = Arc::new(Self { path: path.clone(), sha256: found, table, listed, heard: Mutex::default() });
+        library.heard(said);
+        loaded.insert(path, library.clone());
+        Ok(library)
+    }
+
+    /// Its file's name.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    }
+
+    /// Its plugins.
+    ///
+    /// # Errors
+    /// When it lists something that cannot be a plugin.
+    pub fn plugins(self: &Arc<Self>) -> Result<Vec<Plugin>> {
+        self.listed.iter().map(|l| remote::plugin(self, l)).collect()
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The SHA-256 of its bytes.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    pub(crate) fn heard(&self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.1 += bytes.len();
+            let room = HEARD.saturating_sub(heard.0.len());
+            heard.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    fn printed(&self) -> Option<String> {
+        let (bytes, count) = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        (count > 0).then(|| {
+            let text: String = String::from_utf8_lossy(&bytes).trim_end().chars().flat_map(shown).collect();
+            let more = if count > bytes.len() { format!(" … ({count} bytes in all)") } else { String::new() };
+            format!("{} wrote to standard output, which is the host's: {text}{more}", self.name())
+        })
+    }
+}
+
+/// Text of others on a terminal: without control characters.
+fn shown(c: char) -> Vec<char> {
+    if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] }
+}
+
+type Opened = (Table, Vec<Listed>, Vec<u8>);
+
+/// Loads a library on a thread of its own, which is left behind when it takes too long.
+fn within(path: &Path) -> Result<Opened> {
+    let _gate = call::gate();
+    let (tell, told) = mpsc::channel();
+    let file = path.to_path_buf();
+    let taken = Taken::begin();
+    let spawned = std::thread::Builder::new().name("friction-dylib".into()).spawn(move || {
+        let _ = tell.send(open(&file));
+    });
+    let result = match spawned {
+        Err(e) => Err(Error::other(format!("no thread can be started: {e}"))),
+        Ok(_) => told.recv_timeout(LIMIT).unwrap_or_else(|e| match e {
+            mpsc::RecvTimeoutError::Timeout => {
+                HUNG.store(true, Ordering::Relaxed);
+                Err(Error::data(path, format!("did not finish loading within {} s", LIMIT.as_secs())))
+            }
+            mpsc::RecvTimeoutError::Disconnected => Err(Error::data(path, "panicked while it was loaded")),
+        }),
+    };
+    let said = taken.end();
+    let (table, listed) = result?;
+    Ok((table, listed, said))
+}
+
+/// Loads and asks for the table and the list.
+fn open(path: &Path) -> Result<(Table, Vec<Listed>)> {
+    type Entry = unsafe extern "C" fn(u32) -> *const Table;
+    let bad = |what: String| Error::data(path, what);
+    // SAFETY: loading runs the library's initialisers, which cannot be vouched for: the manifest names the
+    // file and its SHA-256, and the documentation says what that means.
+    let library = unsafe { libloading::Library::new(path) }.map_err(|e| bad(format!("cannot be loaded: {e}")))?;
+    // Never unloaded: plugins and threads of it may live to the end.
+    let library = Box::leak(Box::new(library));
+    // SAFETY: the header gives this symbol this type.
+    let entry: libloading::Symbol<Entry> = unsafe { library.get(b"friction_plugin\0") }
+        .map_err(|_| bad("exports no `friction_plugin`: it is no friction plugin (see friction_plugin.h)".into()))?;
+    // SAFETY: as the header says.
+    let table = unsafe { entry(VERSION) };
+    if table.is_null() {
+        return Err(bad(format!("refuses this host, which speaks version {VERSION} of friction_plugin.h")));
+    }
+    if !table.is_aligned() {
+        return Err(bad("`friction_plugin` returned a pointer that is no table".into()));
+    }
+    // SAFETY: a table begins with its version and size.
+    let (version, size) = unsafe { ((*table).version, (*table).size as usize) };
+    if version > VERSION {
+        return Err(bad(format!(
+            "was built for version {version} of friction_plugin.h, and this friction speaks up to {VERSION}: use a newer friction, or build the plugin with this one's header"
+        )));
+    }
+    let first = std::mem::offset_of!(Table, validate);
+    if version == 0 || size < first {
+        return Err(bad(format!(
+            "its table says version {version} and {size} bytes, which no version of friction_plugin.h has"
+        )));
+    }
+    let mut own =
+        Table { version, size: 0, list: None, build: None, drop: None, call: None, read: None, validate: None };
+    // SAFETY: `size` bytes are the library's table; of an older one the functions it lacks stay `None`.
+    unsafe {
+        let n = size.min(std::mem::size_of::<Table>());
+        std::ptr::copy_nonoverlapping(table.cast::<u8>(), std::ptr::from_mut(&mut own).cast::<u8>(), n);
+    }
+    if own.build.is_none() || own.call.is_none() {
+        return Err(bad("its table lacks `build` or `call`".into()));
+    }
+    let list = own.list.ok_or_else(|| bad("its table lacks `list`".into()))?;
+    let mut answer = Answer::default();
+    // SAFETY: as the header says; the answer outlives the call.
+    let code = unsafe { list(&answer.out()) };
+    if code != OK || answer.refused.is_some() {
+        return Err(bad(format!("`list` failed (code {code}): {}", answer.message())));
+    }
+    let listed = serde_json::from_slice(&answer.bytes)
+        .map_err(|e| bad(format!("`list` answered with what is no list of plugins: {e}")))?;
+    Ok((own, listed))
+}

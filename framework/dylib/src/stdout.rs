@@ -1,0 +1,87 @@
+//! Standard output while a library runs: what it prints there is taken away, because programs read it.
+#[cfg(unix)]
+mod taken {
+    use std::fs::File;
+    use std::io::{Read, Seek, Write};
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    /// The real standard output, and a file without a name that stands in its place.
+    struct Fds {
+        real: OwnedFd,
+        sink: File,
+    }
+
+    fn fds() -> Option<&'static Mutex<Fds>> {
+        static FDS: OnceLock<Option<Mutex<Fds>>> = OnceLock::new();
+        let make = || {
+            // SAFETY: a plain system call on a descriptor that every process has; -1 is looked at.
+            let real = unsafe { libc::dup(1) };
+            if real < 0 {
+                return None;
+            }
+            // SAFETY: fresh from `dup`, owned by nobody else.
+            let real = unsafe { OwnedFd::from_raw_fd(real) };
+            Some(Mutex::new(Fds { real, sink: tempfile::tempfile().ok()? }))
+        };
+        FDS.get_or_init(make).as_ref()
+    }
+
+    /// Puts the sink in the place of standard output until it is dropped or asked what came.
+    pub(crate) struct Taken(bool);
+
+    impl Taken {
+        pub fn begin() -> Self {
+            let Some(fds) = fds() else { return Self(false) };
+            let fds = fds.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = std::io::stdout().flush();
+            // SAFETY: two open descriptors.
+            Self(unsafe { libc::dup2(fds.sink.as_raw_fd(), 1) } >= 0)
+        }
+
+        /// Gives standard output back, and what was printed meanwhile.
+        pub fn end(mut self) -> Vec<u8> {
+            self.restore()
+        }
+
+        fn restore(&mut self) -> Vec<u8> {
+            let (true, Some(fds)) = (std::mem::take(&mut self.0), fds()) else { return vec![] };
+            let mut fds = fds.lock().unwrap_or_else(PoisonError::into_inner);
+            // SAFETY: C's own buffers are written out while the sink still stands; then two open
+            // descriptors.
+            unsafe {
+                libc::fflush(std::ptr::null_mut());
+                libc::dup2(fds.real.as_raw_fd(), 1);
+            }
+            let mut out = vec![];
+            if fds.sink.stream_position().is_ok_and(|n| n > 0) && fds.sink.rewind().is_ok() {
+                let _ = fds.sink.read_to_end(&mut out);
+                let _ = fds.sink.rewind();
+                let _ = fds.sink.set_len(0);
+            }
+            out
+        }
+    }
+
+    impl Drop for Taken {
+        fn drop(&mut self) {
+            self.restore();
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod taken {
+    /// Standard output is left as it is on this system.
+    pub(crate) struct Taken;
+    impl Taken {
+        pub fn begin() -> Self {
+            Self
+        }
+        pub fn end(self) -> Vec<u8> {
+            vec![]
+        }
+    }
+}
+
+pub(crate) use taken::Taken;
