@@ -1,31 +1,58 @@
-//! `shouting`: the question in capitals, with as many exclamation marks as you like.
-use friction_core::{BuildContext, Condition, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext};
+//! `impatient`: a user who asks to be faster and cuts replies off. `template` could say the same in a
+//! table; here it stands for whatever a table cannot say.
+use friction_core::schemars::{self, JsonSchema};
+use friction_core::{
+    seed, BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext,
+};
 use serde::Deserialize;
 
-/// Options of `shouting`.
-#[derive(Debug, Clone, Deserialize)]
+const WORDINGS: [&str; 2] = ["Faster, please. ", "Hurry up. "];
+
+/// Options of `impatient`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Shouting {
-    /// Exclamation marks before the question.
-    marks: usize,
+struct Impatient {
+    /// Tokens of a reply that the history keeps.
+    #[schemars(example = 20)]
+    patience: usize,
 }
 
-impl PluginConfig for Shouting {
+impl PluginConfig for Impatient {
     type Output = dyn Condition;
+    fn validate(&self) -> Result<()> {
+        if self.patience == 0 {
+            return Err(Error::config("`patience` must be at least 1"));
+        }
+        Ok(())
+    }
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Condition>> {
         Ok(Box::new(self.clone()))
     }
 }
 
-impl Condition for Shouting {
+impl Condition for Impatient {
     fn ask(&self, cx: &TurnContext) -> Result<Message> {
-        Ok(Message { text: format!("{} {}", "!".repeat(self.marks), cx.question.to_uppercase()), phrase: None })
+        if cx.turn == 1 {
+            return Ok(Message { text: cx.question.to_string(), phrase: None });
+        }
+        // Drawn by names and indices alone: resumed runs and shards draw the same.
+        let [s, g, t] = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
+        let phrase = seed::derive(&[b"phrase", &s, &g, &t]) % WORDINGS.len() as u64;
+        Ok(Message { text: format!("{}{}", WORDINGS[phrase as usize], cx.question), phrase: Some(phrase as u32) })
     }
+
     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
-        Ok(Kept::whole(reply))
+        if reply.ids.len() <= self.patience {
+            return Ok(Kept::whole(reply));
+        }
+        let cut = reply.codec.decode(&reply.ids[..self.patience])?;
+        Ok(Kept { text: format!("{} -", cut.trim_end()), removed_tokens: reply.ids.len() - self.patience })
     }
 }
 
 friction_core::inventory::submit! {
-    PluginEntry::condition::<Shouting>("shouting", "The question in capitals", env!("CARGO_PKG_VERSION"))
+    PluginEntry::condition::<Impatient>("impatient", "Asks to be faster and cuts replies off", env!("CARGO_PKG_VERSION"))
 }
+
+#[cfg(feature = "dylib")]
+friction_plugin::export!();

@@ -1,3 +1,3 @@
 use friction as _;
-use shouting as _;
+use impatient as _;
 fn main() -> std::process::ExitCode { friction_cli::main() }

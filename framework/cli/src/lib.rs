@@ -97,14 +97,7 @@ enum ModelCommand {
 
 /// Runs the command line of this process. Exit codes: 0 done, 1 failed, 2 usage or manifest.
 pub fn main() -> ExitCode {
-    let code = run_from(std::env::args_os());
-    if friction_dylib::hung() {
-        // A thread of the library stands in its initialiser, perhaps with the loader's lock: an ordinary
-        // end would wait for it.
-        let _ = std::io::Write::flush(&mut std::io::stdout());
-        friction_dylib::leave(code);
-    }
-    ExitCode::from(code)
+    ExitCode::from(run_from(std::env::args_os()))
 }
 
 /// Runs a command line, the program's name first, and returns its exit code: for tests of plugins.

@@ -179,6 +179,7 @@ fn pin(path: &Path, as_json: bool) -> Result<()> {
             Some(Item::Value(v)) => {
                 if let Some(t) = v.as_array_mut().and_then(|a| a.get_mut(i)).and_then(|e| e.as_inline_table_mut()) {
                     t.insert("sha256", hash.as_str().into());
+                    t.fmt();
                 }
             }
             Some(Item::ArrayOfTables(a)) => {

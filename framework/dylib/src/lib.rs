@@ -11,8 +11,9 @@ mod call;
 mod library;
 mod remote;
 mod stdout;
+mod trial;
 
-pub use library::{Library, digest, hung, leave, printed};
+pub use library::{Library, digest, printed};
 
 /// The header, as text.
 pub const HEADER: &str = include_str!("../friction_plugin.h");

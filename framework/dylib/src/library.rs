@@ -2,6 +2,7 @@
 use crate::call;
 use crate::remote;
 use crate::stdout::Taken;
+use crate::trial;
 use friction_core::{Error, Kind, Plugin, Result};
 use friction_plugin::abi::{Answer, OK, Table, VERSION};
 use serde::Deserialize;
@@ -9,12 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Seconds in which a library must have loaded and told what it holds.
-const LIMIT: Duration = Duration::from_secs(10);
 /// Most bytes of a library's printing that are kept.
 const HEARD: usize = 4096;
 
@@ -42,24 +39,6 @@ pub struct Library {
 }
 
 static LOADED: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
-static HUNG: AtomicBool = AtomicBool::new(false);
-
-/// Whether a library hung while it was loaded. Its thread cannot be ended: leave the process by `_exit`,
-/// which waits for nobody.
-pub fn hung() -> bool {
-    HUNG.load(Ordering::Relaxed)
-}
-
-/// Leaves the process at once, whatever its threads do.
-pub fn leave(code: u8) -> ! {
-    #[cfg(unix)]
-    // SAFETY: ends the process without running anything.
-    unsafe {
-        libc::_exit(i32::from(code))
-    }
-    #[cfg(not(unix))]
-    std::process::exit(i32::from(code))
-}
 
 /// What loaded libraries have printed on standard output since this was last asked, one note each.
 pub fn printed() -> Vec<String> {
@@ -165,27 +144,14 @@ fn shown(c: char) -> Vec<char> {
 
 type Opened = (Table, Vec<Listed>, Vec<u8>);
 
-/// Loads a library on a thread of its own, which is left behind when it takes too long.
+/// Loads a library once a child process has done so without hanging or dying.
 fn within(path: &Path) -> Result<Opened> {
     let _gate = call::gate();
-    let (tell, told) = mpsc::channel();
-    let file = path.to_path_buf();
+    trial::load(|| drop(open(path))).map_err(|what| Error::data(path, what))?;
     let taken = Taken::begin();
-    let spawned = std::thread::Builder::new().name("friction-dylib".into()).spawn(move || {
-        let _ = tell.send(open(&file));
-    });
-    let result = match spawned {
-        Err(e) => Err(Error::other(format!("no thread can be started: {e}"))),
-        Ok(_) => told.recv_timeout(LIMIT).unwrap_or_else(|e| match e {
-            mpsc::RecvTimeoutError::Timeout => {
-                HUNG.store(true, Ordering::Relaxed);
-                Err(Error::data(path, format!("did not finish loading within {} s", LIMIT.as_secs())))
-            }
-            mpsc::RecvTimeoutError::Disconnected => Err(Error::data(path, "panicked while it was loaded")),
-        }),
-    };
+    let opened = open(path);
     let said = taken.end();
-    let (table, listed) = result?;
+    let (table, listed) = opened?;
     Ok((table, listed, said))
 }
 

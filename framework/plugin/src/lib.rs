@@ -19,8 +19,31 @@
 //! Everything that the crate submits to `inventory` is exported. The library has its own copy of
 //! friction-core; what crosses is `friction_plugin.h`: JSON and f32 slices. A panic becomes an error.
 //! [`abi`] is that header, [`guest`] this side of it; the host's side is friction-dylib.
+//!
+//! # Guides
+//!
+//! One for each kind of plugin, with the road through the code and an example that is compiled and run:
+//! [`condition`](guide::condition), [`dataset`](guide::dataset), [`topics`](guide::topics),
+//! [`hook`](guide::hook), [`analyzer`](guide::analyzer); and [`library`](guide::library) for what crosses
+//! the border, in Rust or in C.
 pub mod abi;
 pub mod guest;
+
+/// How to write a plugin of each kind.
+pub mod guide {
+    #[doc = include_str!("../guide/analyzer.md")]
+    pub mod analyzer {}
+    #[doc = include_str!("../guide/condition.md")]
+    pub mod condition {}
+    #[doc = include_str!("../guide/dataset.md")]
+    pub mod dataset {}
+    #[doc = include_str!("../guide/hook.md")]
+    pub mod hook {}
+    #[doc = include_str!("../guide/library.md")]
+    pub mod library {}
+    #[doc = include_str!("../guide/topics.md")]
+    pub mod topics {}
+}
 
 pub use friction_core;
 

@@ -12,11 +12,11 @@ use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Position, Result, Site};
 use friction_stats::Rng;
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// From pre-activations to activations, while training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The k largest of each token.

@@ -66,6 +66,11 @@ fn differences(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
                 differences(&path, x.get(k).unwrap_or(&Value::Null), y.get(k).unwrap_or(&Value::Null), out);
             }
         }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            for (i, (x, y)) in x.iter().zip(y).enumerate() {
+                differences(&format!("{at}[{i}]"), x, y, out);
+            }
+        }
         _ if a == b => {}
         _ => out.push(format!("  {at}: stored {a}, now {b}")),
     }

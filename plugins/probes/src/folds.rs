@@ -2,11 +2,11 @@
 use crate::rows::Row;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::permutation;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the training part and the test part must not share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Key {
     /// The group: all conversations over the same questions.

@@ -12,13 +12,13 @@ use friction_directions::Direction;
 use friction_sae::Source;
 use friction_sae::clamp::{Read, Upload, activation, projection};
 use friction_stats::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Tokens that are changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum At {
     /// Every token.
@@ -32,7 +32,7 @@ enum At {
 }
 
 /// What a dose of 1 is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Unit {
     /// The vector as the file holds it: of a difference of means, the whole difference.
@@ -42,7 +42,7 @@ enum Unit {
 }
 
 /// What a dose does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Op {
     /// Adds dose × unit along the direction.

@@ -216,6 +216,10 @@ fn choose<O: ?Sized>(
         }
     };
     let Some(entry) = all.iter().find(|p| p.maker.kind() == kind && p.name == plugin) else {
+        // A library that was not loaded may have brought it: that one error says what to do.
+        if issues.0.iter().any(|i| matches!(i.path.0.first(), Some(Step::Key(k)) if k == "plugins")) {
+            return None;
+        }
         let help = match all.iter().find(|p| p.name == plugin) {
             Some(other) => Some(format!("`{plugin}` is a plugin of kind {}", other.maker.kind().word())),
             None => suggestion(&plugin, all.iter().filter(|p| p.maker.kind() == kind).map(|p| p.name.as_str())),

@@ -1,6 +1,6 @@
 //! A folder with a tiny checkpoint, questions and a manifest.
 #![allow(dead_code)]
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub const MANIFEST: &str = r#"
@@ -57,4 +57,63 @@ pub fn friction(dir: &Path, args: &[&str]) -> Output {
 pub fn text(o: &Output) -> String {
     let all = format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr));
     all.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The root of this checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The target folder of this test: dependencies of crates outside the workspace are built there.
+pub fn target() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().into()
+}
+
+/// Copies a crate of this checkout to `to`, its paths made absolute, and the lock beside it.
+pub fn copy_crate(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.join("src")).unwrap();
+    for entry in std::fs::read_dir(from.join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join("src").join(path.file_name().unwrap())).unwrap();
+    }
+    let manifest = std::fs::read_to_string(from.join("Cargo.toml")).unwrap();
+    std::fs::write(to.join("Cargo.toml"), manifest.replace("../..", root().to_str().unwrap())).unwrap();
+    std::fs::copy(root().join("Cargo.lock"), to.join("Cargo.lock")).unwrap();
+}
+
+/// Runs cargo in a folder, without network.
+pub fn cargo(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO"));
+    command.arg(args[0]).arg("--offline").args(&args[1..]).current_dir(dir).env("CARGO_TARGET_DIR", target());
+    // What cargo set for this test would be taken over by the crate.
+    for (key, _) in std::env::vars().filter(|(k, _)| k.starts_with("CARGO_PKG_") || k.starts_with("CARGO_BIN_")) {
+        command.env_remove(key);
+    }
+    let o = command.output().unwrap();
+    assert!(o.status.success(), "cargo {args:?} in {}: {}", dir.display(), String::from_utf8_lossy(&o.stderr));
+    o
+}
+
+/// A file name of a dynamic library.
+pub fn library_name(name: &str) -> String {
+    format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+/// Compiles C or C++ to a library; `None`, said plainly, where there is no compiler.
+pub fn compile(source: &Path, include: &Path, out: &Path, defines: &[String]) -> Option<()> {
+    let cpp = source.extension().is_some_and(|e| e == "cpp");
+    let (compiler, standard) = if cpp { ("c++", "-std=c++17") } else { ("cc", "-std=gnu11") };
+    let mut command = Command::new(compiler);
+    command.args([standard, "-Wall", "-Wextra", "-O1", "-shared", "-fPIC", "-D_GNU_SOURCE", "-I"]).arg(include);
+    command.args(defines.iter().map(|d| format!("-D{d}"))).arg(source).arg("-o").arg(out);
+    match command.output() {
+        Ok(o) => {
+            assert!(o.status.success(), "{}", String::from_utf8_lossy(&o.stderr));
+            Some(())
+        }
+        Err(e) => {
+            println!("SKIPPED: there is no `{compiler}` here ({e})");
+            None
+        }
+    }
 }
