@@ -3,7 +3,9 @@
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor as Tensors};
 use burn_cubecl::cubecl;
-use burn_cubecl::{CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_dtype, tensor::CubeTensor};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
 use cubecl::prelude::*;
 
 /// Threads that share a row.
@@ -32,7 +34,8 @@ impl Fired for CubeBackend {
     fn fired(product: CubeTensor, gate: CubeTensor, room: usize, k: usize) -> CubeTensor {
         let (rows, cols) = (product.meta.shape()[0], product.meta.shape()[1]);
         let shape = output(product.meta.shape(), room);
-        let out = empty_device_dtype(product.client.clone(), product.device.clone(), shape, product.dtype);
+        // Contiguous: CUDA's own layout pads rows, and the kernel counts on rows that follow each other.
+        let out = empty_device_contiguous_dtype(product.client.clone(), product.device.clone(), shape, product.dtype);
         collect::launch(
             &out.client,
             CubeCount::Static(rows as u32, 1, 1),

@@ -8,6 +8,8 @@
 //! the device, others are read from their file when their turn comes. Only what fires leaves a GPU
 //! (`fired.rs`). Few features fire, so decoding adds up their rows.
 use crate::parameters::{Activation, Parameters};
+#[cfg(feature = "cube")]
+use burn::tensor::Int;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::manifest::BackendKind;
 use friction_core::{Error, Result};
@@ -132,7 +134,10 @@ impl Sae {
     /// Rows on the device, centred where the autoencoder asks for it.
     fn rows(&self, x: &[f32]) -> Tensor<2> {
         let p = &self.parameters;
-        let x = tensor(x.to_vec(), x.len() / p.input(), p.input(), &self.device);
+        // In parallel: what costs is that the system hands out fresh pages.
+        let mut own = vec![0.0; x.len()];
+        own.par_chunks_mut(1 << 16).zip(x.par_chunks(1 << 16)).for_each(|(to, from)| to.copy_from_slice(from));
+        let x = tensor(own, x.len() / p.input(), p.input(), &self.device);
         if p.centred { x - tensor(p.b_dec.clone(), 1, p.input(), &self.device) } else { x }
     }
 
@@ -241,10 +246,15 @@ impl Sae {
             on.extend(pairs.chunks(2).take(*n).map(of));
             on[from..].sort_unstable_by_key(|a| a.index);
         });
-        // Rows in which more fires than there is room for are read whole.
-        for row in (0..rows).filter(|r| counts[*r] > room) {
-            let whole = product.clone().narrow(0, row, 1).into_data();
-            self.scan(&host(&whole), panel.first, &mut out[row..=row]);
+        // Rows in which more fires than there is room for (a sequence's first token) are read whole.
+        let over: Vec<usize> = (0..rows).filter(|r| counts[*r] > room).collect();
+        if !over.is_empty() {
+            let index = over.iter().map(|r| *r as i64).collect();
+            let index = Tensor::<1, Int>::from_data(TensorData::new(index, [over.len()]), &self.device);
+            let whole = product.select(0, index).into_data();
+            for (row, part) in over.iter().zip(host(&whole).chunks(cols)) {
+                self.scan(part, panel.first, &mut out[*row..=*row]);
+            }
         }
     }
 

@@ -33,6 +33,31 @@ fn plain(p: &Parameters, w: &[f32], x: &[f32]) -> Vec<Active> {
     on
 }
 
+fn name(p: &Parameters) -> String {
+    match &p.activation {
+        Activation::JumpRelu(t) => format!("JumpReLU from {}", t[0]),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Equal, or a message that tells the first difference and no more.
+fn same(got: &[Vec<Active>], expected: &[Vec<Active>], what: &str) {
+    let wrong = (0..expected.len()).filter(|r| got[*r] != expected[*r]).collect::<Vec<_>>();
+    let Some(r) = wrong.first() else { return };
+    let (g, e) = (&got[*r], &expected[*r]);
+    let at = (0..g.len().max(e.len())).find(|i| g.get(*i) != e.get(*i)).unwrap();
+    let around = |v: &[Active]| format!("{:?}", &v[at.min(v.len())..(at + 3).min(v.len())]);
+    panic!(
+        "{what}: {} of {} rows differ; row {r} has {} on instead of {}, from place {at}: {} instead of {}",
+        wrong.len(),
+        expected.len(),
+        g.len(),
+        e.len(),
+        around(g),
+        around(e)
+    );
+}
+
 #[test]
 fn what_fires_is_equal_to_the_definition_on_every_device() {
     let mut rng = Rng::new(5);
@@ -60,11 +85,11 @@ fn what_fires_is_equal_to_the_definition_on_every_device() {
         most = most.max(expected.iter().map(Vec::len).max().unwrap());
         for (panel, resident) in [(N, usize::MAX), (1024, usize::MAX), (700, 0)] {
             let sae = Sae::with(p.clone(), backend().unwrap(), 0, panel, resident).unwrap();
-            assert_eq!(sae.encode(&x), expected, "{:?}, panels of {panel}", p.activation);
+            same(&sae.encode(&x), &expected, &format!("{}, panels of {panel}", name(&p)));
         }
         let sae = Sae::new(p.clone(), backend().unwrap(), 0).unwrap();
         assert!(sae.encode(&[]).is_empty());
-        assert_eq!(sae.encode(&[0.0; D])[0], plain(&p, &w, &[0.0; D]), "{:?}, zeros", p.activation);
+        same(&sae.encode(&[0.0; D]), &[plain(&p, &w, &[0.0; D])], &format!("{}, zeros", name(&p)));
     }
     assert!(most > 1024, "no row had more on than leaves a device at once: {most}");
 }
