@@ -2,7 +2,7 @@
 //!
 //! The way in: [`Library::open`] checks a file's SHA-256, loads it within a time limit and asks what it
 //! holds; [`Library::plugins`] gives plugins that a manifest may name. Whatever they do crosses in
-//! [`call`]: one call at a time, what they print taken away, every answer checked. A library is never
+//! `call.rs`: one call at a time, what they print taken away, every answer checked. A library is never
 //! unloaded.
 //!
 //! The header beside this crate's `Cargo.toml`, [`friction_plugin.h`](HEADER), is the contract;
