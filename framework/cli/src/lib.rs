@@ -97,6 +97,14 @@ enum ModelCommand {
 
 /// Runs the command line of this process. Exit codes: 0 done, 1 failed, 2 usage or manifest.
 pub fn main() -> ExitCode {
+    // `friction plugins | head` closes the pipe while it is written to: an end, not a defect.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref::<String>().is_some_and(|m| m.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        usual(info);
+    }));
     ExitCode::from(run_from(std::env::args_os()))
 }
 

@@ -118,11 +118,11 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
             .replace("{{ident}}", &ident)
             .replace("{{name}}", name)
             .replace("{{export}}\n", export)
-            .replace("{{plugins}}", plugins.trim_end_matches('\n'))
+            .replace("{{plugins}}", &plugins)
             .replace("{{dataset}}", &dataset)
             .replace("{{topics}}", &topics)
             .replace("{{condition}}", &condition)
-            .replace("{{more}}", more.trim_end_matches('\n'))
+            .replace("{{more}}", &more)
     };
     let cargo =
         if args.dylib { include_str!("../templates/dylib.toml") } else { include_str!("../templates/static.toml") };
