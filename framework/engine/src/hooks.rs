@@ -59,6 +59,11 @@ impl Program {
         Self { edits, tapped: program.taps.iter().map(|t| t.site).collect(), device: device.clone() }
     }
 
+    /// Whether it neither reads nor changes anything in a step.
+    pub fn idle(&self, strengths: &[Vec<f32>], reads: &[usize]) -> bool {
+        reads.is_empty() && strengths.iter().flatten().all(|s| *s == 0.0)
+    }
+
     /// Prepares a step. `roles` are the tokens', `strengths` the rows' (`[rows][edits]`), `reads` the
     /// tokens whose activations are wanted, `logits` the tokens whose logits are computed.
     pub fn pass<'a>(

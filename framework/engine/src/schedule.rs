@@ -4,9 +4,11 @@ use crate::hooks::{Program, TokenRole};
 use crate::sampling::{Sampling, argmax, log_probs};
 use crate::slot::{Slot, Turn, common_prefix};
 use crate::{Error, Result};
+use burn::tensor::{Int, Tensor, TensorData};
 use friction_core::{HookProgram, Position, Tap};
 use friction_model::cache::CacheShape;
-use friction_model::{ChatTemplate, ChatTurn, Gemma3, KvCache, Segment, Step, Tokenizer};
+use friction_model::decoder::{Answer, spare_slots};
+use friction_model::{ChatTemplate, ChatTurn, Decoder, Gemma3, KvCache, Segment, Step, Tokenizer};
 use std::time::Instant;
 
 /// Sizes and rules of a run.
@@ -80,7 +82,8 @@ pub struct Engine<'a> {
     reads_user: bool,
 }
 
-struct State {
+struct State<'a> {
+    decoder: Decoder<'a>,
     slots: Vec<Option<Slot>>,
     cache: KvCache,
     progress: Progress,
@@ -125,8 +128,15 @@ impl<'a> Engine<'a> {
         mut tick: impl FnMut(&Progress) -> Flow,
     ) -> Result<Progress> {
         let o = &self.options;
-        let cache = KvCache::new(&self.model.config, o.cache(&self.model.config), &self.model.device, self.model.dtype);
-        let mut st = State { slots: (0..o.slots).map(|_| None).collect(), cache, progress: Progress::default() };
+        let mut shape = o.cache(&self.model.config);
+        shape.slots += spare_slots(self.model);
+        let cache = KvCache::new(&self.model.config, shape, &self.model.device, self.model.dtype);
+        let mut st = State {
+            decoder: Decoder::new(self.model),
+            slots: (0..o.slots).map(|_| None).collect(),
+            cache,
+            progress: Progress::default(),
+        };
         let began = Instant::now();
         let mut units = units.into_iter().peekable();
         let mut open: Vec<(usize, Vec<usize>)> = vec![];
@@ -164,7 +174,7 @@ impl<'a> Engine<'a> {
         Ok(st.progress)
     }
 
-    fn admit(&self, st: &mut State, unit: Unit, places: &[usize]) -> Result<()> {
+    fn admit(&self, st: &mut State<'a>, unit: Unit, places: &[usize]) -> Result<()> {
         let mut first: Vec<(Vec<u32>, usize)> = vec![];
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
             let strengths = dialogue.strengths();
@@ -250,7 +260,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One forward pass over what every slot has to compute.
-    fn step(&self, st: &mut State) -> Result<()> {
+    fn step(&self, st: &mut State<'a>) -> Result<()> {
         let o = &self.options;
         let (mut step, mut roles, mut strengths) = (Step::default(), vec![], vec![]);
         let (mut reads, mut owners, mut sampled) = (vec![], vec![], vec![]);
@@ -282,15 +292,22 @@ impl<'a> Engine<'a> {
         if step.ids.is_empty() {
             return Ok(());
         }
-        let mut pass = self.program.pass(&roles, &strengths, &reads, &step.logits);
-        let logits = self.model.forward(&step, &mut st.cache, &mut pass)?;
-        for (site, rows) in pass.finish() {
-            for ((slot, at), row) in owners.iter().zip(rows) {
-                if let Some(turn) = st.slots[*slot].as_mut().and_then(|s| s.turn.as_mut()) {
-                    turn.rows.entry(site).or_default().insert(*at, row);
+        // A step that only decodes, and that no hook sees, is recorded where the device can.
+        let plain = self.program.idle(&strengths, &reads) && step.segments.iter().all(|s| s.len == 1);
+        let logits = if plain && !step.logits.is_empty() {
+            Some(self.decode(st, &step)?)
+        } else {
+            let mut pass = self.program.pass(&roles, &strengths, &reads, &step.logits);
+            let logits = self.model.forward(&step, &mut st.cache, &mut pass)?;
+            for (site, rows) in pass.finish() {
+                for ((slot, at), row) in owners.iter().zip(rows) {
+                    if let Some(turn) = st.slots[*slot].as_mut().and_then(|s| s.turn.as_mut()) {
+                        turn.rows.entry(site).or_default().insert(*at, row);
+                    }
                 }
             }
-        }
+            logits.map(|l| (l.clone(), l.argmax(1)))
+        };
         st.progress.steps += 1;
         for s in &step.segments {
             if let Some((slot, turn)) = st.slots[s.slot].as_mut().and_then(|s| Some((&mut s.cached, s.turn.as_ref()?)))
@@ -299,13 +316,24 @@ impl<'a> Engine<'a> {
                 slot.extend((s.start..s.start + s.len).map(|at| turn.token(at)));
             }
         }
-        if let Some(logits) = logits {
-            self.sample(st, &sampled, logits);
+        if let Some(answer) = logits {
+            self.sample(st, &sampled, answer);
         }
         self.close_turns(st)
     }
 
-    fn sample(&self, st: &mut State, sampled: &[usize], logits: burn::tensor::Tensor<2>) {
+    /// Logits of the rows that are wanted, and their likeliest tokens.
+    fn decode(&self, st: &mut State<'a>, step: &Step) -> Result<Answer> {
+        let (logits, best) = st.decoder.step(step, &mut st.cache)?;
+        if step.logits.len() == step.ids.len() {
+            return Ok((logits, best));
+        }
+        let rows: Vec<i64> = step.logits.iter().map(|r| *r as i64).collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [step.logits.len()]), &self.model.device);
+        Ok((logits.select(0, rows.clone()), best.select(0, rows)))
+    }
+
+    fn sample(&self, st: &mut State<'a>, sampled: &[usize], (logits, best): Answer) {
         let o = &self.options;
         // Whole rows come to the host only where a draw or watched ids need them.
         let whole: Vec<bool> = sampled
@@ -318,7 +346,7 @@ impl<'a> Engine<'a> {
                         .is_some_and(|t| !t.forced.0.is_empty() || t.reply.is_empty() && !t.watched.0.is_empty())
             })
             .collect();
-        let best: Vec<i64> = logits.clone().argmax(1).into_data().iter::<i64>().collect();
+        let best: Vec<i64> = best.into_data().iter::<i64>().collect();
         for (row, i) in sampled.iter().enumerate() {
             let Some(turn) = st.slots[*i].as_mut().and_then(|s| s.turn.as_mut()) else { continue };
             let mut token = best[row] as u32;
@@ -355,7 +383,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends turns that are complete and computed, lets followers take over the first, asks on.
-    fn close_turns(&self, st: &mut State) -> Result<()> {
+    fn close_turns(&self, st: &mut State<'a>) -> Result<()> {
         for i in 0..st.slots.len() {
             let done = st.slots[i]
                 .as_ref()
@@ -393,7 +421,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn ask(&self, st: &mut State, i: usize) -> Result<()> {
+    fn ask(&self, st: &mut State<'a>, i: usize) -> Result<()> {
         let State { slots, cache, .. } = st;
         let Some(slot) = slots[i].as_mut() else { return Ok(()) };
         match slot.dialogue.next()? {

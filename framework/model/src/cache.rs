@@ -28,12 +28,17 @@ impl CacheShape {
     }
 }
 
-/// Keys and values, `[slots, kv_heads, keys, head_dim]` per layer; position p stands at p mod keys.
+/// Keys and values, `[slots, kv_heads, keys, head_dim]` per layer; position p stands at p mod keys. A clone
+/// on a GPU shares them.
+#[derive(Clone)]
 pub struct KvCache {
     /// Its shape.
     pub shape: CacheShape,
     pub(crate) layers: Vec<(Tensor<4>, Tensor<4>)>,
     keys: Vec<usize>,
+    /// On the processor.
+    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
+    flex: bool,
 }
 
 impl KvCache {
@@ -47,7 +52,7 @@ impl KvCache {
                 (zeros(), zeros())
             })
             .collect();
-        Self { shape, layers, keys }
+        Self { shape, layers, keys, flex: *device == Device::flex() }
     }
 
     /// Writes keys and values `[kv_heads, tokens, head_dim]` of one slot from position `start` on.
@@ -62,6 +67,27 @@ impl KvCache {
             kc.inplace(|t| t.slice_assign(range.clone(), kp));
             vc.inplace(|t| t.slice_assign(range, vp));
         }
+    }
+
+    /// Writes keys and values `[tokens, kv_heads, head_dim]` of all tokens of a step.
+    #[cfg(feature = "cube")]
+    pub(crate) fn write_rows(&mut self, layer: usize, places: &crate::ragged::Places, k: Tensor<3>, v: Tensor<3>) {
+        let (kc, vc) = &mut self.layers[layer];
+        kc.inplace(|t| places.write(t, k));
+        vc.inplace(|t| places.write(t, v));
+    }
+
+    /// Attention of the run of single tokens that begins at token `first` of a step, if one does.
+    #[cfg(feature = "cube")]
+    pub(crate) fn attend(
+        &self,
+        layer: usize,
+        places: &crate::ragged::Places,
+        first: usize,
+        q: &Tensor<3>,
+    ) -> Option<(usize, Tensor<2>)> {
+        let (k, v) = &self.layers[layer];
+        places.attend(first, q, k, v)
     }
 
     /// Views `[1, kv_heads, keys, head_dim]` of positions `lo..hi` of one slot, in order: one view,
@@ -88,6 +114,13 @@ impl KvCache {
             let (k, v) = &mut self.layers[layer];
             for t in [k, v] {
                 let [_, h, _, d] = t.dims();
+                #[cfg(feature = "cube")]
+                if !self.flex {
+                    let places = crate::ragged::Places::copied(to, count, &t.device());
+                    let part = t.clone().slice([from..from + 1, 0..h, 0..count, 0..d]).squeeze_dim::<3>(0);
+                    t.inplace(|t| places.write(t, part.swap_dims(0, 1)));
+                    continue;
+                }
                 // A product by one makes the part a tensor of its own: a view would keep the cache
                 // shared, and writing to it would copy it whole.
                 let part = t.clone().slice([from..from + 1, 0..h, 0..count, 0..d]) * 1.0;

@@ -6,6 +6,7 @@
 pub mod bundled;
 pub mod cache;
 pub mod config;
+pub mod decoder;
 pub mod device;
 pub mod error;
 #[cfg(feature = "cube")]
@@ -14,6 +15,8 @@ pub mod hub;
 pub mod init;
 pub mod model;
 pub mod norm;
+#[cfg(feature = "cube")]
+pub mod ragged;
 pub mod rope;
 pub mod source;
 pub mod template;
@@ -25,6 +28,7 @@ pub mod weights;
 
 pub use cache::KvCache;
 pub use config::Config;
+pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use model::{Gemma3, Probe, Segment, Step};
 pub use source::{Checkpoint, Source};

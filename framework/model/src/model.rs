@@ -52,6 +52,13 @@ impl Probe for NoProbe {
     }
 }
 
+/// Where a step's tokens stand, on a GPU.
+#[cfg(feature = "cube")]
+pub(crate) type Places = Option<crate::ragged::Places>;
+/// Never there: this program knows no GPU.
+#[cfg(not(feature = "cube"))]
+pub(crate) type Places = Option<std::convert::Infallible>;
+
 struct Block {
     qkv: Tensor<2>,
     out: Tensor<2>,
@@ -65,6 +72,16 @@ struct Block {
     k_norm: Tensor<1>,
 }
 
+/// What a step reads beside the weights, on the device.
+pub(crate) struct Inputs {
+    /// Token ids.
+    pub ids: Tensor<1, Int>,
+    /// cos and sin of the tokens' positions, of sliding and of global layers.
+    pub tables: [(Tensor<3>, Tensor<3>); 2],
+    /// Where the tokens stand, in sliding and in global layers.
+    pub places: [Places; 2],
+}
+
 /// A Gemma 3 on a device.
 pub struct Gemma3 {
     /// Its shape.
@@ -76,10 +93,10 @@ pub struct Gemma3 {
     embed: Tensor<2>,
     blocks: Vec<Block>,
     final_norm: Tensor<1>,
-    rope_global: Rope,
-    rope_local: Rope,
+    pub(crate) rope_global: Rope,
+    pub(crate) rope_local: Rope,
     /// On the processor, see [`Gemma3::least_rows`].
-    flex: bool,
+    pub(crate) flex: bool,
 }
 
 impl Gemma3 {
@@ -150,22 +167,45 @@ impl Gemma3 {
     /// # Errors
     /// When a token or position is out of range.
     pub fn forward(&self, step: &Step, cache: &mut KvCache, probe: &mut dyn Probe) -> Result<Option<Tensor<2>>> {
-        let c = &self.config;
         self.check(step, cache)?;
+        let inputs = self.inputs(step, cache);
+        Ok(self.compute(step, &inputs, cache, probe))
+    }
+
+    /// What a step reads beside the weights, on the device.
+    fn inputs(&self, step: &Step, cache: &KvCache) -> Inputs {
+        let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
+        let ids: Vec<i64> = step.ids.iter().map(|i| i64::from(*i)).collect();
+        Inputs {
+            ids: Tensor::from_data(TensorData::new(ids, [step.ids.len()]), &self.device),
+            tables: [
+                self.rope_local.tables(&positions, &self.device),
+                self.rope_global.tables(&positions, &self.device),
+            ],
+            places: self.places(step, cache),
+        }
+    }
+
+    /// A step whose inputs are on the device.
+    pub(crate) fn compute(
+        &self,
+        step: &Step,
+        inputs: &Inputs,
+        cache: &mut KvCache,
+        probe: &mut dyn Probe,
+    ) -> Option<Tensor<2>> {
+        let c = &self.config;
         let shared = cache.shape.slots > 1;
         let tokens = step.ids.len();
-        let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
-        let tables =
-            [self.rope_local.tables(&positions, &self.device), self.rope_global.tables(&positions, &self.device)];
-        let ids: Vec<i64> = step.ids.iter().map(|i| i64::from(*i)).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens]), &self.device);
-        let mut x = self.embed.clone().select(0, ids).cast(DType::F32) * self.embed_scale();
+        let Inputs { ids, tables, places } = inputs;
+        let mut x = self.embed.clone().select(0, ids.clone()).cast(DType::F32) * self.embed_scale();
         x = visit(probe, Site::Embed, x);
         for (l, block) in self.blocks.iter().enumerate() {
             x = visit(probe, Site::ResidPre(l), x);
             let h = rms(x.clone(), &block.input_norm, c.eps);
             let qkv = self.product(shared, h, &block.qkv);
-            let heads = self.attention(l, qkv, block, step, &tables[usize::from(c.global[l])], cache);
+            let at = (step, &places[usize::from(c.global[l])]);
+            let heads = self.attention(l, qkv, block, at, &tables[usize::from(c.global[l])], cache);
             let heads = visit(probe, Site::AttnOut(l), heads);
             x = x + rms(self.product(shared, heads, &block.out), &block.post_attention_norm, c.eps);
             let h = visit(probe, Site::MlpIn(l), rms(x.clone(), &block.pre_feedforward_norm, c.eps));
@@ -176,11 +216,11 @@ impl Gemma3 {
             x = visit(probe, Site::ResidPost(l), x + mlp);
         }
         if step.logits.is_empty() && !probe.wants(Site::FinalNorm) {
-            return Ok(None);
+            return None;
         }
         let x = visit(probe, Site::FinalNorm, rms(x, &self.final_norm, c.eps));
         if step.logits.is_empty() {
-            return Ok(None);
+            return None;
         }
         let last = if step.logits.len() == tokens {
             x
@@ -189,7 +229,7 @@ impl Gemma3 {
             let n = rows.len();
             x.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.device))
         };
-        Ok(Some(visit(probe, Site::Logits, self.product(shared, last, &self.embed))))
+        Some(visit(probe, Site::Logits, self.product(shared, last, &self.embed)))
     }
 
     /// √hidden, rounded to the dtype of the embedding as transformers does.
@@ -221,7 +261,7 @@ impl Gemma3 {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
 
-    fn check(&self, step: &Step, cache: &KvCache) -> Result<()> {
+    pub(crate) fn check(&self, step: &Step, cache: &KvCache) -> Result<()> {
         let total: usize = step.segments.iter().map(|s| s.len).sum();
         if total != step.ids.len() || total == 0 {
             return Err(Error::Text(format!("a step of {} ids has segments of {total} tokens", step.ids.len())));
@@ -243,13 +283,25 @@ impl Gemma3 {
         Ok(())
     }
 
+    /// Where the tokens of a step stand in sliding and in global layers; nothing on the processor, which
+    /// goes from slot to slot.
+    fn places(&self, step: &Step, cache: &KvCache) -> [Places; 2] {
+        #[cfg(feature = "cube")]
+        if !self.flex {
+            let of = |ring, window| Some(crate::ragged::Places::new(step, ring, window, &self.device));
+            return [of(cache.shape.ring, self.config.window), of(cache.shape.capacity, usize::MAX)];
+        }
+        let _ = (step, cache);
+        [None, None]
+    }
+
     /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.
     fn attention(
         &self,
         layer: usize,
         qkv: Tensor<2>,
         block: &Block,
-        step: &Step,
+        (step, places): (&Step, &Places),
         (cos, sin): &(Tensor<3>, Tensor<3>),
         cache: &mut KvCache,
     ) -> Tensor<2> {
@@ -264,9 +316,29 @@ impl Gemma3 {
         let groups = c.heads / c.kv_heads;
         let mut out = Vec::with_capacity(step.segments.len());
         let mut at = 0;
+        #[cfg(feature = "cube")]
+        if let Some(p) = places {
+            cache.write_rows(layer, p, k.clone(), v.clone());
+        }
+        #[cfg_attr(not(feature = "cube"), allow(unused_mut))]
+        let mut ready = 0;
         for s in &step.segments {
+            // Of a run of single tokens, all were computed with the first.
+            if at < ready {
+                at += s.len;
+                continue;
+            }
+            #[cfg(feature = "cube")]
+            if let Some((n, o)) = places.as_ref().and_then(|p| cache.attend(layer, p, at, &q)) {
+                ready = at + n;
+                at += s.len;
+                out.push(o);
+                continue;
+            }
             let rows = |t: &Tensor<3>| t.clone().narrow(0, at, s.len).swap_dims(0, 1);
-            cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
+            if places.is_none() {
+                cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
+            }
             let hi = s.start + s.len;
             let lo = if c.global[layer] { 0 } else { (s.start + 1).saturating_sub(c.window) };
             let q = rows(&q).reshape([1, c.kv_heads, groups * s.len, c.head_dim]);

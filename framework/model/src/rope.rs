@@ -22,11 +22,26 @@ impl Rope {
     /// cos and sin `[tokens, 1, head_dim / 2]` at positions.
     pub fn tables(&self, positions: &[usize], device: &Device) -> (Tensor<3>, Tensor<3>) {
         let shape = [positions.len(), 1, self.inv.len()];
+        let make = |v: Vec<f32>| Tensor::from_data(TensorData::new(v, shape), (device, DType::F32));
+        let (cos, sin) = self.numbers(positions);
+        (make(cos), make(sin))
+    }
+
+    /// The same on the host, row-major.
+    pub fn numbers(&self, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
         let angle = |f: fn(f64) -> f64| -> Vec<f32> {
             positions.iter().flat_map(|p| self.inv.iter().map(move |w| f(f64::from(*p as f32 * w)) as f32)).collect()
         };
-        let make = |v: Vec<f32>| Tensor::from_data(TensorData::new(v, shape), (device, DType::F32));
-        (make(angle(f64::cos)), make(angle(f64::sin)))
+        (angle(f64::cos), angle(f64::sin))
+    }
+
+    /// Frequencies: half of the head dimension.
+    pub fn len(&self) -> usize {
+        self.inv.len()
+    }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.inv.is_empty()
     }
 }
 
