@@ -77,17 +77,11 @@ impl KvCache {
         vc.inplace(|t| places.write(t, v));
     }
 
-    /// Attention of the run of single tokens that begins at token `first` of a step, if one does.
+    /// Attention of all tokens of a step, their own keys and values written already.
     #[cfg(feature = "cube")]
-    pub(crate) fn attend(
-        &self,
-        layer: usize,
-        places: &crate::ragged::Places,
-        first: usize,
-        q: &Tensor<3>,
-    ) -> Option<(usize, Tensor<2>)> {
+    pub(crate) fn attend(&self, layer: usize, places: &crate::ragged::Places, q: Tensor<3>) -> Tensor<2> {
         let (k, v) = &self.layers[layer];
-        places.attend(first, q, k, v)
+        places.attend(q, k, v)
     }
 
     /// Views `[1, kv_heads, keys, head_dim]` of positions `lo..hi` of one slot, in order: one view,

@@ -112,9 +112,9 @@ mod recorded {
         let shape = cache.shape;
         let mut ints: Vec<i32> = step.ids.iter().map(|i| *i as i32).collect();
         for (ring, window) in [(shape.ring, model.config.window), (shape.capacity, usize::MAX)] {
-            let (all, runs) = numbers(step, ring, window);
-            ints.extend(all);
-            ints.extend(runs.into_iter().flat_map(|(_, v)| v));
+            let (to, seen) = numbers(step, ring, window);
+            ints.extend(to);
+            ints.extend(seen);
         }
         let positions: Vec<usize> = step.segments.iter().map(|s| s.start).collect();
         let mut floats = vec![];

@@ -314,31 +314,17 @@ impl Gemma3 {
         let v = qkv.narrow(1, c.heads + c.kv_heads, c.kv_heads);
         let (q, k, v) = (q.cast(self.dtype), k.cast(self.dtype), v.cast(self.dtype));
         let groups = c.heads / c.kv_heads;
+        #[cfg(feature = "cube")]
+        if let Some(places) = places {
+            cache.write_rows(layer, places, k, v);
+            return cache.attend(layer, places, q).cast(DType::F32);
+        }
+        let _ = places;
         let mut out = Vec::with_capacity(step.segments.len());
         let mut at = 0;
-        #[cfg(feature = "cube")]
-        if let Some(p) = places {
-            cache.write_rows(layer, p, k.clone(), v.clone());
-        }
-        #[cfg_attr(not(feature = "cube"), allow(unused_mut))]
-        let mut ready = 0;
         for s in &step.segments {
-            // Of a run of single tokens, all were computed with the first.
-            if at < ready {
-                at += s.len;
-                continue;
-            }
-            #[cfg(feature = "cube")]
-            if let Some((n, o)) = places.as_ref().and_then(|p| cache.attend(layer, p, at, &q)) {
-                ready = at + n;
-                at += s.len;
-                out.push(o);
-                continue;
-            }
             let rows = |t: &Tensor<3>| t.clone().narrow(0, at, s.len).swap_dims(0, 1);
-            if places.is_none() {
-                cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
-            }
+            cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
             let hi = s.start + s.len;
             let lo = if c.global[layer] { 0 } else { (s.start + 1).saturating_sub(c.window) };
             let q = rows(&q).reshape([1, c.kv_heads, groups * s.len, c.head_dim]);

@@ -1,9 +1,9 @@
-//! Keys, values and single queries of many slots at once, on a GPU: one launch where a loop over slots
-//! would take several for each.
+//! Keys, values and attention of many slots at once, on a GPU: one launch where a loop over slots would take
+//! several for each.
 //!
 //! `place` writes each token's keys or values to its place in its slot's ring. `attend` computes the
-//! softmax attention of single tokens, each over its own slot's keys: an online softmax in f32 over tiles of
-//! [`UNITS`] keys (Milakov and Gimelshein 2018, as in FlashAttention). A row reads nothing of another row,
+//! softmax attention of each token over its own slot's keys up to itself: an online softmax in f32 over tiles
+//! of [`UNITS`] keys (Milakov and Gimelshein 2018, as in FlashAttention). A row reads nothing of another row,
 //! so its result does not depend on its neighbours.
 use crate::model::Step;
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor, tensor::IntTensor};
@@ -22,43 +22,39 @@ const LEVELS: u32 = UNITS.ilog2();
 /// Where the tokens of a step stand, for one kind of layer.
 pub(crate) struct Places {
     /// Slot and index in the ring of each token: `[2 × tokens]`.
-    all: Tensors<1, Int>,
-    /// Runs of single-token segments: first token, number, and for each its slot, first position seen and
-    /// the position after its own: `[3 × number]`.
-    runs: Vec<(usize, usize, Tensors<1, Int>)>,
+    to: Tensors<1, Int>,
+    /// Slot, first position seen and the position after its own: `[3 × tokens]`.
+    seen: Tensors<1, Int>,
 }
 
 impl Places {
     /// Of a step over rings of `ring` keys; queries see `window` keys.
     pub fn new(step: &Step, ring: usize, window: usize, device: &Device) -> Self {
-        let (all, runs) = numbers(step, ring, window);
-        let runs = runs.into_iter().map(|(first, v)| (first, v.len() / 3, upload(v, device))).collect();
-        Self { all: upload(all, device), runs }
+        let (to, seen) = numbers(step, ring, window);
+        Self::of(upload(to, device), upload(seen, device))
     }
 
-    /// Of a step of single tokens, from numbers that are on the device already.
-    pub fn of(all: Tensors<1, Int>, run: Tensors<1, Int>) -> Self {
-        let n = run.dims()[0] / 3;
-        Self { all, runs: vec![(0, n, run)] }
+    /// From numbers that are on the device already.
+    pub fn of(to: Tensors<1, Int>, seen: Tensors<1, Int>) -> Self {
+        Self { to, seen }
     }
 
     /// Of tokens `0..count` of one slot, to be written to another.
     pub fn copied(slot: usize, count: usize, device: &Device) -> Self {
-        Self { all: upload((0..count).flat_map(|p| [slot as i32, p as i32]).collect(), device), runs: vec![] }
+        let to = upload((0..count).flat_map(|p| [slot as i32, p as i32]).collect(), device);
+        Self { seen: to.clone(), to }
     }
 
     /// Writes rows `[tokens, kv_heads, head_dim]` of a step to a cache `[slots, kv_heads, keys, head_dim]`.
     pub fn write(&self, cache: Tensors<4>, rows: Tensors<3>) -> Tensors<4> {
-        let at = self.all.clone().into_dispatch();
+        let at = self.to.clone().into_dispatch();
         Tensors::from_dispatch(<Dispatch as Ragged>::place(cache.into_dispatch(), rows.into_dispatch(), at))
     }
 
-    /// The run that begins at a token: how many, and their heads' outputs `[number, heads × head_dim]`.
-    pub fn attend(&self, first: usize, q: &Tensors<3>, k: &Tensors<4>, v: &Tensors<4>) -> Option<(usize, Tensors<2>)> {
-        let (_, n, at) = self.runs.iter().find(|(f, ..)| *f == first)?;
-        let q = q.clone().narrow(0, first, *n).into_dispatch();
-        let (k, v, at) = (k.clone().into_dispatch(), v.clone().into_dispatch(), at.clone().into_dispatch());
-        Some((*n, Tensors::from_dispatch(<Dispatch as Ragged>::attend(q, k, v, at))))
+    /// Outputs of the heads `[tokens, heads × head_dim]` of queries `[tokens, heads, head_dim]`.
+    pub fn attend(&self, q: Tensors<3>, k: &Tensors<4>, v: &Tensors<4>) -> Tensors<2> {
+        let (k, v, at) = (k.clone().into_dispatch(), v.clone().into_dispatch(), self.seen.clone().into_dispatch());
+        Tensors::from_dispatch(<Dispatch as Ragged>::attend(q.into_dispatch(), k, v, at))
     }
 }
 
@@ -68,21 +64,15 @@ pub(crate) fn upload(v: Vec<i32>, device: &Device) -> Tensors<1, Int> {
 }
 
 /// What [`Places`] holds, on the host.
-pub(crate) fn numbers(step: &Step, ring: usize, window: usize) -> (Vec<i32>, Vec<(usize, Vec<i32>)>) {
-    let (mut all, mut runs, mut at) = (vec![], vec![], 0);
-    let mut run: Option<(usize, Vec<i32>)> = None;
+pub(crate) fn numbers(step: &Step, ring: usize, window: usize) -> (Vec<i32>, Vec<i32>) {
+    let (mut to, mut seen) = (vec![], vec![]);
     for s in &step.segments {
-        all.extend((s.start..s.start + s.len).flat_map(|p| [s.slot as i32, (p % ring) as i32]));
-        if s.len == 1 {
-            let lo = (s.start + 1).saturating_sub(window);
-            run.get_or_insert_with(|| (at, vec![])).1.extend([s.slot as i32, lo as i32, s.start as i32 + 1]);
-        } else {
-            runs.extend(run.take());
+        for p in s.start..s.start + s.len {
+            to.extend([s.slot as i32, (p % ring) as i32]);
+            seen.extend([s.slot as i32, (p + 1).saturating_sub(window) as i32, p as i32 + 1]);
         }
-        at += s.len;
     }
-    runs.extend(run);
-    (all, runs)
+    (to, seen)
 }
 
 /// Writes over a buffer that is on the device.
