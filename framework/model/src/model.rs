@@ -1,8 +1,8 @@
 //! The forward pass: packed tokens of many conversations, every site exposed.
 //!
 //! A step holds tokens of several slots, one after the other, without padding. Matrix products run
-//! over all of them at once; attention runs slot by slot against the slot's own keys, so that a
-//! row never sees, and on the processor never even rounds by, its neighbours.
+//! over all of them at once. Attention is against the slot's own keys, so that a row never sees, and on the
+//! processor never even rounds by, its neighbours: slot by slot there, in one launch on a GPU (`ragged.rs`).
 use crate::cache::KvCache;
 use crate::norm::rms;
 use crate::rope::{Rope, rotate};

@@ -3,7 +3,7 @@
 //!
 //! `place` writes each token's keys or values to its place in its slot's ring. `attend` computes the
 //! softmax attention of each token over its own slot's keys up to itself: an online softmax in f32 over tiles
-//! of [`UNITS`] keys (Milakov and Gimelshein 2018, as in FlashAttention). A row reads nothing of another row,
+//! of [`TILE`] keys (Milakov and Gimelshein 2018, as in FlashAttention). A row reads nothing of another row,
 //! so its result does not depend on its neighbours.
 use crate::model::Step;
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor, tensor::IntTensor};
@@ -14,10 +14,12 @@ use burn_cubecl::{
 };
 use cubecl::prelude::*;
 
-/// Threads that share a row and key head, and keys of a tile; the widest head.
+/// Threads that share a row and key head; the widest head.
 pub const UNITS: usize = 256;
-/// Halvings of [`UNITS`].
-const LEVELS: u32 = UNITS.ilog2();
+/// Threads that score a key.
+const PARTS: usize = 4;
+/// Keys of a tile.
+pub const TILE: usize = UNITS / PARTS;
 
 /// Where the tokens of a step stand, for one kind of layer.
 pub(crate) struct Places {
@@ -166,7 +168,7 @@ impl Ragged for CubeBackend {
         let [rows, heads, dim] = [0, 1, 2].map(|d| q.meta.shape()[d]);
         let kv_heads = keys.meta.shape()[1];
         let ring = keys.meta.shape()[2];
-        assert!(dim <= UNITS, "heads of {dim} are wider than {UNITS}");
+        assert!(dim <= UNITS && dim % 8 == 0, "heads of {dim}: they must be multiples of 8 up to {UNITS}");
         let shape = flat(q.meta.shape());
         let out = empty_device_contiguous_dtype(q.client.clone(), q.device.clone(), shape, q.dtype);
         for_dtype!(
@@ -240,8 +242,8 @@ fn attend<F: Float>(
     let q_base = CUBE_POS * groups * dim;
 
     let mut query = Shared::<[f32]>::new_slice(comptime!(groups * dim));
-    let mut score = Shared::<[f32]>::new_slice(comptime!(groups * UNITS));
-    let mut tree = Shared::<[f32]>::new_slice(comptime!(groups * UNITS));
+    let mut part = Shared::<[f32]>::new_slice(comptime!(groups * UNITS));
+    let mut score = Shared::<[f32]>::new_slice(comptime!(groups * TILE));
     let mut i = unit;
     while i < groups * dim {
         query[i] = f32::cast_from(q[q_base + i]);
@@ -260,72 +262,76 @@ fn attend<F: Float>(
 
     let mut base = lo;
     while base < hi {
-        // Each unit scores one key.
-        let key = base + unit;
+        // A few units score a key together: each takes eight neighbouring dimensions in turn.
+        let key = base + unit / PARTS;
         let mut dot = Array::<f32>::new(groups);
         #[unroll]
         for g in 0..groups {
-            dot[g] = f32::new(-1e30);
+            dot[g] = f32::new(0.0);
         }
         if key < hi {
             let from = key_base + (key % ring) * key_step;
-            #[unroll]
-            for g in 0..groups {
-                dot[g] = f32::new(0.0);
-            }
-            for d in 0..dim {
-                let k = f32::cast_from(keys[from + d]);
+            let mut d = (unit % PARTS) * 8;
+            while d < dim {
                 #[unroll]
-                for g in 0..groups {
-                    dot[g] += k * query[g * dim + d];
-                }
-            }
-        }
-        #[unroll]
-        for g in 0..groups {
-            tree[g * UNITS + unit] = dot[g];
-        }
-        sync_cube();
-        // The tile's largest, by a tree.
-        for level in 0..LEVELS {
-            let half = (UNITS as u32 / 2u32 >> level) as usize;
-            if unit < half {
-                #[unroll]
-                for g in 0..groups {
-                    let (a, b) = (tree[g * UNITS + unit], tree[g * UNITS + unit + half]);
-                    if b > a {
-                        tree[g * UNITS + unit] = b;
+                for e in 0..8usize {
+                    let k = f32::cast_from(keys[from + d + e]);
+                    #[unroll]
+                    for g in 0..groups {
+                        dot[g] += k * query[g * dim + d + e];
                     }
                 }
+                d += 8 * PARTS;
             }
-            sync_cube();
         }
         #[unroll]
         for g in 0..groups {
-            let tile = tree[g * UNITS];
+            part[g * UNITS + unit] = dot[g];
+        }
+        sync_cube();
+        let mine = base + unit < hi;
+        if unit < TILE {
+            #[unroll]
+            for g in 0..groups {
+                let mut s = f32::new(0.0);
+                #[unroll]
+                for i in 0..PARTS {
+                    s += part[g * UNITS + unit * PARTS + i];
+                }
+                score[g * TILE + unit] = select(mine, s, f32::new(-1e30));
+            }
+        }
+        sync_cube();
+        #[unroll]
+        for g in 0..groups {
             let before = highest[g];
-            if tile > before {
-                let shrink = (before - tile).exp();
-                highest[g] = tile;
-                total[g] = total[g] * shrink;
-                sum[g] = sum[g] * shrink;
+            let mut most = before;
+            for j in 0..TILE {
+                most = most.max(score[g * TILE + j]);
             }
-            let mut p = f32::new(0.0);
-            if key < hi {
-                p = (dot[g] - highest[g]).exp();
+            let shrink = (before - most).exp();
+            highest[g] = most;
+            total[g] = total[g] * shrink;
+            sum[g] = sum[g] * shrink;
+        }
+        sync_cube();
+        if unit < TILE {
+            #[unroll]
+            for g in 0..groups {
+                let p = (score[g * TILE + unit] - highest[g]).exp();
+                score[g * TILE + unit] = select(mine, p, f32::new(0.0));
             }
-            score[g * UNITS + unit] = p;
         }
         sync_cube();
         // Each unit adds up one dimension of the values.
         if unit < dim {
-            let count = select(hi - base > UNITS, UNITS.runtime(), hi - base);
+            let count = select(hi - base > TILE, TILE.runtime(), hi - base);
             let mut index = base % ring;
             for j in 0..count {
                 let v = f32::cast_from(values[value_base + index * value_step + unit]);
                 #[unroll]
                 for g in 0..groups {
-                    let p = score[g * UNITS + j];
+                    let p = score[g * TILE + j];
                     total[g] += p;
                     sum[g] += p * v;
                 }
@@ -333,7 +339,7 @@ fn attend<F: Float>(
             }
         }
         sync_cube();
-        base += UNITS;
+        base += TILE;
     }
     if unit < dim {
         #[unroll]
