@@ -153,6 +153,17 @@ pub enum Maker {
 }
 
 impl Maker {
+    /// Checks a table as a manifest's is checked: whether it is right.
+    pub fn check(&self, table: toml::Value, path: &Path, issues: &mut Issues) -> bool {
+        match self {
+            Maker::Condition(p) => p(table, path, issues).is_some(),
+            Maker::Dataset(p) => p(table, path, issues).is_some(),
+            Maker::Topics(p) => p(table, path, issues).is_some(),
+            Maker::Hook(p) => p(table, path, issues).is_some(),
+            Maker::Analyzer(p) => p(table, path, issues).is_some(),
+        }
+    }
+
     /// The kind of what it makes.
     pub fn kind(&self) -> Kind {
         match self {

@@ -4,7 +4,6 @@ use crate::hooks::{Program, TokenRole};
 use crate::sampling::{Sampling, argmax, log_probs};
 use crate::slot::{Slot, Turn, common_prefix};
 use crate::{Error, Result};
-use burn::tensor::{Int, Tensor, TensorData};
 use friction_core::{HookProgram, Position, Tap};
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, spare_slots};
@@ -295,7 +294,7 @@ impl<'a> Engine<'a> {
         // A step that only decodes, and that no hook sees, is recorded where the device can.
         let plain = self.program.idle(&strengths, &reads) && step.segments.iter().all(|s| s.len == 1);
         let logits = if plain && !step.logits.is_empty() {
-            Some(self.decode(st, &step)?)
+            Some(st.decoder.step(&step, &mut st.cache)?)
         } else {
             let mut pass = self.program.pass(&roles, &strengths, &reads, &step.logits);
             let logits = self.model.forward(&step, &mut st.cache, &mut pass)?;
@@ -320,17 +319,6 @@ impl<'a> Engine<'a> {
             self.sample(st, &sampled, answer);
         }
         self.close_turns(st)
-    }
-
-    /// Logits of the rows that are wanted, and their likeliest tokens.
-    fn decode(&self, st: &mut State<'a>, step: &Step) -> Result<Answer> {
-        let (logits, best) = st.decoder.step(step, &mut st.cache)?;
-        if step.logits.len() == step.ids.len() {
-            return Ok((logits, best));
-        }
-        let rows: Vec<i64> = step.logits.iter().map(|r| *r as i64).collect();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [step.logits.len()]), &self.model.device);
-        Ok((logits.select(0, rows.clone()), best.select(0, rows)))
     }
 
     fn sample(&self, st: &mut State<'a>, sampled: &[usize], (logits, best): Answer) {

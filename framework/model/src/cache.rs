@@ -36,9 +36,6 @@ pub struct KvCache {
     pub shape: CacheShape,
     pub(crate) layers: Vec<(Tensor<4>, Tensor<4>)>,
     keys: Vec<usize>,
-    /// On the processor.
-    #[cfg_attr(not(feature = "cube"), allow(dead_code))]
-    flex: bool,
 }
 
 impl KvCache {
@@ -52,7 +49,7 @@ impl KvCache {
                 (zeros(), zeros())
             })
             .collect();
-        Self { shape, layers, keys, flex: *device == Device::flex() }
+        Self { shape, layers, keys }
     }
 
     /// Writes keys and values `[kv_heads, tokens, head_dim]` of one slot from position `start` on.
@@ -109,7 +106,7 @@ impl KvCache {
             for t in [k, v] {
                 let [_, h, _, d] = t.dims();
                 #[cfg(feature = "cube")]
-                if !self.flex {
+                if t.device() != Device::flex() {
                     let places = crate::ragged::Places::copied(to, count, &t.device());
                     let part = t.clone().slice([from..from + 1, 0..h, 0..count, 0..d]).squeeze_dim::<3>(0);
                     t.inplace(|t| places.write(t, part.swap_dims(0, 1)));

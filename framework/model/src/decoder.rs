@@ -33,7 +33,8 @@ impl<'m> Decoder<'m> {
         }
     }
 
-    /// Computes a step whose segments hold one token each; logits of all of them, and their likeliest tokens.
+    /// Computes a step whose segments hold one token each; logits of those that it wants, of which there must
+    /// be some, and their likeliest tokens.
     /// On a GPU the cache's last slot is written to by rows that pad.
     ///
     /// # Errors
@@ -45,9 +46,8 @@ impl<'m> Decoder<'m> {
         if !model.flex {
             return Ok(self.recorded.step(model, step, cache));
         }
-        let all = Step { logits: (0..step.ids.len()).collect(), ..step.clone() };
-        let logits = model.forward(&all, cache, &mut NoProbe)?;
-        let Some(logits) = logits else { unreachable!("logits of every row are asked for") };
+        let logits = model.forward(step, cache, &mut NoProbe)?;
+        let Some(logits) = logits else { unreachable!("logits are asked for") };
         let best = logits.clone().argmax(1);
         Ok((logits, best))
     }
@@ -79,10 +79,11 @@ mod recorded {
     pub(super) struct Steps<'m>(BTreeMap<usize, (Rc<RefCell<Buffers>>, Recorded<'m>)>);
 
     impl<'m> Steps<'m> {
-        pub fn step(&mut self, model: &'m Gemma3, step: &Step, cache: &KvCache) -> Answer {
-            let asked = step.ids.len();
+        pub fn step(&mut self, model: &'m Gemma3, asked_for: &Step, cache: &KvCache) -> Answer {
+            let wanted = &asked_for.logits;
+            let asked = asked_for.ids.len();
             let rows = asked.next_power_of_two();
-            let mut step = step.clone();
+            let mut step = asked_for.clone();
             step.ids.resize(rows, 0);
             step.segments.resize(rows, Segment { slot: cache.shape.slots - 1, start: 0, len: 1 });
             step.logits = (0..rows).collect();
@@ -104,7 +105,11 @@ mod recorded {
             // computes are kept alive by the closure and by `self`; everything runs on this thread's stream,
             // and the refreshes above were issued on it before.
             let (logits, best) = unsafe { recorded.replay() };
-            (logits.clone().narrow(0, 0, asked), best.clone().narrow(0, 0, asked))
+            if wanted.len() == asked {
+                return (logits.clone().narrow(0, 0, asked), best.clone().narrow(0, 0, asked));
+            }
+            let wanted = upload(wanted.iter().map(|r| *r as i32).collect(), &model.device);
+            (logits.clone().select(0, wanted.clone()), best.clone().select(0, wanted))
         }
     }
 

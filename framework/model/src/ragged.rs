@@ -149,19 +149,11 @@ impl Ragged for CubeBackend {
     }
 
     fn refresh(to: CubeTensor, from: CubeTensor) -> CubeTensor {
-        let n = to.meta.shape().num_elements();
-        let (client, count) = (to.client.clone(), CubeCount::Static(n.div_ceil(UNITS) as u32, 1, 1));
-        let (into, from) = (to.clone().into_buffer_arg(), into_contiguous(from).into_buffer_arg());
-        copy::launch::<f32>(&client, count, CubeDim::new_1d(UNITS as u32), into, from, n);
-        to
+        overwrite::<f32>(to, from)
     }
 
     fn refresh_int(to: CubeTensor, from: CubeTensor) -> CubeTensor {
-        let n = to.meta.shape().num_elements();
-        let (client, count) = (to.client.clone(), CubeCount::Static(n.div_ceil(UNITS) as u32, 1, 1));
-        let (into, from) = (to.clone().into_buffer_arg(), into_contiguous(from).into_buffer_arg());
-        copy::launch::<i32>(&client, count, CubeDim::new_1d(UNITS as u32), into, from, n);
-        to
+        overwrite::<i32>(to, from)
     }
 
     fn attend(q: CubeTensor, keys: CubeTensor, values: CubeTensor, at: CubeTensor) -> CubeTensor {
@@ -189,6 +181,14 @@ impl Ragged for CubeBackend {
         );
         out
     }
+}
+
+fn overwrite<T: Numeric>(to: CubeTensor, from: CubeTensor) -> CubeTensor {
+    let n = to.meta.shape().num_elements();
+    let (client, count) = (to.client.clone(), CubeCount::Static(n.div_ceil(UNITS) as u32, 1, 1));
+    let (into, from) = (to.clone().into_buffer_arg(), into_contiguous(from).into_buffer_arg());
+    copy::launch::<T>(&client, count, CubeDim::new_1d(UNITS as u32), into, from, n);
+    to
 }
 
 /// One unit a number.

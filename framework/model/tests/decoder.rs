@@ -64,7 +64,11 @@ fn recorded_steps_equal_plain_ones() {
             at[2] += 4;
             at[4] = at[1];
         }
-        let now = step(&rows.iter().map(|s| (*s, at[*s], at[*s] + 1)).collect::<Vec<_>>());
+        let mut now = step(&rows.iter().map(|s| (*s, at[*s], at[*s] + 1)).collect::<Vec<_>>());
+        if round % 3 == 0 && now.logits.len() > 1 {
+            // A reply that met its limit: its last token is computed, and predicts nothing.
+            now.logits.remove(0);
+        }
         let expected = numbers(model.forward(&now, &mut plain, &mut NoProbe).unwrap().unwrap());
         let (logits, best) = decoder.step(&now, &mut shared).unwrap();
         let best: Vec<i64> = best.into_data().iter::<i64>().collect();

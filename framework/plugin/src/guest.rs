@@ -130,14 +130,7 @@ unsafe extern "C" fn list(out: *const Out) -> i32 {
 fn issues(plugin: &Plugin, config: &[u8]) -> Result<Issues> {
     let table: toml::Value = json(config)?;
     let mut issues = Issues::default();
-    let root = Path::default();
-    match &plugin.maker {
-        Maker::Condition(p) => drop(p(table, &root, &mut issues)),
-        Maker::Dataset(p) => drop(p(table, &root, &mut issues)),
-        Maker::Topics(p) => drop(p(table, &root, &mut issues)),
-        Maker::Hook(p) => drop(p(table, &root, &mut issues)),
-        Maker::Analyzer(p) => drop(p(table, &root, &mut issues)),
-    }
+    plugin.maker.check(table, &Path::default(), &mut issues);
     Ok(issues)
 }
 

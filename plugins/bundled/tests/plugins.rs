@@ -3,8 +3,8 @@
 mod common;
 use common::{cargo, friction, library_name, root, target, text};
 use friction as _;
+use friction_core::Registry;
 use friction_core::manifest::{Issues, Path as Key, to_json};
-use friction_core::{Maker, Registry};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -89,14 +89,7 @@ fn every_plugin_tells_its_options() {
         let mut of = of.as_table().unwrap().clone();
         ["plugin", "name", "factors"].iter().for_each(|k| drop(of.remove(*k)));
         let (mut issues, root) = (Issues::default(), Key::default());
-        let of = toml::Value::Table(of);
-        let accepted = match &plugin.maker {
-            Maker::Condition(p) => p(of, &root, &mut issues).is_some(),
-            Maker::Dataset(p) => p(of, &root, &mut issues).is_some(),
-            Maker::Topics(p) => p(of, &root, &mut issues).is_some(),
-            Maker::Hook(p) => p(of, &root, &mut issues).is_some(),
-            Maker::Analyzer(p) => p(of, &root, &mut issues).is_some(),
-        };
+        let accepted = plugin.maker.check(toml::Value::Table(of), &root, &mut issues);
         assert!(accepted, "{}: {issues:?}\n{text}", plugin.name);
     }
     let o = friction(here.path(), &["plugins", "show", "residul"]);
