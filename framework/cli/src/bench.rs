@@ -3,7 +3,7 @@ use crate::error::{CliError, Result};
 use crate::trace::{backend, dtype};
 use burn::tensor::Tensor;
 use friction_model::cache::CacheShape;
-use friction_model::decoder::spare_slots;
+use friction_model::decoder::{Answer, Wish, spare_slots};
 use friction_model::model::NoProbe;
 use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
 use serde_json::json;
@@ -33,8 +33,8 @@ pub(crate) struct Args {
 }
 
 /// The likeliest tokens, looked at: a device puts off what nobody reads.
-fn look(logits: Tensor<2>) {
-    std::hint::black_box(logits.argmax(1).into_data().iter::<i64>().last());
+fn look(model: &Gemma3, logits: Tensor<2>) {
+    std::hint::black_box(model.best(&logits).into_data().iter::<i64>().last());
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         let capacity = args.context + args.steps + 4;
         let mut cache =
             KvCache::new(&model.config, CacheShape::new(&model.config, batch + spare, capacity, chunk), &device, dtype);
-        let mut decoder = Decoder::new(&model);
+        let mut decoder = Decoder::new(&model, None);
         let id = |row: usize, at: usize| ((row * 7919 + at * 104_729) % (model.config.vocab - 1) + 1) as u32;
         let bar =
             crate::progress::bar((2 * args.context.div_ceil(chunk) + args.steps) as u64, "batch {msg} {bar:30} {eta}");
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
                     step.logits = (0..*batch).map(|r| (r + 1) * len - 1).collect();
                 }
                 if let Some(l) = model.forward(&step, &mut cache, &mut NoProbe)? {
-                    look(l);
+                    look(&model, l);
                 }
                 bar.inc(1);
             }
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
                 segments: (0..*batch).map(|slot| Segment { slot, start: args.context + n, len: 1 }).collect(),
                 logits: (0..*batch).collect(),
             };
-            let (_, best) = decoder.step(&step, &mut cache)?;
+            let Answer { best, .. } = decoder.step(&step, &Wish::default(), &mut cache)?;
             std::hint::black_box(best.into_data().iter::<i64>().last());
             if n >= 2 {
                 times.push(t.elapsed().as_secs_f64());

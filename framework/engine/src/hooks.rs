@@ -3,6 +3,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use friction_core::program::EditAt;
 use friction_core::{EditOp, HookProgram, Site};
 use friction_model::Probe;
+use friction_model::decoder::{Hooks, Wish};
 use std::collections::BTreeSet;
 
 struct Compiled {
@@ -59,9 +60,83 @@ impl Program {
         Self { edits, tapped: program.taps.iter().map(|t| t.site).collect(), device: device.clone() }
     }
 
-    /// Whether it neither reads nor changes anything in a step.
-    pub fn idle(&self, strengths: &[Vec<f32>], reads: &[usize]) -> bool {
-        reads.is_empty() && strengths.iter().flatten().all(|s| *s == 0.0)
+    /// Whether all of it can run inside a recorded step: what another plugin computes may need the host.
+    pub fn records(&self) -> bool {
+        self.edits.iter().all(|e| !matches!(e.op, EditOp::Custom { .. }))
+    }
+
+    /// What it asks of a step of one token a row.
+    pub fn wish(&self, roles: &[TokenRole], strengths: &[Vec<f32>], reads: &[usize]) -> Wish {
+        let tokens: Vec<usize> = (0..roles.len()).collect();
+        let columns: Vec<_> = (0..self.edits.len()).map(|e| self.column(e, roles, strengths, &tokens)).collect();
+        let mut wish = Wish { strengths: vec![], reads: if self.tapped.is_empty() { vec![] } else { reads.to_vec() } };
+        if columns.iter().any(Option::is_some) {
+            let zeros = || vec![0.0; roles.len()];
+            wish.strengths = columns.into_iter().flat_map(|c| c.unwrap_or_else(zeros)).collect();
+        }
+        wish
+    }
+
+    /// Strengths of an edit for tokens; nothing where all are 0.
+    fn column(&self, edit: usize, roles: &[TokenRole], strengths: &[Vec<f32>], tokens: &[usize]) -> Option<Vec<f32>> {
+        let at = self.edits[edit].at;
+        let column: Vec<f32> = tokens
+            .iter()
+            .map(|t| {
+                let role = roles[*t];
+                let reached = match at {
+                    EditAt::All => true,
+                    EditAt::Prompt => role.prompt,
+                    EditAt::Reply => role.replying,
+                    EditAt::PromptEnd => role.replying && role.prompt,
+                };
+                if reached { strengths[role.row].get(edit).copied().unwrap_or(0.0) } else { 0.0 }
+            })
+            .collect();
+        column.iter().any(|s| *s != 0.0).then_some(column)
+    }
+
+    fn edit(&self, site: Site, mut x: Tensor<2>, mut strengths: impl FnMut(usize) -> Option<Tensor<2>>) -> Tensor<2> {
+        for (i, edit) in self.edits.iter().enumerate().filter(|(_, e)| e.site == site) {
+            let Some(s) = strengths(i) else { continue };
+            let untouched = s.clone().equal_elem(0.0).expand(x.dims());
+            let y = apply(edit, x.clone(), s);
+            x = y.mask_where(untouched, x);
+        }
+        x
+    }
+
+    /// Tapped sites of what was taken, `(site, tensor)` in the order of sites, by width: widths from the narrowest,
+    /// sites in their order.
+    fn by_width<T: Clone>(read: &[(Site, T)], width: impl Fn(&T) -> usize) -> Vec<Vec<(Site, T)>> {
+        let mut widths: Vec<usize> = read.iter().map(|(_, t)| width(t)).collect();
+        widths.sort_unstable();
+        widths.dedup();
+        widths.into_iter().map(|w| read.iter().filter(|(_, t)| width(t) == w).cloned().collect()).collect()
+    }
+
+    /// Rows of each site, of what a recorded step took: `[sites × reads, width]` for each width. `widths` are the
+    /// sites'. Rows of logits that nobody wanted predict nothing: they are not numbers.
+    pub fn taken(
+        &self,
+        taken: Vec<Tensor<2>>,
+        reads: &[usize],
+        logits: &[usize],
+        width: impl Fn(Site) -> usize,
+    ) -> Vec<(Site, Vec<Vec<f32>>)> {
+        let sites: Vec<(Site, Site)> = self.in_order().into_iter().map(|s| (s, s)).collect();
+        let groups = Self::by_width(&sites, |s| width(*s));
+        let mut out = vec![];
+        for (group, block) in groups.into_iter().zip(taken) {
+            let sites: Vec<Site> = group.into_iter().map(|(s, _)| s).collect();
+            out.extend(rows(&sites, block, reads, logits));
+        }
+        out
+    }
+
+    /// Tapped sites in the order in which a pass meets them.
+    fn in_order(&self) -> Vec<Site> {
+        self.tapped.iter().copied().collect()
     }
 
     /// Prepares a step. `roles` are the tokens', `strengths` the rows' (`[rows][edits]`), `reads` the
@@ -91,53 +166,84 @@ impl Pass<'_> {
     /// Reads everything that was tapped: one transfer per width. For each site, rows in the order
     /// of `reads`.
     pub fn finish(self) -> Vec<(Site, Vec<Vec<f32>>)> {
-        let mut widths: Vec<usize> = self.read.iter().map(|(_, t)| t.dims()[1]).collect();
-        widths.sort_unstable();
-        widths.dedup();
         let mut out = vec![];
-        for width in widths {
-            let (sites, tensors): (Vec<_>, Vec<_>) =
-                self.read.iter().filter(|(_, t)| t.dims()[1] == width).cloned().unzip();
-            let rows = tensors.first().map_or(0, |t| t.dims()[0]);
-            let data = Tensor::cat(tensors, 0).into_data();
-            let values: Vec<f32> = data.iter::<f32>().collect();
-            for (site, block) in sites.into_iter().zip(values.chunks(rows * width)) {
-                let mut rows: Vec<Vec<f32>> = block.chunks(width).map(<[f32]>::to_vec).collect();
-                if site == Site::Logits {
-                    // The last token of a reply that met its limit predicts nothing.
-                    for (row, _) in rows.iter_mut().zip(self.reads).filter(|(_, t)| !self.logits.contains(t)) {
-                        row.fill(f32::NAN);
-                    }
-                }
-                out.push((site, rows));
-            }
+        for group in Program::by_width(&self.read, |t: &Tensor<2>| t.dims()[1]) {
+            let (sites, tensors): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            out.extend(rows(&sites, Tensor::cat(tensors, 0), self.reads, self.logits));
         }
         out
     }
+}
 
-    fn column(&self, edit: usize, tokens: &[usize]) -> Option<Vec<f32>> {
-        let at = self.program.edits[edit].at;
-        let column: Vec<f32> = tokens
-            .iter()
-            .map(|t| {
-                let role = self.roles[*t];
-                let reached = match at {
-                    EditAt::All => true,
-                    EditAt::Prompt => role.prompt,
-                    EditAt::Reply => role.replying,
-                    EditAt::PromptEnd => role.replying && role.prompt,
-                };
-                if reached { self.strengths[role.row].get(edit).copied().unwrap_or(0.0) } else { 0.0 }
-            })
-            .collect();
-        column.iter().any(|s| *s != 0.0).then_some(column)
+/// Rows of sites that are of one width, `[sites × reads, width]`.
+fn rows(sites: &[Site], block: Tensor<2>, reads: &[usize], logits: &[usize]) -> Vec<(Site, Vec<Vec<f32>>)> {
+    let width = block.dims()[1];
+    let values: Vec<f32> = block.into_data().iter::<f32>().collect();
+    let blocks = values.chunks(reads.len() * width);
+    sites
+        .iter()
+        .zip(blocks)
+        .map(|(site, block)| {
+            let mut rows: Vec<Vec<f32>> = block.chunks(width).map(<[f32]>::to_vec).collect();
+            if *site == Site::Logits {
+                // The last token of a reply that met its limit predicts nothing.
+                for (row, _) in rows.iter_mut().zip(reads).filter(|(_, t)| !logits.contains(t)) {
+                    row.fill(f32::NAN);
+                }
+            }
+            (*site, rows)
+        })
+        .collect()
+}
+
+/// A recorded step under a program: strengths are buffers, and every row of a tapped site is taken.
+struct Inside<'a> {
+    program: &'a Program,
+    strengths: &'a [Tensor<2>],
+    tapped: bool,
+    read: Vec<(Site, Tensor<2>)>,
+}
+
+impl Probe for Inside<'_> {
+    fn wants(&self, site: Site) -> bool {
+        self.tapped && self.program.tapped.contains(&site) || self.changes(site)
+    }
+    fn changes(&self, site: Site) -> bool {
+        !self.strengths.is_empty() && self.program.edits.iter().any(|e| e.site == site)
+    }
+    fn at(&mut self, site: Site, x: Tensor<2>) -> Tensor<2> {
+        let x = self.program.edit(site, x, |i| self.strengths.get(i).cloned());
+        if self.tapped && self.program.tapped.contains(&site) {
+            self.read.push((site, x.clone()));
+        }
+        x
+    }
+}
+
+impl Hooks for Program {
+    fn columns(&self) -> usize {
+        self.edits.len()
+    }
+
+    fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>> {
+        let mut inside = Inside { program: self, strengths, tapped, read: vec![] };
+        pass(&mut inside);
+        inside.read.sort_by_key(|(site, _)| *site);
+        Self::by_width(&inside.read, |t: &Tensor<2>| t.dims()[1])
+            .into_iter()
+            .map(|group| Tensor::cat(group.into_iter().map(|(_, t)| t).collect(), 0))
+            .collect()
     }
 }
 
 impl Probe for Pass<'_> {
     fn wants(&self, site: Site) -> bool {
         (self.program.tapped.contains(&site) && !self.reads.is_empty())
-            || self.program.edits.iter().any(|e| e.site == site)
+            || self.changes(site)
+    }
+
+    fn changes(&self, site: Site) -> bool {
+        self.program.edits.iter().any(|e| e.site == site)
     }
 
     fn at(&mut self, site: Site, mut x: Tensor<2>) -> Tensor<2> {
@@ -148,14 +254,11 @@ impl Probe for Pass<'_> {
             all = (0..self.roles.len()).collect();
             &all
         };
-        for (i, edit) in self.program.edits.iter().enumerate().filter(|(_, e)| e.site == site) {
-            let Some(column) = self.column(i, tokens) else { continue };
+        x = self.program.edit(site, x, |i| {
+            let column = self.program.column(i, self.roles, self.strengths, tokens)?;
             let n = column.len();
-            let s = Tensor::<2>::from_data(TensorData::new(column, [n, 1]), (&self.program.device, DType::F32));
-            let untouched = s.clone().equal_elem(0.0).expand(x.dims());
-            let y = apply(edit, x.clone(), s);
-            x = y.mask_where(untouched, x);
-        }
+            Some(Tensor::from_data(TensorData::new(column, [n, 1]), (&self.program.device, DType::F32)))
+        });
         if self.program.tapped.contains(&site) && !self.reads.is_empty() {
             let rows: Vec<i64> =
                 self.reads.iter().map(|t| tokens.iter().position(|k| k == t).map_or(0, |p| p as i64)).collect();

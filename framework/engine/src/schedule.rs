@@ -4,9 +4,9 @@ use crate::hooks::{Program, TokenRole};
 use crate::sampling::{Sampling, argmax, log_probs};
 use crate::slot::{Slot, Turn, common_prefix};
 use crate::{Error, Result};
-use friction_core::{HookProgram, Position, Tap};
+use friction_core::{HookProgram, Position, Site, Tap};
 use friction_model::cache::CacheShape;
-use friction_model::decoder::{Answer, spare_slots};
+use friction_model::decoder::{Answer, Hooks, spare_slots};
 use friction_model::{ChatTemplate, ChatTurn, Decoder, Gemma3, KvCache, Segment, Step, Tokenizer};
 use std::time::Instant;
 
@@ -131,7 +131,7 @@ impl<'a> Engine<'a> {
         shape.slots += spare_slots(self.model);
         let cache = KvCache::new(&self.model.config, shape, &self.model.device, self.model.dtype);
         let mut st = State {
-            decoder: Decoder::new(self.model),
+            decoder: Decoder::new(self.model, Some(&self.program as &dyn Hooks)),
             slots: (0..o.slots).map(|_| None).collect(),
             cache,
             progress: Progress::default(),
@@ -173,7 +173,7 @@ impl<'a> Engine<'a> {
         Ok(st.progress)
     }
 
-    fn admit(&self, st: &mut State<'a>, unit: Unit, places: &[usize]) -> Result<()> {
+    fn admit(&self, st: &mut State<'_>, unit: Unit, places: &[usize]) -> Result<()> {
         let mut first: Vec<(Vec<u32>, usize)> = vec![];
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
             let strengths = dialogue.strengths();
@@ -259,7 +259,7 @@ impl<'a> Engine<'a> {
     }
 
     /// One forward pass over what every slot has to compute.
-    fn step(&self, st: &mut State<'a>) -> Result<()> {
+    fn step(&self, st: &mut State<'_>) -> Result<()> {
         let o = &self.options;
         let (mut step, mut roles, mut strengths) = (Step::default(), vec![], vec![]);
         let (mut reads, mut owners, mut sampled) = (vec![], vec![], vec![]);
@@ -291,21 +291,22 @@ impl<'a> Engine<'a> {
         if step.ids.is_empty() {
             return Ok(());
         }
-        // A step that only decodes, and that no hook sees, is recorded where the device can.
-        let plain = self.program.idle(&strengths, &reads) && step.segments.iter().all(|s| s.len == 1);
-        let logits = if plain && !step.logits.is_empty() {
-            Some(st.decoder.step(&step, &mut st.cache)?)
+        // A step that only decodes is recorded where the device can, hooks and all.
+        let decodes = !step.logits.is_empty() && step.segments.iter().all(|s| s.len == 1);
+        let answer = if decodes && st.decoder.records() && self.program.records() {
+            let wish = self.program.wish(&roles, &strengths, &reads);
+            let answer = st.decoder.step(&step, &wish, &mut st.cache)?;
+            let width = |site| self.taps.iter().find(|(t, _)| t.site == site).map_or(0, |(_, w)| *w);
+            if !wish.reads.is_empty() {
+                let taken = self.program.taken(answer.taken.clone(), &wish.reads, &step.logits, width);
+                keep(st, &owners, taken);
+            }
+            Some(answer)
         } else {
             let mut pass = self.program.pass(&roles, &strengths, &reads, &step.logits);
             let logits = self.model.forward(&step, &mut st.cache, &mut pass)?;
-            for (site, rows) in pass.finish() {
-                for ((slot, at), row) in owners.iter().zip(rows) {
-                    if let Some(turn) = st.slots[*slot].as_mut().and_then(|s| s.turn.as_mut()) {
-                        turn.rows.entry(site).or_default().insert(*at, row);
-                    }
-                }
-            }
-            logits.map(|l| (l.clone(), l.argmax(1)))
+            keep(st, &owners, pass.finish());
+            logits.map(|logits| Answer { best: self.model.best(&logits), logits, taken: vec![] })
         };
         st.progress.steps += 1;
         for s in &step.segments {
@@ -315,13 +316,13 @@ impl<'a> Engine<'a> {
                 slot.extend((s.start..s.start + s.len).map(|at| turn.token(at)));
             }
         }
-        if let Some(answer) = logits {
+        if let Some(answer) = answer {
             self.sample(st, &sampled, answer);
         }
         self.close_turns(st)
     }
 
-    fn sample(&self, st: &mut State<'a>, sampled: &[usize], (logits, best): Answer) {
+    fn sample(&self, st: &mut State<'_>, sampled: &[usize], Answer { logits, best, .. }: Answer) {
         let o = &self.options;
         // Whole rows come to the host only where a draw or watched ids need them.
         let whole: Vec<bool> = sampled
@@ -371,7 +372,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends turns that are complete and computed, lets followers take over the first, asks on.
-    fn close_turns(&self, st: &mut State<'a>) -> Result<()> {
+    fn close_turns(&self, st: &mut State<'_>) -> Result<()> {
         for i in 0..st.slots.len() {
             let done = st.slots[i]
                 .as_ref()
@@ -409,7 +410,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn ask(&self, st: &mut State<'a>, i: usize) -> Result<()> {
+    fn ask(&self, st: &mut State<'_>, i: usize) -> Result<()> {
         let State { slots, cache, .. } = st;
         let Some(slot) = slots[i].as_mut() else { return Ok(()) };
         match slot.dialogue.next()? {
@@ -421,5 +422,16 @@ impl<'a> Engine<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Gives rows that were read to the turns whose they are: `owners` are slots and positions.
+fn keep(st: &mut State, owners: &[(usize, usize)], taken: Vec<(Site, Vec<Vec<f32>>)>) {
+    for (site, rows) in taken {
+        for ((slot, at), row) in owners.iter().zip(rows) {
+            if let Some(turn) = st.slots[*slot].as_mut().and_then(|s| s.turn.as_mut()) {
+                turn.rows.entry(site).or_default().insert(*at, row);
+            }
+        }
     }
 }

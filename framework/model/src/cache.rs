@@ -17,7 +17,9 @@ impl CacheShape {
     /// `room` is how far a slot may be rolled back or filled in one step without losing keys that
     /// a sliding layer still sees.
     pub fn new(config: &Config, slots: usize, capacity: usize, room: usize) -> Self {
-        Self { slots, capacity, ring: (config.window + room).min(capacity) }
+        // Whole sixteens, so that what matrix units take never wraps.
+        let capacity = capacity.next_multiple_of(16);
+        Self { slots, capacity, ring: (config.window + room).next_multiple_of(16).min(capacity) }
     }
 
     /// Bytes for keys and values of all slots.
@@ -66,21 +68,6 @@ impl KvCache {
         }
     }
 
-    /// Writes keys and values `[tokens, kv_heads, head_dim]` of all tokens of a step.
-    #[cfg(feature = "cube")]
-    pub(crate) fn write_rows(&mut self, layer: usize, places: &crate::ragged::Places, k: Tensor<3>, v: Tensor<3>) {
-        let (kc, vc) = &mut self.layers[layer];
-        kc.inplace(|t| places.write(t, k));
-        vc.inplace(|t| places.write(t, v));
-    }
-
-    /// Attention of all tokens of a step, their own keys and values written already.
-    #[cfg(feature = "cube")]
-    pub(crate) fn attend(&self, layer: usize, places: &crate::ragged::Places, q: Tensor<3>) -> Tensor<2> {
-        let (k, v) = &self.layers[layer];
-        places.attend(q, k, v)
-    }
-
     /// Views `[1, kv_heads, keys, head_dim]` of positions `lo..hi` of one slot, in order: one view,
     /// or two where the ring wraps.
     pub(crate) fn read(&self, layer: usize, slot: usize, lo: usize, hi: usize) -> Vec<(Tensor<4>, Tensor<4>)> {
@@ -107,9 +94,9 @@ impl KvCache {
                 let [_, h, _, d] = t.dims();
                 #[cfg(feature = "cube")]
                 if t.device() != Device::flex() {
-                    let places = crate::ragged::Places::copied(to, count, &t.device());
+                    let places = crate::gpu::Places::copied(to, count, &t.device());
                     let part = t.clone().slice([from..from + 1, 0..h, 0..count, 0..d]).squeeze_dim::<3>(0);
-                    t.inplace(|t| places.write(t, part.swap_dims(0, 1)));
+                    crate::gpu::place(t, part.swap_dims(0, 1), &places);
                     continue;
                 }
                 // A product by one makes the part a tensor of its own: a view would keep the cache

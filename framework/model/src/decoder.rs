@@ -2,14 +2,46 @@
 //! hundreds of small kernels, and a recorded step is launched as one.
 //!
 //! A recorded step knows its buffers by their place. So what changes from step to step (ids, positions,
-//! places in the cache) is written into buffers that stay, the cache is only ever written in place
-//! (`ragged.rs`), and rows are padded to a few sizes by rows that write to a slot of their own.
+//! places in the cache, strengths of edits) is written into buffers that stay, the cache is only ever written
+//! in place (`gpu`), and rows are padded to a few sizes by rows that write to a slot of their own. Hooks run
+//! inside the graph: steps that read or edit are recorded too, beside those that do neither.
 use crate::model::NoProbe;
-use crate::{Gemma3, KvCache, Result, Step};
+use crate::{Gemma3, KvCache, Probe, Result, Step};
 use burn::tensor::{Int, Tensor};
 
-/// Logits `[rows, vocab]` in f32, and the likeliest token of each row `[rows, 1]`.
-pub type Answer = (Tensor<2>, Tensor<2, Int>);
+/// What a decode step computed.
+#[derive(Clone)]
+pub struct Answer {
+    /// Logits `[wanted, vocab]` in f32.
+    pub logits: Tensor<2>,
+    /// The likeliest token of each `[wanted, 1]`.
+    pub best: Tensor<2, Int>,
+    /// What hooks took, of the rows that were read: `[sites × rows, width]` for each width.
+    pub taken: Vec<Tensor<2>>,
+}
+
+/// Hooks that can run inside a recorded step: they compute with tensors alone, and bring nothing from the host.
+pub trait Hooks {
+    /// Columns of strengths.
+    fn columns(&self) -> usize;
+    /// Runs a pass under them. `strengths` are `[rows, 1]` for each column, or none where the step edits nothing.
+    /// Where it is `tapped`, returns what they took of all rows, `[sites × rows, width]` for each width.
+    fn run(
+        &self,
+        strengths: &[Tensor<2>],
+        tapped: bool,
+        pass: &mut dyn FnMut(&mut dyn Probe),
+    ) -> Vec<Tensor<2>>;
+}
+
+/// What a step asks of hooks.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Strengths, column after column, a number a row; empty where the step edits nothing.
+    pub strengths: Vec<f32>,
+    /// Rows to be read.
+    pub reads: Vec<usize>,
+}
 
 /// Slots that a cache must have beside those of conversations: on a GPU one, for rows that pad.
 pub fn spare_slots(model: &Gemma3) -> usize {
@@ -24,42 +56,48 @@ pub struct Decoder<'m> {
 }
 
 impl<'m> Decoder<'m> {
-    /// Of a model; every step must be over the same cache.
-    pub fn new(model: &'m Gemma3) -> Self {
+    /// Of a model, under hooks; every step must be over the same cache.
+    pub fn new(model: &'m Gemma3, hooks: Option<&'m dyn Hooks>) -> Self {
+        let _ = &hooks;
         Self {
             model,
             #[cfg(feature = "cube")]
-            recorded: recorded::Steps::default(),
+            recorded: recorded::Steps::new(hooks),
         }
     }
 
+    /// Whether steps are recorded: hooks run inside them on such a device alone.
+    pub fn records(&self) -> bool {
+        !self.model.flex
+    }
+
     /// Computes a step whose segments hold one token each; logits of those that it wants, of which there must
-    /// be some, and their likeliest tokens.
-    /// On a GPU the cache's last slot is written to by rows that pad.
+    /// be some. On a GPU the cache's last slot is written to by rows that pad; elsewhere, without hooks.
     ///
     /// # Errors
     /// When a token or position is out of range.
-    pub fn step(&mut self, step: &Step, cache: &mut KvCache) -> Result<Answer> {
+    pub fn step(&mut self, step: &Step, wish: &Wish, cache: &mut KvCache) -> Result<Answer> {
         let model = self.model;
         model.check(step, cache)?;
         #[cfg(feature = "cube")]
         if !model.flex {
-            return Ok(self.recorded.step(model, step, cache));
+            return Ok(self.recorded.step(model, step, wish, cache));
         }
+        assert!(wish.reads.is_empty() && wish.strengths.is_empty(), "hooks run in recorded steps alone");
         let logits = model.forward(step, cache, &mut NoProbe)?;
         let Some(logits) = logits else { unreachable!("logits are asked for") };
-        let best = logits.clone().argmax(1);
-        Ok((logits, best))
+        let best = model.best(&logits);
+        Ok(Answer { logits, best, taken: vec![] })
     }
 }
 
 #[cfg(feature = "cube")]
 mod recorded {
-    use super::Answer;
+    use super::{Answer, Hooks, Wish};
+    use crate::gpu::{Places, numbers, refresh, refresh_int, upload};
     use crate::model::{Inputs, NoProbe};
-    use crate::ragged::{Places, numbers, refresh, refresh_int, upload};
-    use crate::{Gemma3, KvCache, Segment, Step};
-    use burn::tensor::{DType, Graph, Int, Tensor, TensorData, capture};
+    use crate::{Gemma3, KvCache, Probe, Segment, Step};
+    use burn::tensor::{DType, Device, Graph, Int, Tensor, TensorData, capture};
     use std::cell::RefCell;
     use std::collections::BTreeMap;
     use std::rc::Rc;
@@ -70,47 +108,71 @@ mod recorded {
     struct Buffers {
         /// Ids, then for sliding and for global layers: slot and index, then slot, first key and end.
         ints: Tensor<1, Int>,
-        /// cos and sin of sliding, then of global layers.
+        /// cos and sin of sliding, then of global layers; then strengths, column after column.
         floats: Tensor<1>,
     }
 
-    /// Recorded steps by number of rows.
-    #[derive(Default)]
-    pub(super) struct Steps<'m>(BTreeMap<usize, (Rc<RefCell<Buffers>>, Recorded<'m>)>);
+    /// A kind of step: rows, whether hooks edit, whether they read.
+    type Kind = (usize, bool, bool);
+
+    /// Recorded steps.
+    pub(super) struct Steps<'m> {
+        hooks: Option<&'m dyn Hooks>,
+        steps: BTreeMap<Kind, (Rc<RefCell<Buffers>>, Recorded<'m>)>,
+    }
 
     impl<'m> Steps<'m> {
-        pub fn step(&mut self, model: &'m Gemma3, asked_for: &Step, cache: &KvCache) -> Answer {
-            let wanted = &asked_for.logits;
+        pub fn new(hooks: Option<&'m dyn Hooks>) -> Self {
+            Self { hooks, steps: BTreeMap::new() }
+        }
+
+        pub fn step(&mut self, model: &'m Gemma3, asked_for: &Step, wish: &Wish, cache: &KvCache) -> Answer {
+            let (wanted, device) = (&asked_for.logits, &model.device);
             let asked = asked_for.ids.len();
             let rows = asked.next_power_of_two();
             let mut step = asked_for.clone();
             step.ids.resize(rows, 0);
             step.segments.resize(rows, Segment { slot: cache.shape.slots - 1, start: 0, len: 1 });
             step.logits = (0..rows).collect();
-            let (ints, floats) = host(model, &step, cache);
-            if let Some((buffers, _)) = self.0.get(&rows) {
+            let (ints, mut floats) = host(model, &step, cache);
+            for column in wish.strengths.chunks(asked) {
+                floats.extend(column);
+                floats.resize(floats.len() + rows - asked, 0.0);
+            }
+            let kind = (rows, !wish.strengths.is_empty(), !wish.reads.is_empty());
+            if let Some((buffers, _)) = self.steps.get(&kind) {
                 let mut b = buffers.borrow_mut();
-                refresh_int(&mut b.ints, ints, &model.device);
-                refresh(&mut b.floats, floats, &model.device);
+                refresh_int(&mut b.ints, ints, device);
+                refresh(&mut b.floats, floats, device);
             } else {
                 let n = floats.len();
-                let floats = Tensor::from_data(TensorData::new(floats, [n]), (&model.device, DType::F32));
-                let buffers = Rc::new(RefCell::new(Buffers { ints: upload(ints, &model.device), floats }));
-                self.0.insert(rows, (buffers.clone(), record(model, step, cache.clone(), buffers)));
+                let floats = Tensor::from_data(TensorData::new(floats, [n]), (device, DType::F32));
+                let buffers = Rc::new(RefCell::new(Buffers { ints: upload(ints, device), floats }));
+                let recorded = record(model, self.hooks, kind, step, cache.clone(), buffers.clone());
+                self.steps.insert(kind, (buffers, recorded));
             }
-            let Some((_, recorded)) = self.0.get_mut(&rows) else { unreachable!("recorded above") };
+            let Some((_, recorded)) = self.steps.get_mut(&kind) else { unreachable!("recorded above") };
             // The refreshes are launched before the graph.
-            let _ = model.device.flush();
-            // SAFETY: weights outlive the graph by its lifetime; the cache, the buffers and what the step
-            // computes are kept alive by the closure and by `self`; everything runs on this thread's stream,
-            // and the refreshes above were issued on it before.
-            let (logits, best) = unsafe { recorded.replay() };
+            let _ = device.flush();
+            // SAFETY: weights and hooks outlive the graph by its lifetime; the cache, the buffers and what the
+            // step computes are kept alive by the closure and by `self`; everything runs on this thread's
+            // stream, and the refreshes above were issued on it before.
+            let answer = unsafe { recorded.replay() };
+            let taken = answer.taken.iter().map(|t| of_rows(t, rows, &wish.reads, device)).collect();
+            let (logits, best) = (answer.logits.clone(), answer.best.clone());
             if wanted.len() == asked {
-                return (logits.clone().narrow(0, 0, asked), best.clone().narrow(0, 0, asked));
+                return Answer { logits: logits.narrow(0, 0, asked), best: best.narrow(0, 0, asked), taken };
             }
-            let wanted = upload(wanted.iter().map(|r| *r as i32).collect(), &model.device);
-            (logits.clone().select(0, wanted.clone()), best.clone().select(0, wanted))
+            let wanted = upload(wanted.iter().map(|r| *r as i32).collect(), device);
+            Answer { logits: logits.select(0, wanted.clone()), best: best.select(0, wanted), taken }
         }
+    }
+
+    /// Rows of each site, of `[sites × rows, width]`.
+    fn of_rows(taken: &Tensor<2>, rows: usize, reads: &[usize], device: &Device) -> Tensor<2> {
+        let sites = taken.dims()[0] / rows;
+        let index = (0..sites).flat_map(|s| reads.iter().map(move |r| (s * rows + r) as i32)).collect();
+        taken.clone().select(0, upload(index, device))
     }
 
     fn host(model: &Gemma3, step: &Step, cache: &KvCache) -> (Vec<i32>, Vec<f32>) {
@@ -131,23 +193,47 @@ mod recorded {
         (ints, floats)
     }
 
-    fn record<'m>(model: &'m Gemma3, step: Step, mut cache: KvCache, buffers: Rc<RefCell<Buffers>>) -> Recorded<'m> {
-        let (n, half) = (step.ids.len(), model.rope_local.len());
+    fn record<'m>(
+        model: &'m Gemma3,
+        hooks: Option<&'m dyn Hooks>,
+        (n, edited, tapped): Kind,
+        step: Step,
+        mut cache: KvCache,
+        buffers: Rc<RefCell<Buffers>>,
+    ) -> Recorded<'m> {
+        let half = model.rope_local.len();
         let closure: Box<dyn FnMut() -> Answer + 'm> = Box::new(move || {
             let b = buffers.borrow();
             let ints = |from: usize, len: usize| b.ints.clone().narrow(0, from * n, len * n);
+            let place = |to, seen, window| Some(Places { to, seen, tiles: None, window });
             let table = |i: usize| b.floats.clone().narrow(0, i * n * half, n * half).reshape([n, 1, half]);
             let inputs = Inputs {
                 ids: ints(0, 1),
                 tables: [(table(0), table(1)), (table(2), table(3))],
-                places: [Some(Places::of(ints(1, 2), ints(3, 3))), Some(Places::of(ints(6, 2), ints(8, 3)))],
+                places: [
+                    place(ints(1, 2), ints(3, 3), model.config.window),
+                    place(ints(6, 2), ints(8, 3), usize::MAX),
+                ],
             };
-            let logits = model.compute(&step, &inputs, &mut cache, &mut NoProbe);
+            let mut logits = None;
+            let mut pass = |probe: &mut dyn Probe| logits = model.compute(&step, &inputs, &mut cache, probe);
+            let taken = match hooks {
+                Some(hooks) if edited || tapped => {
+                    let columns = if edited { hooks.columns() } else { 0 };
+                    let column = |i: usize| b.floats.clone().narrow(0, 4 * n * half + i * n, n).reshape([n, 1]);
+                    let strengths: Vec<Tensor<2>> = (0..columns).map(column).collect();
+                    hooks.run(&strengths, tapped, &mut pass)
+                }
+                _ => {
+                    pass(&mut NoProbe);
+                    vec![]
+                }
+            };
             let Some(logits) = logits else { unreachable!("logits of every row are asked for") };
-            let best = logits.clone().argmax(1);
+            let best = model.best(&logits);
             // Without it the lazy device would record nothing.
             let _ = model.device.flush();
-            (logits, best)
+            Answer { logits, best, taken }
         });
         capture(&model.device, closure)
     }

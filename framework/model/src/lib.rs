@@ -11,12 +11,14 @@ pub mod device;
 pub mod error;
 #[cfg(feature = "cube")]
 pub mod exact;
+#[cfg(feature = "cube")]
+mod fused;
+#[cfg(feature = "cube")]
+pub mod gpu;
 pub mod hub;
 pub mod init;
 pub mod model;
 pub mod norm;
-#[cfg(feature = "cube")]
-pub mod ragged;
 pub mod rope;
 pub mod source;
 pub mod template;

@@ -2,7 +2,8 @@
 //!
 //! A step holds tokens of several slots, one after the other, without padding. Matrix products run
 //! over all of them at once. Attention is against the slot's own keys, so that a row never sees, and on the
-//! processor never even rounds by, its neighbours: slot by slot there, in one launch on a GPU (`ragged.rs`).
+//! processor never even rounds by, its neighbours: slot by slot there, in one launch on a GPU (`gpu`, where
+//! `fused.rs` is this file's twin).
 use crate::cache::KvCache;
 use crate::norm::rms;
 use crate::rope::{Rope, rotate};
@@ -39,6 +40,10 @@ pub trait Probe {
     fn at(&mut self, site: Site, x: Tensor<2>) -> Tensor<2>;
     /// Whether it wants this site at all.
     fn wants(&self, site: Site) -> bool;
+    /// Whether what it returns at a site may differ from what it was given.
+    fn changes(&self, site: Site) -> bool {
+        self.wants(site)
+    }
 }
 
 /// A probe that does nothing.
@@ -54,22 +59,22 @@ impl Probe for NoProbe {
 
 /// Where a step's tokens stand, on a GPU.
 #[cfg(feature = "cube")]
-pub(crate) type Places = Option<crate::ragged::Places>;
+pub(crate) type Places = Option<crate::gpu::Places>;
 /// Never there: this program knows no GPU.
 #[cfg(not(feature = "cube"))]
 pub(crate) type Places = Option<std::convert::Infallible>;
 
-struct Block {
-    qkv: Tensor<2>,
-    out: Tensor<2>,
-    gate_up: Tensor<2>,
-    down: Tensor<2>,
-    input_norm: Tensor<1>,
-    post_attention_norm: Tensor<1>,
-    pre_feedforward_norm: Tensor<1>,
-    post_feedforward_norm: Tensor<1>,
-    q_norm: Tensor<1>,
-    k_norm: Tensor<1>,
+pub(crate) struct Block {
+    pub(crate) qkv: Tensor<2>,
+    pub(crate) out: Tensor<2>,
+    pub(crate) gate_up: Tensor<2>,
+    pub(crate) down: Tensor<2>,
+    pub(crate) input_norm: Tensor<1>,
+    pub(crate) post_attention_norm: Tensor<1>,
+    pub(crate) pre_feedforward_norm: Tensor<1>,
+    pub(crate) post_feedforward_norm: Tensor<1>,
+    pub(crate) q_norm: Tensor<1>,
+    pub(crate) k_norm: Tensor<1>,
 }
 
 /// What a step reads beside the weights, on the device.
@@ -90,13 +95,16 @@ pub struct Gemma3 {
     pub device: Device,
     /// Type of the matrix products.
     pub dtype: DType,
-    embed: Tensor<2>,
-    blocks: Vec<Block>,
-    final_norm: Tensor<1>,
+    pub(crate) embed: Tensor<2>,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) final_norm: Tensor<1>,
     pub(crate) rope_global: Rope,
     pub(crate) rope_local: Rope,
     /// On the processor, see [`Gemma3::least_rows`].
     pub(crate) flex: bool,
+    /// What a GPU can do.
+    #[cfg(feature = "cube")]
+    pub(crate) able: crate::gpu::Able,
 }
 
 impl Gemma3 {
@@ -159,6 +167,8 @@ impl Gemma3 {
             blocks,
             final_norm,
             flex: *device == Device::flex(),
+            #[cfg(feature = "cube")]
+            able: if *device == Device::flex() { Default::default() } else { crate::gpu::able(device) },
         })
     }
 
@@ -175,9 +185,9 @@ impl Gemma3 {
     /// What a step reads beside the weights, on the device.
     fn inputs(&self, step: &Step, cache: &KvCache) -> Inputs {
         let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
-        let ids: Vec<i64> = step.ids.iter().map(|i| i64::from(*i)).collect();
+        let ids: Vec<i32> = step.ids.iter().map(|i| *i as i32).collect();
         Inputs {
-            ids: Tensor::from_data(TensorData::new(ids, [step.ids.len()]), &self.device),
+            ids: Tensor::from_data(TensorData::new(ids, [step.ids.len()]), (&self.device, DType::I32)),
             tables: [
                 self.rope_local.tables(&positions, &self.device),
                 self.rope_global.tables(&positions, &self.device),
@@ -194,18 +204,21 @@ impl Gemma3 {
         cache: &mut KvCache,
         probe: &mut dyn Probe,
     ) -> Option<Tensor<2>> {
+        #[cfg(feature = "cube")]
+        if !self.flex {
+            return self.fused(step, inputs, cache, probe);
+        }
         let c = &self.config;
         let shared = cache.shape.slots > 1;
         let tokens = step.ids.len();
-        let Inputs { ids, tables, places } = inputs;
+        let Inputs { ids, tables, .. } = inputs;
         let mut x = self.embed.clone().select(0, ids.clone()).cast(DType::F32) * self.embed_scale();
         x = visit(probe, Site::Embed, x);
         for (l, block) in self.blocks.iter().enumerate() {
             x = visit(probe, Site::ResidPre(l), x);
             let h = rms(x.clone(), &block.input_norm, c.eps);
             let qkv = self.product(shared, h, &block.qkv);
-            let at = (step, &places[usize::from(c.global[l])]);
-            let heads = self.attention(l, qkv, block, at, &tables[usize::from(c.global[l])], cache);
+            let heads = self.attention(l, qkv, block, step, &tables[usize::from(c.global[l])], cache);
             let heads = visit(probe, Site::AttnOut(l), heads);
             x = x + rms(self.product(shared, heads, &block.out), &block.post_attention_norm, c.eps);
             let h = visit(probe, Site::MlpIn(l), rms(x.clone(), &block.pre_feedforward_norm, c.eps));
@@ -233,7 +246,7 @@ impl Gemma3 {
     }
 
     /// √hidden, rounded to the dtype of the embedding as transformers does.
-    fn embed_scale(&self) -> f32 {
+    pub(crate) fn embed_scale(&self) -> f32 {
         let s = (self.config.hidden as f64).sqrt() as f32;
         match self.dtype {
             DType::BF16 => half::bf16::from_f32(s).to_f32(),
@@ -259,6 +272,15 @@ impl Gemma3 {
     /// order of summation. A cache of one slot has no neighbours, and takes the fast path for one row.
     fn least_rows(&self, width: usize) -> usize {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
+    }
+
+    /// The likeliest token of each row of logits, `[rows, 1]`; the lowest where several are likeliest.
+    pub fn best(&self, logits: &Tensor<2>) -> Tensor<2, Int> {
+        #[cfg(feature = "cube")]
+        if !self.flex {
+            return crate::gpu::best(logits.clone());
+        }
+        logits.clone().argmax(1)
     }
 
     pub(crate) fn check(&self, step: &Step, cache: &KvCache) -> Result<()> {
@@ -288,8 +310,13 @@ impl Gemma3 {
     fn places(&self, step: &Step, cache: &KvCache) -> [Places; 2] {
         #[cfg(feature = "cube")]
         if !self.flex {
-            let of = |ring, window| Some(crate::ragged::Places::new(step, ring, window, &self.device));
-            return [of(cache.shape.ring, self.config.window), of(cache.shape.capacity, usize::MAX)];
+            let c = &self.config;
+            let groups = c.heads / c.kv_heads;
+            let prompts = step.segments.iter().any(|s| s.len > 1);
+            let tiles = (prompts && crate::gpu::takes_tiles(&self.able, self.dtype, groups, c.head_dim))
+                .then(|| crate::gpu::upload(crate::gpu::tiles(step, groups), &self.device));
+            let of = |ring, window| Some(crate::gpu::Places::new(step, ring, window, tiles.clone(), &self.device));
+            return [of(cache.shape.ring, c.window), of(cache.shape.capacity, usize::MAX)];
         }
         let _ = (step, cache);
         [None, None]
@@ -301,7 +328,7 @@ impl Gemma3 {
         layer: usize,
         qkv: Tensor<2>,
         block: &Block,
-        (step, places): (&Step, &Places),
+        step: &Step,
         (cos, sin): &(Tensor<3>, Tensor<3>),
         cache: &mut KvCache,
     ) -> Tensor<2> {
@@ -314,12 +341,6 @@ impl Gemma3 {
         let v = qkv.narrow(1, c.heads + c.kv_heads, c.kv_heads);
         let (q, k, v) = (q.cast(self.dtype), k.cast(self.dtype), v.cast(self.dtype));
         let groups = c.heads / c.kv_heads;
-        #[cfg(feature = "cube")]
-        if let Some(places) = places {
-            cache.write_rows(layer, places, k, v);
-            return cache.attend(layer, places, q).cast(DType::F32);
-        }
-        let _ = places;
         let mut out = Vec::with_capacity(step.segments.len());
         let mut at = 0;
         for s in &step.segments {
@@ -358,7 +379,7 @@ impl Gemma3 {
     }
 }
 
-fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
+pub(crate) fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     if probe.wants(site) { probe.at(site, x) } else { x }
 }
 

@@ -3,7 +3,6 @@
 //! `FRICTION_FIXTURES` names the folder of checkpoints and expected values; `FRICTION_MODELS` the
 //! folder of real models (default `~/.cache/friction-models`); `FRICTION_TEST_BACKEND` the backend.
 //! What is not there is skipped, and said.
-#![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Tensor};
 use friction_core::Site;
 use friction_model::cache::CacheShape;
@@ -167,8 +166,8 @@ fn tiny(name: &str) {
 fn tiny_4b_multimodal() {
     let Some(dir) = fixtures("gemma3") else { return };
     let model = load(&format!("path:{}", dir.join("tiny-4b-multimodal").display()));
-    let st = SafeTensors::deserialize(include_bytes!("data/multimodal.safetensors")).unwrap();
-    let json: Value = serde_json::from_str(include_str!("data/multimodal.json")).unwrap();
+    let st = SafeTensors::deserialize(include_bytes!("../data/multimodal.safetensors")).unwrap();
+    let json: Value = serde_json::from_str(include_str!("../data/multimodal.json")).unwrap();
     let cases = json["cases"].as_array().unwrap();
     let ids = tokens(&cases[json["case"].as_u64().unwrap() as usize]["prompt"]);
     let (logits, resid) = forward(&model, &ids);

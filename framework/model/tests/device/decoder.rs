@@ -1,9 +1,8 @@
 //! Decode steps as a GPU records them are those of the plain pass: rows that come and go, rings that wrap,
 //! padding, and a cache that other steps write to in between. `FRICTION_TEST_BACKEND` names the device.
-#![allow(missing_docs, clippy::unwrap_used)]
 use friction_core::manifest::BackendKind;
 use friction_model::cache::CacheShape;
-use friction_model::decoder::spare_slots;
+use friction_model::decoder::{Answer, Wish, spare_slots};
 use friction_model::model::NoProbe;
 use friction_model::testing::{backend, checkpoint, device};
 use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step};
@@ -45,7 +44,7 @@ fn recorded_steps_equal_plain_ones() {
         KvCache::new(&model.config, shape, &device, dtype)
     };
     let (mut plain, mut shared) = (new(), new());
-    let mut decoder = Decoder::new(&model);
+    let mut decoder = Decoder::new(&model, None);
     let mut at = [3, 9, 1, 12, 6];
     let prompt: Vec<_> = at.iter().enumerate().map(|(s, n)| (s, 0, *n)).collect();
     for cache in [&mut plain, &mut shared] {
@@ -70,7 +69,7 @@ fn recorded_steps_equal_plain_ones() {
             now.logits.remove(0);
         }
         let expected = numbers(model.forward(&now, &mut plain, &mut NoProbe).unwrap().unwrap());
-        let (logits, best) = decoder.step(&now, &mut shared).unwrap();
+        let Answer { logits, best, .. } = decoder.step(&now, &Wish::default(), &mut shared).unwrap();
         let best: Vec<i64> = best.into_data().iter::<i64>().collect();
         let got = numbers(logits);
         assert_eq!(got.len(), expected.len());

@@ -1,0 +1,97 @@
+//! The forward pass on a GPU, in kernels that do several steps at once: `model.rs`'s twin, with the same sites.
+//!
+//! A norm is computed together with the residual sum before it. Where a probe changes what lies between,
+//! the norm is computed again from what it returned.
+use crate::gpu::{self, Product, Turned};
+use crate::model::{Block, Inputs, visit};
+use crate::{Gemma3, KvCache, Probe, Step};
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use friction_core::Site;
+
+impl Gemma3 {
+    /// A step whose inputs are on the device.
+    pub(crate) fn fused(
+        &self,
+        step: &Step,
+        inputs: &Inputs,
+        cache: &mut KvCache,
+        probe: &mut dyn Probe,
+    ) -> Option<Tensor<2>> {
+        let (c, dtype) = (&self.config, self.dtype);
+        let tokens = step.ids.len();
+        let mut x = gpu::embed(&self.embed, &inputs.ids, self.embed_scale());
+        x = visit(probe, Site::Embed, x);
+        x = visit(probe, Site::ResidPre(0), x);
+        let mut h = gpu::norm(x.clone(), &self.blocks.first()?.input_norm, c.eps, dtype);
+        for (l, block) in self.blocks.iter().enumerate() {
+            let heads = self.heads(l, h, block, inputs, cache);
+            let heads = visit_in(probe, Site::AttnOut(l), heads);
+            let y = Product::of(&self.able, heads, &block.out);
+            [x, h] = gpu::join(x, y, &block.post_attention_norm, &block.pre_feedforward_norm, c.eps, dtype);
+            if probe.wants(Site::MlpIn(l)) {
+                let full = gpu::norm(x.clone(), &block.pre_feedforward_norm, c.eps, DType::F32);
+                h = visit(probe, Site::MlpIn(l), full).cast(dtype);
+            }
+            let both = Product::of(&self.able, h, &block.gate_up);
+            let y = Product::of(&self.able, gpu::gate(both, tokens, dtype), &block.down);
+            let next = self.blocks.get(l + 1).map_or(&self.final_norm, |b| &b.input_norm);
+            let (mlp_out, post, pre) = (Site::MlpOut(l), Site::ResidPost(l), Site::ResidPre(l + 1));
+            let last = l + 1 == self.blocks.len();
+            let mut normed = None;
+            if probe.wants(mlp_out) {
+                let mlp = gpu::norm(y.whole(tokens), &block.post_feedforward_norm, c.eps, DType::F32);
+                x = x + visit(probe, mlp_out, mlp);
+            } else {
+                let [sum, its_norm] = gpu::join(x, y, &block.post_feedforward_norm, next, c.eps, dtype);
+                (x, normed) = (sum, Some(its_norm));
+            }
+            let changed = probe.changes(post) || !last && probe.changes(pre);
+            x = visit(probe, post, x);
+            if !last {
+                x = visit(probe, pre, x);
+            }
+            h = match normed {
+                Some(h) if !changed => h,
+                _ => gpu::norm(x.clone(), next, c.eps, dtype),
+            };
+        }
+        if probe.wants(Site::FinalNorm) {
+            let full = gpu::norm(x, &self.final_norm, c.eps, DType::F32);
+            h = visit(probe, Site::FinalNorm, full).cast(dtype);
+        }
+        if step.logits.is_empty() {
+            return None;
+        }
+        if step.logits.len() != tokens {
+            let rows: Vec<i32> = step.logits.iter().map(|i| *i as i32).collect();
+            let n = rows.len();
+            h = h.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), (&self.device, DType::I32)));
+        }
+        let logits = Product::of(&self.able, h, &self.embed).whole(step.logits.len());
+        Some(visit(probe, Site::Logits, logits))
+    }
+
+    /// Outputs of a layer's heads `[tokens, heads × head_dim]`; keys and values go to the cache.
+    fn heads(&self, layer: usize, h: Tensor<2>, block: &Block, inputs: &Inputs, cache: &mut KvCache) -> Tensor<2> {
+        let c = &self.config;
+        let kind = usize::from(c.global[layer]);
+        let Some(places) = &inputs.places[kind] else { unreachable!("a GPU's steps have places") };
+        let qkv = Product::of(&self.able, h, &block.qkv);
+        let (keys, values) = &mut cache.layers[layer];
+        let turned = Turned {
+            norms: (&block.q_norm, &block.k_norm),
+            tables: &inputs.tables[kind],
+            places,
+            eps: c.eps,
+            scale: (c.query_pre_attn_scalar as f32).powf(-0.5),
+        };
+        let q = gpu::heads(qkv, keys, values, &turned);
+        gpu::attend(q, keys, values, places)
+    }
+}
+
+/// A visit to what is in the model's type.
+fn visit_in(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
+    let dtype = x.dtype();
+    if probe.wants(site) { probe.at(site, x.cast(DType::F32)).cast(dtype) } else { x }
+}

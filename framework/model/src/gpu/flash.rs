@@ -1,0 +1,254 @@
+//! Attention of prompts on matrix units: a cube takes 64 rows (tokens of one segment by the query heads that
+//! share a key head) over blocks of 64 keys, softmax and sums kept as it goes (FlashAttention, Dao et al.
+//! 2022, arXiv 2205.14135). Sums are scaled only when a row's highest score grows by more than [`SLACK`]:
+//! their layout in matrix units is not known, so scaling them goes through shared memory.
+use super::plan::Able;
+use burn::tensor::DType;
+use burn_cubecl::cubecl;
+use cubecl::prelude::*;
+
+/// Rows of a cube: 16 a plane.
+pub const ROWS: usize = 64;
+/// Units of a cube.
+pub const UNITS: usize = 128;
+/// Keys of a block.
+const KEYS: usize = 64;
+/// How far a score may lie above what weights are relative to: e^8 and sums of it fit f16's range.
+const SLACK: f32 = 8.0;
+/// Pitch of scores in shared memory.
+const SCORES: usize = KEYS + 4;
+/// Pitch of weights in shared memory.
+const WEIGHTS: usize = KEYS + 8;
+
+/// Whether heads of a shape fit.
+pub fn takes(able: &Able, dtype: DType, groups: usize, dim: usize) -> bool {
+    let shared = ROWS * (2 * (dim + 8) + 4 * SCORES + 2 * WEIGHTS) + 4096;
+    ROWS.is_multiple_of(groups) && dim.is_multiple_of(16) && dim <= 256 && able.matrices(dtype, shared)
+}
+
+/// Cubes: tiles, key heads. `tiles` holds, for each, its first token in the step, its tokens, slot and the
+/// first token's position. Strides count elements; rings hold whole sixteens of keys.
+#[cube(launch)]
+pub fn flash<F: Float, N: Size>(
+    q: &[Vector<F, N>],
+    keys: &[F],
+    values: &[F],
+    tiles: &[i32],
+    out: &mut [F],
+    slot_stride: usize,
+    head_stride: usize,
+    key_stride: usize,
+    ring: usize,
+    window: usize,
+    #[comptime] kv_heads: usize,
+    #[comptime] groups: usize,
+    #[comptime] dim: usize,
+) {
+    let n = N::value();
+    let line = comptime!(dim / n);
+    let pitch = comptime!(dim / n + 1);
+    let unit = UNIT_POS as usize;
+    let lane = unit % 32;
+    let plane = unit / 32;
+    let tile = CUBE_POS_X as usize;
+    let head = CUBE_POS_Y as usize;
+    let token = tiles[4 * tile] as usize;
+    let count = tiles[4 * tile + 1] as usize;
+    let slot = tiles[4 * tile + 2] as usize;
+    let position = tiles[4 * tile + 3] as usize;
+    let base = slot * slot_stride + head * head_stride;
+    let key_end = keys.len();
+    let value_end = values.len();
+
+    // Rows follow tokens, then heads.
+    let mut queries = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(ROWS * pitch), 32usize);
+    let mut scores = Shared::<[f32]>::new_aligned_slice(comptime!(ROWS * SCORES), 32usize);
+    let mut weights = Shared::<[F]>::new_aligned_slice(comptime!(ROWS * WEIGHTS), 32usize);
+    let mut scratch = Shared::<[f32]>::new_aligned_slice(1024usize, 32usize);
+    #[unroll]
+    for i in 0..comptime!(ROWS * line / UNITS) {
+        let (r, d) = ((unit + i * UNITS) / line, (unit + i * UNITS) % line);
+        let (t, g) = (r / groups, r % groups);
+        let mut piece = Vector::<F, N>::zeroed();
+        if t < count {
+            piece = q[(((token + t) * kv_heads + head) * groups + g) * line + d];
+        }
+        queries[r * pitch + d] = piece;
+    }
+    let mut sums = Sequence::<cmma::Matrix<f32>>::new();
+    #[unroll]
+    for _ in 0..comptime!(dim / 16) {
+        sums.push(zeros());
+    }
+    // Two units share a row.
+    let row = plane * 16 + lane / 2;
+    let side = (lane % 2) * comptime!(KEYS / 2);
+    let t = row / groups;
+    let at = position + t;
+    let mut highest = f32::new(-1e30);
+    let mut total = f32::new(0.0);
+    sync_cube();
+
+    let lo = select(position + 1 > window, position + 1 - window, 0usize.runtime());
+    let hi = position + count;
+    let mut first = (lo / 16) * 16;
+    while first < hi {
+        let mut products = Sequence::<cmma::Matrix<f32>>::new();
+        #[unroll]
+        for _ in 0..comptime!(KEYS / 16) {
+            products.push(zeros());
+        }
+        for k in 0..comptime!(dim / 16) {
+            let from = plane * comptime!(16 * pitch) + k * comptime!(16 / n);
+            let a = cmma::Matrix::<Vector<F, N>>::from_slice(
+                cmma::MatrixIdent::A,
+                16usize,
+                16usize,
+                16usize,
+                cmma::MatrixLayout::RowMajor,
+                &queries[from..comptime!(ROWS * pitch)],
+                comptime!((pitch * n) as u32),
+            );
+            #[unroll]
+            for j in 0..comptime!(KEYS / 16) {
+                let from = base + ((first + j * 16) % ring) * key_stride + k * 16;
+                let b = cmma::Matrix::<F>::from_slice(
+                    cmma::MatrixIdent::B,
+                    16usize,
+                    16usize,
+                    16usize,
+                    cmma::MatrixLayout::ColMajor,
+                    &keys[from..key_end],
+                    key_stride as u32,
+                );
+                let product = products.index(j);
+                cmma::execute(&a, &b, product, product);
+            }
+        }
+        #[unroll]
+        for j in 0..comptime!(KEYS / 16) {
+            let to = plane * comptime!(16 * SCORES) + j * 16;
+            cmma::store(
+                &mut scores[to..comptime!(ROWS * SCORES)],
+                products.index(j),
+                comptime!(SCORES as u32),
+                cmma::MatrixLayout::RowMajor,
+            );
+        }
+        sync_plane();
+
+        let mut most = f32::new(-1e30);
+        for j in 0..comptime!(KEYS / 2) {
+            let key = first + side + j;
+            let seen = key <= at && key + window > at && t < count;
+            most = most.max(select(seen, scores[row * SCORES + side + j], f32::new(-1e30)));
+        }
+        most = most.max(plane_shuffle_xor(most, 1u32));
+        let opens = highest < f32::new(-1e29);
+        let grows = !opens && most > highest + f32::new(SLACK);
+        if plane_any(grows) {
+            let shrink = select(grows, (highest - most).exp(), f32::new(1.0));
+            total *= shrink;
+            #[unroll]
+            for d in 0..comptime!(dim / 16) {
+                cmma::store(
+                    &mut scratch[plane * 256..plane * 256 + 256],
+                    sums.index(d),
+                    16u32,
+                    cmma::MatrixLayout::RowMajor,
+                );
+                sync_plane();
+                #[unroll]
+                for e in 0..8usize {
+                    scratch[plane * 256 + lane * 8 + e] *= shrink;
+                }
+                sync_plane();
+                cmma::load_with_layout(
+                    sums.index_mut(d),
+                    &scratch[plane * 256..plane * 256 + 256],
+                    16u32,
+                    cmma::MatrixLayout::RowMajor,
+                );
+                sync_plane();
+            }
+        }
+        highest = select(opens || grows, most, highest);
+        for j in 0..comptime!(KEYS / 2) {
+            let key = first + side + j;
+            let seen = key <= at && key + window > at && t < count;
+            let p = select(seen, (scores[row * SCORES + side + j] - highest).exp(), f32::new(0.0));
+            let rounded = F::cast_from(p);
+            total += f32::cast_from(rounded);
+            weights[row * WEIGHTS + side + j] = rounded;
+        }
+        sync_plane();
+
+        let mut shares = Sequence::<cmma::Matrix<F>>::new();
+        #[unroll]
+        for j in 0..comptime!(KEYS / 16) {
+            let from = plane * comptime!(16 * WEIGHTS) + j * 16;
+            shares.push(cmma::Matrix::<F>::from_slice(
+                cmma::MatrixIdent::A,
+                16usize,
+                16usize,
+                16usize,
+                cmma::MatrixLayout::RowMajor,
+                &weights[from..comptime!(ROWS * WEIGHTS)],
+                comptime!(WEIGHTS as u32),
+            ));
+        }
+        #[unroll]
+        for j in 0..comptime!(KEYS / 16) {
+            let from = base + ((first + j * 16) % ring) * key_stride;
+            #[unroll]
+            for d in 0..comptime!(dim / 16) {
+                let b = cmma::Matrix::<F>::from_slice(
+                    cmma::MatrixIdent::B,
+                    16usize,
+                    16usize,
+                    16usize,
+                    cmma::MatrixLayout::RowMajor,
+                    &values[from + d * 16..value_end],
+                    key_stride as u32,
+                );
+                let sum = sums.index(d);
+                cmma::execute(shares.index(j), &b, sum, sum);
+            }
+        }
+        sync_plane();
+        first += KEYS;
+    }
+
+    total += plane_shuffle_xor(total, 1u32);
+    let query_head = head * groups + row % groups;
+    #[unroll]
+    for d in 0..comptime!(dim / 16) {
+        cmma::store(
+            &mut scratch[plane * 256..plane * 256 + 256],
+            sums.index(d),
+            16u32,
+            cmma::MatrixLayout::RowMajor,
+        );
+        sync_plane();
+        if t < count {
+            let to = ((token + t) * comptime!(kv_heads * groups) + query_head) * dim + d * 16 + (lane % 2) * 8usize;
+            #[unroll]
+            for e in 0..8usize {
+                out[to + e] = F::cast_from(scratch[plane * 256 + lane * 8 + e] / total);
+            }
+        }
+        sync_plane();
+    }
+}
+
+#[cube]
+fn zeros() -> cmma::Matrix<f32> {
+    cmma::Matrix::<f32>::from_value(
+        cmma::MatrixIdent::Accumulator,
+        16usize,
+        16usize,
+        16usize,
+        cmma::MatrixLayout::Undefined,
+        0.0,
+    )
+}

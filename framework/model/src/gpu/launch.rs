@@ -1,0 +1,465 @@
+//! The operations, launched.
+use super::plan::{Able, How, Plan, VECTOR};
+use super::{Ops, few, flash, flat, gate, heads, norm, peak, plain, queries, spans};
+use burn::backend::fusion::custom::TensorSpec;
+use burn::tensor::{DType, Shape};
+use burn_cubecl::cubecl::prelude::*;
+use burn_cubecl::cubecl::{features::Plane, ir};
+use burn_cubecl::{
+    CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
+use std::sync::{Arc, OnceLock};
+
+/// Numbers that elementwise kernels load at once.
+const FOUR: usize = 4;
+
+/// Runs an expression with `$f` as the type of a tensor's numbers.
+macro_rules! of_type {
+    ($dtype:expr, $f:ident => $launch:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $f = f32;
+                $launch
+            }
+            DType::BF16 => {
+                type $f = half::bf16;
+                $launch
+            }
+            DType::F16 => {
+                type $f = half::f16;
+                $launch
+            }
+            other => panic!("a model of {other:?} cannot be"),
+        }
+    };
+}
+
+/// The two types that a kernel reads and writes: products of few rows come in f32, others in the model's type.
+macro_rules! of_types {
+    ($from:expr, $to:expr, $y:ident, $f:ident => $launch:expr) => {
+        of_type!($to, $f => if $from == DType::F32 {
+            type $y = f32;
+            $launch
+        } else {
+            assert_eq!($from, $to, "a product is in f32 or in the model's type");
+            type $y = $f;
+            $launch
+        })
+    };
+}
+
+fn like(x: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, dtype)
+}
+
+fn cubes(x: usize, y: usize) -> CubeCount {
+    CubeCount::Static(x as u32, y as u32, 1)
+}
+
+fn units(n: usize) -> CubeDim {
+    CubeDim::new_1d(n as u32)
+}
+
+fn able(x: &CubeTensor) -> Able {
+    let (hardware, features) = (&x.client.properties().hardware, x.client.features());
+    let fixed = hardware.plane_size_min == hardware.plane_size_max;
+    let adds = features.plane.contains(Plane::Ops);
+    let takes = |kind| {
+        let (elem, sum) = (ir::ElemType::Float(kind), ir::ElemType::Float(ir::FloatKind::F32));
+        let found = |c: &ir::features::MmaConfig| {
+            (c.a_type, c.b_type, c.cd_type) == (elem, elem, sum) && (c.m, c.n, c.k) == (16, 16, 16)
+        };
+        features.matmul.cmma.iter().any(found)
+    };
+    Able {
+        plane: if fixed && adds { hardware.plane_size_max as usize } else { 0 },
+        bf16: takes(ir::FloatKind::BF16),
+        f16: takes(ir::FloatKind::F16),
+        shared: hardware.max_shared_memory_size,
+        processors: hardware.num_streaming_multiprocessors.unwrap_or(64) as usize,
+    }
+}
+
+/// Parts, and distances between parts and between rows, in numbers.
+fn parts(y: &CubeTensor) -> (usize, usize, usize) {
+    let (shape, strides) = (y.meta.shape(), y.meta.strides());
+    let last = shape.num_dims() - 1;
+    assert!(strides[last] == 1 || shape[last] == 1, "the numbers of a row must follow each other");
+    if last == 1 { (1, 0, strides[0]) } else { (shape[0], strides[0], strides[1]) }
+}
+
+impl Ops for CubeBackend {
+    fn ask(x: CubeTensor, answer: Arc<OnceLock<Able>>) -> CubeTensor {
+        let _ = answer.set(able(&x));
+        x
+    }
+
+    fn embed(table: CubeTensor, ids: CubeTensor, scale: f32) -> CubeTensor {
+        let (n, width) = (ids.meta.shape()[0], table.meta.shape()[1]);
+        let out = like(&table, Shape::new([n, width]), DType::F32);
+        let stride = table.meta.strides()[0];
+        of_type!(table.dtype, F => gate::embed::launch::<F>(
+            &out.client,
+            cubes(n, 1),
+            units(gate::UNITS),
+            FOUR,
+            into_contiguous(ids).into_buffer_arg(),
+            table.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            stride / FOUR,
+            scale,
+            width / FOUR,
+        ));
+        out
+    }
+
+    fn norm(x: CubeTensor, weight: CubeTensor, eps: f32, dtype: DType) -> CubeTensor {
+        let [rows, width] = [0, 1].map(|d| x.meta.shape()[d]);
+        let out = like(&x, x.meta.shape().clone(), dtype);
+        let plane = able(&x).plane;
+        of_type!(dtype, F => norm::norm::launch::<F>(
+            &out.client,
+            cubes(rows, 1),
+            units(norm::UNITS),
+            FOUR,
+            into_contiguous(x).into_buffer_arg(),
+            into_contiguous(weight).into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            eps,
+            width / FOUR,
+            plane,
+        ));
+        out
+    }
+
+    fn join(
+        x: CubeTensor,
+        y: CubeTensor,
+        post: CubeTensor,
+        next: CubeTensor,
+        eps: f32,
+        dtype: DType,
+    ) -> (CubeTensor, CubeTensor) {
+        let [rows, width] = [0, 1].map(|d| x.meta.shape()[d]);
+        let sum = like(&x, x.meta.shape().clone(), DType::F32);
+        let out = like(&x, x.meta.shape().clone(), dtype);
+        let plane = able(&x).plane;
+        let (count, part, line) = parts(&y);
+        of_types!(y.dtype, dtype, Y, F => norm::join::launch::<Y, F>(
+            &out.client,
+            cubes(rows, 1),
+            units(norm::UNITS),
+            FOUR,
+            into_contiguous(x).into_buffer_arg(),
+            y.into_buffer_arg(),
+            into_contiguous(post).into_buffer_arg(),
+            into_contiguous(next).into_buffer_arg(),
+            sum.clone().into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            count,
+            part / FOUR,
+            line / FOUR,
+            eps,
+            width / FOUR,
+            plane,
+        ));
+        (sum, out)
+    }
+
+    fn heads(
+        qkv: CubeTensor,
+        q_norm: CubeTensor,
+        k_norm: CubeTensor,
+        cos: CubeTensor,
+        sin: CubeTensor,
+        to: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        eps: f32,
+        scale: f32,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let spec = TensorSpec::new(keys.meta.shape().clone(), keys.dtype);
+        let shape = queries(qkv.meta.shape(), cos.meta.shape(), &spec).shape;
+        let [tokens, q_heads, dim] = [0, 1, 2].map(|d| shape[d]);
+        let kv_heads = keys.meta.shape()[1];
+        let out = like(&qkv, shape, keys.dtype);
+        let plane = able(&qkv).plane;
+        let (count, part, line) = parts(&qkv);
+        of_types!(qkv.dtype, keys.dtype, Y, F => heads::heads::launch::<Y, F>(
+            &out.client,
+            cubes(tokens * (q_heads + 2 * kv_heads), 1),
+            units(heads::units(dim)),
+            qkv.into_buffer_arg(),
+            into_contiguous(q_norm).into_buffer_arg(),
+            into_contiguous(k_norm).into_buffer_arg(),
+            into_contiguous(cos).into_buffer_arg(),
+            into_contiguous(sin).into_buffer_arg(),
+            into_contiguous(to).into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            keys.clone().into_tensor_arg(),
+            values.clone().into_tensor_arg(),
+            count,
+            part,
+            line,
+            eps,
+            scale,
+            q_heads,
+            kv_heads,
+            dim,
+            heads::units(dim),
+            plane,
+        ));
+        (out, keys, values)
+    }
+
+    fn gate(both: CubeTensor, rows: usize, dtype: DType) -> CubeTensor {
+        let shape = both.meta.shape();
+        let width = shape[shape.num_dims() - 1] / 2;
+        let out = like(&both, Shape::new([rows, width]), dtype);
+        let (count, part, line) = parts(&both);
+        of_types!(both.dtype, dtype, Y, F => gate::gate::launch::<Y, F>(
+            &out.client,
+            cubes((width / FOUR).div_ceil(gate::UNITS), rows),
+            units(gate::UNITS),
+            FOUR,
+            both.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            count,
+            part / FOUR,
+            line / FOUR,
+            width / FOUR,
+        ));
+        out
+    }
+
+    fn few(x: CubeTensor, w: CubeTensor, plan: Plan) -> CubeTensor {
+        let ([rows, inner], columns) = ([0, 1].map(|d| x.meta.shape()[d]), w.meta.shape()[0]);
+        let out = like(&x, Shape::new([plan.splits, plan.padded, columns]), DType::F32);
+        let stride = w.meta.strides()[0] / VECTOR;
+        let plane = able(&x).plane;
+        of_type!(x.dtype, F => match plan.how {
+            How::Dots => few::dots::launch::<F>(
+                &out.client,
+                cubes(columns.div_ceil(few::DOT_UNITS / plane), plan.splits),
+                units(few::DOT_UNITS),
+                VECTOR,
+                into_contiguous(x).into_buffer_arg(),
+                w.into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                stride,
+                columns,
+                inner / VECTOR,
+                plan.splits,
+                rows,
+                plane,
+            ),
+            How::Tiles { tall, depth } => few::tiles::launch::<F>(
+                &out.client,
+                cubes(columns.div_ceil(few::TILE_COLUMNS), plan.splits),
+                units(few::TILE_UNITS),
+                VECTOR,
+                into_contiguous(x).into_buffer_arg(),
+                w.into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                rows,
+                stride,
+                columns,
+                inner,
+                plan.splits,
+                tall,
+                depth,
+            ),
+        });
+        out
+    }
+
+    fn attend(q: CubeTensor, keys: CubeTensor, values: CubeTensor, at: CubeTensor) -> CubeTensor {
+        let [rows, q_heads, dim] = [0, 1, 2].map(|d| q.meta.shape()[d]);
+        let kv_heads = keys.meta.shape()[1];
+        let (able, groups) = (able(&q), q_heads / kv_heads);
+        let vector = 16 / q.dtype.size();
+        let bytes = 4 * spans::PLANES * groups * (dim + 2);
+        // A plane takes a key, each unit whole vectors of it.
+        let vector = (1..=vector).rev().find(|v| v.is_power_of_two() && dim % (v * able.plane.max(1)) == 0);
+        match vector {
+            Some(vector) if able.plane > 0 && able.shared >= bytes => {
+                dealt(q, keys, values, at, [rows, kv_heads, groups, dim, vector], &able)
+            }
+            _ => tiled(q, keys, values, at, [rows, kv_heads, groups, dim]),
+        }
+    }
+
+    fn flash(q: CubeTensor, keys: CubeTensor, values: CubeTensor, tiles: CubeTensor, window: usize) -> CubeTensor {
+        let [_, q_heads, dim] = [0, 1, 2].map(|d| q.meta.shape()[d]);
+        let [kv_heads, ring] = [1, 2].map(|d| keys.meta.shape()[d]);
+        let strides = [0, 1, 2].map(|d| keys.meta.strides()[d]);
+        let out = like(&q, flat(q.meta.shape()), q.dtype);
+        let count = tiles.meta.shape()[0] / 4;
+        of_type!(q.dtype, F => flash::flash::launch::<F>(
+            &out.client,
+            cubes(count, kv_heads),
+            units(flash::UNITS),
+            VECTOR,
+            into_contiguous(q).into_buffer_arg(),
+            keys.into_buffer_arg(),
+            values.into_buffer_arg(),
+            into_contiguous(tiles).into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            strides[0],
+            strides[1],
+            strides[2],
+            ring,
+            window.min(1 << 30),
+            kv_heads,
+            q_heads / kv_heads,
+            dim,
+        ));
+        out
+    }
+
+    fn best(x: CubeTensor) -> CubeTensor {
+        let [rows, width] = [0, 1].map(|d| x.meta.shape()[d]);
+        let pieces = width.div_ceil(4096);
+        let found = [rows, pieces];
+        let (most, whose) = (like(&x, found.into(), DType::F32), like(&x, found.into(), DType::I32));
+        let (top, index) = (like(&x, [rows, 1].into(), DType::F32), like(&x, [rows, 1].into(), DType::I32));
+        let client = x.client.clone();
+        let x = into_contiguous(x);
+        for (values, best, at, width, last) in
+            [(x, &most, &whose, width, false), (most.clone(), &top, &index, pieces, true)]
+        {
+            let piece = if last { width } else { 4096 };
+            peak::peak::launch(
+                &client,
+                cubes(width.div_ceil(piece), rows),
+                units(peak::UNITS),
+                values.into_buffer_arg(),
+                whose.clone().into_buffer_arg(),
+                best.clone().into_buffer_arg(),
+                at.clone().into_buffer_arg(),
+                width,
+                piece,
+                last,
+            );
+        }
+        index
+    }
+
+    fn place(cache: CubeTensor, rows: CubeTensor, at: CubeTensor) -> CubeTensor {
+        let [tokens, heads, dim] = [0, 1, 2].map(|d| rows.meta.shape()[d]);
+        let client = cache.client.clone();
+        of_type!(cache.dtype, F => plain::place::launch::<F>(
+            &client,
+            cubes(tokens * heads, 1),
+            units(dim.min(plain::UNITS)),
+            cache.clone().into_tensor_arg(),
+            into_contiguous(rows).into_buffer_arg(),
+            into_contiguous(at).into_buffer_arg(),
+            heads,
+            dim,
+        ));
+        cache
+    }
+
+    fn refresh(to: CubeTensor, from: CubeTensor) -> CubeTensor {
+        overwrite::<f32>(to, from)
+    }
+
+    fn refresh_int(to: CubeTensor, from: CubeTensor) -> CubeTensor {
+        overwrite::<i32>(to, from)
+    }
+}
+
+fn overwrite<T: Numeric>(to: CubeTensor, from: CubeTensor) -> CubeTensor {
+    let n = to.meta.shape().num_elements();
+    let (client, count) = (to.client.clone(), cubes(n.div_ceil(plain::UNITS), 1));
+    let (into, from) = (to.clone().into_buffer_arg(), into_contiguous(from).into_buffer_arg());
+    plain::copy::launch::<T>(&client, count, units(plain::UNITS), into, from, n);
+    to
+}
+
+/// By planes; where rows are few, several cubes take a row's keys together.
+fn dealt(
+    q: CubeTensor,
+    keys: CubeTensor,
+    values: CubeTensor,
+    at: CubeTensor,
+    [rows, kv_heads, groups, dim, vector]: [usize; 5],
+    able: &Able,
+) -> CubeTensor {
+    // In f32 the order of sums must not depend on the number of rows.
+    let splits = if q.dtype == DType::F32 { 1 } else { (4 * able.processors / (rows * kv_heads)).clamp(1, 32) };
+    let strides = [0, 1, 2].map(|d| keys.meta.strides()[d] / vector);
+    let ring = keys.meta.shape()[2];
+    let out = like(&q, flat(q.meta.shape()), q.dtype);
+    let pieces = if splits == 1 { 1 } else { rows * kv_heads * splits * groups };
+    let partial = like(&q, [pieces * if splits == 1 { 1 } else { dim }].into(), DType::F32);
+    let stats = like(&q, [2 * pieces].into(), DType::F32);
+    of_type!(q.dtype, F => {
+        spans::spans::launch::<F>(
+            &out.client,
+            cubes(rows * kv_heads, splits),
+            units(spans::PLANES * able.plane),
+            vector,
+            into_contiguous(q).into_buffer_arg(),
+            keys.into_buffer_arg(),
+            values.into_buffer_arg(),
+            into_contiguous(at).into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            partial.clone().into_buffer_arg(),
+            stats.clone().into_buffer_arg(),
+            strides[0],
+            strides[1],
+            strides[2],
+            kv_heads,
+            ring,
+            groups,
+            dim / (vector * able.plane),
+            able.plane,
+            splits,
+        );
+        if splits > 1 {
+            spans::gather::launch::<F>(
+                &out.client,
+                cubes(rows * kv_heads * groups, 1),
+                units(dim.min(128)),
+                partial.into_buffer_arg(),
+                stats.into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                groups,
+                dim,
+                splits,
+                dim.min(128),
+            );
+        }
+    });
+    out
+}
+
+/// By tiles of keys, on any device.
+fn tiled(
+    q: CubeTensor,
+    keys: CubeTensor,
+    values: CubeTensor,
+    at: CubeTensor,
+    [rows, kv_heads, groups, dim]: [usize; 4],
+) -> CubeTensor {
+    assert!(dim <= plain::UNITS && dim % 8 == 0, "heads of {dim}: they must be multiples of 8 up to {}", plain::UNITS);
+    let ring = keys.meta.shape()[2];
+    let out = like(&q, flat(q.meta.shape()), q.dtype);
+    of_type!(q.dtype, F => plain::attend::launch::<F>(
+        &out.client,
+        cubes(rows * kv_heads, 1),
+        units(plain::UNITS),
+        into_contiguous(q).into_buffer_arg(),
+        keys.into_tensor_arg(),
+        values.into_tensor_arg(),
+        into_contiguous(at).into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        kv_heads,
+        ring,
+        groups,
+        dim,
+    ));
+    out
+}

@@ -1,0 +1,84 @@
+//! What a device can do, and how a product of few rows is split for it.
+use super::few;
+use burn::tensor::DType;
+
+/// What a device can do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Able {
+    /// Units of a plane, where all planes have as many and can add; else 0.
+    pub plane: usize,
+    /// Whether matrix units take 16 × 16 × 16 of bf16, with sums in f32.
+    pub bf16: bool,
+    /// The same of f16.
+    pub f16: bool,
+    /// Bytes that units of a cube can share.
+    pub shared: usize,
+    /// Processors that run cubes; a guess where the device does not tell.
+    pub processors: usize,
+}
+
+impl Able {
+    /// Whether matrix units take a type, from shared memory of at least `bytes`.
+    pub fn matrices(&self, dtype: DType, bytes: usize) -> bool {
+        let takes = match dtype {
+            DType::BF16 => self.bf16,
+            DType::F16 => self.f16,
+            _ => false,
+        };
+        takes && self.plane == 32 && self.shared >= bytes
+    }
+}
+
+/// How a product of few rows is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Parts of the inner dimension.
+    pub splits: usize,
+    /// Rows of the result, zeros after the product's own.
+    pub padded: usize,
+    /// By which kernel.
+    pub(super) how: How,
+}
+
+/// By which kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// `few::dots`.
+    Dots,
+    /// `few::tiles`.
+    Tiles {
+        /// Tiles of 16 rows.
+        tall: usize,
+        /// Inner elements of a step.
+        depth: usize,
+    },
+}
+
+/// Elements that a unit loads at once: 16 bytes.
+pub(super) const VECTOR: usize = 8;
+
+impl Plan {
+    /// For x `[rows, inner]` · wᵀ, w `[columns, inner]`; nothing where Burn's products are better or needed: many
+    /// rows, and f32, whose sums must not depend on the number of rows.
+    pub fn new(able: &Able, rows: usize, columns: usize, inner: usize, dtype: DType) -> Option<Self> {
+        if dtype == DType::F32 || able.plane == 0 {
+            return None;
+        }
+        if rows <= 8 && inner.is_multiple_of(VECTOR) && few::DOT_UNITS.is_multiple_of(able.plane) {
+            let cubes = columns.div_ceil(few::DOT_UNITS / able.plane);
+            let most = (inner / VECTOR / (4 * able.plane)).max(1);
+            let splits = (4 * able.processors / cubes).clamp(1, most);
+            return Some(Self { splits, padded: rows, how: How::Dots });
+        }
+        let tall = rows.div_ceil(16).next_power_of_two();
+        let depth = if inner.is_multiple_of(128) && tall <= 4 { 128 } else { 64 };
+        let bytes = (few::TILE_COLUMNS + 16 * tall) * (depth + VECTOR) * 2;
+        if tall > 8 || !columns.is_multiple_of(16) || !inner.is_multiple_of(depth) || !able.matrices(dtype, bytes) {
+            return None;
+        }
+        let steps = inner / depth;
+        let wanted = (2 * able.processors / columns.div_ceil(few::TILE_COLUMNS)).clamp(1, (steps / 2).max(1));
+        let splits = steps.div_ceil(steps.div_ceil(wanted));
+        Some(Self { splits, padded: 16 * tall, how: How::Tiles { tall, depth } })
+    }
+}
