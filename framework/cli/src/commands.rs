@@ -117,10 +117,11 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
     let m = &plan.manifest;
     let device = friction_model::device::open(m.backend.kind, m.backend.device)
         .and_then(|d| friction_model::device::dtype(&d, m.model.dtype));
+    let devices = friction_model::device::found();
     if as_json {
         println!(
             "{:#}",
-            json!({"ok": device.is_ok(), "estimate": plan.estimate, "device_error": device.as_ref().err().map(ToString::to_string)})
+            json!({"ok": device.is_ok(), "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
         );
     } else {
         let e = &plan.estimate;
@@ -142,6 +143,17 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
             gib(e.step_bytes)
         );
         println!("  tokens         {} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
+        for (i, d) in devices.iter().enumerate() {
+            let memory = d.memory.map_or(String::new(), |b| format!(", {}", gib(b)));
+            println!(
+                "  {:<14} kind = \"{}\", device = {}: {} ({}{memory})",
+                if i == 0 { "devices" } else { "" },
+                d.backend,
+                d.index,
+                d.name,
+                d.dtypes.join(", ")
+            );
+        }
         println!("  time           measure this device with `friction bench --model {}`", m.model.source);
     }
     device?;

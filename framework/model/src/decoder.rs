@@ -205,15 +205,15 @@ mod recorded {
         let closure: Box<dyn FnMut() -> Answer + 'm> = Box::new(move || {
             let b = buffers.borrow();
             let ints = |from: usize, len: usize| b.ints.clone().narrow(0, from * n, len * n);
-            let place = |to, seen, window| Some(Places { to, seen, tiles: None, window });
+            let place = |to, seen, window| Places { to, seen, tiles: None, window };
             let table = |i: usize| b.floats.clone().narrow(0, i * n * half, n * half).reshape([n, 1, half]);
             let inputs = Inputs {
                 ids: ints(0, 1),
                 tables: [(table(0), table(1)), (table(2), table(3))],
-                places: [
+                places: Some([
                     place(ints(1, 2), ints(3, 3), model.config.window),
                     place(ints(6, 2), ints(8, 3), usize::MAX),
-                ],
+                ]),
             };
             let mut logits = None;
             let mut pass = |probe: &mut dyn Probe| logits = model.compute(&step, &inputs, &mut cache, probe);

@@ -58,3 +58,55 @@ pub fn dtype(device: &Device, dtype: ModelDtype) -> Result<DType> {
         Err(Error::Device(format!("the device does not support `{word}`; set `model.dtype = \"f32\"`")))
     }
 }
+
+/// Bytes that a device's allocator holds, where it tells.
+pub fn memory(device: &Device) -> Option<u64> {
+    if *device == Device::flex() { None } else { device.memory_pool_usage().map(|m| m.bytes_reserved) }
+}
+
+/// A device of this machine that this binary can use.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Found {
+    /// The manifest's word for its backend.
+    pub backend: &'static str,
+    /// The manifest's `backend.device`.
+    pub index: usize,
+    /// As it names itself.
+    pub name: String,
+    /// The manifest's words for types that a model can be of.
+    pub dtypes: Vec<&'static str>,
+    /// Bytes of its memory, where it tells.
+    pub memory: Option<u64>,
+}
+
+/// All devices of this machine that this binary can use.
+pub fn found() -> Vec<Found> {
+    let cpu = Found { backend: "cpu", index: 0, name: "this processor".into(), dtypes: vec!["f32"], memory: None };
+    let all = std::iter::once(cpu);
+    #[cfg(feature = "cuda")]
+    let all = all.chain(of_backend(BackendKind::Cuda, "cuda"));
+    #[cfg(feature = "wgpu")]
+    let all = all.chain(of_backend(BackendKind::Wgpu, "wgpu"));
+    all.collect()
+}
+
+/// Devices of a backend, counted from 0 until there is none.
+#[cfg(feature = "cube")]
+fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
+    // What is not there panics in its own thread, which says so on the error stream: it is looked for quietly.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
+    let all = (0..16)
+        .map_while(|index| open(kind, index).ok().map(|d| (index, d)))
+        .map(|(index, device)| Found {
+            backend,
+            index,
+            name: device.identity().map_or_else(|| "a device without a name".into(), |i| i.name),
+            dtypes: types.iter().filter(|(_, d)| device.supports_dtype(*d)).map(|(w, _)| *w).collect(),
+            memory: crate::gpu::able(&device).memory,
+        })
+        .collect();
+    std::panic::set_hook(hook);
+    all
+}

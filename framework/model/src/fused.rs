@@ -3,7 +3,7 @@
 //! A norm is computed together with the residual sum before it. Where a probe changes what lies between,
 //! the norm is computed again from what it returned.
 use crate::gpu::{self, Product, Turned};
-use crate::model::{Block, Inputs, visit};
+use crate::model::{Block, Inputs, Weight, visit};
 use crate::{Gemma3, KvCache, Probe, Step};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use friction_core::Site;
@@ -19,21 +19,21 @@ impl Gemma3 {
     ) -> Option<Tensor<2>> {
         let (c, dtype) = (&self.config, self.dtype);
         let tokens = step.ids.len();
-        let mut x = gpu::embed(&self.embed, &inputs.ids, self.embed_scale());
+        let mut x = gpu::embed(full(&self.embed), &inputs.ids, self.embed_scale());
         x = visit(probe, Site::Embed, x);
         x = visit(probe, Site::ResidPre(0), x);
         let mut h = gpu::norm(x.clone(), &self.blocks.first()?.input_norm, c.eps, dtype);
         for (l, block) in self.blocks.iter().enumerate() {
             let heads = self.heads(l, h, block, inputs, cache);
             let heads = visit_in(probe, Site::AttnOut(l), heads);
-            let y = Product::of(&self.able, heads, &block.out);
+            let y = Product::of(&self.able, heads, full(&block.out));
             [x, h] = gpu::join(x, y, &block.post_attention_norm, &block.pre_feedforward_norm, c.eps, dtype);
             if probe.wants(Site::MlpIn(l)) {
                 let full = gpu::norm(x.clone(), &block.pre_feedforward_norm, c.eps, DType::F32);
                 h = visit(probe, Site::MlpIn(l), full).cast(dtype);
             }
-            let both = Product::of(&self.able, h, &block.gate_up);
-            let y = Product::of(&self.able, gpu::gate(both, tokens, dtype), &block.down);
+            let both = Product::of(&self.able, h, full(&block.gate_up));
+            let y = Product::of(&self.able, gpu::gate(both, tokens, dtype), full(&block.down));
             let next = self.blocks.get(l + 1).map_or(&self.final_norm, |b| &b.input_norm);
             let (mlp_out, post, pre) = (Site::MlpOut(l), Site::ResidPost(l), Site::ResidPre(l + 1));
             let last = l + 1 == self.blocks.len();
@@ -67,7 +67,7 @@ impl Gemma3 {
             let n = rows.len();
             h = h.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), (&self.device, DType::I32)));
         }
-        let logits = Product::of(&self.able, h, &self.embed).whole(step.logits.len());
+        let logits = Product::of(&self.able, h, full(&self.embed)).whole(step.logits.len());
         Some(visit(probe, Site::Logits, logits))
     }
 
@@ -75,8 +75,9 @@ impl Gemma3 {
     fn heads(&self, layer: usize, h: Tensor<2>, block: &Block, inputs: &Inputs, cache: &mut KvCache) -> Tensor<2> {
         let c = &self.config;
         let kind = usize::from(c.global[layer]);
-        let Some(places) = &inputs.places[kind] else { unreachable!("a GPU's steps have places") };
-        let qkv = Product::of(&self.able, h, &block.qkv);
+        let Some(places) = &inputs.places else { unreachable!("a GPU's steps have places") };
+        let places = &places[kind];
+        let qkv = Product::of(&self.able, h, full(&block.qkv));
         let (keys, values) = &mut cache.layers[layer];
         let turned = Turned {
             norms: (&block.q_norm, &block.k_norm),
@@ -94,4 +95,12 @@ impl Gemma3 {
 fn visit_in(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     let dtype = x.dtype();
     if probe.wants(site) { probe.at(site, x.cast(DType::F32)).cast(dtype) } else { x }
+}
+
+/// Weights on a GPU are whole: `load` refuses others.
+fn full(w: &Weight) -> &Tensor<2> {
+    match w {
+        Weight::Full(w) => w,
+        Weight::Blocks(_) => unreachable!("weights in blocks are on the processor"),
+    }
 }

@@ -19,6 +19,7 @@ pub mod hub;
 pub mod init;
 pub mod model;
 pub mod norm;
+pub mod quant;
 pub mod rope;
 pub mod source;
 pub mod template;

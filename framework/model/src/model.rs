@@ -10,7 +10,10 @@ use crate::rope::{Rope, rotate};
 use crate::weights::TensorSource;
 use crate::{Config, Error, Result};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
+use crate::quant::Blocks;
 use friction_core::Site;
+use friction_core::manifest::Quantize;
+use std::sync::Arc;
 
 /// Tokens of one slot in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,18 +60,20 @@ impl Probe for NoProbe {
     }
 }
 
-/// Where a step's tokens stand, on a GPU.
-#[cfg(feature = "cube")]
-pub(crate) type Places = Option<crate::gpu::Places>;
-/// Never there: this program knows no GPU.
-#[cfg(not(feature = "cube"))]
-pub(crate) type Places = Option<std::convert::Infallible>;
+/// A matrix `[out, in]`, as it is held.
+#[derive(Clone)]
+pub(crate) enum Weight {
+    /// In the model's type, on its device.
+    Full(Tensor<2>),
+    /// In blocks, on the host.
+    Blocks(Arc<Blocks>),
+}
 
 pub(crate) struct Block {
-    pub(crate) qkv: Tensor<2>,
-    pub(crate) out: Tensor<2>,
-    pub(crate) gate_up: Tensor<2>,
-    pub(crate) down: Tensor<2>,
+    pub(crate) qkv: Weight,
+    pub(crate) out: Weight,
+    pub(crate) gate_up: Weight,
+    pub(crate) down: Weight,
     pub(crate) input_norm: Tensor<1>,
     pub(crate) post_attention_norm: Tensor<1>,
     pub(crate) pre_feedforward_norm: Tensor<1>,
@@ -84,7 +89,8 @@ pub(crate) struct Inputs {
     /// cos and sin of the tokens' positions, of sliding and of global layers.
     pub tables: [(Tensor<3>, Tensor<3>); 2],
     /// Where the tokens stand, in sliding and in global layers.
-    pub places: [Places; 2],
+    #[cfg(feature = "cube")]
+    pub places: Option<[crate::gpu::Places; 2]>,
 }
 
 /// A Gemma 3 on a device.
@@ -95,7 +101,7 @@ pub struct Gemma3 {
     pub device: Device,
     /// Type of the matrix products.
     pub dtype: DType,
-    pub(crate) embed: Tensor<2>,
+    pub(crate) embed: Weight,
     pub(crate) blocks: Vec<Block>,
     pub(crate) final_norm: Tensor<1>,
     pub(crate) rope_global: Rope,
@@ -119,22 +125,44 @@ impl Gemma3 {
         dtype: DType,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
+        Self::load_as(config, source, device, (dtype, Quantize::None), progress)
+    }
+
+    /// The same, with weights held in blocks.
+    ///
+    /// # Errors
+    /// Also when the device or the shape does not take them.
+    pub fn load_as(
+        config: &Config,
+        source: &dyn TensorSource,
+        device: &Device,
+        (dtype, quantize): (DType, Quantize),
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self> {
         let c = config;
+        if quantize != Quantize::None && *device != Device::flex() {
+            let message = "weights in blocks are computed on the processor alone: set `model.quantize = \"none\"` and a 16-bit `model.dtype`, or `backend.kind = \"cpu\"`";
+            return Err(Error::Device(message.into()));
+        }
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let mut fetch = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
             let v = source.f32(name, shape)?;
             progress(v.len() as u64 * 4);
             Ok(v)
         };
-        let matrix = |v: Vec<f32>, rows: usize, cols: usize| {
-            Tensor::<2>::from_data(TensorData::new(v, [rows, cols]), (device, DType::F32)).cast(dtype)
+        let matrix = |v: Vec<f32>, rows: usize, cols: usize| -> Result<Weight> {
+            if quantize != Quantize::None {
+                return Ok(Weight::Blocks(Arc::new(Blocks::of(&v, cols, quantize)?)));
+            }
+            let full = Tensor::<2>::from_data(TensorData::new(v, [rows, cols]), (device, DType::F32)).cast(dtype);
+            Ok(Weight::Full(full))
         };
         let vector = |mut v: Vec<f32>| {
             v.iter_mut().for_each(|w| *w += 1.0);
             let n = v.len();
             Tensor::<1>::from_data(TensorData::new(v, [n]), (device, DType::F32))
         };
-        let embed = matrix(fetch("embed_tokens.weight", &[c.vocab, c.hidden])?, c.vocab, c.hidden);
+        let embed = matrix(fetch("embed_tokens.weight", &[c.vocab, c.hidden])?, c.vocab, c.hidden)?;
         let mut blocks = Vec::with_capacity(c.layers());
         for l in 0..c.layers() {
             let name = |s: &str| format!("layers.{l}.{s}.weight");
@@ -144,10 +172,10 @@ impl Gemma3 {
             let mut gate_up = fetch(&name("mlp.gate_proj"), &[c.intermediate, c.hidden])?;
             gate_up.extend(fetch(&name("mlp.up_proj"), &[c.intermediate, c.hidden])?);
             blocks.push(Block {
-                qkv: matrix(qkv, q + 2 * kv, c.hidden),
-                out: matrix(fetch(&name("self_attn.o_proj"), &[c.hidden, q])?, c.hidden, q),
-                gate_up: matrix(gate_up, 2 * c.intermediate, c.hidden),
-                down: matrix(fetch(&name("mlp.down_proj"), &[c.hidden, c.intermediate])?, c.hidden, c.intermediate),
+                qkv: matrix(qkv, q + 2 * kv, c.hidden)?,
+                out: matrix(fetch(&name("self_attn.o_proj"), &[c.hidden, q])?, c.hidden, q)?,
+                gate_up: matrix(gate_up, 2 * c.intermediate, c.hidden)?,
+                down: matrix(fetch(&name("mlp.down_proj"), &[c.hidden, c.intermediate])?, c.hidden, c.intermediate)?,
                 input_norm: vector(fetch(&name("input_layernorm"), &[c.hidden])?),
                 post_attention_norm: vector(fetch(&name("post_attention_layernorm"), &[c.hidden])?),
                 pre_feedforward_norm: vector(fetch(&name("pre_feedforward_layernorm"), &[c.hidden])?),
@@ -184,6 +212,7 @@ impl Gemma3 {
 
     /// What a step reads beside the weights, on the device.
     fn inputs(&self, step: &Step, cache: &KvCache) -> Inputs {
+        let _ = cache;
         let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
         let ids: Vec<i32> = step.ids.iter().map(|i| *i as i32).collect();
         Inputs {
@@ -192,7 +221,8 @@ impl Gemma3 {
                 self.rope_local.tables(&positions, &self.device),
                 self.rope_global.tables(&positions, &self.device),
             ],
-            places: self.places(step, cache),
+            #[cfg(feature = "cube")]
+            places: (!self.flex).then(|| self.places(step, cache)),
         }
     }
 
@@ -212,7 +242,7 @@ impl Gemma3 {
         let shared = cache.shape.slots > 1;
         let tokens = step.ids.len();
         let Inputs { ids, tables, .. } = inputs;
-        let mut x = self.embed.clone().select(0, ids.clone()).cast(DType::F32) * self.embed_scale();
+        let mut x = self.rows(step, ids) * self.embed_scale();
         x = visit(probe, Site::Embed, x);
         for (l, block) in self.blocks.iter().enumerate() {
             x = visit(probe, Site::ResidPre(l), x);
@@ -255,9 +285,34 @@ impl Gemma3 {
         }
     }
 
+    /// Rows of the embedding, in f32.
+    fn rows(&self, step: &Step, ids: &Tensor<1, Int>) -> Tensor<2> {
+        match &self.embed {
+            Weight::Full(table) => table.clone().select(0, ids.clone()).cast(DType::F32),
+            Weight::Blocks(table) => {
+                let width = self.config.hidden;
+                let mut rows = vec![0f32; step.ids.len() * width];
+                step.ids.iter().zip(rows.chunks_mut(width)).for_each(|(id, row)| table.row(*id as usize, row));
+                self.on_host(rows, width)
+            }
+        }
+    }
+
+    fn on_host(&self, values: Vec<f32>, width: usize) -> Tensor<2> {
+        let rows = values.len() / width;
+        Tensor::from_data(TensorData::new(values, [rows, width]), (&self.device, DType::F32))
+    }
+
     /// x `[n, in]` · wᵀ, w `[out, in]`: computed in the model's dtype, returned in f32.
-    fn product(&self, shared: bool, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
+    fn product(&self, shared: bool, x: Tensor<2>, w: &Weight) -> Tensor<2> {
         let n = x.dims()[0];
+        let w = match w {
+            Weight::Full(w) => w,
+            Weight::Blocks(w) => {
+                let x: Vec<f32> = x.into_data().iter::<f32>().collect();
+                return self.on_host(w.product(&x, n), w.dims()[0]);
+            }
+        };
         let least = if shared { self.least_rows(w.dims()[0]) } else { 1 };
         let x = if n < least { x.repeat_dim(0, least.div_ceil(n)) } else { x };
         let y = matmul(self.flex, x.cast(self.dtype), w.clone().transpose()).cast(DType::F32);
@@ -272,6 +327,16 @@ impl Gemma3 {
     /// order of summation. A cache of one slot has no neighbours, and takes the fast path for one row.
     fn least_rows(&self, width: usize) -> usize {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
+    }
+
+    /// Bytes of all weights, as they are held.
+    pub fn weight_bytes(&self) -> u64 {
+        let of = |w: &Weight| match w {
+            Weight::Full(w) => (w.dims().iter().product::<usize>() * self.dtype.size()) as u64,
+            Weight::Blocks(w) => w.bytes(),
+        };
+        let block = |b: &Block| of(&b.qkv) + of(&b.out) + of(&b.gate_up) + of(&b.down);
+        of(&self.embed) + self.blocks.iter().map(block).sum::<u64>()
     }
 
     /// The likeliest token of each row of logits, `[rows, 1]`; the lowest where several are likeliest.
@@ -305,21 +370,17 @@ impl Gemma3 {
         Ok(())
     }
 
-    /// Where the tokens of a step stand in sliding and in global layers; nothing on the processor, which
-    /// goes from slot to slot.
-    fn places(&self, step: &Step, cache: &KvCache) -> [Places; 2] {
-        #[cfg(feature = "cube")]
-        if !self.flex {
-            let c = &self.config;
-            let groups = c.heads / c.kv_heads;
-            let prompts = step.segments.iter().any(|s| s.len > 1);
-            let tiles = (prompts && crate::gpu::takes_tiles(&self.able, self.dtype, groups, c.head_dim))
-                .then(|| crate::gpu::upload(crate::gpu::tiles(step, groups), &self.device));
-            let of = |ring, window| Some(crate::gpu::Places::new(step, ring, window, tiles.clone(), &self.device));
-            return [of(cache.shape.ring, c.window), of(cache.shape.capacity, usize::MAX)];
-        }
-        let _ = (step, cache);
-        [None, None]
+    /// Where the tokens of a step stand in sliding and in global layers.
+    #[cfg(feature = "cube")]
+    fn places(&self, step: &Step, cache: &KvCache) -> [crate::gpu::Places; 2] {
+        use crate::gpu::{Places, takes_tiles, tiles, upload};
+        let c = &self.config;
+        let groups = c.heads / c.kv_heads;
+        let prompts = step.segments.iter().any(|s| s.len > 1);
+        let tiles = (prompts && takes_tiles(&self.able, self.dtype, groups, c.head_dim))
+            .then(|| upload(tiles(step, groups), &self.device));
+        let of = |ring, window| Places::new(step, ring, window, tiles.clone(), &self.device);
+        [of(cache.shape.ring, c.window), of(cache.shape.capacity, usize::MAX)]
     }
 
     /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.

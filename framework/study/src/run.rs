@@ -105,7 +105,8 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     }
     let began = Instant::now();
     let (mut read, total) = (0, weights.parameters() * 4);
-    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |bytes| {
+    let precision = (dtype, m.model.quantize);
+    let model = Gemma3::load_as(&checkpoint.config, weights.as_ref(), &device, precision, &mut |bytes| {
         read += bytes;
         options.loading(read, total);
     })?;

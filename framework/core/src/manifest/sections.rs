@@ -51,13 +51,17 @@ pub enum ModelDtype {
     F16,
 }
 
-/// Weight quantisation on the device.
+/// How weights are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantize {
     /// Weights in `dtype`.
     #[default]
     None,
+    /// Blocks of 32 weights of 8 bits that share a scale. On the processor.
+    Q8,
+    /// The same of 4 bits.
+    Q4,
 }
 
 /// `[model]`

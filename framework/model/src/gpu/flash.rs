@@ -22,17 +22,17 @@ const WEIGHTS: usize = KEYS + 8;
 
 /// Whether heads of a shape fit.
 pub fn takes(able: &Able, dtype: DType, groups: usize, dim: usize) -> bool {
-    let shared = ROWS * (2 * (dim + 8) + 4 * SCORES + 2 * WEIGHTS) + 4096;
+    let shared = (ROWS + KEYS) * 2 * (dim + 8) + ROWS * (4 * SCORES + 2 * WEIGHTS) + 4096;
     ROWS.is_multiple_of(groups) && dim.is_multiple_of(16) && dim <= 256 && able.matrices(dtype, shared)
 }
 
 /// Cubes: tiles, key heads. `tiles` holds, for each, its first token in the step, its tokens, slot and the
-/// first token's position. Strides count elements; rings hold whole sixteens of keys.
+/// first token's position. Strides count vectors; rings hold whole sixteens of keys.
 #[cube(launch)]
 pub fn flash<F: Float, N: Size>(
     q: &[Vector<F, N>],
-    keys: &[F],
-    values: &[F],
+    keys: &[Vector<F, N>],
+    values: &[Vector<F, N>],
     tiles: &[i32],
     out: &mut [F],
     slot_stride: usize,
@@ -57,11 +57,11 @@ pub fn flash<F: Float, N: Size>(
     let slot = tiles[4 * tile + 2] as usize;
     let position = tiles[4 * tile + 3] as usize;
     let base = slot * slot_stride + head * head_stride;
-    let key_end = keys.len();
-    let value_end = values.len();
 
     // Rows follow tokens, then heads.
     let mut queries = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(ROWS * pitch), 32usize);
+    // Keys of a block, then its values.
+    let mut stage = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(KEYS * pitch), 32usize);
     let mut scores = Shared::<[f32]>::new_aligned_slice(comptime!(ROWS * SCORES), 32usize);
     let mut weights = Shared::<[F]>::new_aligned_slice(comptime!(ROWS * WEIGHTS), 32usize);
     let mut scratch = Shared::<[f32]>::new_aligned_slice(1024usize, 32usize);
@@ -80,19 +80,25 @@ pub fn flash<F: Float, N: Size>(
     for _ in 0..comptime!(dim / 16) {
         sums.push(zeros());
     }
-    // Two units share a row.
+    // Two units share a row, and take its keys in turn.
     let row = plane * 16 + lane / 2;
-    let side = (lane % 2) * comptime!(KEYS / 2);
+    let side = lane % 2;
     let t = row / groups;
     let at = position + t;
     let mut highest = f32::new(-1e30);
     let mut total = f32::new(0.0);
-    sync_cube();
 
     let lo = select(position + 1 > window, position + 1 - window, 0usize.runtime());
     let hi = position + count;
     let mut first = (lo / 16) * 16;
     while first < hi {
+        sync_cube();
+        #[unroll]
+        for i in 0..comptime!(KEYS * line / UNITS) {
+            let (k, d) = ((unit + i * UNITS) / line, (unit + i * UNITS) % line);
+            stage[k * pitch + d] = keys[base + ((first + k) % ring) * key_stride + d];
+        }
+        sync_cube();
         let mut products = Sequence::<cmma::Matrix<f32>>::new();
         #[unroll]
         for _ in 0..comptime!(KEYS / 16) {
@@ -111,15 +117,15 @@ pub fn flash<F: Float, N: Size>(
             );
             #[unroll]
             for j in 0..comptime!(KEYS / 16) {
-                let from = base + ((first + j * 16) % ring) * key_stride + k * 16;
-                let b = cmma::Matrix::<F>::from_slice(
+                let from = comptime!(j * 16 * pitch) + k * comptime!(16 / n);
+                let b = cmma::Matrix::<Vector<F, N>>::from_slice(
                     cmma::MatrixIdent::B,
                     16usize,
                     16usize,
                     16usize,
                     cmma::MatrixLayout::ColMajor,
-                    &keys[from..key_end],
-                    key_stride as u32,
+                    &stage[from..comptime!(KEYS * pitch)],
+                    comptime!((pitch * n) as u32),
                 );
                 let product = products.index(j);
                 cmma::execute(&a, &b, product, product);
@@ -135,13 +141,18 @@ pub fn flash<F: Float, N: Size>(
                 cmma::MatrixLayout::RowMajor,
             );
         }
-        sync_plane();
+        sync_cube();
+        #[unroll]
+        for i in 0..comptime!(KEYS * line / UNITS) {
+            let (k, d) = ((unit + i * UNITS) / line, (unit + i * UNITS) % line);
+            stage[k * pitch + d] = values[base + ((first + k) % ring) * key_stride + d];
+        }
 
         let mut most = f32::new(-1e30);
         for j in 0..comptime!(KEYS / 2) {
-            let key = first + side + j;
+            let key = first + 2 * j + side;
             let seen = key <= at && key + window > at && t < count;
-            most = most.max(select(seen, scores[row * SCORES + side + j], f32::new(-1e30)));
+            most = most.max(select(seen, scores[row * SCORES + 2 * j + side], f32::new(-1e30)));
         }
         most = most.max(plane_shuffle_xor(most, 1u32));
         let opens = highest < f32::new(-1e29);
@@ -174,14 +185,14 @@ pub fn flash<F: Float, N: Size>(
         }
         highest = select(opens || grows, most, highest);
         for j in 0..comptime!(KEYS / 2) {
-            let key = first + side + j;
+            let key = first + 2 * j + side;
             let seen = key <= at && key + window > at && t < count;
-            let p = select(seen, (scores[row * SCORES + side + j] - highest).exp(), f32::new(0.0));
+            let p = select(seen, (scores[row * SCORES + 2 * j + side] - highest).exp(), f32::new(0.0));
             let rounded = F::cast_from(p);
             total += f32::cast_from(rounded);
-            weights[row * WEIGHTS + side + j] = rounded;
+            weights[row * WEIGHTS + 2 * j + side] = rounded;
         }
-        sync_plane();
+        sync_cube();
 
         let mut shares = Sequence::<cmma::Matrix<F>>::new();
         #[unroll]
@@ -199,23 +210,22 @@ pub fn flash<F: Float, N: Size>(
         }
         #[unroll]
         for j in 0..comptime!(KEYS / 16) {
-            let from = base + ((first + j * 16) % ring) * key_stride;
             #[unroll]
             for d in 0..comptime!(dim / 16) {
-                let b = cmma::Matrix::<F>::from_slice(
+                let from = comptime!(j * 16 * pitch + d * (16 / n));
+                let b = cmma::Matrix::<Vector<F, N>>::from_slice(
                     cmma::MatrixIdent::B,
                     16usize,
                     16usize,
                     16usize,
                     cmma::MatrixLayout::RowMajor,
-                    &values[from + d * 16..value_end],
-                    key_stride as u32,
+                    &stage[from..comptime!(KEYS * pitch)],
+                    comptime!((pitch * n) as u32),
                 );
                 let sum = sums.index(d);
                 cmma::execute(shares.index(j), &b, sum, sum);
             }
         }
-        sync_plane();
         first += KEYS;
     }
 

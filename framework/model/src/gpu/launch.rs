@@ -77,6 +77,7 @@ fn able(x: &CubeTensor) -> Able {
         f16: takes(ir::FloatKind::F16),
         shared: hardware.max_shared_memory_size,
         processors: hardware.num_streaming_multiprocessors.unwrap_or(64) as usize,
+        memory: x.client.properties().memory.max_memory(),
     }
 }
 
@@ -292,7 +293,7 @@ impl Ops for CubeBackend {
     fn flash(q: CubeTensor, keys: CubeTensor, values: CubeTensor, tiles: CubeTensor, window: usize) -> CubeTensor {
         let [_, q_heads, dim] = [0, 1, 2].map(|d| q.meta.shape()[d]);
         let [kv_heads, ring] = [1, 2].map(|d| keys.meta.shape()[d]);
-        let strides = [0, 1, 2].map(|d| keys.meta.strides()[d]);
+        let strides = [0, 1, 2].map(|d| keys.meta.strides()[d] / VECTOR);
         let out = like(&q, flat(q.meta.shape()), q.dtype);
         let count = tiles.meta.shape()[0] / 4;
         of_type!(q.dtype, F => flash::flash::launch::<F>(

@@ -15,6 +15,8 @@ pub struct Able {
     pub shared: usize,
     /// Processors that run cubes; a guess where the device does not tell.
     pub processors: usize,
+    /// Bytes of the device's memory, where it tells.
+    pub memory: Option<u64>,
 }
 
 impl Able {

@@ -1,0 +1,150 @@
+"""What transformers does with the same shapes, on the same machine, beside `friction bench`.
+
+    friction bench --json --backend cuda --dtype bf16 --model random:gemma-3-1b --context 512 --batch 1,64 > 1b.json
+    python3 peers.py 1b.json
+
+Random weights of the published shape, in the type that the file names. For each batch size: eager decoding over a
+growing cache, compiled decoding over a static one, prefill of the whole context; and the way of the original study:
+no cache, one conversation, hooks on four layers. Prints milliseconds, tokens a second, and how many times as fast
+friction is. Needs torch, transformers and a GPU.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+from transformers.cache_utils import DynamicCache, StaticCache
+
+SHAPES = {
+    "270m": dict(hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4,
+                 num_key_value_heads=1, sliding_window=512),
+    "1b": dict(hidden_size=1152, intermediate_size=6912, num_hidden_layers=26, num_attention_heads=4,
+               num_key_value_heads=1, sliding_window=512),
+    "4b": dict(hidden_size=2560, intermediate_size=10240, num_hidden_layers=34, num_attention_heads=8,
+               num_key_value_heads=4, sliding_window=1024),
+    "12b": dict(hidden_size=3840, intermediate_size=15360, num_hidden_layers=48, num_attention_heads=16,
+                num_key_value_heads=8, sliding_window=1024),
+    "27b": dict(hidden_size=5376, intermediate_size=21504, num_hidden_layers=62, num_attention_heads=32,
+                num_key_value_heads=16, head_dim=128, query_pre_attn_scalar=168, sliding_window=1024),
+}
+
+
+def clock(work):
+    """Seconds of one call, the device's work in it."""
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def median(work, times):
+    return statistics.median(clock(work) for _ in range(times))
+
+
+class Peer:
+    def __init__(self, name, dtype):
+        shape = dict(head_dim=256, vocab_size=262144, max_position_embeddings=8192) | SHAPES[name]
+        torch.manual_seed(0)
+        with torch.device("cuda"):
+            self.model = Gemma3ForCausalLM(Gemma3TextConfig(**shape)).to(dtype).eval()
+        self.vocab, self.dtype = shape["vocab_size"], dtype
+
+    def ids(self, batch, length):
+        return torch.randint(1, self.vocab, (batch, length), device="cuda")
+
+    def prefill(self, batch, context):
+        ids = self.ids(batch, context)
+        run = lambda: self.model(ids, use_cache=True, logits_to_keep=1)
+        clock(run)
+        return batch * context / median(run, 3)
+
+    def decode(self, batch, context, steps=16):
+        cache = DynamicCache(config=self.model.config)
+        self.model(self.ids(batch, context), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        token = self.ids(batch, 1)
+
+        def run():
+            nonlocal token
+            logits = self.model(token, past_key_values=cache, use_cache=True).logits
+            token = logits[:, -1:].argmax(-1)
+            token.cpu()
+
+        clock(run)
+        return median(run, steps)
+
+    def compiled(self, batch, context, steps=16):
+        cache = StaticCache(config=self.model.config, max_cache_len=context + steps + 8)
+        self.model(self.ids(batch, context), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        step = torch.compile(self.model.forward, mode="reduce-overhead", fullgraph=False)
+        token, at = self.ids(batch, 1), torch.tensor([context], device="cuda")
+
+        def run():
+            nonlocal token, at
+            logits = step(token, past_key_values=cache, cache_position=at, position_ids=at[None], use_cache=True).logits
+            token = logits[:, -1:].argmax(-1).clone()
+            at = at + 1
+            token.cpu()
+
+        for _ in range(4):
+            clock(run)
+        return median(run, steps)
+
+    def original(self, context, layers=4, tokens=4):
+        """Seconds a token: everything is computed again for each token, one conversation at a time."""
+        seen = []
+        blocks = self.model.model.layers
+        at = [len(blocks) * (i + 1) // (layers + 1) for i in range(layers)]
+        take = lambda _, __, out: seen.append((out[0] if isinstance(out, tuple) else out)[:, -1].float().cpu())
+        hooks = [blocks[i].register_forward_hook(take) for i in at]
+        ids = self.ids(1, context)
+
+        def run():
+            nonlocal ids
+            logits = self.model(ids, use_cache=False).logits
+            ids = torch.cat([ids, logits[:, -1:].argmax(-1)], 1)
+
+        clock(run)
+        seconds = median(run, tokens)
+        for hook in hooks:
+            hook.remove()
+        return seconds
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("bench", help="what `friction bench --json` printed")
+    args.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
+    args.add_argument("--original-context", type=int, default=2048)
+    args = args.parse_args()
+    with open(args.bench) as file:
+        ours = json.load(file)
+    name = ours["model"].rsplit("-", 1)[1]
+    dtype = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[ours["dtype"]]
+    torch.set_grad_enabled(False)
+    peer, context = Peer(name, dtype), ours["context"]
+    print(f"{torch.cuda.get_device_name()}; {name} in {ours['dtype']}, {context} tokens of context")
+    print(f"{'batch':>6} {'':>16} {'transformers':>14} {'friction':>12} {'times':>7}")
+
+    def line(batch, what, theirs, mine, faster):
+        print(f"{batch:>6} {what:>16} {theirs:>14.2f} {mine:>12.2f} {faster:>7.2f}")
+
+    for row in ours["rows"]:
+        batch, mine = row["batch"], row["decode_ms_per_step"]
+        theirs = peer.decode(batch, context) * 1e3
+        line(batch, "eager ms/step", theirs, mine, theirs / mine)
+        if not args.no_compile:
+            theirs = peer.compiled(batch, context) * 1e3
+            line(batch, "compiled ms/step", theirs, mine, theirs / mine)
+        theirs, mine = peer.prefill(batch, context), row["prefill_tokens_per_second"]
+        line(batch, "prefill tok/s", theirs, mine, mine / theirs)
+    theirs = peer.original(args.original_context) * 1e3
+    best = min(row["decode_ms_per_step"] / row["batch"] for row in ours["rows"])
+    line(1, "original ms/tok", theirs, best, theirs / best)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+//! What a machine could do at best, measured in the same run: a copy's bandwidth and a product's rate.
+use crate::error::{CliError, Result};
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use friction_model::Config;
+use friction_model::model::matmul;
+use std::time::Instant;
+
+/// Measured ceilings.
+pub(super) struct Ceilings {
+    /// Bytes read and written a second, by adding a number to a large tensor.
+    pub bytes: f64,
+    /// Operations a second (a product and a sum are two), in a square product of random numbers.
+    pub operations: f64,
+}
+
+pub(super) fn measure(device: &Device, dtype: DType) -> Result<Ceilings> {
+    let host = *device == Device::flex();
+    let sync = || device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()));
+    let best = |mut work: Box<dyn FnMut()>| -> Result<f64> {
+        let mut best = f64::INFINITY;
+        for _ in 0..12 {
+            let t = Instant::now();
+            work();
+            sync()?;
+            best = best.min(t.elapsed().as_secs_f64());
+        }
+        Ok(best)
+    };
+    let n = if host { 1 << 25 } else { 1 << 28 };
+    let x = Tensor::<1>::random([n], Distribution::Uniform(-1.0, 1.0), (device, DType::F32));
+    let copy = best(Box::new(move || drop((x.clone() + 1.0).slice([0..1]).into_data())))?;
+    let side = if host { 1024 } else { 8192 };
+    let random =
+        || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), (device, DType::F32)).cast(dtype);
+    let (a, b) = (random(), random());
+    let product = best(Box::new(move || drop(matmul(host, a.clone(), b.clone()).slice([0..1, 0..1]).into_data())))?;
+    Ok(Ceilings { bytes: 8.0 * n as f64 / copy, operations: 2.0 * (side as f64).powi(3) / product })
+}
+
+/// Bytes that a decode step has to read: weights, the unembedding among them, and the keys and values in sight.
+pub(super) fn decode_bytes(c: &Config, weights: u64, bytes: usize, batch: usize, context: usize) -> (u64, u64) {
+    let seen = |global: &bool| if *global { context } else { context.min(c.window) };
+    let keys: usize = c.global.iter().map(seen).sum();
+    (weights, (2 * c.kv_heads * c.head_dim * keys * batch * bytes) as u64)
+}
+
+/// Operations of a prompt's token, on average: products with weights but the unembedding's, scores and sums of
+/// values over the keys in sight.
+pub(super) fn prefill_operations(c: &Config, context: usize) -> f64 {
+    let block = c.hidden * (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.hidden * c.intermediate;
+    let weights = (c.layers() * block) as f64;
+    let pairs = |global: &bool| -> f64 {
+        let window = if *global { context } else { context.min(c.window) };
+        (0..context).map(|p| (p + 1).min(window) as f64).sum::<f64>() / context as f64
+    };
+    let scores: f64 = c.global.iter().map(|g| 2.0 * (c.heads * c.head_dim) as f64 * pairs(g)).sum();
+    2.0 * (weights + scores)
+}

@@ -1,0 +1,215 @@
+//! `friction bench`: what this machine does with a model, and how far that is from what it could do.
+mod ceilings;
+mod report;
+
+use crate::error::{CliError, Result};
+use crate::trace::{backend, dtype};
+use burn::tensor::DType;
+use friction_core::manifest::Quantize;
+use friction_core::program::EditAt;
+use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
+use friction_engine::hooks::Program;
+use friction_model::cache::CacheShape;
+use friction_model::decoder::{Answer, Hooks, Wish, spare_slots};
+use friction_model::model::NoProbe;
+use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
+use report::{Row, Table};
+use std::path::Path;
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// hf:…, path:…, gguf:… or random:…
+    #[arg(long, default_value = "random:gemma-3-270m")]
+    model: String,
+    /// cpu, cuda or wgpu.
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+    /// f32, bf16 or f16.
+    #[arg(long, default_value = "f32")]
+    dtype: String,
+    /// How weights are held: none (in dtype), q8 or q4.
+    #[arg(long, default_value = "none")]
+    quantize: String,
+    /// Batch sizes.
+    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    batch: Vec<usize>,
+    /// Tokens of context before decoding.
+    #[arg(long, default_value_t = 256)]
+    context: usize,
+    /// Decode steps that are timed, of each kind.
+    #[arg(long, default_value_t = 16)]
+    steps: usize,
+    /// Leave out the steps with taps and with an edit.
+    #[arg(long)]
+    plain: bool,
+}
+
+/// A model under measurement.
+struct Bench<'a> {
+    args: &'a Args,
+    model: &'a Gemma3,
+    dtype: DType,
+}
+
+pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    if args.batch.is_empty() || args.batch.contains(&0) || args.context == 0 || args.steps == 0 {
+        return Err(CliError::usage("--batch, --context and --steps must be above 0"));
+    }
+    let device = device::open(backend(&args.backend)?, 0)?;
+    let dtype = device::dtype(&device, dtype(&args.dtype)?)?;
+    let checkpoint = Checkpoint::resolve(&args.model, None, None, Path::new(""), 0)?;
+    let began = Instant::now();
+    let weights = checkpoint.open()?;
+    let total = weights.parameters() * 4;
+    let bar = crate::progress::bar(total, "loading {bar:30} {bytes}/{total_bytes} {eta}");
+    let precision = (dtype, quantize(&args.quantize)?);
+    let model = Gemma3::load_as(&checkpoint.config, weights.as_ref(), &device, precision, &mut |b| bar.inc(b))?;
+    drop(weights);
+    device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()))?;
+    bar.finish_and_clear();
+    let load_seconds = began.elapsed().as_secs_f64();
+    let bench = Bench { args, model: &model, dtype };
+    let rows = args.batch.iter().map(|batch| bench.row(*batch)).collect::<Result<Vec<_>>>()?;
+    let ceilings = ceilings::measure(&device, dtype)?;
+    let table = Table {
+        model: &args.model,
+        backend: &args.backend,
+        dtype: &args.dtype,
+        quantize: &args.quantize,
+        context: args.context,
+        load_seconds,
+        host_peak_bytes: friction_study::run::peak_memory(),
+        device_bytes: friction_model::device::memory(&device),
+        ceilings,
+        rows,
+    };
+    if as_json {
+        println!("{:#}", table.json());
+    } else {
+        print!("{table}");
+    }
+    Ok(())
+}
+
+fn quantize(word: &str) -> Result<Quantize> {
+    match word {
+        "none" => Ok(Quantize::None),
+        "q8" => Ok(Quantize::Q8),
+        "q4" => Ok(Quantize::Q4),
+        _ => Err(CliError::usage(format!("--quantize is none, q8 or q4, not `{word}`"))),
+    }
+}
+
+/// Taps at every layer, and an edit at one: what the table's `tapped` and `edited` do.
+fn program(model: &Gemma3) -> HookProgram {
+    let c = &model.config;
+    let layers = c.layers();
+    let tap = |l| Tap { site: Site::ResidPost(l), position: Position::PromptEnd };
+    let edit = Edit {
+        name: "edit".into(),
+        site: Site::ResidPost(layers / 2),
+        at: EditAt::All,
+        turns: None,
+        op: EditOp::Add((0..c.hidden).map(|i| (i as f32).sin()).collect()),
+    };
+    HookProgram { taps: (0..layers).map(tap).collect(), edits: vec![edit], ..HookProgram::default() }
+}
+
+impl Bench<'_> {
+    fn row(&self, batch: usize) -> Result<Row> {
+        let (args, c) = (self.args, &self.model.config);
+        let chunk = args.context.min(256);
+        let kinds = if args.plain || self.model_is_on_host() { 1 } else { 3 };
+        let capacity = args.context + kinds * (args.steps + 2) + 4;
+        let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
+        let mut cache = KvCache::new(c, shape, &self.model.device, self.dtype);
+        let hooks = Program::new(&program(self.model), &self.model.device);
+        let mut decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
+        let steps = 2 * args.context.div_ceil(chunk) + kinds * (args.steps + 2);
+        let bar = crate::progress::bar(steps as u64, "batch {msg} {bar:30} {eta}");
+        bar.set_message(batch.to_string());
+        // The first pass compiles and tunes kernels, where a device does; the second is timed.
+        let mut prefill = 0.0;
+        for _ in 0..2 {
+            prefill = self.prefill(batch, chunk, &mut cache, || bar.inc(1))?;
+        }
+        let reads: Vec<usize> = (0..batch).collect();
+        let wishes = [
+            Wish::default(),
+            Wish { reads, ..Wish::default() },
+            Wish { strengths: (0..batch).map(|r| 0.1 * (r % 3) as f32).collect(), ..Wish::default() },
+        ];
+        let mut at = args.context;
+        let mut medians = vec![];
+        for wish in &wishes[..kinds] {
+            // The first decode steps warm caches and are left out.
+            let mut times = vec![];
+            for n in 0..args.steps + 2 {
+                let t = Instant::now();
+                let step = Step {
+                    ids: (0..batch).map(|r| self.id(r, at)).collect(),
+                    segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
+                    logits: (0..batch).collect(),
+                };
+                let Answer { best, taken, .. } = decoder.step(&step, wish, &mut cache)?;
+                for t in taken {
+                    std::hint::black_box(t.into_data().iter::<f32>().last());
+                }
+                std::hint::black_box(best.into_data().iter::<i64>().last());
+                if n >= 2 {
+                    times.push(t.elapsed().as_secs_f64());
+                }
+                at += 1;
+                bar.inc(1);
+            }
+            times.sort_by(f64::total_cmp);
+            medians.push(times[times.len() / 2]);
+        }
+        bar.finish_and_clear();
+        let bytes = self.dtype.size();
+        let (weights, keys) = ceilings::decode_bytes(c, self.model.weight_bytes(), bytes, batch, args.context);
+        Ok(Row {
+            batch,
+            step: medians[0],
+            tapped: medians.get(1).copied(),
+            edited: medians.get(2).copied(),
+            prefill: (batch * args.context) as f64 / prefill,
+            step_bytes: weights + keys,
+            token_operations: ceilings::prefill_operations(c, args.context),
+            cache_bytes: shape.bytes(c, bytes),
+        })
+    }
+
+    fn model_is_on_host(&self) -> bool {
+        spare_slots(self.model) == 0
+    }
+
+    fn id(&self, row: usize, at: usize) -> u32 {
+        ((row * 7919 + at * 104_729) % (self.model.config.vocab - 1) + 1) as u32
+    }
+
+    /// Computes all prompts in chunks; seconds.
+    fn prefill(&self, batch: usize, chunk: usize, cache: &mut KvCache, tick: impl Fn()) -> Result<f64> {
+        let (model, context) = (self.model, self.args.context);
+        let t = Instant::now();
+        for from in (0..context).step_by(chunk) {
+            let len = chunk.min(context - from);
+            let mut step = Step::default();
+            for row in 0..batch {
+                step.ids.extend((from..from + len).map(|p| self.id(row, p)));
+                step.segments.push(Segment { slot: row, start: from, len });
+            }
+            if from + len == context {
+                step.logits = (0..batch).map(|r| (r + 1) * len - 1).collect();
+            }
+            if let Some(l) = model.forward(&step, cache, &mut NoProbe)? {
+                // A device puts off what nobody reads.
+                std::hint::black_box(model.best(&l).into_data().iter::<i64>().last());
+            }
+            tick();
+        }
+        model.device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()))?;
+        Ok(t.elapsed().as_secs_f64())
+    }
+}
