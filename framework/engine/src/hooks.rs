@@ -238,8 +238,7 @@ impl Hooks for Program {
 
 impl Probe for Pass<'_> {
     fn wants(&self, site: Site) -> bool {
-        (self.program.tapped.contains(&site) && !self.reads.is_empty())
-            || self.changes(site)
+        (self.program.tapped.contains(&site) && !self.reads.is_empty()) || self.changes(site)
     }
 
     fn changes(&self, site: Site) -> bool {

@@ -26,12 +26,7 @@ pub trait Hooks {
     fn columns(&self) -> usize;
     /// Runs a pass under them. `strengths` are `[rows, 1]` for each column, or none where the step edits nothing.
     /// Where it is `tapped`, returns what they took of all rows, `[sites × rows, width]` for each width.
-    fn run(
-        &self,
-        strengths: &[Tensor<2>],
-        tapped: bool,
-        pass: &mut dyn FnMut(&mut dyn Probe),
-    ) -> Vec<Tensor<2>>;
+    fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>>;
 }
 
 /// What a step asks of hooks.

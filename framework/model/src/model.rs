@@ -6,11 +6,11 @@
 //! `fused.rs` is this file's twin).
 use crate::cache::KvCache;
 use crate::norm::rms;
+use crate::quant::Blocks;
 use crate::rope::{Rope, rotate};
 use crate::weights::TensorSource;
 use crate::{Config, Error, Result};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
-use crate::quant::Blocks;
 use friction_core::Site;
 use friction_core::manifest::Quantize;
 use std::sync::Arc;

@@ -1,10 +1,20 @@
 //! Rotary position embedding in the half-split form (Su et al. 2021, arXiv 2104.09864).
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
+use std::sync::{PoisonError, RwLock};
 
 /// Inverse frequencies of one kind of layer, in f32 as transformers computes them.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Rope {
     inv: Vec<f32>,
+    /// cos and sin of all positions that were asked for, from 0 on: a step of many rows asks for few new ones.
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    cos: Vec<f32>,
+    sin: Vec<f32>,
 }
 
 impl Rope {
@@ -16,7 +26,7 @@ impl Rope {
                 (1.0 / (base as f32).powf(exponent)) / factor as f32
             })
             .collect();
-        Self { inv }
+        Self { inv, known: RwLock::default() }
     }
 
     /// cos and sin `[tokens, 1, head_dim / 2]` at positions.
@@ -29,10 +39,30 @@ impl Rope {
 
     /// The same on the host, row-major.
     pub fn numbers(&self, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let angle = |f: fn(f64) -> f64| -> Vec<f32> {
-            positions.iter().flat_map(|p| self.inv.iter().map(move |w| f(f64::from(*p as f32 * w)) as f32)).collect()
+        let (half, end) = (self.inv.len(), positions.iter().max().map_or(0, |p| p + 1));
+        let gather = |known: &Known| {
+            let of = |all: &[f32]| positions.iter().flat_map(|p| &all[p * half..(p + 1) * half]).copied().collect();
+            (of(&known.cos), of(&known.sin))
         };
-        (angle(f64::cos), angle(f64::sin))
+        {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if known.cos.len() >= end * half {
+                return gather(&known);
+            }
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let from = known.cos.len() / half;
+        // Some more than were asked for: the next step asks for the next position.
+        let angle = |f: fn(f64) -> f64| -> Vec<f32> {
+            (from..(end + 256).max(from))
+                .into_par_iter()
+                .flat_map_iter(|p| self.inv.iter().map(move |w| f(f64::from(p as f32 * w)) as f32))
+                .collect()
+        };
+        let (cos, sin) = (angle(f64::cos), angle(f64::sin));
+        known.cos.extend(cos);
+        known.sin.extend(sin);
+        gather(&known)
     }
 
     /// Frequencies: half of the head dimension.

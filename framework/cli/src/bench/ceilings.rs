@@ -3,11 +3,12 @@ use crate::error::{CliError, Result};
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use friction_model::Config;
 use friction_model::model::matmul;
+use rayon::prelude::*;
 use std::time::Instant;
 
 /// Measured ceilings.
 pub(super) struct Ceilings {
-    /// Bytes read and written a second, by adding a number to a large tensor.
+    /// Bytes read and written a second, by adding a number to a large tensor, or on the host by a copy.
     pub bytes: f64,
     /// Operations a second (a product and a sum are two), in a square product of random numbers.
     pub operations: f64,
@@ -27,8 +28,17 @@ pub(super) fn measure(device: &Device, dtype: DType) -> Result<Ceilings> {
         Ok(best)
     };
     let n = if host { 1 << 25 } else { 1 << 28 };
-    let x = Tensor::<1>::random([n], Distribution::Uniform(-1.0, 1.0), (device, DType::F32));
-    let copy = best(Box::new(move || drop((x.clone() + 1.0).slice([0..1]).into_data())))?;
+    let copy = if host {
+        // By all processors, between buffers that are there already.
+        let (from, mut to) = (vec![1f32; n], vec![0f32; n]);
+        best(Box::new(move || {
+            to.par_chunks_mut(1 << 16).zip(from.par_chunks(1 << 16)).for_each(|(to, from)| to.copy_from_slice(from));
+            std::hint::black_box(&to);
+        }))?
+    } else {
+        let x = Tensor::<1>::random([n], Distribution::Uniform(-1.0, 1.0), (device, DType::F32));
+        best(Box::new(move || drop((x.clone() + 1.0).slice([0..1]).into_data())))?
+    };
     let side = if host { 1024 } else { 8192 };
     let random =
         || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), (device, DType::F32)).cast(dtype);

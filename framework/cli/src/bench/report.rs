@@ -109,7 +109,15 @@ impl fmt::Display for Table<'_> {
         writeln!(
             f,
             "{:>6} {:>15} {:>13} {:>9} {:>8} {:>8} {:>14} {:>8} {:>9}",
-            "batch", "decode ms/step", "decode tok/s", "of floor", "tapped", "edited", "prefill tok/s", "of rate", "study"
+            "batch",
+            "decode ms/step",
+            "decode tok/s",
+            "of floor",
+            "tapped",
+            "edited",
+            "prefill tok/s",
+            "of rate",
+            "study"
         )?;
         let percent = |p: Option<f64>| p.map_or("-".into(), |p| format!("{:+.1} %", 100.0 * p));
         for r in &self.rows {

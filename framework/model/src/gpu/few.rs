@@ -207,12 +207,7 @@ pub fn tiles<F: Float, N: Size>(
             let row = CUBE_POS_Y as usize * comptime!(tall * 16) + t * 16;
             let at = row * columns + column;
             let end = out.len();
-            cmma::store(
-                &mut out[at..end],
-                sums.index(t),
-                comptime!(columns as u32),
-                cmma::MatrixLayout::RowMajor,
-            );
+            cmma::store(&mut out[at..end], sums.index(t), comptime!(columns as u32), cmma::MatrixLayout::RowMajor);
         }
     }
 }

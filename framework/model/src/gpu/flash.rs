@@ -233,12 +233,7 @@ pub fn flash<F: Float, N: Size>(
     let query_head = head * groups + row % groups;
     #[unroll]
     for d in 0..comptime!(dim / 16) {
-        cmma::store(
-            &mut scratch[plane * 256..plane * 256 + 256],
-            sums.index(d),
-            16u32,
-            cmma::MatrixLayout::RowMajor,
-        );
+        cmma::store(&mut scratch[plane * 256..plane * 256 + 256], sums.index(d), 16u32, cmma::MatrixLayout::RowMajor);
         sync_plane();
         if t < count {
             let to = ((token + t) * comptime!(kv_heads * groups) + query_head) * dim + d * 16 + (lane % 2) * 8usize;

@@ -1,6 +1,6 @@
 //! The operations, launched.
 use super::plan::{Able, How, Plan, VECTOR};
-use super::{Ops, few, flash, flat, gate, heads, norm, peak, plain, queries, spans};
+use super::{Ops, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::cubecl::prelude::*;
@@ -233,9 +233,9 @@ impl Ops for CubeBackend {
         out
     }
 
-    fn few(x: CubeTensor, w: CubeTensor, plan: Plan) -> CubeTensor {
+    fn product(x: CubeTensor, w: CubeTensor, plan: Plan) -> CubeTensor {
         let ([rows, inner], columns) = ([0, 1].map(|d| x.meta.shape()[d]), w.meta.shape()[0]);
-        let out = like(&x, Shape::new([plan.splits, plan.padded, columns]), DType::F32);
+        let out = like(&x, Shape::new([plan.splits, plan.padded, columns]), plan.result(x.dtype));
         let stride = w.meta.strides()[0] / VECTOR;
         let plane = able(&x).plane;
         of_type!(x.dtype, F => match plan.how {
@@ -269,6 +269,20 @@ impl Ops for CubeBackend {
                 plan.splits,
                 tall,
                 depth,
+            ),
+            How::Many => many::many::launch::<F>(
+                &out.client,
+                cubes(rows.div_ceil(many::ROWS), columns.div_ceil(many::COLUMNS)),
+                units(many::UNITS),
+                VECTOR,
+                into_contiguous(x).into_buffer_arg(),
+                w.into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                rows,
+                columns,
+                inner / VECTOR,
+                stride,
+                inner,
             ),
         });
         out

@@ -1,5 +1,4 @@
-//! What a GPU computes in kernels of this crate's own: everything of a forward pass but the products of many
-//! rows, in about nine launches a layer. One source, in CubeCL, for CUDA and WGPU.
+//! What a GPU computes in kernels of this crate's own: a whole forward pass, in about nine launches a layer. One source, in CubeCL, for CUDA and WGPU.
 //!
 //! [`Ops`] names the operations, `launch` runs them, the other files hold their kernels. A row reads nothing
 //! of another row; in f32 the order of its sums does not depend on how many rows there are.
@@ -8,6 +7,7 @@ mod flash;
 mod gate;
 mod heads;
 mod launch;
+mod many;
 mod norm;
 mod peak;
 mod places;
@@ -16,8 +16,8 @@ mod plan;
 mod spans;
 mod sums;
 
-pub use places::{Places, numbers, refresh, refresh_int, tiles, upload};
 pub use flash::takes as takes_tiles;
+pub use places::{Places, numbers, refresh, refresh_int, tiles, upload};
 pub use plan::{Able, Plan};
 
 use burn::backend::fusion::custom::TensorSpec;
@@ -68,9 +68,9 @@ pub trait Ops: Backend {
     /// gelu(gate) · up `[rows, width]` in `dtype`, of `[parts, rows or more, 2 × width]`.
     #[fusion(meta = |both: &TensorSpec, rows: &usize, dtype: &DType| TensorSpec::new(Shape::new([*rows, both.shape[both.shape.num_dims() - 1] / 2]), *dtype))]
     fn gate(both: FloatTensor<Self>, rows: usize, dtype: DType) -> FloatTensor<Self>;
-    /// Sums `[splits, rows or more, out]` in f32 of x `[rows, in]` · wᵀ, w `[out, in]`, as planned.
-    #[fusion(meta = |_: &TensorSpec, w: &TensorSpec, plan: &Plan| TensorSpec::new(Shape::new([plan.splits, plan.padded, w.shape[0]]), DType::F32))]
-    fn few(x: FloatTensor<Self>, w: FloatTensor<Self>, plan: Plan) -> FloatTensor<Self>;
+    /// Sums `[splits, rows or more, out]` of x `[rows, in]` · wᵀ, w `[out, in]`, as planned.
+    #[fusion(meta = |x: &TensorSpec, w: &TensorSpec, plan: &Plan| TensorSpec::new(Shape::new([plan.splits, plan.padded, w.shape[0]]), plan.result(x.dtype)))]
+    fn product(x: FloatTensor<Self>, w: FloatTensor<Self>, plan: Plan) -> FloatTensor<Self>;
     /// Attention `[rows, heads × head_dim]` of queries; `at` holds slot, first key and end of each.
     #[fusion(dtype = q, shape = flat(q))]
     fn attend(
@@ -163,7 +163,7 @@ impl Product {
             return Self(y.unsqueeze());
         };
         let w = w.clone().into_dispatch();
-        Self(Tensor::from_dispatch(<Dispatch as Ops>::few(x.into_dispatch(), w, plan)))
+        Self(Tensor::from_dispatch(<Dispatch as Ops>::product(x.into_dispatch(), w, plan)))
     }
 
     /// The sums themselves, `[rows, width]` in f32.

@@ -1,5 +1,5 @@
-//! What a device can do, and how a product of few rows is split for it.
-use super::few;
+//! What a device can do, and how a product is laid out for it.
+use super::{few, many};
 use burn::tensor::DType;
 
 /// What a device can do.
@@ -31,7 +31,7 @@ impl Able {
     }
 }
 
-/// How a product of few rows is computed.
+/// How a product is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Parts of the inner dimension.
@@ -54,14 +54,21 @@ pub(super) enum How {
         /// Inner elements of a step.
         depth: usize,
     },
+    /// `many::many`, whose result is in the type of the product.
+    Many,
 }
 
 /// Elements that a unit loads at once: 16 bytes.
 pub(super) const VECTOR: usize = 8;
 
 impl Plan {
-    /// For x `[rows, inner]` · wᵀ, w `[columns, inner]`; nothing where Burn's products are better or needed: many
-    /// rows, and f32, whose sums must not depend on the number of rows.
+    /// Type of the result, for rows of a type.
+    pub fn result(&self, dtype: DType) -> DType {
+        if self.how == How::Many { dtype } else { DType::F32 }
+    }
+
+    /// For x `[rows, inner]` · wᵀ, w `[columns, inner]`; nothing where Burn's products are needed: what
+    /// does not fit, and f32, whose sums must not depend on the number of rows.
     pub fn new(able: &Able, rows: usize, columns: usize, inner: usize, dtype: DType) -> Option<Self> {
         if dtype == DType::F32 || able.plane == 0 {
             return None;
@@ -75,7 +82,12 @@ impl Plan {
         let tall = rows.div_ceil(16).next_power_of_two();
         let depth = if inner.is_multiple_of(128) && tall <= 4 { 128 } else { 64 };
         let bytes = (few::TILE_COLUMNS + 16 * tall) * (depth + VECTOR) * 2;
-        if tall > 8 || !columns.is_multiple_of(16) || !inner.is_multiple_of(depth) || !able.matrices(dtype, bytes) {
+        if tall > 8 {
+            let fits = columns.is_multiple_of(VECTOR) && inner.is_multiple_of(many::DEPTH);
+            let takes = fits && able.matrices(dtype, many::SHARED);
+            return takes.then_some(Self { splits: 1, padded: rows, how: How::Many });
+        }
+        if !columns.is_multiple_of(16) || !inner.is_multiple_of(depth) || !able.matrices(dtype, bytes) {
             return None;
         }
         let steps = inner / depth;

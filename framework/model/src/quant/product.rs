@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Rows of x that share a widened block.
-const ROWS: usize = 8;
+const ROWS: usize = 4;
 /// Columns of the result that a task computes at least.
 const TASK: usize = 64;
 
@@ -69,7 +69,8 @@ impl WithSimd for Columns<'_> {
 fn sums<S: Simd, const R: usize>(simd: S, w: &Blocks, column: usize, x: &[f32], row: usize, out: &mut [f32]) {
     let width = w.columns;
     let per_row = width / BLOCK;
-    // Two sums a row: neighbouring vectors do not wait for each other.
+    // Two sums a row: neighbouring vectors do not wait for each other. A block is an even number of vectors up to
+    // 16 numbers wide.
     let mut sums = [[simd.splat_f32s(0.0); 2]; R];
     let mut wide = [0f32; BLOCK];
     for b in 0..per_row {
@@ -78,8 +79,9 @@ fn sums<S: Simd, const R: usize>(simd: S, w: &Blocks, column: usize, x: &[f32], 
         for (r, sums) in sums.iter_mut().enumerate() {
             let from = (row + r) * width + b * BLOCK;
             let (x, _) = S::as_simd_f32s(&x[from..from + BLOCK]);
-            for (i, (w, x)) in wide.iter().zip(x).enumerate() {
-                sums[i % 2] = simd.mul_add_f32s(*w, *x, sums[i % 2]);
+            for (w, x) in wide.chunks_exact(2).zip(x.chunks_exact(2)) {
+                sums[0] = simd.mul_add_f32s(w[0], x[0], sums[0]);
+                sums[1] = simd.mul_add_f32s(w[1], x[1], sums[1]);
             }
         }
     }

@@ -1,0 +1,125 @@
+//! Weights in blocks against the same weights dequantised, and against the whole ones, on the real 270M:
+//! `FRICTION_MODELS` names the folder that holds it (default `~/.cache/friction-models`). Skips, and says so,
+//! where it is not.
+#![allow(missing_docs, clippy::unwrap_used)]
+use burn::tensor::{DType, Device, Tensor};
+use friction_core::manifest::Quantize;
+use friction_model::cache::CacheShape;
+use friction_model::model::NoProbe;
+use friction_model::quant::Blocks;
+use friction_model::weights::TensorSource;
+use friction_model::{Checkpoint, Gemma3, KvCache, Result, Segment, Step};
+use std::path::{Path, PathBuf};
+
+/// A checkpoint whose matrices were rounded and widened again.
+struct Rounded<'a>(&'a dyn TensorSource, Quantize);
+
+impl TensorSource for Rounded<'_> {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let values = self.0.f32(name, shape)?;
+        match shape {
+            [_, columns] => Ok(Blocks::of(&values, *columns, self.1)?.dequantised()),
+            _ => Ok(values),
+        }
+    }
+    fn parameters(&self) -> u64 {
+        self.0.parameters()
+    }
+}
+
+const TEXT: &str = "The harbour was quiet that morning. Two boats had come in before dawn, and the men who had \
+    rowed them sat on the wall with their backs to the wind, talking about the price of";
+
+struct Run {
+    logits: Vec<Vec<f32>>,
+    tokens: Vec<u32>,
+}
+
+/// Logits of a prompt's tokens, and `n` greedy tokens after it.
+fn run(model: &Gemma3, prompt: &[u32], n: usize) -> Run {
+    let shape = CacheShape::new(&model.config, 1, prompt.len() + n, prompt.len());
+    let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+    let rows = |l: Tensor<2>| -> Vec<Vec<f32>> {
+        let width = l.dims()[1];
+        let all: Vec<f32> = l.into_data().iter::<f32>().collect();
+        all.chunks(width).map(<[f32]>::to_vec).collect()
+    };
+    let mut step = Step {
+        ids: prompt.to_vec(),
+        segments: vec![Segment { slot: 0, start: 0, len: prompt.len() }],
+        logits: (0..prompt.len()).collect(),
+    };
+    let logits = rows(model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap());
+    let mut last = logits.last().unwrap().clone();
+    let mut tokens = vec![];
+    for i in 0..n {
+        let best = (0..last.len()).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap() as u32;
+        tokens.push(best);
+        step = Step {
+            ids: vec![best],
+            segments: vec![Segment { slot: 0, start: prompt.len() + i, len: 1 }],
+            logits: vec![0],
+        };
+        last = rows(model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap()).remove(0);
+    }
+    Run { logits, tokens }
+}
+
+fn softmax(x: &[f32]) -> Vec<f64> {
+    let most = x.iter().copied().fold(f32::MIN, f32::max);
+    let e: Vec<f64> = x.iter().map(|v| f64::from(v - most).exp()).collect();
+    let sum: f64 = e.iter().sum();
+    e.into_iter().map(|v| v / sum).collect()
+}
+
+#[test]
+fn blocks_compute_what_their_dequantised_weights_do() {
+    let dir = std::env::var_os("FRICTION_MODELS").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/friction-models"),
+        PathBuf::from,
+    );
+    let file = dir.join("gemma-3-270m-q4_k_m.gguf");
+    if !file.exists() {
+        eprintln!("SKIPPED: no {}", file.display());
+        return;
+    }
+    let checkpoint = Checkpoint::resolve(&format!("gguf:{}", file.display()), None, None, Path::new(""), 0).unwrap();
+    let weights = checkpoint.open().unwrap();
+    let prompt = checkpoint.tokenizer().unwrap().encode(TEXT).unwrap();
+    let load = |source: &dyn TensorSource, quantize| {
+        let precision = (DType::F32, quantize);
+        let model = Gemma3::load_as(&checkpoint.config, source, &Device::flex(), precision, &mut |_| {}).unwrap();
+        (run(&model, &prompt, 16), model.weight_bytes())
+    };
+    let (whole, bytes) = load(weights.as_ref(), Quantize::None);
+    println!("whole: {:.0} MiB", bytes as f64 / 1048576.0);
+    for (quantize, least_agreement, most_loss) in [(Quantize::Q8, 0.9, 0.02), (Quantize::Q4, 0.5, 1.0)] {
+        let (blocks, bytes) = load(weights.as_ref(), quantize);
+        let (widened, _) = load(&Rounded(weights.as_ref(), quantize), Quantize::None);
+        assert_eq!(blocks.tokens, widened.tokens, "{quantize:?}: greedy tokens");
+        for (b, w) in blocks.logits.iter().zip(&widened.logits) {
+            let off: f64 = b.iter().zip(w).map(|(b, w)| f64::from(b - w).powi(2)).sum();
+            let size: f64 = w.iter().map(|w| f64::from(*w).powi(2)).sum();
+            assert!((off / size).sqrt() < 1e-5, "{quantize:?}: {:e} off", (off / size).sqrt());
+        }
+        let best = |x: &[f32]| (0..x.len()).max_by(|a, b| x[*a].total_cmp(&x[*b]));
+        let pairs = || whole.logits.iter().zip(&blocks.logits);
+        let agree = pairs().filter(|(a, b)| best(a) == best(b)).count() as f64 / prompt.len() as f64;
+        let loss: f64 = pairs()
+            .map(|(a, b)| {
+                softmax(a)
+                    .iter()
+                    .zip(softmax(b))
+                    .map(|(p, q)| if *p > 0.0 { p * (p / q).ln() } else { 0.0 })
+                    .sum::<f64>()
+            })
+            .sum::<f64>()
+            / prompt.len() as f64;
+        println!(
+            "{quantize:?}: {:.0} MiB, KL {loss:.5}, top-1 agreement {agree:.3} over {} tokens",
+            bytes as f64 / 1048576.0,
+            prompt.len()
+        );
+        assert!(agree >= least_agreement && loss <= most_loss, "{quantize:?}: KL {loss}, agreement {agree}");
+    }
+}
