@@ -61,6 +61,8 @@ impl Probe for NoProbe {
 }
 
 /// A matrix `[out, in]`, as it is held.
+// A few hundred of them, each read where it is.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone)]
 pub(crate) enum Weight {
     /// In the model's type, on its device.
