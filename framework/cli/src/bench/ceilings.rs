@@ -37,13 +37,13 @@ pub(super) fn measure(device: &Device, dtype: DType) -> Result<Ceilings> {
         }))?
     } else {
         let x = Tensor::<1>::random([n], Distribution::Uniform(-1.0, 1.0), (device, DType::F32));
-        best(Box::new(move || drop((x.clone() + 1.0).slice([0..1]).into_data())))?
+        best(Box::new(move || drop((x.clone() + 1.0).narrow(0, 0, 1).into_data())))?
     };
     let side = if host { 1024 } else { 8192 };
     let random =
         || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), (device, DType::F32)).cast(dtype);
     let (a, b) = (random(), random());
-    let product = best(Box::new(move || drop(matmul(host, a.clone(), b.clone()).slice([0..1, 0..1]).into_data())))?;
+    let product = best(Box::new(move || drop(matmul(host, a.clone(), b.clone()).narrow(0, 0, 1).into_data())))?;
     Ok(Ceilings { bytes: 8.0 * n as f64 / copy, operations: 2.0 * (side as f64).powi(3) / product })
 }
 
