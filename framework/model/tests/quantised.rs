@@ -100,7 +100,7 @@ fn blocks_compute_what_their_dequantised_weights_do() {
         for (b, w) in blocks.logits.iter().zip(&widened.logits) {
             let off: f64 = b.iter().zip(w).map(|(b, w)| f64::from(b - w).powi(2)).sum();
             let size: f64 = w.iter().map(|w| f64::from(*w).powi(2)).sum();
-            assert!((off / size).sqrt() < 1e-5, "{quantize:?}: {:e} off", (off / size).sqrt());
+            assert!((off / size).sqrt() < 1e-4, "{quantize:?}: {:e} off", (off / size).sqrt());
         }
         let best = |x: &[f32]| (0..x.len()).max_by(|a, b| x[*a].total_cmp(&x[*b]));
         let pairs = || whole.logits.iter().zip(&blocks.logits);
