@@ -106,8 +106,7 @@ impl Program {
         x
     }
 
-    /// Tapped sites of what was taken, `(site, tensor)` in the order of sites, by width: widths from the narrowest,
-    /// sites in their order.
+    /// Sites by their width, from the narrowest; sites of a width in the order that they are given in.
     fn by_width<T: Clone>(read: &[(Site, T)], width: impl Fn(&T) -> usize) -> Vec<Vec<(Site, T)>> {
         let mut widths: Vec<usize> = read.iter().map(|(_, t)| width(t)).collect();
         widths.sort_unstable();
@@ -115,8 +114,8 @@ impl Program {
         widths.into_iter().map(|w| read.iter().filter(|(_, t)| width(t) == w).cloned().collect()).collect()
     }
 
-    /// Rows of each site, of what a recorded step took: `[sites × reads, width]` for each width. `widths` are the
-    /// sites'. Rows of logits that nobody wanted predict nothing: they are not numbers.
+    /// Rows of each site, of what a recorded step took: `[sites × reads, width]` for each width, in the order of
+    /// `run`. Rows of logits that nobody wanted predict nothing: they are not numbers.
     pub fn taken(
         &self,
         taken: Vec<Tensor<2>>,
@@ -124,7 +123,7 @@ impl Program {
         logits: &[usize],
         width: impl Fn(Site) -> usize,
     ) -> Vec<(Site, Vec<Vec<f32>>)> {
-        let sites: Vec<(Site, Site)> = self.in_order().into_iter().map(|s| (s, s)).collect();
+        let sites: Vec<(Site, Site)> = self.tapped.iter().map(|s| (*s, *s)).collect();
         let groups = Self::by_width(&sites, |s| width(*s));
         let mut out = vec![];
         for (group, block) in groups.into_iter().zip(taken) {
@@ -132,11 +131,6 @@ impl Program {
             out.extend(rows(&sites, block, reads, logits));
         }
         out
-    }
-
-    /// Tapped sites in the order in which a pass meets them.
-    fn in_order(&self) -> Vec<Site> {
-        self.tapped.iter().copied().collect()
     }
 
     /// Prepares a step. `roles` are the tokens', `strengths` the rows' (`[rows][edits]`), `reads` the
@@ -228,6 +222,7 @@ impl Hooks for Program {
     fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>> {
         let mut inside = Inside { program: self, strengths, tapped, read: vec![] };
         pass(&mut inside);
+        // The order of `tapped`, by which `taken` reads them.
         inside.read.sort_by_key(|(site, _)| *site);
         Self::by_width(&inside.read, |t: &Tensor<2>| t.dims()[1])
             .into_iter()

@@ -295,10 +295,10 @@ impl<'a> Engine<'a> {
         let decodes = !step.logits.is_empty() && step.segments.iter().all(|s| s.len == 1);
         let answer = if decodes && st.decoder.records() && self.program.records() {
             let wish = self.program.wish(&roles, &strengths, &reads);
-            let answer = st.decoder.step(&step, &wish, &mut st.cache)?;
+            let mut answer = st.decoder.step(&step, &wish, &mut st.cache)?;
             let width = |site| self.taps.iter().find(|(t, _)| t.site == site).map_or(0, |(_, w)| *w);
             if !wish.reads.is_empty() {
-                let taken = self.program.taken(answer.taken.clone(), &wish.reads, &step.logits, width);
+                let taken = self.program.taken(std::mem::take(&mut answer.taken), &wish.reads, &step.logits, width);
                 keep(st, &owners, taken);
             }
             Some(answer)

@@ -47,11 +47,11 @@ pub(super) fn measure(device: &Device, dtype: DType) -> Result<Ceilings> {
     Ok(Ceilings { bytes: 8.0 * n as f64 / copy, operations: 2.0 * (side as f64).powi(3) / product })
 }
 
-/// Bytes that a decode step has to read: weights, the unembedding among them, and the keys and values in sight.
-pub(super) fn decode_bytes(c: &Config, weights: u64, bytes: usize, batch: usize, context: usize) -> (u64, u64) {
+/// Bytes of the keys and values in sight of a decode step, each of `bytes`.
+pub(super) fn sight_bytes(c: &Config, bytes: usize, batch: usize, context: usize) -> u64 {
     let seen = |global: &bool| if *global { context } else { context.min(c.window) };
     let keys: usize = c.global.iter().map(seen).sum();
-    (weights, (2 * c.kv_heads * c.head_dim * keys * batch * bytes) as u64)
+    (2 * c.kv_heads * c.head_dim * keys * batch * bytes) as u64
 }
 
 /// Operations of a prompt's token, on average: products with weights but the unembedding's, scores and sums of

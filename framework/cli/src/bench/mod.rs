@@ -168,14 +168,13 @@ impl Bench<'_> {
         }
         bar.finish_and_clear();
         let bytes = self.dtype.size();
-        let (weights, keys) = ceilings::decode_bytes(c, self.model.weight_bytes(), bytes, batch, args.context);
         Ok(Row {
             batch,
             step: medians[0],
             tapped: medians.get(1).copied(),
             edited: medians.get(2).copied(),
             prefill: (batch * args.context) as f64 / prefill,
-            step_bytes: weights + keys,
+            step_bytes: self.model.weight_bytes() + ceilings::sight_bytes(c, bytes, batch, args.context),
             token_operations: ceilings::prefill_operations(c, args.context),
             cache_bytes: shape.bytes(c, bytes),
         })

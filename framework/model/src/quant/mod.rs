@@ -23,23 +23,17 @@ pub struct Blocks {
     scales: Vec<f32>,
 }
 
-/// What rounds weights.
-pub fn check(quantize: Quantize, columns: usize) -> Result<()> {
-    if quantize != Quantize::None && !columns.is_multiple_of(BLOCK) {
-        return Err(Error::Text(format!(
-            "weights of {columns} columns cannot be in blocks of {BLOCK}; set `model.quantize = \"none\"`"
-        )));
-    }
-    Ok(())
-}
-
 impl Blocks {
     /// Rounds a matrix `[rows, columns]`.
     ///
     /// # Errors
     /// When its rows are not whole blocks.
     pub fn of(values: &[f32], columns: usize, quantize: Quantize) -> Result<Self> {
-        check(quantize, columns)?;
+        if !columns.is_multiple_of(BLOCK) {
+            return Err(Error::Text(format!(
+                "weights of {columns} columns cannot be in blocks of {BLOCK}; set `model.quantize = \"none\"`"
+            )));
+        }
         let four = quantize == Quantize::Q4;
         let size = if four { BLOCK / 2 } else { BLOCK };
         let blocks = values.len() / BLOCK;
