@@ -5,7 +5,7 @@
 use crate::gpu::{self, Product, Turned};
 use crate::model::{Block, Inputs, Weight, visit};
 use crate::{Gemma3, KvCache, Probe, Step};
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use friction_core::Site;
 
 impl Gemma3 {
@@ -63,9 +63,7 @@ impl Gemma3 {
             return None;
         }
         if step.logits.len() != tokens {
-            let rows: Vec<i32> = step.logits.iter().map(|i| *i as i32).collect();
-            let n = rows.len();
-            h = h.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), (&self.device, DType::I32)));
+            h = h.select(0, gpu::upload(step.logits.iter().map(|i| *i as i32).collect(), &self.device));
         }
         let logits = Product::of(&self.able, h, full(&self.embed)).whole(step.logits.len());
         Some(visit(probe, Site::Logits, logits))

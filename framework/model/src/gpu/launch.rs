@@ -60,10 +60,16 @@ fn units(n: usize) -> CubeDim {
     CubeDim::new_1d(n as u32)
 }
 
+/// Units of a plane, where all planes of a device have as many and can add; else 0.
+fn plane(x: &CubeTensor) -> usize {
+    let hardware = &x.client.properties().hardware;
+    let fixed = hardware.plane_size_min == hardware.plane_size_max;
+    let adds = x.client.features().plane.contains(Plane::Ops);
+    if fixed && adds { hardware.plane_size_max as usize } else { 0 }
+}
+
 fn able(x: &CubeTensor) -> Able {
     let (hardware, features) = (&x.client.properties().hardware, x.client.features());
-    let fixed = hardware.plane_size_min == hardware.plane_size_max;
-    let adds = features.plane.contains(Plane::Ops);
     let takes = |kind| {
         let (elem, sum) = (ir::ElemType::Float(kind), ir::ElemType::Float(ir::FloatKind::F32));
         let found = |c: &ir::features::MmaConfig| {
@@ -72,7 +78,7 @@ fn able(x: &CubeTensor) -> Able {
         features.matmul.cmma.iter().any(found)
     };
     Able {
-        plane: if fixed && adds { hardware.plane_size_max as usize } else { 0 },
+        plane: plane(x),
         bf16: takes(ir::FloatKind::BF16),
         f16: takes(ir::FloatKind::F16),
         shared: hardware.max_shared_memory_size,
@@ -81,12 +87,11 @@ fn able(x: &CubeTensor) -> Able {
     }
 }
 
-/// Parts, and distances between parts and between rows, in numbers.
+/// Parts of a product, and distances between parts and between rows, in numbers.
 fn parts(y: &CubeTensor) -> (usize, usize, usize) {
     let (shape, strides) = (y.meta.shape(), y.meta.strides());
-    let last = shape.num_dims() - 1;
-    assert!(strides[last] == 1 || shape[last] == 1, "the numbers of a row must follow each other");
-    if last == 1 { (1, 0, strides[0]) } else { (shape[0], strides[0], strides[1]) }
+    assert!(strides[2] == 1 || shape[2] == 1, "the numbers of a row must follow each other");
+    (shape[0], strides[0], strides[1])
 }
 
 impl Ops for CubeBackend {
@@ -117,7 +122,7 @@ impl Ops for CubeBackend {
     fn norm(x: CubeTensor, weight: CubeTensor, eps: f32, dtype: DType) -> CubeTensor {
         let [rows, width] = [0, 1].map(|d| x.meta.shape()[d]);
         let out = like(&x, x.meta.shape().clone(), dtype);
-        let plane = able(&x).plane;
+        let plane = plane(&x);
         of_type!(dtype, F => norm::norm::launch::<F>(
             &out.client,
             cubes(rows, 1),
@@ -144,7 +149,7 @@ impl Ops for CubeBackend {
         let [rows, width] = [0, 1].map(|d| x.meta.shape()[d]);
         let sum = like(&x, x.meta.shape().clone(), DType::F32);
         let out = like(&x, x.meta.shape().clone(), dtype);
-        let plane = able(&x).plane;
+        let plane = plane(&x);
         let (count, part, line) = parts(&y);
         of_types!(y.dtype, dtype, Y, F => norm::join::launch::<Y, F>(
             &out.client,
@@ -184,7 +189,7 @@ impl Ops for CubeBackend {
         let [tokens, q_heads, dim] = [0, 1, 2].map(|d| shape[d]);
         let kv_heads = keys.meta.shape()[1];
         let out = like(&qkv, shape, keys.dtype);
-        let plane = able(&qkv).plane;
+        let plane = plane(&qkv);
         let (count, part, line) = parts(&qkv);
         of_types!(qkv.dtype, keys.dtype, Y, F => heads::heads::launch::<Y, F>(
             &out.client,
@@ -214,8 +219,7 @@ impl Ops for CubeBackend {
     }
 
     fn gate(both: CubeTensor, rows: usize, dtype: DType) -> CubeTensor {
-        let shape = both.meta.shape();
-        let width = shape[shape.num_dims() - 1] / 2;
+        let width = both.meta.shape()[2] / 2;
         let out = like(&both, Shape::new([rows, width]), dtype);
         let (count, part, line) = parts(&both);
         of_types!(both.dtype, dtype, Y, F => gate::gate::launch::<Y, F>(
@@ -237,7 +241,7 @@ impl Ops for CubeBackend {
         let ([rows, inner], columns) = ([0, 1].map(|d| x.meta.shape()[d]), w.meta.shape()[0]);
         let out = like(&x, Shape::new([plan.splits, plan.padded, columns]), plan.result(x.dtype));
         let stride = w.meta.strides()[0] / VECTOR;
-        let plane = able(&x).plane;
+        let plane = plane(&x);
         of_type!(x.dtype, F => match plan.how {
             How::Dots => few::dots::launch::<F>(
                 &out.client,

@@ -66,7 +66,7 @@ pub trait Ops: Backend {
         scale: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// gelu(gate) · up `[rows, width]` in `dtype`, of `[parts, rows or more, 2 × width]`.
-    #[fusion(meta = |both: &TensorSpec, rows: &usize, dtype: &DType| TensorSpec::new(Shape::new([*rows, both.shape[both.shape.num_dims() - 1] / 2]), *dtype))]
+    #[fusion(meta = |both: &TensorSpec, rows: &usize, dtype: &DType| TensorSpec::new(Shape::new([*rows, both.shape[2] / 2]), *dtype))]
     fn gate(both: FloatTensor<Self>, rows: usize, dtype: DType) -> FloatTensor<Self>;
     /// Sums `[splits, rows or more, out]` of x `[rows, in]` · wᵀ, w `[out, in]`, as planned.
     #[fusion(meta = |x: &TensorSpec, w: &TensorSpec, plan: &Plan| TensorSpec::new(Shape::new([plan.splits, plan.padded, w.shape[0]]), plan.result(x.dtype)))]
@@ -108,7 +108,7 @@ fn flat(q: &Shape) -> Shape {
 
 fn queries(qkv: &Shape, cos: &Shape, keys: &TensorSpec) -> TensorSpec {
     let (kv_heads, dim) = (keys.shape[1], keys.shape[3]);
-    let heads = qkv[qkv.num_dims() - 1] / dim - 2 * kv_heads;
+    let heads = qkv[2] / dim - 2 * kv_heads;
     TensorSpec::new(Shape::new([cos[0], heads, dim]), keys.dtype)
 }
 
