@@ -83,8 +83,18 @@ fn able(x: &CubeTensor) -> Able {
         f16: takes(ir::FloatKind::F16),
         shared: hardware.max_shared_memory_size,
         processors: hardware.num_streaming_multiprocessors.unwrap_or(64) as usize,
+        library: library(x),
         memory: x.client.properties().memory.max_memory(),
     }
+}
+
+/// Whether a tensor's device has a library of products.
+fn library(x: &CubeTensor) -> bool {
+    #[cfg(feature = "cuda")]
+    let found = super::library::found();
+    #[cfg(not(feature = "cuda"))]
+    let found = false;
+    found && x.client.name() == "cuda"
 }
 
 /// Parts of a product, and distances between parts and between rows, in numbers.
@@ -288,6 +298,12 @@ impl Ops for CubeBackend {
                 stride,
                 inner,
             ),
+            How::Library => {
+                #[cfg(feature = "cuda")]
+                super::library::product(&into_contiguous(x), &w, &out);
+                #[cfg(not(feature = "cuda"))]
+                unreachable!("planned only where it was found");
+            }
         });
         out
     }

@@ -7,6 +7,8 @@ mod flash;
 mod gate;
 mod heads;
 mod launch;
+#[cfg(feature = "cuda")]
+mod library;
 mod many;
 mod norm;
 mod peak;

@@ -15,6 +15,8 @@ pub struct Able {
     pub shared: usize,
     /// Processors that run cubes; a guess where the device does not tell.
     pub processors: usize,
+    /// Whether cuBLAS is there for products of many rows.
+    pub library: bool,
     /// Bytes of the device's memory, where it tells.
     pub memory: Option<u64>,
 }
@@ -56,6 +58,8 @@ pub(super) enum How {
     },
     /// `many::many`, whose result is in the type of the product.
     Many,
+    /// cuBLAS, likewise.
+    Library,
 }
 
 /// Elements that a unit loads at once: 16 bytes.
@@ -64,7 +68,7 @@ pub(super) const VECTOR: usize = 8;
 impl Plan {
     /// Type of the result, for rows of a type.
     pub fn result(&self, dtype: DType) -> DType {
-        if self.how == How::Many { dtype } else { DType::F32 }
+        if matches!(self.how, How::Many | How::Library) { dtype } else { DType::F32 }
     }
 
     /// For x `[rows, inner]` · wᵀ, w `[columns, inner]`; nothing where Burn's products are needed: what
@@ -83,6 +87,9 @@ impl Plan {
         let depth = if inner.is_multiple_of(128) && tall <= 4 { 128 } else { 64 };
         let bytes = (few::TILE_COLUMNS + 16 * tall) * (depth + VECTOR) * 2;
         if tall > 8 {
+            if able.library && matches!(dtype, DType::BF16 | DType::F16) {
+                return Some(Self { splits: 1, padded: rows, how: How::Library });
+            }
             let fits = columns.is_multiple_of(VECTOR) && inner.is_multiple_of(many::DEPTH);
             let takes = fits && able.matrices(dtype, many::SHARED);
             return takes.then_some(Self { splits: 1, padded: rows, how: How::Many });
