@@ -1,7 +1,7 @@
 //! run, check, analyze, model init.
 use crate::error::{CliError, Result};
 use crate::progress::RunBars;
-use friction_core::manifest::Manifest;
+use friction_core::manifest::{BackendKind, BatchSize, Manifest};
 use friction_model::Config;
 use friction_study::{Analysis, Plan};
 use serde_json::{Value, json};
@@ -133,8 +133,14 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
             plan.checkpoint.config.parameters() as f64 / 1e6
         );
         println!(
-            "  conversations  {} of {} turns, {} at once, up to {} positions",
-            e.conversations, m.study.turns, e.slots, e.capacity
+            "  conversations  {} of {} turns, {}, up to {} positions",
+            e.conversations,
+            m.study.turns,
+            match (m.backend.batch, m.backend.kind) {
+                (BatchSize::Auto, kind) if kind != BackendKind::Cpu => "as many at once as memory takes".into(),
+                _ => format!("{} at once", e.slots),
+            },
+            e.capacity
         );
         println!(
             "  memory         weights {}, cache {}, step {}",
@@ -145,8 +151,13 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
         println!("  tokens         {} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
         for (i, d) in devices.iter().enumerate() {
             let memory = d.memory.map_or(String::new(), |b| format!(", {}", gib(b)));
+            let library = match d.cublas {
+                Some(true) => ", cuBLAS",
+                Some(false) => ", no cuBLAS: slower on prompts; put its folder on LD_LIBRARY_PATH",
+                None => "",
+            };
             println!(
-                "  {:<14} kind = \"{}\", device = {}: {} ({}{memory})",
+                "  {:<14} kind = \"{}\", device = {}: {} ({}{memory}{library})",
                 if i == 0 { "devices" } else { "" },
                 d.backend,
                 d.index,

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 use friction_core::Site;
 use friction_core::manifest::{BackendKind, ModelDtype};
 use friction_model::cache::CacheShape;
-use friction_model::model::NoProbe;
+use friction_model::model::{NoProbe, floats};
 use friction_model::{ChatTurn, Checkpoint, Gemma3, KvCache, Probe, Segment, Step, device};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl Probe for Blocks {
         matches!(site, Site::ResidPost(_))
     }
     fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
-        self.0.extend(x.clone().into_data().iter::<f32>());
+        self.0.extend(floats(&x.clone().into_data()));
         x
     }
 }
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         Step { ids: ids.clone(), segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (0..n).collect() };
     let mut blocks = Blocks::default();
     let logits = model.forward(&step, &mut cache, &mut blocks)?;
-    let logits: Vec<f32> = logits.map(|l| l.into_data().iter::<f32>().collect()).unwrap_or_default();
+    let logits: Vec<f32> = logits.map(|l| floats(&l.into_data())).unwrap_or_default();
     let mut generated: Vec<u32> = vec![];
     let mut next = friction_engine::sampling::argmax(&logits[(n - 1) * model.config.vocab..]);
     while generated.len() < new {

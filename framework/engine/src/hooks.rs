@@ -4,6 +4,7 @@ use friction_core::program::EditAt;
 use friction_core::{EditOp, HookProgram, Site};
 use friction_model::Probe;
 use friction_model::decoder::{Hooks, Wish};
+use friction_model::model::floats;
 use std::collections::BTreeSet;
 
 struct Compiled {
@@ -172,7 +173,7 @@ impl Pass<'_> {
 /// Rows of sites that are of one width, `[sites × reads, width]`.
 fn rows(sites: &[Site], block: Tensor<2>, reads: &[usize], logits: &[usize]) -> Vec<(Site, Vec<Vec<f32>>)> {
     let width = block.dims()[1];
-    let values: Vec<f32> = block.into_data().iter::<f32>().collect();
+    let values = floats(&block.into_data());
     let blocks = values.chunks(reads.len() * width);
     sites
         .iter()

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, spare_slots};
+use friction_model::model::floats;
 use friction_model::{ChatTemplate, ChatTurn, Decoder, Gemma3, KvCache, Segment, Step, Tokenizer};
 use std::time::Instant;
 
@@ -340,7 +341,7 @@ impl<'a> Engine<'a> {
             let Some(turn) = st.slots[*i].as_mut().and_then(|s| s.turn.as_mut()) else { continue };
             let mut token = best[row] as u32;
             if let Some(said) = turn.forced.0.get(turn.reply.len()).copied() {
-                let values: Vec<f32> = logits.clone().narrow(0, row, 1).into_data().iter::<f32>().collect();
+                let values = floats(&logits.clone().narrow(0, row, 1).into_data());
                 turn.forced.1.extend(log_probs(&values, &[said]));
                 turn.reply.push(said);
                 if turn.reply.len() == turn.forced.0.len() {
@@ -349,7 +350,7 @@ impl<'a> Engine<'a> {
                 continue;
             }
             if whole[row] {
-                let values: Vec<f32> = logits.clone().narrow(0, row, 1).into_data().iter::<f32>().collect();
+                let values = floats(&logits.clone().narrow(0, row, 1).into_data());
                 if turn.reply.is_empty() {
                     turn.watched.1 = log_probs(&values, &turn.watched.0);
                 }

@@ -64,6 +64,18 @@ pub fn memory(device: &Device) -> Option<u64> {
     if *device == Device::flex() { None } else { device.memory_pool_usage().map(|m| m.bytes_reserved) }
 }
 
+/// Bytes of a device's memory that nobody has taken, as far as it tells: a CUDA card does, with other programs'
+/// share taken off; what this program's allocator holds and does not use is counted as free.
+pub fn free(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cuda")]
+    if let Some(free) = crate::gpu::free(device) {
+        let kept = device.memory_pool_usage().map_or(0, |m| m.bytes_reserved.saturating_sub(m.bytes_in_use));
+        return Some(free + kept);
+    }
+    let _ = device;
+    None
+}
+
 /// A device of this machine that this binary can use.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Found {
@@ -77,11 +89,20 @@ pub struct Found {
     pub dtypes: Vec<&'static str>,
     /// Bytes of its memory, where it tells.
     pub memory: Option<u64>,
+    /// Of CUDA: whether cuBLAS was found, for prompts.
+    pub cublas: Option<bool>,
 }
 
 /// All devices of this machine that this binary can use.
 pub fn found() -> Vec<Found> {
-    let cpu = Found { backend: "cpu", index: 0, name: "this processor".into(), dtypes: vec!["f32"], memory: None };
+    let cpu = Found {
+        backend: "cpu",
+        index: 0,
+        name: "this processor".into(),
+        dtypes: vec!["f32"],
+        memory: None,
+        cublas: None,
+    };
     let all = std::iter::once(cpu);
     #[cfg(feature = "cuda")]
     let all = all.chain(of_backend(BackendKind::Cuda, "cuda"));
@@ -99,12 +120,14 @@ fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
     let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
     let all = (0..16)
         .map_while(|index| open(kind, index).ok().map(|d| (index, d)))
-        .map(|(index, device)| Found {
+        .map(|(index, device)| (index, crate::gpu::able(&device), device))
+        .map(|(index, able, device)| Found {
             backend,
             index,
             name: device.identity().map_or_else(|| "a device without a name".into(), |i| i.name),
             dtypes: types.iter().filter(|(_, d)| device.supports_dtype(*d)).map(|(w, _)| *w).collect(),
-            memory: crate::gpu::able(&device).memory,
+            memory: able.memory,
+            cublas: (kind == BackendKind::Cuda).then_some(able.library),
         })
         .collect();
     std::panic::set_hook(hook);

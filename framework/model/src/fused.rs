@@ -19,21 +19,24 @@ impl Gemma3 {
     ) -> Option<Tensor<2>> {
         let (c, dtype) = (&self.config, self.dtype);
         let tokens = step.ids.len();
-        let mut x = gpu::embed(full(&self.embed), &inputs.ids, self.embed_scale());
+        let mut x = match &self.embed {
+            Weight::Words(table) => table.rows(&inputs.ids, dtype).cast(DType::F32) * self.embed_scale(),
+            table => gpu::embed(&full(table, dtype), &inputs.ids, self.embed_scale()),
+        };
         x = visit(probe, Site::Embed, x);
         x = visit(probe, Site::ResidPre(0), x);
         let mut h = gpu::norm(x.clone(), &self.blocks.first()?.input_norm, c.eps, dtype);
         for (l, block) in self.blocks.iter().enumerate() {
             let heads = self.heads(l, h, block, inputs, cache);
             let heads = visit_in(probe, Site::AttnOut(l), heads);
-            let y = Product::of(&self.able, heads, full(&block.out));
+            let y = Product::of(&self.able, heads, &full(&block.out, dtype));
             [x, h] = gpu::join(x, y, &block.post_attention_norm, &block.pre_feedforward_norm, c.eps, dtype);
             if probe.wants(Site::MlpIn(l)) {
                 let full = gpu::norm(x.clone(), &block.pre_feedforward_norm, c.eps, DType::F32);
                 h = visit(probe, Site::MlpIn(l), full).cast(dtype);
             }
-            let both = Product::of(&self.able, h, full(&block.gate_up));
-            let y = Product::of(&self.able, gpu::gate(both, tokens, dtype), full(&block.down));
+            let both = Product::of(&self.able, h, &full(&block.gate_up, dtype));
+            let y = Product::of(&self.able, gpu::gate(both, tokens, dtype), &full(&block.down, dtype));
             let next = self.blocks.get(l + 1).map_or(&self.final_norm, |b| &b.input_norm);
             let (mlp_out, post, pre) = (Site::MlpOut(l), Site::ResidPost(l), Site::ResidPre(l + 1));
             let last = l + 1 == self.blocks.len();
@@ -65,7 +68,7 @@ impl Gemma3 {
         if step.logits.len() != tokens {
             h = h.select(0, gpu::upload(step.logits.iter().map(|i| *i as i32).collect(), &self.device));
         }
-        let logits = Product::of(&self.able, h, full(&self.embed)).whole(step.logits.len());
+        let logits = Product::of(&self.able, h, &full(&self.embed, dtype)).whole(step.logits.len());
         Some(visit(probe, Site::Logits, logits))
     }
 
@@ -75,7 +78,7 @@ impl Gemma3 {
         let kind = usize::from(c.global[layer]);
         let Some(places) = &inputs.places else { unreachable!("a GPU's steps have places") };
         let places = &places[kind];
-        let qkv = Product::of(&self.able, h, full(&block.qkv));
+        let qkv = Product::of(&self.able, h, &full(&block.qkv, self.dtype));
         let (keys, values) = &mut cache.layers[layer];
         let turned = Turned {
             norms: (&block.q_norm, &block.k_norm),
@@ -95,10 +98,11 @@ fn visit_in(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     if probe.wants(site) { probe.at(site, x.cast(DType::F32)).cast(dtype) } else { x }
 }
 
-/// Weights on a GPU are whole: `load` refuses others.
-fn full(w: &Weight) -> &Tensor<2> {
+/// A weight as products take it, in the model's type.
+fn full(w: &Weight, dtype: DType) -> Tensor<2> {
     match w {
-        Weight::Full(w) => w,
-        Weight::Blocks(_) => unreachable!("weights in blocks are on the processor"),
+        Weight::Full(w) => w.clone(),
+        Weight::Words(w) => w.widened(dtype),
+        Weight::Blocks(_) => unreachable!("a GPU's weights are on it"),
     }
 }

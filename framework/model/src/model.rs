@@ -69,6 +69,9 @@ pub(crate) enum Weight {
     Full(Tensor<2>),
     /// In blocks, on the host.
     Blocks(Arc<Blocks>),
+    /// In blocks, on a GPU.
+    #[cfg(feature = "cube")]
+    Words(crate::gpu::Words),
 }
 
 pub(crate) struct Block {
@@ -142,10 +145,6 @@ impl Gemma3 {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
         let c = config;
-        if quantize != Quantize::None && *device != Device::flex() {
-            let message = "weights in blocks are computed on the processor alone: set `model.quantize = \"none\"` and a 16-bit `model.dtype`, or `backend.kind = \"cpu\"`";
-            return Err(Error::Device(message.into()));
-        }
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let mut fetch = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
             let v = source.f32(name, shape)?;
@@ -154,7 +153,12 @@ impl Gemma3 {
         };
         let matrix = |v: Vec<f32>, rows: usize, cols: usize| -> Result<Weight> {
             if quantize != Quantize::None {
-                return Ok(Weight::Blocks(Arc::new(Blocks::of(&v, cols, quantize)?)));
+                let blocks = Blocks::of(&v, cols, quantize)?;
+                #[cfg(feature = "cube")]
+                if *device != Device::flex() {
+                    return Ok(Weight::Words(crate::gpu::Words::new(&blocks, device)));
+                }
+                return Ok(Weight::Blocks(Arc::new(blocks)));
             }
             let full = Tensor::<2>::from_data(TensorData::new(v, [rows, cols]), (device, DType::F32)).cast(dtype);
             Ok(Weight::Full(full))
@@ -297,6 +301,8 @@ impl Gemma3 {
                 step.ids.iter().zip(rows.chunks_mut(width)).for_each(|(id, row)| table.row(*id as usize, row));
                 self.on_host(rows, width)
             }
+            #[cfg(feature = "cube")]
+            Weight::Words(_) => unreachable!("of a GPU"),
         }
     }
 
@@ -311,9 +317,11 @@ impl Gemma3 {
         let w = match w {
             Weight::Full(w) => w,
             Weight::Blocks(w) => {
-                let x: Vec<f32> = x.into_data().iter::<f32>().collect();
+                let x = floats(&x.into_data());
                 return self.on_host(w.product(&x, n), w.dims()[0]);
             }
+            #[cfg(feature = "cube")]
+            Weight::Words(_) => unreachable!("of a GPU"),
         };
         let least = if shared { self.least_rows(w.dims()[0]) } else { 1 };
         let x = if n < least { x.repeat_dim(0, least.div_ceil(n)) } else { x };
@@ -331,11 +339,25 @@ impl Gemma3 {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
 
+    /// x `[rows, in]` · wᵀ, w `[out, in]`, by what prompts' products are computed with: the rate that they could
+    /// have.
+    pub fn prompt_product(&self, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
+        #[cfg(feature = "cube")]
+        if !self.flex {
+            let product = crate::gpu::Product::of(&self.able, x, w).0;
+            let [parts, rows, width] = product.dims();
+            return product.reshape([parts * rows, width]);
+        }
+        matmul(self.flex, x, w.clone().transpose())
+    }
+
     /// Bytes of all weights, as they are held.
     pub fn weight_bytes(&self) -> u64 {
         let of = |w: &Weight| match w {
             Weight::Full(w) => (w.dims().iter().product::<usize>() * self.dtype.size()) as u64,
             Weight::Blocks(w) => w.bytes(),
+            #[cfg(feature = "cube")]
+            Weight::Words(w) => w.bytes(),
         };
         let block = |b: &Block| of(&b.qkv) + of(&b.out) + of(&b.gate_up) + of(&b.down);
         of(&self.embed) + self.blocks.iter().map(block).sum::<u64>()
@@ -444,6 +466,12 @@ impl Gemma3 {
 
 pub(crate) fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     if probe.wants(site) { probe.at(site, x) } else { x }
+}
+
+/// What was read of a tensor, as f32.
+pub fn floats(data: &TensorData) -> Vec<f32> {
+    // Burn's iterator converts number by number; what is of the type already is copied as it stands.
+    data.try_to_vec().unwrap_or_else(|_| data.iter::<f32>().collect())
 }
 
 /// A product in the type of its inputs; in f32 nothing is rounded below f32 on any device. `flex`: the

@@ -3,6 +3,7 @@ use burn::tensor::{DType, Tensor};
 use friction_core::manifest::BackendKind;
 use friction_core::{Error, Position, Result, RunReader, Site};
 use friction_model::cache::CacheShape;
+use friction_model::model::floats;
 use friction_model::{Checkpoint, Gemma3, KvCache, Probe, Segment, Step};
 use std::collections::BTreeSet;
 
@@ -57,7 +58,7 @@ impl Probe for Reader {
     }
     fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
         let width = x.dims()[1];
-        self.rows.extend(x.clone().into_data().iter::<f32>().skip(width));
+        self.rows.extend(&floats(&x.clone().into_data())[width..]);
         x
     }
 }

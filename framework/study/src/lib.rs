@@ -1,5 +1,6 @@
 //! From a manifest to findings: [`plan`] → [`run()`] (engine and store) → [`analyze()`].
 pub mod analyze;
+mod batch;
 pub mod conversation;
 pub mod design;
 pub mod lock;

@@ -1,7 +1,7 @@
 //! What a run is, resolved: equal locks give equal runs.
-use crate::Plan;
+use crate::{Plan, batch::found_here};
 use friction_core::EditOp;
-use friction_core::manifest::{Chosen, to_json};
+use friction_core::manifest::{Chosen, Quantize, to_json};
 use friction_core::seed::derive;
 use serde_json::{Map, Value, json};
 
@@ -23,6 +23,9 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
     let mut model = Map::new();
     model.insert("source".into(), json!(m.model.source));
     model.insert("dtype".into(), json!(m.model.dtype));
+    if m.model.quantize != Quantize::None {
+        model.insert("quantize".into(), json!(m.model.quantize));
+    }
     model.insert("commit".into(), json!(plan.checkpoint.commit));
     model.insert("sha256".into(), json!(sha256));
     let conditions: Vec<Value> = m
@@ -57,11 +60,13 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
             json!({"name": e.name, "site": e.site, "at": format!("{:?}", e.at), "op": format!("{:?}", e.op), "turns": e.turns, "digest": digest})
         })
         .collect();
+    // What a device's memory takes may change from run to run; the log tells it.
+    let slots = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
     let mut lock = json!({
         "friction": env!("CARGO_PKG_VERSION"),
         "study": m.study,
         "model": model,
-        "backend": {"kind": m.backend.kind, "slots": plan.engine.slots},
+        "backend": {"kind": m.backend.kind, "slots": slots},
         "generation": m.generation,
         "dataset": dataset,
         "topics": chosen(&m.topics),

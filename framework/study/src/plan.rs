@@ -1,7 +1,7 @@
 //! Everything that can be known, and refused, before a token is generated.
 use crate::Result;
 use crate::design::{lengths, questions};
-use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath};
+use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
     Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Hook, HookProgram, ModelSpec, PlanContext, Question, Tap,
 };
@@ -222,7 +222,12 @@ impl Plan {
             turns: conversations * m.study.turns,
             slots,
             capacity,
-            weight_bytes: c.parameters() * bytes,
+            weight_bytes: match m.model.quantize {
+                Quantize::None => c.parameters() * bytes,
+                // 32 codes and a scale a block; norms are few.
+                Quantize::Q8 => c.parameters() * 36 / 32,
+                Quantize::Q4 => c.parameters() * 20 / 32,
+            },
             cache_bytes: engine.cache(c).bytes(c, bytes as usize),
             step_bytes: 4 * (engine.step_tokens * (4 * c.intermediate + 8 * c.hidden) + slots * c.vocab) as u64,
             user_tokens,

@@ -1,13 +1,13 @@
 //! Running a plan into a run directory.
 use crate::conversation::{Conversation, Record, group_data};
 use crate::plan::SharedPlan;
-use crate::{Result, lock::lock};
-use friction_engine::{Dialogue, Engine, Flow, Progress, Unit};
+use crate::{Result, batch, lock::lock};
+use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Progress, Unit};
 use friction_model::{Gemma3, device};
 use friction_store::RunDir;
 use serde_json::json;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
@@ -47,8 +47,17 @@ pub struct RunReport {
 
 /// The process's peak resident memory.
 pub fn peak_memory() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// The process's resident memory now.
+pub fn resident_memory() -> Option<u64> {
+    status("VmRSS:")
+}
+
+fn status(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|l| l.starts_with(key))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
@@ -56,7 +65,7 @@ pub fn peak_memory() -> Option<u64> {
 type Records = Vec<Rc<RefCell<Record>>>;
 
 /// The units of a group: its conversations, in parts of as many as there are slots.
-fn units(plan: &SharedPlan, group: usize, next: &mut usize, records: &mut Records) -> Vec<Unit> {
+fn units(plan: &SharedPlan, group: usize, slots: usize, next: &mut usize, records: &mut Records) -> Vec<Unit> {
     let mut members: Vec<Box<dyn Dialogue>> = vec![];
     for (condition, arm) in &plan.members {
         let record = Rc::new(RefCell::new(Record::default()));
@@ -66,7 +75,7 @@ fn units(plan: &SharedPlan, group: usize, next: &mut usize, records: &mut Record
     let mut out = vec![];
     let mut members = members.into_iter().peekable();
     while members.peek().is_some() {
-        out.push(Unit { index: *next, dialogues: members.by_ref().take(plan.engine.slots).collect() });
+        out.push(Unit { index: *next, dialogues: members.by_ref().take(slots).collect() });
         *next += 1;
     }
     out
@@ -112,37 +121,24 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     })?;
     drop(weights);
     report.load_seconds = began.elapsed().as_secs_f64();
-    dir.log(
-        &json!({"event": "start", "groups": todo.len(), "resumed": done.len(), "load_seconds": report.load_seconds}),
-    )?;
-
-    let engine = Engine::new(&model, &plan.tokenizer, &plan.template, &plan.program, plan.engine.clone())?;
-    // Unit → group, and per group the records and the units still out.
-    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut books: BTreeMap<usize, (Records, usize)> = BTreeMap::new();
-    let mut next = 0;
-    let mut all = vec![];
-    for group in todo {
-        let mut records = vec![];
-        let parts = units(plan, group, &mut next, &mut records);
-        owner.extend(parts.iter().map(|u| (u.index, group)));
-        books.insert(group, (records, parts.len()));
-        all.extend(parts);
-    }
-    let written = RefCell::new(0usize);
-    let finished = |unit: Unit| -> friction_engine::Result<()> {
-        let Some(group) = owner.get(&unit.index) else { return Ok(()) };
-        let Some((records, left)) = books.get_mut(group) else { return Ok(()) };
-        *left -= 1;
-        if *left == 0 {
-            dir.write_group(*group, &group_data(records)).map_err(friction_core::Error::other)?;
-            books.remove(group);
-            *written.borrow_mut() += 1;
-        }
-        Ok(())
+    let (written, first) = (RefCell::new(BTreeSet::new()), batch::fit(plan, &model));
+    let told = |slots: usize| {
+        let _ = dir.log(&json!({"event": "out of memory", "slots": slots}));
     };
-    let result = engine.run(all, finished, |p| options.progress(p, *written.borrow()));
-    report.groups = *written.borrow();
+    let attempt = |slots: usize| -> Result<Progress> {
+        let left: Vec<usize> = todo.iter().copied().filter(|g| !written.borrow().contains(g)).collect();
+        dir.log(
+            &json!({"event": "start", "groups": left.len(), "resumed": done.len(), "slots": slots, "load_seconds": report.load_seconds}),
+        )?;
+        hold(plan, &model, slots, &left, &dir, &written, options)
+    };
+    let result = if batch::found_here(plan) {
+        batch::backing_off(first, plan.members.len(), told, attempt)
+    } else {
+        let mut attempt = attempt;
+        attempt(first)
+    };
+    report.groups = written.borrow().len();
     report.peak_memory_bytes = peak_memory();
     match result {
         Ok(p) => {
@@ -157,7 +153,46 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         }
         Err(e) => {
             dir.log(&json!({"event": "stopped", "groups": report.groups, "reason": e.to_string()}))?;
-            Err(e.into())
+            Err(e)
         }
     }
+}
+
+/// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory and
+/// to `written`.
+fn hold(
+    plan: &SharedPlan,
+    model: &Gemma3,
+    slots: usize,
+    groups: &[usize],
+    dir: &RunDir,
+    written: &RefCell<BTreeSet<usize>>,
+    options: &mut dyn RunOptions,
+) -> Result<Progress> {
+    let sizes = EngineOptions { slots, ..plan.engine.clone() };
+    let engine = Engine::new(model, &plan.tokenizer, &plan.template, &plan.program, sizes)?;
+    // Unit → group, and per group the records and the units still out.
+    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut books: BTreeMap<usize, (Records, usize)> = BTreeMap::new();
+    let mut next = 0;
+    let mut all = vec![];
+    for group in groups {
+        let mut records = vec![];
+        let parts = units(plan, *group, slots, &mut next, &mut records);
+        owner.extend(parts.iter().map(|u| (u.index, *group)));
+        books.insert(*group, (records, parts.len()));
+        all.extend(parts);
+    }
+    let finished = |unit: Unit| -> friction_engine::Result<()> {
+        let Some(group) = owner.get(&unit.index) else { return Ok(()) };
+        let Some((records, left)) = books.get_mut(group) else { return Ok(()) };
+        *left -= 1;
+        if *left == 0 {
+            dir.write_group(*group, &group_data(records)).map_err(friction_core::Error::other)?;
+            books.remove(group);
+            written.borrow_mut().insert(*group);
+        }
+        Ok(())
+    };
+    Ok(engine.run(all, finished, |p| options.progress(p, written.borrow().len()))?)
 }

@@ -1,8 +1,7 @@
 //! What a machine could do at best, measured in the same run: a copy's bandwidth and a product's rate.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use friction_model::Config;
-use friction_model::model::matmul;
+use friction_model::{Config, Gemma3};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -10,14 +9,15 @@ use std::time::Instant;
 pub(super) struct Ceilings {
     /// Bytes read and written a second, by adding a number to a large tensor, or on the host by a copy.
     pub bytes: f64,
-    /// Operations a second (a product and a sum are two), in a square product of random numbers.
+    /// Operations a second (a product and a sum are two), in a square product of random numbers, by what the model's prompts use.
     pub operations: f64,
 }
 
-pub(super) fn measure(device: &Device, dtype: DType) -> Result<Ceilings> {
+pub(super) fn measure(model: &Gemma3, dtype: DType) -> Result<Ceilings> {
+    let device = &model.device;
     let host = *device == Device::flex();
     let sync = || device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()));
-    let best = |mut work: Box<dyn FnMut()>| -> Result<f64> {
+    let best = |mut work: Box<dyn FnMut() + '_>| -> Result<f64> {
         let mut best = f64::INFINITY;
         for _ in 0..12 {
             let t = Instant::now();
@@ -43,7 +43,7 @@ pub(super) fn measure(device: &Device, dtype: DType) -> Result<Ceilings> {
     let random =
         || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), (device, DType::F32)).cast(dtype);
     let (a, b) = (random(), random());
-    let product = best(Box::new(move || drop(matmul(host, a.clone(), b.clone()).narrow(0, 0, 1).into_data())))?;
+    let product = best(Box::new(move || drop(model.prompt_product(a.clone(), &b).narrow(0, 0, 1).into_data())))?;
     Ok(Ceilings { bytes: 8.0 * n as f64 / copy, operations: 2.0 * (side as f64).powi(3) / product })
 }
 

@@ -11,7 +11,7 @@ use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
 use friction_engine::hooks::Program;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, Wish, spare_slots};
-use friction_model::model::NoProbe;
+use friction_model::model::{NoProbe, floats};
 use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
 use report::{Row, Table};
 use std::path::Path;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let load_seconds = began.elapsed().as_secs_f64();
     let bench = Bench { args, model: &model, dtype };
     let rows = args.batch.iter().map(|batch| bench.row(*batch)).collect::<Result<Vec<_>>>()?;
-    let ceilings = ceilings::measure(&device, dtype)?;
+    let ceilings = ceilings::measure(&model, dtype)?;
     let table = Table {
         model: &args.model,
         backend: &args.backend,
@@ -116,6 +116,12 @@ fn program(model: &Gemma3) -> HookProgram {
     HookProgram { taps: (0..layers).map(tap).collect(), edits: vec![edit], ..HookProgram::default() }
 }
 
+/// Bytes by which each memory grew, where both readings are there.
+fn grown_by(before: [Option<u64>; 2], after: [Option<u64>; 2]) -> [Option<i64>; 2] {
+    let by = |i: usize| Some(after[i]? as i64 - before[i]? as i64);
+    [by(0), by(1)]
+}
+
 impl Bench<'_> {
     fn row(&self, batch: usize) -> Result<Row> {
         let (args, c) = (self.args, &self.model.config);
@@ -140,12 +146,11 @@ impl Bench<'_> {
             Wish { reads, ..Wish::default() },
             Wish { strengths: (0..batch).map(|r| 0.1 * (r % 3) as f32).collect(), ..Wish::default() },
         ];
-        let mut at = args.context;
-        let mut medians = vec![];
-        for wish in &wishes[..kinds] {
-            // The first decode steps warm caches and are left out.
-            let mut times = vec![];
-            for n in 0..args.steps + 2 {
+        let (mut at, mut early) = (args.context, None);
+        let mut times = vec![vec![]; kinds];
+        for n in 0..args.steps + 2 {
+            // The kinds take turns, so that what a machine does over time happens to all of them.
+            for (wish, times) in wishes.iter().zip(&mut times) {
                 let t = Instant::now();
                 let step = Step {
                     ids: (0..batch).map(|r| self.id(r, at)).collect(),
@@ -154,18 +159,28 @@ impl Bench<'_> {
                 };
                 let Answer { best, taken, .. } = decoder.step(&step, wish, &mut cache)?;
                 for t in taken {
-                    std::hint::black_box(t.into_data().iter::<f32>().last());
+                    std::hint::black_box(floats(&t.into_data()));
                 }
                 std::hint::black_box(best.into_data().iter::<i64>().last());
+                // The first decode steps warm caches and are left out.
                 if n >= 2 {
                     times.push(t.elapsed().as_secs_f64());
                 }
                 at += 1;
                 bar.inc(1);
             }
-            times.sort_by(f64::total_cmp);
-            medians.push(times[times.len() / 2]);
+            if n == args.steps / 2 {
+                early = Some(self.memory());
+            }
         }
+        let grown = early.map(|e| grown_by(e, self.memory())).unwrap_or_default();
+        let medians: Vec<f64> = times
+            .into_iter()
+            .map(|mut t| {
+                t.sort_by(f64::total_cmp);
+                t[t.len() / 2]
+            })
+            .collect();
         bar.finish_and_clear();
         let bytes = self.dtype.size();
         Ok(Row {
@@ -177,7 +192,13 @@ impl Bench<'_> {
             step_bytes: self.model.weight_bytes() + ceilings::sight_bytes(c, bytes, batch, args.context),
             token_operations: ceilings::prefill_operations(c, args.context),
             cache_bytes: shape.bytes(c, bytes),
+            grown,
         })
+    }
+
+    /// Bytes of the host's and of the device's memory that are held now.
+    fn memory(&self) -> [Option<u64>; 2] {
+        [friction_study::run::resident_memory(), device::memory(&self.model.device)]
     }
 
     fn model_is_on_host(&self) -> bool {

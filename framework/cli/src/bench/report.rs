@@ -18,6 +18,8 @@ pub(super) struct Row {
     /// Of a prompt's token.
     pub token_operations: f64,
     pub cache_bytes: u64,
+    /// Bytes by which the host's and the device's memory grew over the second half of the plain steps.
+    pub grown: [Option<i64>; 2],
 }
 
 pub(super) struct Table<'a> {
@@ -43,6 +45,11 @@ impl Row {
     fn prefill_share(&self, c: &Ceilings) -> f64 {
         self.prefill * self.token_operations / c.operations
     }
+    /// How much longer a turn of the protocol is whose prompt-end and first five tokens are read at every layer:
+    /// six steps of it are as much longer as one that reads.
+    fn tapped_turn(&self) -> Option<f64> {
+        Some(6.0 * over(self.step, self.tapped)? / PROTOCOL[2] as f64)
+    }
     /// Seconds of the whole protocol at this batch.
     fn study(&self) -> f64 {
         let [conversations, turns, reply, user] = PROTOCOL.map(|n| n as f64);
@@ -65,10 +72,13 @@ impl Table<'_> {
                 "decode_tokens_per_second": r.batch as f64 / r.step,
                 "decode_share_of_floor": r.decode_share(&self.ceilings),
                 "tapped_ms_per_step": r.tapped.map(|t| t * 1e3),
+                "tapped_turn_overhead": r.tapped_turn(),
                 "edited_ms_per_step": r.edited.map(|t| t * 1e3),
                 "prefill_tokens_per_second": r.prefill,
                 "prefill_share_of_product_rate": r.prefill_share(&self.ceilings),
                 "cache_bytes": r.cache_bytes,
+                "host_bytes_grown": r.grown[0],
+                "device_bytes_grown": r.grown[1],
                 "study_seconds": r.study(),
             })
         };
@@ -108,12 +118,13 @@ impl fmt::Display for Table<'_> {
         )?;
         writeln!(
             f,
-            "{:>6} {:>15} {:>13} {:>9} {:>8} {:>8} {:>14} {:>8} {:>9}",
+            "{:>6} {:>15} {:>13} {:>9} {:>8} {:>8} {:>8} {:>14} {:>8} {:>9}",
             "batch",
             "decode ms/step",
             "decode tok/s",
             "of floor",
             "tapped",
+            "a turn",
             "edited",
             "prefill tok/s",
             "of rate",
@@ -123,12 +134,13 @@ impl fmt::Display for Table<'_> {
         for r in &self.rows {
             writeln!(
                 f,
-                "{:>6} {:>15.2} {:>13.1} {:>7.0} % {:>8} {:>8} {:>14.1} {:>6.0} % {:>9}",
+                "{:>6} {:>15.2} {:>13.1} {:>7.0} % {:>8} {:>8} {:>8} {:>14.1} {:>6.0} % {:>9}",
                 r.batch,
                 r.step * 1e3,
                 r.batch as f64 / r.step,
                 100.0 * r.decode_share(&self.ceilings),
                 percent(over(r.step, r.tapped)),
+                percent(r.tapped_turn()),
                 percent(over(r.step, r.edited)),
                 r.prefill,
                 100.0 * r.prefill_share(&self.ceilings),
@@ -140,8 +152,18 @@ impl fmt::Display for Table<'_> {
             f,
             "of floor: bytes of weights and keys in sight at the copy's rate ÷ the step; of rate: operations at the product's rate;\n\
              tapped, edited: a step that reads every layer of every row, or edits one layer, against a plain one;\n\
+             a turn: of {reply} tokens, read at every layer at prompt-end and reply:5, against one that is not;\n\
              study: {conversations} conversations of {turns} turns, {reply} tokens a reply and {user} a user's text, projected"
         )?;
+        for (i, memory) in ["host", "device"].iter().enumerate() {
+            if let Some(most) = self.rows.iter().filter_map(|r| r.grown[i]).max() {
+                writeln!(
+                    f,
+                    "{memory} memory grew by {:.1} MiB over the later half of the plain steps",
+                    most as f64 / 1048576.0
+                )?;
+            }
+        }
         let gib = |b: u64| b as f64 / (1u64 << 30) as f64;
         if let Some(d) = self.device_bytes {
             writeln!(f, "device memory reserved {:.2} GiB", gib(d))?;

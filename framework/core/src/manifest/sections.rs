@@ -58,7 +58,7 @@ pub enum Quantize {
     /// Weights in `dtype`.
     #[default]
     None,
-    /// Blocks of 32 weights of 8 bits that share a scale. On the processor.
+    /// Blocks of 32 weights of 8 bits that share a scale.
     Q8,
     /// The same of 4 bits.
     Q4,

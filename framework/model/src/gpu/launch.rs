@@ -1,6 +1,6 @@
 //! The operations, launched.
 use super::plan::{Able, How, Plan, VECTOR};
-use super::{Ops, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
+use super::{Ops, blocks, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::cubecl::prelude::*;
@@ -110,6 +110,14 @@ impl Ops for CubeBackend {
         x
     }
 
+    #[cfg(feature = "cuda")]
+    fn free(x: CubeTensor, answer: Arc<OnceLock<u64>>) -> CubeTensor {
+        if let Some(free) = super::library::free(&x) {
+            let _ = answer.set(free);
+        }
+        x
+    }
+
     fn embed(table: CubeTensor, ids: CubeTensor, scale: f32) -> CubeTensor {
         let (n, width) = (ids.meta.shape()[0], table.meta.shape()[1]);
         let out = like(&table, Shape::new([n, width]), DType::F32);
@@ -125,6 +133,25 @@ impl Ops for CubeBackend {
             stride / FOUR,
             scale,
             width / FOUR,
+        ));
+        out
+    }
+
+    fn widen(codes: CubeTensor, scales: CubeTensor, four: bool, dtype: DType) -> CubeTensor {
+        let blocks = scales.meta.shape()[0];
+        let out = like(&scales, Shape::new([blocks, 32]), dtype);
+        let count = (32 * blocks).div_ceil(blocks::UNITS);
+        // A device may take no more than 65,535 cubes in a row.
+        let lines = count.div_ceil(1 << 15);
+        of_type!(dtype, F => blocks::widen::launch::<F>(
+            &out.client,
+            cubes(count.div_ceil(lines), lines),
+            units(blocks::UNITS),
+            into_contiguous(codes).into_buffer_arg(),
+            into_contiguous(scales).into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            32 * blocks,
+            four,
         ));
         out
     }

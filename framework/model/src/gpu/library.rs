@@ -3,12 +3,11 @@
 //!
 //! It runs on the stream of everything else, so nothing waits and a recorded step may hold it.
 use burn::tensor::DType;
-use burn_cubecl::cubecl::{
-    Runtime, client::Client, cuda::CudaRuntime, environment::stream::StreamId, server::BufferBinding,
-    server::ServerStorage,
-};
+use burn_cubecl::cubecl::{client::Client, cuda::CudaRuntime, server::BufferBinding, server::ServerStorage};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl_common::{device::DeviceId, device_handle::DeviceHandle};
+use cubecl_environment::stream::StreamId;
+use cubecl_runtime::{runtime::Runtime, server::Server as _};
 use cubecl_server::storage::{ComputeStorage, ManagedResource};
 use cubecl_server::stream::WriteScoped;
 use cudarc::cublas::{result, sys};
@@ -28,6 +27,21 @@ pub fn found() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     // SAFETY: loads the library as a program that is linked to it would.
     *FOUND.get_or_init(|| unsafe { sys::is_culib_present() })
+}
+
+/// Bytes of the memory of a tensor's device that nobody has taken, where it is CUDA's.
+pub fn free(x: &CubeTensor) -> Option<u64> {
+    if x.client.name() != "cuda" {
+        return None;
+    }
+    let stream = StreamId::current();
+    let task = move |server: &mut Server| {
+        // Makes the device's context this thread's.
+        server.flush(stream).ok()?;
+        cudarc::driver::result::mem_get_info().ok()
+    };
+    let (free, _) = DeviceHandle::<Server>::new(x.client.service_id().device).submit_blocking(task).ok()??;
+    Some(free as u64)
 }
 
 /// cuBLAS on one stream of a device, and the memory it works in: streams must not share it.
@@ -73,12 +87,14 @@ fn multiply(x: &CubeTensor, w: &CubeTensor, out: &CubeTensor, [rows, inner, colu
     let Some(open) = open.get(&(id, stream)) else { unreachable!("opened above") };
     let bindings = [x, w, out].map(|t| t.handle.clone().binding());
     let stride = w.meta.strides()[0] as i32;
+    // Addresses, since the task may run on the device's own thread.
+    let (handle, workspace) = (open.handle as usize, open.workspace.resource().ptr);
     let task = |server: &mut Server| {
         let [x, w, out] = bindings.map(|b| memory(server, b, stream));
         let (x, w, out) = (x?, w?, out?);
         let [x, w, out] = [&x, &w, &out].map(|m| m.resource().ptr as *mut c_void);
         let on = server.write_streams().try_stream_mut(&stream).ok_or("the stream is gone")?.sys;
-        let workspace = open.workspace.resource();
+        let (handle, workspace) = (handle as sys::cublasHandle_t, workspace as *mut c_void);
         let (one, zero) = (1f32, 0f32);
         let [one, zero] = [&raw const one, &raw const zero].map(|p| p.cast::<c_void>());
         let (turned, plain) = (sys::cublasOperation_t::CUBLAS_OP_T, sys::cublasOperation_t::CUBLAS_OP_N);
@@ -89,28 +105,11 @@ fn multiply(x: &CubeTensor, w: &CubeTensor, out: &CubeTensor, [rows, inner, colu
         // cuBLAS counts columns first: to it the result is outᵀ = w · xᵀ.
         unsafe {
             // A stream takes its workspace anew.
-            result::set_stream(open.handle, on.cast()).map_err(told)?;
-            sys::cublasSetWorkspace_v2(open.handle, workspace.ptr as *mut c_void, WORKSPACE).result().map_err(told)?;
+            result::set_stream(handle, on.cast()).map_err(told)?;
+            sys::cublasSetWorkspace_v2(handle, workspace, WORKSPACE).result().map_err(told)?;
             let (m, n, k) = (columns, rows, inner);
             result::gemm_ex(
-                open.handle,
-                turned,
-                plain,
-                m,
-                n,
-                k,
-                one,
-                w,
-                dtype,
-                stride,
-                x,
-                dtype,
-                inner,
-                zero,
-                out,
-                dtype,
-                m,
-                sums,
+                handle, turned, plain, m, n, k, one, w, dtype, stride, x, dtype, inner, zero, out, dtype, m, sums,
                 algorithm,
             )
             .map_err(told)

@@ -2,6 +2,7 @@
 //!
 //! [`Ops`] names the operations, `launch` runs them, the other files hold their kernels. A row reads nothing
 //! of another row; in f32 the order of its sums does not depend on how many rows there are.
+mod blocks;
 mod few;
 mod flash;
 mod gate;
@@ -17,10 +18,12 @@ mod plain;
 mod plan;
 mod spans;
 mod sums;
+mod words;
 
 pub use flash::takes as takes_tiles;
 pub use places::{Places, numbers, refresh, refresh_int, tiles, upload};
 pub use plan::{Able, Plan};
+pub use words::Words;
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor, tensor::IntTensor};
@@ -33,9 +36,16 @@ pub trait Ops: Backend {
     /// Tells what the device can do: only its backend knows.
     #[fusion(dtype = x, shape = x)]
     fn ask(x: FloatTensor<Self>, answer: Arc<OnceLock<Able>>) -> FloatTensor<Self>;
+    /// Tells how many bytes of the device's memory nobody has taken.
+    #[cfg(feature = "cuda")]
+    #[fusion(dtype = x, shape = x)]
+    fn free(x: FloatTensor<Self>, answer: Arc<OnceLock<u64>>) -> FloatTensor<Self>;
     /// Rows of a table `[ids, width]`, times `scale`, in f32.
     #[fusion(meta = |table: &TensorSpec, ids: &TensorSpec, _: &f32| TensorSpec::new(Shape::new([ids.shape[0], table.shape[1]]), DType::F32))]
     fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>, scale: f32) -> FloatTensor<Self>;
+    /// Numbers `[blocks, 32]` in `dtype`, of blocks of codes in words and a scale each.
+    #[fusion(meta = |_: &TensorSpec, scales: &TensorSpec, _: &bool, dtype: &DType| TensorSpec::new(Shape::new([scales.shape[0], 32]), *dtype))]
+    fn widen(codes: IntTensor<Self>, scales: FloatTensor<Self>, four: bool, dtype: DType) -> FloatTensor<Self>;
     /// RMSNorm of rows of f32, in `dtype`.
     #[fusion(meta = |x: &TensorSpec, _: &TensorSpec, _: &f32, dtype: &DType| TensorSpec::new(x.shape.clone(), *dtype))]
     fn norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32, dtype: DType) -> FloatTensor<Self>;
@@ -124,9 +134,28 @@ pub fn able(device: &Device) -> Able {
     answer.get().copied().unwrap_or_default()
 }
 
+/// Bytes of a device's memory that nobody has taken, where it tells.
+#[cfg(feature = "cuda")]
+pub fn free(device: &Device) -> Option<u64> {
+    if *device == Device::flex() {
+        return None;
+    }
+    let answer = Arc::new(OnceLock::new());
+    let x = Tensor::<1>::zeros([1], (device, DType::F32));
+    let x: Tensor<1> = Tensor::from_dispatch(<Dispatch as Ops>::free(x.into_dispatch(), answer.clone()));
+    let _ = x.into_data();
+    answer.get().copied()
+}
+
 /// See [`Ops::embed`].
 pub fn embed(table: &Tensor<2>, ids: &Tensor<1, Int>, scale: f32) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Ops>::embed(table.clone().into_dispatch(), ids.clone().into_dispatch(), scale))
+}
+
+/// See [`Ops::widen`].
+pub fn widen(codes: &Tensor<1, Int>, scales: &Tensor<1>, four: bool, dtype: DType) -> Tensor<2> {
+    let (codes, scales) = (codes.clone().into_dispatch(), scales.clone().into_dispatch());
+    Tensor::from_dispatch(<Dispatch as Ops>::widen(codes, scales, four, dtype))
 }
 
 /// See [`Ops::norm`].

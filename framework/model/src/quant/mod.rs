@@ -2,7 +2,8 @@
 //!
 //! A block's numbers are whole multiples of its scale, symmetric around 0: q8 as GGUF's Q8_0, −127 to 127 of
 //! max |w| / 127; q4 as its Q4_0, −8 to 7 of the number farthest from 0 over −8. Scales are f32. What is computed
-//! with them is computed in f32 with the dequantised weights: nothing else is rounded.
+//! with them is computed in f32: a block's sum of whole numbers times x, then times its scale; nothing is rounded
+//! but the weights.
 mod product;
 
 use crate::{Error, Result};
@@ -11,6 +12,8 @@ use rayon::prelude::*;
 
 /// Numbers that share a scale.
 pub const BLOCK: usize = 32;
+/// Rows of a matrix that lie beside each other, number by number: a vector of the processor takes some of them.
+pub(crate) const TILE: usize = 32;
 
 /// A matrix `[rows, columns]` in blocks along its rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +21,16 @@ pub struct Blocks {
     rows: usize,
     columns: usize,
     four: bool,
-    /// Of q8 a byte a number; of q4 16 bytes a block, number i in the low and i + 16 in the high half.
+    /// `[tiles, blocks of a row, 32, TILE]`, the last tile filled up with zeros: of q8 a byte a number; of q4
+    /// `[…, 16, TILE]`, number i of a block in the low and i + 16 in the high half of a byte.
     codes: Vec<i8>,
+    /// `[tiles, blocks of a row, TILE]`.
     scales: Vec<f32>,
+}
+
+/// Bytes of the blocks that lie beside each other.
+fn size(four: bool) -> usize {
+    TILE * if four { BLOCK / 2 } else { BLOCK }
 }
 
 impl Blocks {
@@ -35,14 +45,19 @@ impl Blocks {
             )));
         }
         let four = quantize == Quantize::Q4;
-        let size = if four { BLOCK / 2 } else { BLOCK };
-        let blocks = values.len() / BLOCK;
-        let (mut codes, mut scales) = (vec![0i8; blocks * size], vec![0f32; blocks]);
-        let each = codes.par_chunks_mut(size).zip(scales.par_iter_mut()).zip(values.par_chunks(BLOCK));
-        each.with_min_len(256).for_each(|((codes, scale), block)| {
-            *scale = if four { round4(block, codes) } else { round8(block, codes) };
+        let (rows, per_row) = (values.len() / columns, columns / BLOCK);
+        let count = rows.div_ceil(TILE) * per_row;
+        let (mut codes, mut scales) = (vec![0i8; count * size(four)], vec![0f32; count * TILE]);
+        let beside = codes.par_chunks_mut(size(four)).zip(scales.par_chunks_mut(TILE));
+        beside.enumerate().with_min_len(16).for_each(|(i, (codes, scales))| {
+            let (tile, block) = (i / per_row, i % per_row);
+            let rows = values.chunks(columns).skip(tile * TILE);
+            for (lane, (row, scale)) in rows.zip(scales).enumerate() {
+                let block = &row[block * BLOCK..][..BLOCK];
+                *scale = if four { round4(block, &mut codes[lane..]) } else { round8(block, &mut codes[lane..]) };
+            }
         });
-        Ok(Self { rows: values.len() / columns, columns, four, codes, scales })
+        Ok(Self { rows, columns, four, codes, scales })
     }
 
     /// Rows and columns.
@@ -57,29 +72,42 @@ impl Blocks {
 
     /// Writes a row as it was rounded.
     pub fn row(&self, row: usize, out: &mut [f32]) {
-        let per_row = self.columns / BLOCK;
-        for (b, out) in (row * per_row..(row + 1) * per_row).zip(out.chunks_mut(BLOCK)) {
-            self.block(b, out);
+        let (tile, lane, per_row) = (row / TILE, row % TILE, self.columns / BLOCK);
+        for (b, out) in (tile * per_row..).zip(out.chunks_mut(BLOCK)) {
+            let scale = self.scales[b * TILE + lane];
+            let codes = self.codes[b * size(self.four) + lane..].iter().step_by(TILE);
+            if self.four {
+                let (low, high) = out.split_at_mut(BLOCK / 2);
+                for ((low, high), code) in low.iter_mut().zip(high).zip(codes) {
+                    let [l, h] = halves(*code);
+                    (*low, *high) = (f32::from(l) * scale, f32::from(h) * scale);
+                }
+            } else {
+                out.iter_mut().zip(codes).for_each(|(out, code)| *out = f32::from(*code) * scale);
+            }
         }
     }
 
-    /// Writes a block as it was rounded.
-    #[inline(always)]
-    fn block(&self, block: usize, out: &mut [f32]) {
-        let scale = self.scales[block];
-        if self.four {
-            let codes = &self.codes[block * (BLOCK / 2)..][..BLOCK / 2];
-            let (low, high) = out.split_at_mut(BLOCK / 2);
-            for ((low, high), code) in low.iter_mut().zip(high).zip(codes) {
-                *low = f32::from((*code & 0x0f) - 8) * scale;
-                *high = f32::from(((*code >> 4) & 0x0f) - 8) * scale;
-            }
-        } else {
-            let codes = &self.codes[block * BLOCK..][..BLOCK];
-            for (out, code) in out.iter_mut().zip(codes) {
-                *out = f32::from(*code) * scale;
+    /// Codes and scales, row after row, as a GPU holds them: a block's bytes in words, the first lowest.
+    pub(crate) fn words(&self) -> (Vec<i32>, Vec<f32>) {
+        let (per_row, bytes) = (self.columns / BLOCK, size(self.four) / TILE);
+        let mut words = Vec::with_capacity(self.rows * per_row * bytes / 4);
+        let mut scales = Vec::with_capacity(self.rows * per_row);
+        for row in 0..self.rows {
+            let (tile, lane) = (row / TILE, row % TILE);
+            for b in tile * per_row..(tile + 1) * per_row {
+                let byte = |i: usize| self.codes[b * size(self.four) + i * TILE + lane] as u8;
+                let word = |i: usize| i32::from_le_bytes([0, 1, 2, 3].map(|j| byte(4 * i + j)));
+                words.extend((0..bytes / 4).map(word));
+                scales.push(self.scales[b * TILE + lane]);
             }
         }
+        (words, scales)
+    }
+
+    /// Whether codes are of 4 bits.
+    pub(crate) fn four(&self) -> bool {
+        self.four
     }
 
     /// The matrix as it was rounded.
@@ -90,10 +118,17 @@ impl Blocks {
     }
 }
 
+/// The two numbers of a byte of q4.
+#[inline(always)]
+fn halves(code: i8) -> [i8; 2] {
+    [(code & 0x0f) - 8, ((code as u8) >> 4) as i8 - 8]
+}
+
+/// Writes a block's numbers, `TILE` apart, and returns its scale.
 fn round8(block: &[f32], codes: &mut [i8]) -> f32 {
     let scale = block.iter().fold(0f32, |m, w| m.max(w.abs())) / 127.0;
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    for (code, w) in codes.iter_mut().zip(block) {
+    for (code, w) in codes.iter_mut().step_by(TILE).zip(block) {
         *code = (w * inverse).round().clamp(-127.0, 127.0) as i8;
     }
     scale
@@ -104,7 +139,7 @@ fn round4(block: &[f32], codes: &mut [i8]) -> f32 {
     let scale = far / -8.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let code = |w: f32| ((w * inverse).round().clamp(-8.0, 7.0) + 8.0) as u8;
-    for (i, c) in codes.iter_mut().enumerate() {
+    for (i, c) in codes.iter_mut().step_by(TILE).enumerate() {
         *c = (code(block[i]) | code(block[i + BLOCK / 2]) << 4) as i8;
     }
     scale

@@ -2,7 +2,7 @@
 //! steps, windows that slide, rings that wrap, few rows and many, in every type that the device has.
 //! `FRICTION_TEST_BACKEND` names the device; on the processor itself there is nothing to compare.
 use burn::tensor::{DType, Device, Tensor};
-use friction_core::manifest::BackendKind;
+use friction_core::manifest::{BackendKind, Quantize};
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Wish, spare_slots};
 use friction_model::model::NoProbe;
@@ -79,9 +79,10 @@ fn step(have: &mut [usize], want: impl Fn(usize) -> usize, chunk: usize) -> Opti
     (!step.ids.is_empty()).then_some(step)
 }
 
-fn compare(device: &Device, config: &Config, dtype: DType, limit: f64) {
+fn compare(device: &Device, config: &Config, dtype: DType, quantize: Quantize, limit: f64) {
     let weights = RandomWeights::new(config, 5);
-    let load = |device: &Device, dtype| Gemma3::load(config, &weights, device, dtype, &mut |_| {}).unwrap();
+    let load =
+        |device: &Device, dtype| Gemma3::load_as(config, &weights, device, (dtype, quantize), &mut |_| {}).unwrap();
     let slots = 140;
     let (cpu, gpu) =
         (Run { model: load(&Device::flex(), DType::F32), slots }, Run { model: load(device, dtype), slots });
@@ -117,7 +118,7 @@ fn compare(device: &Device, config: &Config, dtype: DType, limit: f64) {
     }
     let c = config;
     println!(
-        "{} heads, {} key heads of {}, {dtype:?}: prompts {prompts:.1e}, decoding {decoded:.1e}",
+        "{} heads, {} key heads of {}, {dtype:?}, weights {quantize:?}: prompts {prompts:.1e}, decoding {decoded:.1e}",
         c.heads, c.kv_heads, c.head_dim
     );
     assert!(prompts <= limit, "prompts are {prompts:e} off");
@@ -138,7 +139,10 @@ fn a_gpu_computes_what_the_processor_does() {
         for (heads, kv_heads, head_dim) in [(4, 1, 256), (4, 2, 128), (2, 2, 64)] {
             // Large scores are as much coarser.
             let limit = if head_dim == 128 { 3.0 * limit } else { limit };
-            compare(&device, &config(heads, kv_heads, head_dim), dtype, limit);
+            compare(&device, &config(heads, kv_heads, head_dim), dtype, Quantize::None, limit);
+        }
+        for quantize in [Quantize::Q8, Quantize::Q4] {
+            compare(&device, &config(2, 2, 64), dtype, quantize, limit);
         }
     }
 }

@@ -1,0 +1,28 @@
+//! Weights in blocks of 32, widened for a product: they stay small in memory, and are whole only while they are used.
+use burn_cubecl::cubecl;
+use cubecl::prelude::*;
+
+/// Units of a cube.
+pub const UNITS: usize = 256;
+
+/// A unit a number, of `count`. A word of `codes` holds 4 of q8, or 8 of q4: numbers 0 to 3 of a block in the low
+/// halves of its bytes, 16 to 19 in the high ones, and so on.
+#[cube(launch)]
+pub fn widen<F: Float>(codes: &[i32], scales: &[f32], out: &mut [F], count: usize, #[comptime] four: bool) {
+    let cube = CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
+    let at = cube * UNITS + UNIT_POS as usize;
+    if at < count {
+        let block = at / 32;
+        let k = at % 32;
+        if four {
+            let shift = 8 * (k % 4) + 4 * (k / 16);
+            let code = (codes[block * 4 + k % 16 / 4] >> i32::cast_from(shift)) & 15;
+            out[at] = F::cast_from(f32::cast_from(code - 8) * scales[block]);
+        } else {
+            // A byte with its sign: what stands above it is shifted out first.
+            let above = i32::cast_from(24 - 8 * (k % 4));
+            let code = (codes[at / 4] << above) >> 24;
+            out[at] = F::cast_from(f32::cast_from(code) * scales[block]);
+        }
+    }
+}
