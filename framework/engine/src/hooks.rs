@@ -119,7 +119,7 @@ impl Program {
     /// `run`. Rows of logits that nobody wanted predict nothing: they are not numbers.
     pub fn taken(
         &self,
-        taken: Vec<Tensor<2>>,
+        taken: &[Vec<f32>],
         reads: &[usize],
         logits: &[usize],
         width: impl Fn(Site) -> usize,
@@ -129,7 +129,8 @@ impl Program {
         let mut out = vec![];
         for (group, block) in groups.into_iter().zip(taken) {
             let sites: Vec<Site> = group.into_iter().map(|(s, _)| s).collect();
-            out.extend(rows(&sites, block, reads, logits));
+            let Some(first) = sites.first() else { continue };
+            out.extend(rows(&sites, width(*first), block, reads, logits));
         }
         out
     }
@@ -164,16 +165,15 @@ impl Pass<'_> {
         let mut out = vec![];
         for group in Program::by_width(&self.read, |t: &Tensor<2>| t.dims()[1]) {
             let (sites, tensors): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-            out.extend(rows(&sites, Tensor::cat(tensors, 0), self.reads, self.logits));
+            let block = Tensor::cat(tensors, 0);
+            out.extend(rows(&sites, block.dims()[1], &floats(&block.into_data()), self.reads, self.logits));
         }
         out
     }
 }
 
 /// Rows of sites that are of one width, `[sites × reads, width]`.
-fn rows(sites: &[Site], block: Tensor<2>, reads: &[usize], logits: &[usize]) -> Vec<(Site, Vec<Vec<f32>>)> {
-    let width = block.dims()[1];
-    let values = floats(&block.into_data());
+fn rows(sites: &[Site], width: usize, values: &[f32], reads: &[usize], logits: &[usize]) -> Vec<(Site, Vec<Vec<f32>>)> {
     let blocks = values.chunks(reads.len() * width);
     sites
         .iter()

@@ -3,7 +3,8 @@
 //! The road: a [`Dialogue`] says what is asked next; [`Engine::run`] ([`schedule`]) keeps slots full
 //! and steps the model; [`slot`] is one conversation's state; [`hooks`] applies a program to a
 //! forward pass; [`sampling`] picks tokens.
-pub mod dialogue;
+pub mod ahead;
+mod dialogue;
 pub mod hooks;
 pub mod sampling;
 pub mod schedule;

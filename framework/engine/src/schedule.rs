@@ -1,4 +1,5 @@
 //! Keeping slots full and stepping the model.
+use crate::ahead::{Asked, Launched, Owner, Rules, open};
 use crate::dialogue::{Finish, Unit};
 use crate::hooks::{Program, TokenRole};
 use crate::sampling::{Sampling, argmax, log_probs};
@@ -8,7 +9,8 @@ use friction_core::{HookProgram, Position, Site, Tap};
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, spare_slots};
 use friction_model::model::floats;
-use friction_model::{ChatTemplate, ChatTurn, Decoder, Gemma3, KvCache, Segment, Step, Tokenizer};
+use friction_model::{ChatTemplate, ChatTurn, Decoder, Gemma3, KvCache, Segment, Tokenizer};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Sizes and rules of a run.
@@ -80,10 +82,14 @@ pub struct Engine<'a> {
     taps: Vec<(Tap, usize)>,
     /// Reading the user's tokens: they must be computed in the turn itself.
     reads_user: bool,
+    /// Turns begun.
+    turns: AtomicU64,
 }
 
 struct State<'a> {
     decoder: Decoder<'a>,
+    /// A step that was launched before the one before it was looked at.
+    ahead: Option<Launched>,
     slots: Vec<Option<Slot>>,
     cache: KvCache,
     progress: Progress,
@@ -113,6 +119,7 @@ impl<'a> Engine<'a> {
             program: Program::new(program, &model.device),
             taps,
             reads_user,
+            turns: AtomicU64::new(0),
         })
     }
 
@@ -133,6 +140,7 @@ impl<'a> Engine<'a> {
         let cache = KvCache::new(&self.model.config, shape, &self.model.device, self.model.dtype);
         let mut st = State {
             decoder: Decoder::new(self.model, Some(&self.program as &dyn Hooks)),
+            ahead: None,
             slots: (0..o.slots).map(|_| None).collect(),
             cache,
             progress: Progress::default(),
@@ -228,11 +236,14 @@ impl<'a> Engine<'a> {
         if self.reads_user {
             reused = reused.min(added);
         }
-        if !cache.can_roll_back(&self.model.config, slot.cached.len(), reused) {
+        // One more token may have been computed ahead.
+        let filled = slot.cached.len() + spare_slots(self.model);
+        if !cache.can_roll_back(&self.model.config, filled, reused) {
             reused = 0;
         }
         slot.cached.truncate(reused);
         slot.turn = Some(Turn {
+            number: self.turns.fetch_add(1, Ordering::Relaxed),
             reused,
             user,
             added,
@@ -259,117 +270,145 @@ impl<'a> Engine<'a> {
         (start, end)
     }
 
-    /// One forward pass over what every slot has to compute.
+    /// One forward pass: over what every slot has to compute, or the one that was launched ahead.
     fn step(&self, st: &mut State<'_>) -> Result<()> {
+        let now = match st.ahead.take() {
+            Some(launched) => launched,
+            None => {
+                let asked = self.asked(&st.slots);
+                if asked.step.ids.is_empty() {
+                    return Ok(());
+                }
+                self.launch(st, asked, None)?
+            }
+        };
+        let rules = Rules { taps: &self.taps, max_new_tokens: self.options.max_new_tokens };
+        let ahead = self.options.sampling.greedy() && self.records(st, now.asked.sampled.len());
+        let next = if ahead { rules.after(&now.asked, &st.slots) } else { None };
+        if let Some(next) = next {
+            st.ahead = Some(self.launch(st, next, now.answer.as_ref())?);
+        }
+        self.settle(st, now);
+        self.close_turns(st)
+    }
+
+    /// Whether a step of so many rows is recorded, hooks and all.
+    fn records(&self, st: &State<'_>, rows: usize) -> bool {
+        st.decoder.records(rows) && self.program.records()
+    }
+
+    /// What every slot has to compute.
+    fn asked(&self, slots: &[Option<Slot>]) -> Asked {
         let o = &self.options;
-        let (mut step, mut roles, mut strengths) = (Step::default(), vec![], vec![]);
-        let (mut reads, mut owners, mut sampled) = (vec![], vec![], vec![]);
-        for (i, slot) in st.slots.iter().enumerate() {
+        let mut asked = Asked::default();
+        for (i, slot) in slots.iter().enumerate() {
             let Some((slot, turn)) = slot.as_ref().and_then(|s| Some((s, s.turn.as_ref()?))) else { continue };
+            let step = &mut asked.step;
             let start = slot.cached.len();
             let len = (turn.len() - start).min(o.chunk);
             // Whole chunks wait for the next step: a chunk's length depends on its own slot alone.
             if !step.ids.is_empty() && step.ids.len() + len > o.step_tokens {
                 continue;
             }
-            let row = strengths.len();
-            strengths.push(slot.strengths.clone());
+            let row = asked.strengths.len();
+            asked.strengths.push(slot.strengths.clone());
+            let owner = |at| Owner { slot: i, turn: turn.number, at };
             let end = turn.prompt.len() - 1;
             for at in start..start + len {
                 if self.taps.iter().any(|(t, _)| turn.reads(t.position, at)) {
-                    reads.push(step.ids.len());
-                    owners.push((i, at));
+                    asked.reads.push(step.ids.len());
+                    asked.readers.push(owner(at));
                 }
                 step.ids.push(turn.token(at));
-                roles.push(TokenRole { row, replying: at >= end, prompt: at <= end });
+                asked.roles.push(TokenRole { row, replying: at >= end, prompt: at <= end });
             }
             step.segments.push(Segment { slot: i, start, len });
+            asked.segments.push(owner(start));
             if start + len == turn.len() && turn.finish.is_none() {
                 step.logits.push(step.ids.len() - 1);
-                sampled.push(i);
+                asked.sampled.push(owner(start + len - 1));
+                // Whole rows come to the host only where a draw or watched ids need them.
+                let looked_at = !turn.forced.0.is_empty() || turn.reply.is_empty() && !turn.watched.0.is_empty();
+                asked.whole.push(!o.sampling.greedy() || looked_at);
             }
         }
-        if step.ids.is_empty() {
-            return Ok(());
-        }
-        // A step that only decodes is recorded where the device can, hooks and all.
-        let decodes = !step.logits.is_empty() && step.segments.iter().all(|s| s.len == 1);
-        let answer = if decodes && st.decoder.records() && self.program.records() {
-            let wish = self.program.wish(&roles, &strengths, &reads);
-            let mut answer = st.decoder.step(&step, &wish, &mut st.cache)?;
-            let width = |site| self.taps.iter().find(|(t, _)| t.site == site).map_or(0, |(_, w)| *w);
-            if !wish.reads.is_empty() {
-                let taken = self.program.taken(std::mem::take(&mut answer.taken), &wish.reads, &step.logits, width);
-                keep(st, &owners, taken);
-            }
-            Some(answer)
-        } else {
-            let mut pass = self.program.pass(&roles, &strengths, &reads, &step.logits);
-            let logits = self.model.forward(&step, &mut st.cache, &mut pass)?;
-            keep(st, &owners, pass.finish());
-            logits.map(|logits| Answer { best: self.model.best(&logits), logits, taken: vec![] })
-        };
-        st.progress.steps += 1;
-        for s in &step.segments {
-            if let Some((slot, turn)) = st.slots[s.slot].as_mut().and_then(|s| Some((&mut s.cached, s.turn.as_ref()?)))
-            {
-                st.progress.prefilled += (s.start..s.start + s.len).filter(|at| *at < turn.prompt.len()).count() as u64;
-                slot.extend((s.start..s.start + s.len).map(|at| turn.token(at)));
-            }
-        }
-        if let Some(answer) = answer {
-            self.sample(st, &sampled, answer);
-        }
-        self.close_turns(st)
+        asked
     }
 
-    fn sample(&self, st: &mut State<'_>, sampled: &[usize], Answer { logits, best, .. }: Answer) {
+    /// Launches a step; of tokens that are `before`'s, where it is given.
+    fn launch(&self, st: &mut State<'_>, asked: Asked, before: Option<&Answer>) -> Result<Launched> {
+        st.progress.steps += 1;
+        let step = &asked.step;
+        let decodes = !step.logits.is_empty() && step.segments.iter().all(|s| s.len == 1);
+        if decodes && self.records(st, step.ids.len()) {
+            let wish = self.program.wish(&asked.roles, &asked.strengths, &asked.reads);
+            let answer = st.decoder.step_after(step, &wish, &mut st.cache, before)?;
+            return Ok(Launched { asked, answer: Some(answer) });
+        }
+        let mut pass = self.program.pass(&asked.roles, &asked.strengths, &asked.reads, &step.logits);
+        let logits = self.model.forward(step, &mut st.cache, &mut pass)?;
+        let taken = pass.finish();
+        keep(st, &asked.readers, taken);
+        let answer = logits.map(|logits| Answer::new(logits.clone(), self.model.best(&logits)));
+        Ok(Launched { asked, answer })
+    }
+
+    /// Gives a step's tokens and readings to the turns whose they are.
+    fn settle(&self, st: &mut State<'_>, Launched { asked, answer }: Launched) {
+        for (segment, owner) in asked.step.segments.iter().zip(&asked.segments) {
+            let Some(slot) = open(&mut st.slots, owner) else { continue };
+            let Some(turn) = slot.turn.as_ref() else { continue };
+            let at = segment.start..segment.start + segment.len;
+            st.progress.prefilled += at.clone().filter(|at| *at < turn.prompt.len()).count() as u64;
+            slot.cached.extend(at.map(|at| turn.token(at)));
+        }
+        let Some(answer) = answer else { return };
+        let logits = answer.logits.clone();
+        let (best, taken) = answer.read();
+        if !taken.is_empty() {
+            let width = |site| self.taps.iter().find(|(t, _)| t.site == site).map_or(0, |(_, w)| *w);
+            let taken = self.program.taken(&taken, &asked.reads, &asked.step.logits, width);
+            keep(st, &asked.readers, taken);
+        }
+        for (row, owner) in asked.sampled.iter().enumerate() {
+            let slot = open(&mut st.slots, owner);
+            let Some(turn) = slot.and_then(|s| s.turn.as_mut()).filter(|t| t.finish.is_none()) else { continue };
+            let values = asked.whole[row].then(|| floats(&logits.clone().narrow(0, row, 1).into_data()));
+            st.progress.generated += u64::from(self.sample(turn, best[row], values));
+        }
+    }
+
+    /// Gives a turn its next token: the likeliest, or as whole logits have it. Tells whether it was generated.
+    fn sample(&self, turn: &mut Turn, best: u32, values: Option<Vec<f32>>) -> bool {
         let o = &self.options;
-        // Whole rows come to the host only where a draw or watched ids need them.
-        let whole: Vec<bool> = sampled
-            .iter()
-            .map(|i| {
-                !o.sampling.greedy()
-                    || st.slots[*i]
-                        .as_ref()
-                        .and_then(|s| s.turn.as_ref())
-                        .is_some_and(|t| !t.forced.0.is_empty() || t.reply.is_empty() && !t.watched.0.is_empty())
-            })
-            .collect();
-        let best: Vec<i64> = best.into_data().iter::<i64>().collect();
-        for (row, i) in sampled.iter().enumerate() {
-            let Some(turn) = st.slots[*i].as_mut().and_then(|s| s.turn.as_mut()) else { continue };
-            let mut token = best[row] as u32;
+        let mut token = best;
+        if let Some(values) = values {
             if let Some(said) = turn.forced.0.get(turn.reply.len()).copied() {
-                let values = floats(&logits.clone().narrow(0, row, 1).into_data());
                 turn.forced.1.extend(log_probs(&values, &[said]));
                 turn.reply.push(said);
                 if turn.reply.len() == turn.forced.0.len() {
                     turn.finish = Some(Finish::Length);
                 }
-                continue;
+                return false;
             }
-            if whole[row] {
-                let values = floats(&logits.clone().narrow(0, row, 1).into_data());
-                if turn.reply.is_empty() {
-                    turn.watched.1 = log_probs(&values, &turn.watched.0);
-                }
-                token = if o.sampling.greedy() {
-                    argmax(&values)
-                } else {
-                    o.sampling.draw(&values, turn.seed, turn.reply.len())
-                };
+            if turn.reply.is_empty() {
+                turn.watched.1 = log_probs(&values, &turn.watched.0);
             }
-            if self.model.config.eos.contains(&token) {
-                turn.finish = Some(Finish::Stop);
+            token = if o.sampling.greedy() {
+                argmax(&values)
             } else {
-                turn.reply.push(token);
-                st.progress.generated += 1;
-                if turn.reply.len() == o.max_new_tokens {
-                    turn.finish = Some(Finish::Length);
-                }
-            }
+                o.sampling.draw(&values, turn.seed, turn.reply.len())
+            };
         }
+        if self.model.config.eos.contains(&token) {
+            turn.finish = Some(Finish::Stop);
+            return false;
+        }
+        turn.reply.push(token);
+        if turn.reply.len() == o.max_new_tokens {
+            turn.finish = Some(Finish::Length);
+        }
+        true
     }
 
     /// Ends turns that are complete and computed, lets followers take over the first, asks on.
@@ -426,12 +465,12 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Gives rows that were read to the turns whose they are: `owners` are slots and positions.
-fn keep(st: &mut State, owners: &[(usize, usize)], taken: Vec<(Site, Vec<Vec<f32>>)>) {
+/// Gives rows that were read to the turns whose they are.
+fn keep(st: &mut State, readers: &[Owner], taken: Vec<(Site, Vec<Vec<f32>>)>) {
     for (site, rows) in taken {
-        for ((slot, at), row) in owners.iter().zip(rows) {
-            if let Some(turn) = st.slots[*slot].as_mut().and_then(|s| s.turn.as_mut()) {
-                turn.rows.entry(site).or_default().insert(*at, row);
+        for (owner, row) in readers.iter().zip(rows) {
+            if let Some(turn) = open(&mut st.slots, owner).and_then(|s| s.turn.as_mut()) {
+                turn.rows.entry(site).or_default().insert(owner.at, row);
             }
         }
     }

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 /// A turn in progress.
 pub(crate) struct Turn {
+    /// Tells it from every other turn of a run.
+    pub number: u64,
     /// The whole prompt.
     pub prompt: Vec<u32>,
     /// Tokens of it that were in the cache.

@@ -5,19 +5,46 @@
 //! places in the cache, strengths of edits) is written into buffers that stay, the cache is only ever written
 //! in place (`gpu`), and rows are padded to a few sizes by rows that write to a slot of their own. Hooks run
 //! inside the graph: steps that read or edit are recorded too, beside those that do neither.
-use crate::model::NoProbe;
+use crate::model::{NoProbe, floats};
 use crate::{Gemma3, KvCache, Probe, Result, Step};
 use burn::tensor::{Int, Tensor};
 
-/// What a decode step computed.
-#[derive(Clone)]
+/// What a step computed.
 pub struct Answer {
-    /// Logits `[wanted, vocab]` in f32.
+    /// Logits `[wanted or more, vocab]` in f32: rows that pad may follow. Those of a recorded step hold until the
+    /// next is launched.
     pub logits: Tensor<2>,
     /// The likeliest token of each `[wanted, 1]`.
     pub best: Tensor<2, Int>,
     /// What hooks took, of the rows that were read: `[sites × rows, width]` for each width.
     pub taken: Vec<Tensor<2>>,
+    #[cfg(feature = "cube")]
+    sent: Option<crate::gpu::Sent>,
+}
+
+impl Answer {
+    /// Of a step that was not recorded.
+    pub fn new(logits: Tensor<2>, best: Tensor<2, Int>) -> Self {
+        Self {
+            logits,
+            best,
+            taken: vec![],
+            #[cfg(feature = "cube")]
+            sent: None,
+        }
+    }
+
+    /// The likeliest tokens and what hooks took, on the host. For tokens of a recorded step it waits for that step
+    /// alone, not for what was launched after it.
+    pub fn read(self) -> (Vec<u32>, Vec<Vec<f32>>) {
+        let taken = |taken: Vec<Tensor<2>>| taken.into_iter().map(|t| floats(&t.into_data())).collect();
+        #[cfg(feature = "cube")]
+        if let Some(best) = self.sent {
+            return (best.wait().into_iter().map(|t| t as u32).collect(), taken(self.taken));
+        }
+        let best = self.best.into_data().iter::<i64>().map(|t| t as u32).collect();
+        (best, taken(self.taken))
+    }
 }
 
 /// Hooks that can run inside a recorded step: they compute with tensors alone, and bring nothing from the host.
@@ -37,6 +64,9 @@ pub struct Wish {
     /// Rows to be read.
     pub reads: Vec<usize>,
 }
+
+/// Rows of a recorded step, at most.
+const MOST_RECORDED: usize = 256;
 
 /// Slots that a cache must have beside those of conversations: on a GPU one, for rows that pad.
 pub fn spare_slots(model: &Gemma3) -> usize {
@@ -61,35 +91,57 @@ impl<'m> Decoder<'m> {
         }
     }
 
-    /// Whether steps are recorded: hooks run inside them on such a device alone.
-    pub fn records(&self) -> bool {
-        !self.model.flex
+    /// Whether steps of so many rows are recorded: hooks run inside them on such a device alone. Those over weights
+    /// in blocks are not: a recorded step would hold every weight whole.
+    pub fn records(&self, rows: usize) -> bool {
+        #[cfg(feature = "cube")]
+        let whole = !self.model.in_words();
+        #[cfg(not(feature = "cube"))]
+        let whole = true;
+        !self.model.flex && whole && rows <= MOST_RECORDED
     }
 
     /// Computes a step whose segments hold one token each; logits of those that it wants, of which there must
-    /// be some. On a GPU the cache's last slot is written to by rows that pad; elsewhere, without hooks.
+    /// be some. On a GPU the cache's last slot is written to by rows that pad. Where steps are not recorded, without
+    /// hooks.
     ///
     /// # Errors
     /// When a token or position is out of range.
     pub fn step(&mut self, step: &Step, wish: &Wish, cache: &mut KvCache) -> Result<Answer> {
+        self.step_after(step, wish, cache, None)
+    }
+
+    /// The same, of tokens that stand on the device alone: a step's tokens are the likeliest ones of an answer, row
+    /// by row, whatever its ids say. Only where steps are recorded.
+    ///
+    /// # Errors
+    /// As of [`Self::step`].
+    pub fn step_after(
+        &mut self,
+        step: &Step,
+        wish: &Wish,
+        cache: &mut KvCache,
+        before: Option<&Answer>,
+    ) -> Result<Answer> {
         let model = self.model;
         model.check(step, cache)?;
         #[cfg(feature = "cube")]
-        if !model.flex {
-            return Ok(self.recorded.step(model, step, wish, cache));
+        if self.records(step.ids.len()) {
+            return Ok(self.recorded.step(model, step, wish, cache, before.map(|a| &a.best)));
         }
+        assert!(before.is_none(), "the tokens of steps that are not recorded come from the host");
         assert!(wish.reads.is_empty() && wish.strengths.is_empty(), "hooks run in recorded steps alone");
         let logits = model.forward(step, cache, &mut NoProbe)?;
         let Some(logits) = logits else { unreachable!("logits are asked for") };
         let best = model.best(&logits);
-        Ok(Answer { logits, best, taken: vec![] })
+        Ok(Answer::new(logits, best))
     }
 }
 
 #[cfg(feature = "cube")]
 mod recorded {
     use super::{Answer, Hooks, Wish};
-    use crate::gpu::{Places, numbers, refresh, refresh_int, upload};
+    use crate::gpu::{Places, Sent, feed, numbers, refresh, refresh_int, upload};
     use crate::model::{Inputs, NoProbe};
     use crate::{Gemma3, KvCache, Probe, Segment, Step};
     use burn::tensor::{DType, Device, Graph, Int, Tensor, TensorData, capture};
@@ -97,7 +149,15 @@ mod recorded {
     use std::collections::BTreeMap;
     use std::rc::Rc;
 
-    type Recorded<'m> = Graph<Answer, Box<dyn FnMut() -> Answer + 'm>>;
+    type Recorded<'m> = Graph<Whole, Box<dyn FnMut() -> Whole + 'm>>;
+
+    /// What a recorded step leaves in its buffers, of all rows.
+    #[derive(Clone)]
+    struct Whole {
+        logits: Tensor<2>,
+        best: Tensor<2, Int>,
+        taken: Vec<Tensor<2>>,
+    }
 
     /// Buffers that a recorded step reads.
     struct Buffers {
@@ -121,7 +181,14 @@ mod recorded {
             Self { hooks, steps: BTreeMap::new() }
         }
 
-        pub fn step(&mut self, model: &'m Gemma3, asked_for: &Step, wish: &Wish, cache: &KvCache) -> Answer {
+        pub fn step(
+            &mut self,
+            model: &'m Gemma3,
+            asked_for: &Step,
+            wish: &Wish,
+            cache: &KvCache,
+            tokens: Option<&Tensor<2, Int>>,
+        ) -> Answer {
             let (wanted, device) = (&asked_for.logits, &model.device);
             let asked = asked_for.ids.len();
             let rows = asked.next_power_of_two();
@@ -139,27 +206,35 @@ mod recorded {
                 let mut b = buffers.borrow_mut();
                 refresh_int(&mut b.ints, ints, device);
                 refresh(&mut b.floats, floats, device);
+                tokens.iter().for_each(|t| feed(&mut b.ints, (*t).clone().reshape([asked])));
             } else {
                 let n = floats.len();
                 let floats = Tensor::from_data(TensorData::new(floats, [n]), (device, DType::F32));
-                let buffers = Rc::new(RefCell::new(Buffers { ints: upload(ints, device), floats }));
+                let mut ints = upload(ints, device);
+                tokens.iter().for_each(|t| feed(&mut ints, (*t).clone().reshape([asked])));
+                let buffers = Rc::new(RefCell::new(Buffers { ints, floats }));
                 let recorded = record(model, self.hooks, kind, step, cache.clone(), buffers.clone());
                 self.steps.insert(kind, (buffers, recorded));
             }
             let Some((_, recorded)) = self.steps.get_mut(&kind) else { unreachable!("recorded above") };
-            // The refreshes are launched before the graph.
+            // The refreshes are launched before the graph, and what the step before sent.
             let _ = device.flush();
             // SAFETY: weights and hooks outlive the graph by its lifetime; the cache, the buffers and what the
             // step computes are kept alive by the closure and by `self`; everything runs on this thread's
             // stream, and the refreshes above were issued on it before.
-            let answer = unsafe { recorded.replay() };
-            let taken = answer.taken.iter().map(|t| of_rows(t, rows, &wish.reads, device)).collect();
-            let (logits, best) = (answer.logits.clone(), answer.best.clone());
-            if wanted.len() == asked {
-                return Answer { logits: logits.narrow(0, 0, asked), best: best.narrow(0, 0, asked), taken };
-            }
-            let wanted = upload(wanted.iter().map(|r| *r as i32).collect(), device);
-            Answer { logits: logits.select(0, wanted.clone()), best: best.select(0, wanted), taken }
+            let whole = unsafe { recorded.replay() }.clone();
+            // Copies: the next step writes over these buffers.
+            let taken: Vec<_> = whole.taken.iter().map(|t| of_rows(t, rows, &wish.reads, device)).collect();
+            let (logits, best) = match (wanted.len() == asked, asked == rows) {
+                (true, true) => (whole.logits, whole.best + 0),
+                (true, false) => (whole.logits, whole.best.narrow(0, 0, asked)),
+                (false, _) => {
+                    let wanted = upload(wanted.iter().map(|r| *r as i32).collect(), device);
+                    (whole.logits.select(0, wanted.clone()), whole.best.select(0, wanted))
+                }
+            };
+            let sent = Some(Sent::new(best.clone()));
+            Answer { logits, best, taken, sent }
         }
     }
 
@@ -197,7 +272,7 @@ mod recorded {
         buffers: Rc<RefCell<Buffers>>,
     ) -> Recorded<'m> {
         let half = model.rope_local.len();
-        let closure: Box<dyn FnMut() -> Answer + 'm> = Box::new(move || {
+        let closure: Box<dyn FnMut() -> Whole + 'm> = Box::new(move || {
             let b = buffers.borrow();
             let ints = |from: usize, len: usize| b.ints.clone().narrow(0, from * n, len * n);
             let place = |to, seen, window| Places { to, seen, tiles: None, window };
@@ -228,7 +303,7 @@ mod recorded {
             let best = model.best(&logits);
             // Without it the lazy device would record nothing.
             let _ = model.device.flush();
-            Answer { logits, best, taken }
+            Whole { logits, best, taken }
         });
         capture(&model.device, closure)
     }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod exact;
 #[cfg(feature = "cube")]
 mod fused;
+mod gate;
 #[cfg(feature = "cube")]
 pub mod gpu;
 pub mod hub;

@@ -259,8 +259,7 @@ impl Gemma3 {
             x = x + rms(self.product(shared, heads, &block.out), &block.post_attention_norm, c.eps);
             let h = visit(probe, Site::MlpIn(l), rms(x.clone(), &block.pre_feedforward_norm, c.eps));
             let gu = self.product(shared, h, &block.gate_up);
-            let (gate, up) = (gu.clone().narrow(1, 0, c.intermediate), gu.narrow(1, c.intermediate, c.intermediate));
-            let mlp = self.product(shared, activation::gelu_approximate(gate) * up, &block.down);
+            let mlp = self.product(shared, crate::gate::gate(gu), &block.down);
             let mlp = visit(probe, Site::MlpOut(l), rms(mlp, &block.post_feedforward_norm, c.eps));
             x = visit(probe, Site::ResidPost(l), x + mlp);
         }
@@ -349,6 +348,12 @@ impl Gemma3 {
             return product.reshape([parts * rows, width]);
         }
         matmul(self.flex, x, w.clone().transpose())
+    }
+
+    /// Whether its weights are in blocks on a GPU.
+    #[cfg(feature = "cube")]
+    pub(crate) fn in_words(&self) -> bool {
+        matches!(self.embed, Weight::Words(_))
     }
 
     /// Bytes of all weights, as they are held.

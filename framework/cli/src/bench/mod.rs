@@ -11,11 +11,18 @@ use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
 use friction_engine::hooks::Program;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, Wish, spare_slots};
-use friction_model::model::{NoProbe, floats};
+use friction_model::model::NoProbe;
 use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
 use report::{Row, Table};
 use std::path::Path;
 use std::time::Instant;
+
+/// Steps of a kind that follow each other and are timed.
+const RUN: usize = 8;
+/// Steps before them that are not: they end what the kind before has begun, and warm caches.
+const LEFT_OUT: usize = 2;
+/// Tokens of a prompt's step, about: what the engine takes on a GPU.
+const STEP_TOKENS: usize = 16_384;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -126,13 +133,15 @@ impl Bench<'_> {
     fn row(&self, batch: usize) -> Result<Row> {
         let (args, c) = (self.args, &self.model.config);
         let chunk = args.context.min(256);
-        let kinds = if args.plain || self.model_is_on_host() { 1 } else { 3 };
-        let capacity = args.context + kinds * (args.steps + 2) + 4;
+        let decoder = Decoder::new(self.model, None);
+        let kinds = if args.plain || !decoder.records(batch) { 1 } else { 3 };
+        let decoded = kinds * args.steps.div_ceil(RUN) * (RUN + LEFT_OUT);
+        let capacity = args.context + decoded + 4;
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
         let mut cache = KvCache::new(c, shape, &self.model.device, self.dtype);
         let hooks = Program::new(&program(self.model), &self.model.device);
         let mut decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
-        let steps = 2 * args.context.div_ceil(chunk) + kinds * (args.steps + 2);
+        let steps = 2 * args.context.div_ceil(chunk) + decoded;
         let bar = crate::progress::bar(steps as u64, "batch {msg} {bar:30} {eta}");
         bar.set_message(batch.to_string());
         // The first pass compiles and tunes kernels, where a device does; the second is timed.
@@ -148,28 +157,32 @@ impl Bench<'_> {
         ];
         let (mut at, mut early) = (args.context, None);
         let mut times = vec![vec![]; kinds];
-        for n in 0..args.steps + 2 {
-            // The kinds take turns, so that what a machine does over time happens to all of them.
-            for (wish, times) in wishes.iter().zip(&mut times) {
-                let t = Instant::now();
-                let step = Step {
-                    ids: (0..batch).map(|r| self.id(r, at)).collect(),
-                    segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
-                    logits: (0..batch).collect(),
-                };
-                let Answer { best, taken, .. } = decoder.step(&step, wish, &mut cache)?;
-                for t in taken {
-                    std::hint::black_box(floats(&t.into_data()));
+        let mut pending: Option<Answer> = None;
+        let records = decoder.records(batch);
+        let runs = args.steps.div_ceil(RUN);
+        // The kinds take turns, so that what a machine does over time happens to all of them.
+        for run in 0..runs {
+            for (kind, wish) in wishes[..kinds].iter().enumerate() {
+                for n in 0..LEFT_OUT + RUN {
+                    let t = Instant::now();
+                    let step = Step {
+                        ids: (0..batch).map(|r| self.id(r, at)).collect(),
+                        segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
+                        logits: (0..batch).collect(),
+                    };
+                    // As the engine does: where steps are recorded, one runs while the one before is looked at.
+                    let answer = decoder.step_after(&step, wish, &mut cache, pending.as_ref().filter(|_| records))?;
+                    if let Some(before) = pending.replace(answer) {
+                        std::hint::black_box(before.read());
+                    }
+                    if n >= LEFT_OUT {
+                        times[kind].push(t.elapsed().as_secs_f64());
+                    }
+                    at += 1;
+                    bar.inc(1);
                 }
-                std::hint::black_box(best.into_data().iter::<i64>().last());
-                // The first decode steps warm caches and are left out.
-                if n >= 2 {
-                    times.push(t.elapsed().as_secs_f64());
-                }
-                at += 1;
-                bar.inc(1);
             }
-            if n == args.steps / 2 {
+            if run == runs / 2 {
                 early = Some(self.memory());
             }
         }
@@ -201,10 +214,6 @@ impl Bench<'_> {
         [friction_study::run::resident_memory(), device::memory(&self.model.device)]
     }
 
-    fn model_is_on_host(&self) -> bool {
-        spare_slots(self.model) == 0
-    }
-
     fn id(&self, row: usize, at: usize) -> u32 {
         ((row * 7919 + at * 104_729) % (self.model.config.vocab - 1) + 1) as u32
     }
@@ -213,19 +222,23 @@ impl Bench<'_> {
     fn prefill(&self, batch: usize, chunk: usize, cache: &mut KvCache, tick: impl Fn()) -> Result<f64> {
         let (model, context) = (self.model, self.args.context);
         let t = Instant::now();
+        let together = (STEP_TOKENS / chunk).max(1);
         for from in (0..context).step_by(chunk) {
             let len = chunk.min(context - from);
-            let mut step = Step::default();
-            for row in 0..batch {
-                step.ids.extend((from..from + len).map(|p| self.id(row, p)));
-                step.segments.push(Segment { slot: row, start: from, len });
-            }
-            if from + len == context {
-                step.logits = (0..batch).map(|r| (r + 1) * len - 1).collect();
-            }
-            if let Some(l) = model.forward(&step, cache, &mut NoProbe)? {
-                // A device puts off what nobody reads.
-                std::hint::black_box(model.best(&l).into_data().iter::<i64>().last());
+            for first in (0..batch).step_by(together) {
+                let rows = first..batch.min(first + together);
+                let mut step = Step::default();
+                for row in rows.clone() {
+                    step.ids.extend((from..from + len).map(|p| self.id(row, p)));
+                    step.segments.push(Segment { slot: row, start: from, len });
+                }
+                if from + len == context {
+                    step.logits = (1..=rows.len()).map(|r| r * len - 1).collect();
+                }
+                if let Some(l) = model.forward(&step, cache, &mut NoProbe)? {
+                    // A device puts off what nobody reads.
+                    std::hint::black_box(model.best(&l).into_data().iter::<i64>().last());
+                }
             }
             tick();
         }

@@ -1,14 +1,16 @@
 //! The operations, launched.
 use super::plan::{Able, How, Plan, VECTOR};
+use super::sent::Post;
 use super::{Ops, blocks, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::{DType, Shape};
+use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::prelude::*;
 use burn_cubecl::cubecl::{features::Plane, ir};
 use burn_cubecl::{
     CubeBackend, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
 };
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Numbers that elementwise kernels load at once.
 const FOUR: usize = 4;
@@ -230,7 +232,7 @@ impl Ops for CubeBackend {
         let (count, part, line) = parts(&qkv);
         of_types!(qkv.dtype, keys.dtype, Y, F => heads::heads::launch::<Y, F>(
             &out.client,
-            cubes(tokens * (q_heads + 2 * kv_heads), 1),
+            cubes(q_heads + 2 * kv_heads, tokens),
             units(heads::units(dim)),
             qkv.into_buffer_arg(),
             into_contiguous(q_norm).into_buffer_arg(),
@@ -412,7 +414,7 @@ impl Ops for CubeBackend {
         let client = cache.client.clone();
         of_type!(cache.dtype, F => plain::place::launch::<F>(
             &client,
-            cubes(tokens * heads, 1),
+            cubes(heads, tokens),
             units(dim.min(plain::UNITS)),
             cache.clone().into_tensor_arg(),
             into_contiguous(rows).into_buffer_arg(),
@@ -421,6 +423,14 @@ impl Ops for CubeBackend {
             dim,
         ));
         cache
+    }
+
+    fn send(x: CubeTensor, to: Post) -> CubeTensor {
+        // The copy is launched here; who has the post waits for it alone.
+        let x = into_contiguous(x);
+        let copy = lasting(&x.client).read_async(vec![x.handle.clone()]);
+        to.put(Box::pin(async move { copy.await.map(|mut all| all.remove(0).to_vec()).map_err(|e| e.to_string()) }));
+        x
     }
 
     fn refresh(to: CubeTensor, from: CubeTensor) -> CubeTensor {
@@ -432,8 +442,20 @@ impl Ops for CubeBackend {
     }
 }
 
+/// A device's client that lasts as long as the process, as the type of a copy under way demands: one a device.
+fn lasting(client: &Client) -> &'static Client {
+    static CLIENTS: Mutex<Vec<&'static Client>> = Mutex::new(vec![]);
+    let mut all = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = all.iter().find(|c| c.service_id() == client.service_id()) {
+        return found;
+    }
+    let new: &'static Client = Box::leak(Box::new(client.clone()));
+    all.push(new);
+    new
+}
+
 fn overwrite<T: Numeric>(to: CubeTensor, from: CubeTensor) -> CubeTensor {
-    let n = to.meta.shape().num_elements();
+    let n = from.meta.shape().num_elements();
     let (client, count) = (to.client.clone(), cubes(n.div_ceil(plain::UNITS), 1));
     let (into, from) = (to.clone().into_buffer_arg(), into_contiguous(from).into_buffer_arg());
     plain::copy::launch::<T>(&client, count, units(plain::UNITS), into, from, n);

@@ -16,13 +16,15 @@ mod peak;
 mod places;
 mod plain;
 mod plan;
+mod sent;
 mod spans;
 mod sums;
 mod words;
 
 pub use flash::takes as takes_tiles;
-pub use places::{Places, numbers, refresh, refresh_int, tiles, upload};
+pub use places::{Places, feed, numbers, refresh, refresh_int, tiles, upload};
 pub use plan::{Able, Plan};
+pub use sent::Sent;
 pub use words::Words;
 
 use burn::backend::fusion::custom::TensorSpec;
@@ -106,10 +108,13 @@ pub trait Ops: Backend {
     /// Writes `rows` `[tokens, kv_heads, head_dim]` into a cache at `at` (slot, index), in place.
     #[fusion(dtype = cache, shape = cache)]
     fn place(cache: FloatTensor<Self>, rows: FloatTensor<Self>, at: IntTensor<Self>) -> FloatTensor<Self>;
+    /// Sends what stands in a buffer to the host, behind what was launched before.
+    #[fusion(dtype = x, shape = x)]
+    fn send(x: IntTensor<Self>, to: sent::Post) -> IntTensor<Self>;
     /// Writes over a buffer of numbers, in place.
     #[fusion(dtype = to, shape = to)]
     fn refresh(to: FloatTensor<Self>, from: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// The same for whole numbers.
+    /// The same for whole numbers; fewer ones go to the beginning.
     #[fusion(dtype = to, shape = to)]
     fn refresh_int(to: IntTensor<Self>, from: IntTensor<Self>) -> IntTensor<Self>;
 }

@@ -71,6 +71,11 @@ pub fn refresh(to: &mut Tensor<1>, from: Vec<f32>, device: &Device) {
 
 /// The same for whole numbers.
 pub fn refresh_int(to: &mut Tensor<1, Int>, from: Vec<i32>, device: &Device) {
-    let from = upload(from, device).into_dispatch();
+    feed(to, upload(from, device));
+}
+
+/// Writes numbers of the device to the beginning of a buffer.
+pub fn feed(to: &mut Tensor<1, Int>, from: Tensor<1, Int>) {
+    let from = from.into_dispatch();
     to.inplace(|t| Tensor::from_dispatch(<Dispatch as Ops>::refresh_int(t.into_dispatch(), from)));
 }

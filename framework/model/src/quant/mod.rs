@@ -89,6 +89,7 @@ impl Blocks {
     }
 
     /// Codes and scales, row after row, as a GPU holds them: a block's bytes in words, the first lowest.
+    #[cfg(feature = "cube")]
     pub(crate) fn words(&self) -> (Vec<i32>, Vec<f32>) {
         let (per_row, bytes) = (self.columns / BLOCK, size(self.four) / TILE);
         let mut words = Vec::with_capacity(self.rows * per_row * bytes / 4);
@@ -106,6 +107,7 @@ impl Blocks {
     }
 
     /// Whether codes are of 4 bits.
+    #[cfg(feature = "cube")]
     pub(crate) fn four(&self) -> bool {
         self.four
     }

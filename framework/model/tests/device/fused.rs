@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, Tensor};
 use friction_core::manifest::{BackendKind, Quantize};
 use friction_model::cache::CacheShape;
-use friction_model::decoder::{Answer, Wish, spare_slots};
+use friction_model::decoder::{Wish, spare_slots};
 use friction_model::model::NoProbe;
 use friction_model::testing::{backend, device};
 use friction_model::weights::random::RandomWeights;
@@ -104,9 +104,9 @@ fn compare(device: &Device, config: &Config, dtype: DType, quantize: Quantize, l
             let step = step(&mut have, next, 1).unwrap();
             assert_eq!(step.ids.len(), rows);
             let want = rows_of(cpu.model.forward(&step, &mut truth, &mut NoProbe).unwrap().unwrap());
-            let Answer { logits, best, .. } = decoder.step(&step, &Wish::default(), &mut cache).unwrap();
-            let best: Vec<i64> = best.into_data().iter::<i64>().collect();
-            let got = rows_of(logits);
+            let answer = decoder.step(&step, &Wish::default(), &mut cache).unwrap();
+            let got = rows_of(answer.logits.clone().narrow(0, 0, rows));
+            let (best, _) = answer.read();
             for (row, best) in got.iter().zip(best) {
                 let first = row.iter().position(|v| *v == row.iter().copied().fold(f32::MIN, f32::max));
                 assert_eq!(first, Some(best as usize), "the first of the likeliest");
