@@ -2,9 +2,10 @@
 //!
 //! The road: a [`Dialogue`] says what is asked next; [`Engine::run`] ([`schedule`]) keeps slots full
 //! and steps the model; [`slot`] is one conversation's state; [`hooks`] applies a program to a
-//! forward pass; [`sampling`] picks tokens.
-pub mod ahead;
-mod dialogue;
+//! forward pass; [`sampling`] picks tokens. On a GPU steps are launched before the host has looked at the tokens of the
+//! one before (`ahead`).
+mod ahead;
+pub mod dialogue;
 pub mod hooks;
 pub mod sampling;
 pub mod schedule;
