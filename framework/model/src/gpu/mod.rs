@@ -1,4 +1,5 @@
-//! What a GPU computes in kernels of this crate's own: a whole forward pass, in about nine launches a layer. One source, in CubeCL, for CUDA and WGPU.
+//! What a GPU computes: a whole forward pass, in about nine launches a layer. One source, in CubeCL, for CUDA and
+//! WGPU; on CUDA products of many rows are a library's, where it is there.
 //!
 //! [`Ops`] names the operations, `launch` runs them, the other files hold their kernels. A row reads nothing
 //! of another row; in f32 the order of its sums does not depend on how many rows there are.

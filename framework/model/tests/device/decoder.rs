@@ -29,8 +29,7 @@ fn numbers(logits: burn::tensor::Tensor<2>) -> Vec<f32> {
     logits.into_data().iter::<f32>().collect()
 }
 
-#[test]
-fn recorded_steps_equal_plain_ones() {
+fn model() -> Gemma3 {
     let dir = tempfile::tempdir().unwrap();
     checkpoint(&dir.path().join("model"), 3).unwrap();
     let source = format!("path:{}", dir.path().join("model").display());
@@ -38,10 +37,15 @@ fn recorded_steps_equal_plain_ones() {
     let device = device().unwrap();
     let weights = checkpoint.open().unwrap();
     let dtype = burn::tensor::DType::F32;
-    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {}).unwrap();
+    Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn recorded_steps_equal_plain_ones() {
+    let model = model();
     let new = || {
         let shape = CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12);
-        KvCache::new(&model.config, shape, &device, dtype)
+        KvCache::new(&model.config, shape, &model.device, model.dtype)
     };
     let (mut plain, mut shared) = (new(), new());
     let mut decoder = Decoder::new(&model, None);
@@ -94,17 +98,10 @@ fn steps_that_run_ahead_equal_steps_that_wait() {
         println!("skipped: FRICTION_TEST_BACKEND names no GPU");
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    checkpoint(&dir.path().join("model"), 3).unwrap();
-    let source = format!("path:{}", dir.path().join("model").display());
-    let checkpoint = Checkpoint::resolve(&source, None, None, Path::new(""), 0).unwrap();
-    let device = device().unwrap();
-    let weights = checkpoint.open().unwrap();
-    let dtype = burn::tensor::DType::F32;
-    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {}).unwrap();
+    let model = model();
     let shape = CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12);
     let replies = |ahead: bool| -> Vec<Vec<u32>> {
-        let mut cache = KvCache::new(&model.config, shape, &device, dtype);
+        let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
         let mut decoder = Decoder::new(&model, None);
         let mut at = [3, 9, 1, 12, 6];
         let prompt: Vec<_> = at.iter().enumerate().map(|(s, n)| (s, 0, *n)).collect();
