@@ -161,10 +161,6 @@ impl<'a> Engine<'a> {
                 self.admit(&mut st, unit, &places)?;
             }
             if open.is_empty() {
-                // What was launched ahead reads the decoder's buffers: it ends before they do.
-                if let Some(answer) = st.ahead.take().and_then(|ahead| ahead.answer) {
-                    answer.read();
-                }
                 break;
             }
             self.step(&mut st)?;

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
-use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Sampling, TurnOutcome, Unit};
+use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, Progress, Sampling, TurnOutcome, Unit};
 use friction_model::{
     ChatTemplate, ChatTurn, Gemma3, Tokenizer, template::GEMMA, testing, weights::random::RandomWeights,
 };
@@ -114,11 +114,10 @@ fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineO
     }
 }
 
-/// Runs units of talks; returns outcomes by talk.
-fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome>> {
-    let engine = Engine::new(&w.model, &w.tokenizer, &w.template, &program(), o).unwrap();
+/// Units of talks, and what will be said in each.
+fn scripts(units: &[Vec<Talk>]) -> (Vec<Unit>, Vec<Log>) {
     let mut logs: Vec<Log> = vec![];
-    let units: Vec<Unit> = units
+    let units = units
         .iter()
         .enumerate()
         .map(|(index, talks)| {
@@ -139,6 +138,13 @@ fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome
             Unit { index, dialogues: dialogues.collect() }
         })
         .collect();
+    (units, logs)
+}
+
+/// Runs units of talks; returns outcomes by talk.
+fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome>> {
+    let engine = Engine::new(&w.model, &w.tokenizer, &w.template, &program(), o).unwrap();
+    let (units, logs) = scripts(units);
     engine.run(units, |_| Ok(()), |_| Flow::Continue).unwrap();
     logs.into_iter().map(|l| l.borrow().clone()).collect()
 }
@@ -232,6 +238,26 @@ proptest! {
         identical(&forked, &apart);
         prop_assert!(forked.iter().skip(1).all(|c| c[0].reused_tokens == c[0].prompt_tokens));
     }
+}
+
+/// On a GPU steps are in flight when a run is stopped, or ends by an error: they end before their buffers go.
+#[test]
+fn after_a_run_that_was_stopped_the_next_is_whole() {
+    let w = world();
+    let talk = |strength| {
+        let messages = vec!["hello there".into(), "more".into()];
+        Talk { messages, keep: 4, strength, seed: 1, forced: vec![] }
+    };
+    let all = [vec![talk(0.0)], vec![talk(1.5)]];
+    let o = options(2, true, 16, 0.0);
+    let whole = hold(&w, &all, o.clone());
+    for most in 2..6 {
+        let engine = Engine::new(&w.model, &w.tokenizer, &w.template, &program(), o.clone()).unwrap();
+        let stop = |p: &Progress| if p.steps < most { Flow::Continue } else { Flow::Stop };
+        let stopped = engine.run(scripts(&all).0, |_| Ok(()), stop);
+        assert!(matches!(stopped, Err(Error::Stopped)), "after {most} steps");
+    }
+    identical(&whole, &hold(&w, &all, o));
 }
 
 #[test]

@@ -138,6 +138,17 @@ impl<'m> Decoder<'m> {
     }
 }
 
+/// What was launched ends before the buffers go that it reads and writes, however its run ended.
+#[cfg(feature = "cube")]
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        if !self.recorded.is_empty() {
+            // A device that failed has told so where its answers were read.
+            let _ = self.model.device.sync();
+        }
+    }
+}
+
 #[cfg(feature = "cube")]
 mod recorded {
     use super::{Answer, Hooks, Wish};
@@ -179,6 +190,10 @@ mod recorded {
     impl<'m> Steps<'m> {
         pub fn new(hooks: Option<&'m dyn Hooks>) -> Self {
             Self { hooks, steps: BTreeMap::new() }
+        }
+
+        pub fn is_empty(&self) -> bool {
+            self.steps.is_empty()
         }
 
         pub fn step(

@@ -34,6 +34,7 @@ impl Post {
 pub struct Sent {
     post: Post,
     device: Device,
+    waited: bool,
     /// Until it was sent.
     _kept: Tensor<2, Int>,
 }
@@ -43,26 +44,37 @@ impl Sent {
     pub fn new(x: Tensor<2, Int>) -> Self {
         let (post, device) = (Post::default(), x.device());
         let kept = Tensor::from_dispatch(<Dispatch as Ops>::send(x.into_dispatch(), post.clone()));
-        Self { post, device, _kept: kept }
+        Self { post, device, waited: false, _kept: kept }
     }
 
-    /// Waits for them.
-    pub fn wait(self) -> Vec<i32> {
+    /// Waits for them; it panics where the device failed, as reading a tensor does.
+    pub fn wait(mut self) -> Vec<i32> {
         let word = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        arrived(&self.post, &self.device).chunks_exact(4).map(word).collect()
+        match self.arrived() {
+            Some(Ok(bytes)) => bytes.chunks_exact(4).map(word).collect(),
+            Some(Err(why)) => panic!("what was computed could not be read: {why}"),
+            None => panic!("a copy to the host was not launched"),
+        }
+    }
+
+    /// The bytes, once they are there.
+    fn arrived(&mut self) -> Option<Result<Vec<u8>, String>> {
+        let copy = self.post.take().or_else(|| {
+            // A lazy device has not launched it yet.
+            let _ = self.device.flush();
+            self.post.take()
+        });
+        self.waited = true;
+        copy.map(block_on)
     }
 }
 
-/// The bytes of a copy; it panics where the device failed, as reading a tensor does.
-fn arrived(post: &Post, device: &Device) -> Vec<u8> {
-    let copy = post.take().or_else(|| {
-        // A lazy device has not launched it yet.
-        let _ = device.flush();
-        post.take()
-    });
-    let Some(copy) = copy else { panic!("a copy to the host was not launched") };
-    match block_on(copy) {
-        Ok(bytes) => bytes,
-        Err(why) => panic!("what was computed could not be read: {why}"),
+/// What nobody waited for, since a run was stopped or failed, arrives all the same: wgpu takes the memory of a copy
+/// that was let go while it was under way for another one, which then fails, and with it all that follows.
+impl Drop for Sent {
+    fn drop(&mut self) {
+        if !self.waited {
+            let _ = self.arrived();
+        }
     }
 }
