@@ -5,8 +5,8 @@ use cubecl::prelude::*;
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// A unit a number, of `count`. A word of `codes` holds 4 of q8, or 8 of q4: numbers 0 to 3 of a block in the low
-/// halves of its bytes, 16 to 19 in the high ones, and so on.
+/// A unit a number, of `count`. A word of `codes` holds 4 of q8, or 8 of q4, the
+/// first lowest.
 #[cube(launch)]
 pub fn widen<F: Float>(codes: &[i32], scales: &[f32], out: &mut [F], count: usize, #[comptime] four: bool) {
     let cube = CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
@@ -15,8 +15,7 @@ pub fn widen<F: Float>(codes: &[i32], scales: &[f32], out: &mut [F], count: usiz
         let block = at / 32;
         let k = at % 32;
         if four {
-            let shift = 8 * (k % 4) + 4 * (k / 16);
-            let code = (codes[block * 4 + k % 16 / 4] >> i32::cast_from(shift)) & 15;
+            let code = (codes[at / 8] >> i32::cast_from(4 * (k % 8))) & 15;
             out[at] = F::cast_from(f32::cast_from(code - 8) * scales[block]);
         } else {
             // A byte with its sign: what stands above it is shifted out first.

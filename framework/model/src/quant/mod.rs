@@ -20,18 +20,22 @@ pub(crate) const TILE: usize = 32;
 pub struct Blocks {
     rows: usize,
     columns: usize,
-    four: bool,
-    /// `[tiles, blocks of a row, 32, TILE]`, the last tile filled up with zeros: of q8 a byte a number; of q4
-    /// `[…, 16, TILE]`, number i of a block in the low and i + 16 in the high half of a byte.
-    codes: Vec<i8>,
+    codes: Codes,
     /// `[tiles, blocks of a row, TILE]`.
     scales: Vec<f32>,
 }
 
-/// Bytes of the blocks that lie beside each other.
-fn size(four: bool) -> usize {
-    TILE * if four { BLOCK / 2 } else { BLOCK }
+/// Whole numbers, the last tile filled up.
+#[derive(Debug, Clone, PartialEq)]
+enum Codes {
+    /// `[tiles, blocks of a row, 32, TILE]`.
+    Eight(Vec<i8>),
+    /// `[tiles, blocks of a row, 4, TILE]`: eight numbers a word, the first lowest, each with 8 added.
+    Four(Vec<u32>),
 }
+
+/// Words of a block in q4.
+const WORDS: usize = BLOCK / 8;
 
 impl Blocks {
     /// Rounds a matrix `[rows, columns]`.
@@ -44,20 +48,19 @@ impl Blocks {
                 "weights of {columns} columns cannot be in blocks of {BLOCK}; set `model.quantize = \"none\"`"
             )));
         }
-        let four = quantize == Quantize::Q4;
         let (rows, per_row) = (values.len() / columns, columns / BLOCK);
         let count = rows.div_ceil(TILE) * per_row;
-        let (mut codes, mut scales) = (vec![0i8; count * size(four)], vec![0f32; count * TILE]);
-        let beside = codes.par_chunks_mut(size(four)).zip(scales.par_chunks_mut(TILE));
-        beside.enumerate().with_min_len(16).for_each(|(i, (codes, scales))| {
-            let (tile, block) = (i / per_row, i % per_row);
-            let rows = values.chunks(columns).skip(tile * TILE);
-            for (lane, (row, scale)) in rows.zip(scales).enumerate() {
-                let block = &row[block * BLOCK..][..BLOCK];
-                *scale = if four { round4(block, &mut codes[lane..]) } else { round8(block, &mut codes[lane..]) };
-            }
-        });
-        Ok(Self { rows, columns, four, codes, scales })
+        let mut scales = vec![0f32; count * TILE];
+        let codes = if quantize == Quantize::Q4 {
+            let mut codes = vec![0u32; count * WORDS * TILE];
+            rounded(values, columns, &mut codes, &mut scales, round4);
+            Codes::Four(codes)
+        } else {
+            let mut codes = vec![0i8; count * BLOCK * TILE];
+            rounded(values, columns, &mut codes, &mut scales, round8);
+            Codes::Eight(codes)
+        };
+        Ok(Self { rows, columns, codes, scales })
     }
 
     /// Rows and columns.
@@ -67,7 +70,11 @@ impl Blocks {
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> u64 {
-        (self.codes.len() + 4 * self.scales.len()) as u64
+        let codes = match &self.codes {
+            Codes::Eight(codes) => codes.len(),
+            Codes::Four(words) => 4 * words.len(),
+        };
+        (codes + 4 * self.scales.len()) as u64
     }
 
     /// Writes a row as it was rounded.
@@ -75,31 +82,38 @@ impl Blocks {
         let (tile, lane, per_row) = (row / TILE, row % TILE, self.columns / BLOCK);
         for (b, out) in (tile * per_row..).zip(out.chunks_mut(BLOCK)) {
             let scale = self.scales[b * TILE + lane];
-            let codes = self.codes[b * size(self.four) + lane..].iter().step_by(TILE);
-            if self.four {
-                let (low, high) = out.split_at_mut(BLOCK / 2);
-                for ((low, high), code) in low.iter_mut().zip(high).zip(codes) {
-                    let [l, h] = halves(*code);
-                    (*low, *high) = (f32::from(l) * scale, f32::from(h) * scale);
+            match &self.codes {
+                Codes::Eight(codes) => {
+                    let codes = codes[b * BLOCK * TILE + lane..].iter().step_by(TILE);
+                    out.iter_mut().zip(codes).for_each(|(out, code)| *out = f32::from(*code) * scale);
                 }
-            } else {
-                out.iter_mut().zip(codes).for_each(|(out, code)| *out = f32::from(*code) * scale);
+                Codes::Four(words) => {
+                    let words = words[b * WORDS * TILE + lane..].iter().step_by(TILE);
+                    for (out, word) in out.chunks_mut(8).zip(words) {
+                        let code = |i: usize| f32::from((word >> (4 * i) & 15) as u8) - 8.0;
+                        out.iter_mut().enumerate().for_each(|(i, out)| *out = code(i) * scale);
+                    }
+                }
             }
         }
     }
 
-    /// Codes and scales, row after row, as a GPU holds them: a block's bytes in words, the first lowest.
+    /// Codes and scales, row after row, as a GPU holds them: a block's numbers in words, the first lowest.
     #[cfg(feature = "cube")]
     pub(crate) fn words(&self) -> (Vec<i32>, Vec<f32>) {
-        let (per_row, bytes) = (self.columns / BLOCK, size(self.four) / TILE);
-        let mut words = Vec::with_capacity(self.rows * per_row * bytes / 4);
-        let mut scales = Vec::with_capacity(self.rows * per_row);
+        let per_row = self.columns / BLOCK;
+        let (mut words, mut scales) = (vec![], Vec::with_capacity(self.rows * per_row));
         for row in 0..self.rows {
             let (tile, lane) = (row / TILE, row % TILE);
             for b in tile * per_row..(tile + 1) * per_row {
-                let byte = |i: usize| self.codes[b * size(self.four) + i * TILE + lane] as u8;
-                let word = |i: usize| i32::from_le_bytes([0, 1, 2, 3].map(|j| byte(4 * i + j)));
-                words.extend((0..bytes / 4).map(word));
+                match &self.codes {
+                    Codes::Eight(codes) => {
+                        let byte = |i: usize| codes[(b * BLOCK + i) * TILE + lane] as u8;
+                        let word = |i: usize| i32::from_le_bytes([0, 1, 2, 3].map(|j| byte(4 * i + j)));
+                        words.extend((0..BLOCK / 4).map(word));
+                    }
+                    Codes::Four(codes) => words.extend((0..WORDS).map(|i| codes[(b * WORDS + i) * TILE + lane] as i32)),
+                }
                 scales.push(self.scales[b * TILE + lane]);
             }
         }
@@ -109,7 +123,7 @@ impl Blocks {
     /// Whether codes are of 4 bits.
     #[cfg(feature = "cube")]
     pub(crate) fn four(&self) -> bool {
-        self.four
+        matches!(self.codes, Codes::Four(_))
     }
 
     /// The matrix as it was rounded.
@@ -120,10 +134,23 @@ impl Blocks {
     }
 }
 
-/// The two numbers of a byte of q4.
-#[inline(always)]
-fn halves(code: i8) -> [i8; 2] {
-    [(code & 0x0f) - 8, ((code as u8) >> 4) as i8 - 8]
+/// Rounds the blocks of a matrix's rows into tiles.
+fn rounded<C: Send>(
+    values: &[f32],
+    columns: usize,
+    codes: &mut [C],
+    scales: &mut [f32],
+    round: fn(&[f32], &mut [C]) -> f32,
+) {
+    let (per_row, size) = (columns / BLOCK, codes.len() / (scales.len() / TILE).max(1));
+    let beside = codes.par_chunks_mut(size.max(1)).zip(scales.par_chunks_mut(TILE));
+    beside.enumerate().with_min_len(16).for_each(|(i, (codes, scales))| {
+        let (tile, block) = (i / per_row, i % per_row);
+        let rows = values.chunks(columns).skip(tile * TILE);
+        for (lane, (row, scale)) in rows.zip(scales).enumerate() {
+            *scale = round(&row[block * BLOCK..][..BLOCK], &mut codes[lane..]);
+        }
+    });
 }
 
 /// Writes a block's numbers, `TILE` apart, and returns its scale.
@@ -136,13 +163,13 @@ fn round8(block: &[f32], codes: &mut [i8]) -> f32 {
     scale
 }
 
-fn round4(block: &[f32], codes: &mut [i8]) -> f32 {
+fn round4(block: &[f32], words: &mut [u32]) -> f32 {
     let far = block.iter().fold(0f32, |m, w| if w.abs() > m.abs() { *w } else { m });
     let scale = far / -8.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let code = |w: f32| ((w * inverse).round().clamp(-8.0, 7.0) + 8.0) as u8;
-    for (i, c) in codes.iter_mut().step_by(TILE).enumerate() {
-        *c = (code(block[i]) | code(block[i + BLOCK / 2]) << 4) as i8;
+    let code = |w: f32| ((w * inverse).round().clamp(-8.0, 7.0) + 8.0) as u32;
+    for (word, block) in words.iter_mut().step_by(TILE).zip(block.chunks(8)) {
+        *word = block.iter().rev().fold(0, |word, w| word << 4 | code(*w));
     }
     scale
 }

@@ -1,9 +1,10 @@
 //! Products with weights in blocks, on the processor: blocks of a tile of weights are widened to f32 once and
 //! multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their order, whatever
 //! rows stand beside it, so a row's result does not depend on its neighbours.
-use super::{BLOCK, Blocks, TILE, halves, size};
+use super::{BLOCK, Blocks, Codes, TILE, WORDS};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Rows of x whose sums of a tile stay in the nearest memory.
 const CHUNK: usize = 64;
@@ -20,9 +21,16 @@ impl Blocks {
         for row in out.chunks_mut(self.rows) {
             shares.iter_mut().zip(row.chunks_mut(share)).for_each(|(s, part)| s.push(part));
         }
+        // Numbers as they stand in a word's half are whole, times 1, 16, 256 or 4096: x makes up for it. Both are exact.
+        let down = [1.0, 1.0 / 16.0, 1.0 / 256.0, 1.0 / 4096.0];
+        let alone = rows == 1 && matches!(self.codes, Codes::Four(_));
+        let x: Cow<[f32]> = match alone {
+            true => x.iter().zip(down.iter().cycle()).map(|(x, down)| x * down).collect(),
+            false => x.into(),
+        };
         let arch = Arch::new();
         shares.into_par_iter().enumerate().for_each(|(i, out)| {
-            arch.dispatch(Share { blocks: self, x, first: i * share / TILE, out });
+            arch.dispatch(Share { blocks: self, x: &x, first: i * share / TILE, out });
         });
         out
     }
@@ -69,23 +77,26 @@ impl WithSimd for Share<'_> {
 #[inline(always)]
 fn many<S: Simd, const V: usize, const R: usize>(simd: S, w: &Blocks, tile: usize, x: &[f32], sums: &mut [f32]) {
     let (columns, rows, per_row) = (w.columns, sums.len() / TILE, w.columns / BLOCK);
+    let scales = &w.scales[tile * per_row * TILE..][..per_row * TILE];
+    // A row by itself has nobody to share what is widened with: it need not be written down.
+    if let (1, Codes::Four(words)) = (rows, &w.codes) {
+        return alone::<S, V>(simd, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
+    }
     let mut wide = [[0f32; TILE]; BLOCK];
     for b in 0..per_row {
         let at = tile * per_row + b;
-        let codes = &w.codes[at * size(w.four)..][..size(w.four)];
-        let scales = vectors::<S, V>(&w.scales[at * TILE..][..TILE]);
+        let scales = vectors::<S, V>(&scales[b * TILE..][..TILE]);
         let x = &x[b * BLOCK..];
-        if rows == 1 {
-            // Nobody to share what is widened with: it need not be written down.
-            match w.four {
-                true => alone::<S, V, true>(simd, codes, scales, x, sums),
-                false => alone::<S, V, false>(simd, codes, scales, x, sums),
+        match &w.codes {
+            Codes::Four(words) => widen4::<S, V>(simd, &words[at * WORDS * TILE..], &mut wide),
+            Codes::Eight(codes) if rows == 1 => {
+                alone8::<S, V>(simd, &codes[at * BLOCK * TILE..], scales, x, sums);
+                continue;
             }
-            continue;
-        }
-        match w.four {
-            true => wide.iter_mut().enumerate().for_each(|(k, wide)| widen::<true>(codes, k, wide)),
-            false => wide.iter_mut().enumerate().for_each(|(k, wide)| widen::<false>(codes, k, wide)),
+            Codes::Eight(codes) => {
+                let codes = codes[at * BLOCK * TILE..].chunks(TILE);
+                wide.iter_mut().zip(codes).for_each(|(wide, codes)| widen8(codes, wide));
+            }
         }
         let mut row = 0;
         while row < rows {
@@ -125,19 +136,81 @@ fn add<S: Simd, const V: usize, const R: usize>(
     R
 }
 
-/// The same of one row, with weights as they are held.
+/// Sums of one row and a tile, its blocks two at a time: each waits for its own additions only.
 #[inline(always)]
-fn alone<S: Simd, const V: usize, const FOUR: bool>(
+fn alone<S: Simd, const V: usize>(simd: S, words: &[u32], scales: &[f32], x: &[f32], sums: &mut [f32]) {
+    let blocks = words.chunks(2 * WORDS * TILE).zip(scales.chunks(2 * TILE)).zip(x.chunks(2 * BLOCK));
+    for ((words, scales), x) in blocks {
+        match scales.len() / TILE {
+            2 => alone4::<S, V, 2>(simd, words, scales, x, sums),
+            _ => alone4::<S, V, 1>(simd, words, scales, x, sums),
+        }
+    }
+}
+
+/// Adds the products of one row and `B` blocks of q4, as they are held.
+#[inline(always)]
+fn alone4<S: Simd, const V: usize, const B: usize>(
     simd: S,
-    codes: &[i8],
-    scales: &[S::f32s; V],
+    words: &[u32],
+    scales: &[f32],
     x: &[f32],
     sums: &mut [f32],
 ) {
+    let mut block = [[simd.splat_f32s(0.0); V]; B];
+    for j in 0..WORDS {
+        let mut w: [[S::u32s; V]; B] = std::array::from_fn(|b| *words_of::<S, V>(&words[(b * WORDS + j) * TILE..]));
+        for half in 0..2 {
+            for m in 0..4 {
+                for b in 0..B {
+                    let x = simd.splat_f32s(x[b * BLOCK + 8 * j + 4 * half + m]);
+                    for (sum, w) in block[b].iter_mut().zip(&w[b]) {
+                        *sum = simd.mul_add_f32s(x, raised(simd, *w, m), *sum);
+                    }
+                }
+            }
+            w.as_flattened_mut().iter_mut().for_each(|w| *w = simd.wrapping_dyn_shr_u32s(*w, simd.splat_u32s(16)));
+        }
+    }
+    for (block, scales) in block.iter().zip(scales.chunks(TILE)) {
+        scaled(simd, block, vectors::<S, V>(scales), sums);
+    }
+}
+
+/// Number `m` of the lower half of words of q4, times 16 to the `m`: its bits are set in a number of 2²³, whose
+/// last place is 1, and what was added is taken off again.
+#[inline(always)]
+fn raised<S: Simd>(simd: S, words: S::u32s, m: usize) -> S::f32s {
+    let bits = simd.and_u32s(words, simd.splat_u32s(15 << (4 * m)));
+    let above = simd.transmute_f32s_u32s(simd.or_u32s(bits, simd.splat_u32s(0x4B00_0000)));
+    simd.sub_f32s(above, simd.splat_f32s((8_388_608 + (8 << (4 * m))) as f32))
+}
+
+/// Writes the numbers of a tile's blocks of q4.
+#[inline(always)]
+fn widen4<S: Simd, const V: usize>(simd: S, words: &[u32], wide: &mut [[f32; TILE]; BLOCK]) {
+    for (j, wide) in wide.chunks_mut(8).enumerate() {
+        let mut w = *words_of::<S, V>(&words[j * TILE..]);
+        for wide in wide.chunks_mut(4) {
+            for (m, wide) in wide.iter_mut().enumerate() {
+                let down = simd.splat_f32s(1.0 / (1 << (4 * m)) as f32);
+                let (wide, _) = S::as_mut_simd_f32s(wide);
+                for (wide, w) in wide.iter_mut().zip(w) {
+                    *wide = simd.mul_f32s(raised(simd, w, m), down);
+                }
+            }
+            w.iter_mut().for_each(|w| *w = simd.wrapping_dyn_shr_u32s(*w, simd.splat_u32s(16)));
+        }
+    }
+}
+
+/// Adds the products of one row and a block of q8, as it is held.
+#[inline(always)]
+fn alone8<S: Simd, const V: usize>(simd: S, codes: &[i8], scales: &[S::f32s; V], x: &[f32], sums: &mut [f32]) {
     let mut block = [simd.splat_f32s(0.0); V];
-    for (k, x) in x[..BLOCK].iter().enumerate() {
+    for (x, codes) in x[..BLOCK].iter().zip(codes.chunks(TILE)) {
         let mut wide = [0f32; TILE];
-        widen::<FOUR>(codes, k, &mut wide);
+        widen8(codes, &mut wide);
         let x = simd.splat_f32s(*x);
         let w = vectors::<S, V>(&wide);
         block.iter_mut().zip(w).for_each(|(sum, w)| *sum = simd.mul_add_f32s(x, *w, *sum));
@@ -153,20 +226,20 @@ fn scaled<S: Simd, const V: usize>(simd: S, block: &[S::f32s; V], scales: &[S::f
     }
 }
 
-/// Number `k` of each block of a tile. The loops are such that the compiler makes vectors of them.
+/// A number of each of a tile's blocks of q8. The loop is such that the compiler makes vectors of it.
 #[inline(always)]
-fn widen<const FOUR: bool>(codes: &[i8], k: usize, wide: &mut [f32; TILE]) {
-    let half = BLOCK / 2;
-    let codes = &codes[if FOUR { k % half } else { k } * TILE..][..TILE];
-    let mut whole = [0i8; TILE];
-    match (FOUR, k < half) {
-        (true, true) => whole.iter_mut().zip(codes).for_each(|(whole, code)| *whole = halves(*code)[0]),
-        (true, false) => whole.iter_mut().zip(codes).for_each(|(whole, code)| *whole = halves(*code)[1]),
-        _ => whole.copy_from_slice(codes),
+fn widen8(codes: &[i8], wide: &mut [f32; TILE]) {
+    for (wide, code) in wide.iter_mut().zip(&codes[..TILE]) {
+        *wide = f32::from(*code);
     }
-    for (wide, whole) in wide.iter_mut().zip(whole) {
-        *wide = f32::from(whole);
-    }
+}
+
+/// The `V` vectors of words of a tile.
+#[inline(always)]
+fn words_of<S: Simd, const V: usize>(words: &[u32]) -> &[S::u32s; V] {
+    let (vectors, _) = S::as_simd_u32s(&words[..TILE]);
+    let Ok(vectors) = vectors.try_into() else { unreachable!("a tile is V vectors") };
+    vectors
 }
 
 /// The `V` vectors of a tile.
