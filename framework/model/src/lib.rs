@@ -3,6 +3,7 @@
 //! The road: [`source`] resolves what a manifest names, [`weights`] reads tensors, [`config`]
 //! describes the shape, [`model`] is the forward pass over [`cache`], [`tokenizer`] and
 //! [`template`] turn conversations into ids.
+mod attention;
 pub mod bundled;
 pub mod cache;
 pub mod config;

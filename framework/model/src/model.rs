@@ -4,13 +4,14 @@
 //! over all of them at once. Attention is against the slot's own keys, so that a row never sees, and on the
 //! processor never even rounds by, its neighbours: slot by slot there, in one launch on a GPU (`gpu`, where
 //! `fused.rs` is this file's twin).
+use crate::attention::Layer;
 use crate::cache::KvCache;
-use crate::norm::rms;
+use crate::norm::rms_rows as rms;
 use crate::quant::Blocks;
-use crate::rope::{Rope, rotate};
+use crate::rope::Rope;
 use crate::weights::TensorSource;
 use crate::{Config, Error, Result};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use friction_core::Site;
 use friction_core::manifest::Quantize;
 use std::sync::Arc;
@@ -91,7 +92,10 @@ pub(crate) struct Block {
 pub(crate) struct Inputs {
     /// Token ids.
     pub ids: Tensor<1, Int>,
-    /// cos and sin of the tokens' positions, of sliding and of global layers.
+    /// cos and sin of the tokens' positions, of sliding and of global layers: of the processor, row-major.
+    pub angles: [(Vec<f32>, Vec<f32>); 2],
+    /// The same of a GPU.
+    #[cfg(feature = "cube")]
     pub tables: [(Tensor<3>, Tensor<3>); 2],
     /// Where the tokens stand, in sliding and in global layers.
     #[cfg(feature = "cube")]
@@ -223,10 +227,12 @@ impl Gemma3 {
         let ids: Vec<i32> = step.ids.iter().map(|i| *i as i32).collect();
         Inputs {
             ids: Tensor::from_data(TensorData::new(ids, [step.ids.len()]), (&self.device, DType::I32)),
-            tables: [
-                self.rope_local.tables(&positions, &self.device),
-                self.rope_global.tables(&positions, &self.device),
-            ],
+            angles: match self.flex {
+                true => [self.rope_local.numbers(&positions), self.rope_global.numbers(&positions)],
+                false => Default::default(),
+            },
+            #[cfg(feature = "cube")]
+            tables: [&self.rope_local, &self.rope_global].map(|rope| rope.tables(&positions, &self.device)),
             #[cfg(feature = "cube")]
             places: (!self.flex).then(|| self.places(step, cache)),
         }
@@ -247,14 +253,14 @@ impl Gemma3 {
         let c = &self.config;
         let shared = cache.shape.slots > 1;
         let tokens = step.ids.len();
-        let Inputs { ids, tables, .. } = inputs;
+        let Inputs { ids, angles, .. } = inputs;
         let mut x = self.rows(step, ids) * self.embed_scale();
         x = visit(probe, Site::Embed, x);
         for (l, block) in self.blocks.iter().enumerate() {
             x = visit(probe, Site::ResidPre(l), x);
             let h = rms(x.clone(), &block.input_norm, c.eps);
             let qkv = self.product(shared, h, &block.qkv);
-            let heads = self.attention(l, qkv, block, step, &tables[usize::from(c.global[l])], cache);
+            let heads = self.attention(l, qkv, step, &angles[usize::from(c.global[l])], cache);
             let heads = visit(probe, Site::AttnOut(l), heads);
             x = x + rms(self.product(shared, heads, &block.out), &block.post_attention_norm, c.eps);
             let h = visit(probe, Site::MlpIn(l), rms(x.clone(), &block.pre_feedforward_norm, c.eps));
@@ -417,55 +423,23 @@ impl Gemma3 {
         &self,
         layer: usize,
         qkv: Tensor<2>,
-        block: &Block,
         step: &Step,
-        (cos, sin): &(Tensor<3>, Tensor<3>),
+        (cos, sin): &(Vec<f32>, Vec<f32>),
         cache: &mut KvCache,
     ) -> Tensor<2> {
-        let c = &self.config;
-        let tokens = step.ids.len();
-        let qkv = qkv.reshape([tokens, c.heads + 2 * c.kv_heads, c.head_dim]);
-        let scale = (c.query_pre_attn_scalar as f32).powf(-0.5);
-        let q = rotate(rms(qkv.clone().narrow(1, 0, c.heads), &block.q_norm, c.eps), cos, sin) * scale;
-        let k = rotate(rms(qkv.clone().narrow(1, c.heads, c.kv_heads), &block.k_norm, c.eps), cos, sin);
-        let v = qkv.narrow(1, c.heads + c.kv_heads, c.kv_heads);
-        let (q, k, v) = (q.cast(self.dtype), k.cast(self.dtype), v.cast(self.dtype));
-        let groups = c.heads / c.kv_heads;
-        let mut out = Vec::with_capacity(step.segments.len());
-        let mut at = 0;
-        for s in &step.segments {
-            let rows = |t: &Tensor<3>| t.clone().narrow(0, at, s.len).swap_dims(0, 1);
-            cache.write(layer, s.slot, s.start, rows(&k), rows(&v));
-            let hi = s.start + s.len;
-            let lo = if c.global[layer] { 0 } else { (s.start + 1).saturating_sub(c.window) };
-            let q = rows(&q).reshape([1, c.kv_heads, groups * s.len, c.head_dim]);
-            let mask = self.mask(layer, s, lo, hi);
-            let pieces = cache.read(layer, s.slot, lo, hi);
-            let o = attend(self.flex, q, &pieces, mask, groups);
-            at += s.len;
-            out.push(o.reshape([c.heads, s.len, c.head_dim]).swap_dims(0, 1).reshape([s.len, c.heads * c.head_dim]));
-        }
-        let out = if out.len() == 1 { out.swap_remove(0) } else { Tensor::cat(out, 0) };
-        out.cast(DType::F32)
-    }
-
-    /// What queries of a segment may not see among keys `lo..hi`, as −∞ `[len, keys]`.
-    fn mask(&self, layer: usize, s: &Segment, lo: usize, hi: usize) -> Option<Tensor<2>> {
-        if s.len == 1 {
-            return None;
-        }
-        let window = if self.config.global[layer] { usize::MAX } else { self.config.window };
-        let mut m = vec![0f32; s.len * (hi - lo)];
-        for (i, row) in m.chunks_mut(hi - lo).enumerate() {
-            let query = s.start + i;
-            for (j, w) in row.iter_mut().enumerate() {
-                let key = lo + j;
-                if key > query || query - key >= window {
-                    *w = f32::NEG_INFINITY;
-                }
-            }
-        }
-        Some(Tensor::from_data(TensorData::new(m, [s.len, hi - lo]), (&self.device, DType::F32)))
+        let (c, block) = (&self.config, &self.blocks[layer]);
+        let of = Layer {
+            segments: &step.segments,
+            heads: c.heads,
+            q_norm: &floats(&block.q_norm.to_data()),
+            k_norm: &floats(&block.k_norm.to_data()),
+            eps: c.eps as f32,
+            scale: (c.query_pre_attn_scalar as f32).powf(-0.5),
+            angles: (cos, sin),
+            window: if c.global[layer] { usize::MAX } else { c.window },
+        };
+        let heads = cache.host[layer].attention(floats(&qkv.into_data()), &of);
+        self.on_host(heads, c.heads * c.head_dim)
     }
 }
 
@@ -488,38 +462,4 @@ pub fn matmul<const D: usize>(flex: bool, a: Tensor<D>, b: Tensor<D>) -> Tensor<
     }
     let _ = flex;
     a.matmul(b)
-}
-
-/// Softmax attention of q `[1, kv_heads, groups × len, head_dim]` over one or two runs of keys. Every
-/// query sees at least its own key, so no row is fully masked.
-fn attend(
-    flex: bool,
-    q: Tensor<4>,
-    pieces: &[(Tensor<4>, Tensor<4>)],
-    mask: Option<Tensor<2>>,
-    groups: usize,
-) -> Tensor<4> {
-    let dtype = q.dtype();
-    let mut scores: Vec<Tensor<4>> =
-        pieces.iter().map(|(k, _)| matmul(flex, q.clone(), k.clone().swap_dims(2, 3)).cast(DType::F32)).collect();
-    let mut scores = if scores.len() == 1 { scores.swap_remove(0) } else { Tensor::cat(scores, 3) };
-    if let Some(mask) = mask {
-        let [_, h, rows, n] = scores.dims();
-        let len = rows / groups;
-        scores = (scores.reshape([h, groups, len, n]) + mask.reshape([1, 1, len, n])).reshape([1, h, rows, n]);
-    }
-    let p = activation::softmax(scores, 3).cast(dtype);
-    let mut at = 0;
-    let mut sum: Option<Tensor<4>> = None;
-    for (_, v) in pieces {
-        let n = v.dims()[2];
-        let part = matmul(flex, p.clone().narrow(3, at, n), v.clone());
-        at += n;
-        sum = Some(match sum {
-            Some(s) => s + part,
-            None => part,
-        });
-    }
-    // `pieces` holds at least the query's own key.
-    sum.unwrap_or(q)
 }

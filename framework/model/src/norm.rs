@@ -1,9 +1,51 @@
 //! Gemma's RMSNorm.
-use burn::tensor::Tensor;
+use crate::model::floats;
+use burn::tensor::{DType, Tensor, TensorData};
+use rayon::prelude::*;
 
 /// x · rsqrt(mean(x²) + eps) · w over the last dimension, in f32. `w` is Gemma's 1 + γ.
-/// (Zhang & Sennrich 2019, arXiv 1910.07467; the offset is Gemma's.)
+/// (Zhang & Sennrich 2019, arXiv 1910.07467; the offset is Gemma's.) In Burn's operations, so that it can be trained.
 pub fn rms<const D: usize>(x: Tensor<D>, w: &Tensor<1>, eps: f64) -> Tensor<D> {
     let scale = (x.clone().square().mean_dim(D - 1) + eps).sqrt().recip();
     x * scale * w.clone().unsqueeze()
+}
+
+/// The same on the processor, in one pass.
+pub(crate) fn rms_rows(x: Tensor<2>, w: &Tensor<1>, eps: f64) -> Tensor<2> {
+    let (device, shape) = (x.device(), x.dims());
+    let (mut x, w) = (floats(&x.into_data()), floats(&w.to_data()));
+    x.par_chunks_mut(shape[1]).with_min_len(16).for_each(|x| rms_row(x, &w, eps as f32));
+    Tensor::from_data(TensorData::new(x, shape), (&device, DType::F32))
+}
+
+/// The same of one row, in place.
+pub(crate) fn rms_row(x: &mut [f32], w: &[f32], eps: f32) {
+    // Sixteen sums, which a processor adds to at once.
+    let mut sums = [0f32; 16];
+    for part in x.chunks(16) {
+        sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x * x);
+    }
+    let mean = sums.iter().sum::<f32>() / x.len() as f32;
+    let scale = 1.0 / (mean + eps).sqrt();
+    x.iter_mut().zip(w).for_each(|(x, w)| *x *= scale * w);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn in_one_pass_it_is_what_burns_operations_compute() {
+        let device = Device::flex();
+        let values: Vec<f32> = (0..3 * 50).map(|i| ((i * 37) % 101) as f32 / 20.0 - 2.5).collect();
+        let x = Tensor::<2>::from_data(TensorData::new(values, [3, 50]), (&device, DType::F32));
+        let w: Vec<f32> = (0..50).map(|i| 0.5 + i as f32 / 50.0).collect();
+        let w = Tensor::<1>::from_data(TensorData::new(w, [50]), (&device, DType::F32));
+        let (want, got) = (rms(x.clone(), &w, 1e-6), rms_rows(x, &w, 1e-6));
+        for (w, g) in floats(&want.into_data()).iter().zip(floats(&got.into_data())) {
+            assert!((w - g).abs() <= 1e-6 * w.abs().max(1.0), "{w} {g}");
+        }
+    }
 }

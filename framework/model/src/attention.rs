@@ -1,0 +1,284 @@
+//! Attention on the processor, in f32: a layer's queries, keys and values are normed, rotated, kept and attended to
+//! in one call.
+//!
+//! Keys and values are held on the host, keys sixteen beside each other, number by number, so that a vector of the
+//! processor takes a number of each; values whole. What a query computes depends on its own keys alone, in the order
+//! of their positions: not on the rows beside it, nor on how a prompt was cut.
+use crate::model::Segment;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Keys that lie beside each other.
+const BESIDE: usize = 16;
+/// Queries of a task: their sums stay in registers.
+const ROWS: usize = 8;
+/// Keys whose values are read while they are near.
+const NEAR: usize = 64;
+
+/// Keys and values of a layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    kv_heads: usize,
+    head_dim: usize,
+    /// Keys of a slot, whole sixteens; position p stands at p mod keys.
+    keys: usize,
+    /// `[slots, kv_heads, keys / 16, head_dim, 16]`.
+    k: Vec<f32>,
+    /// `[slots, kv_heads, keys, head_dim]`.
+    v: Vec<f32>,
+}
+
+/// What a layer is computed with.
+pub(crate) struct Layer<'a> {
+    pub segments: &'a [Segment],
+    pub heads: usize,
+    pub q_norm: &'a [f32],
+    pub k_norm: &'a [f32],
+    pub eps: f32,
+    /// Of scores.
+    pub scale: f32,
+    /// cos and sin of the tokens' positions, `[tokens, head_dim / 2]`.
+    pub angles: (&'a [f32], &'a [f32]),
+    /// Keys that a query sees, its own among them.
+    pub window: usize,
+}
+
+impl Kept {
+    pub fn new(slots: usize, kv_heads: usize, keys: usize, head_dim: usize) -> Self {
+        let size = slots * kv_heads * keys * head_dim;
+        Self { kv_heads, head_dim, keys, k: vec![0.0; size], v: vec![0.0; size] }
+    }
+
+    /// Copies what one slot holds of positions `0..len` to another.
+    pub fn fork(&mut self, from: usize, to: usize, len: usize) {
+        let one = self.keys * self.head_dim;
+        let count = len.next_multiple_of(BESIDE).min(self.keys) * self.head_dim;
+        for head in 0..self.kv_heads {
+            let [from, to] = [from, to].map(|slot| (slot * self.kv_heads + head) * one);
+            self.k.copy_within(from..from + count, to);
+            self.v.copy_within(from..from + count, to);
+        }
+    }
+
+    /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.
+    pub fn attention(&mut self, mut qkv: Vec<f32>, layer: &Layer) -> Vec<f32> {
+        let (d, heads, kv) = (self.head_dim, layer.heads, self.kv_heads);
+        let wide = (heads + 2 * kv) * d;
+        qkv.par_chunks_mut(wide).with_min_len(8).enumerate().for_each(|(t, row)| {
+            let of = |all: &'_ [f32]| all[t * d / 2..(t + 1) * d / 2].to_vec();
+            let (cos, sin) = (of(layer.angles.0), of(layer.angles.1));
+            for (h, x) in row.chunks_mut(d).take(heads + kv).enumerate() {
+                let (w, scale) = if h < heads { (layer.q_norm, layer.scale) } else { (layer.k_norm, 1.0) };
+                crate::norm::rms_row(x, w, layer.eps);
+                rotate(x, &cos, &sin, scale);
+            }
+        });
+        let mut tasks = vec![];
+        let (groups, mut at) = (heads / kv, 0);
+        for s in layer.segments {
+            for (i, row) in qkv[at * wide..(at + s.len) * wide].chunks(wide).enumerate() {
+                self.keep(s.slot, s.start + i, &row[heads * d..]);
+            }
+            for head in 0..kv {
+                let rows = (0..groups * s.len).step_by(ROWS);
+                tasks.extend(rows.map(|from| (*s, at, head, from, ROWS.min(groups * s.len - from))));
+            }
+            at += s.len;
+        }
+        let arch = Arch::new();
+        let kept = &*self;
+        let qkv = &qkv[..];
+        let done: Vec<Vec<f32>> = tasks
+            .par_iter()
+            .map(|&(segment, at, head, from, rows)| {
+                arch.dispatch(Task { kept, qkv, layer, segment, at, head, from, rows })
+            })
+            .collect();
+        let mut out = vec![0f32; at * heads * d];
+        for (&(_, at, head, from, _), done) in tasks.iter().zip(&done) {
+            for (row, done) in (from..).zip(done.chunks(d)) {
+                let place = (at + row / groups) * heads + head * groups + row % groups;
+                out[place * d..(place + 1) * d].copy_from_slice(done);
+            }
+        }
+        out
+    }
+
+    /// Keeps a position's keys and values, `[2, kv_heads, head_dim]`.
+    fn keep(&mut self, slot: usize, position: usize, kv: &[f32]) {
+        let (d, at) = (self.head_dim, position % self.keys);
+        let (keys, values) = kv.split_at(self.kv_heads * d);
+        for (head, (key, value)) in keys.chunks(d).zip(values.chunks(d)).enumerate() {
+            let first = (slot * self.kv_heads + head) * self.keys * d;
+            self.v[first + at * d..][..d].copy_from_slice(value);
+            let beside = &mut self.k[first + at / BESIDE * BESIDE * d..][..BESIDE * d];
+            beside.iter_mut().skip(at % BESIDE).step_by(BESIDE).zip(key).for_each(|(to, k)| *to = *k);
+        }
+    }
+}
+
+/// Rotates a head in place (see [`crate::rope`]), and scales it.
+fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32], scale: f32) {
+    let (left, right) = x.split_at_mut(cos.len());
+    for (((a, b), cos), sin) in left.iter_mut().zip(right).zip(cos).zip(sin) {
+        (*a, *b) = ((*a * cos - *b * sin) * scale, (*b * cos + *a * sin) * scale);
+    }
+}
+
+/// Up to `ROWS` queries of one segment that see the same head's keys: query r is head r mod groups of token
+/// r / groups.
+struct Task<'a> {
+    kept: &'a Kept,
+    qkv: &'a [f32],
+    layer: &'a Layer<'a>,
+    segment: Segment,
+    /// The segment's first token.
+    at: usize,
+    head: usize,
+    from: usize,
+    rows: usize,
+}
+
+impl WithSimd for Task<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        match self.rows {
+            8 => self.rows::<S, 8>(simd),
+            4 => self.rows::<S, 4>(simd),
+            2 => self.rows::<S, 2>(simd),
+            1 => self.rows::<S, 1>(simd),
+            // What lacks to eight is computed for nothing.
+            _ => self.rows::<S, 8>(simd),
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize>(&self, simd: S) -> Vec<f32> {
+        match S::F32_LANES {
+            16 => self.compute::<S, R, 1, 2>(simd),
+            8 => self.compute::<S, R, 2, 1>(simd),
+            4 => self.compute::<S, R, 4, 1>(simd),
+            _ => self.compute::<S, R, BESIDE, 1>(simd),
+        }
+    }
+
+    /// `V` vectors hold sixteen keys; `W` of a value are computed at a time.
+    #[inline(always)]
+    fn compute<S: Simd, const R: usize, const V: usize, const W: usize>(&self, simd: S) -> Vec<f32> {
+        let (kept, d) = (self.kept, self.kept.head_dim);
+        let groups = self.layer.heads / kept.kv_heads;
+        let wide = (self.layer.heads + 2 * kept.kv_heads) * d;
+        let position = |r: usize| self.segment.start + (self.from + r.min(self.rows - 1)) / groups;
+        let seen = |r: usize| (position(r) + 1).saturating_sub(self.layer.window)..position(r) + 1;
+        let (lo, hi) = (seen(0).start, seen(self.rows - 1).end);
+
+        // Queries number by number.
+        let mut q = vec![[0f32; R]; d];
+        for r in 0..self.rows {
+            let row = self.from + r;
+            let at = (self.at + row / groups) * wide + (self.head * groups + row % groups) * d;
+            q.iter_mut().zip(&self.qkv[at..at + d]).for_each(|(q, x)| q[r] = *x);
+        }
+
+        // Scores by position, then what they weigh.
+        let first = (self.segment.slot * kept.kv_heads + self.head) * kept.keys * d;
+        let (k, v) = (&kept.k[first..][..kept.keys * d], &kept.v[first..][..kept.keys * d]);
+        let begin = lo / BESIDE;
+        let tiles = begin..hi.div_ceil(BESIDE);
+        let mut weights = vec![[0f32; R]; tiles.len() * BESIDE];
+        for (tile, weights) in tiles.zip(weights.chunks_mut(BESIDE)) {
+            let at = tile % (kept.keys / BESIDE) * BESIDE * d;
+            scores::<S, R, V>(simd, &q, &k[at..at + BESIDE * d], weights);
+        }
+        let mut sums = [1f32; R];
+        for (r, sum) in sums.iter_mut().enumerate().take(self.rows) {
+            let seen = seen(r);
+            let own = seen.start - begin * BESIDE..seen.end - begin * BESIDE;
+            let most = weights[own.clone()].iter().fold(f32::NEG_INFINITY, |m, w| m.max(w[r]));
+            let mut total = 0f64;
+            for (j, w) in weights.iter_mut().enumerate() {
+                w[r] = if own.contains(&j) { (w[r] - most).exp() } else { 0.0 };
+                total += f64::from(w[r]);
+            }
+            *sum = total as f32;
+        }
+
+        let mut out = vec![0f32; R * d];
+        let mut p = lo;
+        while p < hi {
+            // As many as follow each other in the ring.
+            let at = p % kept.keys;
+            let n = (hi - p).min(kept.keys - at).min(NEAR);
+            let weights = &weights[p - begin * BESIDE..][..n];
+            add::<S, R, W>(simd, weights, &v[at * d..(at + n) * d], &mut out, d);
+            p += n;
+        }
+        for (out, sum) in out.chunks_mut(d).zip(sums) {
+            out.iter_mut().for_each(|x| *x /= sum);
+        }
+        out.truncate(self.rows * d);
+        out
+    }
+}
+
+/// Scores of sixteen keys.
+#[inline(always)]
+fn scores<S: Simd, const R: usize, const V: usize>(simd: S, q: &[[f32; R]], keys: &[f32], out: &mut [[f32; R]]) {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for (q, k) in q.iter().zip(keys.chunks_exact(BESIDE)) {
+        let (k, _) = S::as_simd_f32s(k);
+        let Ok(k): Result<&[S::f32s; V], _> = k.try_into() else { unreachable!("sixteen keys are V vectors") };
+        for (sums, q) in sums.iter_mut().zip(q) {
+            let q = simd.splat_f32s(*q);
+            sums.iter_mut().zip(k).for_each(|(sum, k)| *sum = simd.mul_add_f32s(q, *k, *sum));
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        let mut row = [0f32; BESIDE];
+        let (vectors, _) = S::as_mut_simd_f32s(&mut row);
+        vectors.copy_from_slice(sums);
+        out.iter_mut().zip(row).for_each(|(out, score)| out[r] = score);
+    }
+}
+
+/// Adds values `[keys, head_dim]`, weighed, to `out` `[R, head_dim]`.
+#[inline(always)]
+fn add<S: Simd, const R: usize, const W: usize>(
+    simd: S,
+    weights: &[[f32; R]],
+    values: &[f32],
+    out: &mut [f32],
+    d: usize,
+) {
+    let step = W * S::F32_LANES;
+    let whole = d / step * step;
+    for c in (0..whole).step_by(step) {
+        let mut sums = [[simd.splat_f32s(0.0); W]; R];
+        for (sums, out) in sums.iter_mut().zip(out.chunks(d)) {
+            let (out, _) = S::as_simd_f32s(&out[c..c + step]);
+            sums.copy_from_slice(out);
+        }
+        for (weights, value) in weights.iter().zip(values.chunks_exact(d)) {
+            let (value, _) = S::as_simd_f32s(&value[c..c + step]);
+            let Ok(value): Result<&[S::f32s; W], _> = value.try_into() else { unreachable!("a step is W vectors") };
+            for (sums, w) in sums.iter_mut().zip(weights) {
+                let w = simd.splat_f32s(*w);
+                sums.iter_mut().zip(value).for_each(|(sum, value)| *sum = simd.mul_add_f32s(w, *value, *sum));
+            }
+        }
+        for (sums, out) in sums.iter().zip(out.chunks_mut(d)) {
+            let (out, _) = S::as_mut_simd_f32s(&mut out[c..c + step]);
+            out.copy_from_slice(sums);
+        }
+    }
+    // Heads that are not whole vectors.
+    for c in whole..d {
+        for (weights, value) in weights.iter().zip(values.chunks_exact(d)) {
+            out.chunks_mut(d).zip(weights).for_each(|(out, w)| out[c] = w.mul_add(value[c], out[c]));
+        }
+    }
+}
