@@ -48,6 +48,11 @@ pub struct KvCache {
 }
 
 impl KvCache {
+    /// Type of keys and values: f32 on the processor, elsewhere the model's.
+    pub fn dtype(device: &Device, dtype: DType) -> DType {
+        if *device == Device::flex() { DType::F32 } else { dtype }
+    }
+
     /// Allocates on the device.
     pub fn new(config: &Config, shape: CacheShape, device: &Device, dtype: DType) -> Self {
         let keys: Vec<usize> = config.global.iter().map(|g| if *g { shape.capacity } else { shape.ring }).collect();

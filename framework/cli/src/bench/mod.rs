@@ -195,7 +195,7 @@ impl Bench<'_> {
             })
             .collect();
         bar.finish_and_clear();
-        let bytes = self.dtype.size();
+        let bytes = KvCache::dtype(&self.model.device, self.dtype).size();
         Ok(Row {
             batch,
             step: medians[0],

@@ -229,8 +229,10 @@ fn scaled<S: Simd, const V: usize>(simd: S, block: &[S::f32s; V], scales: &[S::f
 /// A number of each of a tile's blocks of q8. The loop is such that the compiler makes vectors of it.
 #[inline(always)]
 fn widen8(codes: &[i8], wide: &mut [f32; TILE]) {
-    for (wide, code) in wide.iter_mut().zip(&codes[..TILE]) {
-        *wide = f32::from(*code);
+    let mut whole = [0i8; TILE];
+    whole.copy_from_slice(&codes[..TILE]);
+    for (wide, whole) in wide.iter_mut().zip(whole) {
+        *wide = f32::from(whole);
     }
 }
 
