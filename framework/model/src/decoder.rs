@@ -293,6 +293,7 @@ mod recorded {
             let place = |to, seen, window| Places { to, seen, tiles: None, window };
             let table = |i: usize| b.floats.clone().narrow(0, i * n * half, n * half).reshape([n, 1, half]);
             let inputs = Inputs {
+                angles: Default::default(),
                 ids: ints(0, 1),
                 tables: [(table(0), table(1)), (table(2), table(3))],
                 places: Some([
