@@ -65,12 +65,12 @@ impl Kept {
         let (d, heads, kv) = (self.head_dim, layer.heads, self.kv_heads);
         let wide = (heads + 2 * kv) * d;
         qkv.par_chunks_mut(wide).with_min_len(8).enumerate().for_each(|(t, row)| {
-            let of = |all: &'_ [f32]| all[t * d / 2..(t + 1) * d / 2].to_vec();
-            let (cos, sin) = (of(layer.angles.0), of(layer.angles.1));
+            let own = t * d / 2..(t + 1) * d / 2;
+            let (cos, sin) = (&layer.angles.0[own.clone()], &layer.angles.1[own]);
             for (h, x) in row.chunks_mut(d).take(heads + kv).enumerate() {
                 let (w, scale) = if h < heads { (layer.q_norm, layer.scale) } else { (layer.k_norm, 1.0) };
                 crate::norm::rms_row(x, w, layer.eps);
-                rotate(x, &cos, &sin, scale);
+                rotate(x, cos, sin, scale);
             }
         });
         let mut tasks = vec![];
@@ -145,12 +145,11 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
         match self.rows {
-            8 => self.rows::<S, 8>(simd),
             4 => self.rows::<S, 4>(simd),
             2 => self.rows::<S, 2>(simd),
             1 => self.rows::<S, 1>(simd),
             // What lacks to eight is computed for nothing.
-            _ => self.rows::<S, 8>(simd),
+            _ => self.rows::<S, ROWS>(simd),
         }
     }
 }
