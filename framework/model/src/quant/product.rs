@@ -30,7 +30,7 @@ impl Blocks {
         };
         let arch = Arch::new();
         shares.into_par_iter().enumerate().for_each(|(i, out)| {
-            arch.dispatch(Share { blocks: self, x: &x, first: i * share / TILE, out });
+            arch.dispatch(Share { blocks: self, x: &x, alone, first: i * share / TILE, out });
         });
         out
     }
@@ -40,6 +40,8 @@ impl Blocks {
 struct Share<'a> {
     blocks: &'a Blocks,
     x: &'a [f32],
+    /// Whether x is one row, made ready for numbers of q4 as they are held.
+    alone: bool,
     first: usize,
     out: Vec<&'a mut [f32]>,
 }
@@ -50,7 +52,7 @@ impl WithSimd for Share<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let width = self.out.first().map_or(0, |part| part.len());
-        let columns = self.blocks.columns;
+        let (columns, alone) = (self.blocks.columns, self.alone);
         for (rows, x) in self.out.chunks_mut(CHUNK).zip(self.x.chunks(CHUNK * columns)) {
             for t in 0..width.div_ceil(TILE) {
                 let mut sums = [0f32; CHUNK * TILE];
@@ -58,10 +60,10 @@ impl WithSimd for Share<'_> {
                 let tile = self.first + t;
                 // As many vectors as a tile has, by rows that leave registers for the weights.
                 match S::F32_LANES {
-                    16 => many::<S, 2, 8>(simd, self.blocks, tile, x, sums),
-                    8 => many::<S, 4, 2>(simd, self.blocks, tile, x, sums),
-                    4 => many::<S, 8, 2>(simd, self.blocks, tile, x, sums),
-                    _ => many::<S, TILE, 1>(simd, self.blocks, tile, x, sums),
+                    16 => many::<S, 2, 8>(simd, self.blocks, tile, x, alone, sums),
+                    8 => many::<S, 4, 2>(simd, self.blocks, tile, x, alone, sums),
+                    4 => many::<S, 8, 2>(simd, self.blocks, tile, x, alone, sums),
+                    _ => many::<S, TILE, 1>(simd, self.blocks, tile, x, alone, sums),
                 }
                 let from = t * TILE;
                 let most = (width - from).min(TILE);
@@ -75,12 +77,19 @@ impl WithSimd for Share<'_> {
 
 /// Sums `[rows, TILE]` of a tile of `V` vectors, `R` rows at a time.
 #[inline(always)]
-fn many<S: Simd, const V: usize, const R: usize>(simd: S, w: &Blocks, tile: usize, x: &[f32], sums: &mut [f32]) {
+fn many<S: Simd, const V: usize, const R: usize>(
+    simd: S,
+    w: &Blocks,
+    tile: usize,
+    x: &[f32],
+    alone: bool,
+    sums: &mut [f32],
+) {
     let (columns, rows, per_row) = (w.columns, sums.len() / TILE, w.columns / BLOCK);
     let scales = &w.scales[tile * per_row * TILE..][..per_row * TILE];
     // A row by itself has nobody to share what is widened with: it need not be written down.
-    if let (1, Codes::Four(words)) = (rows, &w.codes) {
-        return alone::<S, V>(simd, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
+    if let (true, Codes::Four(words)) = (alone, &w.codes) {
+        return alone4s::<S, V>(simd, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
     }
     let mut wide = [[0f32; TILE]; BLOCK];
     for b in 0..per_row {
@@ -138,7 +147,7 @@ fn add<S: Simd, const V: usize, const R: usize>(
 
 /// Sums of one row and a tile, its blocks two at a time: each waits for its own additions only.
 #[inline(always)]
-fn alone<S: Simd, const V: usize>(simd: S, words: &[u32], scales: &[f32], x: &[f32], sums: &mut [f32]) {
+fn alone4s<S: Simd, const V: usize>(simd: S, words: &[u32], scales: &[f32], x: &[f32], sums: &mut [f32]) {
     let blocks = words.chunks(2 * WORDS * TILE).zip(scales.chunks(2 * TILE)).zip(x.chunks(2 * BLOCK));
     for ((words, scales), x) in blocks {
         match scales.len() / TILE {
