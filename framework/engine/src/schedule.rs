@@ -33,6 +33,14 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
+    /// The usual [`Self::chunk`].
+    pub const CHUNK: usize = 256;
+
+    /// The usual [`Self::step_tokens`]: a GPU's products want many rows at once, a processor's that they stay near it.
+    pub fn step_tokens(on_cpu: bool) -> usize {
+        if on_cpu { 2048 } else { 8192 }
+    }
+
     /// The cache that it needs.
     pub fn cache(&self, config: &friction_model::Config) -> CacheShape {
         // A roll-back reaches at most over one reply and a few tokens of re-tokenised border.
@@ -57,6 +65,22 @@ pub struct Progress {
     pub steps: u64,
     /// Seconds.
     pub seconds: f64,
+}
+
+impl std::ops::Add for Progress {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            prefilled: self.prefilled + more.prefilled,
+            reused: self.reused + more.reused,
+            generated: self.generated + more.generated,
+            turns: self.turns + more.turns,
+            forked_turns: self.forked_turns + more.forked_turns,
+            steps: self.steps + more.steps,
+            seconds: self.seconds + more.seconds,
+        }
+    }
 }
 
 /// Whether to go on.

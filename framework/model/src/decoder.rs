@@ -68,6 +68,12 @@ pub struct Wish {
 /// Rows of a recorded step, at most.
 const MOST_RECORDED: usize = 256;
 
+/// Rows of the recorded step that takes so many: powers of two, and from 128 on whole 64s, since a row more costs more.
+#[cfg(feature = "cube")]
+fn padded(rows: usize) -> usize {
+    if rows <= 128 { rows.next_power_of_two() } else { rows.next_multiple_of(64) }
+}
+
 /// Slots that a cache must have beside those of conversations: on a GPU one, for rows that pad.
 pub fn spare_slots(model: &Gemma3) -> usize {
     usize::from(!model.flex)
@@ -206,7 +212,7 @@ mod recorded {
         ) -> Answer {
             let (wanted, device) = (&asked_for.logits, &model.device);
             let asked = asked_for.ids.len();
-            let rows = asked.next_power_of_two();
+            let rows = super::padded(asked);
             let mut step = asked_for.clone();
             step.ids.resize(rows, 0);
             step.segments.resize(rows, Segment { slot: cache.shape.slots - 1, start: 0, len: 1 });

@@ -5,8 +5,10 @@ use friction_core::manifest::{BackendKind, BatchSize};
 use friction_model::{Gemma3, device};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// More rows than this gain nothing: measured, 64 rows say more tokens a second than 256 do.
-const MOST: usize = 128;
+/// Rows of the largest step that is recorded: more are slower.
+const MOST: usize = 256;
+/// Rows of a step of more than 128 are padded to whole numbers of these: fewer than that gain nothing.
+const STRIDE: usize = 64;
 /// Share of free memory that is planned with; the rest is for what allocators round up.
 const SHARE: f64 = 0.8;
 
@@ -23,17 +25,21 @@ pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> usize {
             let one = friction_engine::EngineOptions { slots: 1, ..plan.engine.clone() };
             // Keys and values of a conversation, and what is computed of its row: logits and their parts.
             let each = one.cache(c).bytes(c, model.dtype.size()) + 4 * 4 * c.vocab as u64;
-            within((SHARE * free as f64) as u64, plan.estimate.step_bytes, each, plan.members.len())
-                .min(plan.estimate.conversations)
+            let free = (SHARE * free as f64) as u64;
+            within(free, plan.estimate.step_bytes, each, plan.members.len(), plan.estimate.conversations)
         }
         _ => plan.engine.slots,
     }
 }
 
-/// Conversations of `each` bytes beside `fixed` ones: whole groups of `group` where one fits.
-fn within(free: u64, fixed: u64, each: u64, group: usize) -> usize {
+/// Conversations of `each` bytes beside `fixed` ones, `all` at most: whole groups of `group` where one fits.
+fn within(free: u64, fixed: u64, each: u64, group: usize, all: usize) -> usize {
     let most = (free.saturating_sub(fixed) / each.max(1)).min(MOST as u64) as usize;
-    fewer(most, group)
+    match most {
+        _ if all <= most => all,
+        129.. => fewer(most / STRIDE * STRIDE, group),
+        _ => fewer(most, group),
+    }
 }
 
 /// `most`, or the nearest number below that is whole groups.
@@ -75,11 +81,16 @@ mod tests {
 
     #[test]
     fn memory_is_filled_with_whole_groups() {
-        assert_eq!(within(1000, 100, 10, 4), 88);
-        assert_eq!(within(1000, 990, 10, 4), 1);
-        assert_eq!(within(1000, 970, 10, 4), 3);
-        assert_eq!(within(1 << 40, 0, 10, 12), 120);
-        assert_eq!(within(10, 100, 10, 4), 1);
+        assert_eq!(within(1000, 100, 10, 4, 500), 88);
+        assert_eq!(within(1000, 990, 10, 4, 500), 1);
+        assert_eq!(within(1000, 970, 10, 4, 500), 3);
+        assert_eq!(within(1 << 40, 0, 10, 12, 500), 252);
+        assert_eq!(within(10, 100, 10, 4, 500), 1);
+        // All at once where they fit; else as many as a padded step has rows.
+        assert_eq!(within(1 << 40, 0, 10, 4, 200), 200);
+        assert_eq!(within(1000, 100, 10, 4, 20), 20);
+        assert_eq!(within(1640, 0, 10, 4, 200), 128);
+        assert_eq!(within(1990, 0, 10, 4, 200), 192);
     }
 
     #[test]

@@ -211,9 +211,8 @@ impl Plan {
             capacity,
             max_new_tokens: m.generation.max_new_tokens,
             sampling: Sampling { temperature: m.generation.temperature, top_p: m.generation.top_p },
-            chunk: 256,
-            // A GPU's products want many rows at once.
-            step_tokens: if m.backend.kind == BackendKind::Cpu { 2048 } else { 8192 },
+            chunk: EngineOptions::CHUNK,
+            step_tokens: EngineOptions::step_tokens(m.backend.kind == BackendKind::Cpu),
             reuse: true,
         };
         let bytes = if m.model.dtype == ModelDtype::F32 { 4 } else { 2 };

@@ -6,7 +6,7 @@ use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Progress, Unit};
 use friction_model::{Gemma3, device};
 use friction_store::RunDir;
 use serde_json::json;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ pub struct RunReport {
     pub load_seconds: f64,
     /// Seconds of conversations.
     pub seconds: f64,
-    /// Prompt tokens computed.
+    /// Prompt tokens computed; these and the rest count attempts too that ran out of memory.
     pub prefilled_tokens: u64,
     /// Prompt tokens that prefix reuse and forks saved.
     pub reused_tokens: u64,
@@ -121,16 +121,18 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     })?;
     drop(weights);
     report.load_seconds = began.elapsed().as_secs_f64();
-    let (written, first) = (RefCell::new(BTreeSet::new()), batch::fit(plan, &model));
+    let (so_far, first) = (SoFar::default(), batch::fit(plan, &model));
     let told = |slots: usize| {
         let _ = dir.log(&json!({"event": "out of memory", "slots": slots}));
+        // What the attempt held goes back before the next asks for its own.
+        device.memory_cleanup();
     };
-    let attempt = |slots: usize| -> Result<Progress> {
-        let left: Vec<usize> = todo.iter().copied().filter(|g| !written.borrow().contains(g)).collect();
+    let attempt = |slots: usize| -> Result<()> {
+        let left: Vec<usize> = todo.iter().copied().filter(|g| !so_far.written.borrow().contains(g)).collect();
         dir.log(
             &json!({"event": "start", "groups": left.len(), "resumed": done.len(), "slots": slots, "load_seconds": report.load_seconds}),
         )?;
-        hold(plan, &model, slots, &left, &dir, &written, options)
+        hold(plan, &model, slots, &left, &dir, &so_far, options)
     };
     let result = if batch::found_here(plan) {
         batch::backing_off(first, plan.members.len(), told, attempt)
@@ -138,10 +140,11 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         let mut attempt = attempt;
         attempt(first)
     };
-    report.groups = written.borrow().len();
+    report.groups = so_far.written.borrow().len();
     report.peak_memory_bytes = peak_memory();
     match result {
-        Ok(p) => {
+        Ok(()) => {
+            let p = so_far.spent.get();
             report.seconds = p.seconds;
             report.prefilled_tokens = p.prefilled;
             report.reused_tokens = p.reused;
@@ -158,17 +161,26 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     }
 }
 
-/// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory and
-/// to `written`.
+/// What the attempts of a run have come to.
+#[derive(Default)]
+struct SoFar {
+    /// Groups that are in the directory.
+    written: RefCell<BTreeSet<usize>>,
+    /// Of all attempts: what one began that ran out of memory was computed too.
+    spent: Cell<Progress>,
+}
+
+/// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory.
 fn hold(
     plan: &SharedPlan,
     model: &Gemma3,
     slots: usize,
     groups: &[usize],
     dir: &RunDir,
-    written: &RefCell<BTreeSet<usize>>,
+    so_far: &SoFar,
     options: &mut dyn RunOptions,
-) -> Result<Progress> {
+) -> Result<()> {
+    let before = so_far.spent.get();
     let sizes = EngineOptions { slots, ..plan.engine.clone() };
     let engine = Engine::new(model, &plan.tokenizer, &plan.template, &plan.program, sizes)?;
     // Unit → group, and per group the records and the units still out.
@@ -190,9 +202,14 @@ fn hold(
         if *left == 0 {
             dir.write_group(*group, &group_data(records)).map_err(friction_core::Error::other)?;
             books.remove(group);
-            written.borrow_mut().insert(*group);
+            so_far.written.borrow_mut().insert(*group);
         }
         Ok(())
     };
-    Ok(engine.run(all, finished, |p| options.progress(p, written.borrow().len()))?)
+    let progress = engine.run(all, finished, |p| {
+        so_far.spent.set(before + *p);
+        options.progress(&so_far.spent.get(), so_far.written.borrow().len())
+    })?;
+    so_far.spent.set(before + progress);
+    Ok(())
 }

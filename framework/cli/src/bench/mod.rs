@@ -4,10 +4,11 @@ mod report;
 
 use crate::error::{CliError, Result};
 use crate::trace::{backend, dtype};
-use burn::tensor::DType;
+use burn::tensor::{DType, Device};
 use friction_core::manifest::Quantize;
 use friction_core::program::EditAt;
 use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
+use friction_engine::EngineOptions;
 use friction_engine::hooks::Program;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, Wish, spare_slots};
@@ -21,8 +22,10 @@ use std::time::Instant;
 const RUN: usize = 8;
 /// Steps before them that are not: they end what the kind before has begun, and warm caches.
 const LEFT_OUT: usize = 2;
-/// Tokens of a prompt's step, about: what the engine takes on a GPU.
-const STEP_TOKENS: usize = 16_384;
+/// Seconds at the beginning whose steps are not timed, since a device gets up to its speed in them; and runs of each
+/// kind that this may take.
+const WARMING: f64 = 0.5;
+const MOST_WARMING: usize = 8;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -47,6 +50,9 @@ pub(crate) struct Args {
     /// Decode steps that are timed, of each kind.
     #[arg(long, default_value_t = 16)]
     steps: usize,
+    /// Tokens of prompts that are computed in one step, at most (default: as many as a run takes on the backend).
+    #[arg(long)]
+    step_tokens: Option<usize>,
     /// Leave out the steps with taps and with an edit.
     #[arg(long)]
     plain: bool,
@@ -132,10 +138,11 @@ fn grown_by(before: [Option<u64>; 2], after: [Option<u64>; 2]) -> [Option<i64>; 
 impl Bench<'_> {
     fn row(&self, batch: usize) -> Result<Row> {
         let (args, c) = (self.args, &self.model.config);
-        let chunk = args.context.min(256);
+        let chunk = args.context.min(EngineOptions::CHUNK);
         let decoder = Decoder::new(self.model, None);
         let kinds = if args.plain || !decoder.records(batch) { 1 } else { 3 };
-        let decoded = kinds * args.steps.div_ceil(RUN) * (RUN + LEFT_OUT);
+        let runs = args.steps.div_ceil(RUN);
+        let decoded = kinds * (MOST_WARMING + runs) * (RUN + LEFT_OUT);
         let capacity = args.context + decoded + 4;
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
         let mut cache = KvCache::new(c, shape, &self.model.device, self.dtype);
@@ -159,9 +166,11 @@ impl Bench<'_> {
         let mut times = vec![vec![]; kinds];
         let mut pending: Option<Answer> = None;
         let records = decoder.records(batch);
-        let runs = args.steps.div_ceil(RUN);
+        let began = Instant::now();
+        let (mut warmed, mut run) = (0, 0);
         // The kinds take turns, so that what a machine does over time happens to all of them.
-        for run in 0..runs {
+        while run < runs {
+            let warming = warmed < MOST_WARMING && began.elapsed().as_secs_f64() < WARMING;
             for (kind, wish) in wishes[..kinds].iter().enumerate() {
                 for n in 0..LEFT_OUT + RUN {
                     let t = Instant::now();
@@ -175,16 +184,21 @@ impl Bench<'_> {
                     if let Some(before) = pending.replace(answer) {
                         std::hint::black_box(before.read());
                     }
-                    if n >= LEFT_OUT {
+                    if n >= LEFT_OUT && !warming {
                         times[kind].push(t.elapsed().as_secs_f64());
                     }
                     at += 1;
                     bar.inc(1);
                 }
             }
+            if warming {
+                warmed += 1;
+                continue;
+            }
             if run == runs / 2 {
                 early = Some(self.memory());
             }
+            run += 1;
         }
         let grown = early.map(|e| grown_by(e, self.memory())).unwrap_or_default();
         let medians: Vec<f64> = times
@@ -222,7 +236,8 @@ impl Bench<'_> {
     fn prefill(&self, batch: usize, chunk: usize, cache: &mut KvCache, tick: impl Fn()) -> Result<f64> {
         let (model, context) = (self.model, self.args.context);
         let t = Instant::now();
-        let together = (STEP_TOKENS / chunk).max(1);
+        let usual = EngineOptions::step_tokens(model.device == Device::flex());
+        let together = (self.args.step_tokens.unwrap_or(usual) / chunk).max(1);
         for from in (0..context).step_by(chunk) {
             let len = chunk.min(context - from);
             for first in (0..batch).step_by(together) {

@@ -86,6 +86,7 @@ fn able(x: &CubeTensor) -> Able {
         shared: hardware.max_shared_memory_size,
         processors: hardware.num_streaming_multiprocessors.unwrap_or(64) as usize,
         library: library(x),
+        deep: x.client.name() == "cuda",
         memory: x.client.properties().memory.max_memory(),
     }
 }

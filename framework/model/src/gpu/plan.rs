@@ -17,6 +17,9 @@ pub struct Able {
     pub processors: usize,
     /// Whether cuBLAS is there for products of many rows.
     pub library: bool,
+    /// Whether products of few rows go in steps of 128 elements where they can: so they are faster on CUDA, and slower
+    /// on Vulkan, where fewer cubes then run beside each other.
+    pub deep: bool,
     /// Bytes of the device's memory, where it tells.
     pub memory: Option<u64>,
 }
@@ -84,12 +87,13 @@ impl Plan {
             return Some(Self { splits, padded: rows, how: How::Dots });
         }
         let tall = rows.div_ceil(16).next_power_of_two();
-        let depth = if inner.is_multiple_of(128) && tall <= 4 { 128 } else { 64 };
+        let depth = if able.deep && inner.is_multiple_of(128) && tall <= 4 { 128 } else { 64 };
         let bytes = (few::TILE_COLUMNS + 16 * tall) * (depth + VECTOR) * 2;
+        // cuBLAS needs fewer milliseconds than `tiles` from 65 rows on.
+        if tall > 4 && able.library && matches!(dtype, DType::BF16 | DType::F16) {
+            return Some(Self { splits: 1, padded: rows, how: How::Library });
+        }
         if tall > 8 {
-            if able.library && matches!(dtype, DType::BF16 | DType::F16) {
-                return Some(Self { splits: 1, padded: rows, how: How::Library });
-            }
             let fits = columns.is_multiple_of(VECTOR) && inner.is_multiple_of(many::DEPTH);
             let takes = fits && able.matrices(dtype, many::SHARED);
             return takes.then_some(Self { splits: 1, padded: rows, how: How::Many });
