@@ -38,7 +38,7 @@ impl EngineOptions {
 
     /// The usual [`Self::step_tokens`]: a GPU's products want many rows at once, a processor's that they stay near it.
     pub fn step_tokens(on_cpu: bool) -> usize {
-        if on_cpu { 2048 } else { 8192 }
+        if on_cpu { 512 } else { 8192 }
     }
 
     /// The cache that it needs.
