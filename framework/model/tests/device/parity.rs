@@ -67,9 +67,13 @@ fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
 }
 
 fn load(source: &str) -> Gemma3 {
+    load_in(source, DType::F32)
+}
+
+fn load_in(source: &str, dtype: DType) -> Gemma3 {
     let checkpoint = Checkpoint::resolve(source, None, None, Path::new(""), 0).unwrap();
     let weights = checkpoint.open().unwrap();
-    Gemma3::load(&checkpoint.config, &*weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap()
+    Gemma3::load(&checkpoint.config, &*weights, &testing::device().unwrap(), dtype, &mut |_| {}).unwrap()
 }
 
 /// Greedy continuations of prompts, all in one ragged batch. Prefill in chunks of `chunk`.
@@ -157,6 +161,37 @@ fn tiny(name: &str) {
     }
     for chunk in [3, 8, 64] {
         assert_eq!(greedy(&model, &prompts, wanted[0].len(), chunk), wanted, "{name} ragged, chunks of {chunk}");
+    }
+}
+
+/// How far from transformers' f32 this is in bf16, beside its own bf16 (`data/bf16.py`).
+#[test]
+fn bf16_is_as_near_as_transformers_own() {
+    let Some(dir) = fixtures("gemma3") else { return };
+    if !testing::device().unwrap().supports_dtype(DType::BF16) {
+        println!("skipped: the device does not have bf16");
+        return;
+    }
+    let theirs: Value = serde_json::from_str(include_str!("../data/bf16.json")).unwrap();
+    for name in ["tiny-1b", "tiny-4b", "tiny-27b"] {
+        let dir = dir.join(name);
+        let model = load_in(&format!("path:{}", dir.display()), DType::BF16);
+        let file = std::fs::read(dir.join("expected.safetensors")).unwrap();
+        let st = SafeTensors::deserialize(&file).unwrap();
+        let json: Value = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
+        let (mut got, mut want) = ([vec![], vec![]], [vec![], vec![]]);
+        for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
+            let (logits, resid) = forward(&model, &tokens(&case["prompt"]));
+            got[0].extend(logits);
+            got[1].extend(resid);
+            want[0].extend(expected(&st, &format!("logits.{i}")));
+            want[1].extend(expected(&st, &format!("resid_post.{i}")));
+        }
+        for (k, what) in ["logits", "resid_post"].into_iter().enumerate() {
+            let (e, most) = (relative(&got[k], &want[k]), theirs[name][what].as_f64().unwrap());
+            println!("{name} in bf16: {what} {e:.1e} off, transformers' {most:.1e}");
+            assert!(e <= most, "{name}: {what} {e:e}, transformers' {most:e}");
+        }
     }
 }
 
