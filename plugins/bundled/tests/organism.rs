@@ -6,7 +6,11 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 fn manifest(name: &str) -> String {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments").join(name).display().to_string()
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
+        .join("../../experiments")
+        .join(name)
+        .display()
+        .to_string()
 }
 
 /// Values of each analyzer of a run.

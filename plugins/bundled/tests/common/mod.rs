@@ -61,7 +61,7 @@ pub fn text(o: &Output) -> String {
 
 /// The root of this checkout.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..").canonicalize().unwrap()
 }
 
 /// The target folder of this test: dependencies of crates outside the workspace are built there.
