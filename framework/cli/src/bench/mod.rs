@@ -22,8 +22,8 @@ use std::time::Instant;
 const RUN: usize = 8;
 /// Steps before them that are not: they end what the kind before has begun, and warm caches.
 const LEFT_OUT: usize = 2;
-/// Seconds at the beginning whose steps are not timed, since a device gets up to its speed in them; and runs of each
-/// kind that this may take.
+/// Seconds of steps before those that are timed, in which a device gets up to its speed; and runs of each kind that
+/// this may take.
 const WARMING: f64 = 0.5;
 const MOST_WARMING: usize = 8;
 
@@ -142,13 +142,13 @@ impl Bench<'_> {
         let decoder = Decoder::new(self.model, None);
         let kinds = if args.plain || !decoder.records(batch) { 1 } else { 3 };
         let runs = args.steps.div_ceil(RUN);
-        let decoded = kinds * (MOST_WARMING + runs) * (RUN + LEFT_OUT);
-        let capacity = args.context + decoded + 4;
+        let decoded = |runs: usize| kinds * runs * (RUN + LEFT_OUT);
+        let capacity = args.context + decoded(runs) + 4;
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
         let mut cache = KvCache::new(c, shape, &self.model.device, self.dtype);
         let hooks = Program::new(&program(self.model), &self.model.device);
         let mut decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
-        let steps = 2 * args.context.div_ceil(chunk) + decoded;
+        let steps = 2 * args.context.div_ceil(chunk) + decoded(MOST_WARMING + runs);
         let bar = crate::progress::bar(steps as u64, "batch {msg} {bar:30} {eta}");
         bar.set_message(batch.to_string());
         // The first pass compiles and tunes kernels, where a device does; the second is timed.
@@ -192,7 +192,9 @@ impl Bench<'_> {
                 }
             }
             if warming {
+                // What they wrote is written again: those that are timed begin where the prompts end.
                 warmed += 1;
+                at = args.context;
                 continue;
             }
             if run == runs / 2 {
