@@ -7,7 +7,7 @@
 use crate::attention::Layer;
 use crate::cache::KvCache;
 use crate::norm::rms_rows as rms;
-use crate::quant::Blocks;
+use crate::quant::{self, Blocks};
 use crate::rope::Rope;
 use crate::weights::TensorSource;
 use crate::{Config, Error, Result};
@@ -68,7 +68,7 @@ impl Probe for NoProbe {
 pub(crate) enum Weight {
     /// In the model's type, on its device.
     Full(Tensor<2>),
-    /// In blocks, on the host.
+    /// In blocks, on the host; whole f32 too, where its rows are whole blocks.
     Blocks(Arc<Blocks>),
     /// In blocks, on a GPU.
     #[cfg(feature = "cube")]
@@ -156,10 +156,13 @@ impl Gemma3 {
             Ok(v)
         };
         let matrix = |v: Vec<f32>, rows: usize, cols: usize| -> Result<Weight> {
-            if quantize != Quantize::None {
+            // Burn's products of a few rows of f32 lay the whole matrix out anew each time.
+            let flex = *device == Device::flex();
+            let in_order = flex && dtype == DType::F32 && cols.is_multiple_of(quant::BLOCK);
+            if quantize != Quantize::None || in_order {
                 let blocks = Blocks::of(&v, cols, quantize)?;
                 #[cfg(feature = "cube")]
-                if *device != Device::flex() {
+                if !flex {
                     return Ok(Weight::Words(crate::gpu::Words::new(&blocks, device)));
                 }
                 return Ok(Weight::Blocks(Arc::new(blocks)));

@@ -1,4 +1,5 @@
-//! Weights in blocks of 32 numbers that share a scale: 8 bits each (q8), or 4 (q4).
+//! Weights in blocks of 32 numbers that share a scale: 8 bits each (q8), or 4 (q4). On the processor whole f32 lies in
+//! the same order, for the same products.
 //!
 //! A block's numbers are whole multiples of its scale, symmetric around 0: q8 as GGUF's Q8_0, −127 to 127 of
 //! max |w| / 127; q4 as its Q4_0, −8 to 7 of the number farthest from 0 over −8. Scales are f32. What is computed
@@ -21,13 +22,15 @@ pub struct Blocks {
     rows: usize,
     columns: usize,
     codes: Codes,
-    /// `[tiles, blocks of a row, TILE]`.
+    /// `[tiles, blocks of a row, TILE]`; none of whole numbers.
     scales: Vec<f32>,
 }
 
-/// Whole numbers, the last tile filled up.
+/// What stands for the numbers, the last tile filled up.
 #[derive(Debug, Clone, PartialEq)]
 enum Codes {
+    /// The numbers themselves, `[tiles, blocks of a row, 32, TILE]`.
+    Whole(Vec<f32>),
     /// `[tiles, blocks of a row, 32, TILE]`.
     Eight(Vec<i8>),
     /// `[tiles, blocks of a row, 4, TILE]`: eight numbers a word, the first lowest, each with 8 added.
@@ -38,7 +41,7 @@ enum Codes {
 const WORDS: usize = BLOCK / 8;
 
 impl Blocks {
-    /// Rounds a matrix `[rows, columns]`.
+    /// Rounds a matrix `[rows, columns]`, or takes it as it is.
     ///
     /// # Errors
     /// When its rows are not whole blocks.
@@ -51,14 +54,23 @@ impl Blocks {
         let (rows, per_row) = (values.len() / columns, columns / BLOCK);
         let count = rows.div_ceil(TILE) * per_row;
         let mut scales = vec![0f32; count * TILE];
-        let codes = if quantize == Quantize::Q4 {
-            let mut codes = vec![0u32; count * WORDS * TILE];
-            rounded(values, columns, &mut codes, &mut scales, round4);
-            Codes::Four(codes)
-        } else {
-            let mut codes = vec![0i8; count * BLOCK * TILE];
-            rounded(values, columns, &mut codes, &mut scales, round8);
-            Codes::Eight(codes)
+        let codes = match quantize {
+            Quantize::Q4 => {
+                let mut codes = vec![0u32; count * WORDS * TILE];
+                rounded(values, columns, &mut codes, &mut scales, round4);
+                Codes::Four(codes)
+            }
+            Quantize::Q8 => {
+                let mut codes = vec![0i8; count * BLOCK * TILE];
+                rounded(values, columns, &mut codes, &mut scales, round8);
+                Codes::Eight(codes)
+            }
+            Quantize::None => {
+                let mut numbers = vec![0f32; count * BLOCK * TILE];
+                rounded(values, columns, &mut numbers, &mut scales, keep);
+                scales = vec![];
+                Codes::Whole(numbers)
+            }
         };
         Ok(Self { rows, columns, codes, scales })
     }
@@ -71,6 +83,7 @@ impl Blocks {
     /// Bytes that it takes.
     pub fn bytes(&self) -> u64 {
         let codes = match &self.codes {
+            Codes::Whole(numbers) => 4 * numbers.len(),
             Codes::Eight(codes) => codes.len(),
             Codes::Four(words) => 4 * words.len(),
         };
@@ -81,8 +94,12 @@ impl Blocks {
     pub fn row(&self, row: usize, out: &mut [f32]) {
         let (tile, lane, per_row) = (row / TILE, row % TILE, self.columns / BLOCK);
         for (b, out) in (tile * per_row..).zip(out.chunks_mut(BLOCK)) {
-            let scale = self.scales[b * TILE + lane];
+            let scale = self.scales.get(b * TILE + lane).copied().unwrap_or(1.0);
             match &self.codes {
+                Codes::Whole(numbers) => {
+                    let numbers = numbers[b * BLOCK * TILE + lane..].iter().step_by(TILE);
+                    out.iter_mut().zip(numbers).for_each(|(out, w)| *out = *w);
+                }
                 Codes::Eight(codes) => {
                     let codes = codes[b * BLOCK * TILE + lane..].iter().step_by(TILE);
                     out.iter_mut().zip(codes).for_each(|(out, code)| *out = f32::from(*code) * scale);
@@ -107,6 +124,7 @@ impl Blocks {
             let (tile, lane) = (row / TILE, row % TILE);
             for b in tile * per_row..(tile + 1) * per_row {
                 match &self.codes {
+                    Codes::Whole(_) => unreachable!("a GPU holds whole weights as a tensor"),
                     Codes::Eight(codes) => {
                         let byte = |i: usize| codes[(b * BLOCK + i) * TILE + lane] as u8;
                         let word = |i: usize| i32::from_le_bytes([0, 1, 2, 3].map(|j| byte(4 * i + j)));
@@ -151,6 +169,11 @@ fn rounded<C: Send>(
             *scale = round(&row[block * BLOCK..][..BLOCK], &mut codes[lane..]);
         }
     });
+}
+
+fn keep(block: &[f32], numbers: &mut [f32]) -> f32 {
+    numbers.iter_mut().step_by(TILE).zip(block).for_each(|(to, w)| *to = *w);
+    1.0
 }
 
 /// Writes a block's numbers, `TILE` apart, and returns its scale.
@@ -218,9 +241,10 @@ mod tests {
             };
             let w: Vec<f32> = (0..out * columns).map(|_| next()).collect();
             let x: Vec<f32> = (0..rows * columns).map(|_| next()).collect();
-            for quantize in [Quantize::Q8, Quantize::Q4] {
+            for quantize in [Quantize::None, Quantize::Q8, Quantize::Q4] {
                 let blocks = Blocks::of(&w, columns, quantize).unwrap();
                 let full = blocks.dequantised();
+                prop_assert!(quantize != Quantize::None || full == w);
                 let got = blocks.product(&x, rows);
                 for r in 0..rows {
                     for o in 0..out {

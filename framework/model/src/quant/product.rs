@@ -1,5 +1,5 @@
-//! Products with weights in blocks, on the processor: blocks of a tile of weights are widened to f32 once and
-//! multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their order, whatever
+//! Products with weights in blocks, on the processor: blocks of a tile of weights are widened to f32 once (whole ones
+//! are f32 already) and multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their order, whatever
 //! rows stand beside it, so a row's result does not depend on its neighbours.
 use super::{BLOCK, Blocks, Codes, TILE, WORDS};
 use pulp::{Arch, Simd, WithSimd};
@@ -86,7 +86,7 @@ fn many<S: Simd, const V: usize, const R: usize>(
     sums: &mut [f32],
 ) {
     let (columns, rows, per_row) = (w.columns, sums.len() / TILE, w.columns / BLOCK);
-    let scales = &w.scales[tile * per_row * TILE..][..per_row * TILE];
+    let scales = w.scales.get(tile * per_row * TILE..(tile + 1) * per_row * TILE).unwrap_or_default();
     // A row by itself has nobody to share what is widened with: it need not be written down.
     if let (true, Codes::Four(words)) = (alone, &w.codes) {
         return alone4s::<S, V>(simd, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
@@ -94,10 +94,14 @@ fn many<S: Simd, const V: usize, const R: usize>(
     let mut wide = [[0f32; TILE]; BLOCK];
     for b in 0..per_row {
         let at = tile * per_row + b;
-        let scales = vectors::<S, V>(&scales[b * TILE..][..TILE]);
+        let scales = vectors::<S, V>(scales.get(b * TILE..).and_then(<[f32]>::first_chunk).unwrap_or(&[1.0; TILE]));
         let x = &x[b * BLOCK..];
-        match &w.codes {
-            Codes::Four(words) => widen4::<S, V>(simd, &words[at * WORDS * TILE..], &mut wide),
+        let held = match &w.codes {
+            Codes::Whole(numbers) => as_held(&numbers[at * BLOCK * TILE..]),
+            Codes::Four(words) => {
+                widen4::<S, V>(simd, &words[at * WORDS * TILE..], &mut wide);
+                &wide
+            }
             Codes::Eight(codes) if rows == 1 => {
                 alone8::<S, V>(simd, &codes[at * BLOCK * TILE..], scales, x, sums);
                 continue;
@@ -105,16 +109,17 @@ fn many<S: Simd, const V: usize, const R: usize>(
             Codes::Eight(codes) => {
                 let codes = codes[at * BLOCK * TILE..].chunks(TILE);
                 wide.iter_mut().zip(codes).for_each(|(wide, codes)| widen8(codes, wide));
+                &wide
             }
-        }
+        };
         let mut row = 0;
         while row < rows {
             let (x, sums) = (&x[row * columns..], &mut sums[row * TILE..]);
             row += match rows - row {
-                left if left >= R => add::<S, V, R>(simd, &wide, scales, x, columns, sums),
-                left if left >= 4 && R > 4 => add::<S, V, 4>(simd, &wide, scales, x, columns, sums),
-                left if left >= 2 && R > 2 => add::<S, V, 2>(simd, &wide, scales, x, columns, sums),
-                _ => add::<S, V, 1>(simd, &wide, scales, x, columns, sums),
+                left if left >= R => add::<S, V, R>(simd, held, scales, x, columns, sums),
+                left if left >= 4 && R > 4 => add::<S, V, 4>(simd, held, scales, x, columns, sums),
+                left if left >= 2 && R > 2 => add::<S, V, 2>(simd, held, scales, x, columns, sums),
+                _ => add::<S, V, 1>(simd, held, scales, x, columns, sums),
             };
         }
     }
@@ -251,6 +256,13 @@ fn words_of<S: Simd, const V: usize>(words: &[u32]) -> &[S::u32s; V] {
     let (vectors, _) = S::as_simd_u32s(&words[..TILE]);
     let Ok(vectors) = vectors.try_into() else { unreachable!("a tile is V vectors") };
     vectors
+}
+
+/// A block of whole numbers, as it is held.
+#[inline(always)]
+fn as_held(numbers: &[f32]) -> &[[f32; TILE]; BLOCK] {
+    let Some(block) = numbers.as_chunks().0.first_chunk() else { unreachable!("whole blocks are held") };
+    block
 }
 
 /// The `V` vectors of a tile.
