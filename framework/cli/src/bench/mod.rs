@@ -66,8 +66,9 @@ struct Bench<'a> {
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
-    if args.batch.is_empty() || args.batch.contains(&0) || args.context == 0 || args.steps == 0 {
-        return Err(CliError::usage("--batch, --context and --steps must be above 0"));
+    let none = args.context == 0 || args.steps == 0 || args.step_tokens == Some(0);
+    if none || args.batch.is_empty() || args.batch.contains(&0) {
+        return Err(CliError::usage("--batch, --context, --steps and --step-tokens must be above 0"));
     }
     let device = device::open(backend(&args.backend)?, 0)?;
     let dtype = device::dtype(&device, dtype(&args.dtype)?)?;
