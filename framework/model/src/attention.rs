@@ -73,32 +73,27 @@ impl Kept {
                 rotate(x, cos, sin, scale);
             }
         });
-        let mut tasks = vec![];
-        let (groups, mut at) = (heads / kv, 0);
-        for s in layer.segments {
+        let begins = layer.segments.iter().scan(0, |next, s| Some(std::mem::replace(next, *next + s.len)));
+        let segments: Vec<(usize, Segment)> = begins.zip(layer.segments.iter().copied()).collect();
+        for (at, s) in &segments {
             for (i, row) in qkv[at * wide..(at + s.len) * wide].chunks(wide).enumerate() {
                 self.keep(s.slot, s.start + i, &row[heads * d..]);
             }
-            for head in 0..kv {
-                let rows = (0..groups * s.len).step_by(ROWS);
-                tasks.extend(rows.map(|from| (*s, at, head, from, ROWS.min(groups * s.len - from))));
-            }
-            at += s.len;
+        }
+        let (kept, qkv, groups) = (&*self, &qkv[..], heads / kv);
+        let mut tasks = vec![];
+        for (at, segment) in segments {
+            let queries = groups * segment.len;
+            let task = |head, from| Task { kept, qkv, layer, segment, at, head, from, rows: ROWS.min(queries - from) };
+            tasks.extend((0..kv).flat_map(|head| (0..queries).step_by(ROWS).map(move |from| task(head, from))));
         }
         let arch = Arch::new();
-        let kept = &*self;
-        let qkv = &qkv[..];
-        let done: Vec<Vec<f32>> = tasks
-            .par_iter()
-            .map(|&(segment, at, head, from, rows)| {
-                arch.dispatch(Task { kept, qkv, layer, segment, at, head, from, rows })
-            })
-            .collect();
-        let mut out = vec![0f32; at * heads * d];
-        for (&(_, at, head, from, _), done) in tasks.iter().zip(&done) {
-            for (row, done) in (from..).zip(done.chunks(d)) {
-                let place = (at + row / groups) * heads + head * groups + row % groups;
-                out[place * d..(place + 1) * d].copy_from_slice(done);
+        let done: Vec<Vec<f32>> = tasks.par_iter().map(|task| arch.dispatch(*task)).collect();
+        let mut out = vec![0f32; qkv.len() / wide * heads * d];
+        for (task, done) in tasks.iter().zip(&done) {
+            for (row, done) in done.chunks(d).enumerate() {
+                let (token, head) = task.place(row);
+                out[(token * heads + head) * d..][..d].copy_from_slice(done);
             }
         }
         out
@@ -127,6 +122,7 @@ fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32], scale: f32) {
 
 /// Up to `ROWS` queries of one segment that see the same head's keys: query r is head r mod groups of token
 /// r / groups.
+#[derive(Clone, Copy)]
 struct Task<'a> {
     kept: &'a Kept,
     qkv: &'a [f32],
@@ -155,6 +151,14 @@ impl WithSimd for Task<'_> {
 }
 
 impl Task<'_> {
+    /// The token of the step and the head that a query of this task is.
+    #[inline(always)]
+    fn place(&self, row: usize) -> (usize, usize) {
+        let groups = self.layer.heads / self.kept.kv_heads;
+        let query = self.from + row;
+        (self.at + query / groups, self.head * groups + query % groups)
+    }
+
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(&self, simd: S) -> Vec<f32> {
         match S::F32_LANES {
@@ -178,8 +182,8 @@ impl Task<'_> {
         // Queries number by number.
         let mut q = vec![[0f32; R]; d];
         for r in 0..self.rows {
-            let row = self.from + r;
-            let at = (self.at + row / groups) * wide + (self.head * groups + row % groups) * d;
+            let (token, head) = self.place(r);
+            let at = token * wide + head * d;
             q.iter_mut().zip(&self.qkv[at..at + d]).for_each(|(q, x)| q[r] = *x);
         }
 
