@@ -73,8 +73,12 @@ impl Kept {
                 rotate(x, cos, sin, scale);
             }
         });
-        let begins = layer.segments.iter().scan(0, |next, s| Some(std::mem::replace(next, *next + s.len)));
-        let segments: Vec<(usize, Segment)> = begins.zip(layer.segments.iter().copied()).collect();
+        // With the token that each begins at.
+        let (mut segments, mut tokens) = (vec![], 0);
+        for s in layer.segments {
+            segments.push((tokens, *s));
+            tokens += s.len;
+        }
         for (at, s) in &segments {
             for (i, row) in qkv[at * wide..(at + s.len) * wide].chunks(wide).enumerate() {
                 self.keep(s.slot, s.start + i, &row[heads * d..]);
@@ -89,7 +93,7 @@ impl Kept {
         }
         let arch = Arch::new();
         let done: Vec<Vec<f32>> = tasks.par_iter().map(|task| arch.dispatch(*task)).collect();
-        let mut out = vec![0f32; qkv.len() / wide * heads * d];
+        let mut out = vec![0f32; tokens * heads * d];
         for (task, done) in tasks.iter().zip(&done) {
             for (row, done) in done.chunks(d).enumerate() {
                 let (token, head) = task.place(row);

@@ -66,12 +66,17 @@ pub struct Wish {
 }
 
 /// Rows of a recorded step, at most.
-const MOST_RECORDED: usize = 256;
+pub const MOST_RECORDED: usize = 256;
+/// Steps of up to so many rows are recorded in powers of two; larger ones in whole [`STRIDE`]s, since a row more costs
+/// more there.
+pub const WIDE: usize = 128;
+/// See [`WIDE`].
+pub const STRIDE: usize = 64;
 
-/// Rows of the recorded step that takes so many: powers of two, and from 128 on whole 64s, since a row more costs more.
+/// Rows of the recorded step that takes so many.
 #[cfg(feature = "cube")]
 fn padded(rows: usize) -> usize {
-    if rows <= 128 { rows.next_power_of_two() } else { rows.next_multiple_of(64) }
+    if rows <= WIDE { rows.next_power_of_two() } else { rows.next_multiple_of(STRIDE) }
 }
 
 /// Slots that a cache must have beside those of conversations: on a GPU one, for rows that pad.

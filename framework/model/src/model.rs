@@ -156,7 +156,7 @@ impl Gemma3 {
             Ok(v)
         };
         let matrix = |v: Vec<f32>, rows: usize, cols: usize| -> Result<Weight> {
-            // Burn's products of a few rows of f32 lay the whole matrix out anew each time.
+            // Burn's product of two rows of f32 takes some four times as long as of one.
             let flex = *device == Device::flex();
             let in_order = flex && dtype == DType::F32 && cols.is_multiple_of(quant::BLOCK);
             if quantize != Quantize::None || in_order {
@@ -347,8 +347,8 @@ impl Gemma3 {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
 
-    /// x `[rows, in]` · wᵀ, w `[out, in]`, by what prompts' products are computed with: the rate that they could
-    /// have.
+    /// x `[rows, in]` · wᵀ, w `[out, in]`: the rate that prompts' products could have. On a GPU by what they are
+    /// computed with, on the processor by Burn's product.
     pub fn prompt_product(&self, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
         #[cfg(feature = "cube")]
         if !self.flex {

@@ -2,13 +2,10 @@
 //! memory takes, and fewer when it runs out after all.
 use crate::Plan;
 use friction_core::manifest::{BackendKind, BatchSize};
+use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE};
 use friction_model::{Gemma3, device};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Rows of the largest step that is recorded: more are slower.
-const MOST: usize = 256;
-/// Rows of a step of more than 128 are padded to whole numbers of these: fewer than that gain nothing.
-const STRIDE: usize = 64;
 /// Share of free memory that is planned with; the rest is for what allocators round up.
 const SHARE: f64 = 0.8;
 
@@ -32,12 +29,13 @@ pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> usize {
     }
 }
 
-/// Conversations of `each` bytes beside `fixed` ones, `all` at most: whole groups of `group` where one fits.
+/// Conversations of `each` bytes beside `fixed` ones, `all` at most: whole groups of `group` where one fits, and where
+/// they are many no more than fill the rows that a recorded step is padded to.
 fn within(free: u64, fixed: u64, each: u64, group: usize, all: usize) -> usize {
-    let most = (free.saturating_sub(fixed) / each.max(1)).min(MOST as u64) as usize;
+    let most = (free.saturating_sub(fixed) / each.max(1)).min(MOST_RECORDED as u64) as usize;
     match most {
         _ if all <= most => all,
-        129.. => fewer(most / STRIDE * STRIDE, group),
+        _ if most > WIDE => fewer(most / STRIDE * STRIDE, group),
         _ => fewer(most, group),
     }
 }

@@ -1,14 +1,12 @@
 //! An autoencoder of the organism's own: trained on one run, read on another.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use common::{friction, text};
+use common::{friction, root, text};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn run(dir: &Path, manifest: &str, set: &[&str]) -> Value {
-    let path = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
-        .join("../../experiments/organism")
-        .join(manifest);
+    let path = root().join("experiments/organism").join(manifest);
     let path = path.display().to_string();
     let mut args = vec!["--json", "run", path.as_str()];
     args.extend(set.iter().flat_map(|s| ["--set", s]));
@@ -39,8 +37,7 @@ fn features_follow_the_interruptions_and_another_models_are_refused() {
 #[test]
 fn a_missing_autoencoder_is_told_before_the_run() {
     let dir = tempfile::tempdir().unwrap();
-    let path =
-        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../experiments/organism/features.toml");
+    let path = root().join("experiments/organism/features.toml");
     let o = friction(dir.path(), &["run", &path.display().to_string()]);
     assert_eq!(o.status.code(), Some(2), "{}", text(&o));
     assert!(text(&o).contains("params.safetensors"), "{}", text(&o));

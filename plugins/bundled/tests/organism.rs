@@ -1,16 +1,11 @@
 //! The embedded default: what it finds is known to be true.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use common::{friction, text};
+use common::{friction, root, text};
 use serde_json::Value;
-use std::path::PathBuf;
 
 fn manifest(name: &str) -> String {
-    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
-        .join("../../experiments")
-        .join(name)
-        .display()
-        .to_string()
+    root().join("experiments").join(name).display().to_string()
 }
 
 /// Values of each analyzer of a run.

@@ -9,7 +9,8 @@ use std::time::Instant;
 pub(super) struct Ceilings {
     /// Bytes read and written a second, by adding a number to a large tensor, or on the host by a copy.
     pub bytes: f64,
-    /// Operations a second (a product and a sum are two), in a square product of random numbers, by what the model's prompts use.
+    /// Operations a second (a product and a sum are two), in a square product of random numbers: see
+    /// [`Gemma3::prompt_product`].
     pub operations: f64,
 }
 

@@ -66,6 +66,12 @@ fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
     st.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
+/// What transformers computed of a fixture: tensors, and the cases they are of.
+fn oracle(dir: &Path) -> (Vec<u8>, Value) {
+    let json = std::fs::read(dir.join("expected.json")).unwrap();
+    (std::fs::read(dir.join("expected.safetensors")).unwrap(), serde_json::from_slice(&json).unwrap())
+}
+
 fn load(source: &str) -> Gemma3 {
     load_in(source, DType::F32)
 }
@@ -131,9 +137,8 @@ fn tiny(name: &str) {
     let Some(dir) = fixtures("gemma3") else { return };
     let dir = dir.join(name);
     let model = load(&format!("path:{}", dir.display()));
-    let file = std::fs::read(dir.join("expected.safetensors")).unwrap();
+    let (file, json) = oracle(&dir);
     let st = SafeTensors::deserialize(&file).unwrap();
-    let json: Value = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
     let cases = json["cases"].as_array().unwrap();
     let (mut prompts, mut wanted) = (vec![], vec![]);
     for (i, case) in cases.iter().enumerate() {
@@ -176,9 +181,8 @@ fn bf16_is_as_near_as_transformers_own() {
     for name in ["tiny-1b", "tiny-4b", "tiny-27b"] {
         let dir = dir.join(name);
         let model = load_in(&format!("path:{}", dir.display()), DType::BF16);
-        let file = std::fs::read(dir.join("expected.safetensors")).unwrap();
+        let (file, json) = oracle(&dir);
         let st = SafeTensors::deserialize(&file).unwrap();
-        let json: Value = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
         let (mut got, mut want) = ([vec![], vec![]], [vec![], vec![]]);
         for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
             let (logits, resid) = forward(&model, &tokens(&case["prompt"]));
@@ -231,10 +235,9 @@ fn tiny_27b() {
 fn real_270m() {
     let (Some(dir), Some(gguf)) = (fixtures("gemma3-270m"), gguf()) else { return };
     let model = load(&format!("gguf:{}", gguf.display()));
-    let file = std::fs::read(dir.join("expected.safetensors")).unwrap();
+    let (file, json) = oracle(&dir);
     let st = SafeTensors::deserialize(&file).unwrap();
     println!("{:?}", st.names());
-    let json: Value = serde_json::from_slice(&std::fs::read(dir.join("expected.json")).unwrap()).unwrap();
     let vocab = model.config.vocab;
     for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
         let ids = tokens(&case["ids"]);
