@@ -30,16 +30,40 @@ pub fn open(kind: BackendKind, index: usize) -> Result<Device> {
 
 /// Backends start lazily and panic when the machine lacks the device: touch it once, turn a panic
 /// into an error.
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
+#[cfg(feature = "cube")]
 fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
-    std::panic::catch_unwind(|| {
+    let touched = quietly(|| {
         let device = make();
         let probe = burn::tensor::Tensor::<1>::from_data([1.0f32, 2.0], &device).sum().into_data();
-        (device, probe.try_to_vec::<f32>().is_ok())
+        probe.try_to_vec::<f32>().map(|_| device).map_err(|e| e.to_string())
+    });
+    touched.flatten().map_err(|why| {
+        // cudarc's reason lists each name under which it looked for the driver.
+        let why = why.lines().next().unwrap_or_default();
+        let cut: String = why.chars().take(160).collect();
+        let rest = if cut.len() < why.len() { " …" } else { "" };
+        Error::Device(format!(
+            "backend `{word}` found no usable device {index} on this machine: {cut}{rest}; check the driver, or set `backend.kind = \"cpu\"`"
+        ))
     })
-    .ok()
-    .and_then(|(d, ok)| ok.then_some(d))
-    .ok_or_else(|| Error::Device(format!("backend `{word}` found no usable device {index} on this machine; check the driver, or set `backend.kind = \"cpu\"`")))
+}
+
+/// Runs `f`; if it panics, the error is what the first panic said, which may have been another thread's. Nothing is
+/// said on the error stream meanwhile.
+#[cfg(feature = "cube")]
+fn quietly<T>(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> std::result::Result<T, String> {
+    use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+    // The hook is the whole process's: of two at a time the later would put back the earlier's.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = Arc::new(OnceLock::new());
+    let (usual, said) = (std::panic::take_hook(), first.clone());
+    std::panic::set_hook(Box::new(move |info| {
+        let _ = said.set(info.payload_as_str().unwrap_or("a panic without words").to_owned());
+    }));
+    let done = std::panic::catch_unwind(f);
+    std::panic::set_hook(usual);
+    done.map_err(|_| first.get().cloned().unwrap_or_default())
 }
 
 /// Burn's name of a manifest dtype, checked against the device.
@@ -114,11 +138,8 @@ pub fn found() -> Vec<Found> {
 /// Devices of a backend, counted from 0 until there is none.
 #[cfg(feature = "cube")]
 fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
-    // What is not there panics in its own thread, which says so on the error stream: it is looked for quietly.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
-    let all = (0..16)
+    (0..16)
         .map_while(|index| open(kind, index).ok().map(|d| (index, d)))
         .map(|(index, device)| (index, crate::gpu::able(&device), device))
         .map(|(index, able, device)| Found {
@@ -129,7 +150,5 @@ fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
             memory: able.memory,
             cublas: (kind == BackendKind::Cuda).then_some(able.library),
         })
-        .collect();
-    std::panic::set_hook(hook);
-    all
+        .collect()
 }
