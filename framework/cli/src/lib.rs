@@ -15,7 +15,10 @@ mod sae;
 mod trace;
 
 use clap::{Parser, Subcommand};
+use error::CliError;
+use friction_model::device;
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -97,13 +100,16 @@ enum ModelCommand {
 
 /// Runs the command line of this process. Exit codes: 0 done, 1 failed, 2 usage or manifest.
 pub fn main() -> ExitCode {
-    // `friction plugins | head` closes the pipe while it is written to: an end, not a defect.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        // `friction plugins | head` closes the pipe while it is written to: an end, not a defect.
         if info.payload().downcast_ref::<String>().is_some_and(|m| m.starts_with("failed printing to stdout")) {
             std::process::exit(0);
         }
-        usual(info);
+        // It is told as an error, or the run goes on with fewer conversations.
+        if device::failure(info.payload()).is_none() {
+            usual(info);
+        }
     }));
     ExitCode::from(run_from(std::env::args_os()))
 }
@@ -117,7 +123,29 @@ pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             return u8::from(e.use_stderr()) * 2;
         }
     };
-    let result = match cli.command {
+    let result = catch_unwind(AssertUnwindSafe(|| obey(cli)));
+    for note in friction_dylib::printed() {
+        eprintln!("note: {note}");
+    }
+    let result = result.unwrap_or_else(|panic| match device::failure(panic.as_ref()) {
+        Some(why) => Err(CliError::Failed(
+            format!("the device failed: {why}; if its memory ran out, take a smaller batch or model").into(),
+        )),
+        None => resume_unwind(panic),
+    });
+    match result {
+        Ok(()) => 0,
+        Err(e) => {
+            let code = e.code();
+            e.print();
+            code
+        }
+    }
+}
+
+/// Does what the command line says.
+fn obey(cli: Cli) -> Result<(), CliError> {
+    match cli.command {
         Command::Run { manifest, out } => commands::run(&manifest.manifest, &manifest.set, out, cli.json),
         Command::Check { manifest } => commands::check(&manifest.manifest, &manifest.set, cli.json),
         Command::Analyze { run, manifest } => commands::analyze(&run, manifest.as_deref(), cli.json),
@@ -129,16 +157,5 @@ pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Command::Sae(command) => sae::run(&command, cli.json),
         Command::Bench(args) => bench::run(&args, cli.json),
         Command::Trace(args) => trace::run(&args, cli.json),
-    };
-    for note in friction_dylib::printed() {
-        eprintln!("note: {note}");
-    }
-    match result {
-        Ok(()) => 0,
-        Err(e) => {
-            let code = e.code();
-            e.print();
-            code
-        }
     }
 }

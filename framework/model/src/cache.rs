@@ -25,6 +25,12 @@ impl CacheShape {
         Self { slots, capacity, ring: (config.window + room).next_multiple_of(16).min(capacity) }
     }
 
+    /// Bytes of the largest buffer: the keys of one layer.
+    pub fn buffer_bytes(&self, config: &Config, dtype_bytes: usize) -> u64 {
+        let keys = if config.global.contains(&true) { self.capacity } else { self.ring };
+        (self.slots * keys * config.kv_heads * config.head_dim * dtype_bytes) as u64
+    }
+
     /// Bytes for keys and values of all slots.
     pub fn bytes(&self, config: &Config, dtype_bytes: usize) -> u64 {
         let per_key = (2 * config.kv_heads * config.head_dim * dtype_bytes) as u64;

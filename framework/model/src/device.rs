@@ -100,6 +100,27 @@ pub fn free(device: &Device) -> Option<u64> {
     None
 }
 
+/// Bytes of a GPU's largest buffer.
+pub fn largest(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cube")]
+    if *device != Device::flex() {
+        return crate::gpu::able(device).largest;
+    }
+    let _ = device;
+    None
+}
+
+/// Why a device could not compute, if a panic is about that: it computes late, and Burn panics where the result is
+/// read. What it says first is often only that; the last cause is the first thing that went wrong.
+pub fn failure(panic: &(dyn std::any::Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())?;
+    let signs = ["out of device memory", "OutOfMemory", "Error while reading data", "could not be read"];
+    signs.iter().any(|s| text.contains(s)).then(|| {
+        let cause = text.rsplit("Caused by:").next().unwrap_or(text);
+        cause.trim().lines().next().unwrap_or_default().to_owned()
+    })
+}
+
 /// A device of this machine that this binary can use.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Found {

@@ -122,6 +122,31 @@ pub struct Gemma3 {
     pub(crate) able: crate::gpu::Able,
 }
 
+/// Whether the device has buffers for the widest matrices, before any is read.
+fn room(c: &Config, dtype: DType, largest: Option<u64>) -> Result<()> {
+    for (what, rows) in [("the embedding", c.vocab), ("gate and up of a layer", 2 * c.intermediate)] {
+        let (needs, most) = ((rows * c.hidden * dtype.size()) as u64, largest.unwrap_or(u64::MAX));
+        if needs > most {
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            return Err(Error::Device(format!(
+                "{what} takes {} MiB, and a buffer of this device holds {} at most; set `model.dtype` to half as wide a type if it is \"f32\", or take a smaller model or another device",
+                mib(needs),
+                mib(most),
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A matrix of f32 on its device in another type: made there, or here where the device has no buffer of so many f32.
+fn placed(data: TensorData, device: &Device, dtype: DType, largest: Option<u64>) -> Tensor<2> {
+    let wide = data.num_elements() as u64 * 4;
+    if largest.is_some_and(|most| wide > most) {
+        return Tensor::from_data(data.convert_dtype(dtype), (device, dtype));
+    }
+    Tensor::<2>::from_data(data, (device, DType::F32)).cast(dtype)
+}
+
 impl Gemma3 {
     /// Loads weights; `progress` is told bytes done.
     ///
@@ -149,6 +174,10 @@ impl Gemma3 {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
         let c = config;
+        #[cfg(feature = "cube")]
+        let able = if *device == Device::flex() { Default::default() } else { crate::gpu::able(device) };
+        let largest = crate::device::largest(device);
+        room(c, dtype, largest)?;
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let mut fetch = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
             let v = source.f32(name, shape)?;
@@ -167,8 +196,7 @@ impl Gemma3 {
                 }
                 return Ok(Weight::Blocks(Arc::new(blocks)));
             }
-            let full = Tensor::<2>::from_data(TensorData::new(v, [rows, cols]), (device, DType::F32)).cast(dtype);
-            Ok(Weight::Full(full))
+            Ok(Weight::Full(placed(TensorData::new(v, [rows, cols]), device, dtype, largest)))
         };
         let vector = |mut v: Vec<f32>| {
             v.iter_mut().for_each(|w| *w += 1.0);
@@ -209,7 +237,7 @@ impl Gemma3 {
             final_norm,
             flex: *device == Device::flex(),
             #[cfg(feature = "cube")]
-            able: if *device == Device::flex() { Default::default() } else { crate::gpu::able(device) },
+            able,
         })
     }
 

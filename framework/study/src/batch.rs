@@ -1,6 +1,6 @@
 //! How many conversations a GPU holds at once where the manifest says `batch = "auto"`: as many as its free
 //! memory takes, and fewer when it runs out after all.
-use crate::Plan;
+use crate::{Plan, Result};
 use friction_core::manifest::{BackendKind, BatchSize};
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE};
 use friction_model::{Gemma3, device};
@@ -15,18 +15,40 @@ pub(crate) fn found_here(plan: &Plan) -> bool {
 }
 
 /// Conversations for a model that is on its device; the plan's own where the device does not tell what is free.
-pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> usize {
-    match device::free(&model.device) {
+///
+/// # Errors
+/// When the manifest's number, or one conversation, takes larger buffers than the device has.
+pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
+    let c = &model.config;
+    let one = friction_engine::EngineOptions { slots: 1, ..plan.engine.clone() }.cache(c);
+    let wanted = match device::free(&model.device) {
         Some(free) if found_here(plan) => {
-            let c = &model.config;
-            let one = friction_engine::EngineOptions { slots: 1, ..plan.engine.clone() };
             // Keys and values of a conversation, and what is computed of its row: logits and their parts.
-            let each = one.cache(c).bytes(c, model.dtype.size()) + 4 * 4 * c.vocab as u64;
+            let each = one.bytes(c, model.dtype.size()) + 4 * 4 * c.vocab as u64;
             let free = (SHARE * free as f64) as u64;
             within(free, plan.estimate.step_bytes, each, plan.members.len(), plan.estimate.conversations)
         }
         _ => plan.engine.slots,
+    };
+    let Some(largest) = device::largest(&model.device) else { return Ok(wanted) };
+    let most = (largest / one.buffer_bytes(c, model.dtype.size())) as usize;
+    match most {
+        _ if wanted <= most => Ok(wanted),
+        0 => Err(failed(&format!(
+            "the keys of a conversation of {} positions need a larger buffer than this device's {largest} bytes; \
+             set fewer `study.turns` or `generation.max_new_tokens`",
+            one.capacity
+        ))),
+        _ if found_here(plan) => Ok(fewer(most, plan.members.len())),
+        _ => Err(failed(&format!(
+            "the keys of {wanted} conversations need a larger buffer than this device's {largest} bytes; \
+             set `backend.batch` to {most} or less, or to \"auto\""
+        ))),
     }
+}
+
+fn failed(what: &str) -> crate::Error {
+    friction_model::Error::Device(what.to_owned()).into()
 }
 
 /// Conversations of `each` bytes beside `fixed` ones, `all` at most: whole groups of `group` where one fits, and where
@@ -45,36 +67,38 @@ fn fewer(most: usize, group: usize) -> usize {
     if most < group { most.max(1) } else { most / group * group }
 }
 
-/// Runs `attempt` with a number of conversations, and with fewer for as long as memory runs out.
-/// `told` hears of each number that was too many.
+/// Runs `attempt` with a number of conversations; where the number is found here, with fewer for as long as memory
+/// runs out, in whole groups of `group`. `told` hears of each number that was too many.
+///
+/// # Errors
+/// When the attempt fails, or the device with as few as there can be.
 pub(crate) fn backing_off<T>(
     mut slots: usize,
-    group: usize,
+    group: Option<usize>,
     mut told: impl FnMut(usize),
-    mut attempt: impl FnMut(usize) -> T,
-) -> T {
+    mut attempt: impl FnMut(usize) -> Result<T>,
+) -> Result<T> {
     loop {
-        match catch_unwind(AssertUnwindSafe(|| attempt(slots))) {
+        let panic = match catch_unwind(AssertUnwindSafe(|| attempt(slots))) {
             Ok(done) => return done,
-            Err(panic) if slots > 1 && out_of_memory(panic.as_ref()) => {
-                told(slots);
-                slots = fewer((slots * 3 / 4).max(1), group);
-            }
-            Err(panic) => resume_unwind(panic),
-        }
+            Err(panic) => panic,
+        };
+        // The first cause is not always told, so whatever the device could not compute counts.
+        let Some(why) = device::failure(panic.as_ref()) else { resume_unwind(panic) };
+        let Some(group) = group.filter(|_| slots > 1) else {
+            return Err(failed(&format!(
+                "the device failed with {slots} conversations at once: {why}; if its memory ran out, take fewer \
+                 (`backend.batch`), or hold the model in less (`model.dtype`, `model.quantize`)"
+            )));
+        };
+        told(slots);
+        slots = fewer((slots * 3 / 4).max(1), group);
     }
-}
-
-/// Burn's lazy devices tell of it by a panic, when what could not be computed is read. The first cause is not always
-/// in its text, so whatever could not be read counts.
-fn out_of_memory(panic: &(dyn std::any::Any + Send)) -> bool {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    let signs = ["out of device memory", "OutOfMemory", "Error while reading data", "could not be read"];
-    text.is_some_and(|t| signs.iter().any(|s| t.contains(s)))
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -94,24 +118,28 @@ mod tests {
     #[test]
     fn what_runs_out_of_memory_runs_again_with_fewer() {
         let (mut tried, mut too_many) = (vec![], vec![]);
-        let done = backing_off(
-            88,
-            4,
-            |n| too_many.push(n),
-            |n| {
-                tried.push(n);
-                assert!(n <= 20, "Error: out of device memory allocating 4096 bytes");
-                n
-            },
-        );
+        let attempt = |n| {
+            tried.push(n);
+            assert!(n <= 20, "Error: out of device memory allocating 4096 bytes");
+            Ok(n)
+        };
+        let done = backing_off(88, Some(4), |n| too_many.push(n), attempt).unwrap();
         assert_eq!((done, tried, too_many), (16, vec![88, 64, 48, 36, 24, 16], vec![88, 64, 48, 36, 24]));
     }
 
     #[test]
+    fn a_device_that_fails_with_the_least_is_an_error() {
+        let text = "Error while reading data: x\nCaused by:\n  y\nCaused by:\n  can't allocate buffer of size: 7\nNo backtrace";
+        for (slots, group) in [(1, Some(4)), (8, None)] {
+            let failed = backing_off::<()>(slots, group, |_| panic!("told"), |_| panic!("{text}"));
+            let said = failed.unwrap_err().to_string();
+            let want = format!("failed with {slots} conversations at once: can't allocate buffer of size: 7; if");
+            assert!(said.contains(&want), "{said}");
+        }
+    }
+
+    #[test]
     fn other_failures_stay_failures() {
-        let failed = catch_unwind(|| backing_off::<()>(8, 4, |_| {}, |_| panic!("another reason")));
-        assert!(failed.is_err());
-        let failed = catch_unwind(|| backing_off::<()>(8, 4, |_| {}, |_| panic!("out of device memory")));
-        assert!(failed.is_err(), "one conversation is the least");
+        assert!(catch_unwind(|| backing_off::<()>(8, Some(4), |_| {}, |_| panic!("another reason"))).is_err());
     }
 }

@@ -121,7 +121,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     })?;
     drop(weights);
     report.load_seconds = began.elapsed().as_secs_f64();
-    let (so_far, first) = (SoFar::default(), batch::fit(plan, &model));
+    let (so_far, first) = (SoFar::default(), batch::fit(plan, &model)?);
     let told = |slots: usize| {
         let _ = dir.log(&json!({"event": "out of memory", "slots": slots}));
         // What the attempt held goes back before the next asks for its own.
@@ -134,12 +134,8 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         )?;
         hold(plan, &model, slots, &left, &dir, &so_far, options)
     };
-    let result = if batch::found_here(plan) {
-        batch::backing_off(first, plan.members.len(), told, attempt)
-    } else {
-        let mut attempt = attempt;
-        attempt(first)
-    };
+    let group = batch::found_here(plan).then_some(plan.members.len());
+    let result = batch::backing_off(first, group, told, attempt);
     report.groups = so_far.written.borrow().len();
     report.peak_memory_bytes = peak_memory();
     match result {

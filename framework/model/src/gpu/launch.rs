@@ -88,6 +88,7 @@ fn able(x: &CubeTensor) -> Able {
         library: library(x),
         deep: x.client.name() == "cuda",
         memory: x.client.properties().memory.max_memory(),
+        largest: Some(x.client.properties().memory.max_page_size),
     }
 }
 

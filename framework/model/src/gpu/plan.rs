@@ -22,6 +22,8 @@ pub struct Able {
     pub deep: bool,
     /// Bytes of the device's memory, where it tells.
     pub memory: Option<u64>,
+    /// Bytes of its largest buffer.
+    pub largest: Option<u64>,
 }
 
 impl Able {
