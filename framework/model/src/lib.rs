@@ -4,6 +4,7 @@
 //! describes the shape, [`model`] is the forward pass over [`cache`], [`tokenizer`] and
 //! [`template`] turn conversations into ids.
 mod attention;
+mod buffers;
 pub mod bundled;
 pub mod cache;
 pub mod config;

@@ -5,6 +5,7 @@
 //! processor never even rounds by, its neighbours: slot by slot there, in one launch on a GPU (`gpu`, where
 //! `fused.rs` is this file's twin).
 use crate::attention::Layer;
+use crate::buffers::{placed, room};
 use crate::cache::KvCache;
 use crate::norm::rms_rows as rms;
 use crate::quant::{self, Blocks};
@@ -120,31 +121,6 @@ pub struct Gemma3 {
     /// What a GPU can do.
     #[cfg(feature = "cube")]
     pub(crate) able: crate::gpu::Able,
-}
-
-/// Whether the device has buffers for the widest matrices, before any is read.
-fn room(c: &Config, dtype: DType, largest: Option<u64>) -> Result<()> {
-    for (what, rows) in [("the embedding", c.vocab), ("gate and up of a layer", 2 * c.intermediate)] {
-        let (needs, most) = ((rows * c.hidden * dtype.size()) as u64, largest.unwrap_or(u64::MAX));
-        if needs > most {
-            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-            return Err(Error::Device(format!(
-                "{what} takes {} MiB, and a buffer of this device holds {} at most; set `model.dtype` to half as wide a type if it is \"f32\", or take a smaller model or another device",
-                mib(needs),
-                mib(most),
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// A matrix of f32 on its device in another type: made there, or here where the device has no buffer of so many f32.
-fn placed(data: TensorData, device: &Device, dtype: DType, largest: Option<u64>) -> Tensor<2> {
-    let wide = data.num_elements() as u64 * 4;
-    if largest.is_some_and(|most| wide > most) {
-        return Tensor::from_data(data.convert_dtype(dtype), (device, dtype));
-    }
-    Tensor::<2>::from_data(data, (device, DType::F32)).cast(dtype)
 }
 
 impl Gemma3 {
