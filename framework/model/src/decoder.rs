@@ -5,6 +5,7 @@
 //! places in the cache, strengths of edits) is written into buffers that stay, the cache is only ever written
 //! in place (`gpu`), and rows are padded to a few sizes by rows that write to a slot of their own. Hooks run
 //! inside the graph: steps that read or edit are recorded too, beside those that do neither.
+use crate::cache::CacheShape;
 use crate::model::{NoProbe, floats};
 use crate::{Gemma3, KvCache, Probe, Result, Step};
 use burn::tensor::{Int, Tensor};
@@ -82,6 +83,15 @@ fn padded(rows: usize) -> usize {
 /// Slots that a cache must have beside those of conversations: on a GPU one, for rows that pad.
 pub fn spare_slots(model: &Gemma3) -> usize {
     usize::from(!model.flex)
+}
+
+/// Conversations at once whose keys a device's largest buffer takes, where it tells of one; `shape` is a cache's, for
+/// any number of them.
+pub fn most_conversations(model: &Gemma3, shape: CacheShape) -> Option<usize> {
+    let bytes = KvCache::dtype(&model.device, model.dtype).size();
+    let one = CacheShape { slots: 1, ..shape }.buffer_bytes(&model.config, bytes);
+    let slots = crate::device::largest(&model.device)? / one;
+    Some((slots as usize).saturating_sub(spare_slots(model)))
 }
 
 /// Decode steps of a model over one cache.

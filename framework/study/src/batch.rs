@@ -2,7 +2,7 @@
 //! memory takes, and fewer when it runs out after all.
 use crate::{Plan, Result};
 use friction_core::manifest::{BackendKind, BatchSize};
-use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE};
+use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
 use friction_model::{Gemma3, device};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -30,20 +30,18 @@ pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
         }
         _ => plan.engine.slots,
     };
-    let Some(largest) = device::largest(&model.device) else { return Ok(wanted) };
-    let most = (largest / one.buffer_bytes(c, model.dtype.size())) as usize;
-    match most {
-        _ if wanted <= most => Ok(wanted),
-        0 => Err(failed(&format!(
-            "the keys of a conversation of {} positions need a larger buffer than this device's {largest} bytes; \
+    match most_conversations(model, one) {
+        Some(0) => Err(failed(&format!(
+            "the keys of a conversation of {} positions need a larger buffer than this device has; \
              set fewer `study.turns` or `generation.max_new_tokens`",
             one.capacity
         ))),
-        _ if found_here(plan) => Ok(fewer(most, plan.members.len())),
-        _ => Err(failed(&format!(
-            "the keys of {wanted} conversations need a larger buffer than this device's {largest} bytes; \
+        Some(most) if wanted > most && found_here(plan) => Ok(fewer(most, plan.members.len())),
+        Some(most) if wanted > most => Err(failed(&format!(
+            "the keys of {wanted} conversations need a larger buffer than this device has; \
              set `backend.batch` to {most} or less, or to \"auto\""
         ))),
+        _ => Ok(wanted),
     }
 }
 

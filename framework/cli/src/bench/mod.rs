@@ -11,10 +11,11 @@ use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
 use friction_engine::EngineOptions;
 use friction_engine::hooks::Program;
 use friction_model::cache::CacheShape;
-use friction_model::decoder::{Answer, Hooks, Wish, spare_slots};
+use friction_model::decoder::{Answer, Hooks, Wish, most_conversations, spare_slots};
 use friction_model::model::NoProbe;
 use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
 use report::{Row, Table};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -84,7 +85,11 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     bar.finish_and_clear();
     let load_seconds = began.elapsed().as_secs_f64();
     let bench = Bench { args, model: &model, dtype };
-    let rows = args.batch.iter().map(|batch| bench.row(*batch)).collect::<Result<Vec<_>>>()?;
+    let (rows, stopped) = bench.rows();
+    if rows.is_empty() {
+        return stopped.map_or(Ok(()), Err);
+    }
+    device.memory_cleanup();
     let ceilings = ceilings::measure(&model, dtype)?;
     let table = Table {
         model: &args.model,
@@ -103,7 +108,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     } else {
         print!("{table}");
     }
-    Ok(())
+    stopped.map_or(Ok(()), Err)
 }
 
 fn quantize(word: &str) -> Result<Quantize> {
@@ -137,6 +142,25 @@ fn grown_by(before: [Option<u64>; 2], after: [Option<u64>; 2]) -> [Option<i64>; 
 }
 
 impl Bench<'_> {
+    /// Rows until one fails, and why it did: what was measured is shown.
+    fn rows(&self) -> (Vec<Row>, Option<CliError>) {
+        let mut rows = vec![];
+        for batch in &self.args.batch {
+            match catch_unwind(AssertUnwindSafe(|| self.row(*batch))) {
+                Ok(Ok(row)) => rows.push(row),
+                Ok(Err(e)) => return (rows, Some(e)),
+                Err(panic) => {
+                    let Some(why) = device::failure(panic.as_ref()) else { resume_unwind(panic) };
+                    let said = format!(
+                        "--batch {batch}: the device failed: {why}; if its memory ran out, leave this batch out"
+                    );
+                    return (rows, Some(CliError::Failed(said.into())));
+                }
+            }
+        }
+        (rows, None)
+    }
+
     fn row(&self, batch: usize) -> Result<Row> {
         let (args, c) = (self.args, &self.model.config);
         let chunk = args.context.min(EngineOptions::CHUNK);
@@ -146,6 +170,11 @@ impl Bench<'_> {
         let decoded = |runs: usize| kinds * runs * (RUN + LEFT_OUT);
         let capacity = args.context + decoded(runs) + 4;
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
+        if let Some(most) = most_conversations(self.model, shape).filter(|most| batch > *most) {
+            return Err(CliError::usage(format!(
+                "--batch {batch}: its keys need a larger buffer than this device has, at {capacity} positions {most} is the most"
+            )));
+        }
         let mut cache = KvCache::new(c, shape, &self.model.device, self.dtype);
         let hooks = Program::new(&program(self.model), &self.model.device);
         let mut decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
