@@ -89,7 +89,9 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     if rows.is_empty() {
         return stopped.map_or(Ok(()), Err);
     }
-    device.memory_cleanup();
+    if stopped.is_some() {
+        device.memory_cleanup();
+    }
     let ceilings = ceilings::measure(&model, dtype)?;
     let table = Table {
         model: &args.model,
