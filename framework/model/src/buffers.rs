@@ -55,8 +55,8 @@ mod tests {
             let [here, there] = [Some(600 * 2), None].map(|largest| {
                 placed(TensorData::new(values.clone(), [20, 30]), &Device::flex(), dtype, largest).into_data()
             });
-            assert_eq!((here.dtype, &here.shape), (dtype, &there.shape));
-            assert_eq!(here.bytes, there.bytes);
+            assert_eq!((here.dtype(), here.shape()), (dtype, there.shape()));
+            assert_eq!(here.bytes(), there.bytes());
         }
     }
 }
