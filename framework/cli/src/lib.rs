@@ -18,7 +18,6 @@ use clap::{Parser, Subcommand};
 use error::CliError;
 use friction_model::device;
 use std::ffi::OsString;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -123,16 +122,13 @@ pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             return u8::from(e.use_stderr()) * 2;
         }
     };
-    let result = catch_unwind(AssertUnwindSafe(|| obey(cli)));
+    let result = device::caught(|| obey(cli)).unwrap_or_else(|why| {
+        let said = format!("the device failed: {why}; if its memory ran out, take a smaller batch or model");
+        Err(CliError::Failed(said.into()))
+    });
     for note in friction_dylib::printed() {
         eprintln!("note: {note}");
     }
-    let result = result.unwrap_or_else(|panic| match device::failure(panic.as_ref()) {
-        Some(why) => Err(CliError::Failed(
-            format!("the device failed: {why}; if its memory ran out, take a smaller batch or model").into(),
-        )),
-        None => resume_unwind(panic),
-    });
     match result {
         Ok(()) => 0,
         Err(e) => {

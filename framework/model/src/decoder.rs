@@ -90,7 +90,7 @@ pub fn spare_slots(model: &Gemma3) -> usize {
 pub fn most_conversations(model: &Gemma3, shape: CacheShape) -> Option<usize> {
     let bytes = KvCache::dtype(&model.device, model.dtype).size();
     let one = CacheShape { slots: 1, ..shape }.buffer_bytes(&model.config, bytes);
-    let slots = crate::device::largest(&model.device)? / one;
+    let slots = model.largest_buffer()? / one;
     Some((slots as usize).saturating_sub(spare_slots(model)))
 }
 

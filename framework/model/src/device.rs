@@ -100,14 +100,13 @@ pub fn free(device: &Device) -> Option<u64> {
     None
 }
 
-/// Bytes of a GPU's largest buffer.
-pub fn largest(device: &Device) -> Option<u64> {
-    #[cfg(feature = "cube")]
-    if *device != Device::flex() {
-        return crate::gpu::able(device).largest;
-    }
-    let _ = device;
-    None
+/// Runs `f`; where it panics because a device could not compute, the error is [`failure`]'s. Other panics go on.
+///
+/// # Errors
+/// When a device could not compute.
+pub fn caught<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| failure(panic.as_ref()).unwrap_or_else(|| resume_unwind(panic)))
 }
 
 /// Why a device could not compute, if a panic is about that: it computes late, and Burn panics where the result is

@@ -150,9 +150,13 @@ impl Gemma3 {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self> {
         let c = config;
+        let flex = *device == Device::flex();
         #[cfg(feature = "cube")]
-        let able = if *device == Device::flex() { Default::default() } else { crate::gpu::able(device) };
-        let largest = crate::device::largest(device);
+        let able = if flex { Default::default() } else { crate::gpu::able(device) };
+        #[cfg(feature = "cube")]
+        let largest = able.largest;
+        #[cfg(not(feature = "cube"))]
+        let largest = None;
         room(c, dtype, largest)?;
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let mut fetch = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
@@ -162,7 +166,6 @@ impl Gemma3 {
         };
         let matrix = |v: Vec<f32>, rows: usize, cols: usize| -> Result<Weight> {
             // Burn's product of two rows of f32 takes some four times as long as of one.
-            let flex = *device == Device::flex();
             let in_order = flex && dtype == DType::F32 && cols.is_multiple_of(quant::BLOCK);
             if quantize != Quantize::None || in_order {
                 let blocks = Blocks::of(&v, cols, quantize)?;
@@ -211,10 +214,18 @@ impl Gemma3 {
             embed,
             blocks,
             final_norm,
-            flex: *device == Device::flex(),
+            flex,
             #[cfg(feature = "cube")]
             able,
         })
+    }
+
+    /// Bytes of its GPU's largest buffer.
+    pub fn largest_buffer(&self) -> Option<u64> {
+        #[cfg(feature = "cube")]
+        return self.able.largest;
+        #[cfg(not(feature = "cube"))]
+        None
     }
 
     /// Computes a step. Returns logits `[wanted, vocab]` in f32, or nothing where none are wanted.

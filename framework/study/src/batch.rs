@@ -4,7 +4,6 @@ use crate::{Plan, Result};
 use friction_core::manifest::{BackendKind, BatchSize};
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
 use friction_model::{Gemma3, device};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Share of free memory that is planned with; the rest is for what allocators round up.
 const SHARE: f64 = 0.8;
@@ -77,12 +76,11 @@ pub(crate) fn backing_off<T>(
     mut attempt: impl FnMut(usize) -> Result<T>,
 ) -> Result<T> {
     loop {
-        let panic = match catch_unwind(AssertUnwindSafe(|| attempt(slots))) {
-            Ok(done) => return done,
-            Err(panic) => panic,
-        };
         // The first cause is not always told, so whatever the device could not compute counts.
-        let Some(why) = device::failure(panic.as_ref()) else { resume_unwind(panic) };
+        let why = match device::caught(|| attempt(slots)) {
+            Ok(done) => return done,
+            Err(why) => why,
+        };
         let Some(group) = group.filter(|_| slots > 1) else {
             return Err(failed(&format!(
                 "the device failed with {slots} conversations at once: {why}; if its memory ran out, take fewer \
@@ -98,6 +96,7 @@ pub(crate) fn backing_off<T>(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::panic::catch_unwind;
 
     #[test]
     fn memory_is_filled_with_whole_groups() {

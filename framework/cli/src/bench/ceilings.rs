@@ -1,7 +1,7 @@
 //! What a machine could do at best, measured in the same run: a copy's bandwidth and a product's rate.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use friction_model::{Config, Gemma3, device};
+use friction_model::{Config, Gemma3};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -33,7 +33,7 @@ pub(super) fn measure(model: &Gemma3, dtype: DType) -> Result<Ceilings> {
         Ok(best)
     };
     // Numbers that a buffer takes.
-    let room = device::largest(device).map_or(usize::MAX, |bytes| (bytes / 4) as usize);
+    let room = model.largest_buffer().map_or(usize::MAX, |bytes| (bytes / 4) as usize);
     let n = if host { 1 << 25 } else { room.min(1 << 28) };
     let copy = if host {
         // By all processors, between buffers that are there already.

@@ -15,7 +15,6 @@ use friction_model::decoder::{Answer, Hooks, Wish, most_conversations, spare_slo
 use friction_model::model::NoProbe;
 use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
 use report::{Row, Table};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -148,16 +147,14 @@ impl Bench<'_> {
     fn rows(&self) -> (Vec<Row>, Option<CliError>) {
         let mut rows = vec![];
         for batch in &self.args.batch {
-            match catch_unwind(AssertUnwindSafe(|| self.row(*batch))) {
-                Ok(Ok(row)) => rows.push(row),
-                Ok(Err(e)) => return (rows, Some(e)),
-                Err(panic) => {
-                    let Some(why) = device::failure(panic.as_ref()) else { resume_unwind(panic) };
-                    let said = format!(
-                        "--batch {batch}: the device failed: {why}; if its memory ran out, leave this batch out"
-                    );
-                    return (rows, Some(CliError::Failed(said.into())));
-                }
+            let row = device::caught(|| self.row(*batch)).unwrap_or_else(|why| {
+                let said =
+                    format!("--batch {batch}: the device failed: {why}; if its memory ran out, leave this batch out");
+                Err(CliError::Failed(said.into()))
+            });
+            match row {
+                Ok(row) => rows.push(row),
+                Err(e) => return (rows, Some(e)),
             }
         }
         (rows, None)
