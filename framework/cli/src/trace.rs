@@ -5,7 +5,7 @@ use friction_core::Site;
 use friction_core::manifest::{BackendKind, ModelDtype};
 use friction_model::cache::CacheShape;
 use friction_model::model::{NoProbe, floats};
-use friction_model::{ChatTurn, Checkpoint, Gemma3, KvCache, Probe, Segment, Step, device};
+use friction_model::{ChatTurn, Checkpoint, Gemma3, Probe, Segment, Step, device};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let weights = checkpoint.open()?;
     let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {})?;
     let (n, new) = (ids.len(), args.greedy.unwrap_or(0));
-    let mut cache = KvCache::new(&model.config, CacheShape::new(&model.config, 1, n + new, n), &device, dtype);
+    let mut cache = model.cache(CacheShape::new(&model.config, 1, n + new, n));
     let step =
         Step { ids: ids.clone(), segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (0..n).collect() };
     let mut blocks = Blocks::default();

@@ -161,7 +161,7 @@ impl<'a> Engine<'a> {
         let o = &self.options;
         let mut shape = o.cache(&self.model.config);
         shape.slots += spare_slots(self.model);
-        let cache = KvCache::new(&self.model.config, shape, &self.model.device, self.model.dtype);
+        let cache = self.model.cache(shape);
         let mut st = State {
             decoder: Decoder::new(self.model, Some(&self.program as &dyn Hooks)),
             ahead: None,

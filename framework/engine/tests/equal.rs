@@ -305,7 +305,7 @@ fn every_end_id_stops() {
 #[test]
 fn a_forced_reply_has_the_models_own_probabilities() {
     use friction_model::model::NoProbe;
-    use friction_model::{KvCache, Segment, Step, cache::CacheShape};
+    use friction_model::{Segment, Step, cache::CacheShape};
     let w = world();
     let said: Vec<u32> = (0..23).map(|i| 40 + i * 7 % 31).collect();
     let talk = |forced: Vec<u32>, strength| Talk {
@@ -327,8 +327,7 @@ fn a_forced_reply_has_the_models_own_probabilities() {
     let prompt = ids.len();
     ids.extend(&said);
     let n = ids.len();
-    let mut cache =
-        KvCache::new(&w.model.config, CacheShape::new(&w.model.config, 1, n, n), &w.model.device, DType::F32);
+    let mut cache = w.model.cache(CacheShape::new(&w.model.config, 1, n, n));
     let step =
         Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (prompt - 1..n - 1).collect() };
     let logits = w.model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap().into_data();

@@ -6,7 +6,7 @@
 //! `fused.rs` is this file's twin).
 use crate::attention::Layer;
 use crate::buffers::{placed, room};
-use crate::cache::KvCache;
+use crate::cache::{CacheShape, KvCache};
 use crate::norm::rms_rows as rms;
 use crate::quant::{self, Blocks};
 use crate::rope::Rope;
@@ -226,6 +226,14 @@ impl Gemma3 {
         return self.able.largest;
         #[cfg(not(feature = "cube"))]
         None
+    }
+
+    /// A cache for conversations of this model. The angles of all its positions are computed here, so that no step
+    /// waits for them and steps take no more memory.
+    pub fn cache(&self, shape: CacheShape) -> KvCache {
+        self.rope_local.reach(shape.capacity);
+        self.rope_global.reach(shape.capacity);
+        KvCache::new(&self.config, shape, &self.device, self.dtype)
     }
 
     /// Computes a step. Returns logits `[wanted, vocab]` in f32, or nothing where none are wanted.

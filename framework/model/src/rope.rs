@@ -50,11 +50,17 @@ impl Rope {
                 return gather(&known);
             }
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let from = known.cos.len() / half;
         // Some more than were asked for: the next step asks for the next position.
+        self.reach(end + 256);
+        gather(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Computes what is not known yet of positions `0..end`.
+    pub(crate) fn reach(&self, end: usize) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let from = known.cos.len() / self.inv.len();
         let angle = |f: fn(f64) -> f64| -> Vec<f32> {
-            (from..(end + 256).max(from))
+            (from..end.max(from))
                 .into_par_iter()
                 .flat_map_iter(|p| self.inv.iter().map(move |w| f(f64::from(p as f32 * w)) as f32))
                 .collect()
@@ -62,7 +68,6 @@ impl Rope {
         let (cos, sin) = (angle(f64::cos), angle(f64::sin));
         known.cos.extend(cos);
         known.sin.extend(sin);
-        gather(&known)
     }
 
     /// Frequencies: half of the head dimension.
@@ -82,4 +87,21 @@ pub fn rotate(x: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> Tensor<3> {
     let left = a.clone() * cos.clone() - b.clone() * sin.clone();
     let right = b * cos.clone() + a * sin.clone();
     Tensor::cat(vec![left, right], 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_reached_is_not_computed_again_and_says_the_same() {
+        let (ahead, stepwise) = (Rope::new(8, 1e6, 8.0), Rope::new(8, 1e6, 8.0));
+        ahead.reach(2000);
+        for at in [0, 1, 300, 1999] {
+            assert_eq!(ahead.numbers(&[at]), stepwise.numbers(&[at]), "position {at}");
+            let angle = f64::from(at as f32 * ahead.inv[1]);
+            assert_eq!(ahead.numbers(&[at]).0[1], angle.cos() as f32);
+        }
+        assert_eq!(ahead.known.read().unwrap().cos.len(), 2000 * ahead.len());
+    }
 }

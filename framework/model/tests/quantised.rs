@@ -8,7 +8,7 @@ use friction_model::cache::CacheShape;
 use friction_model::model::NoProbe;
 use friction_model::quant::Blocks;
 use friction_model::weights::TensorSource;
-use friction_model::{Checkpoint, Gemma3, KvCache, Result, Segment, Step};
+use friction_model::{Checkpoint, Gemma3, Result, Segment, Step};
 use std::path::{Path, PathBuf};
 
 /// A checkpoint whose matrices were rounded and widened again.
@@ -38,7 +38,7 @@ struct Run {
 /// Logits of a prompt's tokens, and `n` greedy tokens after it.
 fn run(model: &Gemma3, prompt: &[u32], n: usize) -> Run {
     let shape = CacheShape::new(&model.config, 1, prompt.len() + n, prompt.len());
-    let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+    let mut cache = model.cache(shape);
     let rows = |l: Tensor<2>| -> Vec<Vec<f32>> {
         let width = l.dims()[1];
         let all: Vec<f32> = l.into_data().iter::<f32>().collect();

@@ -4,7 +4,7 @@ use friction_core::manifest::BackendKind;
 use friction_core::{Error, Position, Result, RunReader, Site};
 use friction_model::cache::CacheShape;
 use friction_model::model::floats;
-use friction_model::{Checkpoint, Gemma3, KvCache, Probe, Segment, Step};
+use friction_model::{Checkpoint, Gemma3, Probe, Segment, Step};
 use std::collections::BTreeSet;
 
 /// What is learnt from and what is held out: rows, row-major.
@@ -103,7 +103,7 @@ pub fn of_corpus(
         if n < 2 {
             continue;
         }
-        let mut cache = KvCache::new(&model.config, CacheShape::new(&model.config, 1, n, n), &device, DType::F32);
+        let mut cache = model.cache(CacheShape::new(&model.config, 1, n, n));
         let step = Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: vec![] };
         let mut reader = Reader { site: r.site, rows: vec![] };
         model.forward(&step, &mut cache, &mut reader).map_err(Error::other)?;

@@ -84,7 +84,7 @@ fn able(x: &CubeTensor) -> Able {
         bf16: takes(ir::FloatKind::BF16),
         f16: takes(ir::FloatKind::F16),
         shared: hardware.max_shared_memory_size,
-        processors: hardware.num_streaming_multiprocessors.unwrap_or(64) as usize,
+        processors: hardware.num_streaming_multiprocessors.unwrap_or(128) as usize,
         library: library(x),
         deep: x.client.name() == "cuda",
         memory: x.client.properties().memory.max_memory(),

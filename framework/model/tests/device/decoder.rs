@@ -5,7 +5,7 @@ use friction_model::cache::CacheShape;
 use friction_model::decoder::{Wish, spare_slots};
 use friction_model::model::NoProbe;
 use friction_model::testing::{backend, checkpoint, device};
-use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step};
+use friction_model::{Checkpoint, Decoder, Gemma3, Segment, Step};
 use std::path::Path;
 
 const SLOTS: usize = 5;
@@ -45,7 +45,7 @@ fn recorded_steps_equal_plain_ones() {
     let model = model();
     let new = || {
         let shape = CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12);
-        KvCache::new(&model.config, shape, &model.device, model.dtype)
+        model.cache(shape)
     };
     let (mut plain, mut shared) = (new(), new());
     let mut decoder = Decoder::new(&model, None);
@@ -101,7 +101,7 @@ fn steps_that_run_ahead_equal_steps_that_wait() {
     let model = model();
     let shape = CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12);
     let replies = |ahead: bool| -> Vec<Vec<u32>> {
-        let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+        let mut cache = model.cache(shape);
         let mut decoder = Decoder::new(&model, None);
         let mut at = [3, 9, 1, 12, 6];
         let prompt: Vec<_> = at.iter().enumerate().map(|(s, n)| (s, 0, *n)).collect();

@@ -55,7 +55,7 @@ impl Run {
     fn cache(&self) -> KvCache {
         let c = &self.model.config;
         let shape = CacheShape::new(c, self.slots + spare_slots(&self.model), 160, 40);
-        KvCache::new(c, shape, &self.model.device, self.model.dtype)
+        self.model.cache(shape)
     }
 }
 

@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Tensor};
 use friction_core::Site;
 use friction_model::cache::CacheShape;
-use friction_model::{Checkpoint, Gemma3, KvCache, Probe, Segment, Step, testing};
+use friction_model::{Checkpoint, Gemma3, Probe, Segment, Step, testing};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn load_in(source: &str, dtype: DType) -> Gemma3 {
 fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<Vec<u32>> {
     let longest = prompts.iter().map(Vec::len).max().unwrap() + n;
     let shape = CacheShape::new(&model.config, prompts.len(), longest, chunk + 3);
-    let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+    let mut cache = model.cache(shape);
     let mut seq: Vec<Vec<u32>> = prompts.to_vec();
     let mut done = vec![0; prompts.len()];
     while seq.iter().zip(prompts).any(|(s, p)| s.len() < p.len() + n) {
@@ -118,7 +118,7 @@ fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<V
 
 fn forward(model: &Gemma3, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let shape = CacheShape::new(&model.config, 1, ids.len(), ids.len());
-    let mut cache = KvCache::new(&model.config, shape, &model.device, model.dtype);
+    let mut cache = model.cache(shape);
     let step = Step {
         ids: ids.to_vec(),
         segments: vec![Segment { slot: 0, start: 0, len: ids.len() }],
