@@ -103,8 +103,13 @@ impl Plan {
         if !columns.is_multiple_of(16) || !inner.is_multiple_of(depth) || !able.matrices(dtype, bytes) {
             return None;
         }
-        let steps = inner / depth;
-        let wanted = (2 * able.processors / columns.div_ceil(few::TILE_COLUMNS)).clamp(1, (steps / 2).max(1));
+        let (steps, cubes) = (inner / depth, columns.div_ceil(few::TILE_COLUMNS));
+        let most = (steps / 2).max(1);
+        let wanted = (2 * able.processors / cubes).clamp(1, most);
+        // On Vulkan a part more is faster where its cubes then leave fewer processors idle in the last round.
+        let rounds = |parts: usize| (cubes * parts).div_ceil(able.processors) * steps.div_ceil(parts);
+        let more = !able.deep && 10 * rounds(wanted + 1) <= 9 * rounds(wanted);
+        let wanted = (wanted + usize::from(more)).min(most);
         let splits = steps.div_ceil(steps.div_ceil(wanted));
         Some(Self { splits, padded: 16 * tall, how: How::Tiles { tall, depth } })
     }
