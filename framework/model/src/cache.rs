@@ -1,9 +1,8 @@
 //! Keys and values of all slots: whole for global layers, rings for sliding layers.
-use crate::Config;
 use crate::attention::Kept;
+use crate::{Config, Gemma3};
 #[cfg(feature = "cube")]
 use burn::tensor::Tensor;
-use burn::tensor::{DType, Device};
 
 /// How many keys each kind of layer holds per slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,21 +53,16 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// Type of keys and values: f32 on the processor, elsewhere the model's.
-    pub fn dtype(device: &Device, dtype: DType) -> DType {
-        if *device == Device::flex() { DType::F32 } else { dtype }
-    }
-
-    /// Allocates on the device.
-    pub fn new(config: &Config, shape: CacheShape, device: &Device, dtype: DType) -> Self {
+    /// Allocates on the model's device; see [`Gemma3::cache`].
+    pub(crate) fn new(model: &Gemma3, shape: CacheShape) -> Self {
+        let config = &model.config;
         let keys: Vec<usize> = config.global.iter().map(|g| if *g { shape.capacity } else { shape.ring }).collect();
-        let flex = *device == Device::flex();
-        let _ = dtype;
-        let host = keys.iter().filter(|_| flex);
+        let host = keys.iter().filter(|_| model.flex);
         let host = host.map(|n| Kept::new(shape.slots, config.kv_heads, *n, config.head_dim)).collect();
         #[cfg(feature = "cube")]
-        let layers = keys.iter().filter(|_| !flex).map(|n| {
-            let zeros = || Tensor::zeros([shape.slots, config.kv_heads, *n, config.head_dim], (device, dtype));
+        let layers = keys.iter().filter(|_| !model.flex).map(|n| {
+            let on = (&model.device, model.dtype);
+            let zeros = || Tensor::zeros([shape.slots, config.kv_heads, *n, config.head_dim], on);
             (zeros(), zeros())
         });
         Self {

@@ -88,8 +88,7 @@ pub fn spare_slots(model: &Gemma3) -> usize {
 /// Conversations at once whose keys a device's largest buffer takes, where it tells of one; `shape` is a cache's, for
 /// any number of them.
 pub fn most_conversations(model: &Gemma3, shape: CacheShape) -> Option<usize> {
-    let bytes = KvCache::dtype(&model.device, model.dtype).size();
-    let one = CacheShape { slots: 1, ..shape }.buffer_bytes(&model.config, bytes);
+    let one = CacheShape { slots: 1, ..shape }.buffer_bytes(&model.config, model.key_bytes());
     let slots = model.largest_buffer()? / one;
     Some((slots as usize).saturating_sub(spare_slots(model)))
 }

@@ -233,7 +233,12 @@ impl Gemma3 {
     pub fn cache(&self, shape: CacheShape) -> KvCache {
         self.rope_local.reach(shape.capacity);
         self.rope_global.reach(shape.capacity);
-        KvCache::new(&self.config, shape, &self.device, self.dtype)
+        KvCache::new(self, shape)
+    }
+
+    /// Bytes of a number of its keys and values: f32 on the processor, elsewhere the model's type.
+    pub fn key_bytes(&self) -> usize {
+        if self.flex { DType::F32 } else { self.dtype }.size()
     }
 
     /// Computes a step. Returns logits `[wanted, vocab]` in f32, or nothing where none are wanted.

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 #[derive(Debug)]
 pub struct Rope {
     inv: Vec<f32>,
-    /// cos and sin of all positions that were asked for, from 0 on: a step of many rows asks for few new ones.
+    /// cos and sin of all positions that were asked for, from 0 on: a model's cache asks for all of its own.
     known: RwLock<Known>,
 }
 
@@ -39,28 +39,22 @@ impl Rope {
 
     /// The same on the host, row-major.
     pub fn numbers(&self, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let (half, end) = (self.inv.len(), positions.iter().max().map_or(0, |p| p + 1));
-        let gather = |known: &Known| {
-            let of = |all: &[f32]| positions.iter().flat_map(|p| &all[p * half..(p + 1) * half]).copied().collect();
-            (of(&known.cos), of(&known.sin))
-        };
-        {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if known.cos.len() >= end * half {
-                return gather(&known);
-            }
-        }
-        // Some more than were asked for: the next step asks for the next position.
-        self.reach(end + 256);
-        gather(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+        self.reach(positions.iter().max().map_or(0, |p| p + 1));
+        let (half, known) = (self.inv.len(), self.known.read().unwrap_or_else(PoisonError::into_inner));
+        let of = |all: &[f32]| positions.iter().flat_map(|p| &all[p * half..(p + 1) * half]).copied().collect();
+        (of(&known.cos), of(&known.sin))
     }
 
     /// Computes what is not known yet of positions `0..end`.
     pub(crate) fn reach(&self, end: usize) {
+        let half = self.inv.len();
+        if self.known.read().unwrap_or_else(PoisonError::into_inner).cos.len() >= end * half {
+            return;
+        }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let from = known.cos.len() / self.inv.len();
+        let from = known.cos.len() / half;
         let angle = |f: fn(f64) -> f64| -> Vec<f32> {
-            (from..end.max(from))
+            (from..end)
                 .into_par_iter()
                 .flat_map_iter(|p| self.inv.iter().map(move |w| f(f64::from(p as f32 * w)) as f32))
                 .collect()

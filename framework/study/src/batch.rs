@@ -23,7 +23,7 @@ pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
     let wanted = match device::free(&model.device) {
         Some(free) if found_here(plan) => {
             // Keys and values of a conversation, and what is computed of its row: logits and their parts.
-            let each = one.bytes(c, model.dtype.size()) + 4 * 4 * c.vocab as u64;
+            let each = one.bytes(c, model.key_bytes()) + 4 * 4 * c.vocab as u64;
             let free = (SHARE * free as f64) as u64;
             within(free, plan.estimate.step_bytes, each, plan.members.len(), plan.estimate.conversations)
         }

@@ -14,7 +14,7 @@ pub(super) struct Ceilings {
     pub operations: f64,
 }
 
-pub(super) fn measure(model: &Gemma3, dtype: DType) -> Result<Ceilings> {
+pub(super) fn measure(model: &Gemma3) -> Result<Ceilings> {
     let device = &model.device;
     let host = *device == Device::flex();
     let sync = || device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()));
@@ -48,7 +48,7 @@ pub(super) fn measure(model: &Gemma3, dtype: DType) -> Result<Ceilings> {
     };
     let side = if host { 1024 } else { (room.isqrt() / 1024 * 1024).clamp(1024, 8192) };
     let random =
-        || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), (device, DType::F32)).cast(dtype);
+        || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), (device, DType::F32)).cast(model.dtype);
     let (a, b) = (random(), random());
     let product = best(Box::new(move || drop(model.prompt_product(a.clone(), &b).narrow(0, 0, 1).into_data())))?;
     Ok(Ceilings { bytes: 8.0 * n as f64 / copy, operations: 2.0 * (side as f64).powi(3) / product })

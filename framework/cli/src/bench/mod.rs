@@ -4,7 +4,7 @@ mod report;
 
 use crate::error::{CliError, Result};
 use crate::trace::{backend, dtype};
-use burn::tensor::{DType, Device};
+use burn::tensor::Device;
 use friction_core::manifest::Quantize;
 use friction_core::program::EditAt;
 use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
@@ -62,7 +62,6 @@ pub(crate) struct Args {
 struct Bench<'a> {
     args: &'a Args,
     model: &'a Gemma3,
-    dtype: DType,
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
@@ -83,7 +82,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()))?;
     bar.finish_and_clear();
     let load_seconds = began.elapsed().as_secs_f64();
-    let bench = Bench { args, model: &model, dtype };
+    let bench = Bench { args, model: &model };
     let (rows, stopped) = bench.rows();
     if rows.is_empty() {
         return stopped.map_or(Ok(()), Err);
@@ -91,7 +90,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     if stopped.is_some() {
         device.memory_cleanup();
     }
-    let ceilings = ceilings::measure(&model, dtype)?;
+    let ceilings = ceilings::measure(&model)?;
     let table = Table {
         model: &args.model,
         backend: &args.backend,
@@ -245,7 +244,7 @@ impl Bench<'_> {
             })
             .collect();
         bar.finish_and_clear();
-        let bytes = KvCache::dtype(&self.model.device, self.dtype).size();
+        let bytes = self.model.key_bytes();
         Ok(Row {
             batch,
             step: medians[0],

@@ -175,7 +175,7 @@ mod tests {
     use friction_model::cache::CacheShape;
     use friction_model::model::NoProbe;
     use friction_model::weights::random::RandomWeights;
-    use friction_model::{Gemma3, KvCache, Segment, Step};
+    use friction_model::{Gemma3, Segment, Step};
 
     #[test]
     fn it_is_the_engines_function() {
@@ -192,7 +192,7 @@ mod tests {
         let got: Vec<f32> = net.forward(&layout, &frame, input, None).into_data().iter::<f32>().collect();
 
         let model = Gemma3::load(&config, &weights, &device, DType::F32, &mut |_| {}).unwrap();
-        let mut cache = KvCache::new(&config, CacheShape::new(&config, batch, length, length), &device, DType::F32);
+        let mut cache = model.cache(CacheShape::new(&config, batch, length, length));
         let step = Step {
             ids,
             segments: (0..batch).map(|slot| Segment { slot, start: 0, len: length }).collect(),
