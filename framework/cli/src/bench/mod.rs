@@ -162,10 +162,9 @@ impl Bench<'_> {
     fn row(&self, batch: usize) -> Result<Row> {
         let (args, c) = (self.args, &self.model.config);
         let chunk = args.context.min(EngineOptions::CHUNK);
-        let decoder = Decoder::new(self.model, None);
-        let kinds = if args.plain || !decoder.records(batch) { 1 } else { 3 };
+        let wishes = self.wishes(batch);
         let runs = args.steps.div_ceil(RUN);
-        let decoded = |runs: usize| kinds * runs * (RUN + LEFT_OUT);
+        let decoded = |runs: usize| wishes.len() * runs * (RUN + LEFT_OUT);
         let capacity = args.context + decoded(runs) + 4;
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
         if let Some(most) = most_conversations(self.model, shape).filter(|most| batch > *most) {
@@ -174,8 +173,6 @@ impl Bench<'_> {
             )));
         }
         let mut cache = self.model.cache(shape);
-        let hooks = Program::new(&program(self.model), &self.model.device);
-        let mut decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
         let steps = 2 * args.context.div_ceil(chunk) + decoded(MOST_WARMING + runs);
         let bar = crate::progress::bar(steps as u64, "batch {msg} {bar:30} {eta}");
         bar.set_message(batch.to_string());
@@ -184,65 +181,7 @@ impl Bench<'_> {
         for _ in 0..2 {
             prefill = self.prefill(batch, chunk, &mut cache, || bar.inc(1))?;
         }
-        let reads: Vec<usize> = (0..batch).collect();
-        let wishes = [
-            Wish::default(),
-            Wish { reads, ..Wish::default() },
-            Wish { strengths: (0..batch).map(|r| 0.1 * (r % 3) as f32).collect(), ..Wish::default() },
-        ];
-        let (mut at, mut early) = (args.context, None);
-        let mut times = vec![vec![]; kinds];
-        let mut pending: Option<Answer> = None;
-        let records = decoder.records(batch);
-        let began = Instant::now();
-        let (mut warmed, mut run) = (0, 0);
-        // The kinds take turns, so that what a machine does over time happens to all of them.
-        while run < runs {
-            let warming = warmed < MOST_WARMING && began.elapsed().as_secs_f64() < WARMING;
-            for (kind, wish) in wishes[..kinds].iter().enumerate() {
-                let mut t = Instant::now();
-                for n in 0..LEFT_OUT + RUN {
-                    if n == LEFT_OUT {
-                        t = Instant::now();
-                    }
-                    let step = Step {
-                        ids: (0..batch).map(|r| self.id(r, at)).collect(),
-                        segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
-                        logits: (0..batch).collect(),
-                    };
-                    // As the engine does: where steps are recorded, one runs while the one before is looked at.
-                    let answer = decoder.step_after(&step, wish, &mut cache, pending.as_ref().filter(|_| records))?;
-                    if let Some(before) = pending.replace(answer) {
-                        std::hint::black_box(before.read());
-                    }
-                    at += 1;
-                    bar.inc(1);
-                }
-                // A run and not a step is timed: where a device tells of two steps at once, every other one seems to
-                // take no time.
-                if !warming {
-                    times[kind].push(t.elapsed().as_secs_f64() / RUN as f64);
-                }
-            }
-            if warming {
-                // What they wrote is written again: those that are timed begin where the prompts end.
-                warmed += 1;
-                at = args.context;
-                continue;
-            }
-            if run == runs / 2 {
-                early = Some(self.memory());
-            }
-            run += 1;
-        }
-        let grown = early.map(|e| grown_by(e, self.memory())).unwrap_or_default();
-        let medians: Vec<f64> = times
-            .into_iter()
-            .map(|mut t| {
-                t.sort_by(f64::total_cmp);
-                t[t.len() / 2]
-            })
-            .collect();
+        let (medians, grown) = self.decode(batch, &wishes, runs, &mut cache, || bar.inc(1))?;
         bar.finish_and_clear();
         let bytes = self.model.key_bytes();
         Ok(Row {
@@ -256,6 +195,59 @@ impl Bench<'_> {
             cache_bytes: shape.bytes(c, bytes),
             grown,
         })
+    }
+
+    /// The kinds of steps: plain ones, and where they are recorded, ones that read at every layer, and edited ones.
+    fn wishes(&self, batch: usize) -> Vec<Wish> {
+        let mut wishes = vec![Wish::default()];
+        if !self.args.plain && Decoder::new(self.model, None).records(batch) {
+            wishes.push(Wish { reads: (0..batch).collect(), ..Wish::default() });
+            wishes.push(Wish { strengths: (0..batch).map(|r| 0.1 * (r % 3) as f32).collect(), ..Wish::default() });
+        }
+        wishes
+    }
+
+    /// The median seconds of a step of each kind, and what [`grown_by`] says of the later half of the runs.
+    fn decode(
+        &self,
+        batch: usize,
+        wishes: &[Wish],
+        runs: usize,
+        cache: &mut KvCache,
+        tick: impl Fn(),
+    ) -> Result<(Vec<f64>, [Option<i64>; 2])> {
+        let hooks = Program::new(&program(self.model), &self.model.device);
+        let decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
+        let context = self.args.context;
+        let mut steps = Steps { bench: self, batch, at: context, cache, tick, pending: None, decoder };
+        let began = Instant::now();
+        for _ in 0..MOST_WARMING {
+            if began.elapsed().as_secs_f64() >= WARMING {
+                break;
+            }
+            for wish in wishes {
+                steps.run(wish)?;
+            }
+            // What they wrote is written again: those that are timed begin where the prompts end.
+            steps.at = context;
+        }
+        let mut times = vec![vec![]; wishes.len()];
+        let mut early = None;
+        for run in 0..runs {
+            // The kinds take turns, so that what a machine does over time happens to all of them.
+            for (wish, times) in wishes.iter().zip(&mut times) {
+                times.push(steps.run(wish)?);
+            }
+            if run == runs / 2 {
+                early = Some(self.memory());
+            }
+        }
+        let grown = early.map(|e| grown_by(e, self.memory())).unwrap_or_default();
+        let median = |mut t: Vec<f64>| {
+            t.sort_by(f64::total_cmp);
+            t[t.len() / 2]
+        };
+        Ok((times.into_iter().map(median).collect(), grown))
     }
 
     /// Bytes of the host's and of the device's memory that are held now.
@@ -294,5 +286,53 @@ impl Bench<'_> {
         }
         model.device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()))?;
         Ok(t.elapsed().as_secs_f64())
+    }
+}
+
+/// Decode steps that follow each other.
+struct Steps<'a, T> {
+    bench: &'a Bench<'a>,
+    batch: usize,
+    /// The position of the next.
+    at: usize,
+    cache: &'a mut KvCache,
+    tick: T,
+    /// The last, which has not been read.
+    pending: Option<Answer>,
+    decoder: Decoder<'a>,
+}
+
+impl<T: Fn()> Steps<'_, T> {
+    /// [`LEFT_OUT`] steps and [`RUN`] more: seconds of each of the latter.
+    ///
+    /// A run and not a step is timed: where a device tells of two steps at once, every other one seems to take no
+    /// time.
+    fn run(&mut self, wish: &Wish) -> Result<f64> {
+        for _ in 0..LEFT_OUT {
+            self.step(wish)?;
+        }
+        let t = Instant::now();
+        for _ in 0..RUN {
+            self.step(wish)?;
+        }
+        Ok(t.elapsed().as_secs_f64() / RUN as f64)
+    }
+
+    fn step(&mut self, wish: &Wish) -> Result<()> {
+        let (batch, at) = (self.batch, self.at);
+        let step = Step {
+            ids: (0..batch).map(|r| self.bench.id(r, at)).collect(),
+            segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
+            logits: (0..batch).collect(),
+        };
+        // As the engine does: where steps are recorded, one runs while the one before is looked at.
+        let before = self.pending.as_ref().filter(|_| self.decoder.records(batch));
+        let answer = self.decoder.step_after(&step, wish, self.cache, before)?;
+        if let Some(before) = self.pending.replace(answer) {
+            std::hint::black_box(before.read());
+        }
+        self.at += 1;
+        (self.tick)();
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! dimension is split over cubes until there are enough of them to keep the memory busy.
 //!
 //! Both write partial sums `[splits, rows, out]` in f32; who reads them adds them up.
+use super::fragment::{left, right, zeros};
 use super::sums::lanes_sum;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
@@ -113,14 +114,7 @@ pub fn tiles<F: Float, N: Size>(
     let mut sums = Sequence::<cmma::Matrix<f32>>::new();
     #[unroll]
     for _ in 0..tall {
-        sums.push(cmma::Matrix::<f32>::from_value(
-            cmma::MatrixIdent::Accumulator,
-            16usize,
-            16usize,
-            16usize,
-            cmma::MatrixLayout::Undefined,
-            0.0,
-        ));
+        sums.push(zeros());
     }
 
     let mut step = from;
@@ -173,27 +167,11 @@ pub fn tiles<F: Float, N: Size>(
         for k in 0..comptime!(depth / 16) {
             let skip = comptime!(k * 16 / n);
             let at = plane * comptime!(16 * pitch) + skip;
-            let b = cmma::Matrix::<Vector<F, N>>::from_slice(
-                cmma::MatrixIdent::B,
-                16usize,
-                16usize,
-                16usize,
-                cmma::MatrixLayout::ColMajor,
-                &shared_w[at..comptime!(TILE_COLUMNS * pitch)],
-                comptime!((pitch * n) as u32),
-            );
+            let b = right(&shared_w[at..comptime!(TILE_COLUMNS * pitch)], comptime!(pitch * n));
             #[unroll]
             for t in 0..tall {
                 let at = comptime!(t * 16 * pitch) + skip;
-                let a = cmma::Matrix::<Vector<F, N>>::from_slice(
-                    cmma::MatrixIdent::A,
-                    16usize,
-                    16usize,
-                    16usize,
-                    cmma::MatrixLayout::RowMajor,
-                    &shared_x[at..comptime!(tall * 16 * pitch)],
-                    comptime!((pitch * n) as u32),
-                );
+                let a = left(&shared_x[at..comptime!(tall * 16 * pitch)], comptime!(pitch * n));
                 let sum = sums.index(t);
                 cmma::execute(&a, &b, sum, sum);
             }

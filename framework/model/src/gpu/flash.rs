@@ -2,6 +2,7 @@
 //! share a key head) over blocks of 64 keys, softmax and sums kept as it goes (FlashAttention, Dao et al.
 //! 2022, arXiv 2205.14135). Sums are scaled only when a row's highest score grows by more than [`SLACK`]:
 //! their layout in matrix units is not known, so scaling them goes through shared memory.
+use super::fragment::{left, right, right_of_rows, zeros};
 use super::plan::Able;
 use burn::tensor::DType;
 use burn_cubecl::cubecl;
@@ -106,27 +107,11 @@ pub fn flash<F: Float, N: Size>(
         }
         for k in 0..comptime!(dim / 16) {
             let from = plane * comptime!(16 * pitch) + k * comptime!(16 / n);
-            let a = cmma::Matrix::<Vector<F, N>>::from_slice(
-                cmma::MatrixIdent::A,
-                16usize,
-                16usize,
-                16usize,
-                cmma::MatrixLayout::RowMajor,
-                &queries[from..comptime!(ROWS * pitch)],
-                comptime!((pitch * n) as u32),
-            );
+            let a = left(&queries[from..comptime!(ROWS * pitch)], comptime!(pitch * n));
             #[unroll]
             for j in 0..comptime!(KEYS / 16) {
                 let from = comptime!(j * 16 * pitch) + k * comptime!(16 / n);
-                let b = cmma::Matrix::<Vector<F, N>>::from_slice(
-                    cmma::MatrixIdent::B,
-                    16usize,
-                    16usize,
-                    16usize,
-                    cmma::MatrixLayout::ColMajor,
-                    &stage[from..comptime!(KEYS * pitch)],
-                    comptime!((pitch * n) as u32),
-                );
+                let b = right(&stage[from..comptime!(KEYS * pitch)], comptime!(pitch * n));
                 let product = products.index(j);
                 cmma::execute(&a, &b, product, product);
             }
@@ -198,30 +183,14 @@ pub fn flash<F: Float, N: Size>(
         #[unroll]
         for j in 0..comptime!(KEYS / 16) {
             let from = plane * comptime!(16 * WEIGHTS) + j * 16;
-            shares.push(cmma::Matrix::<F>::from_slice(
-                cmma::MatrixIdent::A,
-                16usize,
-                16usize,
-                16usize,
-                cmma::MatrixLayout::RowMajor,
-                &weights[from..comptime!(ROWS * WEIGHTS)],
-                comptime!(WEIGHTS as u32),
-            ));
+            shares.push(left(&weights[from..comptime!(ROWS * WEIGHTS)], WEIGHTS));
         }
         #[unroll]
         for j in 0..comptime!(KEYS / 16) {
             #[unroll]
             for d in 0..comptime!(dim / 16) {
                 let from = comptime!(j * 16 * pitch + d * (16 / n));
-                let b = cmma::Matrix::<Vector<F, N>>::from_slice(
-                    cmma::MatrixIdent::B,
-                    16usize,
-                    16usize,
-                    16usize,
-                    cmma::MatrixLayout::RowMajor,
-                    &stage[from..comptime!(KEYS * pitch)],
-                    comptime!((pitch * n) as u32),
-                );
+                let b = right_of_rows(&stage[from..comptime!(KEYS * pitch)], comptime!(pitch * n));
                 let sum = sums.index(d);
                 cmma::execute(shares.index(j), &b, sum, sum);
             }
@@ -244,16 +213,4 @@ pub fn flash<F: Float, N: Size>(
         }
         sync_plane();
     }
-}
-
-#[cube]
-fn zeros() -> cmma::Matrix<f32> {
-    cmma::Matrix::<f32>::from_value(
-        cmma::MatrixIdent::Accumulator,
-        16usize,
-        16usize,
-        16usize,
-        cmma::MatrixLayout::Undefined,
-        0.0,
-    )
 }

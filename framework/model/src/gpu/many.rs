@@ -2,6 +2,7 @@
 //! two cubes fit a processor: one multiplies while the other loads.
 //! Steps of the inner dimension alternate between two halves of shared memory: one is multiplied while the
 //! next is on its way.
+use super::fragment::{left, right, zeros};
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
@@ -55,14 +56,7 @@ pub fn many<F: Float, N: Size>(
     let mut sums = Sequence::<cmma::Matrix<f32>>::new();
     #[unroll]
     for _ in 0..comptime!(SIDE * SIDE) {
-        sums.push(cmma::Matrix::<f32>::from_value(
-            cmma::MatrixIdent::Accumulator,
-            16usize,
-            16usize,
-            16usize,
-            cmma::MatrixLayout::Undefined,
-            0.0,
-        ));
+        sums.push(zeros());
     }
 
     // Rows beyond the last are read from the last: what comes of them is not written.
@@ -103,28 +97,12 @@ pub fn many<F: Float, N: Size>(
             #[unroll]
             for j in 0..SIDE {
                 let from = half * half_w + (across + j * 16) * pitch + comptime!(k * 16 / n);
-                bs.push(cmma::Matrix::<Vector<F, N>>::from_slice(
-                    cmma::MatrixIdent::B,
-                    16usize,
-                    16usize,
-                    16usize,
-                    cmma::MatrixLayout::ColMajor,
-                    &shared_w[from..comptime!(2 * COLUMNS * pitch)],
-                    comptime!((pitch * n) as u32),
-                ));
+                bs.push(right(&shared_w[from..comptime!(2 * COLUMNS * pitch)], comptime!(pitch * n)));
             }
             #[unroll]
             for i in 0..SIDE {
                 let from = half * half_x + (down + i * 16) * pitch + comptime!(k * 16 / n);
-                let a = cmma::Matrix::<Vector<F, N>>::from_slice(
-                    cmma::MatrixIdent::A,
-                    16usize,
-                    16usize,
-                    16usize,
-                    cmma::MatrixLayout::RowMajor,
-                    &shared_x[from..comptime!(2 * ROWS * pitch)],
-                    comptime!((pitch * n) as u32),
-                );
+                let a = left(&shared_x[from..comptime!(2 * ROWS * pitch)], comptime!(pitch * n));
                 #[unroll]
                 for j in 0..SIDE {
                     let sum = sums.index(comptime!(i * SIDE + j));

@@ -6,6 +6,7 @@
 mod blocks;
 mod few;
 mod flash;
+mod fragment;
 mod gate;
 mod heads;
 mod launch;
