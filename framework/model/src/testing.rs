@@ -3,7 +3,9 @@ use crate::{Config, Result, device, init};
 use burn::tensor::Device;
 use friction_core::manifest::BackendKind;
 use serde_json::{Map, json};
+use std::cell::RefCell;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The backend that `FRICTION_TEST_BACKEND` names: `cpu` where it is not set.
 ///
@@ -19,12 +21,23 @@ pub fn backend() -> Result<BackendKind> {
     }
 }
 
-/// Its first device.
+/// Its first device. On CUDA a thread that has asked has it alone until it ends: while a step is recorded there, what
+/// other threads of the process ask of the device is refused.
 ///
 /// # Errors
 /// When it was not compiled in or is not on this machine.
 pub fn device() -> Result<Device> {
-    device::open(backend()?, 0)
+    static ALONE: Mutex<()> = Mutex::new(());
+    thread_local!(static TURN: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) });
+    let kind = backend()?;
+    if kind == BackendKind::Cuda {
+        // A test that failed in its turn leaves nothing that the next could trip over.
+        let wait = || ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        TURN.with_borrow_mut(|turn| {
+            turn.get_or_insert_with(wait);
+        });
+    }
+    device::open(kind, 0)
 }
 
 /// Seven layers, one of them global.

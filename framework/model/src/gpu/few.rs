@@ -78,11 +78,12 @@ pub fn dots<F: Float, N: Size>(
 }
 
 /// On matrix units: 16 columns a plane, `tall` tiles of 16 rows. Cubes: columns, splits. Steps of `depth` inner
-/// elements go through shared memory; the next is under way while one is multiplied.
+/// elements go through shared memory; the next is under way while one is multiplied. A vector holds `per` numbers of
+/// type F, as `N` words of type W: those that the device moves at once.
 #[cube(launch)]
-pub fn tiles<F: Float, N: Size>(
-    x: &[Vector<F, N>],
-    w: &[Vector<F, N>],
+pub fn tiles<F: Float, W: Numeric, N: Size>(
+    x: &[Vector<W, N>],
+    w: &[Vector<W, N>],
     out: &mut [f32],
     rows: usize,
     stride: usize,
@@ -91,14 +92,15 @@ pub fn tiles<F: Float, N: Size>(
     #[comptime] splits: usize,
     #[comptime] tall: usize,
     #[comptime] depth: usize,
+    #[comptime] per: usize,
 ) {
     let n = N::value();
     // Vectors of a step's row, and of a row in shared memory: one more, so that rows start in other banks.
-    let wide = comptime!(depth / n);
-    let pitch = comptime!(depth / n + 1);
+    let wide = comptime!(depth / per);
+    let pitch = comptime!(depth / per + 1);
     let of_w = comptime!(TILE_COLUMNS * wide / TILE_UNITS);
     let of_x = comptime!(tall * 16 * wide / TILE_UNITS);
-    let line = comptime!(inner / n);
+    let line = comptime!(inner / per);
     let unit = UNIT_POS as usize;
     let plane = unit / 32;
     let first_column = CUBE_POS_X as usize * TILE_COLUMNS;
@@ -107,10 +109,10 @@ pub fn tiles<F: Float, N: Size>(
     let from = CUBE_POS_Y as usize * share;
     let end = select(from + share < steps, from + share, steps.runtime());
 
-    let mut shared_w = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(TILE_COLUMNS * pitch), 32usize);
-    let mut shared_x = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(tall * 16 * pitch), 32usize);
-    let mut next_w = Array::<Vector<F, N>>::new(of_w);
-    let mut next_x = Array::<Vector<F, N>>::new(of_x);
+    let mut shared_w = Shared::<[Vector<W, N>]>::new_aligned_slice(comptime!(TILE_COLUMNS * pitch), 32usize);
+    let mut shared_x = Shared::<[Vector<W, N>]>::new_aligned_slice(comptime!(tall * 16 * pitch), 32usize);
+    let mut next_w = Array::<Vector<W, N>>::new(of_w);
+    let mut next_x = Array::<Vector<W, N>>::new(of_x);
     let mut sums = Sequence::<cmma::Matrix<f32>>::new();
     #[unroll]
     for _ in 0..tall {
@@ -165,13 +167,13 @@ pub fn tiles<F: Float, N: Size>(
         }
         #[unroll]
         for k in 0..comptime!(depth / 16) {
-            let skip = comptime!(k * 16 / n);
+            let skip = comptime!(k * 16 / per);
             let at = plane * comptime!(16 * pitch) + skip;
-            let b = right(&shared_w[at..comptime!(TILE_COLUMNS * pitch)], comptime!(pitch * n));
+            let b = right::<F, Vector<W, N>>(&shared_w[at..comptime!(TILE_COLUMNS * pitch)], comptime!(pitch * n));
             #[unroll]
             for t in 0..tall {
                 let at = comptime!(t * 16 * pitch) + skip;
-                let a = left(&shared_x[at..comptime!(tall * 16 * pitch)], comptime!(pitch * n));
+                let a = left::<F, Vector<W, N>>(&shared_x[at..comptime!(tall * 16 * pitch)], comptime!(pitch * n));
                 let sum = sums.index(t);
                 cmma::execute(&a, &b, sum, sum);
             }

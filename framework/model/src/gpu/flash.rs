@@ -107,11 +107,11 @@ pub fn flash<F: Float, N: Size>(
         }
         for k in 0..comptime!(dim / 16) {
             let from = plane * comptime!(16 * pitch) + k * comptime!(16 / n);
-            let a = left(&queries[from..comptime!(ROWS * pitch)], comptime!(pitch * n));
+            let a = left::<F, Vector<F, N>>(&queries[from..comptime!(ROWS * pitch)], comptime!(pitch * n));
             #[unroll]
             for j in 0..comptime!(KEYS / 16) {
                 let from = comptime!(j * 16 * pitch) + k * comptime!(16 / n);
-                let b = right(&stage[from..comptime!(KEYS * pitch)], comptime!(pitch * n));
+                let b = right::<F, Vector<F, N>>(&stage[from..comptime!(KEYS * pitch)], comptime!(pitch * n));
                 let product = products.index(j);
                 cmma::execute(&a, &b, product, product);
             }
@@ -183,14 +183,14 @@ pub fn flash<F: Float, N: Size>(
         #[unroll]
         for j in 0..comptime!(KEYS / 16) {
             let from = plane * comptime!(16 * WEIGHTS) + j * 16;
-            shares.push(left(&weights[from..comptime!(ROWS * WEIGHTS)], WEIGHTS));
+            shares.push(left::<F, F>(&weights[from..comptime!(ROWS * WEIGHTS)], WEIGHTS));
         }
         #[unroll]
         for j in 0..comptime!(KEYS / 16) {
             #[unroll]
             for d in 0..comptime!(dim / 16) {
                 let from = comptime!(j * 16 * pitch + d * (16 / n));
-                let b = right_of_rows(&stage[from..comptime!(KEYS * pitch)], comptime!(pitch * n));
+                let b = right_of_rows::<F, Vector<F, N>>(&stage[from..comptime!(KEYS * pitch)], comptime!(pitch * n));
                 let sum = sums.index(d);
                 cmma::execute(shares.index(j), &b, sum, sum);
             }

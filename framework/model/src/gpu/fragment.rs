@@ -1,4 +1,5 @@
-//! Tiles of 16 × 16 numbers in matrix units: what `tiles`, `many` and `flash` multiply. Pitches are in numbers.
+//! Tiles of 16 × 16 numbers in matrix units: what `tiles`, `many` and `flash` multiply. Pitches are in words of what
+//! a vector holds.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
@@ -17,42 +18,31 @@ pub fn zeros() -> cmma::Matrix<f32> {
 
 /// A left side, whose rows begin `pitch` apart.
 #[cube]
-pub fn left<T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<T> {
-    cmma::Matrix::<T>::from_slice(
-        cmma::MatrixIdent::A,
-        16usize,
-        16usize,
-        16usize,
-        cmma::MatrixLayout::RowMajor,
-        from,
-        comptime!(pitch as u32),
-    )
+pub fn left<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<F> {
+    filled::<F, T>(from, cmma::MatrixIdent::A, cmma::MatrixLayout::RowMajor, pitch)
 }
 
 /// A right side, whose columns begin `pitch` apart.
 #[cube]
-pub fn right<T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<T> {
-    cmma::Matrix::<T>::from_slice(
-        cmma::MatrixIdent::B,
-        16usize,
-        16usize,
-        16usize,
-        cmma::MatrixLayout::ColMajor,
-        from,
-        comptime!(pitch as u32),
-    )
+pub fn right<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<F> {
+    filled::<F, T>(from, cmma::MatrixIdent::B, cmma::MatrixLayout::ColMajor, pitch)
 }
 
 /// A right side, whose rows begin `pitch` apart.
 #[cube]
-pub fn right_of_rows<T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<T> {
-    cmma::Matrix::<T>::from_slice(
-        cmma::MatrixIdent::B,
-        16usize,
-        16usize,
-        16usize,
-        cmma::MatrixLayout::RowMajor,
-        from,
-        comptime!(pitch as u32),
-    )
+pub fn right_of_rows<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<F> {
+    filled::<F, T>(from, cmma::MatrixIdent::B, cmma::MatrixLayout::RowMajor, pitch)
+}
+
+/// Of what lies in other words than the tile's numbers, too.
+#[cube]
+fn filled<F: Float, T: CubePrimitive>(
+    from: &[T],
+    #[comptime] side: cmma::MatrixIdent,
+    #[comptime] layout: cmma::MatrixLayout,
+    #[comptime] pitch: usize,
+) -> cmma::Matrix<F> {
+    let mut tile = cmma::Matrix::<F>::from_value(side, 16usize, 16usize, 16usize, layout, F::new(0.0));
+    cmma::load(&mut tile, from, comptime!(pitch as u32));
+    tile
 }

@@ -93,16 +93,19 @@ pub fn many<F: Float, N: Size>(
         }
         #[unroll]
         for k in 0..comptime!(DEPTH / 16) {
-            let mut bs = Sequence::<cmma::Matrix<Vector<F, N>>>::new();
+            let mut bs = Sequence::<cmma::Matrix<F>>::new();
             #[unroll]
             for j in 0..SIDE {
                 let from = half * half_w + (across + j * 16) * pitch + comptime!(k * 16 / n);
-                bs.push(right(&shared_w[from..comptime!(2 * COLUMNS * pitch)], comptime!(pitch * n)));
+                bs.push(right::<F, Vector<F, N>>(
+                    &shared_w[from..comptime!(2 * COLUMNS * pitch)],
+                    comptime!(pitch * n),
+                ));
             }
             #[unroll]
             for i in 0..SIDE {
                 let from = half * half_x + (down + i * 16) * pitch + comptime!(k * 16 / n);
-                let a = left(&shared_x[from..comptime!(2 * ROWS * pitch)], comptime!(pitch * n));
+                let a = left::<F, Vector<F, N>>(&shared_x[from..comptime!(2 * ROWS * pitch)], comptime!(pitch * n));
                 #[unroll]
                 for j in 0..SIDE {
                     let sum = sums.index(comptime!(i * SIDE + j));
