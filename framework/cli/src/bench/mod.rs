@@ -164,7 +164,7 @@ impl Bench<'_> {
         let chunk = args.context.min(EngineOptions::CHUNK);
         let wishes = self.wishes(batch);
         let runs = args.steps.div_ceil(RUN);
-        let decoded = |runs: usize| wishes.len() * runs * (RUN + LEFT_OUT);
+        let decoded = |runs: usize| runs * (RUN + LEFT_OUT);
         let capacity = args.context + decoded(runs) + 4;
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
         if let Some(most) = most_conversations(self.model, shape).filter(|most| batch > *most) {
@@ -173,7 +173,7 @@ impl Bench<'_> {
             )));
         }
         let mut cache = self.model.cache(shape);
-        let steps = 2 * args.context.div_ceil(chunk) + decoded(MOST_WARMING + runs);
+        let steps = 2 * args.context.div_ceil(chunk) + wishes.len() * decoded(MOST_WARMING + runs);
         let bar = crate::progress::bar(steps as u64, "batch {msg} {bar:30} {eta}");
         bar.set_message(batch.to_string());
         // The first pass compiles and tunes kernels, where a device does; the second is timed.
@@ -226,17 +226,17 @@ impl Bench<'_> {
                 break;
             }
             for wish in wishes {
-                steps.run(wish)?;
+                steps.run(wish, context)?;
             }
-            // What they wrote is written again: those that are timed begin where the prompts end.
-            steps.at = context;
         }
         let mut times = vec![vec![]; wishes.len()];
         let mut early = None;
         for run in 0..runs {
-            // The kinds take turns, so that what a machine does over time happens to all of them.
+            // The kinds take turns, so that what a machine does over time happens to all of them, and at the same
+            // positions, since a step takes longer with every key in sight.
+            let from = context + run * (LEFT_OUT + RUN);
             for (wish, times) in wishes.iter().zip(&mut times) {
-                times.push(steps.run(wish)?);
+                times.push(steps.run(wish, from)?);
             }
             if run == runs / 2 {
                 early = Some(self.memory());
@@ -303,11 +303,12 @@ struct Steps<'a, T> {
 }
 
 impl<T: Fn()> Steps<'_, T> {
-    /// [`LEFT_OUT`] steps and [`RUN`] more: seconds of each of the latter.
+    /// [`LEFT_OUT`] steps and [`RUN`] more, from a position on: seconds of each of the latter.
     ///
     /// A run and not a step is timed: where a device tells of two steps at once, every other one seems to take no
     /// time.
-    fn run(&mut self, wish: &Wish) -> Result<f64> {
+    fn run(&mut self, wish: &Wish, from: usize) -> Result<f64> {
+        self.at = from;
         for _ in 0..LEFT_OUT {
             self.step(wish)?;
         }
