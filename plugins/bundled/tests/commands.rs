@@ -91,6 +91,7 @@ fn a_run_killed_at_random_moments_equals_an_uninterrupted_one() {
     let whole = began.elapsed();
     let dice = u64::from(std::process::id()) + began.elapsed().as_nanos() as u64;
     let mut cut = 0;
+    let finished = || std::fs::read_dir(w.path().join("parts/groups")).map_or(0, |groups| groups.count());
     for i in 0..5u64 {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_friction"))
             .current_dir(w.path())
@@ -98,8 +99,13 @@ fn a_run_killed_at_random_moments_equals_an_uninterrupted_one() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let part = friction_core::seed::derive(&[&dice.to_le_bytes(), &i.to_le_bytes()]) % 60 + 5;
-        std::thread::sleep(whole.mul_f64(part as f64 / 100.0));
+        // After some groups more, and then somewhere within one: a machine's speed changes from run to run.
+        let dice = friction_core::seed::derive(&[&dice.to_le_bytes(), &i.to_le_bytes()]);
+        let goal = finished() + (dice % 5) as usize;
+        while finished() < goal && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        std::thread::sleep(whole.mul_f64((dice / 5 % 100) as f64 / 100.0 / GROUPS as f64));
         cut += usize::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
