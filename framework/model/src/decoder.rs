@@ -94,6 +94,9 @@ pub fn most_conversations(model: &Gemma3, shape: CacheShape) -> Option<usize> {
 }
 
 /// Decode steps of a model over one cache.
+///
+/// While CUDA records a kind of step, the first of its kind, it refuses what other threads of the process ask of the
+/// device (error 900): they must leave it alone.
 pub struct Decoder<'m> {
     model: &'m Gemma3,
     #[cfg(feature = "cube")]
