@@ -1,5 +1,5 @@
-//! Tiles of 16 × 16 numbers in matrix units: what `tiles`, `many` and `flash` multiply. Pitches are in words of what
-//! a vector holds.
+//! Tiles of 16 × 16 numbers in matrix units: what `tiles`, `many` and `flash` multiply. They are filled from slices of
+//! numbers, or of vectors; a pitch counts the numbers, or words, that those are made of.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
@@ -34,7 +34,7 @@ pub fn right_of_rows<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: 
     filled::<F, T>(from, cmma::MatrixIdent::B, cmma::MatrixLayout::RowMajor, pitch)
 }
 
-/// Of what lies in other words than the tile's numbers, too.
+/// A tile of what may lie in other words than its numbers.
 #[cube]
 fn filled<F: Float, T: CubePrimitive>(
     from: &[T],
