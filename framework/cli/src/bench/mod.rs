@@ -219,7 +219,7 @@ impl Bench<'_> {
         let hooks = Program::new(&program(self.model), &self.model.device);
         let decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
         let context = self.args.context;
-        let mut steps = Steps { bench: self, batch, at: context, cache, tick, pending: None, decoder };
+        let mut steps = Steps { bench: self, batch, cache, tick, pending: None, decoder };
         let began = Instant::now();
         for _ in 0..MOST_WARMING {
             if began.elapsed().as_secs_f64() >= WARMING {
@@ -293,8 +293,6 @@ impl Bench<'_> {
 struct Steps<'a, T> {
     bench: &'a Bench<'a>,
     batch: usize,
-    /// The position of the next.
-    at: usize,
     cache: &'a mut KvCache,
     tick: T,
     /// The last, which has not been read.
@@ -308,19 +306,19 @@ impl<T: Fn()> Steps<'_, T> {
     /// A run and not a step is timed: where a device tells of two steps at once, every other one seems to take no
     /// time.
     fn run(&mut self, wish: &Wish, from: usize) -> Result<f64> {
-        self.at = from;
-        for _ in 0..LEFT_OUT {
-            self.step(wish)?;
+        let timed = from + LEFT_OUT;
+        for at in from..timed {
+            self.step(wish, at)?;
         }
         let t = Instant::now();
-        for _ in 0..RUN {
-            self.step(wish)?;
+        for at in timed..timed + RUN {
+            self.step(wish, at)?;
         }
         Ok(t.elapsed().as_secs_f64() / RUN as f64)
     }
 
-    fn step(&mut self, wish: &Wish) -> Result<()> {
-        let (batch, at) = (self.batch, self.at);
+    fn step(&mut self, wish: &Wish, at: usize) -> Result<()> {
+        let batch = self.batch;
         let step = Step {
             ids: (0..batch).map(|r| self.bench.id(r, at)).collect(),
             segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
@@ -332,7 +330,6 @@ impl<T: Fn()> Steps<'_, T> {
         if let Some(before) = self.pending.replace(answer) {
             std::hint::black_box(before.read());
         }
-        self.at += 1;
         (self.tick)();
         Ok(())
     }
