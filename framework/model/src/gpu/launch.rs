@@ -86,10 +86,14 @@ fn able(x: &CubeTensor) -> Able {
         shared: hardware.max_shared_memory_size,
         processors: hardware.num_streaming_multiprocessors.unwrap_or(128) as usize,
         library: library(x),
-        deep: x.client.name() == "cuda",
+        deep: on_cuda(x),
         memory: x.client.properties().memory.max_memory(),
         largest: Some(x.client.properties().memory.max_page_size),
     }
+}
+
+fn on_cuda(x: &CubeTensor) -> bool {
+    x.client.name() == "cuda"
 }
 
 /// Whether a tensor's device has a library of products.
@@ -98,7 +102,7 @@ fn library(x: &CubeTensor) -> bool {
     let found = super::library::found();
     #[cfg(not(feature = "cuda"))]
     let found = false;
-    found && x.client.name() == "cuda"
+    found && on_cuda(x)
 }
 
 /// Parts of a product, and distances between parts and between rows, in numbers.
@@ -321,7 +325,7 @@ impl Ops for CubeBackend {
                 rows,
                 plane,
             ),
-            How::Tiles { tall, depth } if out.client.name() == "cuda" => tiles!(F, F, VECTOR, tall, depth),
+            How::Tiles { tall, depth } if on_cuda(&out) => tiles!(F, F, VECTOR, tall, depth),
             How::Tiles { tall, depth } => tiles!(F, u32, FOUR, tall, depth),
             How::Many => many::many::launch::<F>(
                 &out.client,
