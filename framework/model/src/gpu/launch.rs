@@ -287,28 +287,6 @@ impl Ops for CubeBackend {
         let out = like(&x, Shape::new([plan.splits, plan.padded, columns]), plan.result(x.dtype));
         let stride = w.meta.strides()[0] / VECTOR;
         let plane = plane(&x);
-        // SPIR-V's vectors hold four: of narrow numbers, that is half of what CUDA moves at once.
-        macro_rules! tiles {
-            ($f:ty, $words:ty, $vector:expr, $tall:expr, $depth:expr) => {
-                few::tiles::launch::<$f, $words>(
-                    &out.client,
-                    cubes(columns.div_ceil(few::TILE_COLUMNS), plan.splits),
-                    units(few::TILE_UNITS),
-                    $vector,
-                    into_contiguous(x).into_buffer_arg(),
-                    w.into_buffer_arg(),
-                    out.clone().into_buffer_arg(),
-                    rows,
-                    stride,
-                    columns,
-                    inner,
-                    plan.splits,
-                    $tall,
-                    $depth,
-                    VECTOR,
-                )
-            };
-        }
         of_type!(x.dtype, F => match plan.how {
             How::Dots => few::dots::launch::<F>(
                 &out.client,
@@ -325,8 +303,9 @@ impl Ops for CubeBackend {
                 rows,
                 plane,
             ),
-            How::Tiles { tall, depth } if on_cuda(&out) => tiles!(F, F, VECTOR, tall, depth),
-            How::Tiles { tall, depth } => tiles!(F, u32, FOUR, tall, depth),
+            // SPIR-V's vectors hold four: of narrow numbers, that is half of what CUDA moves at once.
+            How::Tiles { tall, depth } if on_cuda(&out) => tiles::<F, F>(x, w, &out, VECTOR, plan.splits, tall, depth),
+            How::Tiles { tall, depth } => tiles::<F, u32>(x, w, &out, FOUR, plan.splits, tall, depth),
             How::Many => many::many::launch::<F>(
                 &out.client,
                 cubes(rows.div_ceil(many::ROWS), columns.div_ceil(many::COLUMNS)),
@@ -474,6 +453,37 @@ fn overwrite<T: Numeric>(to: CubeTensor, from: CubeTensor) -> CubeTensor {
     let (into, from) = (to.clone().into_buffer_arg(), into_contiguous(from).into_buffer_arg());
     plain::copy::launch::<T>(&client, count, units(plain::UNITS), into, from, n);
     to
+}
+
+/// `few::tiles` over vectors of `words`, each of type W.
+fn tiles<F: Float, W: Numeric>(
+    x: CubeTensor,
+    w: CubeTensor,
+    out: &CubeTensor,
+    words: usize,
+    splits: usize,
+    tall: usize,
+    depth: usize,
+) {
+    let ([rows, inner], columns) = ([0, 1].map(|d| x.meta.shape()[d]), w.meta.shape()[0]);
+    let stride = w.meta.strides()[0] / VECTOR;
+    few::tiles::launch::<F, W>(
+        &out.client,
+        cubes(columns.div_ceil(few::TILE_COLUMNS), splits),
+        units(few::TILE_UNITS),
+        words,
+        into_contiguous(x).into_buffer_arg(),
+        w.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        rows,
+        stride,
+        columns,
+        inner,
+        splits,
+        tall,
+        depth,
+        VECTOR,
+    );
 }
 
 /// By planes; where rows are few, several cubes take a row's keys together.
