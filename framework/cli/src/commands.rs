@@ -1,9 +1,9 @@
 //! run, check, analyze, model init.
 use crate::error::{CliError, Result};
 use crate::progress::RunBars;
-use friction_core::manifest::{BackendKind, BatchSize, Manifest};
+use friction_core::manifest::Manifest;
 use friction_model::Config;
-use friction_study::{Analysis, Plan};
+use friction_study::{Analysis, Estimate, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -37,13 +37,11 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
             format!("{:?}", m.backend.kind).to_lowercase()
         );
         println!(
-            "plan: {} conversations, {} at once, up to {} positions each; weights {}, cache {}, step {}",
+            "plan: {} conversations, {}, up to {} positions each; {}",
             e.conversations,
-            e.slots,
+            at_once(e),
             e.capacity,
-            gib(e.weight_bytes),
-            gib(e.cache_bytes),
-            gib(e.step_bytes)
+            memory(e)
         );
     }
     let mut bars = RunBars::new(plan.estimate.turns as u64, m.study.groups);
@@ -69,8 +67,8 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         let all = report.prefilled_tokens + report.reused_tokens;
         let resumed = if report.resumed > 0 { format!(" ({} stood already)", report.resumed) } else { String::new() };
         println!(
-            "run: {} groups{resumed}, {} turns in {:.1} s after {:.1} s of loading",
-            report.groups, report.turns, report.seconds, report.load_seconds
+            "run: {} groups{resumed}, {} turns in {:.1} s after {:.1} s of loading, {} conversations at once",
+            report.groups, report.turns, report.seconds, report.load_seconds, report.slots
         );
         println!(
             "     generated {} tokens ({:.1} tok/s), prefilled {} ({:.1} tok/s in all)",
@@ -92,6 +90,18 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     print_findings(&analyses);
     println!("\nstored in {}", out.display());
     Ok(())
+}
+
+fn at_once(e: &Estimate) -> String {
+    e.slots.map_or_else(|| "as many at once as memory takes".into(), |n| format!("{n} at once"))
+}
+
+fn memory(e: &Estimate) -> String {
+    let cache = match e.slots {
+        Some(n) => gib(n as u64 * e.slot_bytes),
+        None => format!("{} a conversation", gib(e.slot_bytes)),
+    };
+    format!("weights {}, cache {cache}, step {}", gib(e.weight_bytes), gib(e.step_bytes))
 }
 
 fn as_values(all: &[Analysis]) -> Value {
@@ -136,18 +146,10 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
             "  conversations  {} of {} turns, {}, up to {} positions",
             e.conversations,
             m.study.turns,
-            match (m.backend.batch, m.backend.kind) {
-                (BatchSize::Auto, kind) if kind != BackendKind::Cpu => "as many at once as memory takes".into(),
-                _ => format!("{} at once", e.slots),
-            },
+            at_once(e),
             e.capacity
         );
-        println!(
-            "  memory         weights {}, cache {}, step {}",
-            gib(e.weight_bytes),
-            gib(e.cache_bytes),
-            gib(e.step_bytes)
-        );
+        println!("  memory         {}", memory(e));
         println!("  tokens         {} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
         for (i, d) in devices.iter().enumerate() {
             let memory = d.memory.map_or(String::new(), |b| format!(", {}", gib(b)));

@@ -34,6 +34,10 @@ pub fn open(kind: BackendKind, index: usize) -> Result<Device> {
 fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
     let touched = quietly(|| {
         let device = make();
+        #[cfg(feature = "vulkan")]
+        if let Some(why) = device.identity().and_then(|d| crashes(&d.name)) {
+            return Err(why);
+        }
         let probe = burn::tensor::Tensor::<1>::from_data([1.0f32, 2.0], &device).sum().into_data();
         probe.try_to_vec::<f32>().map(|_| device).map_err(|e| e.to_string())
     });
@@ -46,6 +50,14 @@ fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic:
             "backend `{word}` found no usable device {index} on this machine: {cut}{rest}; check the driver, or set `backend.kind = \"cpu\"`"
         ))
     })
+}
+
+/// Why SPIR-V must not be given to a device: the compiler of Mesa's software Vulkan ends the process on CubeCL's (22.3),
+/// which nothing here could catch.
+#[cfg(feature = "vulkan")]
+fn crashes(name: &str) -> Option<String> {
+    let why = || format!("{name} crashes on SPIR-V; for it, build with `--features wgpu` and not `vulkan`");
+    name.starts_with("llvmpipe").then(why)
 }
 
 /// Runs `f`; if it panics, the error is what the first panic said, which may have been another thread's. Nothing is

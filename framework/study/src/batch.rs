@@ -1,7 +1,6 @@
 //! How many conversations a GPU holds at once where the manifest says `batch = "auto"`: as many as its free
 //! memory takes, and fewer when it runs out after all.
 use crate::{Plan, Result};
-use friction_core::manifest::{BackendKind, BatchSize};
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
 use friction_model::{Gemma3, device};
 
@@ -10,7 +9,7 @@ const SHARE: f64 = 0.8;
 
 /// Whether the batch is found here.
 pub(crate) fn found_here(plan: &Plan) -> bool {
-    plan.manifest.backend.batch == BatchSize::Auto && plan.manifest.backend.kind != BackendKind::Cpu
+    plan.estimate.slots.is_none()
 }
 
 /// Conversations for a model that is on its device; the plan's own where the device does not tell what is free.

@@ -85,14 +85,14 @@ pub struct Estimate {
     pub conversations: usize,
     /// Turns.
     pub turns: usize,
-    /// Slots.
-    pub slots: usize,
-    /// Positions of a slot.
+    /// Conversations at once; nothing where the device's memory decides, once the model is there.
+    pub slots: Option<usize>,
+    /// Positions of a conversation.
     pub capacity: usize,
     /// Bytes of weights on the device.
     pub weight_bytes: u64,
-    /// Bytes of keys and values.
-    pub cache_bytes: u64,
+    /// Bytes of a conversation's keys and values.
+    pub slot_bytes: u64,
     /// Bytes of a step's largest intermediates, roughly.
     pub step_bytes: u64,
     /// Tokens of user messages, template included.
@@ -201,10 +201,11 @@ impl Plan {
         };
         let per_group = members.len();
         let conversations = per_group * m.study.groups;
-        let slots = match (m.backend.batch, m.backend.kind) {
-            (BatchSize::Fixed(n), _) => n.min(conversations),
-            (BatchSize::Auto, BackendKind::Cpu) => auto(16, per_group, conversations),
-            (BatchSize::Auto, _) => auto(64, per_group, conversations),
+        // A device that does not tell what is free holds as many as these.
+        let (slots, found) = match (m.backend.batch, m.backend.kind) {
+            (BatchSize::Fixed(n), _) => (n.min(conversations), false),
+            (BatchSize::Auto, BackendKind::Cpu) => (auto(16, per_group, conversations), false),
+            (BatchSize::Auto, _) => (auto(64, per_group, conversations), true),
         };
         let engine = EngineOptions {
             slots,
@@ -220,7 +221,7 @@ impl Plan {
         let estimate = Estimate {
             conversations,
             turns: conversations * m.study.turns,
-            slots,
+            slots: (!found).then_some(slots),
             capacity,
             weight_bytes: match m.model.quantize {
                 Quantize::None => c.parameters() * bytes,
@@ -228,7 +229,7 @@ impl Plan {
                 Quantize::Q8 => c.parameters() * 36 / 32,
                 Quantize::Q4 => c.parameters() * 20 / 32,
             },
-            cache_bytes: engine.cache(c).bytes(c, bytes as usize),
+            slot_bytes: EngineOptions { slots: 1, ..engine.clone() }.cache(c).bytes(c, bytes as usize),
             step_bytes: 4 * (engine.step_tokens * (4 * c.intermediate + 8 * c.hidden) + slots * c.vocab) as u64,
             user_tokens,
             reply_tokens: (conversations * m.study.turns * m.generation.max_new_tokens) as u64,

@@ -27,6 +27,8 @@ pub struct RunReport {
     pub groups: usize,
     /// Groups that stood there already.
     pub resumed: usize,
+    /// Conversations held at once: the last number, where memory ran out with more. 0 where nothing was left to hold.
+    pub slots: usize,
     /// Seconds to load the model.
     pub load_seconds: f64,
     /// Seconds of conversations.
@@ -100,6 +102,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let mut report = RunReport {
         groups: 0,
         resumed: done.len(),
+        slots: 0,
         load_seconds: 0.0,
         seconds: 0.0,
         prefilled_tokens: 0,
@@ -132,11 +135,13 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         dir.log(
             &json!({"event": "start", "groups": left.len(), "resumed": done.len(), "slots": slots, "load_seconds": report.load_seconds}),
         )?;
+        so_far.slots.set(slots);
         hold(plan, &model, slots, &left, &dir, &so_far, options)
     };
     let group = batch::found_here(plan).then_some(plan.members.len());
     let result = batch::backing_off(first, group, told, attempt);
     report.groups = so_far.written.borrow().len();
+    report.slots = so_far.slots.get();
     report.peak_memory_bytes = peak_memory();
     match result {
         Ok(()) => {
@@ -164,6 +169,8 @@ struct SoFar {
     written: RefCell<BTreeSet<usize>>,
     /// Of all attempts: what one began that ran out of memory was computed too.
     spent: Cell<Progress>,
+    /// Conversations at once in the last of them.
+    slots: Cell<usize>,
 }
 
 /// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory.

@@ -41,6 +41,16 @@ fn check_tells_costs_and_a_missing_backend() {
     let w = world(MANIFEST);
     let o = friction(w.path(), &["check", "m.toml"]);
     assert!(o.status.success() && text(&o).contains("4 of 3 turns"), "{}", text(&o));
+    let o = friction(w.path(), &["check", "m.toml", "--set", "backend.batch=3"]);
+    assert!(text(&o).contains("3 at once"), "{}", text(&o));
+    // How many a card takes is known when the model is there.
+    let o = friction(w.path(), &["check", "m.toml", "--set", "backend.kind=cuda", "--set", "backend.batch=auto"]);
+    for part in ["as many at once as memory takes", "GiB a conversation"] {
+        assert!(text(&o).contains(part), "{}", text(&o));
+    }
+    let o = friction(w.path(), &["run", "m.toml", "--json", "--set", "backend.batch=3"]);
+    let told: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!(told["report"]["slots"], 3, "{told}");
     if cfg!(not(feature = "cuda")) {
         let o = friction(w.path(), &["check", "m.toml", "--set", "backend.kind=cuda"]);
         assert_eq!(o.status.code(), Some(1));
