@@ -5,6 +5,7 @@
 //! max |w| / 127; q4 as its Q4_0, −8 to 7 of the number farthest from 0 over −8. Scales are f32. What is computed
 //! with them is computed in f32: a block's sum of whole numbers times x, then times its scale; nothing is rounded
 //! but the weights.
+mod ahead;
 mod product;
 
 use crate::{Error, Result};

@@ -1,6 +1,7 @@
 //! Products with weights in blocks, on the processor: blocks of a tile of weights are widened to f32 once (whole ones
 //! are f32 already) and multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their order, whatever
 //! rows stand beside it, so a row's result does not depend on its neighbours.
+use super::ahead::Ahead;
 use super::{BLOCK, Blocks, Codes, TILE, WORDS};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -87,9 +88,11 @@ fn many<S: Simd, const V: usize, const R: usize>(
 ) {
     let (columns, rows, per_row) = (w.columns, sums.len() / TILE, w.columns / BLOCK);
     let scales = w.scales.get(tile * per_row * TILE..(tile + 1) * per_row * TILE).unwrap_or_default();
+    let ahead = Ahead::new();
     // A row by itself has nobody to share what is widened with: it need not be written down.
     if let (true, Codes::Four(words)) = (alone, &w.codes) {
-        return alone4s::<S, V>(simd, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
+        let (words, scales) = (&words[tile * per_row * WORDS * TILE..], &w.scales[tile * per_row * TILE..]);
+        return alone4s::<S, V>(simd, ahead, words, scales, x, sums);
     }
     let mut wide = [[0f32; TILE]; BLOCK];
     for b in 0..per_row {
@@ -97,18 +100,26 @@ fn many<S: Simd, const V: usize, const R: usize>(
         let scales = vectors::<S, V>(scales.get(b * TILE..).and_then(<[f32]>::first_chunk).unwrap_or(&[1.0; TILE]));
         let x = &x[b * BLOCK..];
         let held = match &w.codes {
-            Codes::Whole(numbers) => as_held(&numbers[at * BLOCK * TILE..]),
+            Codes::Whole(numbers) => {
+                // One row reads them as fast as memory gives them.
+                if rows > 1 {
+                    ahead.ask(&numbers[at * BLOCK * TILE..], BLOCK * TILE);
+                }
+                as_held(&numbers[at * BLOCK * TILE..])
+            }
             Codes::Four(words) => {
+                ahead.ask(&words[at * WORDS * TILE..], WORDS * TILE);
                 widen4::<S, V>(simd, &words[at * WORDS * TILE..], &mut wide);
                 &wide
             }
-            Codes::Eight(codes) if rows == 1 => {
-                alone8::<S, V>(simd, &codes[at * BLOCK * TILE..], scales, x, sums);
-                continue;
-            }
             Codes::Eight(codes) => {
-                let codes = codes[at * BLOCK * TILE..].chunks(TILE);
-                wide.iter_mut().zip(codes).for_each(|(wide, codes)| widen8(codes, wide));
+                let codes = &codes[at * BLOCK * TILE..];
+                ahead.ask(codes, BLOCK * TILE);
+                if rows == 1 {
+                    alone8::<S, V>(simd, codes, scales, x, sums);
+                    continue;
+                }
+                wide.iter_mut().zip(codes.chunks(TILE)).for_each(|(wide, codes)| widen8(codes, wide));
                 &wide
             }
         };
@@ -150,12 +161,15 @@ fn add<S: Simd, const V: usize, const R: usize>(
     R
 }
 
-/// Sums of one row and a tile, its blocks two at a time: each waits for its own additions only.
+/// Sums of one row and the tile that `words` and `scales` begin with, its blocks two at a time: each waits for its own
+/// additions only.
 #[inline(always)]
-fn alone4s<S: Simd, const V: usize>(simd: S, words: &[u32], scales: &[f32], x: &[f32], sums: &mut [f32]) {
-    let blocks = words.chunks(2 * WORDS * TILE).zip(scales.chunks(2 * TILE)).zip(x.chunks(2 * BLOCK));
-    for ((words, scales), x) in blocks {
-        match scales.len() / TILE {
+fn alone4s<S: Simd, const V: usize>(simd: S, ahead: Ahead, words: &[u32], scales: &[f32], x: &[f32], sums: &mut [f32]) {
+    for (i, x) in x.chunks(2 * BLOCK).enumerate() {
+        let (words, scales) = (&words[2 * i * WORDS * TILE..], &scales[2 * i * TILE..]);
+        ahead.ask(words, 2 * WORDS * TILE);
+        ahead.ask(scales, 2 * TILE);
+        match x.len() / BLOCK {
             2 => alone4::<S, V, 2>(simd, words, scales, x, sums),
             _ => alone4::<S, V, 1>(simd, words, scales, x, sums),
         }
