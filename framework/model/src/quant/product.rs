@@ -1,6 +1,6 @@
 //! Products with weights in blocks, on the processor: blocks of a tile of weights are widened to f32 once (whole ones
-//! are f32 already) and multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their order, whatever
-//! rows stand beside it, so a row's result does not depend on its neighbours.
+//! are f32 already) and multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their
+//! order, whatever rows stand beside it, so a row's result does not depend on its neighbours.
 use super::ahead::Ahead;
 use super::{BLOCK, Blocks, Codes, TILE, WORDS};
 use pulp::{Arch, Simd, WithSimd};
