@@ -1,6 +1,7 @@
 //! How many conversations a GPU holds at once where the manifest says `batch = "auto"`: as many as its free
 //! memory takes, and fewer when it runs out after all.
 use crate::{Plan, Result};
+use friction_model::cache::CacheShape;
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
 use friction_model::{Gemma3, device};
 
@@ -18,7 +19,7 @@ pub(crate) fn found_here(plan: &Plan) -> bool {
 /// When the manifest's number, or one conversation, takes larger buffers than the device has.
 pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
     let c = &model.config;
-    let one = friction_engine::EngineOptions { slots: 1, ..plan.engine.clone() }.cache(c);
+    let one = CacheShape { slots: 1, ..plan.engine.cache(c) };
     let wanted = match device::free(&model.device) {
         Some(free) if found_here(plan) => {
             // Keys and values of a conversation, and what is computed of its row: logits and their parts.

@@ -6,6 +6,7 @@ use friction_core::{
     Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Hook, HookProgram, ModelSpec, PlanContext, Question, Tap,
 };
 use friction_engine::{EngineOptions, Sampling};
+use friction_model::cache::CacheShape;
 use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -229,7 +230,7 @@ impl Plan {
                 Quantize::Q8 => c.parameters() * 36 / 32,
                 Quantize::Q4 => c.parameters() * 20 / 32,
             },
-            slot_bytes: EngineOptions { slots: 1, ..engine.clone() }.cache(c).bytes(c, bytes as usize),
+            slot_bytes: CacheShape { slots: 1, ..engine.cache(c) }.bytes(c, bytes as usize),
             step_bytes: 4 * (engine.step_tokens * (4 * c.intermediate + 8 * c.hidden) + slots * c.vocab) as u64,
             user_tokens,
             reply_tokens: (conversations * m.study.turns * m.generation.max_new_tokens) as u64,

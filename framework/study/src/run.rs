@@ -130,21 +130,21 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         // What the attempt held goes back before the next asks for its own.
         device.memory_cleanup();
     };
-    let attempt = |slots: usize| -> Result<()> {
+    let attempt = |slots: usize| -> Result<usize> {
         let left: Vec<usize> = todo.iter().copied().filter(|g| !so_far.written.borrow().contains(g)).collect();
         dir.log(
             &json!({"event": "start", "groups": left.len(), "resumed": done.len(), "slots": slots, "load_seconds": report.load_seconds}),
         )?;
-        so_far.slots.set(slots);
-        hold(plan, &model, slots, &left, &dir, &so_far, options)
+        hold(plan, &model, slots, &left, &dir, &so_far, options)?;
+        Ok(slots)
     };
     let group = batch::found_here(plan).then_some(plan.members.len());
     let result = batch::backing_off(first, group, told, attempt);
     report.groups = so_far.written.borrow().len();
-    report.slots = so_far.slots.get();
     report.peak_memory_bytes = peak_memory();
     match result {
-        Ok(()) => {
+        Ok(slots) => {
+            report.slots = slots;
             let p = so_far.spent.get();
             report.seconds = p.seconds;
             report.prefilled_tokens = p.prefilled;
@@ -169,8 +169,6 @@ struct SoFar {
     written: RefCell<BTreeSet<usize>>,
     /// Of all attempts: what one began that ran out of memory was computed too.
     spent: Cell<Progress>,
-    /// Conversations at once in the last of them.
-    slots: Cell<usize>,
 }
 
 /// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory.

@@ -87,12 +87,11 @@ fn many<S: Simd, const V: usize, const R: usize>(
     sums: &mut [f32],
 ) {
     let (columns, rows, per_row) = (w.columns, sums.len() / TILE, w.columns / BLOCK);
-    let scales = w.scales.get(tile * per_row * TILE..(tile + 1) * per_row * TILE).unwrap_or_default();
+    let scales = w.scales.get(tile * per_row * TILE..).unwrap_or_default();
     let ahead = Ahead::new();
     // A row by itself has nobody to share what is widened with: it need not be written down.
     if let (true, Codes::Four(words)) = (alone, &w.codes) {
-        let (words, scales) = (&words[tile * per_row * WORDS * TILE..], &w.scales[tile * per_row * TILE..]);
-        return alone4s::<S, V>(simd, ahead, words, scales, x, sums);
+        return alone4s::<S, V>(simd, ahead, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
     }
     let mut wide = [[0f32; TILE]; BLOCK];
     for b in 0..per_row {
@@ -101,15 +100,17 @@ fn many<S: Simd, const V: usize, const R: usize>(
         let x = &x[b * BLOCK..];
         let held = match &w.codes {
             Codes::Whole(numbers) => {
+                let numbers = &numbers[at * BLOCK * TILE..];
                 // One row reads them as fast as memory gives them.
                 if rows > 1 {
-                    ahead.ask(&numbers[at * BLOCK * TILE..], BLOCK * TILE);
+                    ahead.ask(numbers, BLOCK * TILE);
                 }
-                as_held(&numbers[at * BLOCK * TILE..])
+                as_held(numbers)
             }
             Codes::Four(words) => {
-                ahead.ask(&words[at * WORDS * TILE..], WORDS * TILE);
-                widen4::<S, V>(simd, &words[at * WORDS * TILE..], &mut wide);
+                let words = &words[at * WORDS * TILE..];
+                ahead.ask(words, WORDS * TILE);
+                widen4::<S, V>(simd, words, &mut wide);
                 &wide
             }
             Codes::Eight(codes) => {
