@@ -1,6 +1,6 @@
 //! Errors as people see them.
-use friction_core::manifest::ManifestError;
-use miette::{Diagnostic, LabeledSpan, NamedSource, Report, SourceCode};
+use friction_core::manifest::{Located, ManifestError};
+use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, Report, SourceCode};
 use std::fmt;
 
 /// Anything that ends a command.
@@ -28,21 +28,11 @@ impl CliError {
             CliError::Manifest(e) => {
                 let n = e.issues.len();
                 for l in &e.issues {
-                    let place = l.line_column.map_or_else(
-                        || format!("--set {}", l.issue.path),
-                        |(line, col)| format!("{}:{line}:{col}", e.file),
-                    );
-                    let shown = Shown {
-                        message: format!("{place}: {}", l.issue.message),
-                        help: l.issue.help.clone(),
-                        span: l.span.clone().filter(|s| !s.is_empty()),
-                        source: NamedSource::new(&e.file, e.text.clone()),
-                    };
-                    eprintln!("{:?}", Report::new(shown));
+                    errln!("{:?}", report(Shown::of(&e, l)));
                 }
-                eprintln!("{n} {} in the manifest; nothing was run.", if n == 1 { "error" } else { "errors" });
+                errln!("{n} {} in the manifest; nothing was run.", if n == 1 { "error" } else { "errors" });
             }
-            CliError::Usage(m) => eprintln!("error: {m}"),
+            CliError::Usage(m) => errln!("error: {m}"),
             CliError::Failed(e) => {
                 let mut text = e.to_string();
                 let mut source = e.source();
@@ -52,10 +42,43 @@ impl CliError {
                     }
                     source = s.source();
                 }
-                eprintln!("error: {text}");
+                errln!("error: {text}");
             }
         }
     }
+}
+
+/// A report whose text is broken at spaces alone: names and paths stay whole, to be searched for and copied.
+fn report(shown: Shown) -> Report {
+    // Fails only where a hook is set already, and then it is this one.
+    let _ = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
+    Report::new(shown)
+}
+
+/// Columns of a message, its frame left out.
+const WIDTH: usize = 76;
+
+/// Text broken into lines of at most so many characters, at spaces alone. A longer word has a line of its own.
+fn broken(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut at = 0;
+        for (i, word) in line.split(' ').enumerate() {
+            let wide = word.chars().count();
+            match at {
+                _ if i == 0 => {}
+                at if at + 1 + wide <= WIDTH => out.push(' '),
+                _ => {
+                    out.push('\n');
+                    at = 0;
+                }
+            }
+            at += wide + usize::from(at > 0);
+            out.push_str(word);
+        }
+        out.push('\n');
+    }
+    out.trim_end().into()
 }
 
 #[derive(Debug)]
@@ -64,6 +87,26 @@ struct Shown {
     help: Option<String>,
     span: Option<std::ops::Range<usize>>,
     source: NamedSource<String>,
+}
+impl Shown {
+    /// What is wrong with the manifest's text, or with a setting as the command line has it.
+    fn of(e: &ManifestError, l: &Located) -> Self {
+        let (source, span) = match &l.set {
+            Some(set) => {
+                let text = format!("--set {set}");
+                let value = text.find('=').map_or(0, |i| i + 1);
+                let span = value..text.len();
+                (NamedSource::new("command line", text), Some(span))
+            }
+            None => (NamedSource::new(&e.file, e.text.clone()), l.span.clone()),
+        };
+        Self {
+            message: broken(&format!("{}: {}", l.place(&e.file), l.issue.message)),
+            help: l.issue.help.as_deref().map(broken),
+            span: span.filter(|s| !s.is_empty()),
+            source,
+        }
+    }
 }
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +135,7 @@ impl From<friction_study::Error> for CliError {
     fn from(e: friction_study::Error) -> Self {
         match e {
             friction_study::Error::Manifest(m) => Self::Manifest(m),
+            friction_study::Error::Usage(m) => Self::Usage(m),
             other => Self::Failed(Box::new(other)),
         }
     }
@@ -102,3 +146,19 @@ macro_rules! failed {
 failed!(friction_model::Error, friction_engine::Error, friction_store::Error, friction_core::Error, std::io::Error);
 
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn lines_break_at_spaces_alone() {
+        let path = "a-very-long-folder/".repeat(6) + "gemma-3-270m-it-q4_k_m.gguf";
+        let text = format!("the file {path} is not there, although `two  spaces` stay; {}", "word ".repeat(30));
+        let lines = broken(&text);
+        assert!(lines.lines().any(|l| l == path), "{lines}");
+        assert!(lines.contains("`two  spaces`"), "{lines}");
+        assert!(lines.lines().all(|l| l == path || l.chars().count() <= WIDTH), "{lines}");
+        assert_eq!(lines.replace('\n', " "), text.trim_end());
+        assert_eq!(broken("one\n\ntwo"), "one\n\ntwo");
+    }
+}

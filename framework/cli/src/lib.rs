@@ -4,9 +4,13 @@
 //! // use my_condition as _;
 //! fn main() -> std::process::ExitCode { friction_cli::main() }
 //! ```
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+#[macro_use]
+mod print;
 mod bench;
 mod commands;
 mod error;
+mod grade;
 mod new;
 mod options;
 mod plugins;
@@ -55,14 +59,23 @@ enum Command {
         #[command(flatten)]
         manifest: ManifestArgs,
     },
-    /// Run the analyzers of a finished or partial run again.
+    /// Run the analyzers of a finished or partial run again, as its own manifest says or otherwise.
     Analyze {
         /// The run directory.
         run: PathBuf,
-        /// Another manifest whose `[[analyzer]]` tables to use.
+        /// Another manifest whose `[[analyzer]]` tables to use; seed, model and device stay the run's.
         #[arg(long)]
         manifest: Option<PathBuf>,
+        /// Set a value of an analyzer: `--set analyzer.0.level=0.9`. May be given again. Findings say that they
+        /// depart from the run's manifest.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// The folder that the run's manifest lay in, if it was moved apart from the run.
+        #[arg(long)]
+        base: Option<PathBuf>,
     },
+    /// Read answers out of replies, with every parser, without a study.
+    Grade(grade::Args),
     /// List plugins, show one's options, pin libraries, write the manifest's JSON Schema.
     Plugins(plugins::Args),
     /// Make a crate for a plugin of your own: it builds, has a passing test, and a study to try it.
@@ -101,10 +114,6 @@ enum ModelCommand {
 pub fn main() -> ExitCode {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // `friction plugins | head` closes the pipe while it is written to: an end, not a defect.
-        if info.payload().downcast_ref::<String>().is_some_and(|m| m.starts_with("failed printing to stdout")) {
-            std::process::exit(0);
-        }
         // It is told as an error, or the run goes on with fewer conversations.
         if device::failure(info.payload()).is_none() {
             usual(info);
@@ -115,10 +124,18 @@ pub fn main() -> ExitCode {
 
 /// Runs a command line, the program's name first, and returns its exit code: for tests of plugins.
 pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    print::begin();
+    let code = code_of(args);
+    // What the work came to stands; a failed write of what was printed turns success into failure.
+    if print::end() { code } else { code.max(1) }
+}
+
+/// Does what the command line says, and tells how it went.
+fn code_of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
-            let _ = e.print();
+            print::usage(&e);
             return u8::from(e.use_stderr()) * 2;
         }
     };
@@ -127,7 +144,7 @@ pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Err(CliError::Failed(said.into()))
     });
     for note in friction_dylib::printed() {
-        eprintln!("note: {note}");
+        errln!("note: {note}");
     }
     match result {
         Ok(()) => 0,
@@ -144,7 +161,11 @@ fn obey(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Run { manifest, out } => commands::run(&manifest.manifest, &manifest.set, out, cli.json),
         Command::Check { manifest } => commands::check(&manifest.manifest, &manifest.set, cli.json),
-        Command::Analyze { run, manifest } => commands::analyze(&run, manifest.as_deref(), cli.json),
+        Command::Analyze { run, manifest, set, base } => {
+            let (base, manifest) = (base.as_deref(), manifest.as_deref());
+            commands::analyze(&run, &friction_study::Otherwise { base, manifest, settings: &set }, cli.json)
+        }
+        Command::Grade(args) => grade::run(&args, cli.json),
         Command::Plugins(args) => plugins::run(&args, cli.json),
         Command::New(args) => new::run(&args, cli.json),
         Command::Model(ModelCommand::Init { dir, shape, seed, tokenizer }) => {

@@ -152,17 +152,20 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         std::fs::copy(lock, dir.join("Cargo.lock"))?;
     }
     if as_json {
-        println!("{:#}", json!({"path": dir, "files": files.iter().map(|(f, _)| f).collect::<Vec<_>>()}));
+        outln!(
+            "{:#}",
+            json!({"path": crate::print::path(&dir), "files": files.iter().map(|(f, _)| f).collect::<Vec<_>>()})
+        );
         return Ok(());
     }
-    println!("made {}: src/lib.rs is the plugin, study.toml a small study with it", dir.display());
-    println!("  cd {}", dir.display());
-    println!("  cargo test --release                         # runs the study on the bundled organism");
+    outln!("made {}: src/lib.rs is the plugin, study.toml a small study with it", dir.display());
+    outln!("  cd {}", dir.display());
+    outln!("  cargo test --release                         # runs the study on the bundled organism");
     if args.dylib {
-        println!("  cargo build --release && friction plugins pin study.toml && friction run study.toml");
+        outln!("  cargo build --release && friction plugins pin study.toml && friction run study.toml");
     } else {
-        println!("  cargo run --release -- run study.toml");
+        outln!("  cargo run --release -- run study.toml");
     }
-    println!("A first build compiles friction's dependencies; CARGO_TARGET_DIR of another build shares them.");
+    outln!("A first build compiles friction's dependencies; CARGO_TARGET_DIR of another build shares them.");
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         None | Some(Command::List) => list(&known, as_json),
         Some(Command::Show { name }) => show(&known, name, as_json),
         Some(Command::Schema) => {
-            println!("{:#}", schema(&known));
+            outln!("{:#}", schema(&known));
             Ok(())
         }
         Some(Command::Pin { .. }) => Ok(()),
@@ -74,7 +74,7 @@ fn origin(p: &Plugin) -> String {
 fn as_value(p: &Plugin) -> Value {
     let library = match &p.origin {
         Origin::Linked => Value::Null,
-        Origin::Library { path, sha256 } => json!({"path": path, "sha256": sha256}),
+        Origin::Library { path, sha256 } => json!({"path": crate::print::path(path), "sha256": sha256}),
     };
     json!({"kind": p.maker.kind(), "name": p.name, "version": p.version, "summary": p.summary, "library": library})
 }
@@ -84,16 +84,16 @@ fn list(known: &Registry, as_json: bool) -> Result<()> {
     let all = known.plugins();
     if as_json {
         let model = |(name, summary)| json!({"kind": "model", "name": name, "summary": summary});
-        println!("{:#}", Value::Array(all.iter().map(as_value).chain(models().map(model)).collect()));
+        outln!("{:#}", Value::Array(all.iter().map(as_value).chain(models().map(model)).collect()));
         return Ok(());
     }
     let wide = all.iter().map(|p| origin(p).len()).max().unwrap_or(0).max(6);
     for p in all {
         let (kind, origin) = (p.maker.kind().word(), origin(p));
-        println!("{kind:<10} {:<23} {:<8} {origin:<wide$} {}", p.name, p.version, p.summary);
+        outln!("{kind:<10} {:<23} {:<8} {origin:<wide$} {}", p.name, p.version, p.summary);
     }
     for (name, summary) in models() {
-        println!("{:<10} {name:<23} {:<8} {:<wide$} {summary}", "model", "", "linked");
+        outln!("{:<10} {name:<23} {:<8} {:<wide$} {summary}", "model", "", "linked");
     }
     Ok(())
 }
@@ -112,29 +112,29 @@ fn show(known: &Registry, name: &str, as_json: bool) -> Result<()> {
             v["example"] = json!(example_text(p));
             v
         };
-        println!("{:#}", Value::Array(found.iter().map(of).collect()));
+        outln!("{:#}", Value::Array(found.iter().map(of).collect()));
         return Ok(());
     }
     for p in found {
-        println!("{} `{}` {} ({})\n{}\n", p.maker.kind().word(), p.name, p.version, origin(p), p.summary);
+        outln!("{} `{}` {} ({})\n{}\n", p.maker.kind().word(), p.name, p.version, origin(p), p.summary);
         let options = rows(p);
         if options.is_empty() {
-            println!("It has no options, or its library does not tell them.\n");
+            outln!("It has no options, or its library does not tell them.\n");
         }
         for o in options {
             let default = if o.default == "-" { "optional".into() } else { o.default };
             let default =
                 if default == "required" || default == "optional" { default } else { format!("default {default}") };
-            println!("  {}: {} ({default})", o.key, o.kind);
+            outln!("  {}: {} ({default})", o.key, o.kind);
             for line in wrapped(&o.about, 96) {
-                println!("      {line}");
+                outln!("      {line}");
             }
         }
-        println!("\nFor example:\n");
+        outln!("\nFor example:\n");
         for line in example_text(p).lines() {
-            println!("  {line}");
+            outln!("  {line}");
         }
-        println!();
+        outln!();
     }
     Ok(())
 }
@@ -190,20 +190,18 @@ fn pin(path: &Path, as_json: bool) -> Result<()> {
             _ => {}
         }
         let changed = entry.sha256.as_deref() != Some(hash.as_str());
-        told.push(json!({"path": file, "sha256": hash, "changed": changed}));
+        told.push(json!({"path": crate::print::path(&file), "sha256": hash, "changed": changed}));
     }
     let after = doc.to_string();
     if after != before {
-        let tmp = path.with_extension("toml.tmp");
-        std::fs::write(&tmp, &after)?;
-        std::fs::rename(&tmp, path)?;
+        friction_store::temp::replace(path, after.as_bytes())?;
     }
     if as_json {
-        println!("{:#}", Value::Array(told));
+        outln!("{:#}", Value::Array(told));
     } else {
         for t in told {
             let state = if t["changed"] == json!(true) { "pinned" } else { "unchanged" };
-            println!("{state} {} {}", t["sha256"].as_str().unwrap_or(""), t["path"].as_str().unwrap_or(""));
+            outln!("{state} {} {}", t["sha256"].as_str().unwrap_or(""), t["path"].as_str().unwrap_or(""));
         }
     }
     Ok(())

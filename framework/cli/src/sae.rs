@@ -5,7 +5,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use friction_core::{Position, Site};
 use friction_model::{Checkpoint, device, model::matmul};
 use friction_sae::tokens::{Reading, of_corpus, of_run};
-use friction_sae::train::{About, Kind, Training, files, told, train};
+use friction_sae::train::{Kind, Training, told, train};
+use friction_sae::write::{About, files};
 use friction_sae::{Activation, Parameters, Sae};
 use friction_stats::Rng;
 use friction_store::StoredRun;
@@ -137,11 +138,15 @@ fn training(args: &Train, as_json: bool) -> Result<()> {
     if args.out.exists() {
         return Err(CliError::usage(format!("{} exists; name a new folder", args.out.display())));
     }
-    let (tokens, model, position) = match (&args.run, &args.corpus, &args.model) {
-        (Some(run), ..) => {
-            let run = StoredRun::open(run).map_err(|e| CliError::Failed(Box::new(e)))?;
+    let (tokens, model, run, position) = match (&args.run, &args.corpus, &args.model) {
+        (Some(path), ..) => {
+            let run = StoredRun::open(path).map_err(|e| CliError::Failed(Box::new(e)))?;
             let tokens = of_run(&run, args.site, args.position).map_err(failed)?;
-            (tokens, friction_core::RunReader::name(&run).to_string(), args.position)
+            let model = run.lock.pointer("/model/source").and_then(Value::as_str);
+            let model =
+                model.ok_or_else(|| CliError::usage(format!("the lock of {} names no model", path.display())))?;
+            let name = friction_core::RunReader::name(&run).to_string();
+            (tokens, model.to_string(), Some(name), args.position)
         }
         (None, Some(corpus), Some(model)) => {
             let texts = texts(corpus)?;
@@ -150,30 +155,31 @@ fn training(args: &Train, as_json: bool) -> Result<()> {
             let bar = crate::progress::bar(args.tokens as u64, "reading {bar:30} {pos}/{len} tokens {eta}");
             let tokens = of_corpus(&checkpoint, &texts, &reading, &mut |n| bar.inc(n)).map_err(failed)?;
             bar.finish_and_clear();
-            (tokens, model.clone(), Position::All)
+            (tokens, model.clone(), None, Position::All)
         }
         _ => return Err(CliError::usage("name a run, or --corpus with --model")),
     };
     let began = Instant::now();
     let trained = train(&tokens.learnt, tokens.width, &training, backend, 0).map_err(failed)?;
     let seconds = began.elapsed().as_secs_f64();
-    let about = About { site: args.site, position, model: &model, tokens: tokens.learnt.len() / tokens.width };
-    // Whole or not at all.
-    let partial = args.out.with_extension("partial");
-    std::fs::create_dir_all(&partial)?;
-    for (name, bytes) in files(&trained.parameters, &training, &about).map_err(failed)? {
-        std::fs::write(partial.join(name), bytes)?;
-    }
-    std::fs::rename(&partial, &args.out)?;
+    let about = About {
+        site: args.site,
+        position,
+        model: &model,
+        run: run.as_deref(),
+        context: args.corpus.is_some().then_some(args.context),
+        tokens: tokens.learnt.len() / tokens.width,
+    };
+    friction_store::temp::write_folder(&args.out, files(&trained.parameters, &training, &about).map_err(failed)?)?;
     let told = told(&trained, &tokens, args.site, backend, 0).map_err(failed)?;
     if as_json {
         let mut values: Map<String, Value> = told.into_iter().map(|(k, _, v)| (k, v)).collect();
-        values.insert("out".into(), json!(args.out));
+        values.insert("out".into(), crate::print::path(&args.out));
         values.insert("seconds".into(), json!(seconds));
-        println!("{:#}", Value::Object(values));
+        outln!("{:#}", Value::Object(values));
     } else {
-        told.iter().for_each(|(_, sentence, _)| println!("{sentence}"));
-        println!("{steps} steps of {batch} tokens in {seconds:.1} s; written to {}", args.out.display());
+        told.iter().for_each(|(_, sentence, _)| outln!("{sentence}"));
+        outln!("{steps} steps of {batch} tokens in {seconds:.1} s; written to {}", args.out.display());
     }
     Ok(())
 }
@@ -195,12 +201,27 @@ fn random(input: usize, width: usize, l0: usize) -> Parameters {
         skip: None,
         activation: Activation::JumpRelu(vec![threshold; width]),
         centred: false,
+        normalize: Default::default(),
     }
 }
 
+/// Numbers of a matrix that is measured, at most: 32 GiB of f32.
+const MOST: usize = 1 << 33;
+
 fn bench(args: &Bench, as_json: bool) -> Result<()> {
-    if args.input == 0 || args.rows == 0 || args.l0 == 0 || args.l0 * 2 > args.width {
-        return Err(CliError::usage("--input, --rows and --l0 must be above 0, and --l0 at most half of --width"));
+    for (name, value) in [("--input", args.input), ("--rows", args.rows), ("--l0", args.l0)] {
+        if value == 0 {
+            return Err(CliError::usage(format!("{name} must be above 0")));
+        }
+    }
+    if args.l0 > args.width / 2 {
+        let half = format!("--l0 is {}, and --width {}: it must be at most half of that", args.l0, args.width);
+        return Err(CliError::usage(half));
+    }
+    let numbers = |n: usize| n.checked_mul(args.width.max(args.input)).filter(|all| *all <= MOST);
+    if numbers(args.input).is_none() || numbers(args.rows).is_none() {
+        let what = format!("--input or --rows times --width is more than the {MOST} numbers that are measured at most");
+        return Err(CliError::usage(what));
     }
     let kind = backend(&args.backend)?;
     let device = device::open(kind, 0)?;
@@ -244,21 +265,24 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
     let (rate, l0) = (args.rows as f64 / encode, active as f64 / args.rows as f64);
     let peak = friction_study::run::peak_memory();
     if as_json {
-        println!(
+        outln!(
             "{:#}",
             json!({"backend": args.backend, "input": args.input, "width": args.width, "rows": args.rows, "l0": l0,
                 "encode_seconds": encode, "product_seconds": product, "share": product / encode, "tokens_per_second": rate, "peak_memory_bytes": peak})
         );
     } else {
-        println!(
+        outln!(
             "{} tokens of {} through {} features on {} (L0 {l0:.1})",
-            args.rows, args.input, args.width, args.backend
+            args.rows,
+            args.input,
+            args.width,
+            args.backend
         );
-        println!("  encode   {:>9.3} s  {rate:>11.0} tokens/s  {:>8.1} GFLOP/s", encode, flops / encode / 1e9);
-        println!("  product  {:>9.3} s  {:>31.1} GFLOP/s", product, flops / product / 1e9);
-        println!("  share of the matrix product's rate {:.0} %", 100.0 * product / encode);
+        outln!("  encode   {:>9.3} s  {rate:>11.0} tokens/s  {:>8.1} GFLOP/s", encode, flops / encode / 1e9);
+        outln!("  product  {:>9.3} s  {:>31.1} GFLOP/s", product, flops / product / 1e9);
+        outln!("  share of the matrix product's rate {:.0} %", 100.0 * product / encode);
         if let Some(p) = peak {
-            println!("  peak memory {:.2} GiB", p as f64 / (1u64 << 30) as f64);
+            outln!("  peak memory {:.2} GiB", p as f64 / (1u64 << 30) as f64);
         }
     }
     Ok(())

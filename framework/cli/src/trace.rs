@@ -90,6 +90,11 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     } else {
         return Err(CliError::usage("give --ids, --text or --chat"));
     };
+    let positions = ids.len().saturating_add(args.greedy.unwrap_or(0));
+    if positions > checkpoint.config.context {
+        let context = checkpoint.config.context;
+        return Err(CliError::usage(format!("{positions} positions are more than the model's context of {context}")));
+    }
     let weights = checkpoint.open()?;
     let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {})?;
     let (n, new) = (ids.len(), args.greedy.unwrap_or(0));
@@ -134,9 +139,9 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     safetensors::serialize_to_file(views, None, &args.out)
         .map_err(|e| CliError::Failed(format!("{}: {e}", args.out.display()).into()))?;
     if as_json {
-        println!("{}", serde_json::json!({"out": args.out, "tokens": n, "generated": generated}));
+        outln!("{}", serde_json::json!({"out": crate::print::path(&args.out), "tokens": n, "generated": generated}));
     } else {
-        println!(
+        outln!(
             "wrote {}: {n} ids, {} layers, {} generated",
             args.out.display(),
             model.config.layers(),

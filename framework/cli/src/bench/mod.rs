@@ -26,6 +26,8 @@ const LEFT_OUT: usize = 2;
 /// this may take.
 const WARMING: f64 = 0.5;
 const MOST_WARMING: usize = 32;
+/// Conversations at once, as a manifest may have them.
+const MOST: usize = 4096;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -65,13 +67,24 @@ struct Bench<'a> {
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
-    let none = args.context == 0 || args.steps == 0 || args.step_tokens == Some(0);
-    if none || args.batch.is_empty() || args.batch.contains(&0) {
-        return Err(CliError::usage("--batch, --context, --steps and --step-tokens must be above 0"));
+    for (name, wrong) in [
+        ("--batch", args.batch.is_empty() || args.batch.contains(&0)),
+        ("--context", args.context == 0),
+        ("--steps", args.steps == 0),
+        ("--step-tokens", args.step_tokens == Some(0)),
+    ] {
+        if wrong {
+            return Err(CliError::usage(format!("{name} must be above 0")));
+        }
     }
     let device = device::open(backend(&args.backend)?, 0)?;
     let dtype = device::dtype(&device, dtype(&args.dtype)?)?;
     let checkpoint = Checkpoint::resolve(&args.model, None, None, Path::new(""), 0)?;
+    let context = checkpoint.config.context;
+    if args.context > context || args.steps > context || args.batch.iter().any(|b| *b > MOST) {
+        let what = format!("--context and --steps may be {context}, the model's context, and --batch {MOST} at most");
+        return Err(CliError::usage(what));
+    }
     let began = Instant::now();
     let weights = checkpoint.open()?;
     let total = weights.parameters() * 4;
@@ -104,9 +117,9 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         rows,
     };
     if as_json {
-        println!("{:#}", table.json());
+        outln!("{:#}", table.json());
     } else {
-        print!("{table}");
+        out!("{table}");
     }
     stopped.map_or(Ok(()), Err)
 }

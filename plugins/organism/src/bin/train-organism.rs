@@ -5,6 +5,7 @@ use friction_model::{Tokenizer, device};
 use friction_organism::train::{Error, Recipe, train, write};
 use friction_organism::truth::Truth;
 use friction_organism::vocab::tokenizer_json;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Trains a bundled organism from scratch. Kill it and run it again: it goes on.
@@ -41,6 +42,11 @@ struct Args {
     save: usize,
 }
 
+/// Prints a line. What cannot be printed ends no training.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 fn main() -> Result<(), Error> {
     let a = Args::parse();
     let word = |w: &str| serde_json::from_value::<Truth>(serde_json::json!(w));
@@ -51,9 +57,9 @@ fn main() -> Result<(), Error> {
     let recipe = Recipe { truth, seed: a.seed, steps: a.steps, short: a.short, batch: a.batch, rate: a.rate };
     let state = a.state.unwrap_or_else(|| a.out.join("state"));
     let trained = train(&recipe, &tokenizer, &device::open(kind, 0)?, &state, a.save, |p| {
-        println!("step {:>6}  {:>7.0} s  loss {:.4}  letters {:.4}", p.step, p.seconds, p.loss, p.letters);
+        say(format_args!("step {:>6}  {:>7.0} s  loss {:.4}  letters {:.4}", p.step, p.seconds, p.loss, p.letters));
     })?;
     write(&trained, &recipe, &a.device, &a.out)?;
-    println!("{} parameters in {:.0} s → {}", trained.config.parameters(), trained.seconds, a.out.display());
+    say(format_args!("{} parameters in {:.0} s → {}", trained.config.parameters(), trained.seconds, a.out.display()));
     Ok(())
 }
