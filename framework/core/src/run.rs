@@ -101,6 +101,15 @@ impl TurnRow {
     pub fn has(&self, levels: &Factors) -> bool {
         has_levels(&self.factors, levels)
     }
+
+    /// Whether the turn has a token at a position: an empty reply has none of its own. Where it has, what a tap holds
+    /// there are numbers; NaN is a number that the model computed.
+    pub fn has_token(&self, position: Position) -> bool {
+        match position {
+            Position::PromptEnd | Position::Reply(_) | Position::UserMean | Position::All => true,
+            Position::ReplyMean | Position::ReplyEnd => self.reply_tokens > 0,
+        }
+    }
 }
 
 /// Whether factors have all of these levels; no levels are always had.

@@ -3,6 +3,7 @@
 //! needed is forgotten: its keys lie behind what the conversation holds, and are written over.
 use crate::hooks::TokenRole;
 use crate::slot::Slot;
+use burn::tensor::Tensor;
 use friction_core::Tap;
 use friction_model::decoder::Answer;
 use friction_model::{Segment, Step};
@@ -45,6 +46,9 @@ pub(crate) struct Launched {
     pub asked: Asked,
     /// Its answer, where a token is sampled.
     pub answer: Option<Answer>,
+    /// Sums of the logits of each that is sampled, `[sampled, 1]`, where the step was not recorded: what is not a
+    /// finite number shows in them.
+    pub sums: Option<Tensor<2>>,
 }
 
 /// Which turns a step can be launched for ahead, and how long they may become.
@@ -85,7 +89,7 @@ impl Rules<'_> {
             if said < self.max_new_tokens {
                 next.step.logits.push(row);
                 next.sampled.push(owner);
-                next.whole.push(false);
+                next.whole.push(turn.looked_at(said, self.max_new_tokens));
             }
         }
         (!next.sampled.is_empty()).then_some(next)

@@ -76,6 +76,10 @@ pub trait Dialogue {
     }
     /// Strength of each edit of the program in the coming turn, in order.
     fn strengths(&self) -> Vec<f32>;
+    /// Which conversation it is and which turn is under way, in words, for messages.
+    fn place(&self) -> String {
+        "in a conversation".into()
+    }
 }
 
 /// Conversations that run together: those of one group, or a part of them where slots are few.

@@ -8,6 +8,7 @@ use friction_model::model::floats;
 use std::collections::BTreeSet;
 
 struct Compiled {
+    name: String,
     site: Site,
     at: EditAt,
     op: EditOp,
@@ -46,6 +47,7 @@ impl Program {
             .edits
             .iter()
             .map(|e| Compiled {
+                name: e.name.clone(),
                 site: e.site,
                 at: e.at,
                 op: e.op.clone(),
@@ -64,6 +66,12 @@ impl Program {
     /// Whether all of it can run inside a recorded step: what another plugin computes may need the host.
     pub fn records(&self) -> bool {
         self.edits.iter().all(|e| !matches!(e.op, EditOp::Custom { .. }))
+    }
+
+    /// The edits of a site that a row's strengths switch on, with these.
+    pub(crate) fn strong(&self, site: Site, strengths: &[f32]) -> Vec<(String, f32)> {
+        let on = self.edits.iter().zip(strengths).filter(|(e, s)| e.site == site && **s != 0.0);
+        on.map(|(e, s)| (e.name.clone(), *s)).collect()
     }
 
     /// What it asks of a step of one token a row.

@@ -1,19 +1,24 @@
 //! Many conversations at once: slots, prefix reuse, forks, sampling, hooks applied.
 //!
 //! The road: a [`Dialogue`] says what is asked next; [`Engine::run`] ([`schedule`]) keeps slots full
-//! and steps the model; [`slot`] is one conversation's state; [`hooks`] applies a program to a
-//! forward pass; [`sampling`] picks tokens. On a GPU steps are launched before the host has looked at the tokens of the
+//! and steps the model; `turns` begins and ends turns; [`slot`] is one conversation's state; [`hooks`] applies a
+//! program to a forward pass; [`sampling`] picks tokens; [`finite`] stops what is not a number. On a GPU steps are launched before the host has looked at the tokens of the
 //! one before (`ahead`).
 mod ahead;
 pub mod dialogue;
+pub mod finite;
 pub mod hooks;
+pub mod options;
 pub mod sampling;
 pub mod schedule;
 pub mod slot;
+mod turns;
 
 pub use dialogue::{Dialogue, Finish, TapRows, TurnOutcome, Unit};
+pub use finite::NotFinite;
+pub use options::{EngineOptions, Flow, Progress};
 pub use sampling::Sampling;
-pub use schedule::{Engine, EngineOptions, Flow, Progress};
+pub use schedule::Engine;
 
 /// What can go wrong while conversations run.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,9 @@ pub enum Error {
         /// Positions of a slot.
         capacity: usize,
     },
+    /// Numbers of a conversation are not finite.
+    #[error("{0}")]
+    NotFinite(Box<NotFinite>),
     /// The user stopped the run.
     #[error("stopped; what was finished is kept")]
     Stopped,

@@ -1,96 +1,18 @@
 //! Keeping slots full and stepping the model.
 use crate::ahead::{Asked, Launched, Owner, Rules, open};
 use crate::dialogue::{Finish, Unit};
+use crate::finite::{self, NotFinite, Noticed};
 use crate::hooks::{Program, TokenRole};
-use crate::sampling::{Sampling, argmax, log_probs};
-use crate::slot::{Slot, Turn, common_prefix};
+use crate::options::{EngineOptions, Flow, Progress};
+use crate::sampling::{argmax, log_probs};
+use crate::slot::{Slot, Turn};
 use crate::{Error, Result};
 use friction_core::{HookProgram, Position, Site, Tap};
-use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, spare_slots};
 use friction_model::model::floats;
-use friction_model::{ChatTemplate, ChatTurn, Decoder, Gemma3, KvCache, Segment, Tokenizer};
-use std::sync::atomic::{AtomicU64, Ordering};
+use friction_model::{ChatTemplate, Decoder, Gemma3, KvCache, Segment, Tokenizer};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
-
-/// Sizes and rules of a run.
-#[derive(Debug, Clone)]
-pub struct EngineOptions {
-    /// Conversations in flight.
-    pub slots: usize,
-    /// Positions of a conversation.
-    pub capacity: usize,
-    /// Longest reply.
-    pub max_new_tokens: usize,
-    /// How tokens are picked.
-    pub sampling: Sampling,
-    /// Prompt tokens of one conversation computed in one step.
-    pub chunk: usize,
-    /// Tokens of all conversations in one step.
-    pub step_tokens: usize,
-    /// Keep common prefixes and share first turns. Off only to prove that it changes nothing.
-    pub reuse: bool,
-}
-
-impl EngineOptions {
-    /// The usual [`Self::chunk`].
-    pub const CHUNK: usize = 256;
-
-    /// The usual [`Self::step_tokens`]: a GPU's products want many rows at once, a processor's that they stay near it.
-    pub fn step_tokens(on_cpu: bool) -> usize {
-        if on_cpu { 512 } else { 8192 }
-    }
-
-    /// The cache that it needs.
-    pub fn cache(&self, config: &friction_model::Config) -> CacheShape {
-        // A roll-back reaches at most over one reply and a few tokens of re-tokenised border.
-        CacheShape::new(config, self.slots, self.capacity, self.chunk + self.max_new_tokens + 16)
-    }
-}
-
-/// What has happened so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Progress {
-    /// Prompt tokens computed.
-    pub prefilled: u64,
-    /// Prompt tokens taken from the cache or a fork.
-    pub reused: u64,
-    /// Reply tokens generated.
-    pub generated: u64,
-    /// Turns finished.
-    pub turns: u64,
-    /// Turns that were another conversation's first turn, taken over whole.
-    pub forked_turns: u64,
-    /// Forward passes.
-    pub steps: u64,
-    /// Seconds.
-    pub seconds: f64,
-}
-
-impl std::ops::Add for Progress {
-    type Output = Self;
-
-    fn add(self, more: Self) -> Self {
-        Self {
-            prefilled: self.prefilled + more.prefilled,
-            reused: self.reused + more.reused,
-            generated: self.generated + more.generated,
-            turns: self.turns + more.turns,
-            forked_turns: self.forked_turns + more.forked_turns,
-            steps: self.steps + more.steps,
-            seconds: self.seconds + more.seconds,
-        }
-    }
-}
-
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Stop now; unfinished units are dropped.
-    Stop,
-}
 
 /// A model with everything that conversations need.
 pub struct Engine<'a> {
@@ -103,20 +25,24 @@ pub struct Engine<'a> {
     /// Sizes and rules.
     pub options: EngineOptions,
     program: Program,
-    taps: Vec<(Tap, usize)>,
+    pub(crate) taps: Vec<(Tap, usize)>,
     /// Reading the user's tokens: they must be computed in the turn itself.
-    reads_user: bool,
+    pub(crate) reads_user: bool,
     /// Turns begun.
-    turns: AtomicU64,
+    pub(crate) turns: AtomicU64,
 }
 
-struct State<'a> {
+/// Where a run stands.
+pub(crate) struct State<'a> {
     decoder: Decoder<'a>,
     /// A step that was launched before the one before it was looked at.
     ahead: Option<Launched>,
-    slots: Vec<Option<Slot>>,
-    cache: KvCache,
-    progress: Progress,
+    /// The conversations.
+    pub slots: Vec<Option<Slot>>,
+    /// Their keys and values.
+    pub cache: KvCache,
+    /// What has happened.
+    pub progress: Progress,
 }
 
 impl<'a> Engine<'a> {
@@ -206,94 +132,6 @@ impl<'a> Engine<'a> {
         Ok(st.progress)
     }
 
-    fn admit(&self, st: &mut State<'_>, unit: Unit, places: &[usize]) -> Result<()> {
-        let mut first: Vec<(Vec<u32>, usize)> = vec![];
-        for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
-            let strengths = dialogue.strengths();
-            let mut slot = Slot { dialogue, strengths, cached: vec![], turn: None, leader: None, over: false };
-            match slot.dialogue.next()? {
-                None => slot.over = true,
-                Some(turns) => {
-                    let prompt = self.prompt(&turns)?;
-                    // Same prompt, strengths and draws: the same first turn.
-                    slot.leader = first
-                        .iter()
-                        .find(|(p, l)| {
-                            let same = |s: &Slot| {
-                                s.strengths == slot.strengths
-                                    && s.turn.as_ref().is_some_and(|t| {
-                                        t.forced.0.is_empty()
-                                            && t.seed == slot.dialogue.seed()
-                                            && t.watched.0 == slot.dialogue.watched()
-                                    })
-                            };
-                            self.options.reuse && *p == prompt && st.slots[*l].as_ref().is_some_and(same)
-                        })
-                        .map(|(_, l)| *l);
-                    if slot.leader.is_none() {
-                        first.push((prompt.clone(), *place));
-                        self.begin(&mut slot, prompt, &st.cache)?;
-                    }
-                }
-            }
-            st.slots[*place] = Some(slot);
-        }
-        Ok(())
-    }
-
-    fn prompt(&self, turns: &[ChatTurn]) -> Result<Vec<u32>> {
-        Ok(self.tokenizer.encode(&self.template.render(turns)?)?)
-    }
-
-    /// Starts a turn: keeps the longest common prefix with the cache, rolls back to it.
-    fn begin(&self, slot: &mut Slot, prompt: Vec<u32>, cache: &KvCache) -> Result<()> {
-        let o = &self.options;
-        let forced = slot.dialogue.forced();
-        let reply = if forced.is_empty() { o.max_new_tokens } else { forced.len() };
-        if prompt.is_empty() || prompt.len() + reply > o.capacity {
-            return Err(Error::TooLong { prompt: prompt.len(), reply, capacity: o.capacity });
-        }
-        let user = self.user_span(&prompt);
-        let added = common_prefix(&slot.cached, &prompt).min(user.0.saturating_sub(3));
-        // The last token's logits are wanted, so it is always computed.
-        let mut reused = if o.reuse { common_prefix(&slot.cached, &prompt).min(prompt.len() - 1) } else { 0 };
-        if self.reads_user {
-            reused = reused.min(added);
-        }
-        // One more token may have been computed ahead.
-        let filled = slot.cached.len() + spare_slots(self.model);
-        if !cache.can_roll_back(&self.model.config, filled, reused) {
-            reused = 0;
-        }
-        slot.cached.truncate(reused);
-        slot.turn = Some(Turn {
-            number: self.turns.fetch_add(1, Ordering::Relaxed),
-            reused,
-            user,
-            added,
-            reply: vec![],
-            finish: None,
-            watched: (slot.dialogue.watched(), vec![]),
-            forced: (forced, vec![]),
-            seed: slot.dialogue.seed(),
-            rows: Default::default(),
-            began: Instant::now(),
-            prompt,
-        });
-        Ok(())
-    }
-
-    /// Where the last user message stands: between Gemma's markers, else everything.
-    fn user_span(&self, prompt: &[u32]) -> (usize, usize) {
-        let (Some(open), Some(close)) = (self.tokenizer.id("<start_of_turn>"), self.tokenizer.id("<end_of_turn>"))
-        else {
-            return (0, prompt.len());
-        };
-        let Some(end) = prompt.iter().rposition(|t| *t == close) else { return (0, prompt.len()) };
-        let start = prompt[..end].iter().rposition(|t| *t == open).map_or(0, |s| (s + 3).min(end));
-        (start, end)
-    }
-
     /// One forward pass: over what every slot has to compute, or the one that was launched ahead.
     fn step(&self, st: &mut State<'_>) -> Result<()> {
         let now = match st.ahead.take() {
@@ -312,7 +150,7 @@ impl<'a> Engine<'a> {
         if let Some(next) = next {
             st.ahead = Some(self.launch(st, next, now.answer.as_ref())?);
         }
-        self.settle(st, now);
+        self.settle(st, now)?;
         self.close_turns(st)
     }
 
@@ -351,9 +189,7 @@ impl<'a> Engine<'a> {
             if start + len == turn.len() && turn.finish.is_none() {
                 step.logits.push(step.ids.len() - 1);
                 asked.sampled.push(owner(start + len - 1));
-                // Whole rows come to the host only where a draw or watched ids need them.
-                let looked_at = !turn.forced.0.is_empty() || turn.reply.is_empty() && !turn.watched.0.is_empty();
-                asked.whole.push(!o.sampling.greedy() || looked_at);
+                asked.whole.push(!o.sampling.greedy() || turn.looked_at(turn.reply.len(), o.max_new_tokens));
             }
         }
         asked
@@ -367,18 +203,19 @@ impl<'a> Engine<'a> {
         if decodes && self.records(st, step.ids.len()) {
             let wish = self.program.wish(&asked.roles, &asked.strengths, &asked.reads);
             let answer = st.decoder.step_after(step, &wish, &mut st.cache, before)?;
-            return Ok(Launched { asked, answer: Some(answer) });
+            return Ok(Launched { asked, answer: Some(answer), sums: None });
         }
         let mut pass = self.program.pass(&asked.roles, &asked.strengths, &asked.reads, &step.logits);
         let logits = self.model.forward(step, &mut st.cache, &mut pass)?;
         let taken = pass.finish();
-        keep(st, &asked.readers, taken);
+        self.keep(st, &asked.readers, taken)?;
+        let sums = logits.as_ref().map(|logits| logits.clone().sum_dim(1));
         let answer = logits.map(|logits| Answer::new(logits.clone(), self.model.best(&logits)));
-        Ok(Launched { asked, answer })
+        Ok(Launched { asked, answer, sums })
     }
 
     /// Gives a step's tokens and readings to the turns whose they are.
-    fn settle(&self, st: &mut State<'_>, Launched { asked, answer }: Launched) {
+    fn settle(&self, st: &mut State<'_>, Launched { asked, answer, sums }: Launched) -> Result<()> {
         for (segment, owner) in asked.step.segments.iter().zip(&asked.segments) {
             let Some(slot) = open(&mut st.slots, owner) else { continue };
             let Some(turn) = slot.turn.as_ref() else { continue };
@@ -386,20 +223,55 @@ impl<'a> Engine<'a> {
             st.progress.prefilled += at.clone().filter(|at| *at < turn.prompt.len()).count() as u64;
             slot.cached.extend(at.map(|at| turn.token(at)));
         }
-        let Some(answer) = answer else { return };
+        let Some(answer) = answer else { return Ok(()) };
         let logits = answer.logits.clone();
         let (best, taken) = answer.read();
         if !taken.is_empty() {
             let width = |site| self.taps.iter().find(|(t, _)| t.site == site).map_or(0, |(_, w)| *w);
             let taken = self.program.taken(&taken, &asked.reads, &asked.step.logits, width);
-            keep(st, &asked.readers, taken);
+            self.keep(st, &asked.readers, taken)?;
         }
+        let sums = sums.map(|sums| floats(&sums.into_data())).unwrap_or_default();
         for (row, owner) in asked.sampled.iter().enumerate() {
             let slot = open(&mut st.slots, owner);
             let Some(turn) = slot.and_then(|s| s.turn.as_mut()).filter(|t| t.finish.is_none()) else { continue };
-            let values = asked.whole[row].then(|| floats(&logits.clone().narrow(0, row, 1).into_data()));
-            st.progress.generated += u64::from(self.sample(turn, best[row], values));
+            // A sum that is finite has finite numbers alone; else the row itself is looked at.
+            let whole = asked.whole[row] || sums.get(row).is_some_and(|sum| !sum.is_finite());
+            let values = whole.then(|| floats(&logits.clone().narrow(0, row, 1).into_data()));
+            if values.as_ref().is_some_and(|values| !finite::proper(values)) {
+                let noticed = Noticed::Logits { token: turn.reply.len() + 1 };
+                return Err(self.not_finite(st, owner, noticed));
+            }
+            st.progress.generated += u64::from(self.sample(turn, best[row], values.filter(|_| asked.whole[row])));
         }
+        Ok(())
+    }
+
+    /// Gives rows that were read to the turns whose they are.
+    fn keep(&self, st: &mut State, readers: &[Owner], taken: Vec<(Site, Vec<Vec<f32>>)>) -> Result<()> {
+        for (site, rows) in taken {
+            for (owner, row) in readers.iter().zip(rows) {
+                let Some(turn) = open(&mut st.slots, owner).and_then(|s| s.turn.as_mut()) else { continue };
+                if let Some(noticed) = finite::tapped(turn, &self.taps, site, owner.at, &row) {
+                    return Err(self.not_finite(st, owner, noticed));
+                }
+                turn.rows.entry(site).or_default().insert(owner.at, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of a conversation whose numbers are not finite: the pass is done once more, to see where they begin.
+    fn not_finite(&self, st: &State, owner: &Owner, noticed: Noticed) -> Error {
+        let slot = st.slots[owner.slot].as_ref();
+        let shape = self.options.cache(&self.model.config);
+        Error::NotFinite(Box::new(NotFinite {
+            place: slot.map_or_else(String::new, |s| s.dialogue.place()),
+            noticed,
+            first: slot.and_then(|s| finite::first(self.model, &self.program, shape, self.options.chunk, s)),
+            prompt: slot.and_then(|s| s.turn.as_ref()).map_or(0, |t| t.prompt.len()),
+            dtype: self.model.dtype,
+        }))
     }
 
     /// Gives a turn its next token: the likeliest, or as whole logits have it. Tells whether it was generated.
@@ -424,7 +296,7 @@ impl<'a> Engine<'a> {
                 o.sampling.draw(&values, turn.seed, turn.reply.len())
             };
         }
-        if self.model.config.eos.contains(&token) {
+        if self.model.config.eos.contains(&token) || self.template.end_of_turn() == Some(token) {
             turn.finish = Some(Finish::Stop);
             return false;
         }
@@ -433,69 +305,5 @@ impl<'a> Engine<'a> {
             turn.finish = Some(Finish::Length);
         }
         true
-    }
-
-    /// Ends turns that are complete and computed, lets followers take over the first, asks on.
-    fn close_turns(&self, st: &mut State<'_>) -> Result<()> {
-        for i in 0..st.slots.len() {
-            let done = st.slots[i]
-                .as_ref()
-                .is_some_and(|s| s.turn.as_ref().is_some_and(|t| t.finish.is_some() && s.cached.len() == t.len()));
-            if !done {
-                continue;
-            }
-            let Some(turn) = st.slots[i].as_mut().and_then(|s| s.turn.take()) else { continue };
-            let text = self.tokenizer.decode(&turn.reply)?;
-            let outcome = turn.outcome(text, &self.taps);
-            st.progress.turns += 1;
-            st.progress.reused += turn.reused as u64;
-            // Followers copy the cache before the leader goes on.
-            for j in 0..st.slots.len() {
-                if st.slots[j].as_ref().is_some_and(|s| s.leader == Some(i)) {
-                    let cached = st.slots[i].as_ref().map(|s| s.cached.clone()).unwrap_or_default();
-                    st.cache.fork(i, j, cached.len());
-                    let mut shared = outcome.clone();
-                    shared.reused_tokens = shared.prompt_tokens;
-                    st.progress.turns += 1;
-                    st.progress.forked_turns += 1;
-                    st.progress.reused += shared.prompt_tokens as u64;
-                    if let Some(s) = st.slots[j].as_mut() {
-                        (s.leader, s.cached) = (None, cached);
-                        s.dialogue.replied(shared)?;
-                    }
-                    self.ask(st, j)?;
-                }
-            }
-            if let Some(s) = st.slots[i].as_mut() {
-                s.dialogue.replied(outcome)?;
-            }
-            self.ask(st, i)?;
-        }
-        Ok(())
-    }
-
-    fn ask(&self, st: &mut State<'_>, i: usize) -> Result<()> {
-        let State { slots, cache, .. } = st;
-        let Some(slot) = slots[i].as_mut() else { return Ok(()) };
-        match slot.dialogue.next()? {
-            None => slot.over = true,
-            Some(turns) => {
-                let prompt = self.prompt(&turns)?;
-                slot.strengths = slot.dialogue.strengths();
-                self.begin(slot, prompt, cache)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Gives rows that were read to the turns whose they are.
-fn keep(st: &mut State, readers: &[Owner], taken: Vec<(Site, Vec<Vec<f32>>)>) {
-    for (site, rows) in taken {
-        for (owner, row) in readers.iter().zip(rows) {
-            if let Some(turn) = open(&mut st.slots, owner).and_then(|s| s.turn.as_mut()) {
-                turn.rows.entry(site).or_default().insert(owner.at, row);
-            }
-        }
     }
 }

@@ -54,6 +54,14 @@ impl Turn {
         }
     }
 
+    /// Whether the whole logits of its reply's token `index`, from 0, are looked at where tokens are the likeliest
+    /// ones: of forced and watched tokens, and of a reply's first and last, by which numbers are noticed that are not
+    /// finite. They stay in the cache, so that what is not finite once is not finite again; and the likeliest of such
+    /// logits is id 0, which ends no reply.
+    pub fn looked_at(&self, index: usize, most: usize) -> bool {
+        !self.forced.0.is_empty() || index == 0 || index + 1 >= most
+    }
+
     fn mean(rows: &[&Vec<f32>], width: usize) -> Vec<f32> {
         let mut sum = vec![0f64; width];
         for r in rows {

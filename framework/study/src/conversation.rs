@@ -1,6 +1,6 @@
 //! One conversation of the design, as the engine drives it.
 use crate::design::context;
-use crate::plan::SharedPlan;
+use crate::plan::{PlannedTurn, SharedPlan};
 use friction_core::{Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnRow, seed::derive};
 use friction_engine::{Dialogue, TapRows, TurnOutcome};
 use friction_model::ChatTurn;
@@ -21,6 +21,7 @@ pub struct Record {
 pub struct Conversation {
     plan: SharedPlan,
     group: usize,
+    list: Rc<[PlannedTurn]>,
     condition: usize,
     arm: usize,
     history: Vec<ChatTurn>,
@@ -30,9 +31,14 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Group × condition × arm; what happens is put into `record`.
-    pub fn new(plan: SharedPlan, group: usize, condition: usize, arm: usize, record: Rc<RefCell<Record>>) -> Self {
-        Self { plan, group, condition, arm, history: vec![], phrase: None, turn: 0, record }
+    /// Group with its list of questions × condition × arm; what happens is put into `record`.
+    pub fn new(
+        plan: SharedPlan,
+        (group, list): (usize, Rc<[PlannedTurn]>),
+        (condition, arm): (usize, usize),
+        record: Rc<RefCell<Record>>,
+    ) -> Self {
+        Self { plan, group, list, condition, arm, history: vec![], phrase: None, turn: 0, record }
     }
 
     /// What hooks read out of this turn.
@@ -64,7 +70,7 @@ impl Conversation {
 
     /// The letters of this turn's options as token ids, where each is one token.
     fn letters(&self) -> Vec<u32> {
-        let Some(planned) = self.plan.groups[self.group].get(self.turn) else { return vec![] };
+        let Some(planned) = self.list.get(self.turn) else { return vec![] };
         let ids: Option<Vec<u32>> = (0..planned.question.options.len())
             .map(|i| self.plan.tokenizer.id(&friction_core::Question::letter(i).to_string()))
             .collect();
@@ -74,7 +80,7 @@ impl Conversation {
 
 impl Dialogue for Conversation {
     fn next(&mut self) -> Result<Option<Vec<ChatTurn>>> {
-        let group = &self.plan.groups[self.group];
+        let group = self.list.clone();
         let Some(planned) = group.get(self.turn) else {
             let Some(neutral) = self.plan.program.neutral.as_ref().filter(|_| self.turn == group.len()) else {
                 return Ok(None);
@@ -90,7 +96,7 @@ impl Dialogue for Conversation {
     }
 
     fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
-        let group = &self.plan.groups[self.group];
+        let group = self.list.clone();
         let Some(planned) = group.get(self.turn) else {
             // The neutral text: no turn of the study.
             if let Some(last) = self.record.borrow_mut().turns.last_mut() {
@@ -155,15 +161,27 @@ impl Dialogue for Conversation {
     }
 
     fn forced(&self) -> Vec<u32> {
-        if self.turn == self.plan.groups[self.group].len() { self.plan.neutral.clone() } else { vec![] }
+        if self.turn == self.list.len() { self.plan.neutral.clone() } else { vec![] }
     }
 
     fn strengths(&self) -> Vec<f32> {
         let arm = &self.plan.arms[self.arm];
         // A neutral text is said as the last turn was.
-        let turn = (self.turn + 1).min(self.plan.groups[self.group].len());
+        let turn = (self.turn + 1).min(self.list.len());
         let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(turn));
         self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
+    }
+
+    fn place(&self) -> String {
+        let turn = match self.turn + 1 {
+            turn if turn <= self.list.len() => format!("turn {turn}"),
+            _ => "the neutral text behind the last turn".into(),
+        };
+        let arm = match self.plan.arms[self.arm].name.as_str() {
+            "" => String::new(),
+            name => format!(", arm `{name}`"),
+        };
+        format!("{turn} of group {}, condition `{}`{arm}", self.group, self.plan.conditions[self.condition].name)
     }
 }
 

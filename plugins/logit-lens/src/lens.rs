@@ -114,7 +114,10 @@ fn read(run: &dyn RunReader, turns: &[&TurnRow], site: Site) -> Result<Vec<Vec<f
             if row.iter().all(|v| v.is_finite()) {
                 Ok(row.to_vec())
             } else {
-                Err(Error::other(format!("group {} turn {}: `{site}` holds no numbers", t.group, t.turn)))
+                Err(Error::other(format!(
+                    "NaN at `{site}`, `prompt-end`, turn {} of group {}, condition `{}`: the model's numbers were not finite there",
+                    t.turn, t.group, t.condition
+                )))
             }
         })
         .collect()

@@ -125,10 +125,13 @@ impl Rows {
             }
             let mean = taps.get(&r.conversation).and_then(|a| mean(a, r.turn.turn as usize - 1));
             let Some(mean) = mean else {
-                return Err(Error::other(format!(
-                    "group {} `{}` turn {} has no token at `{position}`",
-                    r.turn.group, r.turn.condition, r.turn.turn
-                )));
+                let t = &r.turn;
+                let turn = format!("turn {} of group {}, condition `{}`", t.turn, t.group, t.condition);
+                return Err(Error::other(if t.has_token(position) {
+                    format!("NaN at `{site}`, `{position}`, {turn}: the model's numbers were not finite there")
+                } else {
+                    format!("{turn} has no token at `{position}`: its reply is empty")
+                }));
             };
             out.cols = mean.len();
             out.data.extend(mean);
