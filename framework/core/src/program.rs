@@ -128,7 +128,8 @@ pub enum EditAt {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
-    /// Its name: arms give strengths by it.
+    /// Its name, its own in the program: arms give strengths by it. Where several hooks change something, the
+    /// hook's name stands before it ([`crate::arms`]).
     pub name: String,
     /// Where. Edits at `logits` are applied before sampling.
     pub site: Site,
@@ -153,7 +154,8 @@ impl Edit {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Arm {
-    /// Its name; the empty name is the untouched control.
+    /// Its name, its own in the program; the empty name is the untouched control. Where several hooks have arms, the
+    /// hook's name stands before it ([`crate::arms`]).
     pub name: String,
     /// Strength by edit name; an edit that is not named has strength 0.
     pub strengths: BTreeMap<String, f32>,
@@ -195,19 +197,6 @@ pub struct HookProgram {
 }
 
 impl HookProgram {
-    /// Appends another hook's program. Two hooks that both bring arms are crossed by the planner's
-    /// caller, not here: their arms are listed one after the other. Of two neutral texts the first stays.
-    pub fn extend(&mut self, other: HookProgram) {
-        for tap in other.taps {
-            if !self.taps.contains(&tap) {
-                self.taps.push(tap);
-            }
-        }
-        self.edits.extend(other.edits);
-        self.arms.extend(other.arms);
-        self.neutral = self.neutral.take().or(other.neutral);
-    }
-
     /// Checks sites, widths and names against the model.
     ///
     /// # Errors
@@ -247,6 +236,9 @@ impl HookProgram {
                     )));
                 }
             }
+        }
+        if let Some(fault) = crate::arms::faults(self) {
+            return Err(Error::config(fault));
         }
         for arm in &self.arms {
             for name in arm.strengths.keys() {

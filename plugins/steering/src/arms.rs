@@ -1,5 +1,7 @@
 //! Arms by name: `direction@-2`, `random-07@-2`, `shuffled-1@-2`. The hook writes the names, the analyzer
-//! reads them from the run.
+//! reads them from the run. Where several hooks have arms, the hook's name stands before each.
+use friction_core::{Error, Result, arms};
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 /// What an arm steers along.
@@ -38,6 +40,33 @@ impl std::fmt::Display for ArmName {
     }
 }
 
+/// The arms of one `steer` among the names of a run's arms, by the run's name; of crossed arms those that are the
+/// hook's alone.
+///
+/// # Errors
+/// When several hooks have arms and none is named, or the named one has none.
+pub fn of_hook<'a>(names: &BTreeSet<&'a str>, hook: Option<&str>) -> Result<BTreeMap<&'a str, ArmName>> {
+    let (mut own, mut by_hook) = (BTreeMap::new(), BTreeMap::<&str, BTreeMap<&str, ArmName>>::new());
+    for name in names {
+        if let Ok(arm) = name.parse() {
+            own.insert(*name, arm);
+        } else if let Some((hook, arm)) = arms::split(name).and_then(|(hook, arm)| Some((hook, arm.parse().ok()?))) {
+            by_hook.entry(hook).or_default().insert(name, arm);
+        }
+    }
+    let listed = || by_hook.keys().map(|h| format!("`{h}`")).collect::<Vec<_>>().join(", ");
+    match hook {
+        // One hook alone has arms: they do not carry its name.
+        _ if by_hook.is_empty() => Ok(own),
+        Some(hook) => by_hook
+            .get(hook)
+            .cloned()
+            .ok_or_else(|| Error::at("hook", format!("no hook `{hook}` has such arms; there are {}", listed()))),
+        None if by_hook.len() == 1 => Ok(by_hook.into_values().next().unwrap_or_default()),
+        None => Err(Error::at("hook", format!("the hooks {} have arms: name one of them in `hook`", listed()))),
+    }
+}
+
 impl FromStr for ArmName {
     type Err = ();
     fn from_str(s: &str) -> Result<Self, ()> {
@@ -63,7 +92,26 @@ mod tests {
             let name = ArmName { kind, dose: -0.5 };
             assert_eq!(name.to_string().parse::<ArmName>().unwrap(), name);
         }
+        assert!("a:direction@2".parse::<ArmName>().is_err());
         assert!("other".parse::<ArmName>().is_err());
         assert!("random-x@1".parse::<ArmName>().is_err());
+    }
+
+    #[test]
+    fn arms_of_one_hook_are_found_among_those_of_several() {
+        let set = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<&'static str>>();
+        let doses = |names: &BTreeSet<&'static str>, hook| {
+            of_hook(names, hook)
+                .map(|found| found.values().map(|a| a.dose).collect::<Vec<_>>())
+                .map_err(|e| e.to_string())
+        };
+        let one = set(&["", "direction@4", "random-00@4", "strong"]);
+        assert_eq!(of_hook(&one, None).unwrap().keys().copied().collect::<Vec<_>>(), ["direction@4", "random-00@4"]);
+        assert_eq!(doses(&one, Some("a")), Ok(vec![4.0, 4.0]));
+        let two = set(&["", "a:direction@4", "b:direction@8", "a:direction@4 + b:direction@8"]);
+        assert_eq!((doses(&two, Some("a")), doses(&two, Some("b"))), (Ok(vec![4.0]), Ok(vec![8.0])));
+        assert!(doses(&two, None).unwrap_err().contains("`a`, `b`"));
+        assert!(doses(&two, Some("c")).unwrap_err().contains("no hook `c`"));
+        assert_eq!(doses(&set(&["", "a:direction@4", "b:strong"]), None), Ok(vec![4.0]));
     }
 }

@@ -2,6 +2,7 @@
 use crate::arms::{ArmName, Kind};
 use burn::tensor::Tensor;
 use friction_core::program::EditAt;
+use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::derive;
 use friction_core::{
@@ -94,7 +95,8 @@ struct Steer {
     /// `add`, `remove`, `set` or, of a feature, `clamp`. Default `add`.
     #[serde(default = "add")]
     op: Op,
-    /// What a dose of 1 is: `vector` or `norm`. Default `vector`. To `remove` and `clamp` it says nothing.
+    /// What a dose of 1 is: `vector` or `norm`. Default `vector`. To `remove` and `clamp` it says
+    /// nothing.
     #[serde(default = "vector")]
     unit: Unit,
     /// Conditions that are steered: levels of factors, such as `{ completion = "interrupt" }`. Default
@@ -135,42 +137,56 @@ fn twenty() -> usize {
 impl PluginConfig for Steer {
     type Output = dyn Hook;
     fn validate(&self) -> Result<()> {
-        let wrong = |what: String| Err(Error::config(what));
+        let mut faults = Faults::default();
         let moves = matches!(self.op, Op::Add | Op::Remove);
-        if self.doses.is_empty() || self.doses.iter().any(|d| (moves && *d == 0.0) || !d.is_finite()) {
-            return wrong("`doses` must list numbers other than 0; the untouched control is always there".into());
+        let wrong = |d: &f32| moves && *d == 0.0 || !d.is_finite();
+        faults.when(
+            self.doses.is_empty() || self.doses.iter().any(wrong),
+            "doses",
+            "`doses` must list numbers other than 0; the untouched control is always there",
+        );
+        if let Some(d) = twice(&self.doses) {
+            faults.when(true, "doses", format!("`doses` lists {d} twice"));
         }
-        if let Some(d) = self.control_doses.iter().flatten().find(|d| !self.doses.contains(d)) {
-            return wrong(format!(
-                "`control_doses` names {d}, which is none of `doses`: nothing could be compared there"
-            ));
+        if let Some(controls) = &self.control_doses {
+            if let Some(d) = controls.iter().find(|d| !self.doses.contains(d)) {
+                let what = format!("`control_doses` names {d}, which is none of `doses`: nothing could be compared there");
+                faults.when(true, "control_doses", what);
+            }
+            if let Some(d) = twice(controls) {
+                faults.when(true, "control_doses", format!("`control_doses` lists {d} twice"));
+            }
+            let idle = "`control_doses` does nothing: with `random = 0` and no shuffled labels there is no control";
+            let none = self.random == 0 && (self.shuffled == Some(0) || self.sae.is_some());
+            faults.when(none, "control_doses", idle);
         }
         if self.turns.is_some_and(|(first, last)| first == 0 || last < first) {
-            return wrong("`turns` is [first, last], from 1".into());
+            faults.when(true, "turns", "`turns` is [first, last], from 1");
         }
+        let idle = "`unit = \"norm\"` does nothing to `remove` and `clamp`: a dose of 1 is the whole projection, or the activation";
+        faults.when(self.unit == Unit::Norm && matches!(self.op, Op::Remove | Op::Clamp), "unit", idle);
         match (&self.file, &self.direction, &self.sae, self.feature) {
             (Some(_), Some(name), None, None) => {
-                if self.op == Op::Clamp {
-                    return wrong("`clamp` sets a feature of an autoencoder: give `sae` and `feature`".into());
-                }
-                if self.site.is_none() && name.split('/').next().is_none_or(|s| s.parse::<Site>().is_err()) {
-                    return wrong(format!("`direction` = {name:?} names no site before its `/`: set `site`"));
-                }
+                let clamp = "`clamp` sets a feature of an autoencoder: give `sae` and `feature`";
+                faults.when(self.op == Op::Clamp, "op", clamp);
+                let nowhere = self.site.is_none() && name.split('/').next().is_none_or(|s| s.parse::<Site>().is_err());
+                let what = format!("`direction` = {name:?} names no site before its `/`: set `site`");
+                faults.when(nowhere, "direction", what);
             }
             (None, None, Some(sae), Some(_)) => {
-                sae.validate()?;
-                if self.unit == Unit::Norm {
-                    return wrong(
-                        "an autoencoder does not say the norm of the activations: use `unit = \"vector\"`".into(),
-                    );
-                }
+                faults.take(sae.validate().map_err(|e| e.under("sae")));
+                let norm = "an autoencoder does not say the norm of the activations: use `unit = \"vector\"`";
+                faults.when(self.unit == Unit::Norm && self.op != Op::Clamp, "unit", norm);
+                let shuffled = "`shuffled` does nothing: an autoencoder has no directions of shuffled labels";
+                faults.when(self.shuffled.is_some_and(|n| n > 0), "shuffled", shuffled);
             }
-            _ => return wrong("give `file` and `direction`, or `sae` and `feature`".into()),
+            _ => faults.add(Error::config("give `file` and `direction`, or `sae` and `feature`, and nothing of the other")),
         }
+        faults.when(self.random > 1000, "random", "`random` is at most 1000 directions");
         if self.neutral.as_ref().is_some_and(|n| n.reply.trim().is_empty()) {
-            return wrong("`neutral` needs a `reply` to say".into());
+            faults.when(true, "neutral.reply", "`neutral` needs a `reply` to say");
         }
-        Ok(())
+        faults.end()
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Hook>> {
@@ -181,10 +197,9 @@ impl PluginConfig for Steer {
             let found = source.find(&cx.base)?;
             let (reads, writes) = found.sites(self.site)?;
             if reads != writes {
-                return Err(Error::config(format!(
-                    "{} is a transcoder: it reads `{reads}` and writes `{writes}`; features of autoencoders are steered",
-                    found.tensors.display()
-                )));
+                let file = found.tensors.display();
+                let what = format!("{file} is a transcoder: it reads `{reads}` and writes `{writes}`; features of autoencoders are steered");
+                return Err(Error::at("sae", what));
             }
             let p = found.load()?.parameters;
             let vector = p.feature(feature)?.decoder;
@@ -197,10 +212,13 @@ impl PluginConfig for Steer {
         };
         let direction = friction_directions::read(&cx.base.join(path), name)?;
         if self.unit == Unit::Norm && direction.norm.is_none() {
-            return Err(Error::config(format!(
-                "{} does not say the norm of the activations: use `unit = \"vector\"`",
-                path.display()
-            )));
+            let what = format!("{} does not say the norm of the activations: use `unit = \"vector\"`", path.display());
+            return Err(Error::at("unit", what));
+        }
+        let held = direction.shuffled.len();
+        if let Some(n) = self.shuffled.filter(|n| *n > held) {
+            let what = format!("`shuffled = {n}`, but {} holds {held} directions of shuffled labels", path.display());
+            return Err(Error::at("shuffled", what));
         }
         let site = match self.site {
             Some(s) => s,

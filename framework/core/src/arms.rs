@@ -1,0 +1,265 @@
+//! The arms of a study: how the programs of several hooks become one.
+//!
+//! Where one hook alone changes something, its edits and arms keep the names that it gave them. Where several do, each
+//! edit and each arm is called `<hook>:<name>`, so that no two hooks' ever meet by chance.
+use crate::program::{Arm, HookProgram};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What arms of several hooks mean together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ArmDesign {
+    /// Each hook's arms by themselves, the other hooks' edits off; one untouched control for all.
+    Listed,
+    /// Every arm of a hook with every arm of the others, and each by itself where its hook has an untouched control.
+    Crossed,
+}
+
+/// Between the arms of a combination.
+const AND: &str = " + ";
+
+/// Arms of crossed hooks, at most.
+const MOST: usize = 10_000;
+
+/// An edit's or arm's name with its hook's.
+pub fn qualified(hook: &str, name: &str) -> String {
+    format!("{hook}:{name}")
+}
+
+/// The hook and its own name of an arm, where it is one hook's and several have arms.
+pub fn split(arm: &str) -> Option<(&str, &str)> {
+    if arm.contains(AND) { None } else { arm.split_once(':') }
+}
+
+/// Joins the programs of hooks, each with its hook's name, into one. Taps are read once; of neutral texts the first
+/// stays.
+///
+/// # Errors
+/// Where several hooks have arms and `design` is not given, or crossing them makes arms that no condition could run.
+pub fn join(programs: Vec<(String, HookProgram)>, design: Option<ArmDesign>) -> Result<HookProgram, String> {
+    let several = programs.iter().filter(|(_, p)| !p.edits.is_empty() || !p.arms.is_empty()).count() > 1;
+    let mut out = HookProgram::default();
+    let mut hooks: Vec<(String, Vec<Arm>)> = vec![];
+    for (hook, mut program) in programs {
+        if several {
+            qualify(&hook, &mut program);
+        }
+        for tap in program.taps {
+            if !out.taps.contains(&tap) {
+                out.taps.push(tap);
+            }
+        }
+        out.edits.extend(program.edits);
+        out.neutral = out.neutral.take().or(program.neutral);
+        if !program.arms.is_empty() {
+            hooks.push((hook, program.arms));
+        }
+    }
+    out.arms = match (hooks.len(), design) {
+        (0 | 1, _) => hooks.into_iter().flat_map(|(_, arms)| arms).collect(),
+        (_, Some(ArmDesign::Listed)) => listed(hooks),
+        (_, Some(ArmDesign::Crossed)) => crossed(&hooks)?,
+        (_, None) => {
+            let names: Vec<String> = hooks.iter().map(|(hook, _)| format!("`{hook}`")).collect();
+            return Err(format!(
+                "the hooks {} have arms each: set `study.arms` to \"listed\" (each hook's arms by themselves) or \
+                 \"crossed\" (every combination)",
+                names.join(" and ")
+            ));
+        }
+    };
+    Ok(out)
+}
+
+/// Puts the hook's name before the names of its edits and arms; the untouched control has none.
+fn qualify(hook: &str, program: &mut HookProgram) {
+    program.edits.iter_mut().for_each(|e| e.name = qualified(hook, &e.name));
+    for arm in &mut program.arms {
+        if !arm.name.is_empty() {
+            arm.name = qualified(hook, &arm.name);
+        }
+        arm.strengths = std::mem::take(&mut arm.strengths).into_iter().map(|(n, s)| (qualified(hook, &n), s)).collect();
+    }
+}
+
+/// The control of any hook that has one, then each hook's arms.
+fn listed(hooks: Vec<(String, Vec<Arm>)>) -> Vec<Arm> {
+    let mut out: Vec<Arm> = vec![];
+    for arm in hooks.into_iter().flat_map(|(_, arms)| arms) {
+        match out.iter_mut().find(|a| a.name.is_empty() && arm.name.is_empty()) {
+            // Hooks whose controls run with other conditions share one that runs with all.
+            Some(control) if control.only != arm.only => control.only.clear(),
+            Some(_) => {}
+            None => out.push(arm),
+        }
+    }
+    out.sort_by_key(|arm| !arm.name.is_empty());
+    out
+}
+
+fn crossed(hooks: &[(String, Vec<Arm>)]) -> Result<Vec<Arm>, String> {
+    let all = hooks.iter().try_fold(1usize, |n, (_, arms)| n.checked_mul(arms.len()));
+    if all.is_none_or(|n| n > MOST) {
+        let sizes: Vec<String> = hooks.iter().map(|(hook, arms)| format!("{} of `{hook}`", arms.len())).collect();
+        return Err(format!(
+            "crossed, the arms ({}) are more than {MOST}: set fewer `random` and `shuffled` directions, or \
+             `study.arms = \"listed\"`",
+            sizes.join(", ")
+        ));
+    }
+    let mut out = vec![Arm::default()];
+    for (_, arms) in hooks {
+        let pairs = out.iter().flat_map(|a| arms.iter().map(move |b| (a, b)));
+        out = pairs.map(|(a, b)| both(a, b)).collect::<Result<_, _>>()?;
+    }
+    Ok(out)
+}
+
+/// Two arms at once.
+fn both(a: &Arm, b: &Arm) -> Result<Arm, String> {
+    if let Some((factor, level)) = a.only.iter().find(|(k, v)| b.only.get(*k).is_some_and(|w| w != *v)) {
+        return Err(format!(
+            "crossed, `{}` would run where `{factor} = {level}` and `{}` where `{factor} = {}`, which is nowhere: \
+             set `study.arms = \"listed\"`, or the same `where`",
+            a.name, b.name, b.only[factor]
+        ));
+    }
+    let names: Vec<&str> = [a, b].map(|arm| arm.name.as_str()).into_iter().filter(|n| !n.is_empty()).collect();
+    let mut arm = Arm { name: names.join(AND), ..a.clone() };
+    arm.strengths.extend(b.strengths.clone());
+    arm.only.extend(b.only.clone());
+    Ok(arm)
+}
+
+/// What is wrong with the names and numbers of a program's edits and arms.
+pub(crate) fn faults(program: &HookProgram) -> Option<String> {
+    let twice = |names: Vec<&str>| {
+        let mut seen = BTreeSet::new();
+        names.into_iter().find(|n| !seen.insert(*n)).map(String::from)
+    };
+    if let Some(name) = twice(program.edits.iter().map(|e| e.name.as_str()).collect()) {
+        return Some(format!("two edits are called `{name}`: arms could not tell them apart"));
+    }
+    if let Some(name) = twice(program.arms.iter().map(|a| a.name.as_str()).collect()) {
+        return Some(format!("two arms are called `{name}`: their turns could not be told apart"));
+    }
+    for arm in &program.arms {
+        if let Some((edit, s)) = arm.strengths.iter().find(|(_, s)| !s.is_finite()) {
+            return Some(format!("arm `{}` gives the edit `{edit}` the strength {s}", arm.name));
+        }
+        if arm.name.is_empty() && arm.strengths.values().any(|s| *s != 0.0) {
+            return Some("the arm without a name is the untouched control, and gives strengths: name it".into());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::program::{Edit, EditAt, EditOp};
+    use crate::{Position, Site, Tap};
+
+    /// A control and an arm for each dose, as `steer` makes them.
+    fn steer(doses: &[f32]) -> HookProgram {
+        let op = EditOp::Add(vec![1.0]);
+        let edit = Edit { name: "direction".into(), site: Site::ResidPost(1), at: EditAt::All, turns: None, op };
+        let arm = |d: &f32| Arm {
+            name: format!("direction@{d}"),
+            strengths: [("direction".into(), *d)].into(),
+            ..Arm::default()
+        };
+        let arms = [Arm::default()].into_iter().chain(doses.iter().map(arm)).collect();
+        let taps = vec![Tap { site: Site::ResidPost(1), position: Position::PromptEnd }];
+        HookProgram { taps, edits: vec![edit], arms, neutral: None }
+    }
+
+    fn two(design: Option<ArmDesign>) -> Result<HookProgram, String> {
+        join(
+            vec![
+                ("a".into(), steer(&[4.0])),
+                ("read".into(), HookProgram::default()),
+                ("b".into(), steer(&[4.0, 8.0])),
+            ],
+            design,
+        )
+    }
+
+    fn told(program: &HookProgram) -> Vec<String> {
+        let strengths = |a: &Arm| a.strengths.iter().map(|(n, s)| format!("{n}={s}")).collect::<Vec<_>>().join(",");
+        program.arms.iter().map(|a| format!("{} ({})", a.name, strengths(a))).collect()
+    }
+
+    #[test]
+    fn one_hook_keeps_its_names() {
+        let alone = join(vec![("read".into(), HookProgram::default()), ("a".into(), steer(&[4.0]))], None).unwrap();
+        assert_eq!(told(&alone), [" ()", "direction@4 (direction=4)"]);
+        assert_eq!(alone.edits[0].name, "direction");
+        assert_eq!(split("direction@4"), None);
+        // The choice says nothing where there is nothing to choose.
+        let crossed = join(vec![("a".into(), steer(&[4.0]))], Some(ArmDesign::Crossed)).unwrap();
+        assert_eq!(told(&crossed), told(&alone));
+    }
+
+    #[test]
+    fn several_hooks_never_add_up_by_chance() {
+        assert!(two(None).unwrap_err().contains("\"listed\"") && two(None).unwrap_err().contains("\"crossed\""));
+        let listed = two(Some(ArmDesign::Listed)).unwrap();
+        let want =
+            [" ()", "a:direction@4 (a:direction=4)", "b:direction@4 (b:direction=4)", "b:direction@8 (b:direction=8)"];
+        assert_eq!(told(&listed), want);
+        assert_eq!(listed.taps.len(), 1);
+        assert!(faults(&listed).is_none());
+        assert_eq!(split("b:direction@8"), Some(("b", "direction@8")));
+    }
+
+    #[test]
+    fn crossed_arms_are_every_combination() {
+        let crossed = two(Some(ArmDesign::Crossed)).unwrap();
+        let want = [
+            " ()",
+            "b:direction@4 (b:direction=4)",
+            "b:direction@8 (b:direction=8)",
+            "a:direction@4 (a:direction=4)",
+            "a:direction@4 + b:direction@4 (a:direction=4,b:direction=4)",
+            "a:direction@4 + b:direction@8 (a:direction=4,b:direction=8)",
+        ];
+        assert_eq!(told(&crossed), want);
+        assert!(faults(&crossed).is_none());
+        assert_eq!(split("a:direction@4 + b:direction@4"), None);
+    }
+
+    #[test]
+    fn arms_that_meet_nowhere_and_too_many_are_refused() {
+        let only = |level: &str| {
+            let mut p = steer(&[4.0]);
+            p.arms[1].only = [("tone".to_string(), level.to_string())].into();
+            p
+        };
+        let apart = vec![("a".into(), only("blunt")), ("b".into(), only("kind"))];
+        let e = join(apart.clone(), Some(ArmDesign::Crossed)).unwrap_err();
+        assert!(e.contains("`tone = blunt`") && e.contains("kind"), "{e}");
+        assert_eq!(join(apart, Some(ArmDesign::Listed)).unwrap().arms.len(), 3);
+        let doses: Vec<f32> = (1..200).map(|d| d as f32).collect();
+        let many = vec![("a".into(), steer(&doses)), ("b".into(), steer(&doses))];
+        assert!(join(many, Some(ArmDesign::Crossed)).unwrap_err().contains("200 of `a`"));
+    }
+
+    #[test]
+    fn names_that_stand_twice_are_refused() {
+        let mut p = steer(&[4.0, 4.0]);
+        assert!(faults(&p).unwrap().contains("two arms are called `direction@4`"));
+        p.arms.pop();
+        p.edits.push(p.edits[0].clone());
+        assert!(faults(&p).unwrap().contains("two edits are called `direction`"));
+        p.edits.pop();
+        p.arms[1].strengths.insert("direction".into(), f32::INFINITY);
+        assert!(faults(&p).unwrap().contains("inf"));
+        p.arms[1].strengths.clear();
+        p.arms[0].strengths.insert("direction".into(), 1.0);
+        assert!(faults(&p).unwrap().contains("control"));
+    }
+}
