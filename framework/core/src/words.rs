@@ -66,8 +66,22 @@ pub struct Message {
 
 /// Turns token ids into text, for conditions that cut replies by tokens.
 pub trait TextCodec {
-    /// The text of `ids`, special tokens left out.
+    /// The text of `ids`, special tokens left out. Where the ids end inside a character that is spelled in several
+    /// tokens, the piece of it is left out, so that no text ends in a broken character; a U+FFFD that the ids spell
+    /// stays. What begins inside a character, as the rest of a reply may, begins with U+FFFD.
+    ///
+    /// # Errors
+    /// When the ids cannot be decoded.
     fn decode(&self, ids: &[u32]) -> Result<String>;
+
+    /// How many of `ids`, from the first on, that text holds: those behind hold nothing but a piece of a character.
+    /// Default: all.
+    ///
+    /// # Errors
+    /// As of [`Self::decode`].
+    fn whole(&self, ids: &[u32]) -> Result<usize> {
+        Ok(ids.len())
+    }
 }
 
 /// A reply as the model gave it.
