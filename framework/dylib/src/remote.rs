@@ -119,6 +119,12 @@ impl Instance {
     fn build(library: &Arc<Library>, kind: Kind, name: &str, config: &str, cx: &BuildContext) -> Result<Self> {
         let build = library.table.build.ok_or_else(|| Error::other("the table lacks `build`"))?;
         let who = identity(kind, name);
+        if cx.base.to_str().is_none() {
+            return Err(Error::config(format!(
+                "a library is told the manifest's folder as UTF-8 text, and {} is none: rename the folder",
+                cx.base.display()
+            )));
+        }
         let context = serde_json::to_string(cx).map_err(Error::other)?;
         let mut pointer = std::ptr::null_mut();
         // SAFETY: as in `validated`; the place for the instance lives here.

@@ -1,6 +1,7 @@
 //! Reading a run directory.
 use crate::dir::{groups, read_lock, tap_name};
-use crate::{Result, format, io, table};
+use crate::error::{format, io};
+use crate::{Result, table};
 use friction_core::{Position, RunReader, Site, TapArray, TurnRow};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -28,7 +29,12 @@ impl StoredRun {
         let lock = read_lock(path)?;
         let mut turns = vec![];
         for (_, dir) in groups(path)? {
-            turns.extend(table::read_turns(&dir.join("turns.parquet"))?);
+            let file = dir.join("turns.parquet");
+            let of = table::read_turns(&file)?;
+            if of.iter().any(|t| t.turn == 0) {
+                return Err(format(file, "holds a turn 0; turns count from 1"));
+            }
+            turns.extend(of);
         }
         let name = lock.pointer("/study/name").and_then(Value::as_str).unwrap_or("run").to_string();
         let seed = lock.pointer("/study/seed").and_then(Value::as_u64).unwrap_or(0);
@@ -58,7 +64,19 @@ impl RunReader for StoredRun {
         if !path.exists() {
             return Ok(None);
         }
-        read_tap(&path, &tap_name(condition, arm, site, position)).map_err(friction_core::Error::other)
+        let name = tap_name(condition, arm, site, position);
+        let Some(tap) = read_tap(&path, &name)? else { return Ok(None) };
+        // Readers go to the place of a turn: there must be one.
+        let of = &self.turns[self.turns.partition_point(|t| t.group < group)..];
+        let own = of.iter().take_while(|t| t.group == group).filter(|t| t.condition == condition && t.arm == arm);
+        let turns = own.map(|t| t.turn as usize).max().unwrap_or(0);
+        if tap.shape[0] < turns || tap.shape[1] == 0 {
+            let [stored, positions, _] = tap.shape;
+            let what =
+                format!("holds {stored} turns of {positions} tokens of `{name}`; turns.parquet has {turns} turns");
+            return Err(format(&path, what).into());
+        }
+        Ok(Some(tap))
     }
     fn findings(&self, analyzer: &str) -> Option<Value> {
         let text = std::fs::read_to_string(self.path.join("analysis").join(analyzer).join("findings.json")).ok()?;
