@@ -1,13 +1,49 @@
 //! Multiple choice: how a question is written, and how a letter is read out of a reply.
 //!
 //! Three readings stand side by side. *Declared* is the primary one: an answer that the reply
-//! declares as such. *Lenient* falls back to the first stand-alone letter. *Official* is MMLU-Pro's own
-//! chain of patterns (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`), which ends in the last
+//! declares as such ([`reading`]). *Lenient* falls back to the first stand-alone letter. *Official* is
+//! MMLU-Pro's own chain of patterns (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`), which ends in the last
 //! stand-alone letter and therefore misreads replies that walk through the options.
+//!
+//! # What counts as declared
+//!
+//! - **Explicit**: a noun that names the answer, joined to a letter by a colon, a verb or a heading ("Answer: B",
+//!   "the correct option is therefore (B)", "### Answer", and the like in some thirty languages); `\boxed{B}`,
+//!   `<answer>B</answer>`; "B is correct", "Option B is the best answer". The last one counts.
+//! - Else **chosen**: "I'd go with B", "so B", "it is B". The last one counts.
+//! - Else **shown**: a letter or an option's text that the reply begins with, a bold line, a line alone. The first
+//!   one counts. A list of options is none of these.
+//! - A line "Question: …" begins another question: what stands before it is the reply, once it declares anything.
+//!   Text in `<think>` is no reply.
+//! - Dress is taken off first: markdown, LaTeX fonts and frames, HTML, quotes and brackets, invisible characters,
+//!   other forms of a letter (full-width, mathematical, circled). Letters of other alphabets are no letters.
+//! - A letter is an answer by what follows it: the end of the sentence, a mark of its own, "because". It is none in a
+//!   word or formula (`H_2O`, `B/2`, "B cells", "C-14", "A = 3", "F(x)") nor in a name ("E. coli", "J. S. Bach").
+//! - The option's text is evidence. A declared text that equals exactly one option reads as that option, whatever
+//!   letter it begins with; a letter before its own option's text is that letter. Texts are compared without case,
+//!   spaces, dress and the stop at their end; options that differ in nothing else name none.
+//! - Several answers at once ("A and B", "AB"; a letter with another option's text) are no answer.
+//! - Lower case counts alone or right behind what declares. A letter beyond the options is no answer.
+//! - What is denied, asked or supposed is not declared ("not A but B" declares B; "if the answer is A" nothing).
+//!
+//! Where a reply declares another letter beside the one that counts, the grade `contradicts` holds it; where it
+//! declares several at once, the first of them.
+mod declared;
+mod fold;
+mod letter;
+mod named;
+mod patterns;
+mod right;
+mod scan;
+mod shown;
+mod text;
+mod value;
+mod words;
+
 use crate::{Category, Dataset, Grade, Question, Result};
-use regex::Regex;
+pub use declared::{Reading, declared, reading};
+pub use patterns::{lenient, official};
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 /// Questions by category: the dataset that file readers fill.
 pub struct Bank {
@@ -55,166 +91,15 @@ pub fn prompt(q: &Question) -> String {
     out
 }
 
-/// All readings of a reply.
+/// All readings of a reply. `contradicts` stands among the others: [`Reading::contradicts`].
 pub fn grade(q: &Question, reply: &str) -> Grade {
-    let n = q.options.len();
-    let parsed = declared(reply, n);
-    let others = [("declared", parsed), ("lenient", lenient(reply, n)), ("official", official(reply, n))];
+    let Reading { declared, contradicts } = reading(reply, &q.options);
+    let lenient = declared.or_else(|| patterns::alone(reply, q.options.len()));
+    let others =
+        [("declared", declared), ("lenient", lenient), ("official", official(reply)), ("contradicts", contradicts)];
     Grade {
-        parsed,
-        correct: parsed == Some(q.answer_letter()),
+        parsed: declared,
+        correct: declared == Some(q.answer_letter()),
         others: others.into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
-    }
-}
-
-#[allow(clippy::unwrap_used)] // The patterns are constants; the tests compile them all.
-fn pattern(p: &str) -> Regex {
-    Regex::new(p).unwrap()
-}
-
-/// An opening bracket, bold mark or LaTeX wrapper, then a letter.
-const LETTER: &str = r"[\s*_`$]*(?:\\(?:boxed|text|textbf|mathrm)\{\s*)*[(\[*_`$]*\s*([A-Z])";
-
-static DECLARATIONS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    vec![
-        pattern(&format!(
-            r"(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)\s*(?:[*_`]*\s*)?(?:is|would be|should be|must be)\b\s*:?\s*(?:[Oo]ption\b|[Cc]hoice\b)?{LETTER}"
-        )),
-        pattern(&format!(r"(?:[Aa]nswer|ANSWER)[*_`]*\s*[:：]{LETTER}")),
-        pattern(r"\\boxed\{\s*(?:\\(?:text|textbf|mathrm)\{)?\s*\(?([A-Z])"),
-        pattern(r"(?m)^[ \t]*\*\*\s*\(?([A-Z])"),
-    ]
-});
-static LEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[\s*_`(\[$]*([A-Z])"));
-static OFFICIAL: LazyLock<[Regex; 3]> = LazyLock::new(|| {
-    [pattern(r"answer is \(?([A-J])\)?"), pattern(r"(?-s).*[aA]nswer:\s*([A-J])"), pattern(r"\b([A-J])\b")]
-});
-static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b([A-Z])\b"));
-
-fn valid(letter: &str, options: usize) -> Option<char> {
-    letter.chars().next().filter(|c| ((*c as u8).wrapping_sub(b'A') as usize) < options)
-}
-
-/// Whether what follows a letter lets it be a declared answer: not a word, not a formula.
-fn ends(rest: &str, strict: bool) -> bool {
-    let mut chars = rest.chars();
-    let next = chars.next();
-    if next.is_some_and(|c| c.is_alphanumeric() || c == '\'' || c == '’') {
-        return false;
-    }
-    let after = rest.trim_start_matches([' ', '\t']).chars().next();
-    if matches!(after, Some('=' | '+')) {
-        return false;
-    }
-    // At the start of a reply "A" and "I" are words too: a mark or a line's end must follow.
-    !strict
-        || matches!(
-            next,
-            None | Some('.' | ')' | ']' | ':' | ',' | ';' | '*' | '_' | '`' | '$' | '}' | '\n' | '\r' | '<')
-        )
-        || (next == Some(' ') && after.is_none())
-}
-
-/// The first declared answer: a leading letter, "answer is X", "Answer: X", `\boxed{X}` or a bold
-/// line; case-sensitive; only letters of real options.
-pub fn declared(reply: &str, options: usize) -> Option<char> {
-    let mut best: Option<(usize, char)> = None;
-    let mut offer = |at: usize, c: char| {
-        if best.is_none_or(|(b, _)| at < b) {
-            best = Some((at, c));
-        }
-    };
-    if let Some(m) = LEADING.captures(reply).and_then(|c| c.get(1))
-        && let Some(c) = valid(m.as_str(), options)
-        && ends(&reply[m.end()..], true)
-    {
-        offer(m.start(), c);
-    }
-    for p in DECLARATIONS.iter() {
-        for m in p.captures_iter(reply).filter_map(|c| c.get(1)) {
-            if let Some(c) = valid(m.as_str(), options)
-                && ends(&reply[m.end()..], p.as_str().starts_with("(?m)"))
-            {
-                offer(m.start(), c);
-                break;
-            }
-        }
-    }
-    best.map(|(_, c)| c)
-}
-
-/// The declared answer, else the first stand-alone capital of a real option other than the words
-/// "A" and "I" in running text.
-pub fn lenient(reply: &str, options: usize) -> Option<char> {
-    declared(reply, options).or_else(|| {
-        ALONE.captures_iter(reply).filter_map(|c| c.get(1)).find_map(|m| {
-            let c = valid(m.as_str(), options)?;
-            ends(&reply[m.end()..], matches!(c, 'A' | 'I')).then_some(c)
-        })
-    })
-}
-
-/// MMLU-Pro's own reading; where it would guess, nothing.
-pub fn official(reply: &str, options: usize) -> Option<char> {
-    let _ = options;
-    let first = |r: &Regex| r.captures(reply).and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next());
-    first(&OFFICIAL[0]).or_else(|| first(&OFFICIAL[1])).or_else(|| {
-        OFFICIAL[2].captures_iter(reply).last().and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn declared_answers() {
-        let cases = [
-            ("B", Some('B')),
-            ("C.", Some('C')),
-            ("(D) because", Some('D')),
-            ("**E**", Some('E')),
-            ("**F. Mitochondria**\n\nA. is wrong", Some('F')),
-            ("The answer is (G).", Some('G')),
-            ("Answer: H", Some('H')),
-            ("**Answer:** C", Some('C')),
-            ("The correct answer is **D**.", Some('D')),
-            ("so \\boxed{I}", Some('I')),
-            ("$\\boxed{\\text{J}}$", Some('J')),
-            ("Let's think.\n**B. Oxygen**\nbut later the answer is C", Some('B')),
-            ("A common approach is to integrate.", None),
-            ("I think so", None),
-            ("A = 3", None),
-            ("A + B", None),
-            ("the answer is a matter of taste", None),
-            ("The answer is Newton", None),
-            ("", None),
-            ("The answer is C = 5", None),
-        ];
-        for (reply, want) in cases {
-            assert_eq!(declared(reply, 10), want, "{reply:?}");
-        }
-        assert_eq!(declared("The answer is (J)", 4), None, "J is no option of four");
-    }
-
-    #[test]
-    fn the_other_readings() {
-        assert_eq!(official("B is right. A is wrong, and so is D", 10), Some('D'));
-        assert_eq!(official("the answer is (C), not D", 10), Some('C'));
-        assert_eq!(lenient("Probably B, I guess", 10), Some('B'));
-        assert_eq!(lenient("A thing", 10), None);
-    }
-
-    #[test]
-    fn prompts_name_the_real_letters() {
-        let q = Question {
-            id: "x_0".into(),
-            category: "x".into(),
-            text: "Q?".into(),
-            options: vec!["a".into(), "b".into()],
-            answer: 1,
-        };
-        assert_eq!(prompt(&q), "Q?\n\nA. a\nB. b\n\nPlease provide your answer as a single letter (A-B).");
-        assert!(grade(&q, "B").correct);
     }
 }

@@ -1,0 +1,250 @@
+//! The declared answer: the letter that a reader would say the reply gives.
+use super::text::{Kind, Text};
+use super::value::{Form, Value};
+use super::words::{CHOOSE, CORRECTION, IS, OPTIONS, OTHERS, QUESTIONS, SO, chooses_with};
+
+/// An option as evidence: its text as tokens, and each token in lower case.
+pub(super) struct Known {
+    pub exact: Vec<String>,
+    pub lower: Vec<String>,
+}
+
+/// Signs that texts may differ in: quotes and what is left of dress.
+pub(super) fn ignored(c: Option<char>) -> bool {
+    matches!(c, Some('"' | '\'' | '*' | '_' | '\\' | '…' | '•'))
+}
+
+impl Known {
+    fn new(option: &str) -> Self {
+        let text = Text::option(option);
+        let kept = |i: &usize| match text.kind(*i) {
+            Kind::Word => true,
+            Kind::Sign(c) => !ignored(Some(c)),
+            _ => false,
+        };
+        let mut all: Vec<usize> = (0..text.tokens.len()).filter(kept).collect();
+        while all.len() > 1
+            && all.last().is_some_and(|i| matches!(text.sign(*i), Some('.' | ',' | ';' | ':' | '!' | '?')))
+        {
+            all.pop();
+        }
+        let of = |f: fn(&Text, usize) -> &str| all.iter().map(|i| f(&text, *i).to_string()).collect();
+        Self { exact: of(Text::exact), lower: of(Text::lower) }
+    }
+}
+
+/// How a candidate was declared, weakest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// "answer is B", "Answer: B", `\boxed{B}`, "B is correct".
+    Explicit,
+    /// "I choose B", "so B", "it is B".
+    Chosen,
+    /// A letter that leads, a bold line, a line alone.
+    Shown,
+}
+
+/// Something that the reply declares, in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub rank: Rank,
+    pub value: Value,
+    pub at: usize,
+}
+
+/// What a reply declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// The letter; none where nothing is declared, or several answers at once.
+    pub declared: Option<char>,
+    /// Another letter that the same reply declares beside it; where it declares several at once, the first.
+    pub contradicts: Option<char>,
+}
+
+/// Reads a reply to a question with these options.
+pub(super) struct Reader<'a> {
+    pub t: &'a Text,
+    pub options: Vec<Known>,
+    pub n: usize,
+    pub end: usize,
+}
+
+/// What the reply declares, by the rules of this module; `options` are the texts that were offered, in order, of
+/// which an empty one is not known. Never panics, and takes time linear in the reply's length.
+pub fn reading(reply: &str, options: &[String]) -> Reading {
+    let mut text = Text::reply(reply);
+    let parts = parts(&mut text);
+    let options: Vec<Known> = options.iter().take(26).map(|o| Known::new(o)).collect();
+    let n = options.len();
+    let mut reader = Reader { t: &text, options, n, end: 0 };
+    for (start, end) in parts {
+        reader.end = end;
+        let found = reader.candidates(start);
+        if !found.is_empty() {
+            return judge(&found);
+        }
+    }
+    Reading::default()
+}
+
+/// The declared answer alone: [`Reading::declared`].
+pub fn declared(reply: &str, options: &[String]) -> Option<char> {
+    reading(reply, options).declared
+}
+
+/// The parts of a reply: a line "Question: …" begins another. Each ends in an end of text.
+fn parts(text: &mut Text) -> Vec<(usize, usize)> {
+    let mut out = vec![];
+    let (mut start, last) = (0, text.tokens.len() - 1);
+    for i in 1..last {
+        if text.kind(i) != Kind::Line {
+            continue;
+        }
+        let mut p = i + 1;
+        if text.word(p) == "next" {
+            p += 1;
+        }
+        if !QUESTIONS.contains(&text.word(p)) {
+            continue;
+        }
+        p += 1;
+        if text.sign(p) == Some('#') {
+            p += 1;
+        }
+        if text.word(p).chars().all(|c| c.is_ascii_digit()) && text.kind(p) == Kind::Word {
+            p += 1;
+        }
+        if matches!(text.sign(p), Some(':' | '.')) {
+            text.tokens[i].kind = Kind::End;
+            out.push((start, i));
+            start = i + 1;
+        }
+    }
+    out.push((start, last));
+    out
+}
+
+fn judge(found: &[Candidate]) -> Reading {
+    let of = |rank: Rank| found.iter().filter(move |c| c.rank == rank);
+    let mut best = of(Rank::Explicit).last();
+    // Several at once, and then a choice among them.
+    if let Some(Candidate { value: Value::Several(_), at, .. }) = best {
+        best = of(Rank::Chosen).filter(|c| c.at > *at).last().or(best);
+    }
+    let best = best.or_else(|| of(Rank::Chosen).last()).or_else(|| of(Rank::Shown).next());
+    let declared = match best.map(|c| c.value) {
+        Some(Value::Letter(c)) => Some(c),
+        _ => None,
+    };
+    let letter = |c: &Candidate| match c.value {
+        Value::Letter(x) | Value::Several(x) => Some(x),
+        Value::Nothing => None,
+    };
+    let mut others = found.to_vec();
+    others.sort_by_key(|c| c.rank);
+    let contradicts = match declared {
+        Some(d) => others.iter().filter_map(letter).find(|x| *x != d),
+        None => best.and_then(letter),
+    };
+    Reading { declared, contradicts }
+}
+
+impl Reader<'_> {
+    /// Everything that part declares, in order of place within its rank.
+    fn candidates(&self, start: usize) -> Vec<Candidate> {
+        let mut found = vec![];
+        let (shown, mut i) = self.shown(start);
+        found.extend(shown);
+        // The options' texts that stand behind their letters declare nothing of their own.
+        let first = i;
+        i = start;
+        while i < self.end {
+            if i >= start && i < first && self.t.letter(i).is_some() {
+                i = first.max(i + 1);
+                // A leading letter may also be called right: "B is correct".
+                if let Some((value, to)) = self.said_right_from(start, first) {
+                    found.push(Candidate { rank: Rank::Explicit, value, at: start });
+                    i = to;
+                }
+                continue;
+            }
+            let (hit, to) = self.declaration(start, i);
+            if let Some((rank, value)) = hit {
+                found.push(Candidate { rank, value, at: i });
+            }
+            i = to.max(i + 1);
+        }
+        found.retain(|c| c.value != Value::Nothing);
+        found
+    }
+
+    fn said_right_from(&self, start: usize, first: usize) -> Option<(Value, usize)> {
+        (start..first).find(|i| self.t.letter(*i).is_some()).and_then(|i| self.said_right(start, i))
+    }
+
+    /// What is declared at token `i`, and where reading goes on.
+    fn declaration(&self, start: usize, i: usize) -> (Option<(Rank, Value)>, usize) {
+        let t = self.t;
+        let hit = |rank, (value, to): (Value, usize)| (Some((rank, value)), to);
+        match t.kind(i) {
+            Kind::Open => return hit(Rank::Explicit, self.value(i + 1, Form::Frame)),
+            Kind::Word => {}
+            _ => return (None, i + 1),
+        }
+        let word = t.word(i);
+        if t.letter(i).is_some_and(|c| c.is_ascii_uppercase()) {
+            if let Some(found) = self.said_right(start, i) {
+                return hit(Rank::Explicit, found);
+            }
+            // A letter with its own text: the text is no declaration.
+            return (None, self.own_text(i).unwrap_or(i + 1));
+        }
+        if let Some((at, form)) = self.named(start, i) {
+            let (value, to) = self.value(at, form);
+            return if value == Value::Nothing { (None, i + 1) } else { hit(Rank::Explicit, (value, to)) };
+        }
+        let chosen = |at: usize, text: bool| {
+            let (value, to) = self.value(at, if text { Form::Choice } else { Form::Bare });
+            if matches!(value, Value::Letter(_)) { hit(Rank::Chosen, (value, to)) } else { (None, i + 1) }
+        };
+        let before = |k: usize| if i >= start + k { t.word(i - k) } else { "" };
+        let own = !(1..=3).any(|k| OTHERS.contains(&before(k)));
+        if CHOOSE.contains(&word) && own {
+            return chosen(i + 1, true);
+        }
+        if chooses_with(word, t.word(i + 1)) && own {
+            return chosen(i + 2, true);
+        }
+        if matches!(word, "say" | "guess") && ["i'd", "would", "i'll", "will", "i"].contains(&before(1)) && own {
+            return chosen(i + 1, true);
+        }
+        if SO.contains(&word) {
+            let p = if matches!(t.sign(i + 1), Some(',' | ':')) { i + 2 } else { i + 1 };
+            let short = t.letter(p).is_some() || OPTIONS.contains(&t.word(p)) || matches!(t.sign(p), Some('(' | '['));
+            return if short { chosen(p, false) } else { (None, i + 1) };
+        }
+        let to = match word {
+            "it's" | "that's" => Some(i + 1),
+            "it" | "that" | "this" => self.joined(i + 1),
+            "should" | "must" if t.begins(i) => self.joined(i),
+            _ => None,
+        };
+        if let Some(to) = to.filter(|_| !self.hypothetical(start, i)) {
+            // "The answer is A. No wait, it's C."
+            let corrects = (i.saturating_sub(5).max(start)..i).any(|k| CORRECTION.contains(&t.word(k)));
+            let (found, to) = chosen(to, false);
+            return (found.map(|(rank, v)| (if corrects { Rank::Explicit } else { rank }, v)), to);
+        }
+        (None, i + 1)
+    }
+
+    /// Behind "is", "must be", "has to be".
+    fn joined(&self, i: usize) -> Option<usize> {
+        let t = self.t;
+        if IS.contains(&t.word(i)) {
+            return Some(i + 1);
+        }
+        let be = (i + 1..i + 4).find(|p| t.word(*p) == "be")?;
+        ["must", "has", "should", "would", "will"].contains(&t.word(i)).then_some(be + 1)
+    }
+}

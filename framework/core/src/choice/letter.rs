@@ -1,0 +1,222 @@
+//! Whether a letter stands as an answer, by what follows it.
+use super::declared::{Known, Reader};
+use super::text::Kind;
+use super::value::{Form, Value};
+use super::words::{AFTER, CJK_AFTER, GOES_ON, HEDGES, JOIN, MAYBE, OPENERS, OPINION, SPOKEN_OF};
+
+impl Reader<'_> {
+    /// The letter at token `q`, by what follows it.
+    pub(super) fn letter_at(&self, q: usize, form: Form, opened: Option<char>) -> (Value, usize) {
+        let t = self.t;
+        let none = (Value::Nothing, q);
+        let Some(letter) = t.letter(q).and_then(|c| self.valid(c)) else { return none };
+        if t.letter(q).is_some_and(|c| c.is_ascii_uppercase())
+            && let Some(to) = self.own_text(q)
+        {
+            return (Value::Letter(letter), to);
+        }
+        let lower = t.letter(q).is_some_and(|c| c.is_ascii_lowercase());
+        let mut marked = t.emphasis(q) && t.emphasis(q + 1);
+        let (mut p, mut closed) = (q + 1, false);
+        loop {
+            match t.kind(p) {
+                Kind::Sign(')' | ']' | '}' | '"') => marked = true,
+                Kind::Sign('\'') if opened == Some('\'') => marked = true,
+                Kind::Sign('>') if opened == Some('<') => marked = true,
+                Kind::Sign('\'') => return none,
+                Kind::Close => (marked, closed) = (true, true),
+                _ => break,
+            }
+            p += 1;
+        }
+        if let Some(to) = self.another(p, letter, lower) {
+            return (Value::Several(letter), to);
+        }
+        let yes = (Value::Letter(letter), p);
+        // A letter with the text of another option declares two.
+        let mut text = p;
+        while matches!(t.sign(text), Some('.' | ')' | ':' | ',' | '-' | '/' | '(')) && text < p + 3 {
+            text += 1;
+        }
+        if (text > p || marked)
+            && t.letter(text).is_none()
+            && let Some((Some(o), to)) = self.option_at(text, true)
+            && o != letter
+        {
+            return (Value::Several(letter), to);
+        }
+        if closed || self.follows(p, letter, marked, form) { yes } else { none }
+    }
+
+    /// Whether what follows lets the letter stand as an answer: no word, no formula, no name.
+    fn follows(&self, p: usize, letter: char, marked: bool, form: Form) -> bool {
+        let t = self.t;
+        match t.kind(p) {
+            Kind::Line | Kind::End | Kind::Open | Kind::Close => true,
+            Kind::Sign('.') => marked && !SPOKEN_OF.contains(&t.word(p + 1)) || self.full_stop(p, letter, form),
+            Kind::Sign(';' | '!' | '…') => true,
+            Kind::Sign('|') => t.spaced(p),
+            // A tag of some kind.
+            Kind::Sign('<') => !t.spaced(p + 1) && (p + 2..p + 7).any(|q| t.sign(q) == Some('>')),
+            // Where the options' texts are not known, this may be the letter's own.
+            Kind::Sign('/') => {
+                self.known(letter).is_none() && t.spaced(p) && t.spaced(p + 1) && t.word(p + 1).chars().count() > 2
+            }
+            Kind::Sign(',') => t.spaced(p + 1) || t.ends(p + 1),
+            Kind::Sign('?') => !matches!(form, Form::Verb | Form::Choice | Form::Bare),
+            Kind::Sign(':') => {
+                (marked || t.spaced(p + 1) || t.emphasis(p + 1))
+                    && t.letter(p + 1).is_none_or(|c| c.is_lowercase() || !t.ends(p + 2))
+            }
+            Kind::Sign('-') => {
+                let digit = t.word(p + 1).starts_with(|c: char| c.is_ascii_digit());
+                let spaced =
+                    t.spaced(p) && t.sign(p + 1) != Some('>') || t.spaced(p + 1) && t.kind(p + 1) == Kind::Word;
+                let letter = t.letter(p + 1).is_some_and(|c| c.is_ascii_uppercase()) && self.line_ends(p + 2);
+                (marked || spaced && !digit) && !letter
+            }
+            Kind::Sign('(' | '[') => {
+                let one = t.kind(p + 1) == Kind::Word
+                    && t.word(p + 1).chars().count() == 1
+                    && matches!(t.sign(p + 2), Some(')' | ']'));
+                let digit = t.word(p + 1).chars().all(|c| c.is_ascii_digit()) && t.kind(p + 1) == Kind::Word;
+                let tag = t.sign(p) == Some('[') && t.sign(p + 1) == Some('/');
+                (t.spaced(p) || marked) && (!one || digit) || tag
+            }
+            Kind::Word => {
+                let word = t.word(p);
+                if marked && t.sign(p - 1).is_none() && t.letter(p - 1).is_some() && !t.spaced(p) {
+                    return false;
+                }
+                if CJK_AFTER.iter().any(|a| word.starts_with(a)) {
+                    return true;
+                }
+                if SPOKEN_OF.contains(&word) {
+                    return false;
+                }
+                // "B I think", "B it is", "B most likely".
+                if word == "i" && OPINION.contains(&t.word(p + 1)) {
+                    return true;
+                }
+                let tail = if word == "most" || word == "it" { p + 1 } else { p };
+                if (MAYBE.contains(&t.word(tail)) || tail > p && t.word(tail) == "is") && self.line_ends(tail + 1) {
+                    return true;
+                }
+                if word == "and" || word == "or" {
+                    return GOES_ON.contains(&t.word(p + 1)) || t.word(p + 1) == "i" && t.kind(p + 2) == Kind::Word;
+                }
+                AFTER.contains(&word) || marked || word == "only" && letter != 'I'
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the full stop at token `p`, behind a letter, ends a sentence or marks the letter of an option;
+    /// else it stands in a name: "E. coli", "J. S. Bach", "B.C.".
+    fn full_stop(&self, p: usize, letter: char, form: Form) -> bool {
+        let t = self.t;
+        let r = p + 1;
+        if t.ends(r) {
+            return true;
+        }
+        let word = match t.kind(r) {
+            Kind::Word => t.exact(r),
+            Kind::Sign('\\' | '=' | '+' | '/' | '^' | '_') => return false,
+            _ => return true,
+        };
+        if SPOKEN_OF.contains(&t.word(r)) {
+            return false;
+        }
+        if t.emphasis(r) {
+            return true;
+        }
+        if !t.spaced(r) {
+            return false;
+        }
+        if t.letter(r).is_some_and(|c| c.is_ascii_uppercase()) {
+            return t.sign(r + 1) != Some('.') && !self.line_ends(r + 1);
+        }
+        let known = self.known(letter);
+        if AFTER.contains(&t.word(r)) || known.is_some_and(|o| self.speaks_of(o, r)) {
+            return true;
+        }
+        let first = word.chars().next().unwrap_or(' ');
+        if first.is_lowercase() {
+            return false;
+        }
+        // "J. Edgar Hoover": a few words with capitals that are neither a sentence nor speak of this option. One such
+        // word at the start of a reply is an option's text in other words.
+        let mut q = r;
+        while q < r + 4 && t.kind(q) == Kind::Word && t.exact(q).starts_with(char::is_uppercase) {
+            q += 1;
+        }
+        let name = first.is_uppercase() && q < r + 4 && self.line_ends(q) && !OPENERS.contains(&t.word(r));
+        !(name && known.is_some()) || form == Form::Lead && q == r + 1
+    }
+
+    /// Whether the line at token `r` begins as the option's text does, or shares a telling word with it.
+    fn speaks_of(&self, option: &Known, r: usize) -> bool {
+        let t = self.t;
+        let telling = |w: &str| w.chars().count() > 3 && !OPENERS.contains(w) && !HEDGES.contains(w);
+        option.lower.first().is_some_and(|w| w == t.lower(r))
+            || (r..r + 12).take_while(|q| !t.ends(*q)).any(|q| {
+                let word = t.word(q);
+                telling(word) && option.lower.iter().any(|w| w == word)
+            })
+    }
+
+    /// The end of the second letter of "A and B", "A, C", "A\nB".
+    fn another(&self, p: usize, letter: char, lower: bool) -> Option<usize> {
+        let t = self.t;
+        let mut q = p;
+        let mut joined = false;
+        while q < p + 8 {
+            let well = t.word(q) == "as" && t.word(q + 1) == "well" && t.word(q + 2) == "as";
+            let join = well
+                || matches!(t.sign(q), Some(',' | '&' | '/' | '+' | ';'))
+                || JOIN.contains(&t.word(q)) && t.letter(q).is_none_or(|c| c.is_lowercase());
+            let filler = joined
+                && ([
+                    "possibly", "maybe", "also", "both", "option", "choice", "answer", "either", "even", "perhaps",
+                    "well", "as",
+                ]
+                .contains(&t.word(q))
+                    || matches!(t.sign(q), Some('(' | '[' | '"' | '\''))
+                    || t.kind(q) == Kind::Open);
+            if !(join || filler) {
+                break;
+            }
+            joined |= join;
+            q += if t.word(q) == "as" && t.word(q + 1) == "well" { 3 } else { 1 };
+        }
+        let below = !joined && t.kind(p) == Kind::Line;
+        if below {
+            q = p + 1;
+            while matches!(t.sign(q), Some('(' | '[')) {
+                q += 1;
+            }
+        }
+        if !joined && !below {
+            return None;
+        }
+        // "I, II and III" counts in Roman numerals.
+        let word = t.exact(q);
+        if joined && letter == 'I' && word.len() > 1 && word.chars().all(|c| matches!(c, 'I' | 'V' | 'X')) {
+            return Some(q + 1);
+        }
+        let other = t.letter(q).filter(|c| c.is_ascii_uppercase() || lower)?.to_ascii_uppercase();
+        let mut e = q + 1;
+        while matches!(t.sign(e), Some(')' | ']' | '}' | '"' | '\'')) || t.kind(e) == Kind::Close {
+            e += 1;
+        }
+        let ends = if below {
+            self.line_ends(e)
+        } else {
+            self.stops(e) && !(AFTER.contains(&t.word(e)) && other == 'I')
+                || JOIN.contains(&t.word(e))
+                || matches!(t.sign(e), Some('&' | '/' | '+'))
+                || ["are", "only", "apply", "together"].contains(&t.word(e))
+        };
+        (ends && other != letter).then_some(e)
+    }
+}

@@ -1,0 +1,171 @@
+//! Nouns that declare an answer, and whether they speak of the answer that the reply gives.
+use super::declared::Reader;
+use super::text::Kind;
+use super::value::Form;
+use super::words::*;
+
+impl Reader<'_> {
+    /// Where the value of a noun that declares stands, and how it is joined.
+    pub(super) fn named(&self, start: usize, i: usize) -> Option<(usize, Form)> {
+        let t = self.t;
+        let word = t.word(i);
+        if super::fold::cjk(word.chars().next()?) {
+            let declares = CJK_NOUNS.iter().any(|n| word.contains(n)) && !CJK_NOT.iter().any(|n| word.contains(n));
+            let p = if matches!(t.sign(i + 1), Some(':' | '-' | '=')) { i + 2 } else { i + 1 };
+            return declares.then_some((p, Form::Label));
+        }
+        let noun = ANSWERS.contains(&word);
+        let option = OPTIONS.contains(&word);
+        let one = word == "one" && i > start && RIGHT.contains(&t.word(i - 1));
+        let right = RIGHT.contains(&word);
+        if !(noun || option || one || right) || !self.meant(start, i) {
+            return None;
+        }
+        if word == "answer's" {
+            return Some((i + 1, Form::Verb));
+        }
+        let mut p = i + 1;
+        while matches!(t.sign(p), Some('"' | '\'' | ']' | ')')) && p < i + 3 {
+            p += 1;
+        }
+        let direct = p;
+        if !right {
+            let number = |p: usize| t.kind(p) == Kind::Word && t.word(p).chars().all(|c| c.is_ascii_digit());
+            while p < i + 12 {
+                let label = matches!(t.sign(p + 1), Some(':')) && !t.spaced(p + 1) && t.letter(p).is_some();
+                if t.sign(p) == Some('#')
+                    || number(p)
+                    || (BETWEEN.contains(&t.word(p))
+                        && !label
+                        && !t.letter(p).is_some_and(|c| c.is_ascii_uppercase() && t.word(p + 1).is_empty()))
+                {
+                    p += 1;
+                } else if let Some(close) = self.aside(p) {
+                    p = close;
+                } else if t.sign(p) == Some(',') && HEDGES.contains(&t.word(p + 1)) && t.sign(p + 2) == Some(',') {
+                    p += 3;
+                } else {
+                    break;
+                }
+            }
+        }
+        match t.kind(p) {
+            Kind::Sign(':' | '=' | '|' | '→') => Some((p + 1, Form::Label)),
+            Kind::Sign('?') if noun => Some((p + 1, Form::Label)),
+            Kind::Sign('.') if word == "ans" => Some((p + 1, Form::Label)),
+            Kind::Sign('-') if t.spaced(p + 1) || t.spaced(p) && t.letter(p + 1).is_some() => {
+                Some((p + 1, Form::Label))
+            }
+            Kind::Line if noun && self.phrase(start, i) == self.line_start(start, i) && p == i + 1 => {
+                Some((p + 1, Form::Below))
+            }
+            Kind::Sign(',') if noun && self.opens_letter(p + 1) => Some((p + 1, Form::Bare)),
+            Kind::Word => {
+                if NOT.contains(&t.word(p)) && !right {
+                    return Some((p, Form::Verb));
+                }
+                let mut q = p;
+                while q < p + 8
+                    && MODAL.contains(&t.word(q))
+                    && !IS.contains(&t.word(q))
+                    && (t.word(q) != "i" || OPINION.contains(&t.word(q + 1)))
+                {
+                    q += 1;
+                }
+                if IS.contains(&t.word(q)) {
+                    return Some((q + 1, Form::Verb));
+                }
+                if q > p && (self.opens_letter(q) || NOT.contains(&t.word(q))) && !right {
+                    return Some((q, Form::Verb));
+                }
+                let alone = self.phrase(start, i) == self.line_start(start, i)
+                    || i > start && ["i", "would", "i'd", "i'll", "will"].contains(&t.word(i - 1));
+                (noun && alone && (direct == i + 1 || t.sign(i + 1) == Some(']'))).then_some((direct, Form::Bare))
+            }
+            Kind::Sign(c) if noun && "([{\"'".contains(c) => Some((p, Form::Bare)),
+            _ => None,
+        }
+    }
+
+    fn opens_letter(&self, p: usize) -> bool {
+        let p = if matches!(self.t.sign(p), Some('(' | '[' | '"' | '\'' | '{')) { p + 1 } else { p };
+        self.t.letter(p).is_some_and(|c| c.is_ascii_uppercase())
+    }
+
+    /// Behind "(A-J)", "(one letter)", where a colon or a verb follows.
+    fn aside(&self, p: usize) -> Option<usize> {
+        let close = match self.t.sign(p)? {
+            '(' => ')',
+            '[' => ']',
+            _ => return None,
+        };
+        let end = (p + 1..p + 10).find(|q| self.t.sign(*q) == Some(close))?;
+        (self.t.sign(end + 1) == Some(':') || IS.contains(&self.t.word(end + 1))).then_some(end + 1)
+    }
+
+    /// The first token of the noun phrase that ends in the noun `i`.
+    pub(super) fn phrase(&self, start: usize, i: usize) -> usize {
+        let mut p = i;
+        while p > start
+            && i - p < 8
+            && (BEFORE.contains(&self.t.word(p - 1))
+                || RIGHT.contains(&self.t.word(p - 1))
+                || OPTIONS.contains(&self.t.word(p - 1)))
+        {
+            p -= 1;
+        }
+        if p > start && matches!(self.t.sign(p - 1), Some('[' | '"' | '(' | '{')) { p - 1 } else { p }
+    }
+
+    fn line_start(&self, start: usize, i: usize) -> usize {
+        let mut p = i;
+        while p > start && i - p < 16 && !self.t.begins(p) {
+            p -= 1;
+        }
+        p
+    }
+
+    /// Whether the noun speaks of the answer that the reply gives.
+    fn meant(&self, start: usize, i: usize) -> bool {
+        let p = self.phrase(start, i);
+        let before = |k: usize| if p >= start + k { self.t.word(p - k) } else { "" };
+        let wrong = (p..i).any(|k| WRONG.contains(&self.t.word(k))) || WRONG.contains(&before(1));
+        // "Is the answer A?"
+        let asks = ["is", "are", "was", "could", "would", "can", "should", "might", "does"].contains(&before(1))
+            && !self.t.word(p.saturating_sub(1)).is_empty()
+            && (p == start + 1 || self.t.begins(p - 1) || !self.t.word(i).is_empty() && self.question(i));
+        let thought = (1..=2).any(|k| THOUGHT.contains(&before(k))) && self.t.word(i) != "why";
+        !wrong && !asks && !thought && !self.hypothetical(start, p)
+    }
+
+    /// Whether the sentence around `i` ends in a question mark.
+    fn question(&self, i: usize) -> bool {
+        for q in i..(i + 40).min(self.end) {
+            match self.t.kind(q) {
+                Kind::Sign('?') => return true,
+                Kind::Sign('.' | '!') | Kind::Line | Kind::End => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Whether the clause before token `p` supposes, asks or denies.
+    pub(super) fn hypothetical(&self, start: usize, p: usize) -> bool {
+        let t = self.t;
+        for q in (start..p).rev().take(10) {
+            match t.kind(q) {
+                Kind::Word => {}
+                Kind::Sign('"' | '\'' | '(' | '[') => continue,
+                _ => return false,
+            }
+            if IF.contains(&t.word(q)) {
+                return true;
+            }
+            if NOT.contains(&t.word(q)) && (q + 1..(q + 3).min(p)).any(|k| DENIED.contains(&t.word(k))) {
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,72 @@
+//! Letters that are called right: "B is correct".
+use super::declared::Reader;
+use super::text::Kind;
+use super::value::Value;
+use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, RIGHT, SAID, SUBJECT};
+
+impl Reader<'_> {
+    /// "B is correct", "Option B is the best answer": the value, and where it ends.
+    pub(super) fn said_right(&self, start: usize, i: usize) -> Option<(Value, usize)> {
+        let t = self.t;
+        let letter = self.valid(t.letter(i)?)?;
+        let mut head = i;
+        while head > start && matches!(t.sign(head - 1), Some('(' | '[' | '"' | '\'' | '{')) {
+            head -= 1;
+        }
+        let before = if head > start { t.word(head - 1) } else { "" };
+        let free = head == start || before.is_empty() || SUBJECT.contains(&before) || GREETINGS.contains(&before);
+        let mut p = i + 1;
+        while matches!(t.sign(p), Some(')' | ']' | '}' | '"' | '\'')) {
+            p += 1;
+        }
+        if let Some(own) = self.own_text(i) {
+            p = own;
+        } else if t.sign(p) == Some('(') {
+            p = (p + 1..p + 14).find(|q| t.sign(*q) == Some(')')).map_or(p, |q| q + 1);
+        }
+        if !free || self.hypothetical(start, head) {
+            return None;
+        }
+        let mut q = p;
+        let pronoun = letter == 'I' && p == i + 1 && t.word(q) != "is";
+        if pronoun
+            || !IS.contains(&t.word(q))
+                && !["must", "would", "seems", "looks", "has", "should", "appears"].contains(&t.word(q))
+        {
+            return None;
+        }
+        q += 1;
+        while q < p + 8 && (ADVERBS.contains(&t.word(q)) || IS.contains(&t.word(q))) {
+            q += 1;
+        }
+        let right = RIGHT.contains(&t.word(q));
+        if right {
+            q += 1;
+        }
+        let noun = SAID.contains(&t.word(q)) && t.word(q + 1) != "of" && t.word(q + 1) != "that";
+        if noun {
+            q += 1;
+            if SAID.contains(&t.word(q)) {
+                q += 1;
+            }
+        }
+        let stops = t.ends(q)
+            || matches!(t.sign(q), Some('.' | ',' | ';' | ':' | '!' | ')' | '-' | '"'))
+            || AFTER.contains(&t.word(q))
+            || t.word(q) == "and";
+        if t.sign(q) == Some('?') || !(noun || right && stops) {
+            return None;
+        }
+        // "A and B is correct" names two.
+        let joined = head > start + 1 && (JOIN.contains(&before) || t.sign(head - 1) == Some('/'));
+        if let Some(other) = (head > start + 1 && joined).then(|| self.letter_before(start, head - 1)).flatten() {
+            return (other != letter).then_some((Value::Several(other), q));
+        }
+        Some((Value::Letter(letter), q))
+    }
+
+    fn letter_before(&self, start: usize, i: usize) -> Option<char> {
+        let p = (start..i).rev().take(3).find(|p| self.t.kind(*p) == Kind::Word)?;
+        self.valid(self.t.letter(p)?).filter(|_| self.t.letter(p).is_some_and(|c| c.is_ascii_uppercase()))
+    }
+}

@@ -1,0 +1,142 @@
+//! What is shown rather than said: a letter that leads, a bold line, a line alone.
+use super::declared::{Candidate, Rank, Reader};
+use super::text::Kind;
+use super::value::{Form, Value};
+use super::words::{GREETINGS, MAYBE, OPTIONS};
+
+impl Reader<'_> {
+    /// What is shown rather than said: a letter that leads, a bold line, a line alone. And where the leading
+    /// letter ends.
+    pub(super) fn shown(&self, start: usize) -> (Vec<Candidate>, usize) {
+        let lines = self.labels(start);
+        let mut found = vec![];
+        let mut after = start;
+        let show = |value, at| Candidate { rank: Rank::Shown, value, at };
+        let (value, at, to) = self.leads(start);
+        let listed = |k: usize| {
+            let (a, b) = (&lines[k], lines.get(k + 1));
+            let next = |b: &&Label| b.shape == a.shape && b.letter as u32 == a.letter as u32 + 1;
+            b.filter(next).is_some_and(|b| b.line == a.line + 1 || b.whole == a.whole)
+        };
+        let mine = lines.iter().position(|l| l.at == at);
+        let list = mine.is_some_and(listed);
+        if !list && value != Value::Nothing {
+            found.push(show(value, at));
+            after = to;
+        }
+        let rest: Vec<_> = lines.iter().filter(|l| l.at > at || list).collect();
+        for group in [|l: &&Label| l.alone, |l: &&Label| l.bold || l.own] {
+            let mut letters: Vec<_> = rest.iter().copied().filter(|l| group(l)).collect();
+            let last = letters.last().copied();
+            letters.dedup_by_key(|l| l.letter);
+            if let (1, Some(l)) = (letters.len(), last) {
+                found.push(show(Value::Letter(l.letter), l.at));
+            }
+        }
+        (found, after)
+    }
+
+    /// The letter, or the option's text, that the reply begins with: value, its letter's token, its end.
+    fn leads(&self, start: usize) -> (Value, usize, usize) {
+        let t = self.t;
+        let at = |p: usize, to: usize| (p..to.min(p + 4)).find(|q| t.letter(*q).is_some()).unwrap_or(p);
+        let mut p = start;
+        while matches!(t.kind(p), Kind::Line | Kind::Sign('→' | '∴'))
+            || t.sign(p) == Some('=') && t.sign(p + 1) == Some('>')
+        {
+            p += usize::from(t.sign(p) == Some('='));
+            p += 1;
+        }
+        let (value, to) = self.value(p, Form::Lead);
+        if value != Value::Nothing {
+            return (value, at(p, to), to);
+        }
+        // "1. B"
+        let number = t.kind(p) == Kind::Word && t.word(p).chars().all(|c| c.is_ascii_digit());
+        if number && matches!(t.sign(p + 1), Some('.' | ')')) && t.spaced(p + 2) {
+            p += 2;
+        }
+        // "Sure!", "Okay, "
+        for _ in 0..3 {
+            let mut q = p;
+            while q < p + 4 && GREETINGS.contains(&t.word(q)) {
+                q += 1;
+            }
+            if q > p && (matches!(t.sign(q), Some('!' | ',' | '.' | ':')) || t.kind(q) == Kind::Line) {
+                p = q + 1;
+            }
+            while t.kind(p) == Kind::Line {
+                p += 1;
+            }
+        }
+        // "Probably B"
+        while MAYBE.contains(&t.word(p))
+            || t.word(p) == "most"
+            || p > start && t.sign(p) == Some(',') && MAYBE.contains(&t.word(p - 1))
+        {
+            p += 1;
+        }
+        let (value, to) = self.value(p, Form::Lead);
+        (value, at(p, to), to)
+    }
+
+    /// Lines that begin with an option's letter.
+    fn labels(&self, start: usize) -> Vec<Label> {
+        let t = self.t;
+        let (mut out, mut line) = (vec![], 0);
+        for i in start..self.end {
+            line += usize::from(t.kind(i) == Kind::Line);
+            if !(i == start || t.begins(i)) || t.kind(i) == Kind::Line {
+                continue;
+            }
+            let mut p = i;
+            let named = OPTIONS.contains(&t.word(p));
+            p += usize::from(named);
+            let opened = matches!(t.sign(p), Some('(' | '['));
+            let bold = t.emphasis(i);
+            p += usize::from(opened);
+            let Some(letter) = t.letter(p).filter(|c| c.is_ascii_uppercase()).and_then(|c| self.valid(c)) else {
+                continue;
+            };
+            let own = self.own_text(p);
+            let (value, _) = self.letter_at(p, Form::Lead, opened.then_some('('));
+            let mut q = p + 1;
+            while matches!(t.sign(q), Some(')' | ']' | '.' | '!')) {
+                q += 1;
+            }
+            let alone = t.ends(q);
+            let marked = alone || matches!(t.sign(p + 1), Some('.' | ')' | ']' | ':' | '-'));
+            if !marked {
+                continue;
+            }
+            let shape = (bold, named, opened, t.sign(p + 1));
+            let reads = value == Value::Letter(letter);
+            let whole = own.is_some_and(|to| self.line_ends(to));
+            out.push(Label {
+                at: p,
+                line,
+                letter,
+                shape,
+                bold: bold && reads,
+                alone: alone && reads,
+                own: own.is_some(),
+                whole,
+            });
+        }
+        out
+    }
+}
+
+/// A line that begins with a letter.
+struct Label {
+    /// The letter's token.
+    at: usize,
+    line: usize,
+    letter: char,
+    shape: (bool, bool, bool, Option<char>),
+    bold: bool,
+    alone: bool,
+    /// The option's text follows, and then perhaps more: nothing more.
+    own: bool,
+    whole: bool,
+}

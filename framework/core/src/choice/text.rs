@@ -1,0 +1,121 @@
+//! A reply as tokens: words, signs and lines, with the dress taken off.
+//!
+//! Dress is what a reader does not see as content: markdown emphasis, headings, bullets and quotes, LaTeX
+//! fonts and math delimiters, HTML formatting, invisible characters, emoji, other forms of the same letter
+//! (full-width, mathematical, circled). What changes the meaning stays as a sign: `H_2O` keeps its `_`,
+//! `A*B` its `*`, `B/2` its `/`.
+use super::scan::scan;
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Letters and digits.
+    Word,
+    /// One sign.
+    Sign(char),
+    /// One or more line breaks.
+    Line,
+    /// What stands up to [`Kind::Close`] is declared: `\boxed{`, `<answer>`.
+    Open,
+    /// The end of it.
+    Close,
+    /// The end of the text.
+    End,
+}
+
+/// White space stands before the token.
+pub(super) const SPACE: u8 = 1;
+/// An emphasis mark stands before the token.
+pub(super) const EMPHASIS: u8 = 2;
+
+/// A token; its text is `text[start..end]`, or in lower case `lower[low..low_end]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    pub kind: Kind,
+    pub gap: u8,
+    pub start: u32,
+    pub end: u32,
+    pub low: u32,
+    pub low_end: u32,
+}
+
+/// A text and its tokens; the last is [`Kind::End`].
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    pub tokens: Vec<Token>,
+    pub text: String,
+    pub lower: String,
+}
+
+impl Text {
+    /// The tokens of a reply.
+    pub fn reply(text: &str) -> Self {
+        scan(text, false)
+    }
+
+    /// The tokens of an option, which stands inside a line.
+    pub fn option(text: &str) -> Self {
+        scan(text, true)
+    }
+
+    fn get(&self, i: usize) -> Token {
+        let end = Token { kind: Kind::End, gap: 0, start: 0, end: 0, low: 0, low_end: 0 };
+        self.tokens.get(i).or(self.tokens.last()).copied().unwrap_or(end)
+    }
+
+    /// The kind of token `i`; behind the text, its end.
+    pub fn kind(&self, i: usize) -> Kind {
+        self.get(i).kind
+    }
+
+    /// The sign that token `i` is.
+    pub fn sign(&self, i: usize) -> Option<char> {
+        match self.get(i).kind {
+            Kind::Sign(c) => Some(c),
+            _ => None,
+        }
+    }
+
+    /// Token `i` as it stands; empty where it is neither word nor sign.
+    pub fn exact(&self, i: usize) -> &str {
+        let t = self.get(i);
+        &self.text[t.start as usize..t.end as usize]
+    }
+
+    /// Token `i` in lower case.
+    pub fn lower(&self, i: usize) -> &str {
+        let t = self.get(i);
+        &self.lower[t.low as usize..t.low_end as usize]
+    }
+
+    /// The word that token `i` is, in lower case; empty for anything else.
+    pub fn word(&self, i: usize) -> &str {
+        if self.get(i).kind == Kind::Word { self.lower(i) } else { "" }
+    }
+
+    /// The single Latin letter that token `i` is.
+    pub fn letter(&self, i: usize) -> Option<char> {
+        let mut chars = if self.get(i).kind == Kind::Word { self.exact(i) } else { "" }.chars();
+        chars.next().filter(|c| c.is_ascii_alphabetic() && chars.next().is_none())
+    }
+
+    /// Whether white space stands before token `i`.
+    pub fn spaced(&self, i: usize) -> bool {
+        self.get(i).gap & SPACE != 0 || matches!(self.get(i).kind, Kind::Line | Kind::End)
+    }
+
+    /// Whether an emphasis mark stands before token `i`.
+    pub fn emphasis(&self, i: usize) -> bool {
+        self.get(i).gap & EMPHASIS != 0
+    }
+
+    /// Whether the text ends at token `i`: a line, a frame, or all of it.
+    pub fn ends(&self, i: usize) -> bool {
+        matches!(self.get(i).kind, Kind::Line | Kind::Close | Kind::End)
+    }
+
+    /// Whether token `i` begins a line.
+    pub fn begins(&self, i: usize) -> bool {
+        i == 0 || matches!(self.kind(i - 1), Kind::Line | Kind::Open | Kind::End)
+    }
+}

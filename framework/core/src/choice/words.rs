@@ -1,0 +1,253 @@
+//! The words that declare an answer, that stand between, and that take a declaration back.
+//!
+//! All are in lower case. A word may be added to any list; none is a case of its own.
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+/// Words, written with white space between.
+pub(super) type Words = LazyLock<HashSet<&'static str>>;
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {$(
+        $(#[$doc])*
+        pub(super) static $name: Words = LazyLock::new(|| $text.split_whitespace().collect());
+    )*};
+}
+
+words! {
+    /// Nouns that name the answer, alone.
+    ANSWERS = "
+        answer answers ans answer's antwort antworten respuesta respuestas réponse reponse réponses resposta
+        respostas risposta antwoord svar svaret vastaus odpowiedź odpověď odpoveď odgovor válasz răspuns răspunsul
+        raspuns απάντηση ответ відповідь отговор cevap yanıt jawaban jawapan javob إجابة الإجابة الجواب جواب پاسخ
+        תשובה התשובה उत्तर जवाब উত্তর án jawabannya பதில் lösung solución solução soluzione solution conclusion
+        verdict answerkey
+    ";
+    /// Nouns that name an option: they declare with "is" or a colon, and never by standing beside a letter.
+    OPTIONS = "
+        correction output option choice letter selection pick guess response result decision prediction key opción opcion opção
+        opzione lettre letra lettera buchstabe alternativa alternative вариант буква keuze choix wahl seçenek
+        pilihan final
+    ";
+    /// Adjectives that may stand for the noun: "Correct: B", "the right one is B".
+    RIGHT = "
+        correct right best richtig richtige correcta correcto correcte correta correto corretta corretto bonne
+        juste exacta правильный верный верно doğru benar accurate proper
+    ";
+    /// Adjectives after which a noun names no answer of the reply.
+    WRONG = "
+        wrong incorrect false worst other another previous earlier initial original tempting distractor bad
+        falsche incorrecta mauvaise least student's user's their his her common popular non not
+    ";
+    /// What may stand before the noun, of a noun phrase.
+    BEFORE = "
+        the my our your a an this its final only most likely probable real true actual single appropriate suitable
+        plausible possible multiple mc short very full complete die der das la el le il o de meine mi ma mia minha
+        endgültige finale logical simplest closest better one
+    ";
+    /// What may stand between the noun and what joins it to the letter.
+    BETWEEN = "
+        here to for of in from among amongst this the that these those question problem quiz item prompt options
+        choices given above below you i we my our your choice option letter key final number no nr choose chose
+        pick select selected chosen would give i'd i'll correct best right therefore thus then hence so now and
+        explanation correcta correcto correcte correta corretta richtig finale finalement à a la pregunta frage
+        auf diese esta cette exacta opción opcion lettre letra buchstabe only response line as follows đúng benar
+    ";
+    /// Verbs that join a noun to the letter.
+    IS = "
+        is are was were be ist lautet sind wäre es est sont serait sería é è seria sarebbe sono jest je är er blir
+        on это является є adalah ialah là είναι هي هو היא है dir equals
+    ";
+    /// Verbs that need another: "would be", "seems to be", "has to be".
+    MODAL = "
+        would should must will can could may might shall has have had ought needs seems seem appears turns comes
+        looks remains becomes happens corresponds reads to only out as like been being then therefore thus clearly
+        likely probably most also indeed hence obviously definitely certainly i believe think
+    ";
+    /// What may stand between the verb or colon and the letter.
+    HEDGES = "
+        okay ok yes well thus therefore likely most probably clearly definitely certainly hence then indeed simply just actually
+        obviously surely presumably apparently perhaps maybe possibly evidently undoubtedly consequently so again
+        now still to be in fact of course going given by following option choice letter answer the correct best
+        right one labeled labelled marked number either both definitively necessarily logically quite very almost
+        without doubt is as follows unambiguously really always only opción opcion opção opzione lettre letra
+        lettera buchstabe la el le die der das il o l'option wahrscheinlich also daher folglich donc probablement
+        por tanto entonces probablemente portanto provavelmente quindi dunque вариант буква somit alternativa
+        first second third fourth fifth sixth last final a an named called highly choosing statement
+    ";
+    /// Pairs that say whose opinion it is; the pronoun is no letter.
+    OPINION = "believe think guess suppose would say feel am choose pick must can expect reckon conclude";
+    /// "not", in many words.
+    NOT = "
+        not isn't wasn't aren't cannot can't couldn't won't never nicht kein keine no non não pas n'est neither
+        nor не hardly unlikely doesn't don't didn't wouldn't shouldn't
+    ";
+    /// "but", after a "not".
+    BUT = "but rather sondern sino mais ma mas instead а";
+    /// What makes a clause hypothetical.
+    IF = "
+        if whether suppose supposing assume assuming unless imagine pretend doubt ob wenn si se если were until
+        whatever
+    ";
+    /// What makes it somebody's error, or the past, when it stands close before.
+    THOUGHT = "
+        thought guessed assumed suspected initially wrongly mistakenly incorrectly tempting tempted why claims
+        claimed says said believed believes thinks might could may
+    ";
+    /// Verbs of opinion that a "not" before them turns round.
+    DENIED = "think believe sure certain say mean know agree imply true correct case convinced see";
+    /// What a declared letter may be followed by.
+    AFTER = "
+        because since as due which given based according but rather instead so hence thus therefore here though
+        although while whereas not by then again too indeed who weil denn da porque ya car parce puisque perché
+        poiché pois потому так where why above below from option choice
+    ";
+    /// What may stand after "and" where no second answer follows.
+    GOES_ON = "the this that it we not here so because is they you my hope there";
+    /// Between two letters.
+    JOIN = "and or und oder y e et ou plus nor o и или 和 或 与 及 と vs versus then";
+    /// Verbs behind a letter: the letter is spoken of, not given.
+    SPOKEN_OF = "
+        is isn't was wasn't are aren't would could can cannot can't does doesn't do has have had may might will
+        won't should must seems looks describes says states refers ist est es represents contradicts fails
+    ";
+    /// Verbs that choose.
+    CHOOSE = "
+        choose chose choosing pick picked picking select selected selecting wähle elijo choisis escolho scelgo
+        conclude выбираю
+    ";
+    /// Before a verb that chooses: the choice is somebody else's, or none.
+    OTHERS = "
+        you they people students many one if not don't never can't cannot wouldn't didn't who might could should
+        to he she
+    ";
+    /// Words that conclude.
+    SO = "
+        so therefore thus hence consequently ergo somit daher deshalb folglich donc quindi dunque portanto luego
+        所以 因此 故
+    ";
+    /// What a reply may begin with before it answers.
+    GREETINGS = "
+        sure ok okay certainly absolutely yes yeah well great alright right hmm hm thanks good nice hello hi
+        course of question no problem easy understood got it thank you there this is here's here my
+    ";
+    /// Adverbs that a letter may stand behind, or before at the end of a line.
+    MAYBE = "probably likely definitely maybe perhaps clearly obviously surely certainly presumably possibly";
+    /// What takes the answer before it back.
+    CORRECTION = "wait actually sorry correction rather no oops mistake hmm scratch";
+    /// Lines that begin another question.
+    QUESTIONS = "question frage pregunta pergunta domanda вопрос q 问题 問題 题目 problem exercise user human soru 질문 문제";
+    /// Before a letter that is said to be right.
+    SUBJECT = "
+        option choice answer letter so thus therefore hence that then because since think believe say only but
+        clearly conclude obviously means as opción opcion opção opzione choices why and or consequently definitely
+        indeed thing find
+    ";
+    /// Between the verb and what is said of the letter.
+    ADVERBS = "
+        clearly therefore definitely the indeed thus obviously most likely probably my our your then hence
+        certainly only single be to la die le el il a o final actually appropriate suitable accurate logical
+        plausible really
+    ";
+    /// Nouns of what is said of the letter.
+    SAID = "
+        answer choice option one response solution pick antwort respuesta réponse resposta risposta opción opção
+        letter
+    ";
+    /// Sentence openers: what follows "B." is a sentence and no name.
+    OPENERS = "
+        the this that it because therefore since in as a an to for we i you here hence thus so let explanation
+        reason reasoning done correct yes note please if all other others option options both none there they
+        these when with by from thanks good is
+    ";
+    /// LaTeX commands whose argument is the content.
+    FONTS = "
+        text textbf textit textrm textsf texttt textnormal mathbf mathrm mathit mathsf mathtt mathnormal mathcal
+        mathbb operatorname emph underline mbox hbox bm boldsymbol pmb ensuremath textcolor color large Large
+        displaystyle bf rm it sf tt left right big Big bigl bigr huge Huge centering boldmath bfseries
+    ";
+    /// LaTeX commands that draw a frame around an answer.
+    BOXES = "boxed fbox framebox Boxed mathbox colorbox";
+    /// LaTeX commands that leave a space.
+    SPACES = "quad qquad enspace thinspace space hfill newline par";
+    /// HTML that formats.
+    FORMAT = "b strong i em u span font mark code big small center sub sup tt s/ kbd q ins bold";
+    /// HTML that ends a line.
+    BLOCKS = "br p div li ul ol tr td th table hr h1 h2 h3 pre s eos end_of_turn";
+    /// Tags around an answer.
+    TAGS = "
+        answer ans final_answer final-answer finalanswer final choice option response result solution selection
+        output correct_answer conclusion letter
+    ";
+    /// Tags around what is thought before the answer.
+    THOUGHTS = "think thinking thought thoughts reasoning scratchpad reflection analysis";
+}
+
+/// Verbs that choose with a preposition: "go with B".
+pub(super) fn chooses_with(verb: &str, preposition: &str) -> bool {
+    match verb {
+        "go" | "going" | "went" => matches!(preposition, "with" | "for"),
+        "opt" | "opting" | "vote" => preposition == "for",
+        "settle" => preposition == "on",
+        "stick" | "sticking" => preposition == "with",
+        "lead" | "leads" | "leading" | "points" | "pointing" => preposition == "to",
+        "lean" | "leaning" => matches!(preposition, "to" | "toward" | "towards"),
+        _ => false,
+    }
+}
+
+/// In scripts without spaces: nouns and verbs, in one run with what joins them to the letter.
+pub(super) const CJK_NOUNS: &[&str] = &[
+    "答案",
+    "正解",
+    "解答",
+    "回答",
+    "正确选项",
+    "正確選項",
+    "正确的是",
+    "正確的是",
+    "选项是",
+    "選項是",
+    "应选",
+    "故选",
+    "選擇",
+    "选择",
+    "应该选",
+    "所以选",
+    "选",
+    "選",
+    "정답",
+    "답은",
+    "답",
+    "답변",
+    "คำตอบ",
+    "答",
+];
+
+/// Runs that deny.
+pub(super) const CJK_NOT: &[&str] = &["不是", "不", "错误", "錯誤", "아니", "ない", "不选", "不對", "吗", "何", "什么"];
+
+/// What may follow the letter in such scripts.
+pub(super) const CJK_AFTER: &[&str] = &[
+    "です",
+    "だ",
+    "である",
+    "입니다",
+    "이다",
+    "번",
+    "項",
+    "项",
+    "选项",
+    "選項",
+    "因为",
+    "因為",
+    "가",
+    "이",
+    "。",
+    "でしょう",
+    "ですね",
+    "을",
+    "를",
+    "正确",
+    "正確",
+];
