@@ -3,7 +3,7 @@ use crate::error::{CliError, Result};
 use crate::progress::RunBars;
 use friction_core::manifest::Manifest;
 use friction_model::Config;
-use friction_study::{Analysis, Estimate, Plan};
+use friction_study::{Analysis, Estimate, Otherwise, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,9 +25,12 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     let plan = Rc::new(Plan::new(manifest, &base)?);
     let m = &plan.manifest;
     let out = out.unwrap_or_else(|| Path::new("runs").join(&m.study.name));
+    for w in &plan.warnings {
+        errln!("warning: {w}");
+    }
     if !as_json {
         let e = &plan.estimate;
-        println!(
+        outln!(
             "{}: {} conditions × {} groups × {} turns on {} ({})",
             m.study.name,
             plan.conditions.len(),
@@ -36,7 +39,7 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
             m.model.source,
             format!("{:?}", m.backend.kind).to_lowercase()
         );
-        println!(
+        outln!(
             "plan: {} conversations, {}, up to {} positions each; {}",
             e.conversations,
             at_once(e),
@@ -56,39 +59,45 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         }
         other => other?,
     };
-    let analyses = friction_study::analyze(&out, &plan.analyzers)?;
+    // As `friction analyze` finds it again, the model held to what was run.
+    let otherwise = Otherwise { base: Some(&base), ..Otherwise::default() };
+    let (analyses, _) = friction_study::analyze_stored(&out, &otherwise)?;
     if as_json {
-        println!("{:#}", json!({"run": out, "report": report, "findings": as_values(&analyses)}));
+        outln!("{:#}", json!({"run": crate::print::path(&out), "report": report, "findings": as_values(&analyses)}));
         return Ok(());
     }
     if report.groups == 0 {
-        println!("run: all {} groups stand already in {}", report.resumed, out.display());
+        outln!("run: all {} groups stand already in {}", report.resumed, out.display());
     } else {
         let all = report.prefilled_tokens + report.reused_tokens;
         let resumed = if report.resumed > 0 { format!(" ({} stood already)", report.resumed) } else { String::new() };
-        println!(
+        outln!(
             "run: {} groups{resumed}, {} turns in {:.1} s after {:.1} s of loading, {} conversations at once",
-            report.groups, report.turns, report.seconds, report.load_seconds, report.slots
+            report.groups,
+            report.turns,
+            report.seconds,
+            report.load_seconds,
+            report.slots
         );
-        println!(
+        outln!(
             "     generated {} tokens ({:.1} tok/s), prefilled {} ({:.1} tok/s in all)",
             report.generated_tokens,
             report.generated_tokens as f64 / report.seconds,
             report.prefilled_tokens,
             (report.generated_tokens + report.prefilled_tokens) as f64 / report.seconds
         );
-        println!(
+        outln!(
             "     prefix reuse saved {} of {all} prompt tokens ({:.1} %); {} first turns were shared by forks",
             report.reused_tokens,
             100.0 * report.reused_tokens as f64 / all.max(1) as f64,
             report.forked_turns
         );
         if let Some(peak) = report.peak_memory_bytes {
-            println!("     peak memory {}", gib(peak));
+            outln!("     peak memory {}", gib(peak));
         }
     }
     print_findings(&analyses);
-    println!("\nstored in {}", out.display());
+    outln!("\nstored in {}", out.display());
     Ok(())
 }
 
@@ -111,12 +120,12 @@ fn as_values(all: &[Analysis]) -> Value {
 
 fn print_findings(all: &[Analysis]) {
     for a in all {
-        println!("\n{}", a.name);
+        outln!("\n{}", a.name);
         for s in &a.findings.summary {
-            println!("  {s}");
+            outln!("  {s}");
         }
         for w in &a.findings.warnings {
-            println!("  note: {w}");
+            outln!("  note: {w}");
         }
     }
 }
@@ -129,28 +138,32 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
         .and_then(|d| friction_model::device::dtype(&d, m.model.dtype));
     let devices = friction_model::device::found();
     if as_json {
-        println!(
+        outln!(
             "{:#}",
-            json!({"ok": device.is_ok(), "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
+            json!({"ok": device.is_ok(), "warnings": plan.warnings, "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
         );
     } else {
         let e = &plan.estimate;
-        println!("{}: the manifest is right", path.display());
-        println!(
+        outln!("{}: the manifest is right", path.display());
+        for w in &plan.warnings {
+            outln!("  warning        {w}");
+        }
+        outln!(
             "  model          {} ({} layers, {:.0} M parameters)",
             m.model.source,
             plan.checkpoint.config.layers(),
             plan.checkpoint.config.parameters() as f64 / 1e6
         );
-        println!(
+        outln!(
             "  conversations  {} of {} turns, {}, up to {} positions",
             e.conversations,
             m.study.turns,
             at_once(e),
             e.capacity
         );
-        println!("  memory         {}", memory(e));
-        println!("  tokens         {} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
+        outln!("  memory         {}", memory(e));
+        let about = if e.groups_counted == m.study.groups { "" } else { "about " };
+        outln!("  tokens         {about}{} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
         for (i, d) in devices.iter().enumerate() {
             let memory = d.memory.map_or(String::new(), |b| format!(", {}", gib(b)));
             let library = match d.cublas {
@@ -158,7 +171,7 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
                 Some(false) => ", no cuBLAS: slower on prompts; put its folder on LD_LIBRARY_PATH",
                 None => "",
             };
-            println!(
+            outln!(
                 "  {:<14} kind = \"{}\", device = {}: {} ({}{memory}{library})",
                 if i == 0 { "devices" } else { "" },
                 d.backend,
@@ -167,29 +180,22 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
                 d.dtypes.join(", ")
             );
         }
-        println!("  time           measure this device with `friction bench --model {}`", m.model.source);
+        outln!("  time           measure this device with `friction bench --model {}`", m.model.source);
     }
     device?;
     Ok(())
 }
 
-/// The manifest that a run holds. Its paths are relative to where it lay when the run began.
-fn stored(run: &Path) -> Result<(Manifest, PathBuf)> {
-    let lock = friction_store::dir::read_lock(run)?;
-    let base = lock.pointer("/machine/base").and_then(Value::as_str).map_or_else(|| run.to_path_buf(), PathBuf::from);
-    Ok((friction_study::manifest::read(&run.join("manifest.toml"), &base, &[])?, base))
-}
-
-pub(crate) fn analyze(run: &Path, other: Option<&Path>, as_json: bool) -> Result<()> {
-    let (m, base) = match other {
-        Some(path) => manifest(path, &[])?,
-        None => stored(run)?,
-    };
-    let cx = friction_core::BuildContext::new(&m, &base);
-    let analyzers = m.analyzers.iter().map(|a| Ok((a.name.clone(), (a.build)(&cx)?))).collect::<Result<Vec<_>>>()?;
-    let analyses = friction_study::analyze(run, &analyzers)?;
+pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Result<()> {
+    if let Some(path) = otherwise.manifest.filter(|path| !path.is_file()) {
+        return Err(CliError::usage(format!("{}: there is no such file", path.display())));
+    }
+    let (analyses, notes) = friction_study::analyze_stored(run, otherwise)?;
+    for note in notes {
+        errln!("note: {note}");
+    }
     if as_json {
-        println!("{:#}", json!({"run": run, "findings": as_values(&analyses)}));
+        outln!("{:#}", json!({"run": crate::print::path(run), "findings": as_values(&analyses)}));
     } else {
         print_findings(&analyses);
     }
@@ -213,9 +219,9 @@ pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&
     };
     friction_model::init::write(&config, seed, tokenizer, dir)?;
     if as_json {
-        println!("{:#}", json!({"path": dir, "parameters": config.parameters()}));
+        outln!("{:#}", json!({"path": crate::print::path(dir), "parameters": config.parameters()}));
     } else {
-        println!("wrote {} ({:.1} M parameters, seed {seed})", dir.display(), config.parameters() as f64 / 1e6);
+        outln!("wrote {} ({:.1} M parameters, seed {seed})", dir.display(), config.parameters() as f64 / 1e6);
     }
     Ok(())
 }

@@ -5,9 +5,11 @@
 //! (what a hook declares), [`traits`] (what a plugin implements), [`registry`] (how a plugin is
 //! found), [`manifest`] (how a study is written down), [`run`] (what an analyzer reads) and
 //! [`findings`] (what it writes).
+pub mod arms;
 pub mod choice;
 pub mod error;
 pub mod findings;
+pub mod identity;
 pub mod json;
 pub mod manifest;
 pub mod program;
@@ -16,10 +18,12 @@ pub mod run;
 pub mod seed;
 pub mod site;
 pub mod traits;
+mod unread;
 pub mod words;
 
 pub use error::{Error, Result};
 pub use findings::{Figure, Findings, Table};
+pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
@@ -27,5 +31,6 @@ pub use run::{Readings, RunReader, Spoken, TapArray, TapView, TurnRow};
 pub use schemars;
 pub use schemars::JsonSchema;
 pub use site::{Position, Site};
-pub use traits::{Analyzer, Condition, Dataset, Hook, Needs, PlanContext, TopicPlan, Topics};
+pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
+pub use unread::unread;
 pub use words::{Category, Factors, Grade, Kept, Message, Question, Reply, TextCodec, TurnContext};

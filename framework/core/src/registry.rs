@@ -29,8 +29,10 @@
 //! }
 //! assert!(Registry::linked().plugins().iter().any(|p| p.name == "bare"));
 //! ```
-use crate::manifest::{BackendSection, Issues, Manifest, ModelSection, Path, deserialize};
-use crate::{Analyzer, Condition, Dataset, Error, Hook, Result, Topics};
+use crate::manifest::{
+    BackendSection, GenerationSection, Issues, Manifest, ModelSection, Path, StudySection, deserialize,
+};
+use crate::{Analyzer, Condition, Dataset, Error, Hook, ModelIdentity, Result, Topics};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,16 @@ pub struct BuildContext {
     pub model: ModelSection,
     /// The study's device, for plugins that compute on it.
     pub backend: BackendSection,
+    /// The study's size, for options that a study of fewer turns gives nothing to do. A host of an earlier
+    /// version does not tell it to a library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<StudySection>,
+    /// How long replies become; as `study`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<GenerationSection>,
+    /// What the model of a stored run was: whoever opens the model of this context gets that one or an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<ModelIdentity>,
 }
 
 impl BuildContext {
@@ -59,6 +71,9 @@ impl BuildContext {
             seed: manifest.study.seed,
             model: manifest.model.clone(),
             backend: manifest.backend.clone(),
+            study: Some(manifest.study.clone()),
+            generation: Some(manifest.generation.clone()),
+            locked: None,
         }
     }
 }
@@ -70,7 +85,8 @@ impl BuildContext {
 pub trait PluginConfig: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The trait object that it builds.
     type Output: ?Sized + 'static;
-    /// Checks values against each other; called before anything is opened.
+    /// Checks values against each other; called before anything is opened. An [`Error::at`] a key is shown
+    /// there; [`Faults`](crate::error::Faults) gathers several.
     ///
     /// # Errors
     /// Says which value is wrong and what would be right.
@@ -93,7 +109,7 @@ fn prepare<C: PluginConfig>() -> Prepare<C::Output> {
     Arc::new(|table, path, issues| {
         let config: C = deserialize(table, path, issues)?;
         if let Err(e) = config.validate() {
-            issues.push(path.clone(), e.to_string(), None);
+            issues.error(path, &e);
             return None;
         }
         Some(Box::new(move |cx| config.build(cx)))

@@ -31,6 +31,20 @@ pub enum Error {
     /// The device cannot do what was asked.
     #[error("{0}")]
     Device(String),
+    /// A part of a model is not what a stored run was made with.
+    #[error(
+        "{part} of {model} differs from what the run was made with (stored {stored}, now {now}); put the old one back, or run the study anew"
+    )]
+    Changed {
+        /// The source.
+        model: String,
+        /// Which part.
+        part: friction_core::ModelPart,
+        /// SHA-256 in the run's lock.
+        stored: String,
+        /// SHA-256 of what is there.
+        now: String,
+    },
     /// Text could not be tokenised or rendered.
     #[error("{0}")]
     Text(String),

@@ -19,9 +19,11 @@ mod gate;
 #[cfg(feature = "cube")]
 pub mod gpu;
 pub mod hub;
+mod identity;
 pub mod init;
 pub mod model;
 pub mod norm;
+mod partial;
 pub mod quant;
 pub mod rope;
 pub mod source;

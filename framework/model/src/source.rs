@@ -2,13 +2,13 @@
 //! weights.
 use crate::bundled::BundledModel;
 use crate::hub::Repo;
-use crate::template::GEMMA;
+use crate::template::{self, SpecialTokens};
 use crate::weights::TensorSource;
 use crate::weights::gguf::{Gguf, Meta};
 use crate::weights::random::RandomWeights;
 use crate::weights::safetensors::{SafetensorsFiles, shard_names};
 use crate::{ChatTemplate, Config, Error, Result, Tokenizer};
-use friction_core::BuildContext;
+use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -72,7 +72,7 @@ fn expand(path: &str) -> PathBuf {
     }
 }
 
-enum Weights {
+pub(crate) enum Weights {
     Files(Vec<PathBuf>),
     Hub(Box<Repo>),
     Gguf(Gguf),
@@ -89,26 +89,20 @@ pub struct Checkpoint {
     /// The commit of a hub source.
     pub commit: Option<String>,
     /// A hub's become files once they are opened.
-    weights: RefCell<Weights>,
-    tokenizer: Option<PathBuf>,
-    template: Option<String>,
+    pub(crate) weights: RefCell<Weights>,
+    pub(crate) tokenizer: Option<PathBuf>,
+    pub(crate) template: Option<String>,
+    /// Its special tokens, where it names them.
+    special: Option<SpecialTokens>,
+    /// The small files that were read, for [`Checkpoint::identity`].
+    pub(crate) files: Vec<(ModelPart, PathBuf)>,
+    /// What a stored run was made with: anything else is refused.
+    pub(crate) locked: Option<ModelIdentity>,
 }
 
-fn read_json(path: &Path) -> Result<Value> {
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
     serde_json::from_str(&text).map_err(|e| Error::format(path, e))
-}
-
-/// The template of a `tokenizer_config.json`: text, or a list of named ones with a default.
-fn template_of(config: &Value) -> Option<String> {
-    match config.get("chat_template")? {
-        Value::String(s) => Some(s.clone()),
-        Value::Array(all) => all
-            .iter()
-            .find(|t| t.get("name").and_then(Value::as_str) == Some("default"))
-            .and_then(|t| t.get("template")?.as_str().map(String::from)),
-        _ => None,
-    }
 }
 
 impl Checkpoint {
@@ -160,15 +154,28 @@ impl Checkpoint {
                     config: gguf.config()?,
                     source,
                     commit: None,
+                    special: Some(SpecialTokens::from_gguf(&gguf)),
                     weights: RefCell::new(Weights::Gguf(gguf)),
                     tokenizer: None,
                     template,
+                    files: vec![],
+                    locked: None,
                 }
             }
             Source::Random(name) => {
                 let config = Config::preset(name).ok_or_else(|| Error::Source(format!("no shape `{name}`")))?;
                 let weights = RefCell::new(Weights::Random(RandomWeights::new(&config, seed)));
-                Self { config, source, commit: None, weights, tokenizer: None, template: None }
+                Self {
+                    config,
+                    source,
+                    commit: None,
+                    weights,
+                    tokenizer: None,
+                    template: None,
+                    special: None,
+                    files: vec![],
+                    locked: None,
+                }
             }
             Source::Bundled(name) => {
                 let model = BundledModel::find(name)?;
@@ -184,6 +191,9 @@ impl Checkpoint {
                     weights: RefCell::new(Weights::Bundled(model)),
                     tokenizer: None,
                     template: None,
+                    special: None,
+                    files: vec![],
+                    locked: None,
                 }
             }
         };
@@ -193,14 +203,19 @@ impl Checkpoint {
         Ok(out)
     }
 
-    /// A study's model, as [`Checkpoint::resolve`] finds it.
+    /// A study's model, as [`Checkpoint::resolve`] finds it. Where the context is of a stored run, every part is
+    /// compared with the run's lock before it is used.
     ///
     /// # Errors
-    /// As [`Checkpoint::resolve`].
+    /// As [`Checkpoint::resolve`], and when a part is not what the run was made with.
     pub fn of(cx: &BuildContext) -> Result<Self> {
         let m = &cx.model;
         let tokenizer = m.tokenizer.as_deref().map(Path::new);
-        Self::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed)
+        let mut out = Self::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed)?;
+        out.locked = cx.locked.clone();
+        out.agrees(ModelPart::Config)?;
+        out.agrees(ModelPart::GenerationConfig)?;
+        Ok(out)
     }
 
     fn from_files(
@@ -209,29 +224,42 @@ impl Checkpoint {
         dir: &Path,
         mut weights: Weights,
     ) -> Result<Self> {
+        let mut files = vec![];
+        for (part, name) in crate::identity::FILES {
+            files.extend(file(name)?.map(|path| (part, path)));
+        }
         let path = file("config.json")?.ok_or_else(|| Error::format(dir, "holds no config.json"))?;
         let generation = file("generation_config.json")?.map(|p| read_json(&p)).transpose()?;
         let config = Config::from_json(&path, &read_json(&path)?, generation.as_ref())?;
-        let mut template = match file("chat_template.jinja")? {
-            Some(p) => Some(std::fs::read_to_string(&p).map_err(|e| Error::io(&p, e))?),
-            None => None,
-        };
-        if template.is_none() {
-            template =
-                file("tokenizer_config.json")?.map(|p| read_json(&p)).transpose()?.as_ref().and_then(template_of);
-        }
+        let (template, special) = template::of_files(&mut file)?;
         let tokenizer = file("tokenizer.json")?;
         if matches!(source, Source::Path(_)) {
             weights = Weights::Files(SafetensorsFiles::list(dir)?);
         }
-        Ok(Self { source, config, commit: None, weights: RefCell::new(weights), tokenizer, template })
+        Ok(Self {
+            source,
+            config,
+            commit: None,
+            weights: RefCell::new(weights),
+            tokenizer,
+            template,
+            special,
+            files,
+            locked: None,
+        })
     }
 
     /// Opens the weights; fetches them where the source is a hub.
     ///
     /// # Errors
-    /// When a file is missing or broken.
+    /// When a file is missing or broken, or contradicts the configuration.
     pub fn open(&self) -> Result<Box<dyn TensorSource>> {
+        let opened = self.opened()?;
+        self.agrees(ModelPart::Weights)?;
+        Ok(opened)
+    }
+
+    fn opened(&self) -> Result<Box<dyn TensorSource>> {
         let mut weights = self.weights.borrow_mut();
         let files = match &mut *weights {
             Weights::Files(f) => f.clone(),
@@ -239,7 +267,8 @@ impl Checkpoint {
             Weights::Random(r) => return Ok(Box::new(RandomWeights::new(&self.config, r.seed))),
             Weights::Bundled(m) => {
                 let path = PathBuf::from(self.source.to_string()).join("model.safetensors");
-                return Ok(Box::new(SafetensorsFiles::from_static(path, m.file("model.safetensors")?)?));
+                let files = SafetensorsFiles::from_static(path, m.file("model.safetensors")?)?;
+                return Ok(Box::new(files.fit(&self.config)?));
             }
             Weights::Hub(repo) => {
                 let files = match repo.try_get("model.safetensors.index.json")? {
@@ -254,7 +283,7 @@ impl Checkpoint {
                 files
             }
         };
-        Ok(Box::new(SafetensorsFiles::open_files(files)?))
+        Ok(Box::new(SafetensorsFiles::open_files(files)?.fit(&self.config)?))
     }
 
     /// SHA-256 over the weights' files, in order; a random source's is of its name and seed.
@@ -288,6 +317,8 @@ impl Checkpoint {
     /// # Errors
     /// When there is none.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
+        self.agrees(ModelPart::Tokenizer)?;
+        self.agrees(ModelPart::TokenizerConfig)?;
         match (&self.tokenizer, &*self.weights.borrow()) {
             (Some(path), _) => Tokenizer::from_file(path),
             (None, Weights::Gguf(g)) => Tokenizer::from_gguf(g),
@@ -303,7 +334,12 @@ impl Checkpoint {
     /// # Errors
     /// When it does not compile.
     pub fn template(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
-        let source = self.template.as_deref().unwrap_or(GEMMA);
-        ChatTemplate::new(source, "<bos>", "<eos>", tokenizer.specials())
+        self.agrees(ModelPart::ChatTemplate)?;
+        match (&self.template, self.special.clone()) {
+            (Some(source), Some(special)) => ChatTemplate::new(source, special, tokenizer),
+            (Some(source), None) => ChatTemplate::new(source, SpecialTokens::gemma(tokenizer), tokenizer),
+            (None, special) => ChatTemplate::gemma_with(special.unwrap_or_default(), tokenizer)
+                .map_err(|e| Error::Source(format!("{}: {e}", self.source))),
+        }
     }
 }

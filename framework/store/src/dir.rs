@@ -1,5 +1,6 @@
 //! Writing a run directory.
-use crate::{Error, Result, SCHEMA, format, io, table};
+use crate::error::{format, io};
+use crate::{Error, Result, SCHEMA, table, temp};
 use friction_core::{Findings, Position, Site, TapArray, TurnRow};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -32,6 +33,9 @@ pub struct GroupData {
     pub taps: Vec<TapEntry>,
 }
 
+/// First line of a run's manifest.
+const HEADER: &str = "# What this run was made of: its manifest with every setting applied. Written by friction.\n";
+
 /// Name of a tap's tensor.
 pub fn tap_name(condition: &str, arm: &str, site: Site, position: Position) -> String {
     let at = if arm.is_empty() { String::new() } else { format!("@{arm}") };
@@ -44,72 +48,37 @@ pub struct RunDir {
     _lock: File,
 }
 
-fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path).and_then(|d| d.sync_all()).map_err(io(path))
-}
-
-/// Writes a file whole: under a temporary name, synced, renamed.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let tmp = path.with_extension("tmp");
-    let mut f = File::create(&tmp).map_err(io(&tmp))?;
-    f.write_all(bytes).and_then(|()| f.sync_all()).map_err(io(&tmp))?;
-    fs::rename(&tmp, path).map_err(io(path))
-}
-
-/// Keys at which two locks differ, `a` as stored.
-fn differences(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
-    match (a, b) {
-        (Value::Object(x), Value::Object(y)) => {
-            let keys: BTreeSet<&String> = x.keys().chain(y.keys()).collect();
-            for k in keys {
-                let path = if at.is_empty() { k.clone() } else { format!("{at}.{k}") };
-                differences(&path, x.get(k).unwrap_or(&Value::Null), y.get(k).unwrap_or(&Value::Null), out);
-            }
-        }
-        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
-            for (i, (x, y)) in x.iter().zip(y).enumerate() {
-                differences(&format!("{at}[{i}]"), x, y, out);
-            }
-        }
-        _ if a == b => {}
-        _ => out.push(format!("  {at}: stored {a}, now {b}")),
-    }
-}
-
 impl RunDir {
     /// Creates a run directory, or opens the one that is there if its lock is equal. Keys under
-    /// `machine` may differ: they say where a run began, not what it is.
+    /// `machine` may differ: they say where a run began, not what it is. `manifest` is stored, and stored again
+    /// where only its analyzers differ, which no lock holds.
     ///
     /// # Errors
-    /// When it differs, is being written, is of a newer schema, or cannot be written.
+    /// When it differs, is being written, is of another schema, holds files that would be overwritten, or cannot
+    /// be written; what is there is untouched then.
     pub fn open(path: &Path, manifest: &str, lock: &Value) -> Result<Self> {
-        fs::create_dir_all(path.join("groups")).map_err(io(path))?;
-        let guard = path.join(".writer");
-        let file = File::create(&guard).map_err(io(&guard))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(Error::Busy { path: path.into() }),
-            Err(fs::TryLockError::Error(e)) => return Err(io(guard)(e)),
+        let (at, text) = (path.join("lock.json"), path.join("manifest.toml"));
+        let manifest = format!("{HEADER}{manifest}");
+        let stored = fs::read_to_string(&text).ok();
+        if !at.exists() && text.exists() && !stored.as_ref().is_some_and(|s| s.starts_with(HEADER)) {
+            let message =
+                "holds a manifest.toml that is no run's and would be overwritten; name another directory with --out";
+            return Err(format(path, message));
         }
+        fs::create_dir_all(path.join("groups")).map_err(io(path))?;
+        let run = Self { path: path.into(), _lock: guard(path)? };
         let mut lock = lock.clone();
         lock["schema"] = json!(SCHEMA);
-        let at = path.join("lock.json");
         if at.exists() {
-            let mut stored = read_lock(path)?;
-            let machine = |v: &mut Value| v.as_object_mut().and_then(|o| o.remove("machine"));
-            let mut now = lock.clone();
-            machine(&mut stored);
-            machine(&mut now);
-            let mut differ = vec![];
-            differences("", &stored, &now, &mut differ);
-            if !differ.is_empty() {
-                return Err(Error::Differs { path: path.into(), differences: differ.join("\n") });
+            run.compare(&lock)?;
+            if stored.as_ref() != Some(&manifest) {
+                temp::replace(&text, manifest.as_bytes())?;
+                run.log(&json!({"event": "manifest", "why": "its analyzers or its machine differ"}))?;
             }
         } else {
-            replace(&path.join("manifest.toml"), manifest.as_bytes())?;
-            replace(&at, format!("{lock:#}\n").as_bytes())?;
+            temp::replace(&text, manifest.as_bytes())?;
+            temp::replace(&at, format!("{lock:#}\n").as_bytes())?;
         }
-        let run = Self { path: path.into(), _lock: file };
         run.sweep()?;
         Ok(run)
     }
@@ -120,22 +89,32 @@ impl RunDir {
     /// When there is none or it is being written.
     pub fn reopen(path: &Path) -> Result<Self> {
         read_lock(path)?;
-        let guard = path.join(".writer");
-        let file = File::create(&guard).map_err(io(&guard))?;
-        file.try_lock().map_err(|_| Error::Busy { path: path.into() })?;
-        Ok(Self { path: path.into(), _lock: file })
+        let run = Self { path: path.into(), _lock: guard(path)? };
+        run.sweep()?;
+        Ok(run)
     }
 
-    /// Removes what a killed writer left half-written.
-    fn sweep(&self) -> Result<()> {
-        let groups = self.path.join("groups");
-        for entry in fs::read_dir(&groups).map_err(io(&groups))? {
-            let path = entry.map_err(io(&groups))?.path();
-            if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')) {
-                fs::remove_dir_all(&path).map_err(io(&path))?;
-            }
+    /// Refuses a lock that differs from the stored one.
+    fn compare(&self, now: &Value) -> Result<()> {
+        let (mut stored, mut now) = (read_lock(&self.path)?, now.clone());
+        let schema = stored["schema"].as_u64().unwrap_or(0);
+        if schema < SCHEMA {
+            return Err(Error::Older { path: self.path.clone(), schema });
         }
-        Ok(())
+        for lock in [&mut stored, &mut now] {
+            lock.as_object_mut().and_then(|o| o.shift_remove("machine"));
+        }
+        let mut differ = vec![];
+        differences("", &stored, &now, &mut differ);
+        if differ.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Differs { path: self.path.clone(), differences: differ.join("\n") })
+    }
+
+    /// Removes what a killed writer left half-written, and nothing else.
+    fn sweep(&self) -> Result<()> {
+        ["", "groups", "analysis"].into_iter().try_for_each(|dir| temp::sweep(&self.path.join(dir)))
     }
 
     /// The directory.
@@ -156,55 +135,28 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written; nothing else is lost then.
     pub fn write_group(&self, index: usize, data: &GroupData) -> Result<()> {
-        let groups = self.path.join("groups");
-        let tmp = groups.join(format!(".{index:04}"));
-        let _ = fs::remove_dir_all(&tmp);
-        fs::create_dir_all(&tmp).map_err(io(&tmp))?;
-        table::write_turns(&tmp.join("turns.parquet"), &data.turns)?;
-        if !data.taps.is_empty() {
-            write_taps(&tmp.join("taps.safetensors"), &data.taps)?;
-        }
-        sync_dir(&tmp)?;
-        let to = groups.join(format!("{index:04}"));
-        fs::rename(&tmp, &to).map_err(io(&to))?;
-        sync_dir(&groups)
+        let to = self.path.join("groups").join(format!("{index:04}"));
+        let tmp = temp::folder(&to)?;
+        let fill = || {
+            table::write_turns(&tmp.join("turns.parquet"), &data.turns)?;
+            if !data.taps.is_empty() {
+                write_taps(&tmp.join("taps.safetensors"), &data.taps)?;
+            }
+            temp::rename(&tmp, &to)
+        };
+        fill().map_err(|e| {
+            temp::discard(&tmp);
+            e.at(&to)
+        })
     }
 
-    /// Writes what an analyzer found, replacing what it found before.
+    /// Writes what an analyzer found, replacing what it found before. Files in its folder that it did not write
+    /// stay. `departs` says what of its settings differs from the run's manifest.
     ///
     /// # Errors
     /// When it cannot be written, or a name in it is no file's.
-    pub fn write_findings(&self, analyzer: &str, f: &Findings) -> Result<PathBuf> {
-        let names = f.tables.iter().map(|t| &t.name).chain(f.figures.iter().map(|g| &g.name));
-        if let Some(bad) = names.chain(f.files.iter().map(|(name, _)| name)).find(|n| !is_file_name(n)) {
-            let message = format!("{bad:?} names no file: use letters, digits, `-`, `_` and `.`");
-            return Err(format(self.path.join("analysis").join(analyzer), message));
-        }
-        let all = self.path.join("analysis");
-        let (tmp, to) = (all.join(format!(".{analyzer}")), all.join(analyzer));
-        let _ = fs::remove_dir_all(&tmp);
-        fs::create_dir_all(&tmp).map_err(io(&tmp))?;
-        for t in &f.tables {
-            table::write_table(&tmp.join(format!("{}.parquet", t.name)), t)?;
-        }
-        for fig in &f.figures {
-            replace(&tmp.join(format!("{}.svg", fig.name)), fig.svg.as_bytes())?;
-            replace(&tmp.join(format!("{}.png", fig.name)), &fig.png)?;
-        }
-        for (name, bytes) in &f.files {
-            replace(&tmp.join(name), bytes)?;
-        }
-        let files: Vec<&String> = f.files.iter().map(|(name, _)| name).collect();
-        let figures: Vec<Value> =
-            f.figures.iter().map(|g| json!({"file": format!("{}.svg", g.name), "caption": g.caption})).collect();
-        let tables: Vec<String> = f.tables.iter().map(|t| format!("{}.parquet", t.name)).collect();
-        let doc = json!({"analyzer": analyzer, "summary": f.summary, "warnings": f.warnings, "values": f.values, "tables": tables, "figures": figures, "files": files});
-        replace(&tmp.join("findings.json"), format!("{doc:#}\n").as_bytes())?;
-        if to.exists() {
-            fs::remove_dir_all(&to).map_err(io(&to))?;
-        }
-        fs::rename(&tmp, &to).map_err(io(&to))?;
-        Ok(to)
+    pub fn write_findings(&self, analyzer: &str, f: &Findings, departs: &[String]) -> Result<PathBuf> {
+        crate::found::write(&self.path.join("analysis").join(analyzer), analyzer, f, departs)
     }
 
     /// Appends an event to log.jsonl.
@@ -214,16 +166,50 @@ impl RunDir {
     pub fn log(&self, event: &Value) -> Result<()> {
         let path = self.path.join("log.jsonl");
         let mut f = File::options().create(true).append(true).open(&path).map_err(io(&path))?;
-        writeln!(f, "{event}").map_err(io(&path))
+        // One write: a line is whole, or it is not there.
+        f.write_all(format!("{event}\n").as_bytes()).map_err(io(&path))
     }
 }
 
-/// Whether a name given by a plugin stays in the folder that it is written to.
-fn is_file_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 120
-        && !name.starts_with('.')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+/// The lock against other writers, held until the file is dropped.
+fn guard(path: &Path) -> Result<File> {
+    let at = path.join(".writer");
+    let file = File::create(&at).map_err(io(&at))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::Busy { path: path.into() }),
+        Err(fs::TryLockError::Error(e)) => Err(io(at)(e)),
+    }
+}
+
+/// Keys at which two locks differ, `a` as stored.
+fn differences(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => {
+            let keys: BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            for k in keys {
+                let path = if at.is_empty() { k.clone() } else { format!("{at}.{k}") };
+                differences(&path, x.get(k).unwrap_or(&Value::Null), y.get(k).unwrap_or(&Value::Null), out);
+            }
+        }
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            for (i, (x, y)) in x.iter().zip(y).enumerate() {
+                differences(&format!("{at}[{i}]"), x, y, out);
+            }
+        }
+        _ if a == b => {}
+        _ => match at.strip_prefix("model.sha256.") {
+            Some(part) => {
+                out.push(format!("  {} differs: stored {}, now {}", part.replace("chat_", "chat "), hash(a), hash(b)))
+            }
+            None => out.push(format!("  {at}: stored {a}, now {b}")),
+        },
+    }
+}
+
+/// A hash in a message; a part may be missing.
+fn hash(v: &Value) -> &str {
+    v.as_str().unwrap_or("none")
 }
 
 fn write_taps(path: &Path, taps: &[TapEntry]) -> Result<()> {
@@ -237,11 +223,10 @@ fn write_taps(path: &Path, taps: &[TapEntry]) -> Result<()> {
         .map(|(n, (s, b))| Ok((n.clone(), TensorView::new(Dtype::F32, s.clone(), b).map_err(|e| format(path, e))?)))
         .collect::<Result<Vec<_>>>()?;
     let bytes = safetensors::serialize(views, None).map_err(|e| format(path, e))?;
-    let mut f = File::create(path).map_err(io(path))?;
-    f.write_all(&bytes).and_then(|()| f.sync_all()).map_err(io(path))
+    temp::write(path, &bytes)
 }
 
-/// A run's lock, its schema checked.
+/// A run's lock, its schema checked: [`SCHEMA`] or an older one.
 ///
 /// # Errors
 /// When the folder holds no run, or one of a newer schema.
@@ -253,22 +238,24 @@ pub fn read_lock(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(&at).map_err(io(&at))?;
     let lock: Value = serde_json::from_str(&text).map_err(|e| format(&at, e))?;
     match lock.get("schema").and_then(Value::as_u64) {
-        Some(SCHEMA) => Ok(lock),
+        Some(1..=SCHEMA) => Ok(lock),
         Some(n) if n > SCHEMA => Err(format(
             &at,
-            format!("was written by a newer friction (schema {n}, this one reads {SCHEMA}); update friction"),
+            format!("was written by a newer friction (schema {n}, this one reads up to {SCHEMA}); update friction"),
         )),
         _ => Err(format(&at, "has no `schema` that this friction knows")),
     }
 }
 
-/// Written groups with their folders, by index.
+/// Written groups with their folders, by index. Only folders that are called as [`RunDir::write_group`] calls them
+/// are groups: what else lies there is not the run's.
 pub(crate) fn groups(path: &Path) -> Result<Vec<(usize, PathBuf)>> {
     let dir = path.join("groups");
     let mut out = vec![];
     for entry in fs::read_dir(&dir).map_err(io(&dir))? {
         let entry = entry.map_err(io(&dir))?;
-        if let Ok(i) = entry.file_name().to_string_lossy().parse() {
+        let index = entry.file_name().to_str().and_then(|name| name.parse().ok().filter(|i| format!("{i:04}") == name));
+        if let Some(i) = index.filter(|_| entry.path().is_dir()) {
             out.push((i, entry.path()));
         }
     }

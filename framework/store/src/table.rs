@@ -1,5 +1,6 @@
 //! Turns and analyzers' tables as Parquet.
-use crate::{Result, format, io};
+use crate::error::{format, io};
+use crate::{Result, temp};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
 use arrow::datatypes::{Float32Type, Float64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
@@ -14,16 +15,15 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Written in memory first: what the disk refuses is then the disk's fault and no table's.
 fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
         .map_err(|e| format(path, e))?;
-    let file = File::create(path).map_err(io(path))?;
     let props =
         WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("friction".into()).build();
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(props)).map_err(|e| format(path, e))?;
+    let mut writer = ArrowWriter::try_new(vec![], batch.schema(), Some(props)).map_err(|e| format(path, e))?;
     writer.write(&batch).map_err(|e| format(path, e))?;
-    let file = writer.into_inner().map_err(|e| format(path, e))?;
-    file.sync_all().map_err(io(path))
+    temp::write(path, &writer.into_inner().map_err(|e| format(path, e))?)
 }
 
 /// Writes the turns of a group.

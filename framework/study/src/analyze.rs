@@ -1,7 +1,10 @@
 //! Running analyzers over a stored run.
-use crate::Result;
+use crate::stored::{Otherwise, Stored};
+use crate::{Error, Result};
 use friction_core::{Analyzer, Findings};
 use friction_store::{RunDir, StoredRun};
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What one analyzer found.
@@ -18,6 +21,28 @@ pub struct Analysis {
 /// # Errors
 /// When the run cannot be read or written, or an analyzer fails.
 pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result<Vec<Analysis>> {
+    each(path, analyzers, &BTreeMap::new())
+}
+
+/// Runs the analyzers of a run's own manifest, or others: what a run found once, it finds again. The second value
+/// is what a reader must know.
+///
+/// Findings of an analyzer whose table departs from that of the same name in the run's manifest take the place of
+/// the former ones, and say in a warning, in `departs` and in the log how they depart.
+///
+/// # Errors
+/// As [`analyze`], and when the run's manifest or model is not what it was made of.
+pub fn analyze_stored(path: &Path, otherwise: &Otherwise) -> Result<(Vec<Analysis>, Vec<String>)> {
+    let stored = Stored::open(path, otherwise)?;
+    let found = each(path, &stored.analyzers()?, &stored.departs)?;
+    Ok((found, stored.notes))
+}
+
+fn each(
+    path: &Path,
+    analyzers: &[(String, Box<dyn Analyzer>)],
+    departs: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<Analysis>> {
     let dir = RunDir::reopen(path)?;
     let run = StoredRun::open(path)?;
     let mut out = vec![];
@@ -26,14 +51,16 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
         let mut findings = Findings::default();
         match analyzer.analyze(&run, &mut findings) {
             Ok(()) => {
-                dir.write_findings(name, &findings)?;
+                let departs = departs.get(name).map_or(&[][..], Vec::as_slice);
+                if !departs.is_empty() {
+                    findings.warn(format!("this departs from the run's manifest: {}", departs.join("; ")));
+                    dir.log(&json!({"event": "analyze", "analyzer": name, "departs": departs}))?;
+                }
+                dir.write_findings(name, &findings, departs)?;
                 out.push(Analysis { name: name.clone(), findings });
             }
-            Err(e) => failed = failed.or(Some(friction_core::Error::other(format!("analyzer `{name}`: {e}")))),
+            Err(source) => failed = failed.or(Some(Error::Analyzer { name: name.clone(), source })),
         }
     }
-    match failed {
-        Some(e) => Err(e.into()),
-        None => Ok(out),
-    }
+    failed.map_or(Ok(out), Err)
 }

@@ -1,105 +1,99 @@
-//! What is asked in each group and turn, and how long that makes a conversation.
+//! How long the design makes a conversation, and where in it a turn stands.
 use crate::Result;
-use crate::plan::{PlannedCondition, PlannedTurn};
+use crate::lists::{Lists, PlannedTurn};
+use crate::plan::PlannedCondition;
 use friction_core::manifest::Manifest;
-use friction_core::{Dataset, NeutralText, PlanContext, TurnContext, seed};
+use friction_core::{Dataset, NeutralText, TurnContext};
 use friction_model::{ChatTemplate, ChatTurn, Tokenizer};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// Draws each group's questions: from the turn's category, none twice in a group, and none twice in
-/// the study until a category is used up.
-pub(crate) fn questions(
-    dataset: &dyn Dataset,
-    order: &[Vec<usize>],
-    cx: &PlanContext,
-) -> friction_core::Result<Vec<Vec<PlannedTurn>>> {
-    if order.len() != cx.groups || order.iter().any(|o| o.len() != cx.turns) {
-        return Err(friction_core::Error::config(format!(
-            "the topics plugin must choose {} turns for each of {} groups; it chose for {} groups, turns {:?}",
-            cx.turns,
-            cx.groups,
-            order.len(),
-            order.iter().map(Vec::len).collect::<BTreeSet<_>>()
-        )));
-    }
-    let categories = dataset.categories();
-    let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
-    let mut out = vec![];
-    for topics in order {
-        let mut group: Vec<PlannedTurn> = vec![];
-        for c in topics {
-            let category = categories
-                .get(*c)
-                .ok_or_else(|| friction_core::Error::config(format!("topic {c} is not a category of the dataset")))?;
-            let all = dataset.questions(category);
-            if all.is_empty() {
-                return Err(friction_core::Error::config(format!("category `{}` has no questions", category.name)));
-            }
-            let deck = decks.entry(*c).or_insert_with(|| {
-                (
-                    seed::permutation(
-                        all.len(),
-                        seed::derive(&[&cx.seed.to_le_bytes(), b"questions", category.name.as_bytes()]),
-                    ),
-                    0,
-                )
-            });
-            let mut tries = 0;
-            let question = loop {
-                let q = &all[deck.0[deck.1 % all.len()]];
-                deck.1 += 1;
-                tries += 1;
-                if !group.iter().any(|t| t.question.id == q.id || t.question.text == q.text) {
-                    break q.clone();
-                }
-                if tries > all.len() {
-                    return Err(friction_core::Error::config(format!(
-                        "category `{}` has too few questions for a group that visits it again",
-                        category.name
-                    )));
-                }
-            };
-            group.push(PlannedTurn { topic: category.name.clone(), prompt: dataset.prompt(&question)?, question });
-        }
-        out.push(group);
-    }
-    Ok(out)
+/// Conversations that are all counted; of more, some are.
+const COUNTED: usize = 4096;
+
+/// Groups spread over a larger study that are counted, in conversations. Its longest groups are counted beside them.
+const SPREAD: usize = 1024;
+
+/// Of the model's context: where the longest counted conversation fills more, all of a large study are counted.
+const NEAR: f64 = 0.9;
+
+/// What counting messages needs.
+pub(crate) struct Counter<'a> {
+    pub manifest: &'a Manifest,
+    pub conditions: &'a [PlannedCondition],
+    pub dataset: &'a dyn Dataset,
+    pub lists: &'a Lists,
+    pub tokenizer: &'a Tokenizer,
+    pub template: &'a ChatTemplate,
+    pub neutral: Option<&'a NeutralText>,
 }
 
-/// Tokens of all user messages, and the longest conversation at its longest replies.
-pub(crate) fn lengths(
-    m: &Manifest,
-    conditions: &[PlannedCondition],
-    groups: &[Vec<PlannedTurn>],
-    tokenizer: &Tokenizer,
-    template: &ChatTemplate,
-    neutral: Option<&NeutralText>,
-) -> Result<(u64, usize)> {
-    let (mut total, mut longest) = (0u64, 0usize);
-    // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
-    const SLACK: usize = 16;
-    for (g, group) in groups.iter().enumerate() {
-        for c in conditions {
-            let mut turns = vec![];
-            for (t, turn) in group.iter().enumerate() {
-                let cx = context(m.study.seed, g, t, group.len(), turn);
-                turns.push(ChatTurn::user(c.plugin.ask(&cx)?.text));
-                if t + 1 < group.len() {
-                    turns.push(ChatTurn::assistant("…"));
-                }
-            }
-            let mut forced = 0;
-            if let Some(text) = neutral {
-                turns.push(ChatTurn::assistant("…"));
-                turns.push(ChatTurn::user(text.user.clone()));
-                forced = tokenizer.encode(&text.reply)?.len();
-            }
-            let n = tokenizer.encode(&template.render(&turns)?)?.len();
-            total += n as u64;
-            longest = longest.max(n + forced + group.len() * (m.generation.max_new_tokens + SLACK));
+/// Lengths of a study's conversations in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lengths {
+    /// All user messages, template included; where groups were left out, as many as the counted ones lead to expect.
+    pub user_tokens: u64,
+    /// Positions of the longest counted conversation at its longest replies.
+    pub longest: usize,
+    /// Groups that were counted.
+    pub groups: usize,
+}
+
+impl Counter<'_> {
+    /// Counts a study's conversations: all of a small one; of a large one the groups that ask the most text and
+    /// some between. Where those come near the model's context, all are counted.
+    ///
+    /// # Errors
+    /// When a plugin, the template or the tokenizer fails.
+    pub fn study(&self, context: usize) -> Result<Lengths> {
+        let (groups, conditions) = (self.lists.groups(), self.conditions.len().max(1));
+        if groups * conditions <= COUNTED {
+            return self.groups(0..groups);
         }
+        let spread = (SPREAD / conditions).max(1);
+        let even = self.groups((0..spread).map(|i| i * groups / spread))?;
+        let long = self.groups(self.lists.longest().iter().copied())?;
+        let longest = even.longest.max(long.longest);
+        if longest as f64 > NEAR * context as f64 && longest <= context {
+            return self.groups(0..groups);
+        }
+        let each = even.user_tokens as f64 / even.groups as f64;
+        Ok(Lengths { user_tokens: (each * groups as f64) as u64, longest, groups: even.groups + long.groups })
     }
-    Ok((total, longest))
+
+    /// Counts the conversations of groups.
+    ///
+    /// # Errors
+    /// As [`Counter::study`].
+    pub fn groups(&self, groups: impl IntoIterator<Item = usize>) -> Result<Lengths> {
+        // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
+        const SLACK: usize = 16;
+        let m = self.manifest;
+        let forced =
+            self.neutral.map(|text| self.tokenizer.encode(&text.reply)).transpose()?.map_or(0, |ids| ids.len());
+        let mut out = Lengths { user_tokens: 0, longest: 0, groups: 0 };
+        for g in groups.into_iter().collect::<BTreeSet<_>>() {
+            let group = self.lists.group(self.dataset, g)?;
+            out.groups += 1;
+            for c in self.conditions {
+                let mut turns = vec![];
+                for (t, turn) in group.iter().enumerate() {
+                    let cx = context(m.study.seed, g, t, group.len(), turn);
+                    turns.push(ChatTurn::user(c.plugin.ask(&cx)?.text));
+                    if t + 1 < group.len() {
+                        turns.push(ChatTurn::assistant("…"));
+                    }
+                }
+                if let Some(text) = self.neutral {
+                    turns.push(ChatTurn::assistant("…"));
+                    turns.push(ChatTurn::user(text.user.clone()));
+                }
+                let n = self.tokenizer.encode(&self.template.render(&turns)?)?.len();
+                out.user_tokens += n as u64;
+                out.longest = out.longest.max(n + forced + group.len() * (m.generation.max_new_tokens + SLACK));
+            }
+        }
+        Ok(out)
+    }
 }
 
 /// Where in the design a turn stands.

@@ -3,14 +3,21 @@ pub mod analyze;
 mod batch;
 pub mod conversation;
 pub mod design;
+pub mod folder;
+mod idle;
+pub mod lists;
 pub mod lock;
 pub mod manifest;
+mod needs;
 pub mod plan;
 pub mod run;
+pub mod stored;
+mod wrong;
 
-pub use analyze::{Analysis, analyze};
+pub use analyze::{Analysis, analyze, analyze_stored};
 pub use plan::{Estimate, Plan};
 pub use run::{RunOptions, RunReport, run};
+pub use stored::Otherwise;
 
 /// What can go wrong between a manifest and its findings.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +34,17 @@ pub enum Error {
         /// The system's reason.
         #[source]
         source: std::io::Error,
+    },
+    /// What was asked for is not possible with this run.
+    #[error("{0}")]
+    Usage(String),
+    /// An analyzer could not be built, or failed.
+    #[error("analyzer `{name}`: {source}")]
+    Analyzer {
+        /// Its name in the manifest.
+        name: String,
+        /// Why.
+        source: friction_core::Error,
     },
     /// A plugin failed.
     #[error(transparent)]

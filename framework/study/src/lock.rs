@@ -1,11 +1,34 @@
 //! What a run is, resolved: equal locks give equal runs.
-use crate::{Plan, batch::found_here};
-use friction_core::EditOp;
-use friction_core::manifest::{Chosen, Quantize, to_json};
-use friction_core::seed::derive;
+//!
+//! `lock.json`, schema 2 (the store adds `schema`), all texts, numbers and SHA-256 in hexadecimal:
+//!
+//! ```text
+//! friction      version of the program
+//! study         [study], defaults filled in
+//! model         source, revision, dtype, quantize; commit of a hub source; sha256 by part: weights, config,
+//!               generation_config, tokenizer, tokenizer_config, chat_template (null where there is none)
+//! backend       kind; slots where the manifest sets them, else "auto"
+//! generation    [generation], defaults filled in
+//! dataset       table, version, library (its SHA-256, of a dynamic library); fingerprint, sha256 of all questions
+//! topics        table, version, library
+//! conditions    list of: table, version, library, factors
+//! hooks         list of: table, version, library
+//! edits, arms   where hooks bring any: name, site, at, turns, op, sha256 of the numbers; name, strengths, only
+//! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
+//!               base_from_run (the same from the run's folder), manifest (its file name)
+//! ```
+//!
+//! Analyzers are left out: they may change without a new run. Schema 1 had the SHA-256 of the weights in the place of
+//! `model.sha256`, no questions' hash, and names of Rust types in `edits`.
+use crate::batch::found_here;
+use crate::{Plan, Result, folder};
+use friction_core::manifest::{Chosen, Manifest, to_json};
+use friction_core::{Dataset, Edit, EditOp, ModelIdentity};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
-/// What was chosen: its table, the plugin's version and, of a dynamic library, the bytes' SHA-256.
+/// What was chosen: its table and, of a run, the plugin's version and a dynamic library's SHA-256.
 fn chosen<O: ?Sized>(c: &Chosen<O>) -> Map<String, Value> {
     let mut out = Map::new();
     out.insert("table".into(), to_json(&toml::Value::Table(c.table.clone())));
@@ -16,18 +39,8 @@ fn chosen<O: ?Sized>(c: &Chosen<O>) -> Map<String, Value> {
     out
 }
 
-/// The lock of a plan whose weights have the hash `sha256`. Analyzers are left out: they may change
-/// without a new run.
-pub fn lock(plan: &Plan, sha256: &str) -> Value {
-    let m = &plan.manifest;
-    let mut model = Map::new();
-    model.insert("source".into(), json!(m.model.source));
-    model.insert("dtype".into(), json!(m.model.dtype));
-    if m.model.quantize != Quantize::None {
-        model.insert("quantize".into(), json!(m.model.quantize));
-    }
-    model.insert("commit".into(), json!(plan.checkpoint.commit));
-    model.insert("sha256".into(), json!(sha256));
+/// What a manifest alone says of a run: all of a lock that needs neither model nor data.
+pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     let conditions: Vec<Value> = m
         .conditions
         .iter()
@@ -38,44 +51,120 @@ pub fn lock(plan: &Plan, sha256: &str) -> Value {
         })
         .collect();
     let hooks: Vec<Value> = m.hooks.iter().map(|h| Value::Object(chosen(h))).collect();
-    let mut dataset = chosen(&m.dataset);
-    dataset.insert("fingerprint".into(), json!(plan.dataset.fingerprint()));
-    // Directions come from files: their bytes are what the run depends on.
-    let edits: Vec<Value> = plan
-        .program
-        .edits
-        .iter()
-        .map(|e| {
-            let numbers: Vec<u8> = match &e.op {
-                EditOp::Add(v) | EditOp::Remove(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                EditOp::Project { direction, value } => {
-                    direction.iter().chain([value]).flat_map(|x| x.to_le_bytes()).collect()
-                }
-                EditOp::Clamp { direction, min, max } => {
-                    direction.iter().chain([min, max]).flat_map(|x| x.to_le_bytes()).collect()
-                }
-                EditOp::Custom { digest, .. } => digest.clone().into_bytes(),
-            };
-            let digest = format!("{:016x}", derive(&[&numbers]));
-            json!({"name": e.name, "site": e.site, "at": format!("{:?}", e.at), "op": format!("{:?}", e.op), "turns": e.turns, "digest": digest})
-        })
-        .collect();
-    // What a device's memory takes may change from run to run; the log tells it.
-    let slots = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
-    let mut lock = json!({
-        "friction": env!("CARGO_PKG_VERSION"),
-        "study": m.study,
-        "model": model,
-        "backend": {"kind": m.backend.kind, "slots": slots},
-        "generation": m.generation,
-        "dataset": dataset,
-        "topics": chosen(&m.topics),
-        "conditions": conditions,
-        "hooks": hooks,
-        "machine": {"os": std::env::consts::OS, "arch": std::env::consts::ARCH, "device": m.backend.device, "base": plan.base.canonicalize().ok()},
-    });
-    if let (Value::Object(lock), false) = (&mut lock, edits.is_empty()) {
-        lock.insert("edits".into(), Value::Array(edits));
+    let model = json!({"source": m.model.source, "revision": m.model.revision, "dtype": m.model.dtype, "quantize": m.model.quantize});
+    [
+        ("study", json!(m.study)),
+        ("model", model),
+        ("backend", json!({"kind": m.backend.kind})),
+        ("generation", json!(m.generation)),
+        ("dataset", Value::Object(chosen(&m.dataset))),
+        ("topics", Value::Object(chosen(&m.topics))),
+        ("conditions", Value::Array(conditions)),
+        ("hooks", Value::Array(hooks)),
+    ]
+    .map(|(key, value)| (key.to_string(), value))
+    .into_iter()
+    .collect()
+}
+
+fn hex(sha: Sha256) -> String {
+    sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// SHA-256 of all that a dataset offers, whatever its own fingerprint covers.
+fn questions(dataset: &dyn Dataset) -> Result<String> {
+    let mut sha = Sha256::new();
+    for category in dataset.categories() {
+        for part in [json!(category), json!(dataset.questions(category))] {
+            let text = serde_json::to_vec(&part).map_err(friction_core::Error::other)?;
+            sha.update((text.len() as u64).to_le_bytes());
+            sha.update(&text);
+        }
     }
-    lock
+    Ok(hex(sha))
+}
+
+/// An edit as data: directions come from files, so their numbers are what a run depends on.
+fn edit(e: &Edit) -> Value {
+    let (op, numbers) = match &e.op {
+        EditOp::Add(v) => ("add", bytes(v, &[])),
+        EditOp::Remove(v) => ("remove", bytes(v, &[])),
+        EditOp::Project { direction, value } => ("project", bytes(direction, &[*value])),
+        EditOp::Clamp { direction, min, max } => ("clamp", bytes(direction, &[*min, *max])),
+        EditOp::Custom { digest, .. } => ("custom", digest.clone().into_bytes()),
+    };
+    let sha256 = hex(Sha256::new_with_prefix(numbers));
+    json!({"name": e.name, "site": e.site, "at": e.at, "turns": e.turns, "op": op, "sha256": sha256})
+}
+
+fn bytes(direction: &[f32], more: &[f32]) -> Vec<u8> {
+    direction.iter().chain(more).flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// The lock of a plan whose model has this identity, run in the directory `run`.
+///
+/// # Errors
+/// When the dataset's questions cannot be written down.
+pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> {
+    let m = &plan.manifest;
+    let mut lock = json!({"friction": env!("CARGO_PKG_VERSION")});
+    for (key, value) in declared(m) {
+        lock[key] = value;
+    }
+    lock["model"]["commit"] = json!(plan.checkpoint.commit);
+    lock["model"]["sha256"] = json!(identity);
+    // What a device's memory takes may change from run to run; the log tells it.
+    lock["backend"]["slots"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
+    lock["dataset"]["fingerprint"] = json!(plan.dataset.fingerprint());
+    lock["dataset"]["sha256"] = json!(questions(plan.dataset.as_ref())?);
+    if !plan.program.edits.is_empty() {
+        lock["edits"] = plan.program.edits.iter().map(edit).collect();
+        lock["arms"] = json!(plan.program.arms);
+    }
+    let base = real(&plan.base);
+    let name = Path::new(&m.source.file).file_name().map(|n| n.to_string_lossy());
+    lock["machine"] = json!({
+        "os": std::env::consts::OS,
+        "arch": std::env::consts::ARCH,
+        "device": m.backend.device,
+        "base": folder::written(&base),
+        "base_from_run": between(&real(run), &base).map(|p| folder::written(&p)),
+        "manifest": name,
+    });
+    Ok(lock)
+}
+
+/// A path without links, as far as there is one.
+fn real(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let known = path.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
+    known.map_or_else(|| path.clone(), |(a, real)| path.strip_prefix(a).map_or(real.clone(), |rest| join(&real, rest)))
+}
+
+/// Without the separator that joining nothing adds.
+fn join(base: &Path, rest: &Path) -> PathBuf {
+    if rest.as_os_str().is_empty() { base.to_path_buf() } else { base.join(rest) }
+}
+
+/// The way from one folder to another, both without links.
+fn between(from: &Path, to: &Path) -> Option<PathBuf> {
+    let same = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    if same == 0 {
+        return None;
+    }
+    let up = from.components().skip(same).map(|_| std::path::Component::ParentDir);
+    Some(up.chain(to.components().skip(same)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_from_a_run_to_its_manifest() {
+        let way = |from: &str, to: &str| between(Path::new(from), Path::new(to)).map(|p| p.display().to_string());
+        assert_eq!(way("/a/study/runs/x", "/a/study").as_deref(), Some("../.."));
+        assert_eq!(way("/a/runs/x", "/a/b/c").as_deref(), Some("../../b/c"));
+        assert_eq!(way("/a", "/a").as_deref(), Some(""));
+    }
 }

@@ -1,8 +1,9 @@
-//! Reading a manifest with the dynamic libraries that it loads.
+//! Reading a manifest with the dynamic libraries that it loads, and writing it resolved.
 use crate::{Error, Result};
 use friction_core::Registry;
 use friction_core::manifest::{Issues, LibraryEntry, Manifest, Source, libraries};
 use friction_dylib::Library;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// The folder that a manifest's paths are relative to.
@@ -43,9 +44,40 @@ pub fn registry(source: &Source, base: &Path, issues: &mut Issues) -> Registry {
 /// # Errors
 /// Everything that is wrong with it, at once, each with line and column.
 pub fn read(path: &Path, base: &Path, settings: &[String]) -> Result<Manifest> {
+    checked(parse(path, settings)?, base)
+}
+
+/// A manifest file's text and values, settings applied, not yet checked.
+pub(crate) fn parse(path: &Path, settings: &[String]) -> Result<Source> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    let source = Source::parse(&path.display().to_string(), &text, settings)?;
+    Ok(Source::parse(&path.display().to_string(), &text, settings)?)
+}
+
+/// Checks a manifest with the plugins that it may name.
+pub(crate) fn checked(source: Source, base: &Path) -> Result<Manifest> {
     let mut issues = Issues::default();
     let registry = registry(&source, base, &mut issues);
     Ok(Manifest::read(source, &registry, issues)?)
+}
+
+/// A manifest's text with settings applied, and the defaults of its fixed sections filled in: what it meant when
+/// it was run. Relative paths stay relative to the folder that it lay in.
+///
+/// # Errors
+/// When a value has no TOML.
+pub fn resolved(m: &Manifest) -> Result<String> {
+    let wrong = |e: toml::ser::Error| friction_core::Error::other(format!("the manifest cannot be written: {e}"));
+    let mut out = toml::Table::new();
+    let fixed = [section(&m.study), section(&m.model), section(&m.backend), section(&m.generation)];
+    for (key, value) in ["study", "model", "backend", "generation"].into_iter().zip(fixed) {
+        out.insert(key.into(), value.map_err(wrong)?);
+    }
+    for (key, value) in &m.source.value {
+        out.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    Ok(toml::to_string(&out).map_err(wrong)?)
+}
+
+fn section(value: &impl Serialize) -> Result<toml::Value, toml::ser::Error> {
+    toml::Value::try_from(value)
 }

@@ -1,9 +1,12 @@
 //! Everything that can be known, and refused, before a token is generated.
-use crate::Result;
-use crate::design::{lengths, questions};
+use crate::design::Counter;
+use crate::lists::{Fault, Lists};
+use crate::needs::{Check, Produced};
+use crate::wrong::{Wrong, named};
+use crate::{Result, idle};
 use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Hook, HookProgram, ModelSpec, PlanContext, Question, Tap,
+    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Hook, HookProgram, ModelSpec, PlanContext, Tap,
 };
 use friction_engine::{EngineOptions, Sampling};
 use friction_model::cache::CacheShape;
@@ -32,16 +35,7 @@ pub struct PlannedHook {
     pub plugin: Box<dyn Hook>,
 }
 
-/// One turn of a group: the same in every condition.
-#[derive(Debug, Clone)]
-pub struct PlannedTurn {
-    /// Category name.
-    pub topic: String,
-    /// The question.
-    pub question: Question,
-    /// As the user asks it.
-    pub prompt: String,
-}
+pub use crate::lists::PlannedTurn;
 
 /// A study, assembled.
 pub struct Plan {
@@ -69,14 +63,16 @@ pub struct Plan {
     pub program: HookProgram,
     /// Tokens of its neutral text.
     pub neutral: Vec<u32>,
-    /// `[groups][turns]`.
-    pub groups: Vec<Vec<PlannedTurn>>,
+    /// The question list of every group.
+    pub lists: Lists,
     /// Analyzers with their names.
     pub analyzers: Vec<(String, Box<dyn Analyzer>)>,
     /// Sizes for the engine.
     pub engine: EngineOptions,
     /// Costs.
     pub estimate: Estimate,
+    /// What is declared and does nothing, where a run goes on: each with its place.
+    pub warnings: Vec<String>,
 }
 
 /// What a run will need.
@@ -98,25 +94,11 @@ pub struct Estimate {
     pub step_bytes: u64,
     /// Tokens of user messages, template included.
     pub user_tokens: u64,
+    /// Groups whose messages were counted: all of a small study. Of a large one the groups that ask the most are
+    /// among them, and `user_tokens` is what the others let expect of all.
+    pub groups_counted: usize,
     /// Reply tokens at most.
     pub reply_tokens: u64,
-}
-
-/// What is wrong with a study so far: everything is tried before any of it is told.
-struct Wrong<'a> {
-    manifest: &'a Manifest,
-    issues: Issues,
-}
-
-impl Wrong<'_> {
-    /// The value, or a note of what is wrong at `path`.
-    fn keep<T, E: std::fmt::Display>(&mut self, path: &KeyPath, result: std::result::Result<T, E>) -> Option<T> {
-        result.map_err(|e| self.issues.push(path.clone(), e.to_string(), None)).ok()
-    }
-
-    fn end<T>(self) -> Result<T> {
-        Err(self.manifest.source.locate(self.issues).into())
-    }
 }
 
 impl Plan {
@@ -127,7 +109,7 @@ impl Plan {
     /// something else.
     pub fn new(manifest: Manifest, base: &Path) -> Result<Self> {
         let m = &manifest;
-        let mut wrong = Wrong { manifest: m, issues: Issues::default() };
+        let mut wrong = Wrong { manifest: m, issues: Issues::default(), warnings: m.warnings.clone() };
         let key = |k: &str| KeyPath::default().key(k);
         let source = key("model").key("source");
         let cx = BuildContext::new(m, base);
@@ -135,45 +117,79 @@ impl Plan {
         // The shape of the model comes from its configuration: hooks are checked without weights.
         let checkpoint = wrong.keep(&source, Checkpoint::of(&cx));
         let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
-        let mut analyzers = vec![];
+        let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {
-            let Some(built) = wrong.keep(&a.path, (a.build)(&cx)) else { continue };
-            wrong.keep(&a.path, meets(m, hooked.as_ref().map(|(p, _)| p), built.as_ref()));
+            let Some(built) = wrong.built(a, (a.build)(&cx)) else { continue };
+            let study = Foreseen { groups: m.study.groups, arms: hooked.as_ref().map(|(p, _)| p.arms.as_slice()) };
+            built.foresee(&study).into_iter().for_each(|w| wrong.warnings.push(a.path.clone(), w, None));
+            needs.push((a, built.needs()));
             analyzers.push((a.name.clone(), built));
         }
-        let dataset = wrong.keep(&m.dataset.path, (m.dataset.build)(&cx));
+        let dataset = wrong.built(&m.dataset, (m.dataset.build)(&cx));
         let mut conditions = vec![];
         for c in &m.conditions {
-            if let Some(plugin) = wrong.keep(&c.chosen.path, (c.chosen.build)(&cx)) {
+            if let Some(plugin) = wrong.built(&c.chosen, named(&c.chosen.name, (c.chosen.build)(&cx))) {
                 conditions.push(PlannedCondition { name: c.chosen.name.clone(), factors: c.factors.clone(), plugin });
             }
         }
-        let topics = wrong.keep(&m.topics.path, (m.topics.build)(&cx));
+        let topics = wrong.built(&m.topics, (m.topics.build)(&cx));
         let context = PlanContext { seed: m.study.seed, groups: m.study.groups, turns: m.study.turns };
-        let groups = dataset.as_ref().zip(topics).and_then(|(d, t)| {
-            let order = wrong.keep(&m.topics.path, t.choose(d.categories(), &context))?;
-            wrong.keep(&m.dataset.path, questions(d.as_ref(), &order.order, &context))
+        let lists = dataset.as_ref().zip(topics).and_then(|(d, t)| match Lists::new(d.as_ref(), t, context) {
+            Ok(lists) => Some(lists),
+            Err(Fault::Topics(e)) => wrong.plugin(&m.topics.path, Err(e)),
+            Err(Fault::Dataset(e)) => wrong.plugin(&m.dataset.path, Err(e)),
         });
+        let first = dataset.as_ref().zip(lists.as_ref()).and_then(|(d, l)| {
+            let group = |g| Ok(l.group(d.as_ref(), g)?.to_vec());
+            wrong.plugin(
+                &m.dataset.path,
+                (0..m.study.groups.min(idle::GROUPS)).map(group).collect::<friction_core::Result<Vec<_>>>(),
+            )
+        });
+        let mut habits = None;
+        if let Some(groups) = first.as_ref().filter(|_| conditions.len() == m.conditions.len()) {
+            idle::same(m, &conditions, groups, &mut wrong.issues, &mut wrong.warnings);
+            if needs.iter().any(|(_, n)| n.cuts || n.wordings) {
+                habits = Some(idle::habits(m, &conditions, groups));
+            }
+        }
+        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits };
+        for (analyzer, needs) in &needs {
+            let (issues, warnings) = (&mut wrong.issues, &mut wrong.warnings);
+            Check { produced: &produced, analyzer, needs, issues, warnings }.all();
+        }
+        idle::unused(m, base, &mut wrong.warnings);
         let texts = checkpoint.as_ref().and_then(|c| {
-            let tokenizer = wrong.keep(&source, c.tokenizer())?;
+            // One that is named is told at its own key.
+            let named = m.model.tokenizer.as_ref().map(|_| key("model").key("tokenizer"));
+            let tokenizer = wrong.keep(named.as_ref().unwrap_or(&source), c.tokenizer())?;
             if tokenizer.ids_of_text() > c.config.vocab {
                 let (ids, vocab) = (tokenizer.ids_of_text(), c.config.vocab);
                 wrong.keep::<(), _>(
-                    &key("model"),
+                    named.as_ref().unwrap_or(&source),
                     Err(format!("the tokenizer has {ids} ids, the model {vocab}: they do not belong together")),
                 );
             }
             let template = wrong.keep(&source, c.template(&tokenizer))?;
             Some((tokenizer, template))
         });
-        let (Some(checkpoint), Some((program, hooks)), Some(dataset), Some(groups), Some((tokenizer, template)), true) =
-            (checkpoint, hooked, dataset, groups, texts, wrong.issues.is_empty())
+        let (Some(checkpoint), Some((program, hooks)), Some(dataset), Some(lists), Some((tokenizer, template)), true) =
+            (checkpoint, hooked, dataset, lists, texts, wrong.issues.is_empty())
         else {
             return wrong.end();
         };
 
-        let (user_tokens, capacity) =
-            lengths(m, &conditions, &groups, &tokenizer, &template, program.neutral.as_ref())?;
+        let counter = Counter {
+            manifest: m,
+            conditions: &conditions,
+            dataset: dataset.as_ref(),
+            lists: &lists,
+            tokenizer: &tokenizer,
+            template: &template,
+            neutral: program.neutral.as_ref(),
+        };
+        let lengths = counter.study(checkpoint.config.context)?;
+        let capacity = lengths.longest;
         if capacity > checkpoint.config.context {
             let message = format!(
                 "{} turns of up to {} new tokens need up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
@@ -181,6 +197,8 @@ impl Plan {
             );
             return Err(m.error_at(key("generation").key("max_new_tokens"), message).into());
         }
+        let warnings = m.source.locate(wrong.warnings).to_string();
+        let warnings = warnings.lines().map(String::from).collect();
         let mut arms = program.arms.clone();
         if arms.is_empty() {
             arms.push(Arm::default());
@@ -232,7 +250,8 @@ impl Plan {
             },
             slot_bytes: CacheShape { slots: 1, ..engine.cache(c) }.bytes(c, bytes as usize),
             step_bytes: 4 * (engine.step_tokens * (4 * c.intermediate + 8 * c.hidden) + slots * c.vocab) as u64,
-            user_tokens,
+            user_tokens: lengths.user_tokens,
+            groups_counted: lengths.groups,
             reply_tokens: (conversations * m.study.turns * m.generation.max_new_tokens) as u64,
         };
         Ok(Self {
@@ -246,34 +265,90 @@ impl Plan {
             hooks,
             program,
             neutral,
-            groups,
+            lists,
             analyzers,
             engine,
             estimate,
+            warnings,
             base: base.to_path_buf(),
             manifest,
         })
     }
 }
 
+impl Plan {
+    /// The question list of a group.
+    ///
+    /// # Errors
+    /// When there is no such group, or the dataset fails.
+    pub fn group(&self, group: usize) -> friction_core::Result<Rc<[PlannedTurn]>> {
+        self.lists.group(self.dataset.as_ref(), group)
+    }
+
+    /// Positions that the longest conversation of some groups needs; what was planned, where all were counted.
+    pub(crate) fn capacity(&self, groups: &[usize]) -> Result<usize> {
+        if self.estimate.groups_counted == self.manifest.study.groups {
+            return Ok(self.engine.capacity);
+        }
+        let counter = Counter {
+            manifest: &self.manifest,
+            conditions: &self.conditions,
+            dataset: self.dataset.as_ref(),
+            lists: &self.lists,
+            tokenizer: &self.tokenizer,
+            template: &self.template,
+            neutral: self.program.neutral.as_ref(),
+        };
+        let longest = counter.groups(groups.iter().copied())?.longest;
+        let context = self.checkpoint.config.context;
+        if longest > context {
+            let message = format!(
+                "a conversation of these groups needs up to {longest} positions, but the model's context is {context}; lower `turns` or `max_new_tokens`"
+            );
+            let path = KeyPath::default().key("generation").key("max_new_tokens");
+            return Err(self.manifest.error_at(path, message).into());
+        }
+        Ok(longest.max(self.engine.capacity))
+    }
+}
+
 /// All hooks' program on a model of this shape.
 fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(HookProgram, Vec<PlannedHook>)> {
-    let (mut program, mut hooks) = (HookProgram::default(), vec![]);
+    let (mut programs, mut hooks) = (Vec::<(String, HookProgram)>::new(), vec![]);
     let mut whole = true;
     for hook in &wrong.manifest.hooks {
         let part = (hook.build)(cx).and_then(|h| {
             let p = h.program(spec)?;
-            p.validate(spec)?;
             Ok((h, p))
         });
-        match wrong.keep(&hook.path, part) {
+        // A site that the model lacks is told at the option that names it.
+        let fits = |p: &HookProgram, wrong: &mut Wrong| {
+            let sites = p.taps.iter().map(|t| t.site).chain(p.edits.iter().map(|e| e.site));
+            let lacking: BTreeSet<_> = sites.filter(|s| spec.width(*s).is_err()).collect();
+            for site in &lacking {
+                wrong.plugin(&hook.speaks_of(&site.to_string()), spec.width(*site));
+            }
+            lacking.is_empty() && wrong.plugin(&hook.path, p.validate(spec)).is_some()
+        };
+        match wrong.built(hook, part).filter(|(_, p)| fits(p, wrong)) {
             Some((plugin, p)) => {
+                idle::program(wrong.manifest, hook, &p, &mut wrong.issues, &mut wrong.warnings);
+                if p.neutral.is_some() && programs.iter().any(|(_, q)| q.neutral.is_some()) {
+                    let message = "another hook has a `neutral` text already, and a conversation ends in one";
+                    wrong.issues.push(hook.key("neutral"), message, Some("leave one of them out".into()));
+                }
                 hooks.push(PlannedHook { name: hook.name.clone(), taps: p.taps.clone(), plugin });
-                program.extend(p);
+                programs.push((hook.name.clone(), p));
             }
             None => whole = false,
         }
     }
+    let arms = KeyPath::default().key("study").key("arms");
+    if wrong.manifest.study.arms.is_some() && programs.iter().filter(|(_, p)| !p.arms.is_empty()).count() < 2 {
+        let message = "`arms` does nothing: fewer than two hooks have arms";
+        wrong.warnings.push(arms.clone(), message, None);
+    }
+    let program = wrong.keep(&arms, friction_core::arms::join(programs, wrong.manifest.study.arms))?;
     wrong.keep(&KeyPath::default().key("hook"), program.validate(spec))?;
     whole.then_some((program, hooks))
 }
@@ -281,33 +356,6 @@ fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(Hook
 /// The largest multiple of a group's conversations up to `about`; at least one group.
 fn auto(about: usize, per_group: usize, conversations: usize) -> usize {
     (about / per_group * per_group).max(per_group.min(256)).min(conversations)
-}
-
-/// Whether a run produces what an analyzer reads. No program: the hooks are told to be wrong already.
-fn meets(m: &Manifest, program: Option<&HookProgram>, analyzer: &dyn Analyzer) -> std::result::Result<(), String> {
-    let needs = analyzer.needs();
-    for (site, position) in &needs.taps {
-        let tapped = |p: &HookProgram| p.taps.iter().any(|t| t.site == *site && t.position == *position);
-        if !program.is_none_or(tapped) {
-            return Err(format!(
-                "this analyzer reads `{site}` at `{position}`, but no hook taps it; add it to a `[[hook]]` with `plugin = \"residual\"`"
-            ));
-        }
-    }
-    for factor in &needs.factors {
-        let levels: BTreeSet<_> = m.conditions.iter().filter_map(|c| c.factors.get(factor)).collect();
-        if levels.len() < 2 {
-            let known: BTreeSet<&str> =
-                m.conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
-            let near = friction_core::manifest::suggestion(factor, known.iter().copied());
-            return Err(format!(
-                "this analyzer compares levels of factor `{factor}`, but the conditions carry {} of it{}",
-                levels.len(),
-                near.map_or(String::new(), |n| format!(" ({n})"))
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Shared by all conversations of a run.

@@ -1,7 +1,7 @@
 //! Running a plan into a run directory.
 use crate::conversation::{Conversation, Record, group_data};
 use crate::plan::SharedPlan;
-use crate::{Result, batch, lock::lock};
+use crate::{Error, Result, batch, lock::lock, manifest::resolved};
 use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Progress, Unit};
 use friction_model::{Gemma3, device};
 use friction_store::RunDir;
@@ -66,22 +66,8 @@ fn status(key: &str) -> Option<u64> {
 /// The records of a group's conversations.
 type Records = Vec<Rc<RefCell<Record>>>;
 
-/// The units of a group: its conversations, in parts of as many as there are slots.
-fn units(plan: &SharedPlan, group: usize, slots: usize, next: &mut usize, records: &mut Records) -> Vec<Unit> {
-    let mut members: Vec<Box<dyn Dialogue>> = vec![];
-    for (condition, arm) in &plan.members {
-        let record = Rc::new(RefCell::new(Record::default()));
-        records.push(record.clone());
-        members.push(Box::new(Conversation::new(plan.clone(), group, *condition, *arm, record)));
-    }
-    let mut out = vec![];
-    let mut members = members.into_iter().peekable();
-    while members.peek().is_some() {
-        out.push(Unit { index: *next, dialogues: members.by_ref().take(slots).collect() });
-        *next += 1;
-    }
-    out
-}
+/// Groups whose conversations are held together, where a study is so large that not all were counted.
+const TOGETHER: usize = 2048;
 
 /// Runs what is missing of a plan in `out`.
 ///
@@ -95,8 +81,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let checkpoint = &plan.checkpoint;
     // A hub's weights are fetched before they are hashed.
     let weights = checkpoint.open()?;
-    let resolved = lock(plan, &checkpoint.hash()?);
-    let dir = RunDir::open(out, &m.source.text, &resolved)?;
+    let dir = RunDir::open(out, &resolved(m)?, &lock(plan, &checkpoint.identity()?, out)?)?;
     let done = dir.done()?;
     let todo: Vec<usize> = (0..m.study.groups).filter(|g| !done.contains(g)).collect();
     let mut report = RunReport {
@@ -135,7 +120,10 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         dir.log(
             &json!({"event": "start", "groups": left.len(), "resumed": done.len(), "slots": slots, "load_seconds": report.load_seconds}),
         )?;
-        hold(plan, &model, slots, &left, &dir, &so_far, options)?;
+        let all = plan.estimate.groups_counted == m.study.groups;
+        for groups in left.chunks(if all { left.len().max(1) } else { TOGETHER }) {
+            hold(plan, &model, slots, groups, &dir, &so_far, options)?;
+        }
         Ok(slots)
     };
     let group = batch::found_here(plan).then_some(plan.members.len());
@@ -156,7 +144,8 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
             Ok(report)
         }
         Err(e) => {
-            dir.log(&json!({"event": "stopped", "groups": report.groups, "reason": e.to_string()}))?;
+            // What stopped the run may keep the log from being written too.
+            let _ = dir.log(&json!({"event": "stopped", "groups": report.groups, "reason": e.to_string()}));
             Err(e)
         }
     }
@@ -171,6 +160,50 @@ struct SoFar {
     spent: Cell<Progress>,
 }
 
+/// What is under way of the groups that are held.
+#[derive(Default)]
+struct Open {
+    /// Unit → group.
+    owner: BTreeMap<usize, usize>,
+    /// Per group its records and the units still out.
+    books: BTreeMap<usize, (Records, usize)>,
+    /// Index of the next unit.
+    next: usize,
+    /// Why no more is held.
+    failed: Option<Error>,
+}
+
+impl Open {
+    /// The units of a group: its conversations, in parts of as many as there are slots.
+    fn units(&mut self, plan: &SharedPlan, group: usize, slots: usize) -> Result<Vec<Unit>> {
+        let list = plan.group(group)?;
+        let mut records = Records::new();
+        let mut members: Vec<Box<dyn Dialogue>> = vec![];
+        for member in &plan.members {
+            let record = Rc::new(RefCell::new(Record::default()));
+            records.push(record.clone());
+            members.push(Box::new(Conversation::new(plan.clone(), (group, list.clone()), *member, record)));
+        }
+        let mut out = vec![];
+        let mut members = members.into_iter().peekable();
+        while members.peek().is_some() {
+            self.owner.insert(self.next, group);
+            out.push(Unit { index: self.next, dialogues: members.by_ref().take(slots).collect() });
+            self.next += 1;
+        }
+        self.books.insert(group, (records, out.len()));
+        Ok(out)
+    }
+
+    /// Takes a unit that is over; tells the group and its records, if it was the group's last.
+    fn over(&mut self, unit: &Unit) -> Option<(usize, Records)> {
+        let group = self.owner.remove(&unit.index)?;
+        let (_, left) = self.books.get_mut(&group)?;
+        *left -= 1;
+        if *left > 0 { None } else { self.books.remove(&group).map(|(records, _)| (group, records)) }
+    }
+}
+
 /// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory.
 fn hold(
     plan: &SharedPlan,
@@ -182,35 +215,37 @@ fn hold(
     options: &mut dyn RunOptions,
 ) -> Result<()> {
     let before = so_far.spent.get();
-    let sizes = EngineOptions { slots, ..plan.engine.clone() };
+    let sizes = EngineOptions { slots, capacity: plan.capacity(groups)?, ..plan.engine.clone() };
     let engine = Engine::new(model, &plan.tokenizer, &plan.template, &plan.program, sizes)?;
-    // Unit → group, and per group the records and the units still out.
-    let mut owner: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut books: BTreeMap<usize, (Records, usize)> = BTreeMap::new();
-    let mut next = 0;
-    let mut all = vec![];
-    for group in groups {
-        let mut records = vec![];
-        let parts = units(plan, *group, slots, &mut next, &mut records);
-        owner.extend(parts.iter().map(|u| (u.index, *group)));
-        books.insert(*group, (records, parts.len()));
-        all.extend(parts);
-    }
-    let finished = |unit: Unit| -> friction_engine::Result<()> {
-        let Some(group) = owner.get(&unit.index) else { return Ok(()) };
-        let Some((records, left)) = books.get_mut(group) else { return Ok(()) };
-        *left -= 1;
-        if *left == 0 {
-            dir.write_group(*group, &group_data(records)).map_err(friction_core::Error::other)?;
-            books.remove(group);
-            so_far.written.borrow_mut().insert(*group);
+    let open = RefCell::new(Open::default());
+    // Groups are drawn when there is room for them.
+    let units = groups.iter().map_while(|group| {
+        let mut open = open.borrow_mut();
+        match open.units(plan, *group, slots) {
+            Ok(units) => Some(units),
+            Err(e) => {
+                open.failed = Some(e);
+                None
+            }
         }
+    });
+    let finished = |unit: Unit| -> friction_engine::Result<()> {
+        let Some((group, records)) = open.borrow_mut().over(&unit) else { return Ok(()) };
+        if let Err(e) = dir.write_group(group, &group_data(&records)) {
+            open.borrow_mut().failed = Some(e.into());
+            return Err(friction_engine::Error::Stopped);
+        }
+        so_far.written.borrow_mut().insert(group);
         Ok(())
     };
-    let progress = engine.run(all, finished, |p| {
+    let held = engine.run(units.flatten(), finished, |p| {
         so_far.spent.set(before + *p);
         options.progress(&so_far.spent.get(), so_far.written.borrow().len())
-    })?;
-    so_far.spent.set(before + progress);
+    });
+    // The directory's own error, not that the engine was stopped for it.
+    if let Some(e) = open.into_inner().failed {
+        return Err(e);
+    }
+    so_far.spent.set(before + held?);
     Ok(())
 }

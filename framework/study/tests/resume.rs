@@ -99,7 +99,7 @@ proptest! {
         for s in stops {
             let _ = run(&plan(world.path(), &[&set]), &parts, &mut StopAfter(Some(s)));
             // What a killed writer leaves behind.
-            std::fs::create_dir_all(parts.join("groups/.0003")).unwrap();
+            std::fs::create_dir_all(parts.join("groups/.friction-0003-1.tmp")).unwrap();
         }
         run(&plan(world.path(), &[&set]), &parts, &mut StopAfter(None)).unwrap();
         prop_assert_eq!(timeless(&whole), timeless(&parts));
@@ -146,7 +146,7 @@ fn a_newer_schema_is_refused() {
     let world = world();
     let out = world.path().join("run");
     run(&plan(world.path(), &["study.groups=1"]), &out, &mut StopAfter(None)).unwrap();
-    let lock = std::fs::read_to_string(out.join("lock.json")).unwrap().replace("\"schema\": 1", "\"schema\": 2");
+    let lock = std::fs::read_to_string(out.join("lock.json")).unwrap().replace("\"schema\": 2", "\"schema\": 3");
     std::fs::write(out.join("lock.json"), lock).unwrap();
     let e = StoredRun::open(&out).err().unwrap().to_string();
     assert!(e.contains("newer friction"), "{e}");
@@ -165,7 +165,7 @@ fn every_mistake_is_told_with_its_place() {
         "m.toml:10:1: unknown key `max_new_token` (did you mean `max_new_tokens`?)",
         "m.toml:16:1: no topics plugin is called `fixd` (did you mean `fixed`?)",
         "m.toml:26:10: unknown key `token` (did you mean `tokens`?)",
-        "--set hook[0].sits: unknown key `sits` (did you mean `sites`?)",
+        "--set hook.0.sits=1: unknown key `sits` (did you mean `sites`?)",
     ] {
         assert!(text.contains(part), "{part}\n---\n{text}");
     }

@@ -1,9 +1,11 @@
 //! `fixed`: the categories given, shuffled anew for each group.
+use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     BuildContext, Category, Error, PlanContext, PluginConfig, PluginEntry, Result, TopicPlan, Topics, manifest, seed,
 };
 use serde::Deserialize;
+use std::ops::Range;
 
 /// Options of `fixed`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -32,30 +34,48 @@ impl PluginConfig for Fixed {
 
 impl Topics for Fixed {
     fn choose(&self, categories: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
+        self.rows(categories, cx, 0..cx.groups)
+    }
+
+    fn choose_groups(&self, all: &[Category], cx: &PlanContext, groups: Range<usize>) -> Result<Option<TopicPlan>> {
+        self.rows(all, cx, groups).map(Some)
+    }
+}
+
+impl Fixed {
+    fn rows(&self, categories: &[Category], cx: &PlanContext, groups: Range<usize>) -> Result<TopicPlan> {
         let names = categories.iter().map(|c| c.name.as_str());
         let mut chosen: Vec<usize> = vec![];
-        for t in &self.topics {
-            let at = categories.iter().position(|c| &c.name == t).ok_or_else(|| {
-                let help = manifest::suggestion(t, names.clone()).unwrap_or_default();
-                Error::config(format!("the dataset has no category `{t}`: {help}"))
-            })?;
-            if chosen.contains(&at) {
-                return Err(Error::config(format!("category `{t}` is listed twice")));
+        let mut faults = Faults::default();
+        for (i, t) in self.topics.iter().enumerate() {
+            let key = format!("topics.{i}");
+            match categories.iter().position(|c| &c.name == t) {
+                None => {
+                    let help = manifest::suggestion(t, names.clone()).unwrap_or_default();
+                    faults.when(true, &key, format!("the dataset has no category `{t}`: {help}"));
+                }
+                Some(at) if chosen.contains(&at) => {
+                    faults.when(true, &key, format!("category `{t}` is listed twice"));
+                }
+                Some(at) => chosen.push(at),
             }
-            chosen.push(at);
+        }
+        faults.end()?;
+        if !self.shuffle && self.topics.len() > cx.turns {
+            let never = self.topics[cx.turns..].iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", ");
+            let turns = if cx.turns == 1 { "1 turn".into() } else { format!("{} turns", cx.turns) };
+            let what = format!("a study of {turns} in this order never comes to {never}");
+            return Err(Error::at("topics", what).help("raise `study.turns`, or leave out `shuffle = false`"));
         }
         if self.topics.is_empty() {
             chosen = (0..categories.len()).collect();
         }
         if chosen.is_empty() || (chosen.len() < cx.turns && !self.repeat) {
-            return Err(Error::config(format!(
-                "{} turns need {} categories, but there are {}; lower `study.turns`, or set `repeat = true` to visit categories again",
-                cx.turns,
-                cx.turns,
-                chosen.len()
-            )));
+            let what = format!("{} turns need {} categories, but there are {}", cx.turns, cx.turns, chosen.len());
+            let help = "lower `study.turns`, or set `repeat = true` to visit categories again";
+            return Err(Error::at("topics", what).help(help));
         }
-        let order = (0..cx.groups)
+        let order = groups
             .map(|g| {
                 let mut out = vec![];
                 let mut round = 0u64;
@@ -102,6 +122,12 @@ mod tests {
         }
         assert!(plan.order.windows(2).any(|w| w[0] != w[1]));
         assert_eq!(plan, fixed.choose(&categories, &cx).unwrap());
-        assert!(fixed.choose(&categories, &PlanContext { turns: 7, ..cx }).is_err());
+        let some = fixed.choose_groups(&categories, &cx, 7..12).unwrap().unwrap();
+        assert_eq!(some.order, plan.order[7..12]);
+        assert!(fixed.choose(&categories, &PlanContext { turns: 7, ..cx.clone() }).is_err());
+        let in_order = Fixed { topics: vec!["c2".into(), "c0".into(), "c1".into()], shuffle: false, repeat: false };
+        let told = in_order.choose(&categories, &PlanContext { turns: 2, ..cx.clone() }).unwrap_err().to_string();
+        assert_eq!(told, "a study of 2 turns in this order never comes to `c1`");
+        assert_eq!(in_order.choose(&categories, &PlanContext { turns: 3, ..cx }).unwrap().order[0], [2, 0, 1]);
     }
 }

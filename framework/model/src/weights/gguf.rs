@@ -1,7 +1,10 @@
 //! GGUF files: header, metadata and tensors. Every length is checked against the file before
 //! anything is allocated, so any bytes give an error and never a panic.
+mod keys;
+
 use super::{TensorSource, blocks::BlockType};
 use crate::{Config, Error, Result};
+use keys::Keys;
 use memmap2::Mmap;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -218,21 +221,19 @@ impl Gguf {
         self.meta.get(key)
     }
 
+    /// All metadata, by key.
+    pub(crate) fn metadata(&self) -> &BTreeMap<String, Meta> {
+        &self.meta
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    fn number(&self, key: &str) -> Option<f64> {
-        match self.meta(key)? {
-            Meta::Int(n) => Some(*n as f64),
-            Meta::Float(f) => Some(*f),
-            _ => None,
-        }
-    }
-
     /// The configuration in the metadata. GGUF has no query_pre_attn_scalar: as in llama.cpp it is
-    /// hidden ÷ heads for the 27b (62 layers) and the head dimension otherwise.
+    /// hidden ÷ heads for the 27b (62 layers) and the head dimension otherwise. The unembedding is
+    /// `output.weight` where there is one, else the embedding.
     ///
     /// # Errors
     /// When it is not a Gemma 3.
@@ -242,18 +243,8 @@ impl Gguf {
             Some(Meta::Text(a)) if a == "gemma3" => {}
             other => return Err(err(format!("architecture {other:?}; friction runs `gemma3`"))),
         }
-        let size = |key: &str| -> Result<usize> {
-            let v = self.number(&format!("gemma3.{key}")).ok_or_else(|| err(format!("`gemma3.{key}` is missing")))?;
-            if v >= 1.0 && v <= f64::from(1 << 24) {
-                Ok(v as usize)
-            } else {
-                Err(err(format!("`gemma3.{key}` = {v} is out of range")))
-            }
-        };
-        let above = |key: &str, default: f64| -> Result<f64> {
-            let v = self.number(&format!("gemma3.{key}")).unwrap_or(default);
-            if v.is_finite() && v > 0.0 { Ok(v) } else { Err(err(format!("`gemma3.{key}` = {v} must be above 0"))) }
-        };
+        let keys = Keys(self);
+        let size = |key: &str| keys.size(key);
         let (layers, hidden, heads) = (size("block_count")?, size("embedding_length")?, size("attention.head_count")?);
         if layers > 4096 {
             return Err(err(format!("{layers} layers are out of range")));
@@ -278,7 +269,7 @@ impl Gguf {
         }
         eos.sort_unstable();
         eos.dedup();
-        Config {
+        let config = Config {
             hidden,
             intermediate: size("feed_forward_length")?,
             heads,
@@ -287,16 +278,20 @@ impl Gguf {
             vocab,
             window: size("attention.sliding_window")?,
             query_pre_attn_scalar: if layers == 62 { hidden as f64 / heads as f64 } else { head_dim as f64 },
-            rope_global: above("rope.freq_base", 1e6)?,
-            rope_factor: above("rope.scaling.factor", 1.0)?,
-            rope_local: above("rope.freq_base_swa", 1e4)?,
-            global: (0..layers).map(|i| (i + 1) % 6 == 0).collect(),
+            rope_global: keys.above("rope.freq_base", 1e6)?,
+            rope_factor: keys.rope_factor()?,
+            rope_local: keys.above("rope.freq_base_swa", 1e4)?,
+            rope_local_factor: 1.0,
+            global: keys.global(layers)?,
             context: size("context_length")?,
-            eps: above("attention.layer_norm_rms_epsilon", 1e-6)?,
+            eps: keys.above("attention.layer_norm_rms_epsilon", 1e-6)?,
+            tied: !self.tensors.contains_key("output.weight"),
             bos: id("tokenizer.ggml.bos_token_id").unwrap_or(2),
             eos: if eos.is_empty() { vec![1, 106] } else { eos },
         }
-        .checked(&self.path)
+        .checked(&self.path)?;
+        keys.agree(&config)?;
+        Ok(config)
     }
 }
 
@@ -305,6 +300,7 @@ fn gguf_name(name: &str) -> Option<String> {
     match name {
         "embed_tokens.weight" => return Some("token_embd.weight".into()),
         "norm.weight" => return Some("output_norm.weight".into()),
+        "lm_head.weight" => return Some("output.weight".into()),
         _ => {}
     }
     let (layer, rest) = name.strip_prefix("layers.")?.split_once('.')?;

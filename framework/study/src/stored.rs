@@ -1,0 +1,252 @@
+//! A stored run's study, as it was run: its manifest, its folder, and the model that it must be.
+use crate::manifest::{self, checked, parse};
+use crate::{Error, Result, folder, lock};
+use friction_core::manifest::{Manifest, Source, to_json};
+use friction_core::{Analyzer, BuildContext, ModelIdentity, ModelPart};
+use friction_store::dir::read_lock;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How a stored run is to be analysed, where not as its own manifest says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Otherwise<'a> {
+    /// The folder that the run's manifest lay in, where it is found neither at its old place nor beside the run.
+    pub base: Option<&'a Path>,
+    /// Another manifest: its `[[analyzer]]` tables are used, and nothing else of it.
+    pub manifest: Option<&'a Path>,
+    /// `analyzer.….key=value`: nothing else can change once a run was made.
+    pub settings: &'a [String],
+}
+
+/// What a stored run is analysed with.
+pub struct Stored {
+    /// The run's manifest, or the other one whose analyzers are used.
+    pub manifest: Manifest,
+    /// What analyzers are built with: seed, model and device of the run, its model held to the lock.
+    pub context: BuildContext,
+    /// By analyzer, how its table departs from that of its name in the run's own manifest.
+    pub departs: BTreeMap<String, Vec<String>>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+}
+
+impl Stored {
+    /// Reads a run's study.
+    ///
+    /// # Errors
+    /// When there is no run, its manifest is not the one that it was made of, or a setting is of something else than
+    /// an analyzer.
+    pub fn open(run: &Path, otherwise: &Otherwise) -> Result<Self> {
+        if let Some(other) = otherwise.settings.iter().find(|s| !s.trim_start().starts_with("analyzer.")) {
+            return Err(Error::Usage(format!(
+                "--set {other}: a run that was made can be analysed otherwise (`--set analyzer.0.…=…`), and nothing else of it can change; `friction run` makes another"
+            )));
+        }
+        let lock = read_lock(run)?;
+        let mut notes = vec![];
+        let base = base(run, &lock, otherwise.base, &mut notes);
+        let mut source = parse(&run.join("manifest.toml"), &[])?;
+        let old = lock["schema"].as_u64() == Some(1);
+        if old {
+            notes.extend(restored(&mut source, &lock));
+        }
+        let own = checked(source, &base)?;
+        let changed = if old { vec![] } else { departures(&lock, &own) };
+        if !changed.is_empty() {
+            return Err(Error::Usage(format!(
+                "{} is not what the run was made of: {}; put it back, or give other analyzers with --manifest or --set",
+                run.join("manifest.toml").display(),
+                changed.join("; ")
+            )));
+        }
+        let mut context = BuildContext::new(&own, &base);
+        context.locked = Some(identity(&lock)?);
+        if let Some(commit) = lock.pointer("/model/commit").and_then(Value::as_str) {
+            context.model.revision = Some(commit.to_string());
+        }
+        let manifest = match otherwise.manifest {
+            Some(path) => {
+                let other = manifest::base(path);
+                absolute(&mut context, &base)?;
+                context.base.clone_from(&other);
+                let m = manifest::read(path, &other, otherwise.settings)?;
+                let unused = if old { vec![] } else { departures(&lock, &m) };
+                if !unused.is_empty() {
+                    let file = path.display();
+                    notes.push(format!(
+                        "of {file} only the analyzers are used; what else it says is not the run's: {}",
+                        unused.join("; ")
+                    ));
+                }
+                m
+            }
+            None if otherwise.settings.is_empty() => {
+                return Ok(Self { manifest: own, context, departs: BTreeMap::new(), notes });
+            }
+            // Settings go on top of what stands; what is restored of an old lock is in the context.
+            None => checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &base)?,
+        };
+        let mut departs = BTreeMap::new();
+        for a in &manifest.analyzers {
+            let Some(stored) = own.analyzers.iter().find(|s| s.name == a.name) else { continue };
+            let mut differ = vec![];
+            differences(&format!("analyzer `{}`", a.name), &table(&stored.table), &table(&a.table), &mut differ);
+            if !differ.is_empty() {
+                departs.insert(a.name.clone(), differ);
+            }
+        }
+        Ok(Self { manifest, context, departs, notes })
+    }
+
+    /// Its analyzers, built.
+    ///
+    /// # Errors
+    /// When one cannot be built: its plugin says why.
+    pub fn analyzers(&self) -> Result<Vec<(String, Box<dyn Analyzer>)>> {
+        let build = |a: &friction_core::manifest::Chosen<dyn Analyzer>| {
+            let built = (a.build)(&self.context);
+            let source = built.map_err(|source| Error::Analyzer { name: a.name.clone(), source });
+            Ok((a.name.clone(), source?))
+        };
+        self.manifest.analyzers.iter().map(build).collect()
+    }
+}
+
+/// The folder that a run's paths are relative to: as given, where it was, or, of a tree that was moved as a whole,
+/// where it lies now.
+fn base(run: &Path, lock: &Value, given: Option<&Path>, notes: &mut Vec<String>) -> PathBuf {
+    if let Some(given) = given {
+        return given.into();
+    }
+    let read = |key: &str| lock["machine"].get(key).and_then(folder::read);
+    let Some(base) = read("base") else { return run.into() };
+    if base.is_dir() {
+        return base;
+    }
+    if let (Some(way), Some(file)) = (read("base_from_run"), read("manifest")) {
+        let moved = run.join(way);
+        if moved.join(file).is_file() {
+            return moved;
+        }
+    }
+    notes.push(format!(
+        "the run's manifest lay in {}, which is not there: files that it names are not found; --base names another folder",
+        base.display()
+    ));
+    base
+}
+
+fn table(t: &toml::Table) -> Value {
+    to_json(&toml::Value::Table(t.clone()))
+}
+
+/// Keys at which two values differ.
+fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
+    match (stored, now) {
+        (Value::Object(x), Value::Object(y)) => {
+            let keys: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            for k in keys {
+                let of = |m: &serde_json::Map<String, Value>| m.get(k).cloned().unwrap_or(Value::Null);
+                differences(&format!("{at}.{k}"), &of(x), &of(y), out);
+            }
+        }
+        _ if stored == now => {}
+        _ => out.push(format!("{at}: stored {stored}, now {now}")),
+    }
+}
+
+/// Where a manifest says something else than the lock of the run that holds it. Analyzers are in no lock; versions of
+/// plugins, and the bytes of libraries, do not matter any more.
+fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
+    fn compare(at: &str, lock: &Value, now: &Value, out: &mut Vec<String>) {
+        match now {
+            Value::Object(now) => {
+                for (k, v) in now.iter().filter(|(k, _)| !["version", "library"].contains(&k.as_str())) {
+                    let at = if at.is_empty() { k.clone() } else { format!("{at}.{k}") };
+                    if k == "table" || k == "factors" {
+                        differences(&at, &lock[k], v, out);
+                    } else {
+                        compare(&at, &lock[k], v, out);
+                    }
+                }
+            }
+            Value::Array(now) if lock.as_array().is_some_and(|l| l.len() == now.len()) => {
+                for (i, v) in now.iter().enumerate() {
+                    compare(&format!("{at}[{i}]"), &lock[i], v, out);
+                }
+            }
+            now => differences(at, lock, now, out),
+        }
+    }
+    let mut out = vec![];
+    compare("", lock, &Value::Object(lock::declared(m)), &mut out);
+    out
+}
+
+/// What the model of a run was. Locks of schema 1 hold the weights alone.
+fn identity(lock: &Value) -> Result<ModelIdentity> {
+    match &lock["model"]["sha256"] {
+        Value::String(weights) => Ok(ModelIdentity([(ModelPart::Weights, Some(weights.clone()))].into())),
+        parts => serde_json::from_value(parts.clone())
+            .map_err(|e| friction_core::Error::other(format!("lock.json: model.sha256: {e}")).into()),
+    }
+}
+
+/// Runs of schema 1 stored their manifest without settings: what the lock holds of them is put back. What is lost is
+/// told.
+fn restored(source: &mut Source, lock: &Value) -> Option<String> {
+    let mut changed = vec![];
+    for section in ["study", "model", "backend", "generation"] {
+        let stored = lock[section].as_object()?;
+        // Of a model the manifest knows some keys, and the lock no tokenizer.
+        let known = |k: &str| match section {
+            "model" => ["source", "dtype", "quantize"].contains(&k),
+            "backend" => k == "kind",
+            _ => true,
+        };
+        let table = source.value.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let Some(table) = table.as_table_mut() else { continue };
+        for (k, v) in stored.iter().filter(|(k, _)| known(k)) {
+            let Ok(now) = toml::Value::try_from(v) else { continue };
+            let same = match table.get(k) {
+                Some(given) => *given == now || given.as_integer().map(|i| i as f64) == now.as_float(),
+                // A default that was filled in.
+                None => false,
+            };
+            if table.contains_key(k) && !same {
+                changed.push(format!("{section}.{k}"));
+            }
+            table.insert(k.clone(), now);
+        }
+    }
+    (!changed.is_empty()).then(|| {
+        format!(
+            "this run is of an older friction, which did not store its settings: {} are taken from the lock; settings of analyzers are lost, and their tables are those of the file",
+            changed.join(", ")
+        )
+    })
+}
+
+/// Makes the paths of a context's model independent of its folder.
+fn absolute(cx: &mut BuildContext, base: &Path) -> Result<()> {
+    let found = |path: &str| -> Result<String> {
+        if path.starts_with("~/") || Path::new(path).is_absolute() {
+            return Ok(path.to_string());
+        }
+        let at = base.join(path);
+        let text = at.to_str().ok_or_else(|| {
+            Error::Usage(format!("{} is no UTF-8 path: rename the folder to analyse with --manifest", at.display()))
+        })?;
+        Ok(text.to_string())
+    };
+    if let Some(tokenizer) = &cx.model.tokenizer {
+        cx.model.tokenizer = Some(found(tokenizer)?);
+    }
+    for kind in ["path", "gguf"] {
+        if let Some(path) = cx.model.source.strip_prefix(kind).and_then(|s| s.strip_prefix(':')) {
+            cx.model.source = format!("{kind}:{}", found(path)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! `friction analyze` finds what `friction run` found, with the model that was run.
+#![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+use common::{MANIFEST, friction, root, text, world};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// All files below a folder.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            out.extend(files(&path).into_iter().map(|(k, v)| (format!("{name}/{k}"), v)));
+        } else {
+            out.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+    out
+}
+
+fn findings(run: &Path, analyzer: &str) -> Value {
+    let path = run.join("analysis").join(analyzer).join("findings.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn good(o: &Output) {
+    assert!(o.status.success(), "{}", text(o));
+}
+
+#[test]
+fn settings_of_a_run_are_settings_of_its_analysis() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = root().join("experiments");
+    let lens = "\n[[analyzer]]\nplugin = \"logit-lens\"\nsites = [\"resid_post.1\", \"resid_post.3\"]\nwhole = 5\n";
+    let manifest = std::fs::read_to_string(from.join("quickstart.toml")).unwrap() + lens;
+    std::fs::create_dir(dir.path().join("organism")).unwrap();
+    for name in ["null.safetensors", "planted.safetensors"] {
+        std::fs::copy(from.join("organism").join(name), dir.path().join("organism").join(name)).unwrap();
+    }
+    std::fs::write(dir.path().join("m.toml"), manifest).unwrap();
+    // The planted organism's manifest, run on its twin with another seed and another question.
+    let set = [
+        "model.source=bundled:organism-null",
+        "study.seed=11",
+        "study.groups=6",
+        "study.turns=6",
+        "hook.1.file=organism/null.safetensors",
+        "hook.1.random=2",
+        "analyzer.0.primary=tone × turn",
+        "analyzer.1.expect=null",
+    ];
+    let mut args = vec!["run", "m.toml", "--out", "runs/x"];
+    args.extend(set.iter().flat_map(|s| ["--set", s]));
+    good(&friction(dir.path(), &args));
+    let run = dir.path().join("runs/x");
+    let first = files(&run.join("analysis"));
+    assert_eq!(findings(&run, "ground-truth")["values"]["step"]["agrees"], true);
+    assert!(findings(&run, "behavior")["values"]["primary"].to_string().contains("tone"));
+    assert!(first.contains_key("logit-lens/findings.json"));
+
+    good(&friction(dir.path(), &["analyze", "runs/x"]));
+    assert!(files(&run.join("analysis")) == first, "analyze");
+    // From another folder, and after the whole tree was moved.
+    good(&friction(Path::new("/"), &["analyze", run.to_str().unwrap()]));
+    assert!(files(&run.join("analysis")) == first, "from another folder");
+    let moved = tempfile::tempdir().unwrap();
+    let to = moved.path().join("tree");
+    std::fs::rename(dir.path(), &to).unwrap();
+    good(&friction(&to, &["analyze", "runs/x"]));
+    assert!(files(&to.join("runs/x/analysis")) == first, "moved");
+
+    // What departs says so; what is no analyzer's is refused.
+    let o = friction(&to, &["analyze", "runs/x", "--set", "analyzer.1.expect=planted"]);
+    good(&o);
+    assert!(text(&o).contains("expect: stored \"null\", now \"planted\""), "{}", text(&o));
+    assert!(findings(&to.join("runs/x"), "ground-truth")["departs"].is_array());
+    let o = friction(&to, &["analyze", "runs/x", "--set", "model.source=bundled:organism"]);
+    assert_eq!(o.status.code(), Some(2));
+    assert!(text(&o).contains("nothing else of it can change"), "{}", text(&o));
+}
+
+const LENS: &str = "[[analyzer]]\nplugin = \"logit-lens\"\nsites = [\"resid_post.3\"]\nwhole = 0\n";
+
+#[test]
+fn an_analysis_opens_the_model_that_was_run() {
+    let w = world(&format!("{MANIFEST}{LENS}"));
+    let run = friction(w.path(), &["run", "m.toml"]);
+    good(&run);
+    let first = files(&w.path().join("runs/tiny/analysis"));
+    // Other weights of the same shape in the same place.
+    std::fs::rename(w.path().join("model"), w.path().join("kept")).unwrap();
+    friction_model::testing::checkpoint(&w.path().join("model"), 2).unwrap();
+    let o = friction(w.path(), &["analyze", "runs/tiny"]);
+    assert_eq!(o.status.code(), Some(1));
+    let told = text(&o);
+    assert!(told.contains("analyzer `logit-lens`: weights of path:model differs from what the run was made with"), "{told}");
+    // What it found stands; analyzers that open no model go on.
+    assert!(files(&w.path().join("runs/tiny/analysis")) == first);
+    std::fs::remove_dir_all(w.path().join("model")).unwrap();
+    std::fs::rename(w.path().join("kept"), w.path().join("model")).unwrap();
+    good(&friction(w.path(), &["analyze", "runs/tiny"]));
+}
+
+/// Puts a checkpoint into a cache as the hub's own tools lay it out, and moves `main` there.
+fn cached(cache: &Path, commit: &str, seed: u64) {
+    let repo = cache.join("models--acme--tiny");
+    std::fs::create_dir_all(repo.join("refs")).unwrap();
+    std::fs::create_dir_all(repo.join("snapshots")).unwrap();
+    friction_model::testing::checkpoint(&repo.join("snapshots").join(commit), seed).unwrap();
+    std::fs::write(repo.join("refs/main"), commit).unwrap();
+}
+
+#[test]
+fn a_branch_that_moved_is_not_what_was_run() {
+    let w = world(&format!("{MANIFEST}{LENS}").replace("path:model", "hf:acme/tiny"));
+    let cache = w.path().join("cache");
+    let offline = |args: &[&str]| -> Output {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_friction"));
+        c.current_dir(w.path()).args(args).env("HF_HUB_OFFLINE", "1").env("HF_HUB_CACHE", &cache);
+        c.output().unwrap()
+    };
+    let (one, two) = ("1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222");
+    cached(&cache, one, 1);
+    good(&offline(&["run", "m.toml"]));
+    let first = files(&w.path().join("runs/tiny/analysis"));
+    cached(&cache, two, 2);
+    good(&offline(&["analyze", "runs/tiny"]));
+    assert!(files(&w.path().join("runs/tiny/analysis")) == first);
+    // A resume is told; a new run takes the branch as it is.
+    let o = offline(&["run", "m.toml"]);
+    assert!(text(&o).contains(&format!("model.commit: stored \"{one}\", now \"{two}\"")), "{}", text(&o));
+    // Without the commit there is no analysis of it with another.
+    std::fs::remove_dir_all(cache.join("models--acme--tiny/snapshots").join(one)).unwrap();
+    let o = offline(&["analyze", "runs/tiny"]);
+    assert!(!o.status.success() && files(&w.path().join("runs/tiny/analysis")) == first, "{}", text(&o));
+}
+
+#[test]
+fn a_million_groups_are_checked_in_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = root().join("experiments/quickstart.toml");
+    let began = std::time::Instant::now();
+    let o = friction(dir.path(), &["--json", "check", manifest.to_str().unwrap(), "--set", "study.groups=1000000"]);
+    let spent = began.elapsed();
+    good(&o);
+    let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!(told["estimate"]["turns"].as_u64().unwrap() % 12_000_000, 0);
+    assert!(told["estimate"]["groups_counted"].as_u64().unwrap() < 2000, "{told}");
+    // Seconds in a release build, a minute before.
+    let most = if cfg!(debug_assertions) { 60 } else { 10 };
+    assert!(spent.as_secs() < most, "{spent:?}");
+}
