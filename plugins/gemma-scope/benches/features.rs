@@ -1,24 +1,28 @@
-//! Features by factor over three autoencoders of 16,384 features, 200 conversations, 1,000 sign flips:
+//! Features by factor over three autoencoders of 16,384 features, 50 groups, 1,000 sign flips:
 //! `cargo bench -p friction-gemma-scope --bench features`.
 #![allow(missing_docs)]
-use friction_gemma_scope::features::{Conversation, differences};
+use friction_gemma_scope::features::{Feature, differences};
+use friction_gemma_scope::halves::Halves;
+use friction_gemma_scope::questions::Links;
 use friction_stats::Rng;
 use std::time::Instant;
 
 fn main() {
     let mut rng = Rng::new(1);
-    let layers: Vec<Vec<Conversation>> = (0..3)
+    let groups = 50;
+    let layers: Vec<Vec<Feature>> = (0..3)
         .map(|_| {
-            (0..200)
-                .map(|i| Conversation {
-                    group: i / 4,
-                    level: (i % 2) as usize,
-                    mean: (0..16384).map(|f| (f, rng.unit())).collect(),
+            (0..16384)
+                .map(|index| {
+                    let mut values = || (0..groups).map(|_| rng.normal()).collect::<Vec<_>>();
+                    let links = Links { difference: values(), answers: values(), sd: 1.0 };
+                    Feature { index, rate: 1.0, auc: 0.5, links }
                 })
                 .collect()
         })
         .collect();
+    let halves = Halves::of(groups, 1);
     let began = Instant::now();
-    let tested: usize = layers.iter().map(|all| differences(all, 0.05, 1000, 1).len()).sum();
+    let tested: usize = layers.iter().map(|all| differences(all, &halves, 1000, 1).len()).sum();
     println!("{tested} features, all of which fire everywhere, in {:.1} s", began.elapsed().as_secs_f64());
 }

@@ -1,21 +1,26 @@
-//! Features by factor: conversation means, paired by group.
+//! Features by factor: differences within questions, one number per group.
+use crate::halves::Halves;
+use crate::questions::{Links, Questions};
+use friction_core::TurnRow;
 use friction_sae::Active;
-use friction_stats::{Rng, auc, benjamini_hochberg, permutation_p};
+use friction_stats::{Rng, auc, benjamini_hochberg, permutation_p, t_critical, t_statistic};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// A conversation's mean activation of every feature that fired in it.
-#[derive(Debug, Clone, Default)]
-pub struct Conversation {
-    /// Group.
-    pub group: u32,
-    /// 0 or 1: the factor's level.
-    pub level: usize,
-    /// Mean over its tokens.
-    pub mean: BTreeMap<u32, f64>,
+/// One feature over the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// Its number.
+    pub index: u32,
+    /// Share of conversations in which it fires.
+    pub rate: f64,
+    /// Of conversations' means, level 1 against level 0.
+    pub auc: f64,
+    /// By group: how it follows the factor, how it goes with the answers.
+    pub links: Links,
 }
 
-/// Encoded tokens to means: each token counts once.
+/// A row's mean activation of every feature that fired in it: each token counts once.
 pub fn mean(tokens: &[Vec<Active>]) -> BTreeMap<u32, f64> {
     let mut out: BTreeMap<u32, f64> = BTreeMap::new();
     tokens.iter().flatten().for_each(|a| *out.entry(a.index).or_default() += f64::from(a.value));
@@ -23,14 +28,63 @@ pub fn mean(tokens: &[Vec<Active>]) -> BTreeMap<u32, f64> {
     out
 }
 
-/// One feature's difference between the levels.
+/// Features that fire in at least `rate` of the conversations, ascending. `values` are the rows' means.
+pub fn features(
+    rows: &[&TurnRow],
+    values: &[BTreeMap<u32, f64>],
+    questions: &Questions,
+    (factor, second): (&str, &str),
+    rate: f64,
+) -> Vec<Feature> {
+    let mut conversations: BTreeMap<(u32, &str), usize> = BTreeMap::new();
+    let mut level = vec![];
+    let mut turns: Vec<f64> = vec![];
+    let mut of = vec![];
+    for r in rows {
+        let next = conversations.len();
+        let c = *conversations.entry((r.group, &r.condition)).or_insert(next);
+        if c == level.len() {
+            level.push(r.factors.get(factor).is_some_and(|l| l == second));
+            turns.push(0.0);
+        }
+        turns[c] += 1.0;
+        of.push(c);
+    }
+    let mut columns: BTreeMap<u32, Vec<(usize, f64)>> = BTreeMap::new();
+    for (i, row) in values.iter().enumerate() {
+        row.iter().for_each(|(f, v)| columns.entry(*f).or_default().push((i, *v)));
+    }
+    let columns: Vec<(u32, Vec<(usize, f64)>)> = columns.into_iter().collect();
+    columns
+        .par_iter()
+        .filter_map(|(index, column)| {
+            let mut means = vec![0.0; level.len()];
+            let mut fires = vec![false; level.len()];
+            for (i, v) in column {
+                means[of[*i]] += v / turns[of[*i]];
+                fires[of[*i]] = true;
+            }
+            let share = fires.iter().filter(|f| **f).count() as f64 / level.len() as f64;
+            (share >= rate).then(|| Feature {
+                index: *index,
+                rate: share,
+                auc: auc(&means, &level).unwrap_or(f64::NAN),
+                links: questions.links(column),
+            })
+        })
+        .collect()
+}
+
+/// One feature's difference between the levels, over all groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
     /// The feature.
     pub index: u32,
+    /// Its place among the features given.
+    pub place: usize,
     /// Share of conversations in which it fires.
     pub rate: f64,
-    /// Mean over groups of level 1 less level 0.
+    /// Mean over groups of level 1 less level 0, within questions.
     pub difference: f64,
     /// That over its standard deviation across groups (Cohen's d of paired values).
     pub effect: f64,
@@ -42,64 +96,54 @@ pub struct Difference {
     pub q: f64,
     /// p of the largest |t| over all features (max-T).
     pub family: f64,
-    /// Whether both halves of the groups agree in sign at p ≤ 0.05.
+    /// Whether both halves of the groups agree in sign, each at p ≤ 0.05 by Student's t of its groups.
     pub replicates: bool,
 }
 
-/// Features that fire in at least `rate` of the conversations, in order of p. Within a group the levels'
-/// means are differenced; under no effect each group's sign may flip. All features see the same flips,
-/// so that the largest of them has a p of its own (Westfall and Young 1993).
-pub fn differences(all: &[Conversation], rate: f64, permutations: usize, seed: u64) -> Vec<Difference> {
-    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-    all.iter().flat_map(|c| c.mean.keys()).for_each(|k| *counts.entry(*k).or_default() += 1);
-    let often: Vec<(u32, f64)> = counts
-        .into_iter()
-        .map(|(k, n)| (k, n as f64 / all.len() as f64))
-        .filter(|(_, r)| *r >= rate && *r > 0.0)
-        .collect();
-    let groups: Vec<u32> = all.iter().map(|c| c.group).collect::<BTreeSet<_>>().into_iter().collect();
-    let paired: Vec<Vec<f64>> = often.par_iter().map(|(k, _)| by_group(all, &groups, *k)).collect();
-    let observed: Vec<f64> = paired.iter().map(|d| t(d).abs()).collect();
+/// In order of p. Under no effect each group's sign may flip; all features see the same flips, so that the
+/// largest of them has a p of its own (Westfall and Young 1993).
+pub fn differences(all: &[Feature], halves: &Halves, permutations: usize, seed: u64) -> Vec<Difference> {
+    let groups = all.first().map_or(0, |f| f.links.difference.len());
+    let paired: Vec<&[f64]> = all.iter().map(|f| f.links.difference.as_slice()).collect();
+    let observed: Vec<f64> = paired.iter().map(|d| t_statistic(d).abs()).collect();
     let flips: Vec<Vec<f64>> = (0..permutations)
         .map(|i| {
             let mut rng = Rng::new(seed.wrapping_add(i as u64));
-            groups.iter().map(|_| if rng.bits() & 1 == 0 { 1.0 } else { -1.0 }).collect()
+            (0..groups).map(|_| if rng.bits() & 1 == 0 { 1.0 } else { -1.0 }).collect()
         })
         .collect();
     // [permutation][feature]
     let permuted: Vec<Vec<f64>> = flips
         .par_iter()
         .map(|signs| {
-            paired.iter().map(|d| t(&d.iter().zip(signs).map(|(d, s)| d * s).collect::<Vec<_>>()).abs()).collect()
+            let flipped = |d: &[f64]| d.iter().zip(signs).map(|(d, s)| d * s).collect::<Vec<_>>();
+            paired.iter().map(|d| t_statistic(&flipped(d)).abs()).collect()
         })
         .collect();
     let largest: Vec<f64> = permuted.iter().map(|v| v.iter().copied().fold(0.0, f64::max)).collect();
-    let p: Vec<f64> = (0..often.len())
+    let p: Vec<f64> = (0..all.len())
         .map(|f| permutation_p(observed[f], &permuted.iter().map(|v| v[f]).collect::<Vec<_>>()))
         .collect();
     let q = benjamini_hochberg(&p);
-    let level: Vec<bool> = all.iter().map(|c| c.level == 1).collect();
-    let mut out: Vec<Difference> = often
+    let critical = [&halves.discovery, &halves.confirmation].map(|h| t_critical(h.len(), 0.95));
+    let mut out: Vec<Difference> = all
         .iter()
         .enumerate()
-        .map(|(f, (index, rate))| {
-            let d = &paired[f];
+        .map(|(place, f)| {
+            let d = paired[place];
             let m = d.iter().sum::<f64>() / d.len() as f64;
-            let sd = (d.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (d.len() as f64 - 1.0)).sqrt();
-            let scores: Vec<f64> = all.iter().map(|c| c.mean.get(index).copied().unwrap_or(0.0)).collect();
-            // Critical |t| at 0.05 of a half's size is near 2; halves of groups dealt alternately.
-            let half = |odd: usize| t(&d.iter().copied().skip(odd).step_by(2).collect::<Vec<_>>());
-            let (a, b) = (half(0), half(1));
+            let [a, b] = [&halves.discovery, &halves.confirmation].map(|h| t_statistic(&Halves::take(d, h)));
             Difference {
-                index: *index,
-                rate: *rate,
+                index: f.index,
+                place,
+                rate: f.rate,
                 difference: m,
-                effect: if sd > 0.0 { m / sd } else { 0.0 },
-                auc: auc(&scores, &level).unwrap_or(f64::NAN),
-                p: p[f],
-                q: q[f],
-                family: permutation_p(observed[f], &largest),
-                replicates: a * b > 0.0 && a.abs() >= 2.0 && b.abs() >= 2.0,
+                effect: d_z(d),
+                auc: f.auc,
+                p: p[place],
+                q: q[place],
+                family: permutation_p(observed[place], &largest),
+                replicates: a * b > 0.0 && a.abs() >= critical[0] && b.abs() >= critical[1],
             }
         })
         .collect();
@@ -107,49 +151,41 @@ pub fn differences(all: &[Conversation], rate: f64, permutations: usize, seed: u
     out
 }
 
-/// Each group's mean at level 1 less its mean at level 0; 0 where a level is missing.
-fn by_group(all: &[Conversation], groups: &[u32], feature: u32) -> Vec<f64> {
-    let mut sums: BTreeMap<u32, [(f64, f64); 2]> = BTreeMap::new();
-    for c in all {
-        let s = &mut sums.entry(c.group).or_default()[c.level];
-        *s = (s.0 + c.mean.get(&feature).copied().unwrap_or(0.0), s.1 + 1.0);
-    }
-    let of =
-        |g: &u32| sums.get(g).map_or(0.0, |[a, b]| if a.1 > 0.0 && b.1 > 0.0 { b.0 / b.1 - a.0 / a.1 } else { 0.0 });
-    groups.iter().map(of).collect()
-}
-
-/// Student's t of a mean; 0 for values that are all 0, infinite for equal values other than 0.
-fn t(d: &[f64]) -> f64 {
-    let n = d.len() as f64;
-    let m = d.iter().sum::<f64>() / n;
-    let var = d.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (n - 1.0);
-    if m == 0.0 { 0.0 } else { m / (var / n).sqrt() }
+/// Cohen's d of paired values: their mean over their standard deviation; 0 without any spread or mean.
+pub fn d_z(values: &[f64]) -> f64 {
+    t_statistic(values) / (values.len() as f64).sqrt()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Twelve groups of two levels; feature 1 is higher at level 1, 2 is noise, 3 fires once.
-    fn planted(seed: u64) -> Vec<Conversation> {
+    /// Groups of two levels and one turn; feature 1 is higher at level 1 by `shift`, 2 is noise, 3 fires once.
+    fn planted(groups: u32, shift: f64, seed: u64) -> (Vec<Feature>, Halves) {
         let mut rng = Rng::new(seed);
-        let mut out = vec![];
-        for group in 0..12 {
-            for level in 0..2 {
-                let mut mean = BTreeMap::from([(1, 1.0 + level as f64 + 0.2 * rng.normal()), (2, 2.0 + rng.normal())]);
+        let (mut rows, mut values) = (vec![], vec![]);
+        for group in 0..groups {
+            for (level, name) in ["a", "b"].into_iter().enumerate() {
+                let of = [(1, 1.0 + shift * level as f64 + 0.2 * rng.normal()), (2, 2.0 + rng.normal())];
+                let mut fired = BTreeMap::from(of);
                 if group == 0 && level == 1 {
-                    mean.insert(3, 9.0);
+                    fired.insert(3, 9.0);
                 }
-                out.push(Conversation { group, level, mean });
+                values.push(fired);
+                let factors = [("f".to_string(), name.to_string())].into();
+                rows.push(TurnRow { group, condition: name.into(), factors, turn: 2, ..TurnRow::default() });
             }
         }
-        out
+        let rows: Vec<&TurnRow> = rows.iter().collect();
+        let questions = Questions::new(&rows, "f", "b");
+        let halves = Halves::of(questions.groups.len(), seed);
+        (features(&rows, &values, &questions, ("f", "b"), 0.1), halves)
     }
 
     #[test]
     fn a_planted_feature_is_found_and_rare_ones_are_left_out() {
-        let d = differences(&planted(1), 0.1, 500, 3);
+        let (all, halves) = planted(12, 1.0, 1);
+        let d = differences(&all, &halves, 500, 3);
         assert_eq!(d.len(), 2);
         assert_eq!(d[0].index, 1);
         assert!(d[0].p < 0.005 && d[0].q < 0.01 && d[0].family < 0.005 && d[0].auc > 0.95 && d[0].replicates, "{d:?}");
@@ -158,9 +194,16 @@ mod tests {
 
     #[test]
     fn noise_is_found_as_often_as_it_says() {
-        let found = (0..200)
-            .filter(|s| differences(&planted(100 + s), 0.1, 199, *s).iter().any(|d| d.index == 2 && d.p <= 0.05))
-            .count();
-        assert!((2..=20).contains(&found), "{found} of 200 at 0.05");
+        let (mut found, mut halves_agree) = (0, 0);
+        for s in 0..400 {
+            // Six groups: halves of three, of which |t| ≥ 2 is p ≤ 0.18.
+            let (all, halves) = planted(6, 0.0, 100 + s);
+            let d = differences(&all, &halves, 199, s);
+            found += usize::from(d.iter().any(|d| d.index == 2 && d.p <= 0.05));
+            halves_agree += d.iter().filter(|d| d.replicates).count();
+        }
+        // 5 % of 400, and half of 5 % of 5 % of 800, with the upper bounds of a binomial at 1 %.
+        assert!((5..=31).contains(&found), "{found} of 400 at 0.05");
+        assert!(halves_agree <= 5, "{halves_agree} of 800 noises replicate");
     }
 }

@@ -3,20 +3,27 @@
 //! SAELens' format. It first reports how well the autoencoder does on the run's own activations (FVU,
 //! L0, dead features) and interprets nothing where that is bad.
 //!
-//! The road: [`encoded`] turns the run's tokens into features; [`features`] compares the factor's levels;
-//! [`replicate`] looks for the same in other autoencoders; [`sparse`] asks how few features are enough;
-//! [`labels`] says what they are about; [`report`] writes it down.
+//! The road: [`encoded`] turns the run's tokens into features; [`questions`] says which turns may be compared;
+//! [`features`] compares the factor's levels; [`confirm`] picks features on one half of the groups and tests them
+//! on the other ([`halves`]); [`replicate`] looks for the same in other autoencoders; [`sparse`] asks how few
+//! features are enough; [`labels`] says what they are about; [`report`] writes it down.
+pub mod confirm;
 pub mod encoded;
 pub mod features;
+pub mod halves;
 pub mod labels;
+pub mod questions;
 pub mod replicate;
 pub mod report;
 pub mod sparse;
+mod told;
 mod train;
 
+use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
+    Analyzer, BuildContext, Error, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
+    Site,
 };
 use friction_model::Checkpoint;
 use friction_sae::{Source, load::Found};
@@ -57,12 +64,23 @@ pub struct GemmaScope {
     /// Features that fire in fewer conversations are left out. Default 0.05.
     #[serde(default = "rate")]
     pub min_rate: f64,
-    /// Sign flips of groups, for p. Default 1000.
+    /// Sign flips of groups, for p of all features at once. Default 1000.
     #[serde(default = "thousand")]
     pub permutations: usize,
     /// Share of false discoveries that is accepted. Default 0.05.
     #[serde(default = "rate")]
     pub fdr: f64,
+    /// Most features that the discovery half of the groups may pick for the verdict. Default 20.
+    #[serde(default = "twenty")]
+    pub discover: usize,
+    /// Smallest difference between the levels that a confirmed feature may have, in standard deviations across
+    /// groups (d_z of paired values). Default 0.5.
+    #[serde(default = "half")]
+    pub min_effect: f64,
+    /// Smallest link with the answers that a confirmed feature may have: points of accuracy per standard
+    /// deviation of the feature within questions. Default 1.
+    #[serde(default = "one")]
+    pub min_points: f64,
     /// Beyond this fraction of variance unexplained nothing is interpreted. Default 0.5.
     #[serde(default = "half")]
     pub max_fvu: f64,
@@ -89,6 +107,12 @@ fn rate() -> f64 {
 }
 fn thousand() -> usize {
     1000
+}
+fn twenty() -> usize {
+    20
+}
+fn one() -> f64 {
+    1.0
 }
 fn half() -> f64 {
     0.5
@@ -120,21 +144,32 @@ impl GemmaScope {
 impl PluginConfig for GemmaScope {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::config(what.to_string()));
-        self.source().validate()?;
-        for name in &self.also {
-            self.other(name).validate()?;
+        let mut faults = Faults::default();
+        faults.take(self.source().validate());
+        for (i, name) in self.also.iter().enumerate() {
+            let key = format!("also.{i}");
+            if let Err(e) = self.other(name).validate() {
+                faults.when(true, &key, e.to_string());
+            }
+            let again = self.also[..i].contains(name) || self.sae.as_ref() == Some(name);
+            faults.when(again, &key, format!("`{name}` is read already: a feature is sought in other autoencoders"));
         }
-        if !(0.0..=1.0).contains(&self.min_rate) || !(0.0..1.0).contains(&self.fdr) || self.max_fvu <= 0.0 {
-            return wrong("`min_rate` and `fdr` are shares, `max_fvu` is above 0");
+        let share = |v: f64| (0.0..=1.0).contains(&v);
+        faults.when(!share(self.min_rate), "min_rate", "`min_rate` is a share, from 0 to 1");
+        faults.when(!share(self.fdr) || self.fdr == 1.0, "fdr", "`fdr` is a share, from 0 to below 1");
+        faults.when(self.max_fvu.is_nan() || self.max_fvu <= 0.0, "max_fvu", "`max_fvu` must be above 0");
+        let few = "`permutations` must be at least 20: p cannot be below one over them";
+        faults.when(self.permutations < 20, "permutations", few);
+        faults.when(self.permutations > 1_000_000, "permutations", "`permutations` must be at most 1000000");
+        let none = "`discover` must be at least 1: without a feature that is picked there is no verdict";
+        faults.when(self.discover == 0, "discover", none);
+        for (key, v) in [("min_effect", self.min_effect), ("min_points", self.min_points)] {
+            let right = (0.0..f64::INFINITY).contains(&v);
+            faults.when(!right, key, format!("`{key}` is a finite number, not below 0"));
         }
-        if self.permutations < 20 {
-            return wrong("`permutations` must be at least 20: p cannot be below one over them");
-        }
-        if self.sparse.contains(&0) {
-            return wrong("`sparse` lists numbers of features, from 1");
-        }
-        Ok(())
+        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        faults.when(self.sparse.contains(&0), "sparse", "`sparse` lists numbers of features, from 1");
+        faults.end()
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
@@ -146,10 +181,8 @@ impl PluginConfig for GemmaScope {
             let other = self.other(name).find(&cx.base)?;
             let sites = other.sites(self.site)?;
             if sites != (reads, writes) {
-                return Err(Error::config(format!(
-                    "`also` names {name}, which reads `{}`, but `{reads}` is asked for",
-                    sites.0
-                )));
+                let what = format!("`also` names {name}, which reads `{}`, but `{reads}` is asked for", sites.0);
+                return Err(Error::at("also", what));
             }
             fits(&other, &self.source, sites, cx)?;
             also.push((name.clone(), other));
@@ -209,7 +242,24 @@ impl Analyzer for Scope {
     fn needs(&self) -> Needs {
         let sites: BTreeSet<Site> = [self.reads, self.writes].into();
         let taps = sites.into_iter().map(|s| (s, self.options.position)).collect();
-        Needs { taps, factors: vec![self.options.factor.clone()] }
+        let factor = &self.options.factor;
+        Needs {
+            taps,
+            factors: vec![factor.clone()],
+            first_turn: Some(self.options.first_turn),
+            levels: [(factor.clone(), 2)].into(),
+            ..Needs::default()
+        }
+    }
+
+    fn foresee(&self, study: &Foreseen) -> Vec<String> {
+        let least = 2 * confirm::FEWEST - 1;
+        let few = format!(
+            "the verdict cannot be told with {} groups: half of them pick features, and at least {} must test them: {least} in all",
+            study.groups,
+            confirm::FEWEST
+        );
+        (study.groups < least).then_some(few).into_iter().collect()
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {

@@ -81,10 +81,22 @@ mod tests {
             skip: None,
             activation: Activation::Relu,
             centred: false,
+            normalize: Default::default(),
         }
     }
     fn difference(index: u32, difference: f64, q: f64) -> Difference {
-        Difference { index, rate: 1.0, difference, effect: 1.0, auc: 0.5, p: q, q, family: q, replicates: true }
+        Difference {
+            index,
+            place: 0,
+            rate: 1.0,
+            difference,
+            effect: 1.0,
+            auc: 0.5,
+            p: q,
+            q,
+            family: q,
+            replicates: true,
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What is said, in order: quality, features by factor, again elsewhere, how few are enough, the verdict.
 use crate::Scope;
-use crate::encoded::{Answer, Tokens, conversations, encode, means, next_answer};
-use crate::features::{Difference, differences, mean};
-use crate::labels::{Labels, plain};
+use crate::confirm::{Judgement, Limits, Says, judge};
+use crate::encoded::{Tokens, encode, feature_means, means};
+use crate::features::{Difference, Feature, differences, features};
+use crate::halves::Halves;
+use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
 use crate::sparse;
-use friction_core::findings::Column;
-use friction_core::{Error, Findings, Result, RunReader, Site, Table};
-use friction_model::Unembedding;
-use friction_sae::{Active, Parameters, Sae};
-use friction_stats::holm;
+use crate::told::{label, number, table, tell};
+use friction_core::{Error, Findings, Result, RunReader, TurnRow};
+use friction_sae::{Active, Sae};
+use friction_stats::p_words;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,19 +26,19 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     }
     let sae = Sae::new(scope.found.load()?.parameters, kind, device)?;
     let tokens = scope.tokens(run)?;
-    let (features, q) = encode(&sae, &tokens);
+    let (encoded, q) = encode(&sae, &tokens);
     out.say(format!(
         "{} features at `{}` on {} tokens: variance unexplained (FVU) {:.3}, {:.1} active a token (L0), {:.1} % never active",
         sae.width(),
         scope.reads,
-        features.len(),
+        encoded.len(),
         q.fvu,
         q.l0,
         100.0 * q.dead
     ));
     out.value(
         "quality",
-        json!({"fvu": q.fvu, "l0": q.l0, "dead": q.dead, "tokens": features.len(), "width": sae.width()}),
+        json!({"fvu": q.fvu, "l0": q.l0, "dead": q.dead, "tokens": encoded.len(), "width": sae.width()}),
     );
     let trusted = q.fvu <= o.max_fvu && q.l0 > 0.0;
     out.value("interpreted", trusted);
@@ -46,36 +47,50 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
             "nothing is interpreted: on this run's activations the autoencoder leaves {:.0} % of the variance unexplained (`max_fvu` is {:.2}). Is it the right model, layer and site?",
             100.0 * q.fvu, o.max_fvu
         ));
+        verdict(Says::CannotBeTold, "the autoencoder does not describe this run's activations", out);
         return Ok(());
     }
-    let levels: Vec<&String> =
-        tokens.turns.iter().filter_map(|t| t.row.factors.get(&o.factor)).collect::<BTreeSet<_>>().into_iter().collect();
-    let [a, b] = levels[..] else {
+    let factor = o.factor.as_str();
+    let levels: BTreeSet<&String> = tokens.turns.iter().filter_map(|t| t.row.factors.get(factor)).collect();
+    let [a, b] = levels.iter().map(|l| l.as_str()).collect::<Vec<_>>()[..] else {
+        return Err(Error::other(format!("`{factor}` has {} levels; features are sought between two", levels.len())));
+    };
+    let rows: Vec<&TurnRow> = tokens.turns.iter().map(|t| t.row).collect();
+    let questions = Questions::new(&rows, factor, b);
+    if questions.groups.len() < 2 {
         return Err(Error::other(format!(
-            "`{}` has {} levels; features are sought between two",
-            o.factor,
-            levels.len()
+            "{} groups have a question that was asked at both levels of `{factor}`: features need 2",
+            questions.groups.len()
         )));
+    }
+    if !questions.paired {
+        out.warn(format!(
+            "no two conditions differ in `{factor}` alone: all conditions of a question are compared, and features may follow what else differs between them"
+        ));
+    }
+    let halves = Halves::of(questions.groups.len(), run.seed());
+    let of = |encoded: &[Vec<Active>]| {
+        let values = feature_means(&tokens.turns, encoded);
+        let all = features(&rows, &values, &questions, (factor, b), o.min_rate);
+        let found = differences(&all, &halves, o.permutations, run.seed());
+        (values, all, found)
     };
-    let of = |features: &[Vec<Active>]| {
-        let all = conversations(&tokens.turns, features, &o.factor, b);
-        (differences(&all, o.min_rate, o.permutations, run.seed()), all.len())
-    };
-    let (found, count) = of(&features);
+    let (values, all, found) = of(&encoded);
     let sure: Vec<&Difference> = found.iter().filter(|d| d.q <= o.fdr).collect();
-    let halves = sure.iter().filter(|d| d.replicates).count();
+    let agree = sure.iter().filter(|d| d.replicates).count();
     let family = found.iter().map(|d| d.family).fold(1.0, f64::min);
     out.say(format!(
-        "Asked: which features follow `{}` ({b} against {a})? {} fire in at least {:.0} % of {count} conversations",
-        o.factor,
+        "Asked: which features follow `{factor}` ({b} against {a}, at the same question)? {} fire in at least {:.0} % of the conversations",
         found.len(),
         100.0 * o.min_rate,
     ));
     out.say(format!(
-        "Found: {} at a false discovery rate of {}, of which {halves} replicate in both halves of the groups; any at all: p = {family:.4}",
-        sure.len(), o.fdr
+        "Found on {} groups: {} at a false discovery rate of {}, of which {agree} replicate in both halves of the groups; any at all: p = {family:.4}",
+        questions.groups.len(),
+        sure.len(),
+        o.fdr
     ));
-    out.value("found", json!({"features": sure.len(), "replicated": halves, "tested": found.len(), "p": family}));
+    out.value("found", json!({"features": sure.len(), "replicated": agree, "tested": found.len(), "p": family}));
 
     let mut again: Vec<Replication> = vec![];
     for (name, files) in &scope.also {
@@ -85,7 +100,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
             out.warn(format!("{name} leaves {:.0} % of the variance unexplained and is left out", 100.0 * q.fvu));
             continue;
         }
-        let r = seek(name, &sure, sae.parameters(), &of(&encoded).0, other.parameters(), o.fdr);
+        let r = seek(name, &sure, sae.parameters(), &of(&encoded).2, other.parameters(), o.fdr);
         out.say(format!(
             "  in {name} (FVU {:.3}, L0 {:.1}): {} found, among which {} of the {} are found again (cosine of decoders at least {SAME}, same sign; nearest {:.2} at the median)",
             q.fvu, q.l0, r.found, r.again(), sure.len(), r.nearest()
@@ -96,163 +111,117 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     out.value("elsewhere", again.iter().map(named).collect::<Vec<_>>());
 
     let told: Vec<&Difference> = found.iter().take(o.top).collect();
-    let answers: Vec<Option<Answer>> = told.iter().map(|d| next_answer(&tokens.turns, &features, d.index)).collect();
     let labels = label(scope, &told, sae.parameters(), out);
-    tell(scope, &told, &answers, &labels, out);
+    tell(scope, &told, &all, &labels, run.seed(), out)?;
     if !o.sparse.is_empty() {
-        sparse_probes(scope, &tokens, &features, b, run.seed(), out);
+        sparse_probes(scope, &tokens, &values, encoded.len(), b, run.seed(), out);
     }
-    verdict(&told, &answers, o.fdr, out);
+    confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?;
     out.tables.push(table(scope, &found, &again));
     Ok(())
-}
-
-/// Words for the features told: Neuronpedia's, else the tokens that their decoders speak for.
-fn label(scope: &Scope, told: &[&Difference], p: &Parameters, out: &mut Findings) -> Vec<String> {
-    let none = vec![String::new(); told.len()];
-    if !scope.options.labels || told.is_empty() {
-        return none;
-    }
-    let repository = scope.options.source.strip_prefix("hf:");
-    if let Some((name, id)) = scope.found.name.as_ref().zip(repository) {
-        let all = Labels::of(name, id).and_then(|l| {
-            l.map(|l| told.iter().map(|d| Ok(l.get(d.index)?.unwrap_or_default())).collect::<Result<Vec<_>>>())
-                .transpose()
-        });
-        match all {
-            Ok(Some(words)) => return words,
-            Ok(None) => {}
-            Err(e) => out.warn(format!("no labels: {e}. Features are named by the tokens that they speak for")),
-        }
-    }
-    // What is written into the residual stream can be read by the unembedding; heads cannot.
-    if !matches!(scope.writes, Site::ResidPost(_) | Site::ResidPre(_) | Site::MlpOut(_) | Site::Embed) {
-        return none;
-    }
-    match Unembedding::open(&scope.cx) {
-        Ok((u, tokenizer)) => {
-            let rows: Vec<Vec<f32>> =
-                told.iter().filter_map(|d| Some(p.feature(d.index as usize).ok()?.decoder)).collect();
-            u.speaks_for(&rows, &tokenizer, 5)
-                .into_iter()
-                .map(|t| {
-                    format!("speaks for {}", t.iter().map(|t| format!("{:?}", plain(t))).collect::<Vec<_>>().join(" "))
-                })
-                .collect()
-        }
-        Err(e) => {
-            out.warn(format!("features stay without words: {e}"));
-            none
-        }
-    }
-}
-
-fn page(scope: &Scope, feature: u32) -> Option<String> {
-    scope.found.name.as_ref()?.page(scope.options.source.strip_prefix("hf:")?, feature)
-}
-
-fn tell(scope: &Scope, told: &[&Difference], answers: &[Option<Answer>], labels: &[String], out: &mut Findings) {
-    out.say(format!(
-        "  {:>8} {:>7} {:>11} {:>7} {:>6} {:>8} {:>8} {:>10}  {:>22}",
-        "feature", "fires", "difference", "effect", "AUC", "p", "q", "replicates", "odds of a right answer"
-    ));
-    for ((d, answer), label) in told.iter().zip(answers).zip(labels) {
-        out.say(format!(
-            "  {:>8} {:>5.0} % {:>+11.3} {:>+7.2} {:>6.3} {:>8.4} {:>8.4} {:>10}  {:>22} {label} {}",
-            d.index,
-            100.0 * d.rate,
-            d.difference,
-            d.effect,
-            d.auc,
-            d.p,
-            d.q,
-            if d.replicates { "yes" } else { "no" },
-            answer.map_or("–".into(), |a| format!(
-                "× {:.2} ({:.2} to {:.2})",
-                a.estimate.exp(),
-                (a.estimate - 1.96 * a.se).exp(),
-                (a.estimate + 1.96 * a.se).exp()
-            )),
-            page(scope, d.index).unwrap_or_default()
-        ));
-    }
-    out.say("  difference: of conversation means, paired by group; odds: of the next answer per standard deviation, beside the turn, clustered by group".to_string());
 }
 
 fn sparse_probes(
     scope: &Scope,
     tokens: &Tokens,
-    features: &[Vec<Active>],
+    by_turn: &[BTreeMap<u32, f64>],
+    encoded: usize,
     second: &str,
     seed: u64,
     out: &mut Findings,
 ) {
     let o = &scope.options;
     let turns = &tokens.turns;
-    let by_turn: Vec<BTreeMap<u32, f64>> = turns.iter().map(|t| mean(&features[t.tokens.clone()])).collect();
-    let width = tokens.read.len() / features.len().max(1);
+    let width = tokens.read.len() / encoded.max(1);
     let level: Vec<bool> = turns.iter().map(|t| t.row.factors.get(&o.factor).is_some_and(|l| l == second)).collect();
     let groups: Vec<u32> = turns.iter().map(|t| t.row.group).collect();
     let dense = means(turns, &tokens.read, width);
-    let rows = sparse::Rows { features: &by_turn, dense: &dense, level: &level, groups: &groups };
-    let (curve, whole) = rows.aucs(&o.sparse, seed);
-    let words: Vec<String> = curve.iter().map(|(k, a)| format!("{k} features {a:.3}")).collect();
+    let rows = sparse::Rows { features: by_turn, dense: &dense, level: &level, groups: &groups };
+    let (curve, whole) = rows.aucs(&o.sparse, seed, 0.95);
+    let shown = |q: &sparse::Quality| match q.interval {
+        Some(i) => format!("{:.3} ({:.3} to {:.3})", q.auc, i.low, i.high),
+        None => format!("{:.3}", q.auc),
+    };
+    let words: Vec<String> = curve.iter().map(|(k, q)| format!("{k} features {}", shown(q))).collect();
     out.say(format!(
-        "  probes of few features, AUC on groups held out: {}; of the whole activation {whole:.3}",
-        words.join(", ")
+        "  probes of few features, AUC on groups held out, 95 % interval over groups: {}; of the whole activation {}",
+        words.join(", "),
+        shown(&whole)
     ));
-    out.value("sparse", json!({"k": o.sparse, "auc": curve.iter().map(|c| c.1).collect::<Vec<_>>(), "dense": whole}));
+    let one = |name: String, q: &sparse::Quality| json!({"name": name, "auc": q.auc, "low": q.interval.map(|i| i.low), "high": q.interval.map(|i| i.high)});
+    let mut values: Vec<_> = curve.iter().map(|(k, q)| one(format!("{k} features"), q)).collect();
+    values.push(one("whole activation".into(), &whole));
+    out.value("sparse", values);
 }
 
-/// Good: features that track the condition, in both halves of the groups, and go with the next answer.
-fn verdict(told: &[&Difference], answers: &[Option<Answer>], fdr: f64, out: &mut Findings) {
-    let tracking: Vec<(&Difference, Answer)> = told
+/// Good: features picked on one half of the groups that follow the condition and go with the answers on the other.
+fn confirmation(
+    scope: &Scope,
+    all: &[Feature],
+    questions: &Questions,
+    halves: &Halves,
+    (a, b): (&str, &str),
+    seed: u64,
+    out: &mut Findings,
+) -> Result<()> {
+    let o = &scope.options;
+    let limits = Limits { discover: o.discover, effect: o.min_effect, points: o.min_points };
+    let j: Judgement = judge(all, &questions.performance, halves, &limits, seed)?;
+    if let Some(p) = &j.performance {
+        out.say(format!(
+            "Asked: does one of them also go with the answers to a question? {} groups pick at most {} features, {} others test them; on these `{}` = {b} instead of {a} changes accuracy by {:+.1} points ({:+.1} to {:+.1})",
+            halves.discovery.len(), o.discover, halves.confirmation.len(), o.factor, p.estimate, p.low, p.high
+        ));
+        out.say(format!("Picked: {} features whose links both have p ≤ 0.05 there", j.tested.len()));
+    }
+    for t in j.tested.iter().take(o.top) {
+        out.say(format!(
+            "  {:>8}  follows: d_z {:+.2}, {}; answers: {:+.2} points ({:+.2} to {:+.2}), {}; over all links {}{}",
+            t.index,
+            t.d_z,
+            p_words(t.difference.p),
+            t.answers.estimate,
+            t.answers.low,
+            t.answers.high,
+            p_words(t.answers.p),
+            p_words(t.family),
+            if t.agrees { "" } else { "; its signs contradict discovery or the condition's effect" }
+        ));
+    }
+    let tested: Vec<_> = j
+        .tested
         .iter()
-        .zip(answers)
-        .filter(|(d, _)| d.q <= fdr && d.replicates)
-        .filter_map(|(d, a)| Some((*d, (*a)?)))
+        .map(|t| {
+            json!({
+                "feature": t.index, "d_z": t.d_z, "difference": number(&t.difference), "points": number(&t.answers),
+                "points_90": [t.narrow.low, t.narrow.high], "p_follows": t.difference.p, "p_answers": t.answers.p,
+                "p_both": t.p, "p_family": t.family, "signs_agree": t.agrees, "groups_needed": t.needed,
+            })
+        })
         .collect();
-    let adjusted = holm(&tracking.iter().map(|(_, a)| a.p).collect::<Vec<_>>());
-    let best = tracking.iter().zip(&adjusted).min_by(|a, b| a.1.total_cmp(b.1));
-    let good = best.is_some_and(|(_, p)| *p <= 0.05);
-    out.say(match best {
-        Some(((d, a), p)) if good => format!(
-            "Verdict, Good: reached. Feature {} tracks the condition and goes with the next answer (odds × {:.2}, p = {p:.4} by Holm over {} features)",
-            d.index, a.estimate.exp(), tracking.len()
-        ),
-        Some((_, p)) => format!("Verdict, Good: not reached. Features track the condition, but none goes with the next answer (least p = {p:.4} by Holm)"),
-        None => "Verdict, Good: not reached. No feature tracks the condition in both halves of the groups".into(),
-    });
-    out.value("good", good);
-    // Of the first feature told, which is chosen without a look at the answers. It may go with them for
-    // reasons of its own, on an organism without effects too: the verdict asks that it tracks the condition.
-    if let Some(a) = answers.first().copied().flatten() {
-        out.value("next_answer", json!({"feature": told[0].index, "log_odds": a.estimate, "se": a.se, "p": a.p}));
+    out.value(
+        "confirmation",
+        json!({
+            "groups_discovery": halves.discovery.len(), "groups": halves.confirmation.len(), "picked": j.tested.len(),
+            "p": j.tested.iter().map(|t| t.family).fold(1.0, f64::min), "features": tested,
+            "performance": j.performance.as_ref().map(number),
+            "min_effect": limits.effect, "min_points": limits.points, "discover": limits.discover,
+        }),
+    );
+    verdict(j.says, &j.why, out);
+    if j.says == Says::Reached {
+        out.say("  Something else that moves the feature and the answers together is not excluded: the hook `steer` changes the feature itself.");
     }
+    Ok(())
 }
 
-fn table(scope: &Scope, found: &[Difference], again: &[Replication]) -> Table {
-    let number = |f: fn(&Difference) -> f64| Column::Number(found.iter().map(f).collect());
-    let mut columns = vec![
-        ("feature".to_string(), Column::Count(found.iter().map(|d| i64::from(d.index)).collect())),
-        ("rate".into(), number(|d| d.rate)),
-        ("difference".into(), number(|d| d.difference)),
-        ("effect".into(), number(|d| d.effect)),
-        ("auc".into(), number(|d| d.auc)),
-        ("p".into(), number(|d| d.p)),
-        ("q".into(), number(|d| d.q)),
-        ("p_family".into(), number(|d| d.family)),
-        ("replicates".into(), Column::Count(found.iter().map(|d| i64::from(d.replicates)).collect())),
-        ("page".into(), Column::Text(found.iter().map(|d| page(scope, d.index).unwrap_or_default()).collect())),
-    ];
-    for (n, r) in again.iter().enumerate() {
-        // Cosines are of the features at q ≤ fdr, in their order.
-        let mut cosines = r.cosines.iter().copied();
-        let column = found
-            .iter()
-            .map(|d| if d.q <= scope.options.fdr { cosines.next().unwrap_or(f64::NAN) } else { f64::NAN })
-            .collect();
-        columns.push((format!("cosine_{}", n + 1), Column::Number(column)));
-    }
-    Table { name: "features".into(), columns }
+fn verdict(says: Says, why: &str, out: &mut Findings) {
+    out.say(format!("Verdict, Good: {says}. {}.", capital(why)));
+    out.value("verdict", json!({"level": "Good", "says": says.to_string(), "why": why}));
+    out.value("good", says == Says::Reached);
+}
+
+fn capital(s: &str) -> String {
+    let mut c = s.chars();
+    c.next().map_or(String::new(), |first| first.to_uppercase().chain(c).collect())
 }

@@ -1,7 +1,7 @@
 //! k-sparse probes (Gurnee et al. 2023, arXiv 2305.01610): how few features tell the factor's levels apart
 //! as well as the whole activation does?
 use friction_core::seed::permutation;
-use friction_stats::{Link, Matrix, Scaler, auc, fit_to};
+use friction_stats::{HeldRows, Interval, Link, Matrix, Scale, Scaler, auc, cross_validated, fit_to};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -15,6 +15,15 @@ pub struct Rows<'a> {
     pub level: &'a [bool],
     /// Its group.
     pub groups: &'a [u32],
+}
+
+/// A probe on groups held out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quality {
+    /// AUC, mean over folds; NaN where no fold holds both levels.
+    pub auc: f64,
+    /// Its interval over groups; `None` with too few of them.
+    pub interval: Option<Interval>,
 }
 
 const FOLDS: usize = 5;
@@ -36,22 +45,21 @@ impl Rows<'_> {
 
     /// Held-out AUC, mean over folds, of the k features that differ most between the levels in the training
     /// rows, for each k; and of the whole activation, C chosen inside each fold.
-    pub fn aucs(&self, ks: &[usize], seed: u64) -> (Vec<(usize, f64)>, f64) {
+    pub fn aucs(&self, ks: &[usize], seed: u64, level: f64) -> (Vec<(usize, Quality)>, Quality) {
         let folds = self.folds(seed);
-        let sparse: Vec<Vec<f64>> = folds
+        let sparse: Vec<Vec<Option<Vec<f64>>>> = folds
             .par_iter()
             .map(|(train, test)| {
                 let order = self.order(train);
                 ks.iter()
                     .map(|k| {
                         let chosen: Vec<u32> = order.iter().take(*k).copied().collect();
-                        let x = self.matrix(&chosen);
-                        self.score(&x, train, test, 1.0).unwrap_or(f64::NAN)
+                        self.scores(&self.matrix(&chosen), train, test, 1.0)
                     })
                     .collect()
             })
             .collect();
-        let dense: Vec<f64> = folds
+        let dense: Vec<Option<Vec<f64>>> = folds
             .par_iter()
             .map(|(train, test)| {
                 // The last fifth of the training rows' groups chooses C.
@@ -61,17 +69,45 @@ impl Rows<'_> {
                 let inner: Vec<u32> = groups.iter().copied().skip(groups.len() * 4 / 5).collect();
                 let (check, learn): (Vec<usize>, Vec<usize>) =
                     train.iter().partition(|i| inner.contains(&self.groups[**i]));
-                let of = |c: f64| self.score(self.dense, &learn, &check, c).unwrap_or(0.0);
-                let best = C.into_iter().map(|c| (c, of(c))).max_by(|a, b| a.1.total_cmp(&b.1));
-                self.score(self.dense, train, test, best.map_or(0.01, |b| b.0)).unwrap_or(f64::NAN)
+                let of = |c: f64| {
+                    let scores = self.scores(self.dense, &learn, &check, c)?;
+                    auc(&scores, &self.levels(&check)).ok()
+                };
+                let best = C.into_iter().map(|c| (c, of(c).unwrap_or(0.0))).max_by(|a, b| a.1.total_cmp(&b.1));
+                self.scores(self.dense, train, test, best.map_or(0.01, |b| b.0))
             })
             .collect();
-        let mean = |v: Vec<f64>| {
-            let v: Vec<f64> = v.into_iter().filter(|a| a.is_finite()).collect();
-            v.iter().sum::<f64>() / v.len() as f64
+        let curve = ks.iter().enumerate().map(|(j, k)| {
+            let of: Vec<Option<&Vec<f64>>> = sparse.iter().map(|f| f[j].as_ref()).collect();
+            (*k, self.quality(&folds, &of, level))
+        });
+        (curve.collect(), self.quality(&folds, &dense.iter().map(Option::as_ref).collect::<Vec<_>>(), level))
+    }
+
+    /// AUC within folds with its interval; folds without scores are left out.
+    fn quality(&self, folds: &[(Vec<usize>, Vec<usize>)], scores: &[Option<&Vec<f64>>], level: f64) -> Quality {
+        let (mut fold, mut row, mut score) = (vec![], vec![], vec![]);
+        for (f, ((_, test), scores)) in folds.iter().zip(scores).enumerate() {
+            let Some(scores) = scores else { continue };
+            fold.extend(test.iter().map(|_| f));
+            row.extend_from_slice(test);
+            score.extend_from_slice(scores);
+        }
+        let groups: Vec<u32> = row.iter().map(|i| self.groups[*i]).collect();
+        let measure = |at: &[usize]| {
+            let s: Vec<f64> = at.iter().map(|k| score[*k]).collect();
+            auc(&s, &at.iter().map(|k| self.level[row[*k]]).collect::<Vec<_>>()).ok()
         };
-        let curve = ks.iter().enumerate().map(|(j, k)| (*k, mean(sparse.iter().map(|f| f[j]).collect())));
-        (curve.collect(), mean(dense))
+        let ratio = 1.0 / (folds.len() as f64 - 1.0).max(1.0);
+        let held = HeldRows { folds: &fold, groups: &groups, parts: folds.len(), ratio };
+        Quality {
+            auc: held.within(|_| true, measure).unwrap_or(f64::NAN),
+            interval: cross_validated(&held, level, Scale::Logit, measure).ok(),
+        }
+    }
+
+    fn levels(&self, rows: &[usize]) -> Vec<bool> {
+        rows.iter().map(|i| self.level[*i]).collect()
     }
 
     /// Features by the size of Welch's t between the levels over some rows, largest first.
@@ -104,13 +140,13 @@ impl Rows<'_> {
         }
     }
 
-    fn score(&self, x: &Matrix, train: &[usize], test: &[usize], c: f64) -> Option<f64> {
+    /// Scores of the test rows by a probe of the training rows; `None` where it has nothing to learn from.
+    fn scores(&self, x: &Matrix, train: &[usize], test: &[usize], c: f64) -> Option<Vec<f64>> {
         let learn = x.take(train);
         let scaler = Scaler::fit(&learn);
         let y: Vec<f64> = train.iter().map(|i| f64::from(u8::from(self.level[*i]))).collect();
         let fit = fit_to(&scaler.apply(&learn), &y, Link::Logistic, c, 1e-4).ok()?;
-        let positive: Vec<bool> = test.iter().map(|i| self.level[*i]).collect();
-        auc(&fit.scores(&scaler.apply(&x.take(test))), &positive).ok()
+        Some(fit.scores(&scaler.apply(&x.take(test))))
     }
 }
 
@@ -134,11 +170,16 @@ mod tests {
             }
         }
         let rows = Rows { features: &features, dense: &dense, level: &level, groups: &groups };
-        let (curve, whole) = rows.aucs(&[1, 2], 1);
-        assert!(curve[0].1 > 0.99 && curve[1].1 > 0.99 && (0.5..0.99).contains(&whole), "{curve:?} {whole}");
+        let (curve, whole) = rows.aucs(&[1, 2], 1, 0.95);
+        let at = |q: &Quality| (q.auc, q.interval.map_or(f64::NAN, |i| i.low));
+        assert!(
+            at(&curve[0].1).0 > 0.99 && at(&curve[1].1).1 > 0.8 && (0.5..0.99).contains(&whole.auc),
+            "{curve:?} {whole:?}"
+        );
         let noise: Vec<BTreeMap<u32, f64>> =
             features.iter().map(|f| f.iter().filter(|(k, _)| **k != 7).map(|(k, v)| (*k, *v)).collect()).collect();
-        let (curve, _) = Rows { features: &noise, ..rows }.aucs(&[1], 1);
-        assert!((0.2..0.8).contains(&curve[0].1), "{curve:?}");
+        let (curve, _) = Rows { features: &noise, ..rows }.aucs(&[1], 1, 0.95);
+        let i = curve[0].1.interval.map(|i| (i.low, i.high));
+        assert!(i.is_some_and(|(low, high)| low < 0.5 && 0.5 < high), "{curve:?}");
     }
 }
