@@ -4,4 +4,5 @@ mod arms;
 mod effects;
 mod figure;
 mod hook;
+mod locked;
 mod response;

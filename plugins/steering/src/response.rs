@@ -1,13 +1,16 @@
 //! `steering`: the dose-response of accuracy, against random and shuffled directions.
-use crate::arms::{ArmName, Kind};
+use crate::arms::{ArmName, Kind, of_hook};
 use crate::effects::{Effect, Replies, Where, effect, items, replies};
 use crate::figure;
+use crate::locked::{Answer, Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, Says, ask, listed};
+use friction_core::error::Faults;
 use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
+    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
+    Table,
 };
-use friction_stats::{mean_t, p_words, permutation_p};
+use friction_stats::{mean_t, p_words};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +27,31 @@ struct Steering {
     /// `{ completion = "complete" }`. Without it no share is told.
     #[serde(default)]
     against: Where,
+    /// The hook whose arms are read, by its name. Needed where several hooks have arms; of crossed arms those that
+    /// are this hook's alone are read.
+    #[serde(default)]
+    hook: Option<String>,
     /// First turn that enters. Default 2.
     #[serde(default = "two")]
     first_turn: u32,
+    /// What accuracy does as the dose grows: `rises` or `falls`. It is the verdict's one question, named before
+    /// the run: without it the verdict cannot be told. Of a direction that says how much something harms, and
+    /// of doses below 0 that take it away, accuracy `falls` as the dose grows.
+    #[serde(default)]
+    expect: Option<Expect>,
+    /// The dose that leaves things as they are: of `add` and `remove` 0, of `set` and `clamp` the value that the
+    /// activations have untouched. Doses above it push up, doses below it push down. Default 0.
+    #[serde(default)]
+    zero: f32,
+    /// Smallest change of interest, in points of accuracy: a smaller one reaches no verdict, and a change that is
+    /// surely smaller is told as such. Default 1.
+    #[serde(default = "one")]
+    smallest: f64,
+    /// What is tested: `direction`, or one of the controls by its name, such as `random-03`, which is then
+    /// compared with the other random ones: that is how the test itself is checked. Default `direction`.
+    #[serde(default = "direction")]
+    #[schemars(example = &"random-03")]
+    tested: String,
     /// Level of the intervals. Default 0.95.
     #[serde(default = "level")]
     level: f64,
@@ -37,15 +62,25 @@ fn two() -> u32 {
 fn level() -> f64 {
     0.95
 }
+fn one() -> f64 {
+    1.0
+}
+fn direction() -> String {
+    Kind::Direction.to_string()
+}
 
 impl PluginConfig for Steering {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
-        if (0.5..1.0).contains(&self.level) {
-            Ok(())
-        } else {
-            Err(Error::config("`level` must be from 0.5 to below 1"))
-        }
+        let mut faults = Faults::default();
+        faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
+        faults.when(!(0.0..=100.0).contains(&self.smallest), "smallest", "`smallest` is from 0 to 100 points");
+        faults.when(!self.zero.is_finite(), "zero", "`zero` is a finite dose");
+        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        let same = !self.against.is_empty() && self.against == self.only;
+        faults.when(same, "against", "`against` is what `where` is: there would be nothing to restore");
+        faults.take(self.kind());
+        faults.end()
     }
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
         Ok(Box::new(self.clone()))
@@ -64,28 +99,64 @@ pub struct Arm {
 
 impl Analyzer for Steering {
     fn needs(&self) -> Needs {
-        let factors = self.only.keys().chain(self.against.keys()).cloned().collect::<BTreeSet<_>>();
-        Needs { taps: vec![], factors: factors.into_iter().collect() }
+        let filter = |levels: &Where| Filter { levels: levels.clone(), compared: vec![] };
+        Needs {
+            first_turn: Some(self.first_turn),
+            filters: [("where", &self.only), ("against", &self.against)]
+                .into_iter()
+                .map(|(key, levels)| (key.to_string(), filter(levels)))
+                .collect(),
+            arms: true,
+            hook: Some(self.hook.clone().unwrap_or_default()),
+            ..Needs::default()
+        }
+    }
+
+    fn foresee(&self, study: &Foreseen) -> Vec<String> {
+        let mut lacks = vec![];
+        if self.expect.is_none() {
+            lacks.push("the verdict cannot be told without `expect`: say whether accuracy `rises` or `falls` as the dose grows".into());
+        }
+        if study.groups < FEWEST_GROUPS {
+            lacks.push(format!(
+                "the verdict cannot be told with {} groups: at least {FEWEST_GROUPS} are needed",
+                study.groups
+            ));
+        }
+        let names: BTreeSet<&str> = study.arms.iter().flat_map(|a| a.iter()).map(|a| a.name.as_str()).collect();
+        if let (Ok(arms), Ok(tested), true) = (of_hook(&names, self.hook.as_deref()), self.kind(), study.arms.is_some())
+        {
+            let random = arms.values().map(|a| a.kind).filter(|k| matches!(k, Kind::Random(_)) && *k != tested);
+            let n = random.collect::<BTreeSet<_>>().len();
+            if n < FEWEST_CONTROLS {
+                lacks.push(format!("the verdict cannot be told with {n} random directions: at least {FEWEST_CONTROLS} are needed (`random` of the hook `steer`)"));
+            }
+        }
+        lacks
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let turns = run.turns();
         let names: BTreeSet<&str> = turns.iter().map(|t| t.arm.as_str()).collect();
         // The untouched control of the conditions that were steered.
+        let named = of_hook(&names, self.hook.as_deref())?;
         let steered: BTreeSet<&str> =
-            turns.iter().filter(|t| !t.arm.is_empty()).map(|t| t.condition.as_str()).collect();
+            turns.iter().filter(|t| named.contains_key(t.arm.as_str())).map(|t| t.condition.as_str()).collect();
         let mut control = items(turns, "", self.first_turn, &self.only);
         control.retain(|(_, condition, _), _| steered.contains(condition));
         let mut arms: Vec<Arm> = vec![];
-        for name in names.iter().filter_map(|n| n.parse::<ArmName>().ok()) {
-            let rows = items(turns, &name.to_string(), self.first_turn, &self.only);
+        for (arm, name) in named {
+            let rows = items(turns, arm, self.first_turn, &self.only);
             if let Some(effect) = effect(&rows, &control, self.level) {
                 arms.push(Arm { name, effect, replies: replies(&rows) });
             }
         }
         arms.sort_by(|a, b| a.name.kind.cmp(&b.name.kind).then(a.name.dose.total_cmp(&b.name.dose)));
-        if !arms.iter().any(|a| a.name.kind == Kind::Direction) {
-            return Err(Error::other("the run has no steered arms over two groups or more: add a hook `steer`"));
+        let tested = self.kind()?;
+        if !arms.iter().any(|a| a.name.kind == tested) {
+            return Err(Error::other(format!(
+                "the run has no arm of `{tested}` over two groups or more: add a hook `steer`, or name another in `tested`"
+            )));
         }
         let before = replies(&control);
         let whole =
@@ -97,16 +168,34 @@ impl Analyzer for Steering {
             100.0 * before.accuracy,
             whole.map_or(String::new(), |w| format!(", and in {:.1} % where {}", 100.0 * w, at(&self.against)))
         ));
-        self.doses(&arms, &before, whole, out);
-        self.controls(&arms, out);
+        self.doses(tested, &arms, &before, whole, out);
+        self.controls(tested, &arms, out);
+        let question = Question {
+            tested,
+            expect: self.expect,
+            zero: self.zero,
+            smallest: self.smallest,
+            level: self.level,
+            seed: run.seed(),
+        };
+        tell(&question, &ask(&question, &arms)?, out);
         out.tables.push(table(&arms));
-        out.figures.push(figure::doses(&arms)?);
+        out.figures.push(figure::doses(tested, &arms)?);
         Ok(())
     }
 }
 
 impl Steering {
-    fn doses(&self, arms: &[Arm], before: &Replies, whole: Option<f64>, out: &mut Findings) {
+    /// What is tested.
+    fn kind(&self) -> Result<Kind> {
+        // Arms' names are `kind@dose`.
+        format!("{}@0", self.tested).parse::<ArmName>().map(|a| a.kind).map_err(|()| {
+            let what = format!("`tested` = {:?} is neither `direction` nor a control such as `random-03`", self.tested);
+            Error::at("tested", what)
+        })
+    }
+
+    fn doses(&self, tested: Kind, arms: &[Arm], before: &Replies, whole: Option<f64>, out: &mut Findings) {
         out.say(format!(
             "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}{}",
             "dose",
@@ -126,7 +215,7 @@ impl Steering {
             format!("{:>6.1} % {:>8.1} {:>6.1} %{perplexity}", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition)
         };
         let mut doses = vec![];
-        for a in arms.iter().filter(|a| a.name.kind == Kind::Direction) {
+        for a in arms.iter().filter(|a| a.name.kind == tested) {
             let (e, r) = (&a.effect, &a.replies);
             let gap = whole.map(|w| 100.0 * (w - before.accuracy)).filter(|g| g.abs() > 1e-9);
             let share = gap.map(|g| e.points.estimate / g);
@@ -148,7 +237,7 @@ impl Steering {
             }));
         }
         out.say(format!("  untouched: {}", line(before).trim()));
-        out.say("  points: change of accuracy, paired by question; mended, broken: answers that became right, wrong; changed: replies of another text; repeats: word triples said before");
+        out.say("  points: change of accuracy, paired by question, with Student's interval over groups; mended, broken: answers that became right, wrong; changed: replies of another text; repeats: word triples said before");
         if let Some(p) = before.perplexity {
             out.say("  perplexity: of the neutral text that each conversation is made to say at its end");
             out.value("perplexity_untouched", p);
@@ -156,29 +245,27 @@ impl Steering {
         out.value("doses", doses);
     }
 
-    /// The direction beside its controls, at each dose where there are any.
-    fn controls(&self, arms: &[Arm], out: &mut Findings) {
+    /// What is tested beside the controls, at each dose where there are any.
+    fn controls(&self, tested: Kind, arms: &[Arm], out: &mut Findings) {
         let mut found = vec![];
-        let doses: BTreeMap<u32, f32> = arms
-            .iter()
-            .filter(|a| a.name.kind != Kind::Direction)
-            .map(|a| (a.name.dose.to_bits(), a.name.dose))
-            .collect();
+        let control = |k: Kind| k != tested && k != Kind::Direction;
+        let doses: BTreeMap<u32, f32> =
+            arms.iter().filter(|a| control(a.name.kind)).map(|a| (a.name.dose.to_bits(), a.name.dose)).collect();
         for dose in doses.into_values() {
             let at = |f: &dyn Fn(Kind) -> bool| -> Vec<&Arm> {
                 arms.iter().filter(|a| a.name.dose == dose && f(a.name.kind)).collect()
             };
-            let Some(direction) = at(&|k| k == Kind::Direction).first().copied() else { continue };
+            let Some(direction) = at(&|k| k == tested).first().copied() else { continue };
             let e = direction.effect.points;
             for (word, controls) in [
-                ("random", at(&|k| matches!(k, Kind::Random(_)))),
-                ("shuffled-label", at(&|k| matches!(k, Kind::Shuffled(_)))),
+                ("random", at(&|k| control(k) && matches!(k, Kind::Random(_)))),
+                ("shuffled-label", at(&|k| control(k) && matches!(k, Kind::Shuffled(_)))),
             ] {
                 if controls.is_empty() {
                     continue;
                 }
                 let sizes: Vec<f64> = controls.iter().map(|a| a.effect.points.estimate.abs()).collect();
-                let p = permutation_p(e.estimate.abs(), &sizes);
+                let as_large = sizes.iter().filter(|s| **s >= e.estimate.abs()).count();
                 // Each group's mean over the controls, then over groups.
                 let mut by: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
                 controls.iter().flat_map(|a| &a.effect.groups).for_each(|(g, v)| by.entry(*g).or_default().push(*v));
@@ -186,31 +273,64 @@ impl Steering {
                 let Ok(i) = mean_t(&means, self.level) else { continue };
                 let largest = sizes.iter().copied().fold(0.0, f64::max);
                 out.say(format!(
-                    "Found at dose {dose}: the direction {:+.1} points ({:+.1} to {:+.1}); {} {word} directions {:+.1} on average ({:+.1} to {:+.1}), the largest {largest:.1}; {}",
-                    e.estimate, e.low, e.high, controls.len(), i.estimate, i.low, i.high, p_words(p)
+                    "  at dose {dose}: `{tested}` {:+.1} points; {} {word} directions {:+.1} on average ({:+.1} to {:+.1}), the largest {largest:.1}, {as_large} of them as large",
+                    e.estimate, controls.len(), i.estimate, i.low, i.high
                 ));
-                let apart = e.low > i.high || e.high < i.low;
                 found.push(json!({
                     "dose": dose, "control": word, "directions": controls.len(), "points": e.estimate, "low": e.low, "high": e.high,
                     "control_points": i.estimate, "control_low": i.low, "control_high": i.high, "control_largest": largest,
-                    "p": p, "intervals_apart": apart,
+                    "as_large": as_large,
                 }));
             }
         }
         if found.is_empty() {
             out.warn("the run has no control directions: a change of the answers may come from any push of that size");
         }
-        let changed = found.iter().any(|f| {
-            f["control"] == "random" && f["intervals_apart"] == true && f["p"].as_f64().is_some_and(|p| p <= 0.05)
-        });
-        out.say(if changed {
-            "Verdict, Best: reached. Changing what the direction says changes the answers, and random directions do not."
-        } else {
-            "Verdict, Best: not reached. The direction does not change the answers more than random directions do."
-        });
         out.value("controls", found);
-        out.value("best", changed);
     }
+}
+
+/// The locked question and its answer.
+fn tell(q: &Question, a: &Answer, out: &mut Findings) {
+    let word = match q.expect {
+        Some(Expect::Rises) => "rises",
+        Some(Expect::Falls) => "falls",
+        None => "changes",
+    };
+    out.say(format!(
+        "Asked once, over all doses that the random directions ran at ({}): accuracy {word} as the dose grows",
+        listed(&a.doses)
+    ));
+    if let (Some(points), Some(rank), Some(p)) = (&a.points, a.p_rank, a.p) {
+        let largest = a.controls.iter().copied().fold(0.0, f64::max);
+        out.say(format!(
+            "Found on {} groups: {:+.1} points {} ({:+.1} to {:+.1}); {} by sign flips of groups, {} by rank among {} random directions, the largest {largest:.1}; both: {}",
+            points.n,
+            points.estimate,
+            if q.expect.is_some() { "in the expected direction" } else { "upwards" },
+            points.low,
+            points.high,
+            p_words(points.p),
+            p_words(rank),
+            a.controls.len(),
+            p_words(p),
+        ));
+    }
+    let mut letters = a.why.chars();
+    let first = letters.next().map_or(String::new(), |c| c.to_uppercase().collect());
+    out.say(format!("Verdict, Best: {}. {first}{}.", a.says, letters.as_str()));
+    out.value(
+        "test",
+        json!({
+            "tested": q.tested.to_string(), "expect": q.expect, "zero": q.zero, "smallest": q.smallest, "doses": a.doses,
+            "left_out": a.left_out, "points": a.points.map(|p| p.estimate), "low": a.points.map(|p| p.low),
+            "high": a.points.map(|p| p.high), "n": a.points.map(|p| p.n), "p_flips": a.points.map(|p| p.p),
+            "p_rank": a.p_rank, "p": a.p, "controls": a.controls.len(),
+            "control_largest": a.controls.iter().copied().reduce(f64::max),
+        }),
+    );
+    out.value("verdict", json!({"level": "Best", "says": a.says.to_string(), "why": a.why}));
+    out.value("best", a.says == Says::Reached);
 }
 
 fn table(arms: &[Arm]) -> Table {

@@ -1,0 +1,113 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::arms::ArmName;
+use crate::effects::{Effect, Replies};
+use friction_stats::{Rng, mean_t};
+
+const QUESTION: Question =
+    Question { tested: Kind::Direction, expect: Some(Expect::Falls), zero: 0.0, smallest: 1.0, level: 0.95, seed: 1 };
+
+fn arm(kind: Kind, dose: f32, groups: &[f64]) -> Arm {
+    let effect = Effect {
+        points: mean_t(groups, 0.95).unwrap(),
+        groups: groups.iter().enumerate().map(|(g, v)| (g as u32, *v)).collect(),
+        mended: 0,
+        broken: 0,
+        changed: 0.0,
+    };
+    let replies = Replies { accuracy: 0.5, parsed: 1.0, tokens: 7.0, cut: 0.0, repetition: 0.0, perplexity: None };
+    Arm { name: ArmName { kind, dose }, effect, replies }
+}
+
+/// A direction and `random` controls at two doses. `effect` is what the tested direction does at −8; at 4 it
+/// does half of it with the other sign. All arms share the untouched control's chance, as in a run.
+fn study(groups: usize, random: usize, effect: f64, seed: u64) -> Vec<Arm> {
+    let mut rng = Rng::new(seed);
+    let untouched: Vec<f64> = (0..groups).map(|_| 5.0 * rng.normal()).collect();
+    let kinds = std::iter::once(Kind::Direction).chain((0..random).map(Kind::Random));
+    let mut out = vec![];
+    for kind in kinds {
+        let of = if kind == Kind::Direction { effect } else { 0.0 };
+        // What a direction does by itself, whichever it is, varies by group.
+        let own: Vec<f64> = (0..groups).map(|_| 3.0 * rng.normal()).collect();
+        for (dose, share) in [(-8.0, 1.0), (4.0, -0.5)] {
+            let values: Vec<f64> =
+                (0..groups).map(|g| share * (of + own[g]) + untouched[g] + 5.0 * rng.normal()).collect();
+            out.push(arm(kind, dose, &values));
+        }
+    }
+    out
+}
+
+#[test]
+fn any_direction_of_no_meaning_reaches_it_in_at_most_five_percent() {
+    // Each of 21 directions without any effect plays the tested one, as in a calibration on a stored run.
+    let (mut reached, mut flips, mut rank, mut all) = (0, 0, 0, 0);
+    for s in 0..60 {
+        let arms = study(12, 21, 0.0, s);
+        for n in 0..21 {
+            let a = ask(&Question { tested: Kind::Random(n), seed: s, ..QUESTION }, &arms).unwrap();
+            assert_eq!(a.controls.len(), 20);
+            all += 1;
+            reached += usize::from(a.says == Says::Reached);
+            flips += usize::from(a.points.unwrap().p <= 0.05);
+            rank += usize::from(a.p_rank.unwrap() <= 0.05);
+        }
+    }
+    // One of 21 has the largest change in each study: no more than 60 of 1,260 ranks.
+    assert!(rank <= 60, "{rank} of {all}");
+    assert!(reached <= 60 && (30..=100).contains(&flips), "{reached} reached, {flips} flips of {all}");
+}
+
+#[test]
+fn what_was_planted_is_found_in_the_locked_direction_only() {
+    let found =
+        |q: &Question| (0..40).filter(|s| ask(q, &study(32, 20, 8.0, *s)).unwrap().says == Says::Reached).count();
+    assert!(found(&QUESTION) >= 36, "{}", found(&QUESTION));
+    let other = Question { expect: Some(Expect::Rises), ..QUESTION };
+    assert_eq!(found(&other), 0);
+    let a = ask(&other, &study(32, 20, 8.0, 1)).unwrap();
+    assert!(a.says == Says::NotReached && a.why.contains("the other way"), "{a:?}");
+}
+
+#[test]
+fn doses_are_signed_and_averaged_by_group() {
+    let mut arms = study(8, 20, 0.0, 3);
+    arms.retain(|a| a.name.kind != Kind::Direction);
+    let at = |d: f32, v: f64| arm(Kind::Direction, d, &[v, v + 2.0, v, v, v, v, v, v]);
+    // At 2 no control ran: it is told, and does not enter.
+    arms.extend([at(-8.0, 30.0), at(4.0, -10.0), at(2.0, 50.0)]);
+    let a = ask(&QUESTION, &arms).unwrap();
+    assert_eq!((a.doses.as_slice(), a.left_out.as_slice()), (&[-8.0, 4.0][..], &[2.0][..]));
+    // (30 + 10) / 2 in seven groups, (32 + 8) / 2 in one.
+    assert!((a.points.unwrap().estimate - 20.0).abs() < 1e-12, "{a:?}");
+    // A clamp to 4 of a feature that is at 10 untouched pushes down: (30 − 10) / 2 in seven, (32 − 8) / 2 in one.
+    let clamp = Question { zero: 10.0, ..QUESTION };
+    assert!((ask(&clamp, &arms).unwrap().points.unwrap().estimate - 10.25).abs() < 1e-12);
+    assert_eq!(ask(&Question { zero: 4.0, ..QUESTION }, &arms).unwrap().doses, [-8.0]);
+}
+
+#[test]
+fn what_cannot_be_told_says_what_is_missing() {
+    let says = |q: &Question, arms: &[Arm]| {
+        let a = ask(q, arms).unwrap();
+        assert_eq!(a.says, Says::CannotBeTold, "{a:?}");
+        a.why
+    };
+    let arms = study(32, 20, 8.0, 5);
+    assert!(says(&Question { expect: None, ..QUESTION }, &arms).contains("`expect`"));
+    assert!(says(&QUESTION, &study(32, 18, 8.0, 5)).contains("18 random directions: at least 19"));
+    assert!(says(&QUESTION, &study(7, 20, 8.0, 5)).contains("7 groups: at least 8"));
+    assert!(says(&Question { smallest: 6.0, ..QUESTION }, &arms).contains("smaller than the 6 points"));
+    assert_eq!(ask(&Question { smallest: 30.0, ..QUESTION }, &arms).unwrap().says, Says::NotReached);
+    // One random direction did not run where the direction did.
+    let mut lone = study(32, 20, 8.0, 5);
+    lone.retain(|a| a.name.dose < 0.0 && a.name.kind != Kind::Random(3));
+    lone.push(arm(Kind::Random(3), -2.0, &[0.0; 32]));
+    assert!(says(&QUESTION, &lone).contains("(doses -8)"));
+    // Nothing changes at all: less than a point, surely.
+    let still: Vec<Arm> =
+        std::iter::once(Kind::Direction).chain((0..20).map(Kind::Random)).map(|k| arm(k, -8.0, &[0.0; 9])).collect();
+    let a = ask(&QUESTION, &still).unwrap();
+    assert_eq!((a.says, a.p), (Says::NotReached, Some(1.0)), "{a:?}");
+}
