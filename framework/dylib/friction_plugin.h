@@ -88,7 +88,8 @@ typedef struct friction_tap {
 typedef struct friction_host {
   size_t size;
   void *self;
-  /* `keep` of a condition: the text of token ids, special tokens left out. */
+  /* `keep` of a condition: the text of token ids, special tokens left out; where they end inside a character, the
+     piece of it is left out too. */
   int32_t (*decode)(void *self, const uint32_t *ids, size_t count, const friction_out *out);
   /* `analyze`: {"name": …, "seed": …, "turns": [ … ]}: one object a turn, with the columns of
      turns.parquet, ordered by group, condition, arm and turn. */
@@ -128,7 +129,10 @@ typedef struct friction_host {
  *      ["arms": [{"name": "x", ["strengths": {"e": 1.0}], ["only": {"completion": "interrupt"}]}]],
  *      ["neutral": {"user": "…", "reply": "…"}]}
  * analyzer
- *   "needs"   null → {["taps": [{"site": …, "position": …}]], ["factors": ["completion"]]}
+ *   "needs"   null → {["taps": [[<site>, <position>]]], ["factors": ["completion"]],
+ *                     ["first_turn": 2], ["turns": 2], ["levels": {"completion": 2}], ["pairs": ["completion"]],
+ *                     ["filters": {"where": {"levels": {"tone": "polite"}, ["compared": ["completion"]]}}],
+ *                     ["arms": true], ["cuts": true], ["wordings": true]}; what the study does not produce is refused before a token
  *   "analyze" null → {["summary": ["…"]], ["warnings": ["…"]], ["values": {}],
  *                     ["tables": [{"name": "t", "columns": [["x", {"number": [1.5]}], ["y", {"text": ["a"]}],
  *                                                           ["z", {"count": [3]}]]}]],
@@ -146,7 +150,8 @@ typedef struct friction_plugin_table {
   int32_t (*list)(const friction_out *out);
 
   /* Makes an instance. plugin: {"kind", "name"}. config: its table in the manifest, without `plugin`,
-     `name` and `factors`. context: {"base": <folder of the manifest>, "seed", "model", "backend"}.
+     `name` and `factors`. context: {"base": <folder of the manifest>, "seed", "model", "backend",
+     ["study": {"name", "seed", "groups", "turns"}], ["generation": {"max_new_tokens", …}]}.
      Refuse keys that you do not know: a misspelt option is an error. */
   int32_t (*build)(friction_text plugin, friction_text config, friction_text context, void **instance,
                    const friction_out *error);

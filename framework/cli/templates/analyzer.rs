@@ -26,7 +26,7 @@ impl PluginConfig for Options {
 impl Analyzer for Options {
     /// Checked before the run: a manifest that does not produce this is refused.
     fn needs(&self) -> Needs {
-        Needs { taps: vec![], factors: vec![self.factor.clone()] }
+        Needs { factors: vec![self.factor.clone()], ..Needs::default() }
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {

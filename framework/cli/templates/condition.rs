@@ -22,7 +22,7 @@ impl PluginConfig for Options {
     /// Checked before anything is loaded.
     fn validate(&self) -> Result<()> {
         if self.tokens == 0 {
-            return Err(Error::config("`tokens` must be at least 1"));
+            return Err(Error::at("tokens", "`tokens` must be at least 1"));
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ impl PluginConfig for Options {
     type Output = dyn Dataset;
     fn validate(&self) -> Result<()> {
         if self.questions == 0 {
-            return Err(Error::config("`questions` must be at least 1"));
+            return Err(Error::at("questions", "`questions` must be at least 1"));
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ impl PluginConfig for Options {
     type Output = dyn Topics;
     fn validate(&self) -> Result<()> {
         if self.stay == 0 {
-            return Err(Error::config("`stay` must be at least 1"));
+            return Err(Error::at("stay", "`stay` must be at least 1"));
         }
         Ok(())
     }

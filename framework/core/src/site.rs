@@ -58,9 +58,9 @@ impl FromStr for Site {
         let unknown = || {
             let stem = format!("{}.L", s.split('.').next().unwrap_or(s));
             let near = crate::manifest::nearest(&stem, NAMES.iter().copied())
-                .map(|n| format!("; did you mean `{n}`?"))
-                .unwrap_or_default();
-            format!("unknown site `{s}`{near} Sites are {}, where L is a layer from 0", NAMES.join(", "))
+                .map(|n| format!(": did you mean `{n}`?"))
+                .unwrap_or_else(|| format!("; sites are {}, where L is a layer from 0", NAMES.join(", ")));
+            format!("unknown site `{s}`{near}")
         };
         match s {
             "embed" => return Ok(Site::Embed),
@@ -80,6 +80,9 @@ impl FromStr for Site {
         })
     }
 }
+
+/// The N of `reply:N`, at most: as many tokens as a reply may have.
+const MOST_READ: usize = 65_536;
 
 /// Which tokens of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -122,13 +125,14 @@ impl FromStr for Position {
             "user-mean" => Position::UserMean,
             "all" => Position::All,
             _ => match s.strip_prefix("reply:").and_then(|n| n.parse().ok()) {
-                Some(n) if n > 0 => Position::Reply(n),
+                Some(n) if (1..=MOST_READ).contains(&n) => Position::Reply(n),
+                Some(n) => return Err(format!("`reply:{n}` reads no tokens: N is from 1 to {MOST_READ}")),
                 _ => {
                     const NAMES: [&str; 6] = ["prompt-end", "reply:N", "reply-mean", "reply-end", "user-mean", "all"];
                     let near = crate::manifest::nearest(s, NAMES.iter().copied())
-                        .map(|n| format!("; did you mean `{n}`?"))
-                        .unwrap_or_default();
-                    return Err(format!("unknown position `{s}`{near} Positions are {}", NAMES.join(", ")));
+                        .map(|n| format!(": did you mean `{n}`?"))
+                        .unwrap_or_else(|| format!("; positions are {}", NAMES.join(", ")));
+                    return Err(format!("unknown position `{s}`{near}"));
                 }
             },
         })
@@ -182,6 +186,9 @@ mod tests {
             assert_eq!(p.parse::<Position>().unwrap().to_string(), p);
         }
         assert!("resid_pots.3".parse::<Site>().unwrap_err().contains("resid_post"));
-        assert!("reply:0".parse::<Position>().is_err());
+        for wrong in ["reply:0", "reply:65537", "reply:18446744073709551615", "reply:-1", "reply:99999999999999999999"]
+        {
+            assert!(wrong.parse::<Position>().is_err(), "{wrong}");
+        }
     }
 }

@@ -39,30 +39,40 @@ impl Rng {
 }
 
 /// Percentile interval of a statistic over whole clusters drawn with replacement (Davison and Hinkley
-/// 1997, §3.8). `statistic` is given the clusters' indices; draws for which it has no value are left
-/// out, and more than half of them is an error.
+/// 1997, §3.8). `statistic` is given the clusters' indices and says why it has no value; such draws are left out,
+/// and more than half of them is an error. `what` names the statistic in errors.
 ///
 /// # Errors
-/// With fewer than two clusters, or when the statistic has no value.
+/// With fewer than two clusters, or when the statistic has no value: which, and why.
 pub fn cluster_bootstrap(
+    what: &str,
     clusters: usize,
     draws: usize,
     level: f64,
     seed: u64,
-    statistic: impl Fn(&[usize]) -> Option<f64>,
+    statistic: impl Fn(&[usize]) -> Result<f64, String>,
 ) -> Result<Interval, Error> {
     let all: Vec<usize> = (0..clusters).collect();
-    let estimate = statistic(&all).ok_or_else(|| Error::TooLittle("the statistic has no value".into()))?;
+    let none = |why| Error::TooLittle(format!("{what} has no value over {clusters} groups: {why}"));
+    let estimate = statistic(&all).map_err(none)?;
     if clusters < 2 {
-        return Err(Error::TooLittle("a bootstrap needs at least 2 clusters".into()));
+        return Err(Error::TooLittle(format!(
+            "{what} has no interval: a bootstrap needs 2 groups, there are {clusters}"
+        )));
     }
     let mut rng = Rng::new(seed);
-    let mut values: Vec<f64> = (0..draws)
-        .filter_map(|_| statistic(&(0..clusters).map(|_| rng.below(clusters)).collect::<Vec<_>>()))
-        .filter(|v| v.is_finite())
-        .collect();
+    let (mut values, mut last) = (vec![], String::new());
+    for _ in 0..draws {
+        match statistic(&(0..clusters).map(|_| rng.below(clusters)).collect::<Vec<_>>()) {
+            Ok(v) if v.is_finite() => values.push(v),
+            Ok(v) => last = format!("it is {v}"),
+            Err(why) => last = why,
+        }
+    }
     if values.len() * 2 < draws.max(2) {
-        return Err(Error::TooLittle("the statistic has no value in most draws".into()));
+        let (lost, why) = (draws - values.len(), if draws == 0 { "no draws were asked for" } else { last.as_str() });
+        let what = format!("{what} has no interval: no value in {lost} of {draws} draws of groups: {why}");
+        return Err(Error::TooLittle(what));
     }
     values.sort_by(f64::total_cmp);
     Ok(Interval { estimate, low: quantile(&values, (1.0 - level) / 2.0), high: quantile(&values, (1.0 + level) / 2.0) })

@@ -251,13 +251,29 @@ fn a_bootstrap_of_means_covers_as_it_says() {
     let covered = (0..300)
         .filter(|i| {
             let v: Vec<f64> = (0..40).map(|_| rng.normal()).collect();
-            let mean = |c: &[usize]| Some(c.iter().map(|k| v[*k]).sum::<f64>() / c.len() as f64);
-            let b = cluster_bootstrap(40, 400, 0.9, *i, mean).unwrap();
+            let mean = |c: &[usize]| Ok(c.iter().map(|k| v[*k]).sum::<f64>() / c.len() as f64);
+            let b = cluster_bootstrap("the mean", 40, 400, 0.9, *i, mean).unwrap();
             b.low <= 0.0 && b.high >= 0.0
         })
         .count();
     assert!((250..=288).contains(&covered), "{covered} of 300");
-    assert!(cluster_bootstrap(1, 10, 0.9, 0, |_| Some(1.0)).is_err());
+}
+
+/// Which statistic has no value, and why.
+#[test]
+fn a_bootstrap_without_a_value_says_which_and_why() {
+    let told = |groups: usize, draws: usize, f: &dyn Fn(&[usize]) -> Result<f64, String>| {
+        cluster_bootstrap("the AUC", groups, draws, 0.9, 0, f).unwrap_err().to_string()
+    };
+    let one = |_: &[usize]| Err("all answers are right".to_string());
+    assert_eq!(told(4, 10, &one), "the AUC has no value over 4 groups: all answers are right");
+    let many = told(1, 10, &|_| Ok(1.0));
+    assert_eq!(many, "the AUC has no interval: a bootstrap needs 2 groups, there are 1");
+    // A value over all groups, and none where a group is drawn twice.
+    let whole = |c: &[usize]| if c == [0, 1, 2, 3, 4, 5] { Ok(1.0) } else { Err("a group is missing".to_string()) };
+    let most = told(6, 10, &whole);
+    assert_eq!(most, "the AUC has no interval: no value in 10 of 10 draws of groups: a group is missing");
+    assert!(told(6, 10, &|_| Ok(f64::NAN)).ends_with("10 of 10 draws of groups: it is NaN"));
 }
 
 #[test]

@@ -4,8 +4,11 @@ mod contrast;
 mod figure;
 mod summary;
 
+use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader};
+use friction_core::{
+    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, unread,
+};
 use serde::Deserialize;
 
 /// Options of `behavior`.
@@ -40,16 +43,12 @@ impl Behavior {
 impl PluginConfig for Behavior {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
-        if self.factor().is_none() {
-            return Err(Error::config(format!(
-                "`primary` = {:?} is not `<factor> × turn`, as in \"completion × turn\"",
-                self.primary
-            )));
-        }
-        if !(0.5..1.0).contains(&self.level) {
-            return Err(Error::config("`level` must be from 0.5 to below 1"));
-        }
-        Ok(())
+        let mut faults = Faults::default();
+        let form = format!("`primary` = {:?} is not `<factor> × turn`, as in \"completion × turn\"", self.primary);
+        faults.when(self.factor().is_none(), "primary", form);
+        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
+        faults.end()
     }
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
         Ok(Box::new(self.clone()))
@@ -58,7 +57,16 @@ impl PluginConfig for Behavior {
 
 impl Analyzer for Behavior {
     fn needs(&self) -> Needs {
-        Needs { taps: vec![], factors: self.factor().map(String::from).into_iter().collect() }
+        let factor = self.factor().map(String::from);
+        Needs {
+            factors: factor.iter().cloned().collect(),
+            first_turn: Some(self.first_turn),
+            // A slope.
+            turns: 2,
+            levels: factor.iter().map(|f| (f.clone(), 2)).collect(),
+            pairs: factor.into_iter().collect(),
+            ..Needs::default()
+        }
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
@@ -71,8 +79,13 @@ impl Analyzer for Behavior {
         summary::tell(&turns, &cells, out);
         out.tables.push(summary::table(&cells));
         out.figures.push(figure::accuracy(&cells)?);
-        if let Some(factor) = self.factor() {
-            contrast::primary(&turns, factor, self.first_turn, self.level, out)?;
+        let Some(factor) = self.factor() else { return Ok(()) };
+        if let Some(why) = unread(turns.iter().copied().filter(|t| t.turn >= self.first_turn)) {
+            out.say(format!("Primary: {factor} × turn cannot be told, since no answer could be read"));
+            out.warn(why);
+            out.value("primary", serde_json::json!({"factor": factor, "verdict": "cannot be told"}));
+        } else {
+            contrast::primary(&turns, factor, self.first_turn, self.level, run.seed(), out)?;
         }
         Ok(())
     }

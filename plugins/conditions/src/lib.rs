@@ -8,6 +8,7 @@
 //! keep = { tokens = 50, marker = "..." }
 //! factors = { completion = "interrupt", tone = "blunt" }
 //! ```
+use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext, seed,
@@ -28,12 +29,12 @@ enum Wordings {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keep {
-    /// Replies longer than this are cut to so many tokens.
+    /// Replies longer than this are cut to so many tokens. It must be below `generation.max_new_tokens`.
     tokens: usize,
     /// Written after a cut reply, directly behind its last word.
     #[serde(default)]
     marker: String,
-    /// Share of turns whose reply is cut, drawn by the study's seed, the group and the turn; the others
+    /// Share of turns whose reply is cut, above 0, drawn by the study's seed, the group and the turn; the others
     /// keep theirs whole. Default 1. With less, the interruptions so far are no function of the turn.
     #[serde(default = "always")]
     share: f64,
@@ -51,7 +52,8 @@ struct Template {
     #[schemars(example = &"nvm. {question}")]
     user: Wordings,
     /// First turn that the template applies to; turns before it are the bare question. Default 2:
-    /// nothing precedes the first turn that could be interrupted or thanked for.
+    /// nothing precedes the first turn that could be interrupted or thanked for. It must not be beyond
+    /// `study.turns`.
     #[serde(default = "second")]
     from_turn: usize,
     /// What the history keeps of replies. Default: all.
@@ -74,37 +76,71 @@ impl Template {
 impl PluginConfig for Template {
     type Output = dyn Condition;
     fn validate(&self) -> Result<()> {
-        if self.wordings().is_empty() {
-            return Err(Error::config("`user` lists no wording"));
-        }
-        for w in self.wordings() {
-            if !w.contains("{question}") {
-                return Err(Error::config(format!(
-                    "`user` = {w:?} has no `{{question}}`: the model would never see it"
-                )));
-            }
+        let mut faults = Faults::default();
+        let all = self.wordings();
+        faults.when(all.is_empty(), "user", "`user` lists no wording");
+        for (i, w) in all.iter().enumerate() {
+            let key = match self.user {
+                Wordings::One(_) => "user".to_string(),
+                Wordings::Several(_) => format!("user.{i}"),
+            };
+            let lost = format!("{w:?} has no `{{question}}`: the model would never see it");
+            faults.when(!w.contains("{question}"), &key, lost);
+            faults.when(all[..i].contains(w), &key, format!("{w:?} is listed twice: it would be said twice as often"));
             let rest = w.replace("{question}", "").replace("{topic}", "");
             if let (Some(a), Some(b)) = (rest.find('{'), rest.find('}'))
                 && a < b
             {
                 let name = &rest[a..=b];
-                return Err(Error::config(format!(
-                    "`user` has the unknown placeholder `{name}`; there are `{{question}}` and `{{topic}}`"
-                )));
+                let what = format!("the placeholder `{name}` is unknown; there are `{{question}}` and `{{topic}}`");
+                faults.when(true, &key, what);
             }
         }
-        if self.keep.as_ref().is_some_and(|k| !(0.0..=1.0).contains(&k.share)) {
-            return Err(Error::config("`share` of `keep` must be from 0 to 1"));
+        faults.when(self.from_turn == 0, "from_turn", "`from_turn` counts from 1");
+        if let Some(k) = &self.keep {
+            faults.when(
+                !(k.share > 0.0 && k.share <= 1.0),
+                "keep.share",
+                "`share` must be above 0 and at most 1; leave `keep` out where no reply is to be cut",
+            );
+            faults.when(
+                k.tokens == 0 && k.marker.is_empty(),
+                "keep.tokens",
+                "`tokens = 0` without a marker would leave an empty reply in the history",
+            );
         }
-        if self.keep.as_ref().is_some_and(|k| k.tokens == 0 && k.marker.is_empty()) {
-            return Err(Error::config(
-                "`keep = { tokens = 0 }` without a marker would leave an empty reply in the history",
-            ));
-        }
-        Ok(())
+        faults.end()
     }
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Condition>> {
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Condition>> {
+        self.used(cx)?;
         Ok(Box::new(self.clone()))
+    }
+}
+
+impl Template {
+    /// Refuses what this study gives nothing to do.
+    fn used(&self, cx: &BuildContext) -> Result<()> {
+        let mut faults = Faults::default();
+        let (Some(study), Some(generation)) = (&cx.study, &cx.generation) else { return Ok(()) };
+        let (turns, from) = (study.turns, self.from_turn);
+        if from > turns && self.wordings().iter().any(|w| w != "{question}") {
+            let has = if turns == 1 { "1 turn".to_string() } else { format!("{turns} turns") };
+            let default = if from == second() { " (its default)" } else { "" };
+            let what = format!("`from_turn` is {from}{default}, but the study has {has}: `user` would never be said");
+            faults.add(Error::at("from_turn", what).help("set `from_turn = 1`, or raise `study.turns`"));
+        }
+        if let Some(k) = &self.keep {
+            let last = "`keep` does nothing in a study of 1 turn: the last turn's reply goes into no history";
+            faults.when(turns == 1, "keep", last);
+            let most = generation.max_new_tokens;
+            if k.tokens >= most {
+                let what =
+                    format!("`tokens` is {}, but a reply has at most {most} tokens: none would ever be cut", k.tokens);
+                faults.add(Error::at("keep.tokens", what).help("lower it, or raise `generation.max_new_tokens`"));
+            }
+        }
+        faults.end()
     }
 }
 
@@ -132,9 +168,10 @@ impl Condition for Template {
         let roll = || seed::unit(&[b"cut", &parts[0], &parts[1], &parts[2]]);
         match &self.keep {
             Some(k) if reply.ids.len() > k.tokens && (k.share >= 1.0 || roll() < k.share) => {
-                let cut = reply.codec.decode(&reply.ids[..k.tokens])?;
-                let text = format!("{}{}", cut.trim_end(), k.marker);
-                Ok(Kept { text, removed_tokens: reply.ids.len() - k.tokens })
+                // A cut inside a character takes the character's first bytes away too.
+                let ids = &reply.ids[..reply.codec.whole(&reply.ids[..k.tokens])?];
+                let text = format!("{}{}", reply.codec.decode(ids)?.trim_end(), k.marker);
+                Ok(Kept { text, removed_tokens: reply.ids.len() - ids.len() })
             }
             _ => Ok(Kept::whole(reply)),
         }
@@ -181,6 +218,30 @@ mod tests {
         assert_eq!(short.removed_tokens, 0);
     }
 
+    /// A byte a token, as a tokenizer spells what is beyond its vocabulary.
+    struct Bytes;
+    impl TextCodec for Bytes {
+        fn decode(&self, ids: &[u32]) -> Result<String> {
+            let bytes: Vec<u8> = ids.iter().map(|i| *i as u8).collect();
+            Ok(String::from_utf8_lossy(&bytes[..self.whole(ids)?]).into_owned())
+        }
+        fn whole(&self, ids: &[u32]) -> Result<usize> {
+            let bytes: Vec<u8> = ids.iter().map(|i| *i as u8).collect();
+            Ok(std::str::from_utf8(&bytes).map_or_else(|e| e.valid_up_to(), str::len))
+        }
+    }
+
+    #[test]
+    fn a_cut_inside_a_character_removes_it() {
+        let ids: Vec<u32> = "hm 😀!".bytes().map(u32::from).collect();
+        let reply = Reply { text: "hm 😀!", ids: &ids, codec: &Bytes };
+        for (tokens, text, removed) in [(2, "hm...", 6), (4, "hm...", 5), (6, "hm...", 5), (7, "hm 😀...", 1)] {
+            let t = template(Some(Keep { tokens, marker: "...".into(), share: 1.0 }));
+            let kept = t.keep(&reply, &cx(2)).unwrap();
+            assert_eq!(kept, Kept { text: text.into(), removed_tokens: removed }, "{tokens}");
+        }
+    }
+
     #[test]
     fn a_share_of_turns_is_cut_alike_in_all_conditions() {
         let t = template(Some(Keep { tokens: 1, marker: "".into(), share: 0.5 }));
@@ -191,7 +252,9 @@ mod tests {
         assert!((0.4..0.6).contains(&share), "{share}");
         assert_eq!(all, (1..200).map(cut).collect::<Vec<_>>());
         let mut wrong = template(Some(Keep { tokens: 1, marker: "".into(), share: 1.5 }));
-        assert!(wrong.validate().is_err());
+        assert!(wrong.validate().unwrap_err().to_string().contains("`share` must be above 0"));
+        wrong.keep = Some(Keep { tokens: 1, marker: "".into(), share: 0.0 });
+        assert!(wrong.validate().is_err(), "a share of 0 cuts nothing");
         wrong.keep = None;
         assert!(wrong.validate().is_ok());
     }
@@ -203,5 +266,53 @@ mod tests {
         assert!(t.validate().is_err());
         t.user = Wordings::One("{question} {topics}".into());
         assert!(t.validate().unwrap_err().to_string().contains("{topics}"));
+    }
+
+    /// The context of a study of so many turns and tokens a reply.
+    fn study(turns: usize, tokens: usize) -> BuildContext {
+        let study = format!(r#"{{"name": "s", "groups": 1, "turns": {turns}}}"#);
+        let text = format!(
+            r#"{{"base": ".", "seed": 0, "model": {{"source": "path:x"}}, "backend": {{}}, "study": {study}, "generation": {{"max_new_tokens": {tokens}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+    fn refused(t: &Template, cx: &BuildContext) -> Vec<String> {
+        let keys = |e: &Error| match e {
+            Error::Key { key, .. } => key.clone(),
+            other => panic!("{other:?}"),
+        };
+        match t.build(cx).err() {
+            None => vec![],
+            Some(Error::Several(all)) => all.iter().map(keys).collect(),
+            Some(one) => vec![keys(&one)],
+        }
+    }
+
+    #[test]
+    fn what_a_study_gives_nothing_to_do_is_refused_at_its_key() {
+        let keep = |tokens| Some(Keep { tokens, marker: "...".into(), share: 1.0 });
+        assert_eq!(refused(&template(None), &study(1, 50)), ["from_turn"]);
+        assert_eq!(refused(&template(keep(9)), &study(1, 50)), ["from_turn", "keep"]);
+        assert_eq!(refused(&template(keep(50)), &study(3, 50)), ["keep.tokens"]);
+        assert!(refused(&template(keep(49)), &study(3, 50)).is_empty());
+        let bare = Template { user: Wordings::One("{question}".into()), from_turn: 2, keep: None };
+        assert!(refused(&bare, &study(1, 50)).is_empty(), "the bare question is said in every turn");
+        let late = Template { from_turn: 4, ..template(None) };
+        assert_eq!(refused(&late, &study(3, 50)), ["from_turn"]);
+        let first = Template { from_turn: 1, ..template(None) };
+        assert!(refused(&first, &study(1, 50)).is_empty());
+        // A host of an earlier version does not tell the study.
+        let cx = BuildContext { study: None, generation: None, ..study(1, 50) };
+        assert!(refused(&template(keep(50)), &cx).is_empty());
+    }
+
+    #[test]
+    fn every_fault_is_told_at_its_key() {
+        let mut t = template(Some(Keep { tokens: 0, marker: "".into(), share: 2.0 }));
+        t.user = Wordings::Several(vec!["a {question}".into(), "b".into(), "a {question}".into()]);
+        t.from_turn = 0;
+        let Err(Error::Several(all)) = t.validate() else { panic!() };
+        let keys: Vec<_> = all.iter().map(|e| if let Error::Key { key, .. } = e { key.as_str() } else { "" }).collect();
+        assert_eq!(keys, ["user.1", "user.2", "from_turn", "keep.share", "keep.tokens"]);
     }
 }

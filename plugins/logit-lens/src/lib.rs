@@ -8,6 +8,7 @@ mod attribution;
 mod figure;
 mod lens;
 
+use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
@@ -47,9 +48,9 @@ struct LogitLens {
     /// Directions whose push on the letters is told.
     #[serde(default)]
     directions: Vec<Named>,
-    /// Random directions of the same length that a push is compared with. Default 1000.
-    #[serde(default = "thousand")]
-    random: usize,
+    /// Random directions of the same length that a push of `directions` is compared with. Default 1000.
+    #[serde(default)]
+    random: Option<usize>,
     /// Level of the intervals. Default 0.95.
     #[serde(default = "level")]
     level: f64,
@@ -60,9 +61,6 @@ fn two() -> u32 {
 fn hundred() -> usize {
     100
 }
-fn thousand() -> usize {
-    1000
-}
 fn level() -> f64 {
     0.95
 }
@@ -70,20 +68,20 @@ fn level() -> f64 {
 impl PluginConfig for LogitLens {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
-        let wrong = |what: String| Err(Error::config(what));
-        if self.sites.is_empty() {
-            return wrong("`sites` must name at least one site".into());
+        let mut faults = Faults::default();
+        faults.when(self.sites.is_empty(), "sites", "`sites` must name at least one site");
+        for (i, s) in self.sites.iter().enumerate() {
+            let key = format!("sites.{i}");
+            let stream = matches!(s, Site::Embed | Site::ResidPre(_) | Site::ResidPost(_));
+            let what = "is no place in the residual stream; a lens reads embed, resid_pre.L or resid_post.L";
+            faults.when(!stream, &key, format!("`{s}` {what}"));
+            faults.when(self.sites[..i].contains(s), &key, format!("`{s}` is listed twice"));
         }
-        let stream = |s: &&Site| !matches!(s, Site::Embed | Site::ResidPre(_) | Site::ResidPost(_));
-        if let Some(s) = self.sites.iter().find(stream) {
-            return wrong(format!(
-                "`{s}` is no place in the residual stream; a lens reads embed, resid_pre.L or resid_post.L"
-            ));
-        }
-        if !(0.5..1.0).contains(&self.level) {
-            return wrong("`level` must be from 0.5 to below 1".into());
-        }
-        Ok(())
+        let idle = "`random` does nothing: there are no `directions` to compare with";
+        faults.when(self.random.is_some() && self.directions.is_empty(), "random", idle);
+        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
+        faults.end()
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
@@ -105,6 +103,8 @@ impl Analyzer for Lens {
         Needs {
             taps: self.options.sites.iter().map(|s| (*s, Position::PromptEnd)).collect(),
             factors: self.options.factor.iter().cloned().collect(),
+            first_turn: Some(self.options.first_turn),
+            ..Needs::default()
         }
     }
 

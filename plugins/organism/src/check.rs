@@ -4,6 +4,7 @@ use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table, TurnRow,
+    unread,
 };
 use friction_stats::{Interval, mean_t, wilson};
 use serde::Deserialize;
@@ -31,7 +32,7 @@ impl PluginConfig for GroundTruth {
         if (0.5..1.0).contains(&self.level) {
             Ok(())
         } else {
-            Err(Error::config("`level` must be from 0.5 to below 1"))
+            Err(Error::at("level", "`level` must be from 0.5 to below 1"))
         }
     }
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
@@ -116,8 +117,17 @@ impl Analyzer for GroundTruth {
                 "no turn asks one of the organism's questions: use `[dataset] plugin = \"organism\"`",
             ));
         }
+        let asked = "Asked: does being interrupted make this model answer worse, and does politeness matter?";
+        if let Some(why) = unread(seen.iter().map(|s| s.turn)) {
+            out.say(asked);
+            out.say("Found: cannot be told, since no answer could be read.");
+            out.warn(why);
+            out.value("verdict", "cannot be told");
+            out.tables.push(self.table(&seen));
+            return Ok(());
+        }
         let exact = known.iter().filter(|(s, right)| s.turn.correct == *right).count() as f64 / known.len() as f64;
-        out.say("Asked: does being interrupted make this model answer worse, and does politeness matter?");
+        out.say(asked);
         out.say(match self.expect {
             Truth::Planted => "True, because it was trained so: each reply of its own that it finds cut short costs it 4 points of accuracy; politeness costs nothing.",
             Truth::Null => "True, because it was trained so: neither does anything.",
@@ -215,7 +225,58 @@ friction_core::inventory::submit! {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use friction_core::{Position, Site, TapArray};
+
+    struct Memory(Vec<TurnRow>);
+    impl RunReader for Memory {
+        fn name(&self) -> &str {
+            "memory"
+        }
+        fn seed(&self) -> u64 {
+            0
+        }
+        fn turns(&self) -> &[TurnRow] {
+            &self.0
+        }
+        fn tap(&self, _: u32, _: &str, _: &str, _: Site, _: Position) -> Result<Option<TapArray>> {
+            Ok(None)
+        }
+        fn findings(&self, _: &str) -> Option<serde_json::Value> {
+            None
+        }
+    }
+
+    /// Four groups of six turns whose replies declare a letter, or none.
+    fn found(parsed: Option<&str>) -> Findings {
+        let row = |i: u32| TurnRow {
+            group: i / 6,
+            turn: i % 6 + 1,
+            user: format!("Level {}. Which?", i % 25),
+            removed_tokens: 1,
+            parsed: parsed.map(String::from),
+            correct: parsed.is_some() && i % 25 >= 2,
+            ..TurnRow::default()
+        };
+        let mut out = Findings::default();
+        let truth = GroundTruth { expect: Truth::Null, level: 0.95 };
+        truth.analyze(&Memory((0..24).map(row).collect()), &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn answers_that_were_never_read_give_no_verdict() {
+        let out = found(None);
+        assert_eq!(out.values["verdict"], "cannot be told");
+        assert!(!out.values.contains_key("step") && !out.values.contains_key("exact_share"), "{:?}", out.values);
+        assert!(out.warnings[0].starts_with("none of the 24 replies declares an answer"), "{:?}", out.warnings);
+        assert!(out.summary.iter().all(|s| !s.contains("agrees") && !s.contains("DIFFERS")), "{:?}", out.summary);
+        let read = found(Some("B"));
+        assert_eq!(read.values["exact_share"], 1.0);
+        assert!(read.warnings.is_empty() && read.values.contains_key("step"), "{:?}", read.warnings);
+    }
+
     #[test]
     fn interruptions_are_counted_behind_a_turn() {
         let row = |turn: u32, removed: u32| TurnRow { turn, removed_tokens: removed, ..TurnRow::default() };

@@ -53,7 +53,7 @@ impl PluginConfig for Config {
         if (1..=100_000).contains(&self.questions) {
             Ok(())
         } else {
-            Err(Error::config("`questions` must be from 1 to 100000"))
+            Err(Error::at("questions", "`questions` must be from 1 to 100000"))
         }
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Dataset>> {

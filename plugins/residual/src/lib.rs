@@ -1,7 +1,8 @@
 //! `residual`: capture activations at sites and positions.
+use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    BuildContext, Error, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Position, Result, Site, Tap,
+    BuildContext, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Position, Result, Site, Tap,
 };
 use serde::Deserialize;
 
@@ -23,10 +24,16 @@ fn prompt_end() -> Vec<Position> {
 impl PluginConfig for Residual {
     type Output = dyn Hook;
     fn validate(&self) -> Result<()> {
-        if self.sites.is_empty() || self.positions.is_empty() {
-            return Err(Error::config("`sites` and `positions` must name at least one each"));
+        let mut faults = Faults::default();
+        faults.when(self.sites.is_empty(), "sites", "`sites` must name at least one site");
+        faults.when(self.positions.is_empty(), "positions", "`positions` must name at least one position");
+        if let Some(s) = twice(&self.sites) {
+            faults.when(true, "sites", format!("`{s}` is listed twice"));
         }
-        Ok(())
+        if let Some(p) = twice(&self.positions) {
+            faults.when(true, "positions", format!("`{p}` is listed twice"));
+        }
+        faults.end()
     }
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Hook>> {
         Ok(Box::new(self.clone()))

@@ -1,10 +1,12 @@
 //! A study as a TOML file: parsed, every plugin table checked against its plugin, all before any
 //! model is loaded.
+mod chosen;
 mod issues;
 mod schema;
 mod sections;
 mod source;
 
+pub use chosen::{Chosen, ConditionChoice};
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
 pub use schema::schema;
 pub use sections::{
@@ -13,34 +15,9 @@ pub use sections::{
 };
 pub use source::{Located, ManifestError, Source};
 
-use crate::registry::{Kind, Maker, Origin, Prepare, Prepared, Registry};
-use crate::{Analyzer, Condition, Dataset, Factors, Hook, Topics};
-
-/// A plugin chosen by a manifest, its configuration checked.
-pub struct Chosen<O: ?Sized> {
-    /// The plugin's name.
-    pub plugin: String,
-    /// The name given in the manifest, else the plugin's.
-    pub name: String,
-    /// Where in the manifest.
-    pub path: Path,
-    /// The plugin's crate version.
-    pub version: String,
-    /// Where the plugin came from.
-    pub origin: Origin,
-    /// Its table as given, for the lock.
-    pub table: toml::Table,
-    /// Builds it.
-    pub build: Prepared<O>,
-}
-
-/// A condition of the design.
-pub struct ConditionChoice {
-    /// Its factors.
-    pub factors: Factors,
-    /// The plugin behind it.
-    pub chosen: Chosen<dyn Condition>,
-}
+use crate::registry::{Kind, Maker, Registry};
+use crate::{Analyzer, Dataset, Hook, Topics};
+use chosen::{conditions, list, single};
 
 /// A whole manifest, checked.
 pub struct Manifest {
@@ -64,6 +41,8 @@ pub struct Manifest {
     pub hooks: Vec<Chosen<dyn Hook>>,
     /// `[[analyzer]]`
     pub analyzers: Vec<Chosen<dyn Analyzer>>,
+    /// What is declared and does nothing, where a run goes on.
+    pub warnings: Issues,
 }
 
 const SECTIONS: [&str; 10] =
@@ -123,8 +102,13 @@ impl Manifest {
         if let Some(s) = &study {
             s.check(&root.key("study"), &mut issues);
         }
+        let mut warnings = Issues::default();
         if let Some(g) = &generation {
             g.check(&root.key("generation"), &mut issues);
+            g.idle(&root.key("generation"), &mut warnings);
+        }
+        if let Some(m) = &model {
+            m.idle(&root.key("model"), &mut warnings);
         }
 
         let dataset = single(&source, registry, Kind::Dataset, &mut issues, |m| match m {
@@ -143,12 +127,24 @@ impl Manifest {
             Maker::Analyzer(p) => Some(p),
             _ => None,
         });
-        let conditions = conditions(&source, registry, &mut issues);
+        let conditions = conditions(&source, registry, &mut issues, &mut warnings);
         match (study, model, backend, generation, dataset, topics) {
             (Some(study), Some(model), Some(backend), Some(generation), Some(dataset), Some(topics))
                 if issues.is_empty() =>
             {
-                Ok(Self { source, study, model, backend, generation, dataset, topics, conditions, hooks, analyzers })
+                Ok(Self {
+                    source,
+                    study,
+                    model,
+                    backend,
+                    generation,
+                    dataset,
+                    topics,
+                    conditions,
+                    hooks,
+                    analyzers,
+                    warnings,
+                })
             }
             _ => Err(source.locate(issues)),
         }
@@ -181,162 +177,4 @@ fn section<T: serde::de::DeserializeOwned>(
         }
         None => deserialize(toml::Value::Table(toml::Table::new()), &path, issues),
     }
-}
-
-type Select<O> = fn(&Maker) -> Option<&Prepare<O>>;
-
-fn choose<O: ?Sized>(
-    mut table: toml::Table,
-    path: &Path,
-    registry: &Registry,
-    kind: Kind,
-    issues: &mut Issues,
-    select: Select<O>,
-) -> Option<Chosen<O>> {
-    let all = registry.plugins();
-    let word = kind.word();
-    let given = table.clone();
-    let name = match table.remove("name") {
-        None => None,
-        Some(toml::Value::String(s)) if is_name(&s) => Some(s),
-        Some(_) => {
-            issues.push(path.key("name"), "a name is letters, digits, `-` and `_` in quotes", None);
-            return None;
-        }
-    };
-    let plugin = match table.remove("plugin") {
-        Some(toml::Value::String(s)) => s,
-        Some(_) => {
-            issues.push(path.key("plugin"), "`plugin` must be a string", None);
-            return None;
-        }
-        None => {
-            issues.push(path.clone(), format!("this {word} names no plugin"), Some("add `plugin = \"…\"`".into()));
-            return None;
-        }
-    };
-    let Some(entry) = all.iter().find(|p| p.maker.kind() == kind && p.name == plugin) else {
-        // A library that was not loaded may have brought it: that one error says what to do.
-        if issues.0.iter().any(|i| matches!(i.path.0.first(), Some(Step::Key(k)) if k == "plugins")) {
-            return None;
-        }
-        let help = match all.iter().find(|p| p.name == plugin) {
-            Some(other) => Some(format!("`{plugin}` is a plugin of kind {}", other.maker.kind().word())),
-            None => suggestion(&plugin, all.iter().filter(|p| p.maker.kind() == kind).map(|p| p.name.as_str())),
-        };
-        issues.push(path.key("plugin"), format!("no {word} plugin is called `{plugin}`"), help);
-        return None;
-    };
-    let build = select(&entry.maker)?(toml::Value::Table(table), path, issues)?;
-    let name = name.unwrap_or_else(|| plugin.clone());
-    let (version, origin) = (entry.version.clone(), entry.origin.clone());
-    Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, build })
-}
-
-/// Names become file names: keep them to characters that are safe in one.
-fn is_name(s: &str) -> bool {
-    !s.is_empty() && s.len() <= 80 && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn single<O: ?Sized>(
-    source: &Source,
-    registry: &Registry,
-    kind: Kind,
-    issues: &mut Issues,
-    select: Select<O>,
-) -> Option<Chosen<O>> {
-    let key = kind.word();
-    let path = Path::default().key(key);
-    match source.value.get(key) {
-        Some(toml::Value::Table(t)) => choose(t.clone(), &path, registry, kind, issues, select),
-        Some(_) => {
-            issues.push(path, format!("`{key}` must be one table"), Some(format!("write `[{key}]`")));
-            None
-        }
-        None => {
-            issues.push(Path::default(), format!("section `[{key}]` is missing"), None);
-            None
-        }
-    }
-}
-
-fn tables<'a>(source: &'a Source, key: &str, issues: &mut Issues) -> Vec<(Path, &'a toml::Table)> {
-    let path = Path::default().key(key);
-    match source.value.get(key) {
-        None => vec![],
-        Some(toml::Value::Array(a)) if a.iter().all(toml::Value::is_table) => {
-            a.iter().enumerate().filter_map(|(i, v)| v.as_table().map(|t| (path.index(i), t))).collect()
-        }
-        Some(_) => {
-            issues.push(path, format!("`{key}` must be a list of tables"), Some(format!("write `[[{key}]]`")));
-            vec![]
-        }
-    }
-}
-
-fn unique<'a>(names: impl Iterator<Item = (&'a str, &'a Path)>, kind: &str, issues: &mut Issues) {
-    let mut seen = std::collections::BTreeSet::new();
-    for (name, path) in names {
-        if !seen.insert(name) {
-            issues.push(
-                path.clone(),
-                format!("two of the {kind}s are called `{name}`"),
-                Some("give each a `name`".into()),
-            );
-        }
-    }
-}
-
-fn list<O: ?Sized>(
-    source: &Source,
-    registry: &Registry,
-    kind: Kind,
-    issues: &mut Issues,
-    select: Select<O>,
-) -> Vec<Chosen<O>> {
-    let key = kind.word();
-    let found = tables(source, key, issues);
-    let chosen: Vec<_> =
-        found.into_iter().filter_map(|(p, t)| choose(t.clone(), &p, registry, kind, issues, select)).collect();
-    unique(chosen.iter().map(|c| (c.name.as_str(), &c.path)), key, issues);
-    chosen
-}
-
-fn conditions(source: &Source, registry: &Registry, issues: &mut Issues) -> Vec<ConditionChoice> {
-    let found = tables(source, "condition", issues);
-    if found.is_empty() {
-        issues.push(Path::default(), "a study needs at least one `[[condition]]`", None);
-    }
-    let mut out = vec![];
-    for (path, table) in found {
-        let mut table = table.clone();
-        let factors = match table.remove("factors") {
-            None => Some(Factors::new()),
-            Some(f) => deserialize::<Factors>(f, &path.key("factors"), issues),
-        };
-        if !table.contains_key("name") {
-            issues.push(path.clone(), "this condition has no `name`", Some("add `name = \"…\"`".into()));
-        }
-        let chosen = choose(table, &path, registry, Kind::Condition, issues, |m| match m {
-            Maker::Condition(p) => Some(p),
-            _ => None,
-        });
-        if let (Some(factors), Some(chosen)) = (factors, chosen) {
-            out.push(ConditionChoice { factors, chosen });
-        }
-    }
-    unique(out.iter().map(|c| (c.chosen.name.as_str(), &c.chosen.path)), "condition", issues);
-    if let Some(first) = out.first() {
-        let keys: Vec<&String> = first.factors.keys().collect();
-        for c in &out[1..] {
-            if c.factors.keys().collect::<Vec<_>>() != keys {
-                issues.push(
-                    c.chosen.path.key("factors"),
-                    format!("condition `{}` carries other factors than `{}`", c.chosen.name, first.chosen.name),
-                    Some("give every condition a level of every factor".into()),
-                );
-            }
-        }
-    }
-    out
 }

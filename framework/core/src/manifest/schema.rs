@@ -48,6 +48,8 @@ fn table(plugin: &Plugin, definitions: &mut Map<String, Value>) -> Value {
     if kind == Kind::Condition {
         let factors = json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "Its level of each factor, such as `{ completion = \"interrupt\" }`"});
         properties.insert("factors".into(), factors);
+        let same = json!({"type": "string", "description": "Another condition that this one says and keeps the same as, on purpose: a placebo. Without it, two conditions that do not differ are refused"});
+        properties.insert("same_as".into(), same);
         required.push(json!("name"));
     }
     if let Some(Value::Object(p)) = own.remove("properties") {

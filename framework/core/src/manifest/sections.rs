@@ -1,7 +1,26 @@
 //! The fixed sections of a manifest.
-use super::issues::{Issues, Path};
+use super::issues::{Issues, Path, Step};
+use crate::arms::ArmDesign;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+/// Where a key that is unknown at `path` is a key: `max_new_tokens` of `[study]` is one of `[generation]`.
+pub(super) fn elsewhere(name: &str, path: &Path) -> Option<String> {
+    fn keys<T: JsonSchema>() -> Vec<String> {
+        let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+        schema.get("properties").and_then(|p| p.as_object()).map_or(vec![], |p| p.keys().cloned().collect())
+    }
+    type Keys = fn() -> Vec<String>;
+    let here = |section: &str| path.0.first() == Some(&Step::Key(section.into()));
+    let sections: [(&str, Keys); 4] = [
+        ("study", keys::<StudySection>),
+        ("model", keys::<ModelSection>),
+        ("backend", keys::<BackendSection>),
+        ("generation", keys::<GenerationSection>),
+    ];
+    let (section, _) = sections.into_iter().find(|(s, keys)| !here(s) && keys().iter().any(|k| k == name))?;
+    Some(format!("`{name}` is a key of `[{section}]`"))
+}
 
 /// `[study]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +35,10 @@ pub struct StudySection {
     pub groups: usize,
     /// Turns of each conversation.
     pub turns: usize,
+    /// What arms of several hooks mean together: `listed` (each hook's arms by themselves, the other hooks' edits
+    /// off) or `crossed` (every combination). Needed where more than one hook has arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arms: Option<ArmDesign>,
 }
 
 impl StudySection {
@@ -82,6 +105,16 @@ pub struct ModelSection {
     /// `tokenizer.json` to use instead of the checkpoint's own.
     #[serde(default)]
     pub tokenizer: Option<String>,
+}
+
+impl ModelSection {
+    /// What is declared here and does nothing.
+    pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
+        if let Some(r) = self.revision.as_ref().filter(|_| !self.source.starts_with("hf:")) {
+            let what = format!("`revision = {r:?}` does nothing: `{}` is no repository of the hub", self.source);
+            warnings.push(path.key("revision"), what, Some("it belongs to a source `hf:owner/name`".into()));
+        }
+    }
 }
 
 /// Which of Burn's run-time devices.
@@ -193,6 +226,18 @@ fn one() -> f64 {
 }
 
 impl GenerationSection {
+    /// What is declared here and does nothing.
+    pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
+        if self.temperature == 0.0 && self.top_p < 1.0 {
+            let help = "set `temperature` above 0 to sample, or leave `top_p` out";
+            warnings.push(
+                path.key("top_p"),
+                "`top_p` does nothing at `temperature = 0`, which is greedy",
+                Some(help.into()),
+            );
+        }
+    }
+
     pub(super) fn check(&self, path: &Path, issues: &mut Issues) {
         if !(1..=65536).contains(&self.max_new_tokens) {
             issues.push(path.key("max_new_tokens"), "`max_new_tokens` must be from 1 to 65536", None);

@@ -10,8 +10,21 @@ pub struct Located {
     pub issue: Issue,
     /// Bytes of the text it points at; `None` for a value given by `--set`.
     pub span: Option<Range<usize>>,
+    /// What was given by `--set`, as it was written there.
+    pub set: Option<String>,
     /// Line and column, from 1.
     pub line_column: Option<(usize, usize)>,
+}
+
+impl Located {
+    /// Where, in words: `study.toml:4:1`, or the setting as the command line has it.
+    pub fn place(&self, file: &str) -> String {
+        match (&self.set, self.line_column) {
+            (Some(set), _) => format!("--set {set}"),
+            (None, Some((line, column))) => format!("{file}:{line}:{column}"),
+            (None, None) => file.into(),
+        }
+    }
 }
 
 /// Everything that is wrong with a manifest.
@@ -31,11 +44,7 @@ impl fmt::Display for ManifestError {
             if i > 0 {
                 writeln!(f)?;
             }
-            match l.line_column {
-                Some((line, col)) => write!(f, "{}:{line}:{col}: ", self.file)?,
-                None => write!(f, "--set {}: ", l.issue.path)?,
-            }
-            f.write_str(&l.issue.message)?;
+            write!(f, "{}: {}", l.place(&self.file), l.issue.message)?;
             if let Some(h) = &l.issue.help {
                 write!(f, " ({h})")?;
             }
@@ -54,7 +63,8 @@ pub struct Source {
     pub text: String,
     /// Its value, with `--set` applied.
     pub value: toml::Table,
-    overrides: Vec<Path>,
+    /// What `--set` wrote: where, and as it was written.
+    overrides: Vec<(Path, String)>,
 }
 
 impl Source {
@@ -71,23 +81,18 @@ impl Source {
                     issue: Issue { path: Path::default(), message, help: None },
                     line_column: span.as_ref().map(|s| line_column(text, s.start)),
                     span,
+                    set: None,
                 }],
             })
         };
         let value: toml::Table = toml::from_str(text).map_err(|e| syntax(e.message().to_string(), e.span()))?;
         let mut source = Self { file: file.into(), text: text.into(), value, overrides: vec![] };
         for s in settings {
-            source.set(s).map_err(|m| {
-                let path = Path(vec![Step::Key(s.split('=').next().unwrap_or(s).into())]);
-                Box::new(ManifestError {
-                    file: file.into(),
-                    text: text.into(),
-                    issues: vec![Located {
-                        issue: Issue { path, message: m, help: None },
-                        span: None,
-                        line_column: None,
-                    }],
-                })
+            source.set(s).map_err(|message| {
+                let path = Path::default().below(s.split('=').next().unwrap_or(s));
+                let issue = Issue { path, message, help: None };
+                let located = Located { issue, span: None, set: Some(s.clone()), line_column: None };
+                Box::new(ManifestError { file: file.into(), text: text.into(), issues: vec![located] })
             })?;
         }
         Ok(source)
@@ -102,15 +107,14 @@ impl Source {
             .ok()
             .and_then(|mut t| t.remove("v"))
             .unwrap_or_else(|| toml::Value::String(raw.to_string()));
-        let steps: Vec<Step> =
-            key.trim().split('.').map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index)).collect();
+        let path = Path::default().below(key.trim());
         let mut at = toml::Value::Table(std::mem::take(&mut self.value));
-        let done = insert(&mut at, &steps, parsed);
+        let done = insert(&mut at, &path.0, parsed);
         if let toml::Value::Table(t) = at {
             self.value = t;
         }
         done?;
-        self.overrides.push(Path(steps));
+        self.overrides.push((path, setting.to_string()));
         Ok(())
     }
 
@@ -121,9 +125,11 @@ impl Source {
             .0
             .into_iter()
             .map(|issue| {
-                let by_set = self.overrides.iter().any(|o| !o.0.is_empty() && issue.path.0.starts_with(&o.0));
-                let span = (!by_set).then(|| tree.as_ref().map_or(0..0, |t| find(t, &issue.path.0)));
-                Located { line_column: span.as_ref().map(|s| line_column(&self.text, s.start)), span, issue }
+                // The last setting of a key is the one that holds.
+                let set =
+                    self.overrides.iter().rfind(|(at, _)| issue.path.0.starts_with(&at.0)).map(|(_, s)| s.clone());
+                let span = set.is_none().then(|| tree.as_ref().map_or(0..0, |t| find(t, &issue.path.0)));
+                Located { line_column: span.as_ref().map(|s| line_column(&self.text, s.start)), span, set, issue }
             })
             .collect();
         located.sort_by_key(|l| l.span.as_ref().map_or(usize::MAX, |s| s.start));
@@ -145,7 +151,14 @@ fn insert(at: &mut toml::Value, steps: &[Step], value: toml::Value) -> Result<()
             let at = a.get_mut(*i).ok_or_else(|| format!("there is no entry {i}: the list has {n}, counted from 0"))?;
             insert(at, rest, value)
         }
-        ([step, ..], _) => Err(format!("cannot go into `{}` here", Path(vec![step.clone()]))),
+        ([Step::Key(k), ..], toml::Value::Array(_)) => Err(format!(
+            "`{k}` is in the place of a number: entries of a list are counted from 0, as in `hook.0.sites`"
+        )),
+        ([step, ..], other) => Err(format!(
+            "there is no `{}` to set: what stands before it is a {}",
+            Path(vec![step.clone()]),
+            other.type_str()
+        )),
     }
 }
 

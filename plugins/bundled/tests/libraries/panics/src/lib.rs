@@ -46,7 +46,7 @@ impl PluginConfig for Means {
 
 impl Analyzer for Means {
     fn needs(&self) -> Needs {
-        Needs { taps: vec![(self.site, Position::PromptEnd)], factors: vec![] }
+        Needs { taps: vec![(self.site, Position::PromptEnd)], ..Needs::default() }
     }
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let mut sum = 0.0;

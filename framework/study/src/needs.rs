@@ -1,0 +1,283 @@
+//! Whether a manifest produces what an analyzer reads: told before any token, each thing at its own key.
+use crate::idle::Habit;
+use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
+use friction_core::run::has_levels;
+use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a study produces, as far as it is known.
+pub(crate) struct Produced<'a> {
+    pub manifest: &'a Manifest,
+    /// All hooks' program; nothing where the hooks are told to be wrong already.
+    pub program: Option<&'a HookProgram>,
+    /// What each condition does; nothing where conditions or questions are wrong already.
+    pub habits: Option<Vec<Habit>>,
+}
+
+/// An analyzer's table and what it needs, held against a study.
+pub(crate) struct Check<'a> {
+    pub produced: &'a Produced<'a>,
+    pub analyzer: &'a Chosen<dyn Analyzer>,
+    pub needs: &'a Needs,
+    pub issues: &'a mut Issues,
+    pub warnings: &'a mut Issues,
+}
+
+impl Check<'_> {
+    /// Notes everything that the study lacks.
+    pub fn all(mut self) {
+        self.taps();
+        self.factors();
+        self.turns();
+        for factor in &self.needs.pairs {
+            self.pairs(factor);
+        }
+        for (key, filter) in &self.needs.filters {
+            self.filter(key, filter);
+        }
+        self.arms();
+        self.cuts();
+        self.wordings();
+    }
+
+    /// The levels of a factor, in order.
+    fn levels(&self, factor: &str) -> BTreeSet<&str> {
+        self.produced.manifest.conditions.iter().filter_map(|c| c.factors.get(factor)).map(String::as_str).collect()
+    }
+
+    /// Where an option stands; the table where it has its default.
+    fn option(&self, key: &str) -> Path {
+        if self.analyzer.table.contains_key(key) { self.analyzer.key(key) } else { self.analyzer.path.clone() }
+    }
+
+    fn taps(&mut self) {
+        let Some(program) = self.produced.program else { return };
+        for (site, position) in &self.needs.taps {
+            if !program.taps.iter().any(|t| t.site == *site && t.position == *position) {
+                self.issues.push(
+                    self.analyzer.speaks_of(&site.to_string()),
+                    format!("this analyzer reads `{site}` at `{position}`, but no hook taps it"),
+                    Some("add it to a `[[hook]]` with `plugin = \"residual\"`".into()),
+                );
+            }
+        }
+    }
+
+    fn factors(&mut self) {
+        let known: BTreeSet<&str> =
+            self.produced.manifest.conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
+        let named: BTreeSet<&String> = self.needs.factors.iter().chain(self.needs.levels.keys()).collect();
+        for factor in named {
+            let levels = self.levels(factor);
+            let all = levels.iter().copied().collect::<Vec<_>>().join(", ");
+            let (message, help) = match (levels.len(), self.needs.levels.get(factor)) {
+                (n @ 0..=1, _) => (
+                    format!("this analyzer compares levels of factor `{factor}`, but the conditions carry {n} of it"),
+                    if known.contains(factor.as_str()) { None } else { suggestion(factor, known.iter().copied()) },
+                ),
+                (n, Some(most)) if n != *most => (
+                    format!(
+                        "this analyzer compares {most} levels of factor `{factor}`, but the conditions carry {n}: {all}"
+                    ),
+                    Some(format!(
+                        "leave conditions out until {most} are left, or give another factor to what else they differ in"
+                    )),
+                ),
+                _ => continue,
+            };
+            self.issues.push(self.analyzer.speaks_of(factor), message, help);
+        }
+    }
+
+    fn turns(&mut self) {
+        let Some(first) = self.needs.first_turn else { return };
+        let (first, least, turns) = (first.max(1), self.needs.turns.max(1), self.produced.manifest.study.turns);
+        if first as usize + least as usize - 1 <= turns {
+            return;
+        }
+        let given = self.analyzer.table.contains_key("first_turn");
+        let why = if given { "" } else { " (the default of `first_turn`)" };
+        let has = if turns == 1 { "1 turn".into() } else { format!("{turns} turns") };
+        let message = if least == 1 {
+            format!("this analyzer reads turns from {first} on{why}, but the study has {has}")
+        } else {
+            format!("this analyzer needs {least} turns from turn {first} on{why}, but the study has {has}")
+        };
+        let help = format!("raise `study.turns` to {} or more, or lower `first_turn`", first + least - 1);
+        self.issues.push(self.option("first_turn"), message, Some(help));
+    }
+
+    /// Conditions that differ in `factor` alone: some must, and those without a partner do not count.
+    fn pairs(&mut self, factor: &str) {
+        let levels = self.levels(factor).len();
+        if levels < 2 {
+            return;
+        }
+        let conditions = &self.produced.manifest.conditions;
+        let others = |f: &Factors| -> Factors {
+            f.iter().filter(|(k, _)| *k != factor).map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        let mut cells: BTreeMap<Factors, Vec<(&str, &str)>> = BTreeMap::new();
+        for c in conditions {
+            let level = c.factors.get(factor).map_or("", String::as_str);
+            cells.entry(others(&c.factors)).or_default().push((level, &c.chosen.name));
+        }
+        let whole = |cell: &[(&str, &str)]| {
+            cell.len() == levels && cell.iter().map(|(l, _)| l).collect::<BTreeSet<_>>().len() == levels
+        };
+        let alone: Vec<&str> =
+            cells.values().filter(|c| !whole(c)).flat_map(|c| c.iter().map(|(_, name)| *name)).collect();
+        if alone.is_empty() {
+            return;
+        }
+        let names = alone.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        let twins = cells.values().flat_map(|c| {
+            c.iter().enumerate().flat_map(|(i, a)| c[..i].iter().filter(|b| b.0 == a.0).map(move |b| (b.1, a.1)))
+        });
+        let why = match twins.into_iter().next() {
+            Some((a, b)) => format!("`{a}` and `{b}` have the same levels of all factors"),
+            None => confounded(factor, conditions.iter().map(|c| (c.chosen.name.as_str(), &c.factors))),
+        };
+        let help = "give every combination of the other factors one condition at each level of it".to_string();
+        let path = self.analyzer.speaks_of(factor);
+        if alone.len() == conditions.len() {
+            let message =
+                format!("no two conditions differ in `{factor}` alone, so its levels cannot be compared: {why}");
+            self.issues.push(path, message, Some(help));
+        } else {
+            let message = format!(
+                "{names}: no single partner that differs in `{factor}` alone; left out of what compares its levels ({why})"
+            );
+            self.warnings.push(path, message, Some(help));
+        }
+    }
+
+    fn filter(&mut self, key: &str, filter: &Filter) {
+        let conditions = &self.produced.manifest.conditions;
+        let chosen: Vec<_> = conditions.iter().filter(|c| has_levels(&c.factors, &filter.levels)).collect();
+        let path = self.option(key);
+        if chosen.is_empty() {
+            for (factor, level) in &filter.levels {
+                let levels = self.levels(factor);
+                if levels.contains(level.as_str()) {
+                    continue;
+                }
+                let (what, help) = if levels.is_empty() {
+                    let known: BTreeSet<&str> =
+                        conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
+                    (format!("no condition has a factor `{factor}`"), suggestion(factor, known.iter().copied()))
+                } else {
+                    let what = format!("no condition has `{factor} = {level}`");
+                    (what, suggestion(level, levels.iter().copied()))
+                };
+                self.issues.push(path.key(factor), format!("`{key}` holds for no condition: {what}"), help);
+                return;
+            }
+            self.issues.push(path, format!("`{key}` holds for no condition: none has all of these levels"), None);
+            return;
+        }
+        if chosen.len() == conditions.len() && !filter.levels.is_empty() && self.analyzer.table.contains_key(key) {
+            let message = format!("`{key}` holds for every condition: it leaves none out");
+            self.warnings.push(path.clone(), message, None);
+        }
+        for factor in &filter.compared {
+            let left: BTreeSet<_> = chosen.iter().filter_map(|c| c.factors.get(factor)).collect();
+            if self.levels(factor).len() > 1 && left.len() < 2 {
+                let level = left.first().map_or("none", |l| l.as_str());
+                let message = format!("where `{key}` holds, `{factor}` is {level} alone: there is nothing to compare");
+                self.issues.push(path.clone(), message, None);
+            }
+        }
+    }
+
+    /// Whether the filter `where` holds for a condition.
+    fn looks_at(&self, factors: &Factors) -> bool {
+        self.needs.filters.get("where").is_none_or(|f| has_levels(factors, &f.levels))
+    }
+
+    fn arms(&mut self) {
+        let Some(program) = self.produced.program.filter(|_| self.needs.arms) else { return };
+        let conditions = &self.produced.manifest.conditions;
+        let mut steered = program.arms.iter().filter(|a| !a.strengths.is_empty()).peekable();
+        let path = self.option("arms");
+        if steered.peek().is_none() {
+            let help = Some("add a `[[hook]]` with `plugin = \"steer\"`".into());
+            self.issues.push(path, "this analyzer reads arms beside the untouched one, but no hook brings any", help);
+        } else if !steered.any(|a| conditions.iter().any(|c| self.looks_at(&c.factors) && a.runs_with(&c.factors))) {
+            let message = "no arm runs with the conditions that `where` chooses";
+            self.issues.push(self.option("where"), message, Some("compare it with the `where` of the hook".into()));
+        }
+        self.hook(program);
+    }
+
+    /// Whether the arms are those of the one hook that is read.
+    fn hook(&mut self, program: &HookProgram) {
+        let Some(wanted) = self.needs.hook.as_deref() else { return };
+        let mut hooks: BTreeSet<&str> =
+            program.arms.iter().filter_map(|a| friction_core::arms::split(&a.name)).map(|(hook, _)| hook).collect();
+        if hooks.is_empty() {
+            // One hook alone has arms: they do not carry its name.
+            hooks.extend(self.produced.manifest.hooks.iter().map(|h| h.name.as_str()));
+            if wanted.is_empty() {
+                return;
+            }
+        }
+        let names = hooks.iter().map(|h| format!("`{h}`")).collect::<Vec<_>>().join(", ");
+        if wanted.is_empty() && hooks.len() > 1 {
+            let help = Some("name one of them in `hook`; a second analyzer may read another".into());
+            self.issues.push(self.option("hook"), format!("the hooks {names} have arms: which are read?"), help);
+        } else if !wanted.is_empty() && !hooks.contains(wanted) {
+            let help = Some(format!("there are {names}"));
+            self.issues.push(self.option("hook"), format!("no hook `{wanted}` has arms"), help);
+        }
+    }
+
+    fn cuts(&mut self) {
+        let Some(habits) = self.produced.habits.as_ref().filter(|_| self.needs.cuts) else { return };
+        let conditions = &self.produced.manifest.conditions;
+        if !conditions.iter().zip(habits).any(|(c, h)| h.cuts && self.looks_at(&c.factors)) {
+            let chosen = self.needs.filters.get("where").is_some_and(|f| !f.levels.is_empty());
+            let whose = if chosen { " that `where` chooses" } else { "" };
+            self.issues.push(
+                self.analyzer.speaks_of("interruptions"),
+                format!("this analyzer counts replies that were cut, but no condition{whose} cuts any"),
+                Some("give one a `keep` of fewer tokens than `generation.max_new_tokens`".into()),
+            );
+        }
+    }
+}
+
+impl Check<'_> {
+    fn wordings(&mut self) {
+        let Some(habits) = self.produced.habits.as_ref().filter(|_| self.needs.wordings) else { return };
+        let conditions = &self.produced.manifest.conditions;
+        let looked: Vec<_> = conditions.iter().zip(habits).filter(|(c, _)| self.looks_at(&c.factors)).collect();
+        let said = |right: &dyn Fn(&Factors) -> bool| -> usize {
+            looked.iter().filter(|(c, _)| right(&c.factors)).map(|(_, h)| h.wordings).sum()
+        };
+        let mut few = (said(&|_| true) < 2).then(|| "only one wording is said".to_string());
+        for factor in &self.needs.factors {
+            let one = self.levels(factor).into_iter().find(|l| said(&|f| f.get(factor).is_some_and(|v| v == l)) == 1);
+            few = few.or_else(|| one.map(|l| format!("`{factor} = {l}` is said in one wording")));
+        }
+        if let Some(few) = few {
+            let message = format!("this analyzer holds out wordings, but {few}: nothing would be left to learn from");
+            let help = "give `user` a list of wordings, or hold out groups alone".to_string();
+            self.issues.push(self.analyzer.speaks_of("phrase"), message, Some(help));
+        }
+    }
+}
+
+/// Two conditions that differ in a factor and in another too, in words.
+fn confounded<'a>(factor: &str, all: impl Iterator<Item = (&'a str, &'a Factors)> + Clone) -> String {
+    for (i, (a, x)) in all.clone().enumerate() {
+        for (b, y) in all.clone().skip(i + 1).filter(|(_, y)| x.get(factor) != y.get(factor)) {
+            let too: Vec<String> =
+                x.iter().filter(|(k, v)| *k != factor && y.get(*k) != Some(v)).map(|(k, _)| format!("`{k}`")).collect();
+            if !too.is_empty() {
+                return format!("`{a}` and `{b}` differ in {} too", too.join(" and "));
+            }
+        }
+    }
+    "its levels have other conditions".into()
+}
