@@ -32,6 +32,7 @@ mod tests {
         let x = Tensor::<2>::from_data(TensorData::new(values, [6, 20]), (&Device::flex(), DType::F32));
         let want = activation::gelu_approximate(x.clone().narrow(1, 0, 10)) * x.clone().narrow(1, 10, 10);
         let (got, want) = (floats(&gate(x).into_data()), floats(&want.into_data()));
+        assert_eq!((got.len(), want.len()), (60, 60));
         for (g, w) in got.iter().zip(&want) {
             assert!((g - w).abs() <= 1e-6 * w.abs().max(1.0), "{g} {w}");
         }

@@ -44,7 +44,9 @@ mod tests {
         let w: Vec<f32> = (0..50).map(|i| 0.5 + i as f32 / 50.0).collect();
         let w = Tensor::<1>::from_data(TensorData::new(w, [50]), (&device, DType::F32));
         let (want, got) = (rms(x.clone(), &w, 1e-6), rms_rows(x, &w, 1e-6));
-        for (w, g) in floats(&want.into_data()).iter().zip(floats(&got.into_data())) {
+        let (want, got) = (floats(&want.into_data()), floats(&got.into_data()));
+        assert_eq!((got.len(), want.len()), (150, 150));
+        for (w, g) in want.iter().zip(got) {
             assert!((w - g).abs() <= 1e-6 * w.abs().max(1.0), "{w} {g}");
         }
     }

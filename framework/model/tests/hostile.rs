@@ -55,25 +55,70 @@ static SAFETENSORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(dir.path().join("m/model.safetensors")).unwrap()
 });
 
-fn try_gguf(bytes: &[u8]) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("m.gguf");
-    std::fs::write(&path, bytes).unwrap();
-    if let Ok(g) = Gguf::open(&path) {
-        let _ = g.config();
-        let _ = Tokenizer::from_gguf(&g);
-        let _ = g.f32("embed_tokens.weight", &[2, 32]);
-        let _ = g.f32("norm.weight", &[32]);
+/// Bytes that this process has asked for at most: address space, so that what is never touched counts too.
+fn asked() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmPeak:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// What nothing may ask for: the files are some KiB, and threads and arenas take well below it.
+const HUGE: u64 = 64 << 30;
+
+/// A tensor that is read has the shape that was asked for; what is not read is told, with the file's name.
+fn judged<E: std::fmt::Display>(read: Result<Vec<f32>, E>, count: usize, file: &str) -> bool {
+    assert!(asked() < HUGE, "{} bytes were asked for", asked());
+    match read {
+        Ok(v) => {
+            assert_eq!(v.len(), count);
+            true
+        }
+        Err(e) => {
+            let said = e.to_string();
+            assert!(said.contains(file) && said.len() > file.len() + 10, "{said}");
+            false
+        }
     }
 }
 
-fn try_safetensors(bytes: &[u8]) {
+/// How many of two tensors could be read.
+fn try_gguf(bytes: &[u8]) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    std::fs::write(&path, bytes).unwrap();
+    let opened = Gguf::open(&path);
+    assert!(asked() < HUGE, "{} bytes were asked for", asked());
+    match opened {
+        Ok(g) => {
+            let _ = g.config();
+            let _ = Tokenizer::from_gguf(&g);
+            let embed = judged(g.f32("embed_tokens.weight", &[2, 32]), 64, "m.gguf");
+            usize::from(embed) + usize::from(judged(g.f32("norm.weight", &[32]), 32, "m.gguf"))
+        }
+        Err(e) => {
+            assert!(e.to_string().contains("m.gguf"), "{e}");
+            0
+        }
+    }
+}
+
+/// As [`try_gguf`].
+fn try_safetensors(bytes: &[u8]) -> usize {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
     std::fs::write(&path, bytes).unwrap();
-    if let Ok(s) = SafetensorsFiles::open_files(vec![path]) {
-        let _ = s.f32("norm.weight", &[32]);
-        let _ = s.f32("layers.0.mlp.up_proj.weight", &[64, 32]);
+    let opened = SafetensorsFiles::open_files(vec![path]);
+    assert!(asked() < HUGE, "{} bytes were asked for", asked());
+    match opened {
+        Ok(s) => {
+            let file = "model.safetensors";
+            let norm = judged(s.f32("norm.weight", &[32]), 32, file);
+            usize::from(norm) + usize::from(judged(s.f32("layers.0.mlp.up_proj.weight", &[64, 32]), 64 * 32, file))
+        }
+        Err(e) => {
+            assert!(e.to_string().contains("model.safetensors"), "{e}");
+            0
+        }
     }
 }
 
@@ -94,13 +139,14 @@ proptest! {
     #[test]
     fn gguf_survives_truncation(n in any::<prop::sample::Index>()) {
         let b = gguf();
-        try_gguf(&b[..n.index(b.len())]);
+        // The last tensor ends where the file does.
+        prop_assert!(try_gguf(&b[..n.index(b.len())]) < 2);
     }
     #[test]
     fn gguf_survives_anything(tail in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut b = b"GGUF\x03\0\0\0".to_vec();
         b.extend(tail);
-        try_gguf(&b);
+        prop_assert_eq!(try_gguf(&b), 0);
     }
     #[test]
     fn safetensors_survives_flips(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
@@ -108,21 +154,30 @@ proptest! {
     }
     #[test]
     fn safetensors_survives_truncation(n in any::<prop::sample::Index>()) {
-        try_safetensors(&SAFETENSORS[..n.index(SAFETENSORS.len())]);
+        prop_assert_eq!(try_safetensors(&SAFETENSORS[..n.index(SAFETENSORS.len())]), 0);
     }
     #[test]
     fn tokenizers_survive_flips(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let bytes = flipped(testing::tokenizer_json().into_bytes(), &flips, usize::MAX);
-        if let Ok(t) = Tokenizer::from_bytes(&bytes) {
-            let _ = t.encode("hello <bos> world");
+        match Tokenizer::from_bytes(&bytes) {
+            Ok(t) => {
+                if let Ok(ids) = t.encode("hello <bos> world") {
+                    prop_assert!(!ids.is_empty());
+                }
+            }
+            Err(e) => prop_assert!(e.to_string().len() > 10, "{e}"),
         }
+        prop_assert!(asked() < HUGE, "{} bytes were asked for", asked());
     }
     #[test]
     fn configs_survive_anything(key in "[a-z_]{3,30}", value in prop::sample::select(vec!["-1", "0", "1e99", "\"x\"", "null", "[]", "{}", "99999999999999999999"])) {
-        for key in [key.as_str(), "hidden_size", "num_hidden_layers", "head_dim", "layer_types", "rope_scaling", "rope_parameters", "sliding_window_pattern", "text_config", "eos_token_id"] {
+        for key in [key.as_str(), "hidden_size", "num_hidden_layers", "head_dim", "layer_types", "rope_scaling", "rope_parameters", "sliding_window_pattern", "text_config", "eos_token_id", "tie_word_embeddings", "sliding_window", "rope_theta", "_sliding_window_pattern"] {
             let text = format!("{{\"model_type\": \"gemma3_text\", \"{key}\": {value}}}");
-            if let Ok(v) = serde_json::from_str(&text) {
-                let _ = Config::from_json(Path::new("config.json"), &v, None);
+            let Ok(v) = serde_json::from_str(&text) else { continue };
+            // What is missing, or what this value is not, is told with the file's name.
+            match Config::from_json(Path::new("config.json"), &v, None) {
+                Ok(c) => prop_assert!(c.hidden > 0 && c.layers() > 0 && c.heads.is_multiple_of(c.kv_heads), "{text}"),
+                Err(e) => prop_assert!(e.to_string().contains("config.json"), "{text}: {e}"),
             }
         }
     }
@@ -136,6 +191,9 @@ fn the_small_files_are_right_before_they_are_broken() {
     let g = Gguf::open(&path).unwrap();
     assert_eq!(g.f32("embed_tokens.weight", &[2, 32]).unwrap().len(), 64);
     assert_eq!(g.f32("norm.weight", &[32]).unwrap().len(), 32);
+    assert_eq!((try_gguf(&gguf()), try_safetensors(&SAFETENSORS)), (2, 2));
+    #[cfg(target_os = "linux")]
+    assert!(asked() > 0, "what was asked for is known");
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn compare(device: &Device, config: &Config, dtype: DType, quantize: Quantize, l
 #[test]
 fn a_gpu_computes_what_the_processor_does() {
     if backend().unwrap() == BackendKind::Cpu {
-        println!("skipped: FRICTION_TEST_BACKEND names no GPU");
+        println!("SKIPPED: FRICTION_TEST_BACKEND names no GPU");
         return;
     }
     let device = device().unwrap();

@@ -16,7 +16,7 @@ fn limit(on_cpu: f64) -> f64 {
     if testing::device().unwrap() == burn::tensor::Device::flex() { on_cpu } else { 1e-4 }
 }
 
-fn fixtures(sub: &str) -> Option<PathBuf> {
+pub(crate) fn fixtures(sub: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("FRICTION_FIXTURES").map(|d| PathBuf::from(d).join(sub)).filter(|d| d.exists());
     if dir.is_none() {
         eprintln!("SKIPPED: set FRICTION_FIXTURES to the folder that holds {sub}");
@@ -52,7 +52,7 @@ fn floats(t: Tensor<2>) -> Vec<f32> {
     t.into_data().iter::<f32>().collect()
 }
 
-fn relative(got: &[f32], want: &[f32]) -> f64 {
+pub(crate) fn relative(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len());
     let sq = |v: f64| v * v;
     let d: f64 = got.iter().zip(want).map(|(a, b)| sq(f64::from(*a) - f64::from(*b))).sum();
@@ -62,12 +62,12 @@ fn relative(got: &[f32], want: &[f32]) -> f64 {
     r
 }
 
-fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
+pub(crate) fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
     st.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
 /// What transformers computed of a fixture: tensors, and the cases they are of.
-fn oracle(dir: &Path) -> (Vec<u8>, Value) {
+pub(crate) fn oracle(dir: &Path) -> (Vec<u8>, Value) {
     let json = std::fs::read(dir.join("expected.json")).unwrap();
     (std::fs::read(dir.join("expected.safetensors")).unwrap(), serde_json::from_slice(&json).unwrap())
 }
@@ -116,7 +116,7 @@ fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<V
     seq.into_iter().zip(prompts).map(|(s, p)| s[p.len()..].to_vec()).collect()
 }
 
-fn forward(model: &Gemma3, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn forward(model: &Gemma3, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let shape = CacheShape::new(&model.config, 1, ids.len(), ids.len());
     let mut cache = model.cache(shape);
     let step = Step {
@@ -129,7 +129,7 @@ fn forward(model: &Gemma3, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
     (logits, probe.0.into_iter().flat_map(floats).collect())
 }
 
-fn tokens(v: &Value) -> Vec<u32> {
+pub(crate) fn tokens(v: &Value) -> Vec<u32> {
     v.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
 }
 
@@ -174,7 +174,7 @@ fn tiny(name: &str) {
 fn bf16_is_as_near_as_transformers_own() {
     let Some(dir) = fixtures("gemma3") else { return };
     if !testing::device().unwrap().supports_dtype(DType::BF16) {
-        println!("skipped: the device does not have bf16");
+        println!("SKIPPED: the device does not have bf16");
         return;
     }
     let theirs: Value = serde_json::from_str(include_str!("../data/bf16.json")).unwrap();
