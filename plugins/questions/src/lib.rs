@@ -1,13 +1,13 @@
 //! `questions`: multiple-choice questions of one's own, JSON lines or Parquet.
 //!
-//! A row has `question` (text), `options` (list of texts), `answer` (a letter, or an index from 0 as
-//! `answer_index`), and may have `category` (default `general`) and `id`.
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Int64Type};
+//! A row has `question` (text), `options` (2 to 26 texts), `answer` (a letter) or `answer_index` (from 0), and may have
+//! `category` (default `general`) and `id`. Where both `answer` and `answer_index` are given they must agree. What
+//! cannot be asked or graded is an error that names the row: an empty question or option, options that read the same,
+//! an answer that is none of them, an id that occurs twice.
 use friction_core::choice::Bank;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use friction_parquet::{Ask, Want};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ struct Row {
     #[serde(default)]
     answer: Option<String>,
     #[serde(default)]
-    answer_index: Option<usize>,
+    answer_index: Option<i64>,
 }
 
 /// Reads rows into a bank.
@@ -46,8 +46,7 @@ impl PluginConfig for Config {
         let bytes = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         let rows = match path.extension().and_then(|e| e.to_str()) {
             Some("jsonl" | "ndjson") => jsonl(&path, &bytes)?,
-            Some("parquet") => std::panic::catch_unwind(|| parquet(&path))
-                .map_err(|_| Error::data(&path, "not a Parquet file that can be read"))??,
+            Some("parquet") => parquet(&path, bytes.clone())?,
             _ => return Err(Error::data(&path, "the name must end in .jsonl or .parquet")),
         };
         let fingerprint = format!("{:016x}-{}", friction_core::seed::derive(&[&bytes]), bytes.len());
@@ -55,63 +54,50 @@ impl PluginConfig for Config {
     }
 }
 
+/// A byte order mark, CRLF and empty lines are accepted.
 fn jsonl(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Row)>> {
-    let text = std::str::from_utf8(bytes).map_err(|e| Error::data(path, format!("not UTF-8: {e}")))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Error::data(path, format!("not UTF-8 ({e}); save the file as UTF-8")))?;
     let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
     lines
         .map(|(i, l)| {
-            Ok((i + 1, serde_json::from_str(l).map_err(|e| Error::data(path, format!("line {}: {e}", i + 1)))?))
+            let bad = |what: String| Error::data(path, format!("line {}: {what}", i + 1));
+            let mut text = serde_json::Deserializer::from_str(l);
+            let row = serde_path_to_error::deserialize(&mut text).map_err(|e| match e.path().to_string().as_str() {
+                "." => bad(e.inner().to_string()),
+                at => bad(format!("`{at}`: {}", e.inner())),
+            })?;
+            text.end().map_err(|e| bad(format!("{e}; a line is one object")))?;
+            Ok((i + 1, row))
         })
         .collect()
 }
 
-fn parquet(path: &Path) -> Result<Vec<(usize, Row)>> {
-    let bad = |e: &dyn std::fmt::Display| Error::data(path, e);
-    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| bad(&e))?.build().map_err(|e| bad(&e))?;
-    let mut out = vec![];
-    for batch in reader {
-        let batch = batch.map_err(|e| bad(&e))?;
-        let cast = |name: &str, t: &DataType| -> Result<Option<arrow::array::ArrayRef>> {
-            batch
-                .column_by_name(name)
-                .map(|c| arrow::compute::cast(c, t).map_err(|e| bad(&format!("`{name}`: {e}"))))
-                .transpose()
+fn parquet(path: &Path, bytes: Vec<u8>) -> Result<Vec<(usize, Row)>> {
+    let bad = |e: friction_parquet::Error| Error::data(path, e);
+    let asks = [
+        Ask::needed("question", Want::Text),
+        Ask::needed("options", Want::Texts),
+        Ask::optional("answer", Want::Text),
+        Ask::optional("answer_index", Want::Whole),
+        Ask::optional("category", Want::Text),
+        Ask::optional("id", Want::Label),
+    ];
+    let table = friction_parquet::read(bytes, &asks).map_err(bad)?;
+    let row = |i: usize| -> friction_parquet::Result<(usize, Row)> {
+        let text = |name: &str| -> friction_parquet::Result<_> { Ok(table.text(name, i)?.map(String::from)) };
+        let row = Row {
+            id: text("id")?,
+            category: text("category")?,
+            question: table.need_text("question", i)?.into(),
+            options: table.need_texts("options", i)?.into_iter().map(String::from).collect(),
+            answer: text("answer")?,
+            answer_index: table.whole("answer_index", i)?,
         };
-        let text = |name: &str| cast(name, &DataType::Utf8);
-        let (ids, categories, questions, answers) =
-            (text("id")?, text("category")?, text("question")?, text("answer")?);
-        let index = cast("answer_index", &DataType::Int64)?;
-        let options = batch
-            .column_by_name("options")
-            .and_then(|c| c.as_list_opt::<i32>())
-            .ok_or_else(|| bad(&"column `options` must be a list of texts"))?;
-        let at = |a: &Option<arrow::array::ArrayRef>, i: usize| {
-            a.as_ref().map(|a| a.as_string::<i32>()).filter(|a| a.is_valid(i)).map(|a| a.value(i).to_string())
-        };
-        for i in 0..batch.num_rows() {
-            let list = arrow::compute::cast(&options.value(i), &DataType::Utf8).map_err(|e| bad(&e))?;
-            let list = list.as_string::<i32>().iter().map(|o| o.unwrap_or("").to_string()).collect();
-            let index = index
-                .as_ref()
-                .map(|a| a.as_primitive::<Int64Type>())
-                .filter(|a| a.is_valid(i))
-                .and_then(|a| usize::try_from(a.value(i)).ok());
-            let question = at(&questions, i).ok_or_else(|| bad(&format!("row {}: no `question`", i + 1)))?;
-            out.push((
-                i + 1,
-                Row {
-                    id: at(&ids, i),
-                    category: at(&categories, i),
-                    question,
-                    options: list,
-                    answer: at(&answers, i),
-                    answer_index: index,
-                },
-            ));
-        }
-    }
-    Ok(out)
+        Ok((i + 1, row))
+    };
+    (0..table.rows()).map(|i| row(i).map_err(bad)).collect()
 }
 
 impl Questions {
@@ -121,30 +107,20 @@ impl Questions {
         for (at, row) in rows {
             let bad = |m: String| Error::data(path, format!("row {at}: {m}"));
             let options: Vec<String> = row.options.iter().map(|o| o.trim().to_string()).collect();
-            if !(2..=26).contains(&options.len()) {
-                return Err(bad(format!("{} options; there must be 2 to 26", options.len())));
+            let (text, answer) = (row.question.trim(), right(&row, &options).map_err(bad)?);
+            if text.is_empty() {
+                return Err(bad("`question` is empty".into()));
             }
-            let letter = |a: &str| match a.trim().as_bytes() {
-                [c @ b'A'..=b'Z'] => Some((c - b'A') as usize),
-                _ => None,
-            };
-            let answer = match (row.answer_index, row.answer.as_deref()) {
-                (Some(i), _) => Some(i),
-                (None, Some(a)) => letter(a),
-                (None, None) => None,
-            };
-            let answer = answer.filter(|a| *a < options.len()).ok_or_else(|| {
-                bad(format!("`answer` must be a letter from A to {}", Question::letter(options.len() - 1)))
-            })?;
-            let category = row.category.unwrap_or_else(|| "general".into());
-            let id = row.id.unwrap_or_else(|| format!("{}_{at}", category.replace(' ', "-")));
+            let named = |name: Option<String>| name.map(|n| n.trim().to_string()).filter(|n| !n.is_empty());
+            let category = named(row.category).unwrap_or_else(|| "general".into());
+            let id = named(row.id).unwrap_or_else(|| format!("{}_{at}", category.replace(' ', "-")));
             if !ids.insert(id.clone()) {
                 return Err(bad(format!("the id `{id}` occurs twice")));
             }
             questions.entry(category.clone()).or_default().push(Question {
                 id,
                 category,
-                text: row.question.trim().into(),
+                text: text.into(),
                 options,
                 answer,
             });
@@ -156,47 +132,49 @@ impl Questions {
     }
 }
 
+/// The index of the right option, once the options can be told apart.
+fn right(row: &Row, options: &[String]) -> Result<usize, String> {
+    let n = options.len();
+    if !(2..=26).contains(&n) {
+        return Err(format!("{n} options; there must be 2 to 26"));
+    }
+    for (i, option) in options.iter().enumerate() {
+        let letter = Question::letter(i);
+        if option.is_empty() {
+            return Err(format!("option {letter} is empty; leave it out or write it"));
+        }
+        if let Some(j) = options[..i].iter().position(|o| o == option) {
+            let first = Question::letter(j);
+            return Err(format!("options {first} and {letter} read the same ({option:?}): an answer could be either"));
+        }
+    }
+    let last = Question::letter(n - 1);
+    let letter = match row.answer.as_deref().map(str::trim) {
+        None => None,
+        Some(a) => match a.as_bytes() {
+            [c @ b'A'..=b'Z'] if ((c - b'A') as usize) < n => Some((c - b'A') as usize),
+            _ => return Err(format!("`answer` is {a:?}; it must be a letter from A to {last}")),
+        },
+    };
+    let index = match row.answer_index {
+        None => None,
+        Some(i) => match usize::try_from(i).ok().filter(|i| *i < n) {
+            Some(i) => Some(i),
+            None => return Err(format!("`answer_index` is {i}; it must be from 0, the first option, to {}", n - 1)),
+        },
+    };
+    match (letter, index) {
+        (Some(a), Some(i)) if a != i => {
+            let (a, given) = (Question::letter(a), Question::letter(i));
+            Err(format!("`answer` is {a}, but `answer_index` {i} is {given}: mend one or leave it out"))
+        }
+        (a, i) => a.or(i).ok_or_else(|| format!("there is no `answer`, a letter from A to {last}, nor `answer_index`")),
+    }
+}
+
 friction_core::inventory::submit! {
     PluginEntry::dataset::<Config>("questions", "Multiple-choice questions of one's own, JSON lines or Parquet", env!("CARGO_PKG_VERSION"))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    #[test]
-    fn rows_are_checked() {
-        let p = Path::new("q.jsonl");
-        let read = |s: &str| jsonl(p, s.as_bytes()).and_then(|r| Questions::bank(p, r, String::new()));
-        let ok = read(r#"{"question": "1+1?", "options": ["1", "2"], "answer": "B", "category": "math"}"#).unwrap();
-        assert_eq!(ok.questions["math"][0].answer, 1);
-        for (bad, why) in [
-            (r#"{"question": "1+1?", "options": ["1", "2"], "answer": "C"}"#, "from A to B"),
-            (r#"{"question": "1+1?", "options": ["1"], "answer": "A"}"#, "2 to 26"),
-            (r#"{"question": "1+1?", "option": ["1"], "answer": "A"}"#, "line 1"),
-            ("", "no questions"),
-        ] {
-            assert!(read(bad).err().unwrap().to_string().contains(why), "{bad}");
-        }
-    }
-
-    /// The questions that this project brings: 14 categories of ten, each letter right once.
-    #[test]
-    fn the_ordinary_bank() {
-        let path = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
-            .join("../../experiments/ordinary/questions.jsonl");
-        let bank =
-            Questions::bank(&path, jsonl(&path, &std::fs::read(&path).unwrap()).unwrap(), String::new()).unwrap();
-        assert_eq!(bank.categories.len(), 14);
-        let mut texts = BTreeSet::new();
-        for (category, questions) in &bank.questions {
-            let letters: BTreeSet<usize> = questions.iter().map(|q| q.answer).collect();
-            assert_eq!((questions.len(), letters.len()), (10, 10), "{category}");
-            for q in questions {
-                let options: BTreeSet<String> = q.options.iter().map(|o| o.to_lowercase()).collect();
-                assert_eq!(options.len(), 10, "{}", q.text);
-                assert!(texts.insert(q.text.clone()), "{}", q.text);
-            }
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,217 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use arrow::array::{
+    ArrayRef, Float64Array, Int8Array, Int64Array, ListBuilder, StringArray, StringBuilder, UInt16Array,
+};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use proptest::prelude::*;
+use std::sync::{Arc, LazyLock};
+
+/// Question, options, index of the right one, category.
+type Row<'a> = (&'a str, &'a [&'a str], i64, &'a str);
+
+fn columns(rows: &[Row]) -> Vec<(&'static str, ArrayRef)> {
+    let mut options = ListBuilder::new(StringBuilder::new());
+    for (_, o, _, _) in rows {
+        for s in *o {
+            options.values().append_value(s);
+        }
+        options.append(true);
+    }
+    let text = |f: fn(&Row) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
+    vec![
+        ("question_id", Arc::new(Int64Array::from_iter_values(0..rows.len() as i64))),
+        ("question", text(|r| r.0.into())),
+        ("options", Arc::new(options.finish())),
+        ("answer_index", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.2)))),
+        ("category", text(|r| r.3.into())),
+    ]
+}
+
+fn written(columns: Vec<(&'static str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+    let mut w = ArrowWriter::try_new(vec![], batch.schema(), None).unwrap();
+    w.write(&batch).unwrap();
+    w.into_inner().unwrap()
+}
+
+fn file(rows: &[Row]) -> Vec<u8> {
+    written(columns(rows))
+}
+
+/// The same rows with a column put in or another's place.
+fn with(rows: &[Row], name: &'static str, array: ArrayRef) -> Vec<u8> {
+    let mut all = columns(rows);
+    all.retain(|(n, _)| *n != name);
+    all.push((name, array));
+    written(all)
+}
+
+fn read(bytes: &[u8]) -> Result<Bank> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    std::fs::write(&path, bytes).unwrap();
+    MmluPro::read(&path, 3)
+}
+
+fn told(bytes: &[u8]) -> String {
+    read(bytes).err().unwrap().to_string()
+}
+
+const ROWS: &[Row] = &[
+    (" What? ", &["x", "N/A", " right ", "N/A", "y"], 2, "computer science"),
+    ("Twice?", &["a", "b", "c"], 0, "law"),
+    ("Twice?", &["a", "b", "c"], 0, "health"),
+    ("N/A is right?", &["a", "b", "N/A"], 2, "law"),
+];
+static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| file(ROWS));
+
+#[test]
+fn padding_is_dropped_options_are_stripped_and_doubles_stand_once() {
+    let d = read(&FILE).unwrap();
+    let q = &d.questions["computer science"][0];
+    assert_eq!((q.text.as_str(), q.answer, q.id.as_str()), ("What?", 1, "computer-science_0"));
+    assert_eq!(q.options, ["x", "right", "y"]);
+    assert!(d.prompt(q).unwrap().ends_with("B. right\nC. y\n\nPlease provide your answer as a single letter (A-C)."));
+    assert!(!d.questions.contains_key("health"));
+    assert_eq!(d.questions["law"][1].options[2], "N/A");
+}
+
+#[test]
+fn nulls_and_indices_that_are_none_are_errors() {
+    let index = |v: Vec<Option<i64>>| Arc::new(Int64Array::from(v)) as ArrayRef;
+    let null = told(&with(ROWS, "answer_index", index(vec![Some(2), None, Some(0), Some(2)])));
+    assert!(null.contains("row 2: `answer_index` is null"), "{null}");
+    for (wrong, why) in [(-1, "row 4: question 3 has no option -1"), (3, "no option 3: `answer_index` counts from 0")] {
+        let told = told(&with(ROWS, "answer_index", index(vec![Some(2), Some(0), Some(0), Some(wrong)])));
+        assert!(told.contains(why), "{told}");
+    }
+    let floats = told(&with(ROWS, "answer_index", Arc::new(Float64Array::from(vec![2.0, 0.0, 0.0, 2.0]))));
+    assert!(floats.contains("column `answer_index` holds Float64; it must hold whole numbers"), "{floats}");
+    for column in ["question", "category"] {
+        let texts = |second: Option<&str>| {
+            Arc::new(StringArray::from(vec![Some("a"), second, Some("c"), Some("d")])) as ArrayRef
+        };
+        let null = told(&with(ROWS, column, texts(None)));
+        assert!(null.contains(&format!("row 2: `{column}` is null")), "{null}");
+        let empty = told(&with(ROWS, column, texts(Some("  "))));
+        assert!(empty.contains(&format!("row 2: `{column}` is empty")), "{empty}");
+    }
+    let ids = told(&with(ROWS, "question_id", Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(3), None]))));
+    assert!(ids.contains("row 4: `question_id` is null"), "{ids}");
+    let twice = told(&with(ROWS, "question_id", Arc::new(Int64Array::from(vec![1, 2, 3, 2]))));
+    assert!(twice.contains("two questions are called `law_2`"), "{twice}");
+    let mut options = ListBuilder::new(StringBuilder::new());
+    for row in 0..4 {
+        for s in ["a", "b", "c"] {
+            options.values().append_option((row != 2 || s != "b").then_some(s));
+        }
+        options.append(row != 3);
+    }
+    let options = told(&with(ROWS, "options", Arc::new(options.finish())));
+    assert!(options.contains("row 3: `options` holds a null, entry 2"), "{options}");
+}
+
+#[test]
+fn an_answer_agrees_with_its_index() {
+    let letters = |v: [Option<&str>; 4]| Arc::new(StringArray::from(v.to_vec())) as ArrayRef;
+    // Letters count the padding, as the dataset's do.
+    assert!(read(&with(ROWS, "answer", letters([Some("C"), Some("A"), None, Some(" C ")]))).is_ok());
+    let told = told(&with(ROWS, "answer", letters([Some("C"), Some("B"), Some("A"), Some("C")])));
+    assert!(told.contains("row 2: `answer` is \"B\", but `answer_index` 0 is A"), "{told}");
+}
+
+#[test]
+fn small_integers_are_numbers_too() {
+    let small = with(ROWS, "answer_index", Arc::new(Int8Array::from(vec![2, 0, 0, 2])));
+    assert_eq!(read(&small).unwrap().questions["law"][1].answer, 2);
+    let ids = with(ROWS, "question_id", Arc::new(UInt16Array::from(vec![7, 8, 9, 10])));
+    assert_eq!(read(&ids).unwrap().questions["law"][0].id, "law_8");
+}
+
+#[test]
+fn options_that_stand_twice_leave_one_right_letter_or_none() {
+    let d = read(&file(&[("Wrong twice?", &["a", "a", "c"], 2, "law"), ("Right twice?", &["a", "b", " a"], 0, "law")]))
+        .unwrap();
+    let left: Vec<&str> = d.questions["law"].iter().map(|q| q.text.as_str()).collect();
+    assert_eq!(left, ["Wrong twice?"]);
+    assert!(told(&file(&[("One?", &["a", "N/A", ""], 0, "law")])).contains("has 1 option"));
+    assert!(told(&file(&[("None?", &["a", "b", " "], 2, "law")])).contains("the right option, C, is empty"));
+}
+
+fn sample() -> Option<Bank> {
+    let Some(dir) = std::env::var_os("FRICTION_DATA") else {
+        eprintln!("SKIPPED: set FRICTION_DATA to the folder that holds mmlu-pro-sample.parquet");
+        return None;
+    };
+    Some(MmluPro::read(&Path::new(&dir).join("mmlu-pro-sample.parquet"), 3).unwrap())
+}
+
+#[test]
+fn the_real_sample() {
+    let Some(d) = sample() else { return };
+    let all: Vec<&Question> = d.questions.values().flatten().collect();
+    assert!(all.len() > 950 && d.categories.len() >= 10, "{} in {}", all.len(), d.categories.len());
+    for q in all {
+        assert!((3..=10).contains(&q.options.len()) && q.answer < q.options.len(), "{}", q.id);
+        assert!(q.options.iter().all(|o| o == o.trim() && !o.is_empty()), "{}", q.id);
+    }
+}
+
+/// Every option of the real questions, said in the ways that models say them.
+#[test]
+fn the_options_of_the_real_sample_read_as_themselves() {
+    let Some(d) = sample() else { return };
+    let (mut said, mut lost, mut other) = (0, vec![], vec![]);
+    for q in d.questions.values().flatten() {
+        for (k, text) in q.options.iter().enumerate() {
+            let x = Question::letter(k);
+            said += 1;
+            for reply in [
+                format!("{x}. {text}"),
+                format!("**{x}. {text}**"),
+                format!("Answer: {x}. {text}"),
+                format!("The answer is {x}) {text}"),
+            ] {
+                if friction_core::choice::declared(&reply, &q.options) != Some(x) {
+                    lost.push(reply);
+                }
+            }
+            let reply = format!("The answer is {text}.");
+            match friction_core::choice::declared(&reply, &q.options) {
+                Some(c) if c != x => other.push(reply),
+                _ => {}
+            }
+        }
+    }
+    assert!(said > 9000 && lost.is_empty() && other.is_empty(), "of {said}: lost {lost:#?}, others {other:#?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    /// Damaged bytes are an error that names the file, or questions that can be asked and graded; cut ones are never
+    /// questions.
+    #[test]
+    fn hostile_bytes_are_errors(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), whole in any::<bool>()) {
+        let mut b = FILE.clone();
+        for (at, v) in flips {
+            let n = b.len();
+            b[at.index(n)] = v;
+        }
+        if !whole {
+            b.truncate(cut.index(b.len()));
+        }
+        match read(&b) {
+            Ok(bank) => {
+                prop_assert!(whole, "a cut file was read");
+                for q in bank.questions.values().flatten() {
+                    prop_assert!((3..=26).contains(&q.options.len()) && q.answer < q.options.len(), "{q:?}");
+                    prop_assert!(!q.text.is_empty() && !q.category.is_empty() && q.options.iter().all(|o| !o.is_empty()));
+                    prop_assert!(bank.grade(q, &q.answer_letter().to_string()).unwrap().correct);
+                }
+            }
+            Err(e) => prop_assert!(e.to_string().contains("t.parquet: "), "{e}"),
+        }
+    }
+}
