@@ -167,7 +167,7 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(words), 2..5).prop_map(|w| w.join(" "))
 }
 
-/// A megabyte takes less than a second, whatever it repeats.
+/// A megabyte takes less than a second on a machine that does nothing else, whatever it repeats.
 #[test]
 fn long_replies_are_read_in_linear_time() {
     let mut options = ten();
@@ -179,7 +179,7 @@ fn long_replies_are_read_in_linear_time() {
         let began = Instant::now();
         let r = reading(&reply, &options);
         // Builds without optimisation, and machines that do other things, take longer; quadratic time is minutes.
-        let limit = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 2 });
+        let limit = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 5 });
         assert!(began.elapsed() < limit, "{unit:?} took {:?}: {r:?}", began.elapsed());
     }
 }

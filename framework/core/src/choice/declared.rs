@@ -2,6 +2,7 @@
 use super::text::{Kind, Text};
 use super::value::{Form, Value};
 use super::words::{CHOOSE, CORRECTION, IS, OPTIONS, OTHERS, QUESTIONS, SO, chooses_with};
+use std::collections::HashMap;
 
 /// An option as evidence: its text as tokens, and each token in lower case.
 pub(super) struct Known {
@@ -65,6 +66,8 @@ pub struct Reading {
 pub(super) struct Reader<'a> {
     pub t: &'a Text,
     pub options: Vec<Known>,
+    /// Options by the first token of their text, in lower case.
+    pub firsts: HashMap<String, Vec<usize>>,
     pub n: usize,
     pub end: usize,
 }
@@ -76,7 +79,11 @@ pub fn reading(reply: &str, options: &[String]) -> Reading {
     let parts = parts(&mut text);
     let options: Vec<Known> = options.iter().take(26).map(|o| Known::new(o)).collect();
     let n = options.len();
-    let mut reader = Reader { t: &text, options, n, end: 0 };
+    let mut firsts: HashMap<String, Vec<usize>> = HashMap::new();
+    for (k, first) in options.iter().enumerate().filter_map(|(k, o)| Some((k, o.lower.first()?))) {
+        firsts.entry(first.clone()).or_default().push(k);
+    }
+    let mut reader = Reader { t: &text, options, firsts, n, end: 0 };
     for (start, end) in parts {
         reader.end = end;
         let found = reader.candidates(start);
@@ -215,7 +222,19 @@ impl Reader<'_> {
         if chooses_with(word, t.word(i + 1)) && own {
             return chosen(i + 2, true);
         }
-        if matches!(word, "say" | "guess") && ["i'd", "would", "i'll", "will", "i"].contains(&before(1)) && own {
+        let says = matches!(word, "say" | "guess" | "think" | "believe");
+        if word == "say" && before(1) == "to" && before(2) == "going" {
+            return chosen(i + 1, true);
+        }
+        // "This matches option B", "That leaves B".
+        let leaves = word == "leaves" && (t.letter(i + 1).is_some() || t.word(i + 1) == "us");
+        if matches!(word, "matches" | "matching" | "supports" | "indicates" | "gives" | "yields")
+            && OPTIONS.contains(&t.word(i + 1))
+            || leaves
+        {
+            return chosen(if t.word(i + 1) == "us" { i + 3 } else { i + 1 }, false);
+        }
+        if says && ["i'd", "would", "i'll", "will", "i"].contains(&before(1)) && own {
             return chosen(i + 1, true);
         }
         if SO.contains(&word) {
@@ -226,6 +245,7 @@ impl Reader<'_> {
         let to = match word {
             "it's" | "that's" => Some(i + 1),
             "it" | "that" | "this" => self.joined(i + 1),
+            "which" => self.joined(i + 1).filter(|p| OPTIONS.contains(&t.word(*p))),
             "should" | "must" if t.begins(i) => self.joined(i),
             _ => None,
         };

@@ -8,6 +8,8 @@ pub(super) enum Fold {
     To(char),
     /// A character in round brackets.
     Round(char),
+    /// A dash that stands between parts of a sentence, with space around it.
+    Dash,
 }
 
 /// Letters of scripts that are written without spaces, for which a Latin letter beside them is a word of its own.
@@ -68,7 +70,8 @@ pub(super) fn fold(c: char) -> Fold {
         0x201C..=0x201F | 0x00AB | 0x00BB | 0x300C..=0x300F | 0x301D..=0x301F => to('"'),
         0x3010 | 0x3014 | 0x3016 | 0x3018 | 0x3008 | 0x300A => to('['),
         0x3011 | 0x3015 | 0x3017 | 0x3019 | 0x3009 | 0x300B => to(']'),
-        0x2010..=0x2015 | 0x2212 | 0xFE58 | 0xFE63 => to('-'),
+        0x2014 | 0x2015 | 0x2E3A | 0x2E3B => Fold::Dash,
+        0x2010..=0x2013 | 0x2212 | 0xFE58 | 0xFE63 => to('-'),
         0x3002 | 0x0964 | 0x06D4 | 0xFF61 => to('.'),
         0x3001 | 0x060C | 0xFE50 | 0xFE51 | 0xFF64 => to(','),
         0x061B | 0xFE54 => to(';'),

@@ -62,8 +62,15 @@ impl Reader<'_> {
             Kind::Sign('/') => {
                 self.known(letter).is_none() && t.spaced(p) && t.spaced(p + 1) && t.word(p + 1).chars().count() > 2
             }
-            Kind::Sign(',') => t.spaced(p + 1) || t.ends(p + 1),
-            Kind::Sign('?') => !matches!(form, Form::Verb | Form::Choice | Form::Bare),
+            Kind::Sign(',') => {
+                // "I, Claudius"
+                let title = letter == 'I'
+                    && !marked
+                    && t.exact(p + 1).starts_with(char::is_uppercase)
+                    && !OPENERS.contains(&t.word(p + 1));
+                (t.spaced(p + 1) || t.ends(p + 1)) && !title
+            }
+            Kind::Sign('?') => t.spaced(p + 1) && !matches!(form, Form::Verb | Form::Choice | Form::Bare),
             Kind::Sign(':') => {
                 (marked || t.spaced(p + 1) || t.emphasis(p + 1))
                     && t.letter(p + 1).is_none_or(|c| c.is_lowercase() || !t.ends(p + 2))

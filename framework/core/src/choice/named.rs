@@ -16,7 +16,9 @@ impl Reader<'_> {
         }
         let noun = ANSWERS.contains(&word);
         let option = OPTIONS.contains(&word);
-        let one = word == "one" && i > start && RIGHT.contains(&t.word(i - 1));
+        let one = matches!(word, "one" | "statement" | "fit" | "match" | "item" | "candidate")
+            && i > start
+            && RIGHT.contains(&t.word(i - 1));
         let right = RIGHT.contains(&word);
         if !(noun || option || one || right) || !self.meant(start, i) {
             return None;
@@ -78,7 +80,10 @@ impl Reader<'_> {
                 if q > p && (self.opens_letter(q) || NOT.contains(&t.word(q))) && !right {
                     return Some((q, Form::Verb));
                 }
-                let alone = self.phrase(start, i) == self.line_start(start, i)
+                let head = self.phrase(start, i);
+                let concludes = head > start && (t.sign(head - 1) == Some(',') || SO.contains(&t.word(head - 1)));
+                let alone = head == self.line_start(start, i)
+                    || concludes
                     || i > start && ["i", "would", "i'd", "i'll", "will"].contains(&t.word(i - 1));
                 (noun && alone && (direct == i + 1 || t.sign(i + 1) == Some(']'))).then_some((direct, Form::Bare))
             }
@@ -88,6 +93,7 @@ impl Reader<'_> {
     }
 
     fn opens_letter(&self, p: usize) -> bool {
+        let p = if OPTIONS.contains(&self.t.word(p)) { p + 1 } else { p };
         let p = if matches!(self.t.sign(p), Some('(' | '[' | '"' | '\'' | '{')) { p + 1 } else { p };
         self.t.letter(p).is_some_and(|c| c.is_ascii_uppercase())
     }
@@ -134,8 +140,11 @@ impl Reader<'_> {
         let asks = ["is", "are", "was", "could", "would", "can", "should", "might", "does"].contains(&before(1))
             && !self.t.word(p.saturating_sub(1)).is_empty()
             && (p == start + 1 || self.t.begins(p - 1) || !self.t.word(i).is_empty() && self.question(i));
+        // "Some say the answer is A."
+        let opinion = ["say", "think", "believe", "guess", "assume", "answer"].contains(&before(1));
+        let told = opinion && before(2) != "to" && OTHERS.contains(&before(2));
         let thought = (1..=2).any(|k| THOUGHT.contains(&before(k))) && self.t.word(i) != "why";
-        !wrong && !asks && !thought && !self.hypothetical(start, p)
+        !wrong && !asks && !thought && !told && !self.hypothetical(start, p)
     }
 
     /// Whether the sentence around `i` ends in a question mark.

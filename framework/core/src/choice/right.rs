@@ -28,6 +28,9 @@ impl Reader<'_> {
             return None;
         }
         let mut q = p;
+        if before == "only" && matches!(t.word(q), "works" | "remains" | "fits") {
+            return Some((Value::Letter(letter), q + 1));
+        }
         let pronoun = letter == 'I' && p == i + 1 && t.word(q) != "is";
         if pronoun
             || !IS.contains(&t.word(q))

@@ -37,6 +37,7 @@ pub(super) fn scan(text: &str, inline: bool) -> Text {
             Fold::Drop => {}
             Fold::To(c) => chars.push(c),
             Fold::Round(c) => chars.extend(['(', c, ')']),
+            Fold::Dash => chars.extend([' ', '-', ' ']),
         }
     }
     let mut r = Scanner {

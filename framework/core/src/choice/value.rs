@@ -68,7 +68,9 @@ impl Reader<'_> {
         }
         let ends = |p: usize| if whole_line { self.line_ends(p) } else { self.stops(p) };
         let mut best: Option<(usize, Vec<usize>)> = None;
-        for (k, option) in self.options.iter().enumerate() {
+        let first = (i..self.end).find(|p| self.t.kind(*p) != Kind::Line && !ignored(self.t.sign(*p)))?;
+        for k in self.firsts.get(self.t.lower(first))?.iter().copied() {
+            let option = &self.options[k];
             let Some(p) = self.same(i, &option.lower, false).filter(|p| ends(*p)) else { continue };
             match &mut best {
                 Some((to, all)) if *to == p => all.push(k),
@@ -180,7 +182,7 @@ impl Reader<'_> {
             }
             let letter_next = |q: usize| {
                 let q = if matches!(t.sign(q), Some('(' | '[' | '"' | '\'' | '{')) { q + 1 } else { q };
-                t.letter(q).is_some_and(|c| c.is_ascii_uppercase())
+                t.letter(q).is_some_and(|c| c.is_ascii_uppercase() || lead && self.line_ends(q + 1))
             };
             match t.kind(q) {
                 Kind::Sign(c @ ('(' | '[' | '{' | '"' | '\'' | '<')) if opened.is_none() || c == '"' => {
@@ -190,7 +192,7 @@ impl Reader<'_> {
                 Kind::Sign('→' | ':' | '>' | '…') if !lead => {}
                 Kind::Sign('=') if form == Form::Label && t.sign(q + 1) == Some('>') => {}
                 Kind::Sign('-') if !lead && (t.spaced(q + 1) || t.emphasis(q + 1)) => {}
-                Kind::Sign(',') if hedged => {}
+                Kind::Sign(',') if hedged || form == Form::Verb && q == p => {}
                 Kind::Line
                     if matches!(form, Form::Label | Form::Verb | Form::Below | Form::Frame) && q == p
                         || matches!(t.sign(q.wrapping_sub(1)), Some(':')) => {}

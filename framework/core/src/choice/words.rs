@@ -36,7 +36,7 @@ words! {
     ";
     /// Adjectives after which a noun names no answer of the reply.
     WRONG = "
-        wrong incorrect false worst other another previous earlier initial original tempting distractor bad
+        trap second wrong incorrect false worst other another previous earlier initial original tempting distractor bad
         falsche incorrecta mauvaise least student's user's their his her common popular non not
     ";
     /// What may stand before the noun, of a noun phrase.
@@ -47,7 +47,7 @@ words! {
     ";
     /// What may stand between the noun and what joins it to the letter.
     BETWEEN = "
-        here to for of in from among amongst this the that these those question problem quiz item prompt options
+        works fits here to for of in from among amongst this the that these those question problem quiz item prompt options
         choices given above below you i we my our your choice option letter key final number no nr choose chose
         pick select selected chosen would give i'd i'll correct best right therefore thus then hence so now and
         explanation correcta correcto correcte correta corretta richtig finale finalement à a la pregunta frage
@@ -118,7 +118,7 @@ words! {
     ";
     /// Before a verb that chooses: the choice is somebody else's, or none.
     OTHERS = "
-        you they people students many one if not don't never can't cannot wouldn't didn't who might could should
+        some often others may you they people students many one if not don't never can't cannot wouldn't didn't who might could should
         to he she
     ";
     /// Words that conclude.
@@ -190,6 +190,7 @@ pub(super) fn chooses_with(verb: &str, preposition: &str) -> bool {
         "opt" | "opting" | "vote" => preposition == "for",
         "settle" => preposition == "on",
         "stick" | "sticking" => preposition == "with",
+        "corresponds" | "corresponding" => preposition == "to",
         "lead" | "leads" | "leading" | "points" | "pointing" => preposition == "to",
         "lean" | "leaning" => matches!(preposition, "to" | "toward" | "towards"),
         _ => false,
