@@ -1,7 +1,16 @@
 //! The shape of a Gemma 3, read from a checkpoint and checked.
+mod keys;
+mod layers;
+mod reader;
+mod rope;
+#[cfg(test)]
+mod tests;
+
 use crate::{Error, Result};
 use friction_core::ModelSpec;
-use serde_json::{Map, Value, json};
+use reader::Reader;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Everything that the forward pass needs to know.
@@ -29,50 +38,20 @@ pub struct Config {
     pub rope_factor: f64,
     /// RoPE base of sliding layers.
     pub rope_local: f64,
+    /// Linear RoPE scaling of sliding layers: 1 in all that was published.
+    pub rope_local_factor: f64,
     /// Whether each layer attends globally.
     pub global: Vec<bool>,
     /// Longest context.
     pub context: usize,
     /// Norm epsilon.
     pub eps: f64,
+    /// Whether the unembedding is the embedding; else it is a tensor of its own, `lm_head.weight`.
+    pub tied: bool,
     /// Begin-of-sequence id.
     pub bos: u32,
     /// Ids that end a reply.
     pub eos: Vec<u32>,
-}
-
-const MAX: u64 = 1 << 24;
-
-struct Reader<'a> {
-    map: &'a Map<String, Value>,
-    path: &'a Path,
-}
-
-impl Reader<'_> {
-    fn err(&self, m: impl std::fmt::Display) -> Error {
-        Error::format(self.path, m)
-    }
-    fn present(&self, key: &str) -> Option<&Value> {
-        self.map.get(key).filter(|v| !v.is_null())
-    }
-    fn size(&self, key: &str, default: Option<u64>) -> Result<usize> {
-        let v = match (self.present(key), default) {
-            (Some(v), _) => v.as_u64().ok_or_else(|| self.err(format!("`{key}` must be a whole number, not {v}")))?,
-            (None, Some(d)) => d,
-            (None, None) => return Err(self.err(format!("`{key}` is missing"))),
-        };
-        if v == 0 || v > MAX {
-            return Err(self.err(format!("`{key}` = {v} is out of range")));
-        }
-        Ok(v as usize)
-    }
-    fn number(&self, key: &str, default: f64) -> Result<f64> {
-        let v = match self.present(key) {
-            Some(v) => v.as_f64().ok_or_else(|| self.err(format!("`{key}` must be a number, not {v}")))?,
-            None => default,
-        };
-        if v.is_finite() && v > 0.0 { Ok(v) } else { Err(self.err(format!("`{key}` = {v} must be above 0"))) }
-    }
 }
 
 /// Token ids written as one number or a list.
@@ -81,6 +60,55 @@ pub(crate) fn ids(v: Option<&Value>) -> Vec<u32> {
         Some(Value::Array(a)) => a.iter().filter_map(|v| v.as_u64().and_then(|v| v.try_into().ok())).collect(),
         Some(v) => v.as_u64().and_then(|v| v.try_into().ok()).into_iter().collect(),
         None => vec![],
+    }
+}
+
+/// A number without a fraction as JSON's whole number: transformers refuses `256.0` where it wants one.
+fn whole(v: f64) -> Value {
+    if v.fract() == 0.0 && (0.0..9e15).contains(&v) { json!(v as u64) } else { json!(v) }
+}
+
+/// Whether the unembedding is the embedding. As in transformers the outer table of a multimodal checkpoint decides, and
+/// both classes tie where nothing is said.
+fn tied(outer: Option<&Reader>, text: &Reader) -> Result<bool> {
+    const KEY: &str = "tie_word_embeddings";
+    let said = (outer.map(|o| o.flag(KEY)).transpose()?.flatten(), text.flag(KEY)?);
+    match said {
+        (Some(true), Some(false)) => Err(text.err(format!(
+            "`{KEY}` is true, but {} is false; transformers follows the first, so correct one of them",
+            text.name(KEY)
+        ))),
+        (Some(said), _) | (None, Some(said)) => Ok(said),
+        (None, None) => Ok(true),
+    }
+}
+
+impl Reader<'_> {
+    /// Refuses what is no Gemma 3's forward pass.
+    fn computes_gemma(&self) -> Result<()> {
+        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            if let Some(v) = self.present(key) {
+                return Err(
+                    self.err(format!("{} = {v}; Gemma 3 has no soft caps, and none are computed", self.name(key)))
+                );
+            }
+        }
+        for key in ["attention_bias", "use_bidirectional_attention"] {
+            if let Some(v) = self.present(key).filter(|v| **v != Value::Bool(false)) {
+                return Err(self.err(format!("{} is {v}; this is not a Gemma 3 decoder", self.name(key))));
+            }
+        }
+        for key in ["hidden_activation", "hidden_act"] {
+            if let Some(v) = self.present(key).filter(|v| **v != "gelu_pytorch_tanh") {
+                return Err(self.err(format!("{} is {v}, not `gelu_pytorch_tanh`", self.name(key))));
+            }
+        }
+        match self.above("partial_rotary_factor")? {
+            Some(f) if f != 1.0 => {
+                Err(self.err(format!("{} = {f}; a Gemma 3 rotates whole heads", self.name("partial_rotary_factor"))))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -99,99 +127,53 @@ impl Config {
             Some(_) => return Err(Error::format(path, "`text_config` must be an object")),
             None => outer,
         };
-        let r = Reader { map: text, path };
+        let nested = outer.contains_key("text_config");
+        let whole = Reader { map: outer, path, prefix: "" };
+        let r = Reader { map: text, path, prefix: if nested { "text_config." } else { "" } };
         if !matches!(kind, "gemma3" | "gemma3_text") {
             return Err(r.err(format!("model_type is `{kind}`; friction runs Gemma 3 (`gemma3`, `gemma3_text`)")));
         }
-        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
-            if r.present(key).is_some() {
-                return Err(r.err(format!("`{key}` is set; Gemma 3 has no soft caps")));
+        if nested {
+            if kind == "gemma3_text" {
+                return Err(r.err("model_type is `gemma3_text`, which has no `text_config`; that of `gemma3` has"));
             }
-        }
-        for key in ["attention_bias", "use_bidirectional_attention"] {
-            if r.present(key) == Some(&Value::Bool(true)) {
-                return Err(r.err(format!("`{key}` is true; this is not a Gemma 3 decoder")));
+            if let Some(other) = r.present("model_type").filter(|t| *t != "gemma3_text") {
+                return Err(r.err(format!("{} is {other}, not `gemma3_text`", r.name("model_type"))));
             }
+            keys::around(&whole, &r)?;
         }
-        let act = text.get("hidden_activation").and_then(Value::as_str).unwrap_or("gelu_pytorch_tanh");
-        if act != "gelu_pytorch_tanh" {
-            return Err(r.err(format!("hidden_activation is `{act}`, not `gelu_pytorch_tanh`")));
+        keys::known(&r)?;
+        r.computes_gemma()?;
+        let global = layers::global(&r)?;
+        let window = layers::window(&r, &global)?;
+        let [of_global, of_sliding] = rope::read(&r)?;
+        // A reply ends at any id that one of the files names; the template's marker comes to them where it is known.
+        let mut eos: Vec<u32> = vec![];
+        for table in [generation.and_then(Value::as_object), Some(outer), Some(text)].into_iter().flatten() {
+            eos.extend(ids(table.get("eos_token_id")));
         }
-        let layers = r.size("num_hidden_layers", Some(26))?;
-        if layers > 4096 {
-            return Err(r.err(format!("`num_hidden_layers` = {layers} is out of range")));
-        }
-        let pattern = r.size("sliding_window_pattern", None).or_else(|_| r.size("_sliding_window_pattern", Some(6)))?;
-        let global = match r.present("layer_types") {
-            Some(Value::Array(types)) => {
-                if types.len() != layers {
-                    return Err(r.err(format!("`layer_types` has {} entries for {layers} layers", types.len())));
-                }
-                types
-                    .iter()
-                    .map(|t| match t.as_str() {
-                        Some("full_attention") => Ok(true),
-                        Some("sliding_attention") => Ok(false),
-                        _ => Err(r.err(format!("unknown layer type {t}"))),
-                    })
-                    .collect::<Result<_>>()?
-            }
-            Some(_) => return Err(r.err("`layer_types` must be a list")),
-            None => (0..layers).map(|i| (i + 1) % pattern == 0).collect(),
-        };
-        let (mut rope_global, mut rope_local, mut factor) =
-            (r.number("rope_theta", 1e6)?, r.number("rope_local_base_freq", 1e4)?, 1.0);
-        let mut scale = |v: &Value| -> Result<()> {
-            let kind = v.get("rope_type").or_else(|| v.get("type")).and_then(Value::as_str).unwrap_or("default");
-            match kind {
-                "default" => Ok(()),
-                "linear" => {
-                    factor = v
-                        .get("factor")
-                        .and_then(Value::as_f64)
-                        .filter(|f| f.is_finite() && *f > 0.0)
-                        .ok_or_else(|| r.err("linear RoPE scaling without a `factor` above 0"))?;
-                    Ok(())
-                }
-                other => Err(r.err(format!("RoPE scaling `{other}` is not Gemma 3's"))),
-            }
-        };
-        if let Some(v) = r.present("rope_scaling") {
-            scale(v)?;
-        }
-        if let Some(Value::Object(p)) = r.present("rope_parameters") {
-            let theta = |v: &Value| v.get("rope_theta").and_then(Value::as_f64).filter(|t| t.is_finite() && *t > 0.0);
-            if let Some(v) = p.get("full_attention") {
-                scale(v)?;
-                rope_global = theta(v).unwrap_or(rope_global);
-            }
-            if let Some(v) = p.get("sliding_attention") {
-                rope_local = theta(v).unwrap_or(rope_local);
-            }
-        }
-        let mut eos = ids(generation.and_then(|g| g.get("eos_token_id")));
-        if eos.is_empty() {
-            eos = ids(outer.get("eos_token_id").or_else(|| text.get("eos_token_id")));
-        }
+        let mut seen = BTreeSet::new();
+        eos.retain(|id| seen.insert(*id));
         if eos.is_empty() {
             eos = vec![1, 106];
         }
-        let head_dim = r.size("head_dim", Some(256))?;
         Self {
-            hidden: r.size("hidden_size", Some(2304))?,
-            intermediate: r.size("intermediate_size", Some(9216))?,
-            heads: r.size("num_attention_heads", Some(8))?,
-            kv_heads: r.size("num_key_value_heads", Some(4))?,
-            head_dim,
-            vocab: r.size("vocab_size", Some(262_208))?,
-            window: r.size("sliding_window", Some(4096))?,
+            hidden: r.size("hidden_size", 2304)?,
+            intermediate: r.size("intermediate_size", 9216)?,
+            heads: r.size("num_attention_heads", 8)?,
+            kv_heads: r.size("num_key_value_heads", 4)?,
+            head_dim: r.size("head_dim", 256)?,
+            vocab: r.size("vocab_size", 262_208)?,
+            window,
             query_pre_attn_scalar: r.number("query_pre_attn_scalar", 256.0)?,
-            rope_global,
-            rope_factor: factor,
-            rope_local,
+            rope_global: of_global.theta,
+            rope_factor: of_global.factor,
+            rope_local: of_sliding.theta,
+            rope_local_factor: of_sliding.factor,
             global,
-            context: r.size("max_position_embeddings", Some(131_072))?,
+            context: r.size("max_position_embeddings", 131_072)?,
             eps: r.number("rms_norm_eps", 1e-6)?,
+            tied: tied(nested.then_some(&whole), &r)?,
             bos: ids(outer.get("bos_token_id").or_else(|| text.get("bos_token_id"))).first().copied().unwrap_or(2),
             eos,
         }
@@ -234,9 +216,11 @@ impl Config {
             rope_global: 1e6,
             rope_factor: factor,
             rope_local: 1e4,
+            rope_local_factor: 1.0,
             global: (0..layers).map(|i| (i + 1) % 6 == 0).collect(),
             context,
             eps: 1e-6,
+            tied: true,
             bos: 2,
             eos: vec![1, 106],
         })
@@ -245,16 +229,24 @@ impl Config {
     /// Names of the presets.
     pub const PRESETS: [&str; 5] = ["gemma-3-270m", "gemma-3-1b", "gemma-3-4b", "gemma-3-12b", "gemma-3-27b"];
 
+    /// Canonical name of the tensor `[vocab, hidden]` that logits come from.
+    pub fn unembedding(&self) -> &'static str {
+        if self.tied { "embed_tokens.weight" } else { "lm_head.weight" }
+    }
+
     /// Number of blocks.
     pub fn layers(&self) -> usize {
         self.global.len()
     }
 
-    /// Parameters, the tied embedding counted once.
+    /// Parameters; an embedding that is the unembedding too is counted once.
     pub fn parameters(&self) -> u64 {
         let (h, i, d) = (self.hidden as u64, self.intermediate as u64, self.head_dim as u64);
         let (q, kv) = (self.heads as u64 * d, self.kv_heads as u64 * d);
-        self.vocab as u64 * h + h + self.layers() as u64 * (h * (q + 2 * kv) + q * h + 3 * h * i + 4 * h + 2 * d)
+        let tables = if self.tied { 1 } else { 2 };
+        tables * self.vocab as u64 * h
+            + h
+            + self.layers() as u64 * (h * (q + 2 * kv) + q * h + 3 * h * i + 4 * h + 2 * d)
     }
 
     /// Core's view of it.
@@ -273,21 +265,21 @@ impl Config {
     pub fn to_json(&self) -> Value {
         let types: Vec<_> =
             self.global.iter().map(|g| if *g { "full_attention" } else { "sliding_attention" }).collect();
-        let full = if self.rope_factor == 1.0 {
-            json!({"rope_type": "default", "rope_theta": self.rope_global})
-        } else {
-            json!({"rope_type": "linear", "rope_theta": self.rope_global, "factor": self.rope_factor})
+        let rope = |theta: f64, factor: f64| match factor {
+            1.0 => json!({"rope_type": "default", "rope_theta": theta}),
+            _ => json!({"rope_type": "linear", "rope_theta": theta, "factor": factor}),
         };
+        let (full, sliding) = (rope(self.rope_global, self.rope_factor), rope(self.rope_local, self.rope_local_factor));
         json!({
             "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text",
             "hidden_size": self.hidden, "intermediate_size": self.intermediate,
             "num_hidden_layers": self.layers(), "num_attention_heads": self.heads,
             "num_key_value_heads": self.kv_heads, "head_dim": self.head_dim, "vocab_size": self.vocab,
             "sliding_window": self.window, "layer_types": types,
-            "query_pre_attn_scalar": self.query_pre_attn_scalar,
-            "rope_parameters": {"full_attention": full, "sliding_attention": {"rope_type": "default", "rope_theta": self.rope_local}},
+            "query_pre_attn_scalar": whole(self.query_pre_attn_scalar),
+            "rope_parameters": {"full_attention": full, "sliding_attention": sliding},
             "max_position_embeddings": self.context, "rms_norm_eps": self.eps,
-            "hidden_activation": "gelu_pytorch_tanh", "attention_bias": false, "tie_word_embeddings": true,
+            "hidden_activation": "gelu_pytorch_tanh", "attention_bias": false, "tie_word_embeddings": self.tied,
             "bos_token_id": self.bos, "eos_token_id": self.eos, "pad_token_id": 0,
         })
     }

@@ -68,7 +68,7 @@ impl Gemma3 {
         if step.logits.len() != tokens {
             h = h.select(0, gpu::upload(step.logits.iter().map(|i| *i as i32).collect(), &self.device));
         }
-        let logits = Product::of(&self.able, h, &full(&self.embed, dtype)).whole(step.logits.len());
+        let logits = Product::of(&self.able, h, &full(self.unembedding(), dtype)).whole(step.logits.len());
         Some(visit(probe, Site::Logits, logits))
     }
 

@@ -10,6 +10,9 @@ pub fn tensors(c: &Config) -> Vec<(String, Vec<usize>)> {
     let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
     let mut out =
         vec![("embed_tokens.weight".to_string(), vec![c.vocab, c.hidden]), ("norm.weight".to_string(), vec![c.hidden])];
+    if !c.tied {
+        out.push(("lm_head.weight".into(), vec![c.vocab, c.hidden]));
+    }
     for l in 0..c.layers() {
         let mut add = |name: &str, shape: Vec<usize>| out.push((format!("layers.{l}.{name}.weight"), shape));
         for norm in
@@ -67,7 +70,8 @@ pub fn write_checkpoint(
         .zip(&data)
         .map(|((name, shape, _), bytes)| {
             let view = TensorView::new(dtype, shape.clone(), bytes).map_err(|e| Error::format(dir, e))?;
-            Ok((format!("model.{name}"), view))
+            let head = name == "lm_head.weight";
+            Ok((if head { name.clone() } else { format!("model.{name}") }, view))
         })
         .collect::<Result<Vec<_>>>()?;
     let weights = dir.join("model.safetensors");

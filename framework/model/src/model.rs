@@ -112,6 +112,8 @@ pub struct Gemma3 {
     /// Type of the matrix products.
     pub dtype: DType,
     pub(crate) embed: Weight,
+    /// The unembedding, where it is not the embedding.
+    head: Option<Weight>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) final_norm: Tensor<1>,
     pub(crate) rope_global: Rope,
@@ -205,13 +207,18 @@ impl Gemma3 {
             });
         }
         let final_norm = vector(fetch("norm.weight", &[c.hidden])?);
+        let head = match c.tied {
+            true => None,
+            false => Some(matrix(fetch(c.unembedding(), &[c.vocab, c.hidden])?, c.vocab, c.hidden)?),
+        };
         Ok(Self {
             rope_global: Rope::new(c.head_dim, c.rope_global, c.rope_factor),
-            rope_local: Rope::new(c.head_dim, c.rope_local, 1.0),
+            rope_local: Rope::new(c.head_dim, c.rope_local, c.rope_local_factor),
             config: c.clone(),
             device: device.clone(),
             dtype,
             embed,
+            head,
             blocks,
             final_norm,
             flex,
@@ -314,7 +321,12 @@ impl Gemma3 {
             let n = rows.len();
             x.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.device))
         };
-        Some(visit(probe, Site::Logits, self.product(shared, last, &self.embed)))
+        Some(visit(probe, Site::Logits, self.product(shared, last, self.unembedding())))
+    }
+
+    /// What logits are a product with, `[vocab, hidden]`.
+    pub(crate) fn unembedding(&self) -> &Weight {
+        self.head.as_ref().unwrap_or(&self.embed)
     }
 
     /// √hidden, rounded to the dtype of the embedding as transformers does.
@@ -402,7 +414,7 @@ impl Gemma3 {
             Weight::Words(w) => w.bytes(),
         };
         let block = |b: &Block| of(&b.qkv) + of(&b.out) + of(&b.gate_up) + of(&b.down);
-        of(&self.embed) + self.blocks.iter().map(block).sum::<u64>()
+        of(&self.embed) + self.head.as_ref().map_or(0, of) + self.blocks.iter().map(block).sum::<u64>()
     }
 
     /// The likeliest token of each row of logits, `[rows, 1]`; the lowest where several are likeliest.

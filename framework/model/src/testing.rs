@@ -54,9 +54,11 @@ pub fn config() -> Config {
         rope_global: 1e6,
         rope_factor: 8.0,
         rope_local: 1e4,
+        rope_local_factor: 1.0,
         global: (0..7).map(|i| i == 5).collect(),
         context: 8192,
         eps: 1e-6,
+        tied: true,
         bos: 2,
         eos: vec![1, 5],
     }

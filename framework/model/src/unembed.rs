@@ -8,7 +8,8 @@ use friction_core::manifest::BackendKind;
 /// Final norm and unembedding in f32, on the host; products over the whole vocabulary on the device.
 pub struct Unembedding {
     norm: Vec<f32>,
-    embed: Vec<f32>,
+    /// `[vocab, hidden]`: the embedding where it is tied, else `lm_head.weight`.
+    table: Vec<f32>,
     hidden: usize,
     eps: f64,
     flex: bool,
@@ -31,7 +32,7 @@ impl Unembedding {
         norm.iter_mut().for_each(|w| *w += 1.0);
         let out = Self {
             norm,
-            embed: weights.f32("embed_tokens.weight", &[c.vocab, c.hidden])?,
+            table: weights.f32(c.unembedding(), &[c.vocab, c.hidden])?,
             hidden: c.hidden,
             eps: c.eps,
             flex: cx.backend.kind == BackendKind::Cpu,
@@ -46,7 +47,7 @@ impl Unembedding {
     }
     /// Number of tokens.
     pub fn vocab(&self) -> usize {
-        self.embed.len() / self.hidden
+        self.table.len() / self.hidden
     }
 
     /// √(mean(x²) + ε): what the final norm divides by.
@@ -57,7 +58,7 @@ impl Unembedding {
 
     /// Logit of one token after the final norm with a given divisor: Σ x·(1 + γ)·W_U / rms. Linear in `x`.
     pub fn logit(&self, x: &[f32], rms: f64, id: u32) -> f64 {
-        let row = &self.embed[id as usize * self.hidden..][..self.hidden];
+        let row = &self.table[id as usize * self.hidden..][..self.hidden];
         let dot = x.iter().zip(&self.norm).zip(row);
         dot.map(|((x, n), w)| f64::from(*x) * f64::from(*n) * f64::from(*w)).sum::<f64>() / rms
     }
@@ -77,7 +78,7 @@ impl Unembedding {
         let x = up(x, n);
         let vocab = self.vocab();
         let mut out = vec![0.0; n * vocab];
-        for (chunk, part) in self.embed.chunks(CHUNK * self.hidden).enumerate() {
+        for (chunk, part) in self.table.chunks(CHUNK * self.hidden).enumerate() {
             let tokens = part.len() / self.hidden;
             let product = matmul(self.flex, x.clone(), up(part.to_vec(), tokens).swap_dims(0, 1)).into_data();
             for (i, v) in product.iter::<f32>().enumerate() {

@@ -1,5 +1,6 @@
 //! Weights by canonical name (`layers.N.self_attn.q_proj.weight`), whatever file holds them.
 pub mod blocks;
+mod fit;
 pub mod gguf;
 pub mod random;
 pub mod safetensors;

@@ -10,15 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-struct Entry {
-    shard: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
+/// Where a tensor lies, and how.
+pub(super) struct Entry {
+    pub shard: usize,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
     range: (usize, usize),
 }
 
 /// A shard's bytes.
-enum Shard {
+pub(super) enum Shard {
     Map(Mmap),
     Static(&'static [u8]),
 }
@@ -35,17 +36,33 @@ impl std::ops::Deref for Shard {
 
 /// Shards, mapped from files or part of this binary.
 pub struct SafetensorsFiles {
-    shards: Vec<(PathBuf, Shard)>,
-    entries: BTreeMap<String, Entry>,
+    pub(super) shards: Vec<(PathBuf, Shard)>,
+    pub(super) entries: BTreeMap<String, Entry>,
 }
 
-/// The canonical name of a tensor of the text model; `None` for vision tensors and the tied head.
+/// The canonical name of a tensor of the text model; `None` for vision tensors, and for the frequencies that old
+/// versions of transformers saved and every version computes.
 fn canonical(name: &str) -> Option<&str> {
-    let rest = ["language_model.model.", "model.language_model.", "model."]
+    let rest = ["language_model.model.", "model.language_model.", "model.", "language_model."]
         .iter()
         .find_map(|p| name.strip_prefix(p))
         .unwrap_or(name);
-    (rest.starts_with("layers.") || rest == "embed_tokens.weight" || rest == "norm.weight").then_some(rest)
+    let text = ["layers.", "embed_tokens.", "norm.", "lm_head."].iter().any(|p| rest.starts_with(p));
+    (text && !rest.ends_with("rotary_emb.inv_freq")).then_some(rest)
+}
+
+/// Bytes of a number of a type, and how it is read.
+pub(super) type Decoder = (usize, fn(&[u8]) -> f32);
+
+/// The reader of a type, or what is wrong with it.
+pub(super) fn decoder(dtype: Dtype) -> std::result::Result<Decoder, String> {
+    let decode: fn(&[u8]) -> f32 = match dtype {
+        Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+        Dtype::BF16 => |b| bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+        Dtype::F16 => |b| f16::from_le_bytes([b[0], b[1]]).to_f32(),
+        other => return Err(format!("is {other:?}; f32, bf16 and f16 are read")),
+    };
+    Ok((if dtype == Dtype::F32 { 4 } else { 2 }, decode))
 }
 
 impl SafetensorsFiles {
@@ -113,6 +130,11 @@ impl SafetensorsFiles {
         }
         Ok(Self { shards, entries })
     }
+
+    /// A tensor's bytes, if its file holds them.
+    pub(super) fn bytes(&self, e: &Entry) -> Option<&[u8]> {
+        self.shards[e.shard].1.get(e.range.0..e.range.1)
+    }
 }
 
 /// Shard names of an index, each a plain file name.
@@ -120,6 +142,9 @@ pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
     let index: Value = serde_json::from_str(text).map_err(|e| Error::format(path, e))?;
     let weights =
         index.get("weight_map").and_then(Value::as_object).ok_or_else(|| Error::format(path, "no `weight_map`"))?;
+    if weights.is_empty() {
+        return Err(Error::format(path, "`weight_map` names no file"));
+    }
     weights
         .values()
         .map(|v| match v.as_str() {
@@ -155,23 +180,16 @@ impl TensorSource for SafetensorsFiles {
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let first = &self.shards[0].0;
         let e = self.entries.get(name).ok_or_else(|| Error::format(first, format!("tensor `{name}` is missing")))?;
-        let (path, map) = &self.shards[e.shard];
+        let path = &self.shards[e.shard].0;
         if e.shape != shape {
             return Err(Error::format(
                 path,
                 format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape),
             ));
         }
-        let bytes =
-            map.get(e.range.0..e.range.1).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
+        let bytes = self.bytes(e).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
         let count: usize = shape.iter().product();
-        let wide = match e.dtype {
-            Dtype::F32 => 4,
-            Dtype::BF16 | Dtype::F16 => 2,
-            other => {
-                return Err(Error::format(path, format!("tensor `{name}` is {other:?}; f32, bf16 and f16 are read")));
-            }
-        };
+        let (wide, decode) = decoder(e.dtype).map_err(|m| Error::format(path, format!("tensor `{name}` {m}")))?;
         if bytes.len() != count * wide {
             return Err(Error::format(
                 path,
@@ -179,14 +197,9 @@ impl TensorSource for SafetensorsFiles {
             ));
         }
         let mut out = vec![0f32; count];
-        let convert: fn(&[u8]) -> f32 = match e.dtype {
-            Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            Dtype::BF16 => |b| bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-            _ => |b| f16::from_le_bytes([b[0], b[1]]).to_f32(),
-        };
         out.par_chunks_mut(1 << 16).zip(bytes.par_chunks(wide << 16)).for_each(|(o, b)| {
             for (o, b) in o.iter_mut().zip(b.chunks_exact(wide)) {
-                *o = convert(b);
+                *o = decode(b);
             }
         });
         Ok(out)

@@ -4,6 +4,7 @@
 mod decoder;
 mod fused;
 mod parity;
+mod untied;
 use friction_core::manifest::BackendKind;
 use friction_model::{device, testing};
 

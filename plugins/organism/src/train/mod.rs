@@ -61,9 +61,11 @@ pub fn shape(vocab: usize) -> Config {
         rope_global: 1e6,
         rope_factor: 1.0,
         rope_local: 1e4,
+        rope_local_factor: 1.0,
         global: vec![false, true, false, false],
         context: 4096,
         eps: 1e-6,
+        tied: true,
         bos: 2,
         eos: vec![1, 5],
     }
@@ -253,8 +255,9 @@ pub fn train(
             std::fs::rename(file("progress.new"), file("progress.json"))?;
             for old in std::fs::read_dir(dir)?.flatten() {
                 let name = old.file_name().to_string_lossy().into_owned();
-                let step = name.rsplit_once('-').and_then(|(_, s)| s.strip_suffix(".bpk"));
-                if step.is_some_and(|s| s != progress.step.to_string()) {
+                let step = ["net-", "optimizer-"].iter().find_map(|start| name.strip_prefix(start)?.strip_suffix(".bpk"));
+                // What else lies there is not of this training.
+                if step.and_then(|s| s.parse::<usize>().ok()).is_some_and(|s| s != progress.step) {
                     std::fs::remove_file(old.path())?;
                 }
             }

@@ -1,0 +1,168 @@
+//! Keys of a configuration that nothing reads. What could change what a model computes is refused by name: a file
+//! must not say one thing while another is computed.
+use super::reader::Reader;
+use crate::Result;
+use serde_json::Value;
+
+/// What the forward pass is made of: keys that are read, or that must say what is computed anyway.
+const READ: &[&str] = &[
+    "_sliding_window_pattern",
+    "attention_bias",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "head_dim",
+    "hidden_act",
+    "hidden_activation",
+    "hidden_size",
+    "intermediate_size",
+    "layer_types",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "partial_rotary_factor",
+    "query_pre_attn_scalar",
+    "rms_norm_eps",
+    "rope_local_base_freq",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "sliding_window",
+    "sliding_window_pattern",
+    "use_bidirectional_attention",
+    "vocab_size",
+];
+
+/// What transformers writes beside that and no forward pass depends on: where a file comes from, how it was trained
+/// and is stored, what `generate` does by default (a manifest says its own), labels of classifiers.
+const HARMLESS: &[&str] = &[
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "_commit_hash",
+    "_experts_implementation",
+    "_name_or_path",
+    "architectures",
+    "attn_implementation",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "cache_implementation",
+    "chunk_size_feed_forward",
+    "diversity_penalty",
+    "do_sample",
+    "dtype",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "id2label",
+    "initializer_range",
+    "is_decoder",
+    "keys_to_ignore_at_inference",
+    "label2id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
+    "model_type",
+    "name_or_path",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
+    "original_max_position_embeddings",
+    "output_attentions",
+    "output_hidden_states",
+    "output_scores",
+    "pretraining_tp",
+    "problem_type",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict",
+    "return_dict_in_generate",
+    "suppress_tokens",
+    "task_specific_params",
+    "temperature",
+    "tf_legacy_loss",
+    "tie_encoder_decoder",
+    "tie_word_embeddings",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torch_dtype",
+    "torchscript",
+    "transformers_version",
+    "typical_p",
+    "use_bfloat16",
+    "use_cache",
+];
+
+/// Parts of names of what stands for a decoder's computation: there even `false` or a word may say another one.
+const TELLING: &[&str] =
+    &["norm", "rope", "rotary", "scal", "causal", "activation", "hidden_act", "attention", "softcap"];
+
+fn harmless(key: &str) -> bool {
+    HARMLESS.contains(&key)
+        || key.starts_with("unsloth_")
+        || key.contains("dropout")
+        || ["_token_id", "_token_index"].iter().any(|end| key.ends_with(end))
+}
+
+/// Whether a value switches nothing on.
+fn empty(v: &Value) -> bool {
+    match v {
+        Value::Null => true,
+        Value::Array(a) => a.is_empty(),
+        Value::Object(o) => o.is_empty(),
+        _ => false,
+    }
+}
+
+/// Refuses what the text model's table says and nothing reads.
+///
+/// # Errors
+/// Names the first such key.
+pub(super) fn known(r: &Reader) -> Result<()> {
+    r.map.iter().filter(|(key, _)| !READ.contains(&key.as_str())).try_for_each(|(key, v)| unread(r, key, v))
+}
+
+/// Refuses what the table around `text_config` says of the text model otherwise than that does.
+///
+/// # Errors
+/// Names the first such key.
+pub(super) fn around(outer: &Reader, text: &Reader) -> Result<()> {
+    // Images are not read: what is about them alone changes nothing.
+    let images = ["vision_", "mm_", "image_", "audio_", "projector_"];
+    for (key, v) in outer.map.iter().filter(|(_, v)| !v.is_null()) {
+        if READ.contains(&key.as_str()) {
+            if text.present(key) != Some(v) {
+                return Err(outer.err(format!(
+                    "`{key}` = {v} stands beside `text_config`, which does not say so, and transformers does not read it there; remove it"
+                )));
+            }
+        } else if key != "text_config" && !images.iter().any(|i| key.starts_with(i)) {
+            unread(outer, key, v)?;
+        }
+    }
+    Ok(())
+}
+
+fn unread(r: &Reader, key: &str, v: &Value) -> Result<()> {
+    let telling = TELLING.iter().any(|t| key.contains(t)) && key != "add_cross_attention";
+    let quiet = matches!(v, Value::Bool(false) | Value::String(_)) && !telling;
+    if harmless(key) || empty(v) || quiet {
+        return Ok(());
+    }
+    let name = r.name(key);
+    Err(r.err(match key {
+        "quantization_config" => {
+            format!("{name}: quantised safetensors are not read; take the checkpoint that was quantised, or a GGUF")
+        }
+        "auto_map" => {
+            format!("{name}: the checkpoint brings code of its own, which is not run; friction computes Gemma 3")
+        }
+        _ => format!("{name} = {v} is not known, and may change what a model computes; remove it if it does not"),
+    }))
+}

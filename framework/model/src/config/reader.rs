@@ -1,0 +1,82 @@
+//! Values of a `config.json`, by key: present or not, and of the right kind.
+use crate::{Error, Result};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// Largest whole number that a shape may hold.
+const MAX: u64 = 1 << 24;
+
+/// A table of a configuration.
+pub(super) struct Reader<'a> {
+    /// The table.
+    pub map: &'a Map<String, Value>,
+    /// Its file, for messages.
+    pub path: &'a Path,
+    /// What stands before its keys in messages: nothing, or `text_config.`.
+    pub prefix: &'static str,
+}
+
+impl Reader<'_> {
+    pub fn err(&self, m: impl std::fmt::Display) -> Error {
+        Error::format(self.path, m)
+    }
+
+    /// A key as messages name it.
+    pub fn name(&self, key: &str) -> String {
+        format!("`{}{key}`", self.prefix)
+    }
+
+    /// A value that is there and not null.
+    pub fn present(&self, key: &str) -> Option<&Value> {
+        self.map.get(key).filter(|v| !v.is_null())
+    }
+
+    /// A whole number from 1 on, where the key is there and not null.
+    pub fn whole(&self, key: &str) -> Result<Option<usize>> {
+        let Some(v) = self.present(key) else { return Ok(None) };
+        let n = v.as_u64().ok_or_else(|| self.err(format!("{} must be a whole number, not {v}", self.name(key))))?;
+        if n == 0 || n > MAX {
+            return Err(self.err(format!("{} = {n} is out of range", self.name(key))));
+        }
+        Ok(Some(n as usize))
+    }
+
+    /// A finite number above 0, where the key is there and not null.
+    pub fn above(&self, key: &str) -> Result<Option<f64>> {
+        self.present(key).map(|v| above(v).map_err(|m| self.err(format!("{} {m}", self.name(key))))).transpose()
+    }
+
+    /// The same, or the class default where the key is not there. Null is no number.
+    pub fn size(&self, key: &str, default: usize) -> Result<usize> {
+        self.not_null(key)?;
+        Ok(self.whole(key)?.unwrap_or(default))
+    }
+
+    /// A number above 0, or the class default where the key is not there.
+    pub fn number(&self, key: &str, default: f64) -> Result<f64> {
+        self.not_null(key)?;
+        Ok(self.above(key)?.unwrap_or(default))
+    }
+
+    /// True or false, where the key is there.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>> {
+        match self.map.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(b)) => Ok(Some(*b)),
+            Some(v) => Err(self.err(format!("{} must be true or false, not {v}", self.name(key)))),
+        }
+    }
+
+    fn not_null(&self, key: &str) -> Result<()> {
+        match self.map.get(key) {
+            Some(Value::Null) => Err(self.err(format!("{} is null; give a number, or leave it out", self.name(key)))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A finite number above 0, or what is wrong with it.
+pub(super) fn above(v: &Value) -> Result<f64, String> {
+    let n = v.as_f64().ok_or_else(|| format!("must be a number, not {v}"))?;
+    if n.is_finite() && n > 0.0 { Ok(n) } else { Err(format!("= {n} must be above 0")) }
+}
