@@ -1,11 +1,16 @@
 //! The Hugging Face hub: files by repository and revision, in the cache that the Python tools share.
+mod env;
+mod explain;
+
 use crate::{Error, Result};
-use hf_hub::{HFClientSync, HFError};
+pub use env::{Environment, offline};
+use hf_hub::{HFClientBuilder, HFClientSync, HFError, HFResult};
 use std::path::PathBuf;
 
 /// A repository at one commit.
 pub struct Repo {
     client: HFClientSync,
+    env: Environment,
     owner: String,
     name: String,
     dataset: bool,
@@ -13,6 +18,19 @@ pub struct Repo {
     pub revision: String,
     /// The commit that it was, once a file has come.
     pub commit: Option<String>,
+}
+
+/// A call of the client on a model's or a dataset's repository: they are of two types.
+macro_rules! on_repo {
+    ($self:ident, |$repo:ident| $call:expr) => {
+        if $self.dataset {
+            let $repo = $self.client.dataset(&$self.owner, &$self.name);
+            $call
+        } else {
+            let $repo = $self.client.model(&$self.owner, &$self.name);
+            $call
+        }
+    };
 }
 
 impl Repo {
@@ -25,9 +43,23 @@ impl Repo {
             .split_once('/')
             .filter(|(o, n)| !o.is_empty() && !n.is_empty() && !n.contains('/'))
             .ok_or_else(|| Error::Source(format!("`{id}` is not a hub repository; write `owner/name`")))?;
-        let client = HFClientSync::new().map_err(|e| Error::Hub(format!("the hub client cannot start: {e}")))?;
+        let env = Environment::of(&env::process);
+        let token = env.token();
+        if token.is_some_and(|t| !t.bytes().all(|b| b.is_ascii_graphic() || b == b' ')) {
+            return Err(Error::Hub(
+                "the token for the hub (HF_TOKEN, or the file of `hf auth login`) holds characters that no token has: set it anew".into(),
+            ));
+        }
+        // The client would look for a token by rules of its own; what no header can hold keeps it from sending one.
+        let client = HFClientBuilder::new().cache_dir(&env.cache).token(token.unwrap_or("\n"));
+        let client = client.build_sync().map_err(|e| {
+            Error::Hub(format!(
+                "the hub client cannot start: {}; check HF_ENDPOINT",
+                env.without_secrets(&e.to_string())
+            ))
+        })?;
         let revision = revision.unwrap_or("main").to_string();
-        Ok(Self { client, owner: owner.into(), name: name.into(), dataset, revision, commit: None })
+        Ok(Self { client, env, owner: owner.into(), name: name.into(), dataset, revision, commit: None })
     }
 
     /// Fetches a file, or finds it in the cache; the first file pins the commit for the rest.
@@ -35,18 +67,9 @@ impl Repo {
     /// # Errors
     /// Says what to do about a gated repository, no network, no disk.
     pub fn get(&mut self, file: &str) -> Result<PathBuf> {
-        let online = !std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v == "1" || v.eq_ignore_ascii_case("true"));
-        let path = match if online { self.fetch(file, false) } else { self.fetch(file, true) } {
-            Ok(p) => p,
-            // Without network, what is cached will do.
-            Err(e @ HFError::Request { .. }) => self.fetch(file, true).map_err(|_| self.explain(file, e))?,
-            Err(e) => return Err(self.explain(file, e)),
-        };
+        let path = self.find(file).map_err(|e| self.explain(file, e))?;
         if self.commit.is_none() {
-            // …/snapshots/<commit>/<file>
-            let depth = file.split('/').count();
-            self.commit =
-                path.ancestors().nth(depth).and_then(|p| p.file_name()).map(|c| c.to_string_lossy().into_owned());
+            self.commit = commit_of(&path, file);
         }
         Ok(path)
     }
@@ -56,69 +79,71 @@ impl Repo {
     /// # Errors
     /// As [`Repo::get`].
     pub fn try_get(&mut self, file: &str) -> Result<Option<PathBuf>> {
-        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v == "1");
-        match self.fetch(file, offline) {
+        match self.find(file) {
             Ok(p) => Ok(Some(p)),
-            Err(HFError::EntryNotFound { .. } | HFError::LocalEntryNotFound { .. }) => Ok(None),
-            Err(HFError::Request { .. }) => Ok(self.fetch(file, true).ok()),
+            Err(HFError::EntryNotFound { .. } | HFError::LocalEntryNotFound { .. } | HFError::Request { .. }) => {
+                Ok(None)
+            }
             Err(e) => Err(self.explain(file, e)),
         }
     }
 
-    fn fetch(&self, file: &str, local: bool) -> hf_hub::HFResult<PathBuf> {
-        let revision = self.commit.clone().unwrap_or_else(|| self.revision.clone());
-        if self.dataset {
-            let repo = self.client.dataset(&self.owner, &self.name);
-            repo.download_file().filename(file).revision(revision).local_files_only(local).send()
-        } else {
-            let repo = self.client.model(&self.owner, &self.name);
-            repo.download_file().filename(file).revision(revision).local_files_only(local).send()
+    /// A file of the hub; where nobody answers, or not to us, what is cached will do, as in Python.
+    fn find(&self, file: &str) -> HFResult<PathBuf> {
+        if self.env.offline {
+            return self.fetch(file, true);
         }
+        let why = match self.fetch(file, false) {
+            Ok(path) => return Ok(path),
+            Err(HFError::Io(e)) => return self.unwritten(file).ok_or(HFError::Io(e)),
+            Err(e) => e,
+        };
+        match self.fetch(file, true) {
+            // The hub's word counts: this revision holds no such file. The client says so of a missing repository, too.
+            Ok(_) if matches!(why, HFError::EntryNotFound { .. }) && !matches!(self.exists().0, Ok(false)) => Err(why),
+            Ok(path) => Ok(path),
+            // The cache remembers that there is no such file.
+            Err(absent @ HFError::EntryNotFound { .. }) => Err(absent),
+            Err(_) => Err(why),
+        }
+    }
+
+    /// A file of a cache that cannot be written: what the client would have linked there, if it lies there already.
+    fn unwritten(&self, file: &str) -> Option<PathBuf> {
+        let commit = match &self.commit {
+            Some(commit) => commit.clone(),
+            None => self.commit_at_hub(file)?,
+        };
+        self.fetch_at(&commit, file, true).ok()
+    }
+
+    /// The commit of the revision, as the hub says it.
+    fn commit_at_hub(&self, file: &str) -> Option<String> {
+        let revision = self.revision.as_str();
+        let of_file = on_repo!(self, |repo| repo.get_file_metadata().filepath(file).revision(revision).send());
+        // A large file's answer comes from elsewhere, and does not tell.
+        of_file
+            .ok()
+            .map(|f| f.commit_hash)
+            .or_else(|| on_repo!(self, |repo| repo.info().revision(revision).send().ok()?.sha))
+    }
+
+    fn fetch(&self, file: &str, local: bool) -> HFResult<PathBuf> {
+        self.fetch_at(self.commit.as_ref().unwrap_or(&self.revision), file, local)
+    }
+
+    fn fetch_at(&self, revision: &str, file: &str, local: bool) -> HFResult<PathBuf> {
+        on_repo!(self, |repo| repo.download_file().filename(file).revision(revision).local_files_only(local).send())
     }
 
     /// Whether there is such a repository, and such a revision of it.
-    fn exists(&self) -> (hf_hub::HFResult<bool>, hf_hub::HFResult<bool>) {
-        if self.dataset {
-            let repo = self.client.dataset(&self.owner, &self.name);
-            (repo.exists().send(), repo.revision_exists().revision(&self.revision).send())
-        } else {
-            let repo = self.client.model(&self.owner, &self.name);
-            (repo.exists().send(), repo.revision_exists().revision(&self.revision).send())
-        }
+    fn exists(&self) -> (HFResult<bool>, HFResult<bool>) {
+        on_repo!(self, |repo| (repo.exists().send(), repo.revision_exists().revision(&self.revision).send()))
     }
+}
 
-    fn explain(&self, file: &str, e: HFError) -> Error {
-        let id = format!("{}/{}", self.owner, self.name);
-        let kind = if self.dataset { "datasets/" } else { "" };
-        let no_repo = "there is no such repository, or it is private: check the name, or set HF_TOKEN";
-        // The hub's own word: a missing repository may come as 401 or 404.
-        let code = match &e {
-            HFError::AuthRequired { context } | HFError::Forbidden { context } => context.error_code.as_deref(),
-            HFError::EntryNotFound { context, .. } => context.as_ref().and_then(|c| c.error_code.as_deref()),
-            _ => None,
-        };
-        let todo = match &e {
-            _ if code == Some("RepoNotFound") => no_repo.into(),
-            HFError::RepoNotFound { .. } => no_repo.into(),
-            HFError::AuthRequired { .. } | HFError::Forbidden { .. } => format!(
-                "the repository is gated or private: accept its terms on its hub page ({kind}{id}) and set HF_TOKEN (or run `hf auth login`)"
-            ),
-            _ if code == Some("RevisionNotFound") || matches!(e, HFError::RevisionNotFound { .. }) => {
-                format!("there is no revision `{}`: check `model.revision`", self.revision)
-            }
-            // The client drops the hub's reason here: it is asked again.
-            HFError::EntryNotFound { .. } => match self.exists() {
-                (Ok(false), _) => no_repo.into(),
-                (_, Ok(false)) => format!("there is no revision `{}`: check `model.revision`", self.revision),
-                _ => "the repository holds no such file: it is not a checkpoint in the usual layout".into(),
-            },
-            HFError::LocalEntryNotFound { .. } => "HF_HUB_OFFLINE is set and the file is not in the cache: fetch it where there is a network, or unset HF_HUB_OFFLINE".into(),
-            HFError::Request { .. } => "no network and nothing in the cache: check the connection and HF_ENDPOINT, or use a `path:` or `gguf:` source".into(),
-            HFError::RateLimited { .. } => "the hub limits the rate: wait, or set HF_TOKEN".into(),
-            HFError::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => "the disk is full: free space, or point HF_HOME at a larger one".into(),
-            HFError::Io(_) => "the cache cannot be written: check HF_HOME".into(),
-            other => other.to_string(),
-        };
-        Error::Hub(format!("hf:{id}: `{file}`: {todo}"))
-    }
+/// The commit in a cached file's path, …/snapshots/<commit>/<file>.
+fn commit_of(path: &std::path::Path, file: &str) -> Option<String> {
+    let folder = path.ancestors().nth(file.split('/').count())?;
+    folder.file_name().map(|c| c.to_string_lossy().into_owned())
 }

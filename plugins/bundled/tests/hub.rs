@@ -10,10 +10,18 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const NEXT: &str = "89abcdef0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "hf_secretsecretsecret";
 
+type Log = Arc<Mutex<Vec<String>>>;
+
 /// Serves `acme/tiny` to anyone and `acme/gated` to bearers of the token; logs requests.
-fn hub(files: BTreeMap<String, Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
+fn hub(files: BTreeMap<String, Vec<u8>>) -> (String, Log) {
+    hub_at(COMMIT, files)
+}
+
+/// The same at a commit.
+fn hub_at(commit: &'static str, files: BTreeMap<String, Vec<u8>>) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let log = Arc::new(Mutex::new(vec![]));
@@ -53,25 +61,25 @@ fn hub(files: BTreeMap<String, Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
                 match p[..] {
                     ["api", "models", owner, name, ref rest @ ..] if api(&format!("{owner}/{name}")) => {
                         match rest.first().map_or("main", |r| r.trim_start_matches("revision/")) {
-                            "main" | COMMIT => say("200 OK", "Content-Type: application/json\r\n", b"{}"),
+                            "main" | COMMIT | NEXT => say("200 OK", "Content-Type: application/json\r\n", b"{}"),
                             _ => say("404 Not Found", "X-Error-Code: RevisionNotFound\r\n", b""),
                         }
                     }
                     ["acme", "gated", "resolve", ..] if !authorized => {
                         say("401 Unauthorized", "X-Error-Code: GatedRepo\r\n", b"")
                     }
-                    ["acme", "tiny" | "gated", "resolve", rev, file] if rev == "main" || rev == COMMIT => {
+                    ["acme", "tiny" | "gated", "resolve", rev, file] if rev == "main" || rev == commit => {
                         match files.get(file) {
                             Some(body) => {
                                 let tag = format!(
-                                    "ETag: \"{:016x}\"\r\nX-Repo-Commit: {COMMIT}\r\nAccept-Ranges: bytes\r\n",
+                                    "ETag: \"{:016x}\"\r\nX-Repo-Commit: {commit}\r\nAccept-Ranges: bytes\r\n",
                                     friction_core::seed::derive(&[body])
                                 );
                                 say("200 OK", &tag, body);
                             }
                             None => say(
                                 "404 Not Found",
-                                &format!("X-Error-Code: EntryNotFound\r\nX-Repo-Commit: {COMMIT}\r\n"),
+                                &format!("X-Error-Code: EntryNotFound\r\nX-Repo-Commit: {commit}\r\n"),
                                 b"",
                             ),
                         }
@@ -88,27 +96,35 @@ fn hub(files: BTreeMap<String, Vec<u8>>) -> (String, Arc<Mutex<Vec<String>>>) {
 }
 
 fn run(dir: &Path, url: &str, token: Option<&str>, args: &[&str]) -> Output {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_friction"));
-    c.current_dir(dir).args(args).env("HF_ENDPOINT", url).env("HF_HOME", dir.join("hf"));
-    c.env_remove("HF_TOKEN")
-        .env_remove("HF_HUB_CACHE")
-        .env_remove("HF_HUB_OFFLINE")
-        .env_remove("HUGGINGFACE_HUB_CACHE");
-    if let Some(t) = token {
-        c.env("HF_TOKEN", t);
-    }
-    c.output().unwrap()
+    let token: Vec<_> = token.iter().map(|t| ("HF_TOKEN", *t)).collect();
+    run_with(dir, url, &token, args)
 }
+
+/// Nothing of the environment but these variables says anything of the hub.
+fn run_with(dir: &Path, url: &str, env: &[(&str, &str)], args: &[&str]) -> Output {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_friction"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["HF_", "HUGGING", "TRANSFORMERS_", "XDG_"].iter().any(|p| name.starts_with(p)) {
+            c.env_remove(name);
+        }
+    }
+    c.current_dir(dir).args(args).env("HF_ENDPOINT", url).env("HF_HOME", dir.join("hf"));
+    c.envs(env.iter().copied()).output().unwrap()
+}
+
+fn files_of(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+    entries.map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&p).unwrap())).collect()
+}
+
+const TINY: [&str; 4] = ["check", "m.toml", "--set", "model.source=hf:acme/tiny"];
+const GATED: [&str; 4] = ["check", "m.toml", "--set", "model.source=hf:acme/gated"];
 
 #[test]
 fn the_hub() {
     let w = world(MANIFEST);
-    let files = std::fs::read_dir(w.path().join("model"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&p).unwrap()))
-        .collect();
-    let (url, log) = hub(files);
+    let (url, log) = hub(files_of(&w.path().join("model")));
     let go = ["run", "m.toml", "--set", "model.source=hf:acme/tiny"];
     let o = run(w.path(), &url, None, &go);
     assert!(o.status.success(), "{}\n{:#?}", text(&o), log.lock().unwrap());
@@ -160,4 +176,196 @@ fn the_hub() {
         assert!(!std::fs::read_to_string(w.path().join("gated").join(f)).unwrap().contains(TOKEN));
     }
     assert!(!text(&o).contains(TOKEN));
+}
+
+/// A folder that can be entered and read, and nothing else.
+#[cfg(unix)]
+fn close(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            close(&entry.path());
+        }
+    }
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o555)).unwrap();
+}
+
+/// A file where a folder is meant to be: nobody writes into it, not even root.
+fn in_the_way(folder: &Path) {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::write(folder, "").unwrap();
+}
+
+fn pinned(dir: &Path, out: &str) -> bool {
+    std::fs::read_to_string(dir.join(out).join("lock.json")).unwrap().contains(COMMIT)
+}
+
+#[test]
+fn a_filled_cache_that_cannot_be_written_is_used() {
+    let w = world(MANIFEST);
+    let files = files_of(&w.path().join("model"));
+    let (url, log) = hub(files.clone());
+    let study = |url: &str, out: &str| {
+        run(w.path(), url, None, &["run", "m.toml", "--out", out, "--set", "model.source=hf:acme/tiny"])
+    };
+    let o = study(&url, "filled");
+    assert!(o.status.success(), "{}", text(&o));
+    let (hub_dir, repo) = (w.path().join("hf/hub"), w.path().join("hf/hub/models--acme--tiny"));
+
+    // No reference can be written; the commit is the hub's.
+    in_the_way(&repo.join("refs"));
+    let o = study(&url, "no-refs");
+    assert!(o.status.success() && pinned(w.path(), "no-refs"), "{}", text(&o));
+
+    // A copy: files in place of links, no blobs, and no lock can be taken.
+    let snapshot = repo.join("snapshots").join(COMMIT);
+    for (name, bytes) in files_of(&snapshot) {
+        std::fs::remove_file(snapshot.join(&name)).unwrap();
+        std::fs::write(snapshot.join(name), bytes).unwrap();
+    }
+    in_the_way(&repo.join("blobs"));
+    in_the_way(&hub_dir.join(".locks"));
+    log.lock().unwrap().clear();
+    let o = study(&url, "copied");
+    assert!(o.status.success() && pinned(w.path(), "copied"), "{}", text(&o));
+    assert!(
+        log.lock().unwrap().iter().all(|l| !l.starts_with("GET") || l.contains("/api/")),
+        "nothing is fetched again"
+    );
+
+    // With its reference in place and nothing but permissions against writing (root does not mind them).
+    std::fs::remove_file(repo.join("refs")).unwrap();
+    std::fs::create_dir(repo.join("refs")).unwrap();
+    std::fs::write(repo.join("refs/main"), COMMIT).unwrap();
+    #[cfg(unix)]
+    close(&w.path().join("hf"));
+    for (name, url) in [("closed", url.as_str()), ("closed-alone", "http://127.0.0.1:9")] {
+        let o = study(url, name);
+        assert!(o.status.success() && pinned(w.path(), name), "{}", text(&o));
+    }
+
+    // The hub has moved on: an older commit is never taken for the one that was asked for.
+    let mut newer = files;
+    newer.get_mut("config.json").unwrap().push(b'\n');
+    let (moved, _) = hub_at(NEXT, newer);
+    let o = study(&moved, "moved");
+    let said = text(&o);
+    assert!(!o.status.success() && said.contains("cannot be written"), "{said}");
+    assert!(said.contains(&format!("it holds `{COMMIT}`")) && said.contains("HF_HUB_OFFLINE=1"), "{said}");
+    let o = run_with(w.path(), &moved, &[("HF_HUB_OFFLINE", "1")], &TINY);
+    assert!(o.status.success(), "{}", text(&o));
+    #[cfg(unix)]
+    {
+        let status = Command::new("chmod").args(["-R", "u+w"]).arg(w.path().join("hf")).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+/// A disk that nobody may write, root included: a mount of this process's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cache_on_a_read_only_disk_is_used() {
+    let w = world(MANIFEST);
+    let (url, _) = hub(files_of(&w.path().join("model")));
+    assert!(run(w.path(), &url, None, &TINY).status.success());
+    let mounted = "mount --bind hf hf && mount -o remount,ro,bind hf";
+    let within = |command: &str| {
+        let mut c = Command::new("unshare");
+        c.args(["-rm", "sh", "-c", &format!("{mounted} && {command}")]).current_dir(w.path());
+        c.env("HF_ENDPOINT", &url).env("HF_HOME", "hf").env("FRICTION", env!("CARGO_BIN_EXE_friction"));
+        c.env_remove("HF_HUB_CACHE").env_remove("HUGGINGFACE_HUB_CACHE").env_remove("HF_HUB_OFFLINE");
+        c.output()
+    };
+    if !within("! touch hf/x 2>&-").is_ok_and(|o| o.status.success()) {
+        println!("SKIPPED: no read-only mount can be made here");
+        return;
+    }
+    let o = within("exec \"$FRICTION\" check m.toml --set model.source=hf:acme/tiny").unwrap();
+    assert!(o.status.success(), "{}", text(&o));
+    let o = within("exec \"$FRICTION\" check m.toml --set model.source=hf:acme/gated").unwrap();
+    assert!(!o.status.success(), "what is not there is not found");
+}
+
+#[test]
+fn offline_is_one_word_everywhere() {
+    let w = world(MANIFEST);
+    let (url, log) = hub(files_of(&w.path().join("model")));
+    assert!(run(w.path(), &url, None, &TINY).status.success());
+    let asked = || std::mem::take(&mut *log.lock().unwrap()).len();
+    assert!(asked() > 0);
+    for (name, value, offline) in [
+        ("HF_HUB_OFFLINE", "1", true),
+        ("HF_HUB_OFFLINE", "true", true),
+        ("HF_HUB_OFFLINE", "Yes", true),
+        ("HF_HUB_OFFLINE", "ON", true),
+        ("TRANSFORMERS_OFFLINE", "yes", true),
+        ("HF_HUB_OFFLINE", "0", false),
+        ("HF_HUB_OFFLINE", "", false),
+    ] {
+        let o = run_with(w.path(), &url, &[(name, value)], &TINY);
+        assert!(o.status.success(), "{name}={value}: {}", text(&o));
+        assert_eq!(asked() == 0, offline, "{name}={value}");
+    }
+    // A data set of the hub obeys the same word, and is told by its name.
+    let questions = "plugin = \"questions\"\npath = \"q.jsonl\"";
+    let of_hub = MANIFEST.replace(questions, "plugin = \"mmlu-pro\"");
+    assert!(of_hub != MANIFEST);
+    std::fs::write(w.path().join("m.toml"), of_hub).unwrap();
+    for value in ["1", "yes", "On"] {
+        let o = run_with(w.path(), &url, &[("HF_HUB_OFFLINE", value)], &["check", "m.toml"]);
+        let said = text(&o);
+        assert!(!o.status.success() && said.contains("hf:datasets/TIGER-Lab/MMLU-Pro"), "{said}");
+        assert!(said.contains("HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set"), "{said}");
+        assert_eq!(asked(), 0, "{value}");
+    }
+}
+
+#[test]
+fn tokens_and_folders_are_found_as_python_finds_them() {
+    let w = world(MANIFEST);
+    let (url, _) = hub(files_of(&w.path().join("model")));
+    let broken = format!(" {TOKEN}\r\n");
+    let home = w.path().to_str().unwrap();
+    let mut count = 0;
+    // Each asks with a cache of its own, so that the token alone opens it.
+    let mut gated = |env: &[(&str, &str)]| {
+        count += 1;
+        let cache = w.path().join(format!("cache-{count}"));
+        let mut env = env.to_vec();
+        env.push(("HF_HUB_CACHE", cache.to_str().unwrap()));
+        let o = run_with(w.path(), &url, &env, &GATED);
+        assert!(!text(&o).contains(TOKEN), "{}", text(&o));
+        o.status.success()
+    };
+    assert!(gated(&[("HF_TOKEN", &broken)]));
+    assert!(gated(&[("HUGGING_FACE_HUB_TOKEN", TOKEN)]));
+    assert!(!gated(&[]));
+    std::fs::write(w.path().join("a-token"), format!("{TOKEN}\n")).unwrap();
+    assert!(gated(&[("HOME", home), ("HF_TOKEN_PATH", "~/a-token")]));
+    for (off, sends) in [("0", true), ("false", true), ("", true), ("1", false), ("yes", false)] {
+        assert_eq!(gated(&[("HF_TOKEN", TOKEN), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", off)]), sends, "{off}");
+    }
+    // Python does not look elsewhere for a token than where it is told to.
+    std::fs::create_dir_all(w.path().join("hf")).unwrap();
+    std::fs::write(w.path().join("hf/token"), TOKEN).unwrap();
+    assert!(gated(&[]));
+    assert!(!gated(&[("HF_TOKEN_PATH", "/nowhere/token")]));
+
+    let o = run_with(w.path(), &url, &[("HOME", home), ("HF_HOME", "~/home-of-hf")], &TINY);
+    assert!(o.status.success(), "{}", text(&o));
+    assert!(w.path().join("home-of-hf/hub/models--acme--tiny").is_dir() && !w.path().join("~").exists());
+
+    // What was fetched by one who may is there for one who may not ask.
+    let cache = w.path().join("cache-1");
+    let o = run_with(w.path(), &url, &[("HF_HUB_CACHE", cache.to_str().unwrap()), ("HF_TOKEN_PATH", "none")], &GATED);
+    assert!(o.status.success(), "{}", text(&o));
+    // Messages hold neither a token nor a password.
+    let o = run_with(w.path(), &url, &[("HF_TOKEN", "hf_schl\u{fc}ssel")], &GATED);
+    let said = text(&o);
+    assert!(said.contains("holds characters that no token has") && !said.contains("hf_schl"), "{said}");
+    for endpoint in ["http://ada:secretword@127.0.0.1:9", "http://ada:secretword@", "ada:secretword@127.0.0.1"] {
+        let o = run_with(w.path(), endpoint, &[("HF_HOME", "empty"), ("HF_TOKEN", TOKEN)], &TINY);
+        let said = text(&o);
+        assert!(!o.status.success() && !said.contains("secretword") && !said.contains(TOKEN), "{said}");
+    }
 }

@@ -23,7 +23,7 @@ impl Labels {
     /// When no client can be made.
     pub fn of(name: &Name, repository: &str) -> Result<Option<Self>> {
         let Some((model, set)) = name.neuronpedia(repository) else { return Ok(None) };
-        let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v == "1" || v.eq_ignore_ascii_case("true"));
+        let offline = friction_model::hub::offline();
         let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(10)).build();
         let home = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
