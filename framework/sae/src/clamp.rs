@@ -1,9 +1,10 @@
 //! One feature's activation as a function of tensors, for edits: setting a feature to a value adds
 //! (value − activation)·W_dec to the activations, so that everything else, the autoencoder's error
 //! included, stays as it was.
+use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use friction_core::Result;
+use friction_core::{Error, Result};
 use friction_model::model::matmul;
 use std::sync::{Arc, OnceLock};
 
@@ -43,9 +44,14 @@ pub fn projection(v: Vec<f32>) -> Read {
 /// one is among the largest.
 ///
 /// # Errors
-/// When there is no such feature.
+/// When there is no such feature, or rows are normalised: what a feature writes then depends on the row.
 pub fn activation(p: &Parameters, index: usize) -> Result<Read> {
     let f = p.feature(index)?;
+    if p.normalize != Normalize::None {
+        return Err(Error::config(
+            "the autoencoder normalises each token by itself (`normalize_activations`), so that what its feature writes has another size at each: it cannot be clamped; steer along its decoder with `op = \"add\"`",
+        ));
+    }
     let (bias, least) = (f.bias, f.threshold.max(0.0));
     let Activation::TopK(k) = p.activation else {
         let along = projection(f.encoder);

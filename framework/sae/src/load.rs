@@ -1,7 +1,8 @@
 //! Autoencoders from folders: Gemma Scope 2's and SAELens'.
 use crate::name::Name;
-use crate::parameters::{Activation, Parameters};
-use crate::values::{Tensors, Values};
+use crate::parameters::Parameters;
+use crate::values::Tensors;
+use crate::{lens, release};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Result, Site};
 use friction_model::hub::Repo;
@@ -41,15 +42,17 @@ impl Source {
     /// # Errors
     /// Says which part is wrong.
     pub fn validate(&self) -> Result<()> {
-        if let Some(s) = &self.sae {
-            s.parse::<Name>()?;
-        } else if self.source.starts_with("hf:") {
-            return Err(Error::config("name an autoencoder of the repository: `sae = \"resid_post/17/16k/medium\"`"));
+        let mut faults = friction_core::error::Faults::default();
+        if let Some(Err(e)) = self.sae.as_ref().map(|s| s.parse::<Name>()) {
+            faults.when(true, "sae", e.to_string());
         }
-        if !self.source.starts_with("hf:") && !self.source.starts_with("path:") {
-            return Err(Error::config("`source` begins with `hf:` or `path:`"));
-        }
-        Ok(())
+        let hub = self.source.starts_with("hf:");
+        let unnamed = "name an autoencoder of the repository: `sae = \"resid_post/17/16k/medium\"`";
+        faults.when(hub && self.sae.is_none(), "source", unnamed);
+        faults.when(!hub && !self.source.starts_with("path:"), "source", "`source` begins with `hf:` or `path:`");
+        let idle = "`revision` does nothing here: only a source `hf:` has revisions";
+        faults.when(!hub && self.revision.is_some(), "revision", idle);
+        faults.end()
     }
 
     /// The repository of the hub, where it is one.
@@ -72,7 +75,7 @@ impl Source {
                 (get(FILES[0].0)?, get(FILES[0].1)?)
             }
             (_, name) => {
-                let dir = base.join(self.source.trim_start_matches("path:"));
+                let dir = base.join(self.source.strip_prefix("path:").unwrap_or(&self.source));
                 find(&name.as_ref().map_or_else(|| dir.clone(), |n| dir.join(n.path())))?
             }
         };
@@ -89,16 +92,18 @@ impl Found {
         files(&self.config, &self.tensors)
     }
 
-    /// What it reads and writes; `site` speaks where the configuration does not.
+    /// What it reads and writes. `site` is what it reads instead of what the configuration says, and for an
+    /// autoencoder what it writes.
     ///
     /// # Errors
-    /// When neither does.
+    /// When neither says what it reads, or a transcoder's configuration not what it writes.
     pub fn sites(&self, site: Option<Site>) -> Result<(Site, Site)> {
-        let (reads, writes) = sites(&self.config)?;
-        let reads = site.or(reads).ok_or_else(|| {
+        let (own, writes) = sites(&self.config)?;
+        let reads = site.or(own).ok_or_else(|| {
             Error::config(format!("{} does not say what the autoencoder reads: set `site`", self.config.display()))
         })?;
-        Ok((reads, writes.unwrap_or(reads)))
+        // What reconstructs what it reads does so wherever it is put.
+        Ok((reads, writes.filter(|w| own != Some(*w)).unwrap_or(reads)))
     }
 }
 
@@ -144,132 +149,33 @@ pub fn folder(dir: &Path) -> Result<Loaded> {
 /// # Errors
 /// As [`folder`].
 pub fn files(config: &Path, tensors: &Path) -> Result<Loaded> {
-    let wrong = |path: &Path, what: String| Error::config(format!("{}: {what}", path.display()));
-    let text = std::fs::read_to_string(config).map_err(|e| wrong(config, e.to_string()))?;
-    let config_json: Value = serde_json::from_str(&text).map_err(|e| wrong(config, e.to_string()))?;
+    let c = read(config)?;
     let t = Tensors::open(tensors)?;
-    let loaded =
-        if t.has("w_enc") { gemma_scope(config, &config_json, &t) } else { sae_lens(config, &config_json, &t) };
-    let loaded = loaded?;
-    loaded.parameters.check().map_err(|what| wrong(tensors, what))?;
+    let loaded = if t.has("w_enc") { release::load(config, &c, &t) } else { lens::load(config, &c, &t) }?;
+    loaded.parameters.check().map_err(|what| Error::config(format!("{}: {what}", tensors.display())))?;
     Ok(loaded)
 }
 
 /// What an autoencoder reads and writes, from its configuration alone.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or is a transcoder's and names nothing known that it writes.
 pub fn sites(config: &Path) -> Result<(Option<Site>, Option<Site>)> {
-    let wrong = |e: String| Error::config(format!("{}: {e}", config.display()));
+    let c = read(config)?;
+    let sites = if release::is(&c) { release::sites(&c) } else { lens::sites(&c) };
+    sites.map_err(|what| Error::config(format!("{}: {what}", config.display())))
+}
+
+/// Longest configuration that is read: those of training runs have some hundred keys.
+const LONGEST: u64 = 1 << 20;
+
+fn read(config: &Path) -> Result<Value> {
+    let wrong = |what: String| Error::config(format!("{}: {what}", config.display()));
+    let length = std::fs::metadata(config).map_err(|e| wrong(e.to_string()))?.len();
+    if length > LONGEST {
+        return Err(wrong(format!("is {length} bytes long: no configuration of an autoencoder")));
+    }
     let text = std::fs::read_to_string(config).map_err(|e| wrong(e.to_string()))?;
     let c: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    let of = |key: &str| c.get(key).and_then(Value::as_str).and_then(site);
-    let lens = lens_site(&c);
-    Ok((of("hf_hook_point_in").or(lens), of("hf_hook_point_out").or(lens)))
-}
-
-/// The site of a SAELens configuration.
-fn lens_site(c: &Value) -> Option<Site> {
-    let h = c.get("hook_name").or_else(|| c.pointer("/metadata/hook_name"))?.as_str()?;
-    let layer = h.split('.').nth(1)?.parse().ok()?;
-    Some(match h.rsplit('.').next()? {
-        "hook_resid_post" => Site::ResidPost(layer),
-        "hook_resid_pre" => Site::ResidPre(layer),
-        "hook_mlp_out" => Site::MlpOut(layer),
-        "hook_z" => Site::AttnOut(layer),
-        _ => return None,
-    })
-}
-
-/// A matrix in its file, its shape checked against the widths of its biases.
-fn matrix(path: &Path, t: &Tensors, name: &str, rows: usize, cols: usize) -> Result<Values> {
-    let (values, shape) = t.get(name)?;
-    if shape != [rows, cols] {
-        return Err(Error::config(format!("{}: `{name}` is {shape:?}, not [{rows}, {cols}]", path.display())));
-    }
-    Ok(values)
-}
-
-fn gemma_scope(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
-    let word = |key: &str| c.get(key).and_then(Value::as_str);
-    if let Some(other) = word("architecture").filter(|a| *a != "jump_relu") {
-        return Err(Error::config(format!(
-            "{}: the architecture `{other}` is not known; `jump_relu` is",
-            path.display()
-        )));
-    }
-    let (b_enc, b_dec) = (t.vector("b_enc")?, t.vector("b_dec")?);
-    let input = t.get("w_enc")?.1.first().copied().unwrap_or(0);
-    let skip = t.has("affine_skip_connection").then(|| matrix(path, t, "affine_skip_connection", input, b_dec.len()));
-    Ok(Loaded {
-        parameters: Parameters {
-            w_enc: matrix(path, t, "w_enc", input, b_enc.len())?,
-            w_dec: matrix(path, t, "w_dec", b_enc.len(), b_dec.len())?,
-            b_enc,
-            b_dec,
-            skip: skip.transpose()?.map(|s| s.all()),
-            activation: Activation::JumpRelu(t.vector("threshold")?),
-            centred: false,
-        },
-        reads: word("hf_hook_point_in").and_then(site),
-        writes: word("hf_hook_point_out").and_then(site),
-        model: word("model_name").map(String::from),
-    })
-}
-
-/// The site of a module of transformers' Gemma 3.
-pub fn site(module: &str) -> Option<Site> {
-    let rest = module.split("layers.").nth(1)?;
-    let (layer, what) = rest.split_once('.')?;
-    let l = layer.parse().ok()?;
-    Some(match what {
-        "output" => Site::ResidPost(l),
-        "self_attn.o_proj.input" => Site::AttnOut(l),
-        "post_feedforward_layernorm.output" => Site::MlpOut(l),
-        "pre_feedforward_layernorm.output" => Site::MlpIn(l),
-        _ => return None,
-    })
-}
-
-fn sae_lens(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
-    let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
-    let of = |key: &str| c.get(key).or_else(|| c.get("metadata").and_then(|m| m.get(key))).filter(|v| !v.is_null());
-    let word = |key: &str| of(key).and_then(Value::as_str);
-    let flag = |key: &str| of(key).and_then(Value::as_bool).unwrap_or(false);
-    if let Some(n) = word("normalize_activations").filter(|n| *n != "none") {
-        return Err(wrong(format!(
-            "activations normalised by `{n}` are not supported; fold the scale into the weights"
-        )));
-    }
-    if flag("rescale_acts_by_decoder_norm") {
-        return Err(wrong("`rescale_acts_by_decoder_norm` is not supported; fold the norms into the weights".into()));
-    }
-    let activation = match word("architecture").unwrap_or("standard") {
-        "standard" => Activation::Relu,
-        "jumprelu" => Activation::JumpRelu(t.vector("threshold")?),
-        "topk" => {
-            let k = of("k").or_else(|| c.pointer("/activation_fn_kwargs/k")).and_then(Value::as_u64);
-            Activation::TopK(k.ok_or_else(|| wrong("a topk autoencoder needs `k`".into()))? as usize)
-        }
-        other => {
-            return Err(wrong(format!("the architecture `{other}` is not known; standard, jumprelu and topk are")));
-        }
-    };
-    let reads = lens_site(c);
-    let (b_enc, b_dec) = (t.vector("b_enc")?, t.vector("b_dec")?);
-    Ok(Loaded {
-        parameters: Parameters {
-            w_enc: matrix(path, t, "W_enc", b_dec.len(), b_enc.len())?,
-            w_dec: matrix(path, t, "W_dec", b_enc.len(), b_dec.len())?,
-            b_enc,
-            b_dec,
-            skip: None,
-            activation,
-            // Absent, SAELens takes it as false for what it did not train itself.
-            centred: flag("apply_b_dec_to_input"),
-        },
-        reads,
-        writes: reads,
-        model: word("model_name").map(String::from),
-    })
+    if c.is_object() { Ok(c) } else { Err(wrong("is no JSON object".into())) }
 }

@@ -42,7 +42,7 @@ impl std::str::FromStr for Name {
         if !["16k", "65k", "262k", "1m"].contains(&width) {
             return Err(wrong("widths are 16k, 65k, 262k and 1m"));
         }
-        let base = l0.trim_end_matches("_affine").trim_end_matches("_seed_1");
+        let base = l0.strip_suffix("_affine").or_else(|| l0.strip_suffix("_seed_1")).unwrap_or(l0);
         if !["small", "medium", "big"].contains(&base) {
             return Err(wrong("l0 is small, medium or big"));
         }
@@ -97,6 +97,8 @@ mod tests {
             "resid_post/x/16k/small",
             "resid_post/1/8k/small",
             "resid_post_all/1/16k/medium",
+            "resid_post/1/16k/small_affine_affine",
+            "resid_post/1/16k/_seed_1",
         ] {
             assert!(wrong.parse::<Name>().is_err(), "{wrong}");
         }

@@ -1,4 +1,5 @@
 //! What an autoencoder is made of.
+use crate::normalize::Normalize;
 use crate::values::Values;
 use friction_core::{Error, Result};
 
@@ -28,8 +29,10 @@ pub struct Parameters {
     pub skip: Option<Vec<f32>>,
     /// From pre-activations to activations.
     pub activation: Activation,
-    /// Whether `b_dec` is taken from the input first (SAELens' `apply_b_dec_to_input`).
+    /// Whether `b_dec` is taken from the (normalised) input first (SAELens' `apply_b_dec_to_input`).
     pub centred: bool,
+    /// What is done to each row before it is read, and undone behind its reconstruction.
+    pub normalize: Normalize,
 }
 
 /// One feature: what it reads, what it writes.
@@ -71,27 +74,34 @@ impl Parameters {
             && (!self.centred || input == output)
             && match &self.activation {
                 Activation::JumpRelu(t) => t.len() == width,
-                Activation::TopK(k) => (1..=width).contains(k),
-                Activation::Relu => true,
+                Activation::TopK(_) | Activation::Relu => true,
             };
-        if fits && input > 0 && output > 0 {
-            return Ok(());
+        if !fits || input == 0 || output == 0 {
+            return Err(format!(
+                "the autoencoder's tensors contradict each other: W_enc {}, b_enc {width}, W_dec {}, b_dec {output}",
+                self.w_enc.len(),
+                self.w_dec.len()
+            ));
         }
-        Err(format!(
-            "the autoencoder's tensors contradict each other: W_enc {}, b_enc {width}, W_dec {}, b_dec {output}",
-            self.w_enc.len(),
-            self.w_dec.len()
-        ))
+        if let Activation::TopK(k) = self.activation
+            && !(1..=width).contains(&k)
+        {
+            return Err(format!("`k` is {k}, but the autoencoder has {width} features: it must be 1 to {width}"));
+        }
+        Ok(())
     }
 
-    /// One feature's parameters.
+    /// One feature's parameters, of normalised rows where rows are normalised.
     ///
     /// # Errors
     /// When there is no such feature.
     pub fn feature(&self, index: usize) -> Result<Feature> {
         let (input, width, output) = (self.input(), self.width(), self.output());
         if index >= width {
-            return Err(Error::config(format!("the autoencoder has features 0 to {}, not {index}", width - 1)));
+            return Err(Error::config(format!(
+                "the autoencoder has features 0 to {}, not {index}",
+                width.saturating_sub(1)
+            )));
         }
         let mut encoder = vec![0.0; input];
         for (r, v) in encoder.iter_mut().enumerate() {

@@ -3,10 +3,13 @@
 //! Gemma Scope 2 (facts of its release): no scaling of the input, no subtraction of `b_dec`;
 //! pre = x·W_enc + b_enc; a = pre where pre > threshold (strict) and pre > 0, else 0;
 //! x̂ = a·W_dec + b_dec, and for transcoders with a skip connection + x·skip.
+//! SAELens' may normalise each row, and take `b_dec` from it, before they read it; the reconstruction of a
+//! normalised row is brought back to the row's scale.
 //!
 //! The encoder's columns are worked through in panels, so that any width fits: panels that fit stay on
 //! the device, others are read from their file when their turn comes. Only what fires leaves a GPU
 //! (`fired.rs`). Few features fire, so decoding adds up their rows.
+use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 #[cfg(feature = "cube")]
 use burn::tensor::Int;
@@ -131,12 +134,15 @@ impl Sae {
         }
     }
 
-    /// Rows on the device, centred where the autoencoder asks for it.
+    /// Rows on the device, normalised and centred where the autoencoder asks for it.
     fn rows(&self, x: &[f32]) -> Tensor<2> {
         let p = &self.parameters;
         // In parallel: what costs is that the system hands out fresh pages.
         let mut own = vec![0.0; x.len()];
         own.par_chunks_mut(1 << 16).zip(x.par_chunks(1 << 16)).for_each(|(to, from)| to.copy_from_slice(from));
+        if p.normalize != Normalize::None {
+            own.par_chunks_mut(p.input()).for_each(|row| p.normalize.apply(row));
+        }
         let x = tensor(own, x.len() / p.input(), p.input(), &self.device);
         if p.centred { x - tensor(p.b_dec.clone(), 1, p.input(), &self.device) } else { x }
     }
@@ -258,7 +264,8 @@ impl Sae {
         }
     }
 
-    /// Reconstructions, row-major `[rows, output]`, of encoded rows; `x` is read by skip connections.
+    /// Reconstructions, row-major `[rows, output]`, of encoded rows; `x`, `[rows, input]`, is what was encoded:
+    /// skip connections and the scales of normalised rows are read from it.
     pub fn decode(&self, features: &[Vec<Active>], x: &[f32]) -> Vec<f32> {
         let p = &self.parameters;
         let (input, output) = (p.input(), p.output());
@@ -273,6 +280,10 @@ impl Sae {
                 y.iter_mut().zip(&p.b_dec).for_each(|(y, b)| *y += b);
             },
         );
+        if p.normalize != Normalize::None {
+            let rows = out.par_chunks_mut(output).zip(x.par_chunks(input));
+            rows.for_each(|(y, x)| p.normalize.undo(x, y));
+        }
         if let Some(skip) = &self.skip {
             for (part, out) in x.chunks(8192 * input).zip(out.chunks_mut(8192 * output)) {
                 let x = tensor(part.to_vec(), part.len() / input, input, &self.device);
@@ -319,7 +330,8 @@ pub struct Quality {
 /// Quality over rows: `target` is what is reconstructed, row-major `[rows, output]`.
 pub fn quality(features: &[Vec<Active>], reconstructed: &[f32], target: &[f32], width: usize) -> Quality {
     let n = features.len().max(1);
-    let d = target.len() / n;
+    // Nothing has no variance: its share is no number.
+    let d = (target.len() / n).max(1);
     let mut mean = vec![0.0f64; d];
     target.chunks(d).for_each(|r| mean.iter_mut().zip(r).for_each(|(m, v)| *m += f64::from(*v) / n as f64));
     let (mut rest, mut all) = (0.0, 0.0);

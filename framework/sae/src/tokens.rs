@@ -31,6 +31,12 @@ pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tok
         let tap = run
             .tap(group, condition, "", site, position)?
             .ok_or_else(|| Error::other(format!("the run holds no tap of `{site}` at `{position}`")))?;
+        if tap.shape[2] == 0 || (out.width != 0 && out.width != tap.shape[2]) {
+            return Err(Error::other(format!(
+                "the run's taps of `{site}` are {} wide in group {group} and {} before it: they are broken",
+                tap.shape[2], out.width
+            )));
+        }
         out.width = tap.shape[2];
         let to = if group % 5 == 4 { &mut out.held } else { &mut out.learnt };
         for (i, token) in tap.data.chunks(out.width).enumerate() {
@@ -88,6 +94,12 @@ pub fn of_corpus(
     r: &Reading,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Tokens> {
+    if r.context < 2 {
+        return Err(Error::config(format!(
+            "a context of {} tokens holds none but BOS, which is not read: it must be 2 or more",
+            r.context
+        )));
+    }
     let width = checkpoint.config.spec(&checkpoint.source.to_string()).width(r.site)?;
     let tokenizer = checkpoint.tokenizer().map_err(Error::other)?;
     let device = friction_model::device::open(r.backend, r.device).map_err(Error::other)?;
@@ -98,7 +110,7 @@ pub fn of_corpus(
     for (i, text) in texts.iter().enumerate() {
         let mut ids = vec![checkpoint.config.bos];
         ids.extend(tokenizer.encode(text).map_err(Error::other)?);
-        ids.truncate(r.context.max(2));
+        ids.truncate(r.context);
         let n = ids.len();
         if n < 2 {
             continue;

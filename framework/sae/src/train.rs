@@ -1,6 +1,6 @@
 //! Training one, for models that have none published: TopK (Gao et al. 2024, arXiv 2406.04093) or JumpReLU
-//! with straight-through thresholds (Rajamanoharan et al. 2024, arXiv 2407.14435), written in SAELens'
-//! format.
+//! with straight-through thresholds (Rajamanoharan et al. 2024, arXiv 2407.14435).
+use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use crate::sae::{Sae, quality};
 use crate::tokens::Tokens;
@@ -9,9 +9,8 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{DType, Tensor, TensorData, activation};
 use friction_core::manifest::BackendKind;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Error, Position, Result, Site};
+use friction_core::{Error, Result, Site};
 use friction_stats::Rng;
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,16 +43,24 @@ pub struct Training {
     pub seed: u64,
 }
 
+/// Most features, and most tokens of a step.
+const LARGEST: usize = 1 << 20;
+
 impl Training {
     /// Checks values against each other.
     ///
     /// # Errors
     /// Says which are wrong.
     pub fn check(&self) -> Result<()> {
-        if self.k == 0 || self.k > self.width || self.steps == 0 || self.batch == 0 || self.rate <= 0.0 {
-            return Err(Error::config("`k` is 1 to `width`; `steps`, `batch` and `rate` are above 0"));
-        }
-        Ok(())
+        let mut faults = friction_core::error::Faults::default();
+        let of = format!("`k` is from 1 to `width`, which is {}", self.width);
+        faults.when(self.k == 0 || self.k > self.width, "k", of);
+        faults.when(self.steps == 0, "steps", "`steps` must be above 0");
+        faults.when(self.batch == 0, "batch", "`batch` must be above 0");
+        faults.when(self.width > LARGEST, "width", format!("`width` is at most {LARGEST}"));
+        faults.when(self.batch > LARGEST, "batch", format!("`batch` is at most {LARGEST}"));
+        faults.when(!(self.rate > 0.0 && self.rate.is_finite()), "rate", "`rate` must be above 0");
+        faults.end()
     }
 }
 
@@ -121,14 +128,23 @@ impl Net {
 /// GPU: training is checked by the quality of what it makes.
 ///
 /// # Errors
-/// When the device is not there.
+/// When the device is not there, the rows are none, all the same or not finite, or training diverges.
 pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize) -> Result<Trained> {
     o.check()?;
-    let n = x.len() / d;
+    let n = x.len().checked_div(d).unwrap_or(0);
+    if n == 0 || n * d != x.len() {
+        return Err(Error::other(format!("{} numbers are no rows of {d}: there is nothing to learn from", x.len())));
+    }
     let mut mean = vec![0.0f64; d];
     x.chunks(d).for_each(|r| mean.iter_mut().zip(r).for_each(|(m, v)| *m += f64::from(*v) / n as f64));
     let square: f64 = x.chunks(d).flat_map(|r| r.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).powi(2))).sum();
-    let scale = (square / x.len() as f64).sqrt().max(f64::MIN_POSITIVE);
+    let scale = (square / x.len() as f64).sqrt();
+    if !scale.is_finite() {
+        return Err(Error::other("the activations hold numbers that are not finite: nothing can be learnt from them"));
+    }
+    if x.chunks(d).all(|row| row == &x[..d]) || scale < f64::from(f32::MIN_POSITIVE) {
+        return Err(Error::other("the activations are the same at every token: there is nothing to learn"));
+    }
     let device = friction_model::device::open(kind, index).map_err(Error::other)?.autodiff();
     let mut rng = Rng::new(o.seed);
     let up = |v: Vec<f32>, r: usize, c: usize| {
@@ -192,73 +208,15 @@ pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize)
             Kind::JumpRelu => Activation::JumpRelu(read(&net.log_threshold).into_iter().map(|t| t.exp() * s).collect()),
         },
         centred: true,
+        normalize: Normalize::None,
     };
+    let finite = |v: &[f32]| v.iter().all(|v| v.is_finite());
+    let Parameters { w_enc, b_enc, w_dec, b_dec, .. } = &parameters;
+    let all = [&w_enc.all()[..], b_enc, &w_dec.all()[..], b_dec].into_iter().all(finite);
+    if !all || curve.iter().any(|(_, fvu, _)| !fvu.is_finite()) {
+        return Err(Error::other(format!("training diverged: set `rate` below {}", o.rate)));
+    }
     Ok(Trained { parameters, curve })
-}
-
-/// What is known of an autoencoder beside its parameters.
-pub struct About<'a> {
-    /// What it reads.
-    pub site: Site,
-    /// At which tokens.
-    pub position: Position,
-    /// The model or run that it was learnt from.
-    pub model: &'a str,
-    /// Tokens learnt from.
-    pub tokens: usize,
-}
-
-/// `sae_weights.safetensors` and `cfg.json` of SAELens' format.
-///
-/// # Errors
-/// When they cannot be written.
-pub fn files(p: &Parameters, o: &Training, about: &About) -> Result<Vec<(String, Vec<u8>)>> {
-    let (d, n) = (p.input(), p.width());
-    let (w_enc, w_dec) = (p.w_enc.all(), p.w_dec.all());
-    let mut all = vec![
-        ("W_enc", vec![d, n], &w_enc),
-        ("b_enc", vec![n], &p.b_enc),
-        ("W_dec", vec![n, d], &w_dec),
-        ("b_dec", vec![d], &p.b_dec),
-    ];
-    if let Activation::JumpRelu(t) = &p.activation {
-        all.push(("threshold", vec![n], t));
-    }
-    let bytes: Vec<Vec<u8>> = all.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = all
-        .iter()
-        .zip(&bytes)
-        .map(|((n, s, _), b)| {
-            Ok((*n, TensorView::new(Dtype::F32, s.clone(), b).map_err(|e| Error::other(e.to_string()))?))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let weights = safetensors::serialize(views, None).map_err(|e| Error::other(e.to_string()))?;
-    let mut config = json!({
-        "architecture": "topk", "d_in": d, "d_sae": n, "k": o.k, "dtype": "float32", "device": "cpu",
-        "apply_b_dec_to_input": true, "normalize_activations": "none", "reshape_activations": "none",
-        "rescale_acts_by_decoder_norm": false,
-        "metadata": {"hook_name": hook(about.site), "model_name": about.model, "site": about.site, "position": about.position,
-            "tokens": about.tokens, "steps": o.steps, "batch": o.batch, "rate": o.rate, "seed": o.seed, "target_l0": o.k},
-    });
-    if o.kind == Kind::JumpRelu
-        && let Value::Object(c) = &mut config
-    {
-        c["architecture"] = json!("jumprelu");
-        c.shift_remove("k");
-        c.shift_remove("rescale_acts_by_decoder_norm");
-    }
-    Ok(vec![("sae_weights.safetensors".into(), weights), ("cfg.json".into(), format!("{config:#}\n").into_bytes())])
-}
-
-/// TransformerLens' name of a site, which SAELens and [`crate::load`] read.
-fn hook(site: Site) -> String {
-    match site {
-        Site::ResidPre(l) => format!("blocks.{l}.hook_resid_pre"),
-        Site::ResidPost(l) => format!("blocks.{l}.hook_resid_post"),
-        Site::AttnOut(l) => format!("blocks.{l}.attn.hook_z"),
-        Site::MlpOut(l) => format!("blocks.{l}.hook_mlp_out"),
-        other => other.to_string(),
-    }
 }
 
 /// Sentences and values on how well it does, learnt and held out.

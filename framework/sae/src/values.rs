@@ -1,5 +1,6 @@
 //! A parameter's numbers: in memory, or in a mapped file that is read as they are needed. The decoder of
-//! a million features stays in its file but for the rows that fire.
+//! a million features stays in its file but for the rows that fire; factors that a configuration asks for
+//! are multiplied in as numbers are read.
 use friction_core::{Error, Result};
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -14,6 +15,17 @@ pub enum Values {
     Memory(Vec<f32>),
     /// In a file.
     Mapped(Mapped),
+    /// Another's, multiplied as they are read.
+    Scaled(Scaled),
+}
+
+/// Numbers with their factors.
+#[derive(Clone)]
+pub struct Scaled {
+    of: Box<Values>,
+    by: Arc<[f32]>,
+    /// Numbers in a row that share a factor.
+    run: usize,
 }
 
 /// A tensor of a mapped file.
@@ -31,6 +43,7 @@ impl Values {
         match self {
             Values::Memory(v) => v.len(),
             Values::Mapped(m) => m.len,
+            Values::Scaled(s) => s.of.len(),
         }
     }
     /// Whether there are none.
@@ -52,7 +65,23 @@ impl Values {
                 };
                 out.iter_mut().zip(bytes.chunks_exact(wide)).for_each(|(o, b)| *o = convert(b));
             }
+            Values::Scaled(s) => {
+                s.of.read(at, out);
+                out.iter_mut().enumerate().for_each(|(i, o)| *o *= s.by[(at + i) / s.run % s.by.len()]);
+            }
         }
+    }
+
+    /// Of a matrix: each column by its factor. One factor is for all of them.
+    #[must_use]
+    pub fn columns(self, by: Vec<f32>) -> Self {
+        Values::Scaled(Scaled { of: Box::new(self), by: by.into(), run: 1 })
+    }
+
+    /// Of a matrix of `cols` columns: each row by its factor.
+    #[must_use]
+    pub fn rows(self, by: Vec<f32>, cols: usize) -> Self {
+        Values::Scaled(Scaled { of: Box::new(self), by: by.into(), run: cols })
     }
 
     /// All of them.
@@ -94,6 +123,13 @@ impl<'a> Tensors<'a> {
         self.meta.info(name).is_some()
     }
 
+    /// The names of its tensors, in order.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.meta.offset_keys();
+        names.sort_unstable();
+        names
+    }
+
     /// A tensor, in its file, with its shape.
     ///
     /// # Errors
@@ -114,11 +150,41 @@ impl<'a> Tensors<'a> {
         Ok((Values::Mapped(mapped), info.shape.clone()))
     }
 
-    /// A small tensor, read whole.
+    /// A vector, read whole.
+    ///
+    /// # Errors
+    /// As [`Tensors::get`], and when it is no vector or holds what is no number.
+    pub fn vector(&self, name: &str) -> Result<Vec<f32>> {
+        let wrong = |what: String| Error::config(format!("{}: `{name}` {what}", self.path.display()));
+        let (values, shape) = self.get(name)?;
+        if shape.len() != 1 {
+            return Err(wrong(format!("is {shape:?}, not a vector")));
+        }
+        let values = values.all();
+        if values.iter().any(|v| v.is_nan()) {
+            return Err(wrong("holds NaN".into()));
+        }
+        Ok(values)
+    }
+
+    /// A matrix in its file.
+    ///
+    /// # Errors
+    /// As [`Tensors::get`], and when its shape is another.
+    pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Values> {
+        let (values, shape) = self.get(name)?;
+        if shape != [rows, cols] {
+            let path = self.path.display();
+            return Err(Error::config(format!("{path}: `{name}` is {shape:?}, not [{rows}, {cols}]")));
+        }
+        Ok(values)
+    }
+
+    /// The first dimension of a matrix.
     ///
     /// # Errors
     /// As [`Tensors::get`].
-    pub fn vector(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(self.get(name)?.0.all())
+    pub fn height(&self, name: &str) -> Result<usize> {
+        Ok(self.get(name)?.1.first().copied().unwrap_or(0))
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use friction_model::testing::{backend, device};
 use friction_sae::clamp::activation;
-use friction_sae::{Activation, Parameters, Sae};
+use friction_sae::{Activation, Normalize, Parameters, Sae};
 use friction_stats::Rng;
 use proptest::prelude::*;
 
@@ -22,6 +22,7 @@ fn parameters(seed: u64, activation: Activation, centred: bool) -> Parameters {
         skip: None,
         activation,
         centred,
+        normalize: Normalize::None,
     }
 }
 
@@ -64,4 +65,13 @@ proptest! {
 fn a_feature_that_is_not_there_is_refused() {
     let p = parameters(1, Activation::Relu, false);
     assert!(activation(&p, N).err().unwrap().to_string().contains("features 0 to 19"));
+}
+
+/// What a feature writes then depends on the token.
+#[test]
+fn a_feature_of_normalised_rows_is_not_clamped() {
+    for normalize in [Normalize::ConstantNorm, Normalize::LayerNorm] {
+        let p = Parameters { normalize, ..parameters(1, Activation::Relu, false) };
+        assert!(activation(&p, 0).err().unwrap().to_string().contains("`normalize_activations`"));
+    }
 }

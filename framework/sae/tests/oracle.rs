@@ -1,11 +1,12 @@
 //! Against float64 NumPy and SAELens 6.54 on checkpoints in the release's format; `oracle.py` made the numbers.
 #![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+use common::{Named, dense, near, write};
 use friction_core::Site;
 use friction_model::testing::backend;
 use friction_sae::load;
 use friction_sae::{Active, Sae, quality};
 use friction_stats::Rng;
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -13,31 +14,20 @@ const D: usize = 8;
 const N: usize = 24;
 const ROWS: usize = 6;
 
-/// A name, a shape, values.
-type Named = (&'static str, Vec<usize>, Vec<f32>);
-
 /// The parameters of `oracle.py`, in its order, and its rows.
 fn parameters() -> (Vec<Named>, Vec<f32>) {
     let mut rng = Rng::new(77);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| (rng.unit() * 2.0 - 1.0) as f32).collect() };
-    let mut out = vec![("w_enc", vec![D, N], draw(D * N)), ("b_enc", vec![N], draw(N))];
-    out.push(("threshold", vec![N], draw(N).into_iter().map(f32::abs).collect()));
-    out.push(("w_dec", vec![N, D], draw(N * D)));
-    out.push(("b_dec", vec![D], draw(D)));
-    out.push(("affine_skip_connection", vec![D, D], draw(D * D)));
+    let mut out: Vec<Named> = vec![];
+    let mut add = |name: &str, shape: Vec<usize>, v: Vec<f32>| out.push((name.into(), shape, v));
+    add("w_enc", vec![D, N], draw(D * N));
+    add("b_enc", vec![N], draw(N));
+    add("threshold", vec![N], draw(N).into_iter().map(f32::abs).collect());
+    add("w_dec", vec![N, D], draw(N * D));
+    add("b_dec", vec![D], draw(D));
+    add("affine_skip_connection", vec![D, D], draw(D * D));
     let x = draw(ROWS * D);
     (out, x)
-}
-
-fn write(dir: &Path, config: &Value, files: (&str, &str), tensors: &[Named]) {
-    std::fs::write(dir.join(files.0), config.to_string()).unwrap();
-    let bytes: Vec<Vec<u8>> =
-        tensors.iter().map(|(_, _, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = tensors
-        .iter()
-        .zip(&bytes)
-        .map(|((n, s, _), b)| (n.to_string(), TensorView::new(Dtype::F32, s.clone(), b).unwrap()));
-    safetensors::serialize_to_file(views, None, &dir.join(files.1)).unwrap();
 }
 
 fn gemma(dir: &Path, skip: bool) {
@@ -56,18 +46,6 @@ fn gemma(dir: &Path, skip: bool) {
 
 fn oracle() -> Value {
     serde_json::from_str(include_str!("oracle.json")).unwrap()
-}
-
-fn near(got: &[f32], want: &Value) -> f64 {
-    let want: Vec<f64> = want.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
-    assert_eq!(got.len(), want.len());
-    got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).abs()).fold(0.0, f64::max)
-}
-
-fn dense(rows: &[Vec<Active>]) -> Vec<f32> {
-    let mut out = vec![0.0; rows.len() * N];
-    rows.iter().enumerate().for_each(|(i, r)| r.iter().for_each(|a| out[i * N + a.index as usize] = a.value));
-    out
 }
 
 fn sae(dir: &Path) -> (Sae, load::Loaded) {
@@ -99,9 +77,9 @@ fn autoencoders_and_transcoders_equal_numpy_and_sae_lens() {
         }
         let y = sae.decode(&features, &x);
         for (what, got, want) in [
-            ("NumPy, activations", &dense(&features), &o["activations"]),
+            ("NumPy, activations", &dense(&features, N), &o["activations"]),
             ("NumPy, decoded", &y, &o[decoded]),
-            ("SAELens, activations", &dense(&features), &o[lens]["activations"]),
+            ("SAELens, activations", &dense(&features, N), &o[lens]["activations"]),
             ("SAELens, decoded", &y, &o[lens]["decoded"]),
         ] {
             let off = near(got, want);
@@ -114,11 +92,11 @@ fn autoencoders_and_transcoders_equal_numpy_and_sae_lens() {
 #[test]
 fn the_threshold_is_strict_and_negative_thresholds_do_not_let_negatives_through() {
     let tensors = [
-        ("w_enc", vec![1, 3], vec![1.0, 1.0, 1.0]),
-        ("b_enc", vec![3], vec![0.0; 3]),
-        ("threshold", vec![3], vec![0.5, 0.25, -1.0]),
-        ("w_dec", vec![3, 1], vec![1.0; 3]),
-        ("b_dec", vec![1], vec![0.0]),
+        ("w_enc".into(), vec![1, 3], vec![1.0, 1.0, 1.0]),
+        ("b_enc".into(), vec![3], vec![0.0; 3]),
+        ("threshold".into(), vec![3], vec![0.5, 0.25, -1.0]),
+        ("w_dec".into(), vec![3, 1], vec![1.0; 3]),
+        ("b_dec".into(), vec![1], vec![0.0]),
     ];
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &json!({"architecture": "jump_relu"}), load::FILES[0], &tensors);
@@ -128,32 +106,49 @@ fn the_threshold_is_strict_and_negative_thresholds_do_not_let_negatives_through(
 }
 
 #[test]
-fn sae_lens_folders_load_and_what_is_not_known_is_refused() {
-    let (t, x) = parameters();
-    let tensors: Vec<Named> = [("W_enc", 0), ("b_enc", 1), ("threshold", 2), ("W_dec", 3), ("b_dec", 4)]
-        .into_iter()
-        .map(|(n, i)| (n, t[i].1.clone(), t[i].2.clone()))
-        .collect();
+fn what_contradicts_itself_in_a_folder_of_the_release_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let config = |architecture: &str| json!({"architecture": architecture, "k": 3, "metadata": {"hook_name": "blocks.5.hook_resid_post"}});
-    let at = |c: &Value| write(dir.path(), c, load::FILES[1], &tensors);
-    at(&config("jumprelu"));
-    let (jump, loaded) = sae(dir.path());
-    assert_eq!(loaded.reads, Some(Site::ResidPost(5)));
-    assert!(near(&dense(&jump.encode(&x)), &oracle()["activations"]) < 2e-6);
-    at(&config("topk"));
-    let (topk, _) = sae(dir.path());
-    at(&config("standard"));
-    let (relu, _) = sae(dir.path());
-    for (few, all) in topk.encode(&x).iter().zip(relu.encode(&x)) {
-        assert_eq!(few.len(), 3.min(all.len()));
-        let least = few.iter().map(|a| a.value).fold(f32::MAX, f32::min);
-        assert!(all.iter().filter(|a| a.value > least).count() < 3);
+    let at = |skip: bool, key: &str, value: Value| {
+        gemma(dir.path(), skip);
+        let path = dir.path().join("config.json");
+        let mut c: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        c[key] = value;
+        std::fs::write(&path, c.to_string()).unwrap();
+        load::folder(dir.path()).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    for (skip, key, value, words) in [
+        (false, "affine_connection", json!(true), "there is no tensor `affine_skip_connection`"),
+        (true, "affine_connection", json!(false), "there is a tensor `affine_skip_connection`"),
+        (false, "architecture", json!("topk"), "the architecture \"topk\" is not known"),
+        (false, "architecture", json!(null), "the architecture null is not known"),
+        (
+            true,
+            "hf_hook_point_out",
+            json!("model.layers.3.nowhere"),
+            "`model.layers.3.nowhere`, a module that is not known",
+        ),
+    ] {
+        let e = at(skip, key, value);
+        assert!(e.contains(words), "{key}: {e}");
     }
-    at(&config("gated"));
-    assert!(load::folder(dir.path()).err().unwrap().to_string().contains("`gated`"));
-    at(&json!({"architecture": "standard", "normalize_activations": "layer_norm"}));
-    assert!(load::folder(dir.path()).err().unwrap().to_string().contains("layer_norm"));
+    assert_eq!(at(false, "affine_connection", json!(null)), "");
+    // What is no vector, no number, or of other sizes.
+    let (tensors, _) = parameters();
+    let good = |t: &[Named]| {
+        write(dir.path(), &json!({"architecture": "jump_relu"}), load::FILES[0], &t[..5]);
+        load::folder(dir.path()).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    assert_eq!(good(&tensors), "");
+    for (i, shape, first, words) in [
+        (1, vec![1, N], 0.0, "`b_enc` is [1, 24], not a vector"),
+        (2, vec![N], f32::NAN, "`threshold` holds NaN"),
+        (3, vec![D, N], 0.0, "`w_dec` is [8, 24], not [24, 8]"),
+    ] {
+        let mut t = tensors.clone();
+        (t[i].1, t[i].2[0]) = (shape, first);
+        let e = good(&t);
+        assert!(e.contains(words), "{e}");
+    }
     assert!(load::folder(Path::new("/nowhere")).err().unwrap().to_string().contains("params.safetensors"));
 }
 
@@ -163,6 +158,8 @@ fn quality_is_what_it_says() {
     // Two rows around their mean by ±1; one is met, the other missed by 1: 1 of 2 stays unexplained.
     let q = quality(&[on(0), on(2)], &[1.0, -2.0], &[1.0, -1.0], 4);
     assert_eq!((q.fvu, q.l0, q.dead), (0.5, 1.0, 0.5));
+    let nothing = quality(&[], &[], &[], 4);
+    assert!(nothing.fvu.is_nan() && nothing.l0 == 0.0 && nothing.dead == 1.0);
 }
 
 /// The reader survives any bytes: it says what is wrong, or loads.
@@ -183,11 +180,16 @@ fn any_bytes_are_an_error_or_an_autoencoder() {
         }
         std::fs::write(&config, &c).unwrap();
         std::fs::write(&tensors, &t).unwrap();
-        if let Ok(l) = load::folder(dir.path()) {
-            let x = vec![0.5; l.parameters.input()];
-            let sae = Sae::new(l.parameters, backend().unwrap(), 0).unwrap();
-            let f = sae.encode(&x);
-            let _ = sae.decode(&f, &x);
+        match load::folder(dir.path()) {
+            Ok(l) => {
+                let (x, wide) = (vec![0.5; l.parameters.input()], l.parameters.output());
+                let sae = Sae::new(l.parameters, backend().unwrap(), 0).unwrap();
+                let f = sae.encode(&x);
+                prop_assert_eq!(f.len(), 1);
+                prop_assert_eq!(sae.decode(&f, &x).len(), wide);
+            }
+            // Told with the file: the folder's name is of no other.
+            Err(e) => prop_assert!(e.to_string().contains(&*dir.path().to_string_lossy()), "{}", e),
         }
     });
 }

@@ -80,6 +80,7 @@ fn what_fires_is_equal_to_the_definition_on_every_device() {
             skip: None,
             activation,
             centred: false,
+            normalize: Default::default(),
         };
         let expected: Vec<_> = x.chunks(D).map(|row| plain(&p, &w, row)).collect();
         most = most.max(expected.iter().map(Vec::len).max().unwrap());

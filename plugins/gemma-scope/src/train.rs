@@ -8,7 +8,8 @@ use friction_core::{
     Analyzer, BuildContext, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site, Table,
 };
 use friction_sae::tokens;
-use friction_sae::train::{About, Kind, Training, files, told, train};
+use friction_sae::train::{Kind, Training, told, train};
+use friction_sae::write::{About, files};
 use serde::Deserialize;
 
 /// Options of `sae-train`.
@@ -75,18 +76,20 @@ impl PluginConfig for SaeTrain {
         self.training(0).check()
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        Ok(Box::new(Trainer { options: self.clone(), backend: cx.backend.clone() }))
+        Ok(Box::new(Trainer { options: self.clone(), backend: cx.backend.clone(), model: cx.model.source.clone() }))
     }
 }
 
 struct Trainer {
     options: SaeTrain,
     backend: BackendSection,
+    /// The study's model.
+    model: String,
 }
 
 impl Analyzer for Trainer {
     fn needs(&self) -> Needs {
-        Needs { taps: vec![(self.options.site, self.options.position)], factors: vec![] }
+        Needs { taps: vec![(self.options.site, self.options.position)], ..Needs::default() }
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
@@ -95,7 +98,14 @@ impl Analyzer for Trainer {
         let tokens = tokens::of_run(run, site, position)?;
         let training = self.options.training(run.seed());
         let trained = train(&tokens.learnt, tokens.width, &training, kind, device)?;
-        let about = About { site, position, model: run.name(), tokens: tokens.learnt.len() / tokens.width };
+        let about = About {
+            site,
+            position,
+            model: &self.model,
+            run: Some(run.name()),
+            context: None,
+            tokens: tokens.learnt.len() / tokens.width,
+        };
         out.files = files(&trained.parameters, &training, &about)?;
         for (key, sentence, value) in told(&trained, &tokens, site, kind, device)? {
             out.say(sentence);

@@ -1,0 +1,150 @@
+//! SAELens' folders: `cfg.json` and `sae_weights.safetensors`, as versions 3 to 6 write them. What a
+//! configuration leaves out is what SAELens 6.54 takes it for; what is not computed here is refused by
+//! its name, and so is what contradicts itself.
+mod config;
+mod keys;
+
+use crate::load::Loaded;
+use crate::normalize::Normalize;
+use crate::parameters::{Activation, Parameters};
+use crate::values::{Tensors, Values};
+use config::{Config, Gate, Kind, Scaling};
+use friction_core::{Error, Result};
+use keys::Keys;
+pub use keys::{hook, sites};
+use rayon::prelude::*;
+use serde_json::Value;
+use std::path::Path;
+
+/// The version whose format is written.
+pub const VERSION: &str = "6.54.12";
+
+/// What is not known is told in words; the caller says of which file.
+type Told<T> = std::result::Result<T, String>;
+
+/// A tensor of factors by which a decoder was finetuned.
+const FINETUNED: &str = "scaling_factor";
+
+/// The factor that brings activations to the mean norm √d. SAELens folds it into the weights when training
+/// ends; a checkpoint keeps it in a file of its own.
+fn average(config: &Path) -> Result<f32> {
+    let path = config.with_file_name("activation_scaler.json");
+    let wrong = |what: &str| Error::config(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|e| {
+        Error::config(format!(
+            "{}: `normalize_activations` is expected_average_only_in, whose factor is not in the folder ({}: {e}); fold it into the weights (SAELens' `fold_activation_norm_scaling_factor`)",
+            config.display(), path.display()
+        ))
+    })?;
+    let v: Value = serde_json::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
+    if v.get("has_whitening").and_then(Value::as_bool) == Some(true) {
+        return Err(wrong("`has_whitening` is true, and whitening is not supported; fold it into the weights"));
+    }
+    let factor = v.get("scaling_factor").and_then(Value::as_f64).map(|f| f as f32);
+    factor.filter(|f| *f > 0.0 && f.is_finite()).ok_or_else(|| wrong("holds no `scaling_factor` above 0"))
+}
+
+/// Factors of features that a decoder was finetuned by (versions 3 to 5).
+fn finetuned(path: &Path, config: &Config, t: &Tensors, width: usize) -> Result<Option<Vec<f32>>> {
+    let wrong = |what: String| Err(Error::config(format!("{}: {what}", path.display())));
+    if !t.has(FINETUNED) {
+        return Ok(None);
+    }
+    let by = t.vector(FINETUNED)?;
+    // As SAELens asks it: files of some versions hold ones for no reason.
+    if by.iter().all(|f| (f - 1.0).abs() <= 1e-8 + 1e-5) {
+        return Ok(None);
+    }
+    if config.six || !config.finetuned {
+        return wrong(format!(
+            "there is a tensor `{FINETUNED}`, but no `finetuning_scaling_factor` of a version before 6 that asks for it"
+        ));
+    }
+    if by.len() != width {
+        return wrong(format!("`{FINETUNED}` has {} numbers, not {width}", by.len()));
+    }
+    Ok(Some(by))
+}
+
+/// Norms of a matrix' rows.
+fn norms(matrix: &Values, rows: usize, cols: usize) -> Vec<f32> {
+    let norm = |row: &mut Vec<f32>, r: usize| {
+        matrix.read(r * cols, row);
+        row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt() as f32
+    };
+    (0..rows).into_par_iter().map_init(|| vec![0.0; cols], norm).collect()
+}
+
+/// `[rows, cols]` to `[cols, rows]`.
+fn transposed(matrix: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    (0..cols).flat_map(|c| (0..rows).map(move |r| matrix[r * cols + c])).collect()
+}
+
+/// Loads it.
+pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
+    let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
+    let keys = Keys::of(c).map_err(wrong)?;
+    let config = Config::of(&keys).map_err(wrong)?;
+    let Kind { name, gate, transcoder, skip } = config.kind;
+    if let Some(other) = t.names().iter().find(|n| *n != FINETUNED && config.kind.tensors().all(|known| *n != known)) {
+        return Err(wrong(format!("there is a tensor `{other}`, which a `{name}` autoencoder does not have")));
+    }
+    let mut b_enc = t.vector(if gate == Gate::Gated { "b_mag" } else { "b_enc" })?;
+    let mut b_dec = t.vector("b_dec")?;
+    let (width, output) = (b_enc.len(), b_dec.len());
+    let input = if transcoder { t.height("W_enc")? } else { output };
+    let sizes = [("d_in", input), ("d_sae", width), ("d_out", output)];
+    for (key, size) in sizes.into_iter().filter(|(key, _)| transcoder || *key != "d_out") {
+        if let Some(said) = keys.get(key).map_err(wrong)?.filter(|v| v.as_u64() != Some(size as u64)) {
+            return Err(wrong(format!("`{key}` is {said}, but the tensors say {size}")));
+        }
+    }
+    let mut w_enc = t.matrix("W_enc", input, width)?;
+    let mut w_dec = t.matrix("W_dec", width, output)?;
+    let normalize = match config.scaling {
+        Scaling::Row(by) => by,
+        Scaling::Average => {
+            let factor = average(path)?;
+            (w_enc, w_dec) = (w_enc.columns(vec![factor]), w_dec.columns(vec![1.0 / factor]));
+            b_dec.iter_mut().for_each(|b| *b /= factor);
+            Normalize::None
+        }
+    };
+    if config.rescale {
+        let norms = norms(&w_dec, width, output);
+        b_enc.iter_mut().zip(&norms).for_each(|(b, n)| *b *= n);
+        w_dec = w_dec.rows(norms.iter().map(|n| 1.0 / n).collect(), output);
+        w_enc = w_enc.columns(norms);
+    }
+    let activation = match gate {
+        Gate::Relu => Activation::Relu,
+        Gate::TopK => Activation::TopK(config.k),
+        Gate::JumpRelu => Activation::JumpRelu(t.vector("threshold")?),
+        // The gate x·W_enc + b_gate > 0 is a threshold of the magnitude x·W_enc·e^r + b_mag.
+        Gate::Gated => {
+            let (gate, magnitude) = (t.vector("b_gate")?, t.vector("r_mag")?);
+            if gate.len() != width || magnitude.len() != width {
+                return Err(wrong(format!(
+                    "`b_gate`, `r_mag` and `b_mag` are of {}, {} and {width} features",
+                    gate.len(),
+                    magnitude.len()
+                )));
+            }
+            let by: Vec<f32> = magnitude.iter().map(|r| r.exp()).collect();
+            let threshold = b_enc.iter().zip(&by).zip(&gate).map(|((b, e), g)| b - e * g).collect();
+            w_enc = w_enc.columns(by);
+            Activation::JumpRelu(threshold)
+        }
+    };
+    if let Some(by) = finetuned(path, &config, t, width)? {
+        w_dec = w_dec.rows(by, output);
+    }
+    let skip = if skip { Some(transposed(&t.matrix("W_skip", output, input)?.all(), output, input)) } else { None };
+    let reads = keys.reads().map_err(wrong)?;
+    Ok(Loaded {
+        parameters: Parameters { w_enc, b_enc, w_dec, b_dec, skip, activation, centred: config.centred, normalize },
+        reads,
+        writes: if transcoder { keys.writes().map_err(wrong)? } else { reads },
+        model: keys.about_word("model_name").map_err(wrong)?.map(String::from),
+    })
+}
