@@ -4,9 +4,44 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+/// A control vector, and what it could not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlVector {
+    /// The file; nothing where no layer is left.
+    pub file: Option<Vec<u8>>,
+    /// Layers that it holds, in order.
+    pub layers: Vec<usize>,
+    /// Layers that it cannot hold.
+    pub left_out: Vec<usize>,
+}
+
 /// A control vector in GGUF, as repeng writes and reads it and llama.cpp reads it: `direction.L`, f32
-/// `[hidden]`, is added to the output of block L. `hint` is the model's type, such as `gemma3`.
-pub fn control_vector(hint: &str, directions: &[(usize, Vec<f32>)]) -> Vec<u8> {
+/// `[hidden]`, is added to the output of block L. `hint` is the model's type, such as `gemma3`. Block 0 is
+/// left out: llama.cpp's layers count from 1, and it refuses a file with `direction.0`.
+///
+/// # Errors
+/// When two directions are of one layer, or they are not all of one width and finite.
+pub fn control_vector(hint: &str, directions: &[(usize, Vec<f32>)]) -> Result<ControlVector> {
+    let mut all: Vec<(usize, &[f32])> = directions.iter().map(|(l, v)| (*l, v.as_slice())).collect();
+    all.sort_by_key(|(layer, _)| *layer);
+    let wrong = |what: String| Err(Error::other(format!("no control vector can be written: {what}")));
+    if let Some(pair) = all.windows(2).find(|p| p[0].0 == p[1].0) {
+        return wrong(format!("there are two directions of layer {}", pair[0].0));
+    }
+    if let Some(pair) = all.windows(2).find(|p| p[0].1.len() != p[1].1.len()) {
+        let [(a, v), (b, w)] = [pair[0], pair[1]];
+        return wrong(format!("the direction of layer {a} is {} wide, that of layer {b} {}", v.len(), w.len()));
+    }
+    if let Some((layer, _)) = all.iter().find(|(_, v)| v.is_empty() || !v.iter().all(|x| x.is_finite())) {
+        return wrong(format!("the direction of layer {layer} is empty or not finite"));
+    }
+    let (left_out, held): (Vec<_>, Vec<_>) = all.into_iter().partition(|(layer, _)| *layer == 0);
+    let layers = |of: &[(usize, &[f32])]| of.iter().map(|(layer, _)| *layer).collect();
+    let file = (!held.is_empty()).then(|| gguf(hint, &held));
+    Ok(ControlVector { file, layers: layers(&held), left_out: layers(&left_out) })
+}
+
+fn gguf(hint: &str, directions: &[(usize, &[f32])]) -> Vec<u8> {
     const TEXT: u32 = 8;
     const COUNT: u32 = 4;
     const ALIGNMENT: usize = 32;
@@ -49,9 +84,12 @@ pub fn control_vector(hint: &str, directions: &[(usize, Vec<f32>)]) -> Vec<u8> {
 /// hookpoint is a module of the model without its head, such as `layers.9`.
 ///
 /// # Errors
-/// When the archive cannot be written.
+/// When the archive cannot be written, or the numbers are not finite.
 pub fn steered(hookpoint: &str, vector: &[f32], coefficient: f64) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| Error::other(format!("the archive cannot be written: {e}"));
+    if vector.is_empty() || !vector.iter().all(|x| x.is_finite()) || !coefficient.is_finite() {
+        return Err(failed(&format!("the direction of `{hookpoint}` is empty or not finite")));
+    }
     let mut zip = ZipWriter::new(Cursor::new(vec![]));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     let storage: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();

@@ -4,5 +4,5 @@
 pub mod export;
 pub mod read;
 
-pub use export::{control_vector, steered};
+pub use export::{ControlVector, control_vector, steered};
 pub use read::{Direction, read};

@@ -17,7 +17,8 @@ pub struct Direction {
 /// Reads `name` of a file.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no f32 vector of that name; it then says which it holds.
+/// When the file cannot be read, or holds no f32 vector of that name; it then says which it holds. When what it
+/// holds is not finite, or what it says of itself cannot be read.
 pub fn read(path: &Path, name: &str) -> Result<Direction> {
     let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
     let bytes = std::fs::read(path).map_err(|e| {
@@ -33,11 +34,36 @@ pub fn read(path: &Path, name: &str) -> Result<Direction> {
         names.sort_unstable();
         return Err(wrong(format!("holds no f32 vector `{name}`; it holds {}", names.join(", "))));
     };
+    let along = |name: &str, v: Vec<f32>| match v.iter().all(|x| x.is_finite()) && v.iter().any(|x| *x != 0.0) {
+        true => Ok(v),
+        false => Err(wrong(format!("`{name}` is no direction: it is zero or not finite"))),
+    };
     let site = name.split('/').next().unwrap_or(name);
-    let shuffled = (0..).map_while(|n| vector(&format!("{site}/shuffled-{n}"))).collect();
-    let about: Option<serde_json::Value> = SafeTensors::read_metadata(&bytes)
+    let shuffled = (0..)
+        .map(|n| format!("{site}/shuffled-{n}"))
+        .map_while(|name| vector(&name).map(|v| along(&name, v)))
+        .collect::<Result<Vec<_>>>()?;
+    let found = along(name, found)?;
+    if let Some(n) = shuffled.iter().position(|v| v.len() != found.len()) {
+        return Err(wrong(format!("`{site}/shuffled-{n}` is not as wide as `{name}`")));
+    }
+    Ok(Direction { vector: found, norm: norm(&bytes, name).map_err(wrong)?, shuffled })
+}
+
+/// The mean norm of the activations, where the header's `about` says it. Files of other tools have none.
+fn norm(bytes: &[u8], name: &str) -> std::result::Result<Option<f32>, String> {
+    let Some(about) = SafeTensors::read_metadata(bytes)
         .ok()
-        .and_then(|(_, m)| m.metadata().as_ref()?.get("about").and_then(|a| serde_json::from_str(a).ok()));
-    let norm = about.and_then(|a| a.get("directions")?.get(name)?.get("norm")?.as_f64()).map(|n| n as f32);
-    Ok(Direction { vector: found, norm, shuffled })
+        .and_then(|(_, m)| m.metadata().as_ref().and_then(|m| m.get("about").cloned()))
+    else {
+        return Ok(None);
+    };
+    let about: serde_json::Value =
+        serde_json::from_str(&about).map_err(|e| format!("the header's `about` is no JSON: {e}"))?;
+    let norm = about.get("directions").and_then(|d| d.get(name)?.get("norm")).filter(|n| !n.is_null());
+    let Some(norm) = norm else { return Ok(None) };
+    match norm.as_f64().map(|n| n as f32).filter(|n| *n > 0.0 && n.is_finite()) {
+        Some(n) => Ok(Some(n)),
+        None => Err(format!("the header's `about` says that activations at `{name}` have a norm of {norm}")),
+    }
 }

@@ -2,7 +2,8 @@
 //! tools.
 use crate::fit::{Probe, mean_difference};
 use crate::rows::Rows;
-use friction_core::{Error, Position, Result, Site};
+use friction_core::{Error, Findings, Position, Result, Site};
+use friction_directions::ControlVector;
 use friction_stats::{Link, Matrix};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -34,12 +35,13 @@ pub struct Source<'a> {
 /// numbers. The header's `about` is JSON: for each tensor its mean projection by class, and the mean norm of
 /// the activations at its site.
 ///
-/// Of sites `resid_post.L` the difference of means also goes into `mean-difference.repeng.gguf` (one control
-/// vector of all layers) and `resid_post.L.mean-difference.lm-eval.pt` (one steered model each, `layers.L`).
+/// Of sites `resid_post.L` the difference of means also goes into `resid_post.L.mean-difference.lm-eval.pt` (one
+/// steered model each, `layers.L`) and, but for L = 0, into `mean-difference.repeng.gguf` (one control vector of
+/// all layers). What is left out there is said.
 ///
 /// # Errors
 /// When a fit over all rows does not converge.
-pub fn files(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn write(s: &Source, layers: &[(Site, Matrix)], c: &[f64], out: &mut Findings) -> Result<()> {
     let all: Vec<usize> = (0..s.y.len()).collect();
     let kind = if s.link == Link::Linear { "ridge" } else { "logistic" };
     let mut tensors: Vec<(String, Vec<f64>)> = vec![];
@@ -87,18 +89,66 @@ pub fn files(s: &Source, layers: &[(Site, Matrix)], c: &[f64]) -> Result<Vec<(St
     });
     let header = HashMap::from([("about".to_string(), about.to_string())]);
     let own = safetensors::serialize(views, Some(header)).map_err(|e| Error::other(e.to_string()))?;
-    let mut files = vec![("directions.safetensors".to_string(), own)];
+    out.files.push(("directions.safetensors".into(), own));
     let mut control = vec![];
     for (name, v) in &tensors {
         let Some((site, "mean-difference")) = name.split_once('/') else { continue };
         let Ok(Site::ResidPost(layer)) = site.parse() else { continue };
         let v: Vec<f32> = v.iter().map(|x| *x as f32).collect();
         let steered = friction_directions::steered(&format!("layers.{layer}"), &v, 1.0)?;
-        files.push((format!("{site}.mean-difference.lm-eval.pt"), steered));
+        out.files.push((format!("{site}.mean-difference.lm-eval.pt"), steered));
         control.push((layer, v));
     }
     if !control.is_empty() {
-        files.push(("mean-difference.repeng.gguf".into(), friction_directions::control_vector("gemma3", &control)));
+        tell(friction_directions::control_vector("gemma3", &control)?, out);
     }
-    Ok(files)
+    Ok(())
+}
+
+const CONTROL: &str = "mean-difference.repeng.gguf";
+
+/// Puts a control vector among the files, and says what it does not hold.
+fn tell(vector: ControlVector, out: &mut Findings) {
+    let ControlVector { file, layers, left_out } = vector;
+    out.value("control_vector", json!({"layers": layers, "left_out": left_out}));
+    let sites: Vec<String> = left_out.iter().map(|l| format!("`{}`", Site::ResidPost(*l))).collect();
+    let reason = "layers of a control vector count from 1, and llama.cpp refuses a file with `direction.0`";
+    match (&file, sites.is_empty()) {
+        (Some(_), true) => {}
+        (Some(_), false) => out.say(format!("`{CONTROL}` leaves {} out: {reason}", sites.join(", "))),
+        (None, _) => {
+            out.say(format!("`{CONTROL}` is not written, for it would hold {} alone: {reason}", sites.join(", ")))
+        }
+    }
+    out.files.extend(file.map(|bytes| (CONTROL.to_string(), bytes)));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn told(layers: &[usize]) -> Findings {
+        let mut out = Findings::default();
+        let directions: Vec<(usize, Vec<f32>)> = layers.iter().map(|l| (*l, vec![1.0, *l as f32])).collect();
+        tell(friction_directions::control_vector("gemma3", &directions).unwrap(), &mut out);
+        out
+    }
+
+    #[test]
+    fn what_a_control_vector_cannot_hold_is_said() {
+        let out = told(&[0, 3]);
+        assert_eq!(out.values["control_vector"], json!({"layers": [3], "left_out": [0]}));
+        assert!(
+            out.summary[0].starts_with("`mean-difference.repeng.gguf` leaves `resid_post.0` out"),
+            "{:?}",
+            out.summary
+        );
+        assert_eq!(out.files.len(), 1);
+        let out = told(&[0]);
+        assert!(out.files.is_empty());
+        assert!(out.summary[0].starts_with("`mean-difference.repeng.gguf` is not written"), "{:?}", out.summary);
+        let out = told(&[1, 3]);
+        assert!(out.summary.is_empty() && out.files.len() == 1);
+    }
 }
