@@ -128,8 +128,8 @@ pub enum EditAt {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
-    /// Its name, its own in the program: arms give strengths by it. Where several hooks change something, the
-    /// hook's name stands before it ([`crate::arms`]).
+    /// Its name: arms give strengths by it, and edits of one hook that share a name share their strength. Where
+    /// several hooks change something, the hook's name stands before it ([`crate::arms`]).
     pub name: String,
     /// Where. Edits at `logits` are applied before sampling.
     pub site: Site,

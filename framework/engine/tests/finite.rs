@@ -6,9 +6,7 @@ use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
 use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, NotFinite, Sampling, TurnOutcome, Unit};
 use friction_model::weights::TensorSource;
-use friction_model::{
-    ChatTemplate, ChatTurn, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights,
-};
+use friction_model::{ChatTemplate, ChatTurn, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
