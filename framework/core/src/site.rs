@@ -126,7 +126,7 @@ impl FromStr for Position {
             "all" => Position::All,
             _ => match s.strip_prefix("reply:").and_then(|n| n.parse().ok()) {
                 Some(n) if (1..=MOST_READ).contains(&n) => Position::Reply(n),
-                Some(n) => return Err(format!("`reply:{n}` reads no tokens: N is from 1 to {MOST_READ}")),
+                Some(n) => return Err(format!("the N of `reply:{n}` must be from 1 to {MOST_READ}")),
                 _ => {
                     const NAMES: [&str; 6] = ["prompt-end", "reply:N", "reply-mean", "reply-end", "user-mean", "all"];
                     let near = crate::manifest::nearest(s, NAMES.iter().copied())
