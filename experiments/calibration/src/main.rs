@@ -1,261 +1,154 @@
-//! `calibrate`: how often do the analyses find an effect where nothing was planted, and where one was?
+//! `calibrate`: do the analyses keep what they promise where it is known that there is nothing, and do they find what
+//! was planted?
 //!
-//! It repeats a small study on both organisms with fresh questions, and counts, for every finding that
-//! carries a `p`, how often p is at or below the level. Beside it stands theory: the same analysis of
-//! studies by a perfect organism, simulated from the truth without a model.
+//! It runs many small studies on the null organism, at a temperature that makes a few answers in ten random (decoded
+//! greedily, it answers alike in every condition, and no test could err), and analyses each under three outcomes of
+//! which nothing is the cause ([`views`]). It counts how often p is at or below 0.05, how often intervals at 95 % hold
+//! the truth, and how often a verdict is reached, and compares each rate with its promise ([`told`]). Studies of twice
+//! the groups on the planted organism, decoded greedily, tell how often a verdict is reached where it should be.
 //!
-//! The planted organism is decoded greedily. So decoded, the null organism answers a question alike in
-//! every condition, all paired differences are 0, and no test could err: it samples, at a temperature
-//! that makes a few answers in ten random.
-mod simulate;
+//! Seeds are fixed: study `i` has seed `--seed` + i. Runs are kept in `--runs`, and are not repeated when they stand.
+mod power;
+mod studies;
+mod told;
+mod views;
 
 use clap::Parser;
 use friction as _;
-use friction_core::Findings;
 use friction_core::RunReader;
-use friction_core::manifest::Manifest;
-use friction_engine::{Flow, Progress};
-use friction_organism::truth::Truth;
-use friction_stats::{Interval, wilson};
+use friction_organism::truth::Truth as Organism;
 use friction_store::StoredRun;
-use friction_study::{Plan, RunOptions, analyze, run};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
+use studies::Studies;
+use told::{All, Place, Truth, collect, table};
+use views::{Outcome, View};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Repeats small studies on the bundled organisms and counts findings.
+/// Repeats small studies on the bundled organisms and compares what analyses told with what they promise.
 #[derive(Parser)]
 struct Args {
-    /// Studies of each organism
-    #[arg(long, default_value_t = 100)]
+    /// Studies of the null organism
+    #[arg(long, default_value_t = 200)]
     repeats: u64,
-    /// Groups of a study
-    #[arg(long, default_value_t = 12)]
+    /// Studies of the planted organism, of twice the groups
+    #[arg(long, default_value_t = 50)]
+    planted: u64,
+    /// Groups of a null study
+    #[arg(long, default_value_t = 16)]
     groups: usize,
     /// Turns of a conversation, 2 to 14
     #[arg(long, default_value_t = 8)]
     turns: usize,
-    /// A finding is one with p at or below this
-    #[arg(long, default_value_t = 0.05)]
-    level: f64,
-    /// Simulated studies of a perfect organism
-    #[arg(long, default_value_t = 2000)]
-    simulations: u64,
     /// Seed of the first study; the next has the next
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Another manifest in the place of the built-in study; its model and seed are set for it
-    #[arg(long)]
-    manifest: Option<PathBuf>,
-    /// At which the null organism samples; the planted one is decoded greedily
+    /// At which the null organism samples
     #[arg(long, default_value_t = 2.3)]
     null_temperature: f64,
-    /// Set a value of the manifest: key=value
+    /// Folder of the runs; a temporary one if not given
     #[arg(long)]
-    set: Vec<String>,
+    runs: Option<PathBuf>,
+    /// Analyses by their names in the study; default all
+    #[arg(long)]
+    only: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-struct Quiet;
-impl RunOptions for Quiet {
-    fn loading(&mut self, _: u64, _: u64) {}
-    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
-        Flow::Continue
+/// Which outcomes an analysis is read under. What is really there to be read is left out where it says nothing of
+/// errors.
+fn outcomes(analysis: &str) -> &'static [Outcome] {
+    match analysis {
+        "probe-deal" | "probe-interruptions" | "features-deal" => &[Outcome::Dealt],
+        "probe-correct" => &[Outcome::Coin],
+        _ => &[Outcome::Own, Outcome::Coin, Outcome::Effect],
     }
 }
 
-/// p-values by finding: `analyzer.finding`.
-type Found = BTreeMap<String, Vec<f64>>;
-
-fn collect(found: &mut Found, analyzer: &str, findings: &Findings) {
-    let p = |value: &Value| value.get("p").and_then(Value::as_f64);
-    for (name, value) in &findings.values {
-        if let Some(p) = p(value) {
-            found.entry(format!("{analyzer}.{name}")).or_default().push(p);
-        }
-        for (n, p) in value.as_array().into_iter().flatten().enumerate().filter_map(|(n, v)| Some((n, p(v)?))) {
-            found.entry(format!("{analyzer}.{name}.{n}")).or_default().push(p);
-        }
-    }
-}
-
-/// The manifest that is repeated.
-struct Study {
-    name: String,
-    text: String,
-    base: PathBuf,
-}
-
-impl Study {
-    fn read(path: Option<&Path>) -> Result<Self, Error> {
-        Ok(match path {
-            Some(path) => Self {
-                name: path.display().to_string(),
-                text: std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?,
-                base: path.parent().unwrap_or(Path::new("")).to_path_buf(),
-            },
-            None => {
-                Self { name: "study.toml".into(), text: include_str!("../study.toml").into(), base: PathBuf::new() }
-            }
-        })
-    }
-
-    fn plan(&self, a: &Args, truth: Truth, seed: u64) -> Result<Rc<Plan>, Error> {
-        let source = match truth {
-            Truth::Planted => "bundled:organism",
-            Truth::Null => "bundled:organism-null",
-        };
-        let temperature = if truth == Truth::Null { a.null_temperature } else { 0.0 };
-        let mut set = vec![format!("generation.temperature={temperature}")];
-        if a.manifest.is_none() {
-            set.extend([format!("study.groups={}", a.groups), format!("study.turns={}", a.turns)]);
-        }
-        set.extend(a.set.iter().cloned());
-        set.extend([format!("study.seed={seed}"), format!("model.source={source}")]);
-        Ok(Rc::new(Plan::new(Manifest::parse(&self.name, &self.text, &set)?, &self.base)?))
-    }
-}
-
-/// All p-values of one organism, measured and in theory.
-#[derive(Default)]
-struct Counted {
-    measured: Found,
-    theory: Found,
-    accuracy: f64,
-    noise: f64,
-}
-
-/// One study: its p-values, right answers and turns.
-fn repeat(study: &Study, a: &Args, truth: Truth, seed: u64) -> Result<(Found, usize, usize), Error> {
-    let plan = study.plan(a, truth, seed)?;
-    let dir = tempfile::tempdir()?;
-    let path = dir.path().join("run");
-    run(&plan, &path, &mut Quiet)?;
-    let mut found = Found::new();
-    for analysis in analyze(&path, &plan.analyzers)? {
-        collect(&mut found, &analysis.name, &analysis.findings);
-    }
-    let stored = StoredRun::open(&path)?;
-    let right = stored.turns().iter().filter(|t| t.correct).count();
-    Ok((found, right, stored.turns().len()))
-}
-
-/// Runs `work(0)` to `work(n - 1)` on threads of their own, not rayon's: the engine waits for rayon's
-/// inside a study, and a waiting worker that took up another study would wait for itself.
-fn in_threads<T: Send>(n: u64, work: impl Fn(u64) -> Result<T, Error> + Sync) -> Result<Vec<T>, Error> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    std::thread::scope(|scope| {
-        let work = &work;
-        let share = |t: u64| move || (t..n).step_by(threads as usize).map(work).collect::<Result<Vec<T>, Error>>();
-        let handles: Vec<_> = (0..threads).map(|t| scope.spawn(share(t))).collect();
-        let mut out = vec![];
-        for h in handles {
-            out.extend(h.join().map_err(|_| "a study panicked")??);
-        }
-        Ok(out)
+/// What each told value should be where nothing was planted; nothing for what is really there.
+fn truth(place: &Place) -> Option<Truth> {
+    let (_, analysis, at, what) = place;
+    let read_out = at == "headline" || at.starts_with("read_from");
+    Some(match (analysis.as_str(), *what) {
+        // Whether a reply was cut can be read: its p is small and should be, and only many studies tell how well.
+        ("probe-completion", "p") if read_out => return None,
+        ("features-completion", "p" | "interval") if at == "found" || at.starts_with("difference") => return None,
+        ("features-completion" | "features-deal", "interval") if at.starts_with("confirmation") => return None,
+        ("probe-deal" | "probe-correct", "interval") if read_out => Truth::Known(0.5),
+        ("probe-completion" | "probe-interruptions", "interval") if read_out => Truth::Mean,
+        _ => Truth::Known(0.0),
     })
 }
 
-fn count(study: &Study, a: &Args, truth: Truth, bar: &ProgressBar) -> Result<Counted, Error> {
-    let mut out = Counted::default();
-    let first = study.plan(a, truth, a.seed)?;
-    let studies = in_threads(a.repeats, |i| repeat(study, a, truth, a.seed + i).inspect(|_| bar.inc(1)))?;
-    let (mut right, mut turns) = (0, 0);
-    for (found, r, n) in studies {
-        (right, turns) = (right + r, turns + n);
-        for (name, ps) in found {
-            out.measured.entry(name).or_default().extend(ps);
-        }
-    }
-    out.accuracy = right as f64 / turns as f64;
-    out.noise = simulate::noise(&first, truth, out.accuracy);
-    for i in 0..a.simulations {
-        let perfect = simulate::study(&first, truth, out.noise, a.seed + i);
-        for (name, analyzer) in &first.analyzers {
-            let mut findings = Findings::default();
-            // An analysis that needs activations has no theory here.
-            if analyzer.analyze(&perfect, &mut findings).is_ok() {
-                collect(&mut out.theory, name, &findings);
-            }
-        }
-    }
-    Ok(out)
+/// Verdicts, ranks among few controls and p of several conditions at once promise a rate of 5 % at most.
+fn at_most(place: &Place) -> bool {
+    place.3 == "verdict" || place.1 == "steering" && place.3 == "p" || place.2.starts_with("confirmation")
 }
 
-fn found_at(ps: &[f64], level: f64) -> Option<Interval> {
-    wilson(ps.iter().filter(|p| **p <= level).count() as u64, ps.len() as u64, 0.95)
+fn null_study(studies: &Studies, a: &Args, i: u64) -> Result<All, Error> {
+    let (path, plan) = studies.run(Organism::Null, a.groups, a.seed + i, i)?;
+    let stored = StoredRun::open(&path)?;
+    let mut all = All::new();
+    for (name, analyzer) in plan.analyzers.iter().filter(|(n, _)| a.only.is_empty() || a.only.contains(n)) {
+        for outcome in outcomes(name) {
+            let mut findings = friction_core::Findings::default();
+            analyzer
+                .analyze(&View::new(&stored, *outcome), &mut findings)
+                .map_err(|e| format!("study {}, {name}, {}: {e}", stored.seed(), outcome.word()))?;
+            collect(&mut all, *outcome, name, &findings);
+        }
+    }
+    Ok(all)
 }
 
-fn main() -> Result<(), Error> {
+fn main() -> Result<ExitCode, Error> {
     let a = Args::parse();
-    let bar = ProgressBar::new(2 * a.repeats);
+    let temporary = tempfile::tempdir()?;
+    let runs = a.runs.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let studies = Studies::new(&runs, a.turns, a.null_temperature)?;
+    let bar = ProgressBar::new(a.repeats + a.planted);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} studies, {eta} left")?);
     let began = Instant::now();
-    let study = Study::read(a.manifest.as_deref())?;
-    let shape = study.plan(&a, Truth::Null, a.seed)?;
-    let mut rows = vec![];
-    let mut notes = vec![];
-    for truth in [Truth::Null, Truth::Planted] {
-        let mut counted = count(&study, &a, truth, &bar)?;
-        notes.push((truth, counted.accuracy, counted.noise));
-        for (finding, ps) in counted.measured {
-            let theory = counted.theory.remove(&finding).unwrap_or_default();
-            rows.push((truth, finding, ps, theory));
-        }
+    let mut all = All::new();
+    for one in studies::in_threads(a.repeats, |i| null_study(&studies, &a, i).inspect(|_| bar.inc(1)))? {
+        one.into_iter().for_each(|(place, told)| all.entry(place).or_default().extend(told));
     }
+    let lines = table(&all, truth, at_most);
+    let planted = power::planted(&studies, &a, |_| bar.inc(1))?;
     bar.finish_and_clear();
-    let word = |t: &Truth| match t {
-        Truth::Null => "null",
-        Truth::Planted => "planted",
-    };
+    let ok = lines.iter().all(told::Line::holds) && planted.iter().all(power::Power::holds);
     if a.json {
-        let of = |(t, finding, ps, theory): &(Truth, String, Vec<f64>, Vec<f64>)| {
-            let i = found_at(ps, a.level);
-            json!({"organism": word(t), "finding": finding, "studies": ps.len(), "level": a.level, "found": i.map(|i| i.estimate),
-                "low": i.map(|i| i.low), "high": i.map(|i| i.high), "theory": found_at(theory, a.level).map(|i| i.estimate), "p": ps})
-        };
-        println!("{:#}", json!(rows.iter().map(of).collect::<Vec<_>>()));
-        return Ok(());
-    }
-    println!(
-        "{} studies of each organism, {} groups × {} conditions × {} turns, fresh questions each, in {:.0} s",
-        a.repeats,
-        shape.manifest.study.groups,
-        shape.conditions.len(),
-        shape.manifest.study.turns,
-        began.elapsed().as_secs_f64()
-    );
-    println!(
-        "{:<9} {:<24} {:>14} {:>20} {:>18}",
-        "organism", "finding", "p ≤ level", "95 % interval", "theory (perfect)"
-    );
-    for (truth, finding, ps, theory) in &rows {
-        let Some(i) = found_at(ps, a.level) else { continue };
-        let theory = found_at(theory, a.level).map_or("–".into(), |t| format!("{:.1} %", 100.0 * t.estimate));
         println!(
-            "{:<9} {finding:<24} {:>12.1} % {:>9.1} to {:>5.1} % {theory:>18}",
-            word(truth),
-            100.0 * i.estimate,
-            100.0 * i.low,
-            100.0 * i.high
+            "{:#}",
+            json!({"null": lines.iter().map(told::Line::json).collect::<Vec<_>>(), "planted": planted.iter().map(power::Power::json).collect::<Vec<_>>(), "holds": ok})
         );
-    }
-    for (truth, accuracy, noise) in notes {
+    } else {
         println!(
-            "{}: {:.1} % of answers were right; theory is {} simulated studies of a perfect organism whose letter is random in {:.1} % of turns, which makes it as accurate",
-            word(&truth),
-            100.0 * accuracy,
-            a.simulations,
-            100.0 * noise
+            "{} studies of the null organism, {} groups × 4 conditions × {} turns, seeds {} to {}; {} of the planted one, {} groups; {:.0} s",
+            a.repeats,
+            a.groups,
+            a.turns,
+            a.seed,
+            a.seed + a.repeats.saturating_sub(1),
+            a.planted,
+            2 * a.groups,
+            began.elapsed().as_secs_f64()
         );
+        println!(
+            "{:<16} {:<26} {:<34} {:<9} {:>4} {:>9} {:>6} {:>9} {:>8}",
+            "outcome", "analysis", "finding", "what", "n", "rate", "says", "binomial", "Holm"
+        );
+        lines.iter().for_each(|l| println!("{}", l.text()));
+        println!(
+            "p: share at or below 0.05; interval: share that holds the truth; verdict: share reached (ground-truth: differs)"
+        );
+        planted.iter().for_each(|l| println!("{}", l.text()));
     }
-    println!("on the null organism, a valid test finds an effect in at most {:.1} % of studies", 100.0 * a.level);
-    Ok(())
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,21 +2,27 @@
 //! (`tests/oracle.py` makes the numbers).
 pub mod auc;
 pub mod clustered;
+pub mod cross_validation;
+pub mod flips;
 pub mod interval;
 pub mod linear;
 pub mod multiple;
 pub mod paired;
 pub mod resample;
 pub mod slope;
+pub mod student;
 
 pub use auc::{auc, balanced_accuracy, correlation, r2};
 pub use clustered::{Coefficient, clustered_logit};
+pub use cross_validation::{HeldRows, Scale, cross_validated};
+pub use flips::{Flips, max_t, ratio_flips, sign_flips};
 pub use interval::{Interval, mean_t, wilson};
 pub use linear::{Fit, Link, Matrix, Scaler, fit, fit_to};
 pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{PairedTest, sign_flip};
 pub use resample::{Rng, cluster_bootstrap, p_words, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
+pub use student::{groups_needed, t_critical, t_statistic};
 
 /// Why a statistic cannot be computed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The primary contrast: factor × turn, paired within groups.
 use friction_core::{Findings, Result, TurnRow};
-use friction_stats::{mean_t, p_words, sign_flip, slope::scale, slope_sum};
+use friction_stats::{p_words, sign_flip, sign_flips, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A conversation's outcomes from the first turn that counts, by turn.
@@ -10,9 +10,9 @@ type Outcomes = BTreeMap<u32, bool>;
 ///
 /// Within a group, conversations that agree in every other factor form a pair: the same questions in
 /// the same order, one at each level. d = slope₂ − slope₁ for each pair; a group's value is the mean
-/// over its pairs, the interval is Student's over groups, and p comes from exchanging the members of
-/// each pair in every possible way.
-pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &mut Findings) -> Result<()> {
+/// over its pairs. p and the interval flip the signs of groups, all pairs of a group together: they share
+/// its questions.
+pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u64, out: &mut Findings) -> Result<()> {
     let levels: BTreeSet<&String> = turns.iter().filter_map(|t| t.factors.get(factor)).collect();
     let levels: Vec<&String> = levels.into_iter().collect();
     let [a, b] = levels[..] else {
@@ -32,7 +32,8 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &m
     for ((group, _), (rest, l, outcomes)) in books {
         pairs.entry((group, rest)).or_default().entry(l).or_default().push(outcomes);
     }
-    let (mut differences, mut groups): (Vec<i64>, BTreeMap<u32, Vec<f64>>) = (vec![], BTreeMap::new());
+    // Of each group: d in whole numbers, and the turns that its slopes are over.
+    let mut groups: BTreeMap<u32, Vec<(i64, usize)>> = BTreeMap::new();
     let mut left_out = 0;
     for ((group, _), by_level) in &pairs {
         let one = |l: &String| by_level.get(l).filter(|v| v.len() == 1).map(|v| &v[0]);
@@ -46,29 +47,46 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, out: &m
         }
         let sum = |o: &Outcomes| slope_sum(&o.values().copied().collect::<Vec<_>>());
         let d = sum(y) - sum(x);
-        differences.push(d);
-        groups.entry(*group).or_default().push(d as f64 / scale(x.len()));
+        groups.entry(*group).or_default().push((d, x.len()));
     }
     if left_out > 0 {
         out.warn(format!("{left_out} pairs were left out of the primary contrast: the design has no single partner at the other level of `{factor}`"));
     }
-    let values: Vec<f64> = groups.values().map(|v| 100.0 * v.iter().sum::<f64>() / v.len() as f64).collect();
+    let points = |(d, turns): &(i64, usize)| 100.0 * *d as f64 / scale(*turns);
+    let values: Vec<f64> = groups.values().map(|v| v.iter().map(points).sum::<f64>() / v.len() as f64).collect();
     let question = format!("Does accuracy fall faster with turns under {factor} = {b} than under {factor} = {a}?");
-    match mean_t(&values, level) {
-        Ok(i) => {
-            let test = sign_flip(&differences);
-            out.say(format!("Primary: {question}"));
-            out.say(format!(
-                "  slope difference {:+.2} points per turn ({:.0} % interval {:+.2} to {:+.2}), exact permutation {}, {} groups, {} pairs of which {} differ",
-                i.estimate, 100.0 * level, i.low, i.high, p_words(test.p), values.len(), differences.len(), test.informative
-            ));
-            out.value("primary", serde_json::json!({
-                "factor": factor, "levels": [a, b], "points_per_turn": i.estimate, "low": i.low, "high": i.high, "level": level,
-                "p": test.p, "groups": values.len(), "pairs": differences.len(), "informative_pairs": test.informative, "first_turn": first,
-            }));
+    let flips = match sign_flips(&values, level, seed) {
+        Ok(flips) => flips,
+        Err(e) => {
+            out.warn(format!("the primary contrast ({question}) cannot be told: {e} (groups with at least two turns from turn {first} on)"));
+            return Ok(());
         }
-        Err(e) => out.warn(format!("the primary contrast ({question}) cannot be told: {e} (groups with at least two turns from turn {first} on)")),
-    }
+    };
+    // Groups of equally many pairs and turns: whole numbers, whose distribution is exact for any number of groups.
+    let like: BTreeSet<(usize, usize)> = groups.values().flat_map(|v| v.iter().map(|d| (v.len(), d.1))).collect();
+    let sums: Vec<i64> = groups.values().map(|v| v.iter().map(|d| d.0).sum()).collect();
+    let exact = like.len() <= 1;
+    let p = if exact { sign_flip(&sums).p } else { flips.p };
+    let differ = sums.iter().filter(|d| **d != 0).count();
+    out.say(format!("Primary: {question}"));
+    out.say(format!(
+        "  slope difference {:+.2} points per turn ({:.0} % interval {:+.2} to {:+.2}), {}sign flips of groups {}, {} groups of which {differ} differ, {} pairs",
+        flips.estimate,
+        100.0 * level,
+        flips.low,
+        flips.high,
+        if exact { "exact " } else { "" },
+        p_words(p),
+        values.len(),
+        groups.values().map(Vec::len).sum::<usize>(),
+    ));
+    out.value(
+        "primary",
+        serde_json::json!({
+            "factor": factor, "levels": [a, b], "points_per_turn": flips.estimate, "low": flips.low, "high": flips.high, "level": level,
+            "p": p, "groups": values.len(), "informative_groups": differ, "pairs": groups.values().map(Vec::len).sum::<usize>(), "first_turn": first,
+        }),
+    );
     Ok(())
 }
 
@@ -102,14 +120,49 @@ mod tests {
         }
         let rows: Vec<&TurnRow> = rows.iter().collect();
         let mut out = Findings::default();
-        primary(&rows, "completion", 2, 0.95, &mut out).unwrap();
+        primary(&rows, "completion", 2, 0.95, 1, &mut out).unwrap();
         let v = &out.values["primary"];
         assert_eq!(v["levels"], serde_json::json!(["complete", "interrupt"]));
         // Turns 2…6: 1,1,0,0,0 has slope −0.3; 1,1,1,0,0 −0.3 too.
         assert!((v["points_per_turn"].as_f64().unwrap() + 30.0).abs() < 1e-9, "{v}");
-        assert!((v["p"].as_f64().unwrap() - 2f64.powi(-15)).abs() < 1e-12);
+        // Eight groups, one sign each: 2 of 2⁸ patterns are as extreme. A sign per pair would have told 2⁻¹⁵.
+        assert!((v["p"].as_f64().unwrap() - 2f64.powi(-7)).abs() < 1e-12);
+        assert_eq!(v["groups"], 8);
         let mut none = Findings::default();
-        primary(&rows, "tone", 2, 0.95, &mut none).unwrap();
+        primary(&rows, "tone", 2, 0.95, 1, &mut none).unwrap();
         assert_eq!(none.values["primary"]["p"], 1.0);
+    }
+
+    /// Groups whose pairs both follow an effect of the group's own, around 0: no effect on average. Flipping a
+    /// sign per pair would take the group's two pairs for two witnesses, and reject in some 14 % of such studies.
+    #[test]
+    fn pairs_of_a_group_have_one_sign() {
+        let mut rng = friction_stats::Rng::new(9);
+        let (mut found, mut covered, studies) = (0, 0, 400);
+        for s in 0..studies {
+            let mut rows = vec![];
+            for g in 0..16 {
+                let own = 0.3 * rng.normal();
+                for tone in ["blunt", "polite"] {
+                    for turn in 1..=8u32 {
+                        for completion in ["complete", "interrupt"] {
+                            let tilt =
+                                if completion == "interrupt" { own * (f64::from(turn) - 5.0) / 2.0 } else { 0.0 };
+                            rows.push(row(g, completion, tone, turn, rng.unit() < 0.5 + tilt));
+                        }
+                    }
+                }
+            }
+            let rows: Vec<&TurnRow> = rows.iter().collect();
+            let mut out = Findings::default();
+            primary(&rows, "completion", 2, 0.95, s, &mut out).unwrap();
+            let v = &out.values["primary"];
+            let of = |k: &str| v[k].as_f64().unwrap();
+            found += usize::from(of("p") <= 0.05);
+            covered += usize::from(of("low") <= 0.0 && 0.0 <= of("high"));
+        }
+        // 5 % and 95 % of 400, 1 in 10,000 to either side.
+        assert!((5..=38).contains(&found), "{found} of {studies} reject");
+        assert!((362..=395).contains(&covered), "{covered} of {studies} cover");
     }
 }

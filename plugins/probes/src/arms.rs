@@ -1,6 +1,6 @@
 //! The probe of the untouched arm on the other arms: does it still read there, and does steering move what it
 //! reads?
-use crate::fit::{Design, HeldOut, quality};
+use crate::fit::{Design, HeldOut};
 use crate::report::Report;
 use crate::rows::{Row, Rows};
 use friction_core::findings::Column;
@@ -75,8 +75,6 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design, 
     let of =
         |arm: &str| -> Vec<usize> { (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.arm == arm).collect() };
     let steered = of(arm);
-    let outputs: Vec<Vec<f64>> = steered.iter().map(|k| held.outputs[*k].clone()).collect();
-    let truth: Vec<f64> = steered.iter().map(|k| y[held.rows[*k]]).collect();
     let place = |k: &usize| {
         let t = &rows[held.rows[*k]].turn;
         (t.group, t.condition.as_str(), t.turn)
@@ -93,7 +91,7 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design, 
     Some(Reading {
         arm: arm.into(),
         rows: steered.len(),
-        quality: quality(design.link, &outputs, &truth).unwrap_or(f64::NAN),
+        quality: held.quality(design.link, y, |k| rows[held.rows[k]].turn.arm == arm).unwrap_or(f64::NAN),
         shift: shift.estimate,
         low: shift.low,
         high: shift.high,

@@ -1,7 +1,8 @@
 //! Fitting inside folds: the scaler, C and the layer see the training part only.
 use crate::folds::{Fold, Key, folds};
 use crate::rows::Row;
-use friction_stats::{Error, Fit, Link, Matrix, Scaler, auc, balanced_accuracy, fit_to, r2};
+use friction_stats::{Error, Fit, HeldRows, Interval, Link, Matrix, Scale, Scaler};
+use friction_stats::{auc, balanced_accuracy, cross_validated, fit_to, r2};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -85,20 +86,50 @@ pub struct Design<'a> {
 pub struct HeldOut {
     /// Row indices, each once.
     pub rows: Vec<usize>,
-    /// Outputs of those rows.
+    /// Outputs of those rows. Those of different folds come from different probes.
     pub outputs: Vec<Vec<f64>>,
+    /// The fold of each of those rows.
+    pub folds: Vec<usize>,
+    /// Rows that each fold learnt from.
+    pub learnt: Vec<usize>,
     /// What was chosen in each fold: candidate, C.
     pub chosen: Vec<(usize, f64)>,
 }
 
 impl HeldOut {
+    fn push(&mut self, fold: Fold, outputs: Vec<Vec<f64>>) {
+        self.folds.extend(std::iter::repeat_n(self.learnt.len(), fold.test.len()));
+        self.learnt.push(fold.train.len());
+        self.rows.extend(fold.test);
+        self.outputs.extend(outputs);
+    }
     /// Targets of the held-out rows.
     pub fn y(&self, y: &[f64]) -> Vec<f64> {
         self.rows.iter().map(|i| y[*i]).collect()
     }
-    /// Quality over all held-out rows.
-    pub fn quality(&self, link: Link, y: &[f64]) -> Option<f64> {
-        quality(link, &self.outputs, &self.y(y))
+    fn held<'a>(&'a self, groups: &'a [u32], parts: usize) -> HeldRows<'a> {
+        let folds = self.learnt.len().max(1) as f64;
+        let learnt = self.learnt.iter().sum::<usize>() as f64 / folds;
+        HeldRows { folds: &self.folds, groups, parts, ratio: self.rows.len() as f64 / folds / learnt.max(1.0) }
+    }
+    fn measure<'a>(&'a self, link: Link, y: &'a [f64]) -> impl Fn(&[usize]) -> Option<f64> + 'a {
+        move |at| {
+            let outputs: Vec<Vec<f64>> = at.iter().map(|k| self.outputs[*k].clone()).collect();
+            quality(link, &outputs, &at.iter().map(|k| y[self.rows[*k]]).collect::<Vec<_>>())
+        }
+    }
+    /// Quality over the held-out rows that `keep` names by their position, averaged over folds.
+    pub fn quality(&self, link: Link, y: &[f64], keep: impl Fn(usize) -> bool) -> Option<f64> {
+        self.held(&[], 1).within(keep, self.measure(link, y))
+    }
+    /// Quality with its interval over groups ([`cross_validated`]).
+    ///
+    /// # Errors
+    /// When it has no value or too few groups.
+    pub fn interval(&self, design: &Design, y: &[f64], level: f64) -> Result<Interval, Error> {
+        let groups: Vec<u32> = self.rows.iter().map(|i| design.rows[*i].turn.group).collect();
+        let scale = if design.link == Link::Linear { Scale::Plain } else { Scale::Logit };
+        cross_validated(&self.held(&groups, design.k), level, scale, self.measure(design.link, y))
     }
 }
 
@@ -160,8 +191,7 @@ impl Design<'_> {
         for fold in self.folds() {
             let Some(chosen) = self.choose(candidates, y, &fold.train) else { continue };
             let Some((_, outputs)) = self.one(candidates[chosen.0], y, &fold, chosen.1) else { continue };
-            out.rows.extend(&fold.test);
-            out.outputs.extend(outputs);
+            out.push(fold, outputs);
             out.chosen.push(chosen);
         }
         if out.rows.is_empty() {
@@ -176,8 +206,7 @@ impl Design<'_> {
         for mut fold in self.folds() {
             fold.train.retain(|i| of(&self.rows[*i]));
             let Some((_, outputs)) = self.one(x, y, &fold, c) else { continue };
-            out.rows.extend(fold.test);
-            out.outputs.extend(outputs);
+            out.push(fold, outputs);
         }
         out
     }
@@ -188,10 +217,9 @@ impl Design<'_> {
         let mut out = HeldOut::default();
         for fold in self.folds() {
             let direction = mean_difference(x, y, &fold.train);
-            out.outputs.extend(
-                fold.test.iter().map(|i| vec![x.row(*i).iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>()]),
-            );
-            out.rows.extend(fold.test);
+            let score = |i: &usize| vec![x.row(*i).iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>()];
+            let outputs = fold.test.iter().map(score).collect();
+            out.push(fold, outputs);
         }
         out
     }

@@ -4,8 +4,9 @@
 //! Everything is fitted inside folds: the scaler, C, and for the headline the layer. Folds hold out
 //! whole groups, and phrases or questions beside them where the manifest says so. Beside each probe
 //! stand what it must beat (the words of the message, lengths, the embeddings), a control task (a random
-//! label per topic, which can only be memorised; Hewitt and Liang 2019) and labels permuted by
-//! conversation.
+//! label per topic, which can only be memorised; Hewitt and Liang 2019) and labels exchanged within groups.
+//! Measures are averaged over folds; their intervals are over groups, corrected for what folds share in training
+//! (`friction_stats::cross_validated`).
 mod arms;
 mod baselines;
 mod directions;
@@ -18,9 +19,11 @@ mod rows;
 
 use fit::Design;
 use folds::Key;
+use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
+    Analyzer, BuildContext, Error, Filter, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
+    Site,
 };
 use friction_stats::{Link, Matrix};
 use rows::{Rows, Target};
@@ -63,15 +66,13 @@ struct LinearProbe {
     /// Values of C (the inverse of the L2 penalty) to choose from inside each fold.
     #[serde(default = "cs")]
     c: Vec<f64>,
-    /// Permutations of labels by conversation, for p; 0 to leave them out. Default 200.
+    /// Permutations for p: a factor's labels change places within each group, in all its pairs together; 0 to leave
+    /// p out. Default 200.
     #[serde(default = "two_hundred")]
     permutations: usize,
     /// Whether the probe, learnt from the untouched arm, is also read on the other arms. Default false.
     #[serde(default)]
     arms: bool,
-    /// Draws of groups for the intervals. Default 500.
-    #[serde(default = "five_hundred")]
-    draws: usize,
     /// Level of the intervals. Default 0.95.
     #[serde(default = "level")]
     level: f64,
@@ -94,9 +95,6 @@ fn cs() -> Vec<f64> {
 fn two_hundred() -> usize {
     200
 }
-fn five_hundred() -> usize {
-    500
-}
 fn level() -> f64 {
     0.95
 }
@@ -104,25 +102,31 @@ fn level() -> f64 {
 impl PluginConfig for LinearProbe {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::config(what.to_string()));
-        if self.sites.is_empty() {
-            return wrong("`sites` must name at least one site");
+        let mut faults = Faults::default();
+        faults.when(self.sites.is_empty(), "sites", "`sites` must name at least one site");
+        if let Some(s) = twice(&self.sites) {
+            faults.when(true, "sites", format!("`{s}` is listed twice"));
         }
-        if self.folds_by.is_empty() || self.folds < 2 {
-            return wrong("`folds_by` must name at least one of group, phrase and question, and `folds` be at least 2");
+        let keys = "`folds_by` must name at least one of group, phrase and question";
+        faults.when(self.folds_by.is_empty(), "folds_by", keys);
+        faults.when(twice(&self.folds_by).is_some(), "folds_by", "`folds_by` names each of its keys once");
+        faults.when(self.folds < 2, "folds", "`folds` must be at least 2");
+        let positive = |c: &f64| *c > 0.0 && c.is_finite();
+        faults.when(self.c.is_empty() || !self.c.iter().all(positive), "c", "`c` must hold numbers above 0");
+        faults.when(self.permutations > 1_000_000, "permutations", "`permutations` must be at most 1000000");
+        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
+        let mixed =
+            "`position` = \"all\" mixes prompt and reply; probe `prompt-end`, `reply:N`, `reply-mean` or `user-mean`";
+        faults.when(self.position == Position::All, "position", mixed);
+        for (key, levels) in [("train_where", &self.train_where), ("test_where", &self.test_where)] {
+            for (factor, level) in levels {
+                let other = self.only.get(factor).filter(|l| *l != level);
+                let what = format!("`where` has `{factor}` at another level already: no row has both");
+                faults.when(other.is_some(), &format!("{key}.{factor}"), what);
+            }
         }
-        if self.c.is_empty() || self.c.iter().any(|c| !(*c > 0.0 && c.is_finite())) {
-            return wrong("`c` must hold numbers above 0");
-        }
-        if !(0.5..1.0).contains(&self.level) {
-            return wrong("`level` must be from 0.5 to below 1");
-        }
-        if self.position == Position::All {
-            return wrong(
-                "`position` = \"all\" mixes prompt and reply; probe `prompt-end`, `reply:N`, `reply-mean` or `user-mean`",
-            );
-        }
-        Ok(())
+        faults.end()
     }
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
         Ok(Box::new(self.clone()))
@@ -135,9 +139,25 @@ impl Analyzer for LinearProbe {
             Target::Factor(name) => vec![name.clone()],
             _ => vec![],
         };
-        let mut factors = factors;
-        factors.extend([&self.train_where, &self.test_where].into_iter().flat_map(|w| w.keys().cloned()));
-        Needs { taps: self.sites.iter().map(|s| (*s, self.position)).collect(), factors }
+        let filter = |more: &BTreeMap<String, String>| {
+            let levels = self.only.iter().chain(more).map(|(k, v)| (k.clone(), v.clone())).collect();
+            Filter { levels, compared: factors.clone() }
+        };
+        let named = |(key, more): (&str, &BTreeMap<String, String>)| (key.to_string(), filter(more));
+        let more = [("train_where", &self.train_where), ("test_where", &self.test_where)];
+        let mut filters: BTreeMap<String, Filter> =
+            more.into_iter().filter(|(_, w)| !w.is_empty()).map(named).collect();
+        filters.insert("where".into(), filter(&BTreeMap::new()));
+        Needs {
+            taps: self.sites.iter().map(|s| (*s, self.position)).collect(),
+            filters,
+            first_turn: Some(self.first_turn),
+            arms: self.arms,
+            cuts: self.target == Target::Interruptions,
+            wordings: self.folds_by.contains(&Key::Phrase),
+            factors: factors.clone(),
+            ..Needs::default()
+        }
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {

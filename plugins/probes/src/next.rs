@@ -1,67 +1,180 @@
 //! Does the probe's score go with worse answers?
+//!
+//! Compared are conversations at the same question (group and turn): a score that follows how hard a question
+//! is goes with the answers whatever the condition does, so score and answer are both taken less their
+//! question's mean.
 use crate::fit::HeldOut;
 use crate::rows::Row;
 use friction_core::Findings;
-use friction_stats::{Matrix, clustered_logit, correlation};
+use friction_stats::{p_words, ratio_flips};
 use serde_json::json;
-use statrs::distribution::{ContinuousCDF, Normal};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-/// Regresses the answer to come on the held-out score, in standard deviations: alone, and beside the
-/// turn and the conditions. Errors are clustered by group.
-///
-/// Their p is of this score as it stands. A probe that reads its target badly reads something else as
-/// well, and that may go with the answers: whether it is the target, `p` tells, from probes of exchanged
-/// labels.
-pub fn tell(rows: &[Row], held: &HeldOut, p: Option<f64>, level: f64, out: &mut Findings) {
-    let scores: Vec<f64> = held.outputs.iter().map(|o| o[0]).collect();
-    let mean = scores.iter().sum::<f64>() / scores.len() as f64;
-    let sd = (scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / scores.len() as f64).sqrt();
-    let of = |k: usize| &rows[held.rows[k]].turn;
-    let y: Vec<bool> = (0..scores.len()).map(|k| of(k).correct).collect();
-    let groups: Vec<u32> = (0..scores.len()).map(|k| of(k).group).collect();
-    let conditions: Vec<&String> =
-        (0..scores.len()).map(|k| &of(k).condition).collect::<BTreeSet<_>>().into_iter().skip(1).collect();
-    let design = |beside: bool| -> Matrix {
-        let mut m = Matrix::default();
-        for (k, s) in scores.iter().enumerate() {
-            let mut row = vec![1.0, (s - mean) / sd];
-            if beside {
-                row.push(f64::from(of(k).turn));
-                row.extend(conditions.iter().map(|c| f64::from(**c == of(k).condition)));
-            }
-            m.cols = row.len();
-            m.data.extend(row);
-        }
-        m
-    };
-    let z = Normal::standard().inverse_cdf(0.5 + level / 2.0);
+/// Regresses the answer to come on the held-out score within questions, in points of accuracy per standard
+/// deviation of the score there: over all conditions, and beside the conditions' means. Each group gives one cross
+/// product; p and interval flip the signs of groups.
+pub fn tell(rows: &[Row], held: &HeldOut, level: f64, seed: u64, out: &mut Findings) {
     for (key, words, beside) in
-        [("next_answer", "alone", false), ("next_answer_adjusted", "beside the turn and the conditions", true)]
+        [("next_answer", "over all conditions", false), ("next_answer_adjusted", "beside the conditions' means", true)]
     {
-        match clustered_logit(&design(beside), &y, &groups) {
-            Ok(c) => {
-                let (b, se) = (c[1].estimate, c[1].se);
+        match within_questions(rows, held, level, seed, beside) {
+            Ok((f, sd)) => {
+                let points = |v: f64| 100.0 * sd * v;
                 out.say(format!(
-                    "  the next answer, per standard deviation of the score, {words}: odds of being right × {:.2} ({:.2} to {:.2})",
-                    b.exp(),
-                    (b - z * se).exp(),
-                    (b + z * se).exp()
+                    "  the next answer, within questions, {words}: {:+.2} points per standard deviation of the score ({:+.2} to {:+.2}), {}, {} groups",
+                    points(f.estimate),
+                    points(f.low),
+                    points(f.high),
+                    p_words(f.p),
+                    f.n
                 ));
-                out.value(key, json!({"log_odds": b, "se": se, "low": b - z * se, "high": b + z * se}));
+                out.value(
+                    key,
+                    json!({"points": points(f.estimate), "low": points(f.low), "high": points(f.high), "level": level, "p": f.p, "groups": f.n}),
+                );
             }
-            Err(e) => out.say(format!("  the next answer, {words}: cannot be told, {e}")),
+            Err(e) => out.say(format!("  the next answer, within questions, {words}: cannot be told, {e}")),
         }
-    }
-    if let Some(p) = p {
-        out.say(format!("  that a probe of exchanged labels goes with the answers as much: p = {p:.4}"));
-        out.value("next_answer_exchanged", json!({"p": p}));
     }
 }
 
-/// Correlation of a score with right answers, without its sign.
-pub fn association(rows: &[Row], held: &HeldOut) -> f64 {
-    let s: Vec<f64> = held.outputs.iter().map(|o| o[0]).collect();
-    let y: Vec<f64> = held.rows.iter().map(|i| f64::from(u8::from(rows[*i].turn.correct))).collect();
-    correlation(&s, &y).abs()
+/// The slope of rightness on the score, and the score's standard deviation within questions.
+fn within_questions(
+    rows: &[Row],
+    held: &HeldOut,
+    level: f64,
+    seed: u64,
+    beside: bool,
+) -> Result<(friction_stats::Flips, f64), friction_stats::Error> {
+    let of = |k: usize| &rows[held.rows[k]].turn;
+    let n = held.rows.len();
+    let question: Vec<usize> = numbered((0..n).map(|k| (of(k).group, of(k).turn)));
+    let condition: Vec<usize> = numbered((0..n).map(|k| &of(k).condition));
+    let mut score = standardised(held);
+    let mut right: Vec<f64> = (0..n).map(|k| f64::from(u8::from(of(k).correct))).collect();
+    centre(&mut right, &question);
+    centre(&mut score, &question);
+    if beside {
+        // Both means are taken out by turns until neither is left: one round where no turn is missing.
+        for _ in 0..50 {
+            let moved = centre(&mut score, &condition) + centre(&mut score, &question);
+            if moved < 1e-10 {
+                break;
+            }
+        }
+    }
+    let mut groups: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for k in 0..n {
+        let g = groups.entry(of(k).group).or_default();
+        *g = (g.0 + score[k] * right[k], g.1 + score[k] * score[k]);
+    }
+    let (cross, square): (Vec<f64>, Vec<f64>) = groups.into_values().unzip();
+    let questions = question.iter().max().map_or(0, |q| q + 1);
+    let squares: f64 = square.iter().sum();
+    if n <= questions || squares < 1e-9 {
+        return Err(friction_stats::Error::TooLittle(
+            "the score does not differ between conversations at the same question".into(),
+        ));
+    }
+    Ok((ratio_flips(&cross, &square, level, seed)?, (squares / (n - questions) as f64).sqrt()))
+}
+
+/// The first output of each row over its fold's standard deviation: folds' probes have scales of their own.
+fn standardised(held: &HeldOut) -> Vec<f64> {
+    let mut of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    held.folds.iter().enumerate().for_each(|(k, f)| of.entry(*f).or_default().push(k));
+    let mut out = vec![0.0; held.rows.len()];
+    for at in of.values() {
+        let mean = at.iter().map(|k| held.outputs[*k][0]).sum::<f64>() / at.len() as f64;
+        let sd = (at.iter().map(|k| (held.outputs[*k][0] - mean).powi(2)).sum::<f64>() / at.len() as f64).sqrt();
+        at.iter().for_each(|k| out[*k] = if sd > 0.0 { (held.outputs[*k][0] - mean) / sd } else { 0.0 });
+    }
+    out
+}
+
+/// Numbers values from 0 in order of first occurrence.
+fn numbered<T: Ord>(values: impl Iterator<Item = T>) -> Vec<usize> {
+    let mut known: BTreeMap<T, usize> = BTreeMap::new();
+    values
+        .map(|v| {
+            let next = known.len();
+            *known.entry(v).or_insert(next)
+        })
+        .collect()
+}
+
+/// Takes the mean of each class out of `values`: by how much the largest moved.
+fn centre(values: &mut [f64], class: &[usize]) -> f64 {
+    let mut sums = vec![(0.0, 0.0); class.iter().max().map_or(0, |c| c + 1)];
+    values.iter().zip(class).for_each(|(v, c)| sums[*c] = (sums[*c].0 + v, sums[*c].1 + 1.0));
+    values.iter_mut().zip(class).for_each(|(v, c)| *v -= sums[*c].0 / sums[*c].1);
+    sums.iter().filter(|s| s.1 > 0.0).map(|s| (s.0 / s.1).abs()).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use friction_core::TurnRow;
+    use friction_stats::Rng;
+
+    /// Sixteen groups of eight turns in four conditions; questions have a difficulty that the score knows, and
+    /// conditions a level of the score. `right` says whether an answer is right: (difficulty, condition, group's
+    /// own number, score's noise).
+    fn study(rng: &mut Rng, right: impl Fn(f64, usize, f64, f64, &mut Rng) -> bool) -> (Vec<Row>, HeldOut) {
+        let (mut rows, mut held) = (vec![], HeldOut { learnt: vec![1], ..HeldOut::default() });
+        for group in 0..16 {
+            let own = rng.normal();
+            for turn in 1..=8 {
+                let difficulty = rng.unit();
+                for c in 0..4usize {
+                    let noise = rng.normal();
+                    let correct = right(difficulty, c, own, noise, rng);
+                    let turn = TurnRow { group, turn, correct, condition: format!("c{c}"), ..TurnRow::default() };
+                    held.rows.push(rows.len());
+                    held.folds.push(0);
+                    held.outputs.push(vec![3.0 * difficulty + if c >= 2 { 1.0 } else { 0.0 } + 0.5 * noise]);
+                    rows.push(Row { turn, conversation: group as usize * 4 + c, y: f64::from(u8::from(c >= 2)) });
+                }
+            }
+        }
+        (rows, held)
+    }
+
+    #[test]
+    fn difficulty_alone_is_no_effect() {
+        let mut rng = Rng::new(5);
+        type Outcome = fn(f64, usize, f64, f64, &mut Rng) -> bool;
+        let nulls: [(&str, Outcome); 3] = [
+            ("difficulty", |d, _, _, _, r| r.unit() > d),
+            ("coin", |_, _, _, _, r| r.unit() > 0.5),
+            ("effect around 0", |_, c, own, _, r| r.unit() > 0.5 + if c >= 2 { 0.15 * own } else { 0.0 }),
+        ];
+        for (name, outcome) in nulls {
+            let (mut found, mut covered) = ([0, 0], [0, 0]);
+            for s in 0..200 {
+                let (rows, held) = study(&mut rng, outcome);
+                for (i, beside) in [false, true].into_iter().enumerate() {
+                    let (f, _) = within_questions(&rows, &held, 0.95, s, beside).unwrap();
+                    found[i] += usize::from(f.p <= 0.05);
+                    covered[i] += usize::from(f.low <= 0.0 && 0.0 <= f.high);
+                }
+            }
+            // 10 of 200 are expected; 1 to 22 hold 99.98 % of the binomial.
+            assert!(found.iter().all(|f| (1..=22).contains(f)), "{name}: {found:?} of 200");
+            assert!(covered.iter().all(|c| (178..=199).contains(c)), "{name}: {covered:?} of 200");
+        }
+    }
+
+    #[test]
+    fn a_score_that_costs_answers_is_found_and_signed() {
+        let mut rng = Rng::new(6);
+        let (rows, held) = study(&mut rng, |_, _, _, noise, r| r.unit() > 0.5 + 0.25 * noise.clamp(-1.5, 1.5));
+        for beside in [false, true] {
+            let (f, sd) = within_questions(&rows, &held, 0.95, 1, beside).unwrap();
+            assert!(f.p < 0.01 && f.high < 0.0 && sd > 0.0, "{f:?}");
+        }
+        let flat = HeldOut { outputs: vec![vec![1.0]; rows.len()], ..held };
+        assert!(within_questions(&rows, &flat, 0.95, 1, false).is_err());
+    }
 }

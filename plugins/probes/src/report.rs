@@ -1,12 +1,12 @@
 //! What the probe says, in order: each site, the headline, what it must beat, turns, the next answer.
 use crate::baselines::{bag_of_words, lengths};
-use crate::fit::{Design, HeldOut, first, quality};
+use crate::fit::{Design, HeldOut, first};
 use crate::rows::{Row, Rows, Target};
 use crate::{LinearProbe, arms, directions, figure, next};
 use friction_core::findings::Column;
 use friction_core::seed::derive;
 use friction_core::{Error, Findings, Result, RunReader, Site, Table};
-use friction_stats::{Interval, Link, Matrix, Rng, auc, cluster_bootstrap, correlation, permutation_p};
+use friction_stats::{Interval, Link, Matrix, Rng, correlation, permutation_p};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,21 +55,9 @@ impl Report<'_> {
         }
     }
 
-    /// Interval over groups drawn with replacement.
-    fn interval(&self, held: &HeldOut) -> Result<Interval> {
-        let mut of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (k, i) in held.rows.iter().enumerate() {
-            of.entry(self.rows.rows[*i].turn.group).or_default().push(k);
-        }
-        let of: Vec<Vec<usize>> = of.into_values().collect();
-        let y = held.y(self.y);
-        let statistic = |groups: &[usize]| {
-            let at: Vec<usize> = groups.iter().flat_map(|g| of[*g].iter().copied()).collect();
-            let outputs: Vec<Vec<f64>> = at.iter().map(|k| held.outputs[*k].clone()).collect();
-            quality(self.design.link, &outputs, &at.iter().map(|k| y[*k]).collect::<Vec<_>>())
-        };
-        cluster_bootstrap(of.len(), self.options.draws, self.options.level, self.design.seed, statistic)
-            .map_err(Error::other)
+    fn interval(&self, held: &HeldOut, what: &str) -> Result<Interval> {
+        held.interval(&self.design, self.y, self.options.level)
+            .map_err(|e| Error::other(format!("the interval of the probe of {what}: {e}")))
     }
 
     fn held(&self, layers: &[&Matrix], y: &[f64]) -> Result<HeldOut> {
@@ -96,23 +84,21 @@ impl Report<'_> {
         Rng::new(derive(&[what, &self.design.seed.to_le_bytes(), &i.to_le_bytes()]))
     }
 
-    /// Targets exchanged by whole conversations. A factor's levels change places within each group, as
-    /// the design might have dealt them; numbers and answers change places among groups, condition by
-    /// condition and turn by turn, so that what condition and turn alone tell is left in.
+    /// Targets exchanged as the design might have dealt them. A factor's levels change places within each group,
+    /// in all its pairs together, so that conversations change places with those that agree in the other
+    /// factors. Numbers and answers change places among groups, condition by condition and turn by turn, so
+    /// that what condition and turn alone tell is left in.
     fn permuted(&self, rng: &mut Rng) -> Vec<f64> {
         let mut y = self.y.to_vec();
         if matches!(self.options.target, Target::Factor(_)) {
-            let mut of: BTreeMap<u32, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
-            for (i, r) in self.rows.rows.iter().enumerate() {
-                of.entry(r.turn.group).or_default().entry(r.conversation).or_default().push(i);
-            }
-            for conversations in of.values() {
-                let all: Vec<&Vec<usize>> = conversations.values().collect();
-                let mut from = all.clone();
-                rng.shuffle(&mut from);
-                for (to, from) in all.iter().zip(from).filter(|(a, b)| a.len() == b.len()) {
-                    to.iter().zip(from).for_each(|(t, f)| y[*t] = self.y[*f]);
-                }
+            let mut dealt: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+            for (y, r) in y.iter_mut().zip(&self.rows.rows) {
+                let levels = dealt.entry(r.turn.group).or_insert_with(|| {
+                    let mut levels: Vec<usize> = (0..self.rows.classes.len()).collect();
+                    rng.shuffle(&mut levels);
+                    levels
+                });
+                *y = levels[*y as usize] as f64;
             }
             return y;
         }
@@ -141,10 +127,7 @@ impl Report<'_> {
         let score = |y: &[f64]| -> Vec<f64> {
             self.layers
                 .iter()
-                .map(|(_, x)| {
-                    let held = self.design.mean_difference(x, y);
-                    association(self.design.link, &held, &held.y(y))
-                })
+                .map(|(_, x)| association(self.design.link, &self.design.mean_difference(x, y), y))
                 .collect()
         };
         let observed = score(self.y);
@@ -155,19 +138,6 @@ impl Report<'_> {
             .map(|l| permutation_p(observed[l], &all.iter().map(|s| s[l]).collect::<Vec<_>>()))
             .collect();
         Some((each, permutation_p(most(&observed), &all.iter().map(most).collect::<Vec<_>>())))
-    }
-
-    /// p of the difference of means' going with the next answer, among those of exchanged labels.
-    fn next_p(&self, layer: usize) -> Option<f64> {
-        let n = self.options.permutations;
-        if n == 0 || matches!(self.design.link, Link::Softmax(_)) {
-            return None;
-        }
-        let x = &self.layers[layer].1;
-        let of = |y: &[f64]| next::association(&self.rows.rows, &self.design.mean_difference(x, y));
-        let all: Vec<f64> =
-            (0..n as u64).into_par_iter().map(|i| of(&self.permuted(&mut self.rng(b"next", i)))).collect();
-        Some(permutation_p(of(self.y), &all))
     }
 
     pub fn write(&self, out: &mut Findings) -> Result<()> {
@@ -215,10 +185,21 @@ impl Report<'_> {
                 p
             ));
         }
-        out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, labels exchanged by conversation".to_string());
+        out.value(
+            "read_from",
+            lines
+                .iter()
+                .chain(&baselines)
+                .map(|l| {
+                    json!({"name": l.name, "estimate": l.quality.estimate, "low": l.quality.low, "high": l.quality.high,
+                        "p": l.p, "mean_difference": l.mean_difference, "control": l.control})
+                })
+                .collect::<Vec<_>>(),
+        );
+        out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, a group's labels exchanged in all its pairs together".to_string());
         let matrices: Vec<&Matrix> = self.layers.iter().map(|(_, x)| x).collect();
         let headline = self.held(&matrices, self.y)?;
-        let i = self.interval(&headline)?;
+        let i = self.interval(&headline, "all layers")?;
         let family = permutations.as_ref().map(|(_, p)| *p);
         out.say(format!(
             "Found, layer and C chosen inside each fold: {m} {:.3} ({:.0} % interval {:.3} to {:.3}){}; the best baseline has {:.3}",
@@ -236,7 +217,7 @@ impl Report<'_> {
         if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
             out.say("  the next answer: not told, for the score reads nothing out".to_string());
         } else if o.target != Target::Correct {
-            next::tell(&self.rows.rows, &headline, self.next_p(best), o.level, out);
+            next::tell(&self.rows.rows, &headline, o.level, self.design.seed, out);
         }
         if self.design.link == Link::Logistic && o.target != Target::Correct {
             let transfer = self.transfer(best, lines[best].c, out);
@@ -268,8 +249,7 @@ impl Report<'_> {
             link: self.design.link,
         };
         let c: Vec<f64> = lines.iter().map(|l| l.c).collect();
-        out.files.extend(directions::files(&source, self.layers, &c)?);
-        Ok(())
+        directions::write(&source, self.layers, &c, out)
     }
 
     fn baselines(&self) -> Result<Vec<(String, Matrix)>> {
@@ -286,14 +266,14 @@ impl Report<'_> {
         let c = held.chosen.iter().map(|(_, c)| c.to_bits());
         let c = f64::from_bits(most_chosen(c).unwrap_or_default());
         let fixed = Design { c: &[c], ..self.design.clone() };
-        let control = fixed.held_out(&[x], control).ok().and_then(|h| h.quality(self.design.link, control));
+        let control = fixed.held_out(&[x], control).ok().and_then(|h| h.quality(self.design.link, control, |_| true));
         let mean = self.design.mean_difference(x, self.y);
         Ok(Line {
+            quality: self.interval(&held, &name)?,
             name,
-            quality: self.interval(&held)?,
             mean_difference: match self.design.link {
                 Link::Softmax(_) => f64::NAN,
-                link => association(link, &mean, &mean.y(self.y)),
+                link => association(link, &mean, self.y),
             },
             control: control.unwrap_or(f64::NAN),
             p,
@@ -312,7 +292,10 @@ impl Report<'_> {
                 let held = self.design.learnt_where(x, self.y, c, |r| r.turn.turn == *from);
                 turns
                     .iter()
-                    .filter_map(|to| Some((*from, *to, held_auc(&held, rows, self.y, *to)?)))
+                    .filter_map(|to| {
+                        let auc = held.quality(Link::Logistic, self.y, |k| rows[held.rows[k]].turn.turn == *to);
+                        Some((*from, *to, auc?))
+                    })
                     .collect::<Vec<_>>()
             })
             .collect();
@@ -338,19 +321,13 @@ impl Report<'_> {
     }
 }
 
-fn held_auc(held: &HeldOut, rows: &[Row], y: &[f64], turn: u32) -> Option<f64> {
-    let at: Vec<usize> = (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.turn == turn).collect();
-    let scores: Vec<f64> = at.iter().map(|k| held.outputs[*k][0]).collect();
-    let positive: Vec<bool> = at.iter().map(|k| y[held.rows[*k]] == 1.0).collect();
-    auc(&scores, &positive).ok()
-}
-
-/// AUC, or for numbers the squared correlation with its sign: a difference of means has no scale.
+/// AUC averaged over folds, or for numbers the squared correlation with its sign: a difference of means has no
+/// scale.
 fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
     if link == Link::Logistic {
-        return quality(link, &held.outputs, y).unwrap_or(f64::NAN);
+        return held.quality(link, y, |_| true).unwrap_or(f64::NAN);
     }
-    let r = correlation(&first(&held.outputs), y);
+    let r = correlation(&first(&held.outputs), &held.y(y));
     r * r.abs()
 }
 

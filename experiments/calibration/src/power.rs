@@ -1,0 +1,82 @@
+//! How often studies of the planted organism find what was planted.
+use crate::studies::{Studies, in_threads};
+use crate::told::{All, Told, collect};
+use crate::views::Outcome;
+use crate::{Args, Error};
+use friction_organism::truth::Truth;
+use friction_store::StoredRun;
+use serde_json::{Value, json};
+
+/// A verdict or a p that should be reached in at least four of five studies.
+pub struct Power {
+    analysis: String,
+    place: String,
+    what: &'static str,
+    reached: usize,
+    studies: usize,
+}
+
+/// What must be found: of every analysis that tells of the planted effect, its verdict or its p.
+const FOUND: [(&str, &str, &str); 5] = [
+    ("behavior", "primary", "p"),
+    ("probe-completion", "headline", "p"),
+    ("probe-completion", "next_answer", "p"),
+    ("steering", "verdict", "verdict"),
+    ("features-completion", "verdict", "verdict"),
+];
+
+/// Runs and analyses them.
+pub fn planted(studies: &Studies, a: &Args, done: impl Fn(u64) + Sync) -> Result<Vec<Power>, Error> {
+    let all = in_threads(a.planted, |i| {
+        let (path, plan) = studies.run(Truth::Planted, 2 * a.groups, a.seed + i, i)?;
+        let stored = StoredRun::open(&path)?;
+        let mut all = All::new();
+        let wanted = |n: &String| FOUND.iter().any(|f| f.0 == n) && (a.only.is_empty() || a.only.contains(n));
+        for (name, analyzer) in plan.analyzers.iter().filter(|(n, _)| wanted(n)) {
+            let mut findings = friction_core::Findings::default();
+            analyzer.analyze(&stored, &mut findings).map_err(|e| format!("{}: {name}: {e}", path.display()))?;
+            collect(&mut all, Outcome::Own, name, &findings);
+        }
+        done(i);
+        Ok(all)
+    })?;
+    let wanted = FOUND.iter().filter(|f| a.only.is_empty() || a.only.iter().any(|o| o == f.0));
+    Ok(wanted
+        .filter(|_| a.planted > 0)
+        .map(|(analysis, place, what)| {
+            let hit = |t: &Told| match t {
+                Told::P(p) => *p <= 0.05,
+                Told::Verdict(v) => *v,
+                Told::Interval(..) => false,
+            };
+            let key = (Outcome::Own, analysis.to_string(), place.to_string(), *what);
+            let reached = all.iter().filter(|s| s.get(&key).is_some_and(|t| t.iter().any(hit))).count();
+            Power { analysis: analysis.to_string(), place: place.to_string(), what, reached, studies: all.len() }
+        })
+        .collect())
+}
+
+impl Power {
+    /// Whether at least four of five studies found it.
+    pub fn holds(&self) -> bool {
+        5 * self.reached >= 4 * self.studies
+    }
+    /// One row of the printed table.
+    pub fn text(&self) -> String {
+        format!(
+            "{:<16} {:<26} {:<34} {:<9} {:>4} {:>7.1} % ≥ 80 % {:>17}  {}",
+            "planted",
+            self.analysis,
+            self.place,
+            self.what,
+            self.studies,
+            100.0 * self.reached as f64 / self.studies as f64,
+            "",
+            if self.holds() { "" } else { "FAILS" }
+        )
+    }
+    /// The same for machines.
+    pub fn json(&self) -> Value {
+        json!({"analysis": self.analysis, "place": self.place, "what": self.what, "studies": self.studies, "reached": self.reached, "holds": self.holds()})
+    }
+}

@@ -1,0 +1,128 @@
+//! The studies: made once each, in a folder of runs.
+use crate::Error;
+use friction_core::manifest::Manifest;
+use friction_engine::{Flow, Progress};
+use friction_organism::truth::Truth;
+use friction_study::{Plan, RunOptions, analyze, run};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+struct Quiet;
+impl RunOptions for Quiet {
+    fn loading(&mut self, _: u64, _: u64) {}
+    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
+        Flow::Continue
+    }
+}
+
+/// What studies share.
+pub struct Studies {
+    runs: PathBuf,
+    turns: usize,
+    null_temperature: f64,
+}
+
+fn word(truth: Truth) -> &'static str {
+    match truth {
+        Truth::Planted => "planted",
+        Truth::Null => "null",
+    }
+}
+
+fn source(truth: Truth) -> &'static str {
+    match truth {
+        Truth::Planted => "bundled:organism",
+        Truth::Null => "bundled:organism-null",
+    }
+}
+
+impl Studies {
+    /// Studies whose runs stand in `runs`, with a sparse autoencoder of each organism, trained on questions of its
+    /// own, and its direction.
+    ///
+    /// # Errors
+    /// When a folder cannot be written or an autoencoder not trained.
+    pub fn new(runs: &Path, turns: usize, null_temperature: f64) -> Result<Self, Error> {
+        std::fs::create_dir_all(runs)?;
+        let out = Self { runs: std::path::absolute(runs)?, turns, null_temperature };
+        for truth in [Truth::Null, Truth::Planted] {
+            std::fs::create_dir_all(out.base(truth))?;
+            let file: &[u8] = match truth {
+                Truth::Null => include_bytes!("../../organism/null.safetensors"),
+                Truth::Planted => include_bytes!("../../organism/planted.safetensors"),
+            };
+            std::fs::write(out.base(truth).join("directions.safetensors"), file)?;
+            let set = vec![format!("model.source={}", source(truth)), "study.groups=12".into()];
+            let manifest = Manifest::parse("sae.toml", include_str!("../../organism/sae.toml"), &set)?;
+            let plan = Rc::new(Plan::new(manifest, &out.base(truth))?);
+            if !out.sae(truth).exists() {
+                run(&plan, &out.sae_run(truth), &mut Quiet)?;
+                analyze(&out.sae_run(truth), &plan.analyzers)?;
+            }
+        }
+        Ok(out)
+    }
+
+    /// The folder that a study's paths are relative to.
+    fn base(&self, truth: Truth) -> PathBuf {
+        self.runs.join(word(truth))
+    }
+    fn sae_run(&self, truth: Truth) -> PathBuf {
+        self.base(truth).join("sae")
+    }
+    fn sae(&self, truth: Truth) -> PathBuf {
+        self.sae_run(truth).join("analysis/sae-train")
+    }
+
+    /// The run of a seed, made if it does not stand yet, and its plan. On the null organism, the `i`-th study tests
+    /// the `i`-th random direction (in turn) in the place of the planted one.
+    ///
+    /// # Errors
+    /// When the study is wrong or its run fails.
+    pub fn run(&self, truth: Truth, groups: usize, seed: u64, i: u64) -> Result<(PathBuf, Rc<Plan>), Error> {
+        let text = include_str!("../study.toml");
+        let temperature = if truth == Truth::Null { self.null_temperature } else { 0.0 };
+        let sae = format!("path:{}", self.sae(truth).display());
+        let mut set = vec![
+            format!("generation.temperature={temperature}"),
+            format!("model.source={}", source(truth)),
+            format!("study.groups={groups}"),
+            format!("study.turns={}", self.turns),
+            format!("study.seed={seed}"),
+        ];
+        let table: toml::Table = text.parse()?;
+        for (k, analyzer) in table.get("analyzer").and_then(|a| a.as_array()).into_iter().flatten().enumerate() {
+            match analyzer.get("plugin").and_then(|p| p.as_str()) {
+                Some("gemma-scope") => set.push(format!("analyzer.{k}.source={sae:?}")),
+                Some("steering") if truth == Truth::Null => {
+                    set.push(format!("analyzer.{k}.tested=\"random-{:02}\"", i % 20));
+                }
+                Some("ground-truth") => set.push(format!("analyzer.{k}.expect={}", word(truth))),
+                _ => {}
+            }
+        }
+        let plan = Rc::new(Plan::new(Manifest::parse("study.toml", text, &set)?, &self.base(truth))?);
+        let path = self.base(truth).join(format!("{groups}-{seed}"));
+        run(&plan, &path, &mut Quiet)?;
+        Ok((path, plan))
+    }
+}
+
+/// Runs `work(0)` to `work(n - 1)` on threads of their own, not rayon's: the engine waits for rayon's
+/// inside a study, and a waiting worker that took up another study would wait for itself.
+///
+/// # Errors
+/// The first that a study met.
+pub fn in_threads<T: Send>(n: u64, work: impl Fn(u64) -> Result<T, Error> + Sync) -> Result<Vec<T>, Error> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    std::thread::scope(|scope| {
+        let work = &work;
+        let share = |t: u64| move || (t..n).step_by(threads as usize).map(work).collect::<Result<Vec<T>, Error>>();
+        let handles: Vec<_> = (0..threads).map(|t| scope.spawn(share(t))).collect();
+        let mut out = vec![];
+        for h in handles {
+            out.extend(h.join().map_err(|_| "a study panicked")??);
+        }
+        Ok(out)
+    })
+}

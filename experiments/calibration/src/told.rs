@@ -1,0 +1,205 @@
+//! What analyses told, and how it compares with what they promise.
+use crate::views::Outcome;
+use friction_core::Findings;
+use friction_stats::holm;
+use serde_json::{Value, json};
+use statrs::distribution::{Binomial, Discrete, DiscreteCDF};
+use std::collections::BTreeMap;
+
+/// One p, interval or verdict of one study.
+#[derive(Debug, Clone, Copy)]
+pub enum Told {
+    /// A p-value.
+    P(f64),
+    /// An interval at 95 %: estimate, low, high.
+    Interval(f64, f64, f64),
+    /// Whether a verdict was reached.
+    Verdict(bool),
+}
+
+/// Where a value stands: outcome, analysis, place in its findings, what it is.
+pub type Place = (Outcome, String, String, &'static str);
+/// All that was told, by place, one entry a study that told it.
+pub type All = BTreeMap<Place, Vec<Told>>;
+
+/// Takes what findings hold: every object with a `p`, with `low` and `high`, or with a verdict.
+pub fn collect(all: &mut All, outcome: Outcome, analysis: &str, findings: &Findings) {
+    for (name, value) in &findings.values {
+        walk(all, outcome, analysis, name, value);
+    }
+}
+
+fn walk(all: &mut All, outcome: Outcome, analysis: &str, place: &str, value: &Value) {
+    let number = |k: &str| value.get(k).and_then(Value::as_f64);
+    let mut put = |what: &'static str, told: Told| {
+        all.entry((outcome, analysis.into(), place.into(), what)).or_default().push(told);
+    };
+    if let Some(p) = number("p") {
+        put("p", Told::P(p));
+    }
+    let estimate = ["estimate", "points_per_turn", "points", "shift", "difference"].iter().find_map(|k| number(k));
+    // An interval without an end is told as null: it covers everything.
+    let open = |k: &str, end: f64| value.get(k).map(|v| v.as_f64().unwrap_or(end));
+    if let (Some(e), Some(low), Some(high)) = (estimate, open("low", f64::NEG_INFINITY), open("high", f64::INFINITY)) {
+        put("interval", Told::Interval(e, low, high));
+    }
+    if let Some(agrees) = value.get("agrees").and_then(Value::as_bool) {
+        put("verdict", Told::Verdict(!agrees));
+    }
+    if let Some(says) = value.get("says").and_then(Value::as_str) {
+        put("verdict", Told::Verdict(says == "reached"));
+    }
+    for (i, v) in value.as_array().into_iter().flatten().enumerate() {
+        let name = ["name", "arm", "dose"].iter().find_map(|k| v.get(k)).map_or(i.to_string(), |n| match n {
+            Value::String(s) => s.clone(),
+            other => other.to_string(),
+        });
+        walk(all, outcome, analysis, &format!("{place}[{name}]"), v);
+    }
+}
+
+/// The value that an interval should hold where nothing was planted.
+pub enum Truth {
+    /// Known by construction.
+    Known(f64),
+    /// The mean estimate of all studies: of what really can be read out, only the many studies tell how well.
+    Mean,
+}
+
+/// One line of the table.
+pub struct Line {
+    /// Where.
+    pub place: Place,
+    /// Studies that told it.
+    pub n: u64,
+    /// Studies whose p was at or below 0.05, whose interval held the truth, whose verdict was reached.
+    pub k: u64,
+    /// The rate that is promised.
+    pub nominal: f64,
+    /// Whether a lower rate is as good: exact tests of discrete data, and verdicts.
+    pub at_most: bool,
+    /// Binomial p that the rate is the nominal one.
+    pub p: f64,
+    /// The same, Holm over the table.
+    pub adjusted: f64,
+}
+
+/// Compares each rate with the promised one, Holm over all of them. Places that fewer than a tenth of the studies
+/// told are left to the caller.
+pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl Fn(&Place) -> bool) -> Vec<Line> {
+    let mut lines: Vec<Line> = vec![];
+    for (place, told) in all {
+        let Some(truth) = truth(place) else { continue };
+        let estimates: Vec<f64> =
+            told.iter().filter_map(|t| if let Told::Interval(e, ..) = t { Some(*e) } else { None }).collect();
+        let truth = match truth {
+            Truth::Known(v) => v,
+            Truth::Mean => estimates.iter().sum::<f64>() / estimates.len().max(1) as f64,
+        };
+        let hit = |t: &&Told| match t {
+            Told::P(p) => *p <= 0.05,
+            Told::Interval(_, low, high) => *low <= truth + 1e-9 && truth - 1e-9 <= *high,
+            Told::Verdict(v) => *v,
+        };
+        let (n, k) = (told.len() as u64, told.iter().filter(hit).count() as u64);
+        let nominal = if place.3 == "interval" { 0.95 } else { 0.05 };
+        let at_most = at_most(place);
+        lines.push(Line {
+            p: binomial(k, n, nominal, at_most, place.3),
+            place: place.clone(),
+            n,
+            k,
+            nominal,
+            at_most,
+            adjusted: 1.0,
+        });
+    }
+    let adjusted = holm(&lines.iter().map(|l| l.p).collect::<Vec<_>>());
+    lines.iter_mut().zip(adjusted).for_each(|(l, p)| l.adjusted = p);
+    lines
+}
+
+/// Exact binomial test: two-sided by the probabilities of counts (as scipy's `binomtest`), or only against a worse
+/// rate: above the nominal one for tests, below it for intervals.
+fn binomial(k: u64, n: u64, nominal: f64, one_sided: bool, what: &str) -> f64 {
+    let Ok(b) = Binomial::new(nominal, n) else { return 1.0 };
+    if one_sided {
+        return if what == "interval" {
+            b.cdf(k)
+        } else {
+            b.sf(k.saturating_sub(1)) + if k == 0 { b.pmf(0) } else { 0.0 }
+        };
+    }
+    let own = b.pmf(k) * (1.0 + 1e-7);
+    (0..=n).map(|i| b.pmf(i)).filter(|p| *p <= own).sum::<f64>().min(1.0)
+}
+
+impl Line {
+    /// Whether the rate keeps its promise.
+    pub fn holds(&self) -> bool {
+        self.adjusted > 0.01
+    }
+    /// One row of the printed table.
+    pub fn text(&self) -> String {
+        let (outcome, analysis, place, what) = &self.place;
+        format!(
+            "{:<16} {:<26} {:<34} {:<9} {:>4} {:>7.1} % {}{:>3.0} % {:>9.4} {:>8.4}  {}",
+            outcome.word(),
+            analysis,
+            place,
+            what,
+            self.n,
+            100.0 * self.k as f64 / self.n as f64,
+            if self.at_most { "≤" } else { " " },
+            100.0 * self.nominal,
+            self.p,
+            self.adjusted,
+            if self.holds() { "" } else { "FAILS" }
+        )
+    }
+    /// The same for machines.
+    pub fn json(&self) -> Value {
+        let (outcome, analysis, place, what) = &self.place;
+        json!({"outcome": outcome.word(), "analysis": analysis, "place": place, "what": what, "studies": self.n, "count": self.k,
+            "nominal": self.nominal, "at_most": self.at_most, "p": self.p, "holm": self.adjusted, "holds": self.holds()})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binomial_ps_are_scipys() {
+        // scipy.stats.binomtest(k, 200, 0.05).pvalue, and alternative="greater".
+        for (k, two, greater) in [(0, 6.112_0e-5, 1.0), (10, 1.0, 0.545_3), (20, 3.068_6e-3, 2.664_6e-3)] {
+            assert!(
+                (binomial(k, 200, 0.05, false, "p") - two).abs() < 1e-6,
+                "{k}: {}",
+                binomial(k, 200, 0.05, false, "p")
+            );
+            assert!(
+                (binomial(k, 200, 0.05, true, "p") - greater).abs() < 1e-4,
+                "{k}: {}",
+                binomial(k, 200, 0.05, true, "p")
+            );
+        }
+    }
+
+    #[test]
+    fn everything_told_is_taken() {
+        let mut f = Findings::default();
+        f.value("primary", json!({"points_per_turn": 1.0, "low": null, "high": 2.0, "p": 0.5}));
+        f.value("read_from", json!([{"name": "embed", "estimate": 0.5, "low": 0.4, "high": 0.6, "p": null}]));
+        f.value("verdict", json!({"level": "Best", "says": "reached", "why": ""}));
+        let mut all = All::new();
+        collect(&mut all, Outcome::Own, "x", &f);
+        let places: Vec<(&str, &str)> = all.keys().map(|p| (p.2.as_str(), p.3)).collect();
+        assert_eq!(
+            places,
+            [("primary", "interval"), ("primary", "p"), ("read_from[embed]", "interval"), ("verdict", "verdict")]
+        );
+        let lines = table(&all, |_| Some(Truth::Known(0.0)), |_| false);
+        assert_eq!(lines.iter().map(|l| l.k).collect::<Vec<_>>(), [1, 0, 0, 1]);
+    }
+}

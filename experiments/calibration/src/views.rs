@@ -1,0 +1,93 @@
+//! A stored run with another outcome, of which it is known that nothing moved it.
+use friction_core::seed::{derive, unit};
+use friction_core::{Position, Result, RunReader, Site, TapArray, TurnRow};
+use friction_stats::Rng;
+use friction_store::StoredRun;
+
+/// What is taken for the answers of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The organism's own: right or wrong by how hard the question is.
+    Own,
+    /// A coin for each conversation and turn.
+    Coin,
+    /// A coin whose chance of a right answer after interruptions grows or shrinks with turns, by an amount of each
+    /// group's own that is 0 on average; all pairs of a group share it.
+    Effect,
+    /// A coin, and levels that were dealt: the factor `deal` falls on a group's tones by a coin, and whether a reply
+    /// was cut is a coin. Nothing in the activations knows of either.
+    Dealt,
+}
+
+impl Outcome {
+    /// Its name in the table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Own => "own",
+            Outcome::Coin => "coin",
+            Outcome::Effect => "effect around 0",
+            Outcome::Dealt => "dealt",
+        }
+    }
+}
+
+/// A run as analyzers see it under an outcome.
+pub struct View<'a> {
+    run: &'a StoredRun,
+    turns: Vec<TurnRow>,
+}
+
+impl<'a> View<'a> {
+    /// The run's turns under `outcome`; which coin falls how depends on the run's seed alone.
+    pub fn new(run: &'a StoredRun, outcome: Outcome) -> Self {
+        let seed = run.seed().to_le_bytes();
+        let last = run.turns().iter().map(|t| t.turn).max().unwrap_or(1).max(2);
+        let turns = run
+            .turns()
+            .iter()
+            .map(|t| {
+                let mut t = t.clone();
+                let group = t.group.to_le_bytes();
+                let place = [t.condition.as_bytes(), b"/", t.arm.as_bytes(), b"/", &t.turn.to_le_bytes()].concat();
+                let coin = |what: &[u8]| unit(&[what, &seed, &group, &place]);
+                match outcome {
+                    Outcome::Own => {}
+                    Outcome::Coin | Outcome::Dealt => t.correct = coin(b"coin") < 0.5,
+                    Outcome::Effect => {
+                        let own = 0.25 * Rng::new(derive(&[b"effect", &seed, &group])).normal();
+                        let since = f64::from(t.turn - 1) / f64::from(last - 1);
+                        let interrupted = t.factors.get("completion").is_some_and(|l| l == "interrupt");
+                        let chance = 0.5 + if interrupted { own * since } else { 0.0 };
+                        t.correct = coin(b"coin") < chance;
+                    }
+                }
+                if outcome == Outcome::Dealt {
+                    let swap = unit(&[b"deal", &seed, &group]) < 0.5;
+                    let polite = t.factors.remove("tone").is_some_and(|l| l == "polite");
+                    t.factors.insert("deal".into(), if polite != swap { "x" } else { "y" }.into());
+                    t.removed_tokens = u32::from(coin(b"cut") < 0.5);
+                }
+                t
+            })
+            .collect();
+        Self { run, turns }
+    }
+}
+
+impl RunReader for View<'_> {
+    fn name(&self) -> &str {
+        self.run.name()
+    }
+    fn seed(&self) -> u64 {
+        self.run.seed()
+    }
+    fn turns(&self) -> &[TurnRow] {
+        &self.turns
+    }
+    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> Result<Option<TapArray>> {
+        self.run.tap(group, condition, arm, site, position)
+    }
+    fn findings(&self, _: &str) -> Option<serde_json::Value> {
+        None
+    }
+}
