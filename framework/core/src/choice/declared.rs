@@ -118,10 +118,16 @@ fn parts(text: &mut Text) -> Vec<(usize, usize)> {
         if text.sign(p) == Some('#') {
             p += 1;
         }
-        if text.word(p).chars().all(|c| c.is_ascii_digit()) && text.kind(p) == Kind::Word {
+        let numbered = text.kind(p) == Kind::Word && text.word(p).chars().all(|c| c.is_ascii_digit());
+        if numbered {
             p += 1;
         }
-        if matches!(text.sign(p), Some(':' | '.')) {
+        let begins = match text.kind(p) {
+            Kind::Sign(':') => true,
+            Kind::Sign('.') | Kind::Line => numbered,
+            _ => false,
+        };
+        if begins {
             text.tokens[i].kind = Kind::End;
             out.push((start, i));
             start = i + 1;
@@ -133,12 +139,12 @@ fn parts(text: &mut Text) -> Vec<(usize, usize)> {
 
 fn judge(found: &[Candidate]) -> Reading {
     let of = |rank: Rank| found.iter().filter(move |c| c.rank == rank);
-    let mut best = of(Rank::Explicit).last();
+    let mut best = of(Rank::Explicit).next_back();
     // Several at once, and then a choice among them.
     if let Some(Candidate { value: Value::Several(_), at, .. }) = best {
-        best = of(Rank::Chosen).filter(|c| c.at > *at).last().or(best);
+        best = of(Rank::Chosen).filter(|c| c.at > *at).next_back().or(best);
     }
-    let best = best.or_else(|| of(Rank::Chosen).last()).or_else(|| of(Rank::Shown).next());
+    let best = best.or_else(|| of(Rank::Chosen).next_back()).or_else(|| of(Rank::Shown).next());
     let declared = match best.map(|c| c.value) {
         Some(Value::Letter(c)) => Some(c),
         _ => None,

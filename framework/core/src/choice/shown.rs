@@ -26,7 +26,7 @@ impl Reader<'_> {
         }
         let rest: Vec<_> = lines.iter().filter(|l| l.at > at || list).collect();
         for group in [|l: &&Label| l.alone, |l: &&Label| l.bold || l.own] {
-            let mut letters: Vec<_> = rest.iter().copied().filter(|l| group(l)).collect();
+            let mut letters: Vec<_> = rest.iter().copied().filter(group).collect();
             let last = letters.last().copied();
             letters.dedup_by_key(|l| l.letter);
             if let (1, Some(l)) = (letters.len(), last) {

@@ -111,8 +111,7 @@ impl Reader<'_> {
     /// between: "B. Neon", "B) Neon", "B / Neon".
     pub(super) fn own_text(&self, i: usize) -> Option<usize> {
         let option = self.known(self.valid(self.t.letter(i)?)?)?;
-        let mut p = i + 1;
-        for _ in 0..5 {
+        for p in i + 1..i + 6 {
             if let Some(to) = self.same(p, &option.lower, false) {
                 // "A" before "b" of another word is no text.
                 let whole = !matches!(self.t.kind(to), Kind::Word) || self.t.spaced(to);
@@ -125,7 +124,6 @@ impl Reader<'_> {
             {
                 return None;
             }
-            p += 1;
         }
         None
     }
@@ -142,7 +140,7 @@ impl Reader<'_> {
             }
             let lead = form == Form::Lead;
             let text = if texts { self.option_at(q, lead || form == Form::Below) } else { None };
-            let named = q > p && OPTIONS.contains(&t.word(q - 1)) || q > p && t.word(q - 1) == "answer";
+            let named = q > p && (OPTIONS.contains(&t.word(q - 1)) || t.word(q - 1) == "answer");
             let (value, to) = if t.letter(q).is_some() {
                 self.letter_form(q, form, opened, hedged && !named)
             } else {
@@ -153,7 +151,7 @@ impl Reader<'_> {
                 let single = text_to == q + 1 && t.letter(q).is_some();
                 let letter = match (value, letter) {
                     (Value::Letter(l), _) if self.own_text(q).is_some() => return (Value::Letter(l), to),
-                    (Value::Letter(l), Some(o)) if single && l != o && (opened.is_none() || lead) && !lead => {
+                    (Value::Letter(l), Some(o)) if single && l != o && opened.is_none() && !lead => {
                         return (Value::Several(l), text_to);
                     }
                     (Value::Letter(l), _) if single && (lead || opened.is_some()) => return (Value::Letter(l), to),
