@@ -12,6 +12,7 @@ macro_rules! bundle {
                     ("config.json", include_bytes!(concat!("../weights/", $dir, "/config.json"))),
                     ("generation_config.json", include_bytes!(concat!("../weights/", $dir, "/generation_config.json"))),
                     ("tokenizer.json", include_bytes!(concat!("../weights/", $dir, "/tokenizer.json"))),
+                    ("tokenizer_config.json", include_bytes!(concat!("../weights/", $dir, "/tokenizer_config.json"))),
                     ("model.safetensors", include_bytes!(concat!("../weights/", $dir, "/model.safetensors"))),
                 ],
             }
@@ -35,12 +36,14 @@ mod tests {
             let m = BundledModel::find(name).unwrap();
             let bytes: usize = m.files.iter().map(|(_, b)| b.len()).sum();
             assert!(bytes <= 6 << 20, "{name}: {bytes} bytes");
-            let json = serde_json::from_slice(m.file("config.json").unwrap()).unwrap();
+            let json: serde_json::Value = serde_json::from_slice(m.file("config.json").unwrap()).unwrap();
             let config = Config::from_json(Path::new("config.json"), &json, None).unwrap();
             assert!(config.parameters() <= 3_000_000);
             let vocabulary: serde_json::Value = serde_json::from_slice(m.file("tokenizer.json").unwrap()).unwrap();
             assert_eq!(vocabulary, crate::vocab::tokenizer_json(), "{name} was trained on another vocabulary");
-            assert_eq!(config.to_json(), crate::train::shape(config.vocab).to_json());
+            assert_eq!(json, crate::train::shape(config.vocab).to_json(), "{name}: numbers as they are written");
+            let beside: serde_json::Value = serde_json::from_slice(m.file("tokenizer_config.json").unwrap()).unwrap();
+            assert_eq!(beside, crate::vocab::tokenizer_config());
         }
     }
 }

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use serde_json::json;
 use std::path::Path;
 
-/// Writes config.json, generation_config.json, tokenizer.json, model.safetensors (bf16), training.json
+/// Writes config.json, generation_config.json, tokenizer.json, tokenizer_config.json, model.safetensors (bf16), training.json
 /// and curve.svg into `dir`.
 ///
 /// # Errors
@@ -13,6 +13,7 @@ use std::path::Path;
 pub fn write(t: &Trained, recipe: &Recipe, device: &str, dir: &Path) -> Result<(), Error> {
     write_checkpoint(&t.config, &t.parameters, Stored::Bf16, dir)?;
     std::fs::write(dir.join("tokenizer.json"), format!("{}\n", crate::vocab::tokenizer_json()))?;
+    std::fs::write(dir.join("tokenizer_config.json"), format!("{:#}\n", crate::vocab::tokenizer_config()))?;
     let record = json!({
         "recipe": recipe,
         "parameters": t.config.parameters(),
