@@ -3,7 +3,8 @@ mod env;
 mod explain;
 
 use crate::{Error, Result};
-pub use env::{Environment, offline};
+use env::Environment;
+pub use env::offline;
 use hf_hub::{HFClientBuilder, HFClientSync, HFError, HFResult};
 use std::path::PathBuf;
 

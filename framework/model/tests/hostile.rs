@@ -113,7 +113,11 @@ fn try_safetensors(bytes: &[u8]) -> usize {
         Ok(s) => {
             let file = "model.safetensors";
             let norm = judged(s.f32("norm.weight", &[32]), 32, file);
-            usize::from(norm) + usize::from(judged(s.f32("layers.0.mlp.up_proj.weight", &[64, 32]), 64 * 32, file))
+            let up = judged(s.f32("layers.0.mlp.up_proj.weight", &[64, 32]), 64 * 32, file);
+            if let Err(e) = s.fit(&testing::config()) {
+                assert!(e.to_string().contains(file), "{e}");
+            }
+            usize::from(norm) + usize::from(up)
         }
         Err(e) => {
             assert!(e.to_string().contains("model.safetensors"), "{e}");

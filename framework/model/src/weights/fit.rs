@@ -25,7 +25,8 @@ impl SafetensorsFiles {
                 ),
             ));
         }
-        let wrong = |m: String| Err(Error::format(&self.shards[0].0, m));
+        let first = self.first().to_path_buf();
+        let wrong = |m: String| Err(Error::format(first, m));
         match (c.tied, self.entries.get(EMBEDDING), self.entries.get(HEAD)) {
             (false, _, None) => wrong(format!(
                 "`tie_word_embeddings` is false, but there is no `{HEAD}`; set it to true if the embedding is the unembedding"

@@ -131,6 +131,11 @@ impl SafetensorsFiles {
         Ok(Self { shards, entries })
     }
 
+    /// The first file, for messages about what is in none.
+    pub(super) fn first(&self) -> &Path {
+        self.shards.first().map_or(Path::new(""), |(path, _)| path)
+    }
+
     /// A tensor's bytes, if its file holds them.
     pub(super) fn bytes(&self, e: &Entry) -> Option<&[u8]> {
         self.shards[e.shard].1.get(e.range.0..e.range.1)
@@ -178,7 +183,7 @@ fn read_header(path: &Path, map: &[u8]) -> Result<(usize, Metadata)> {
 
 impl TensorSource for SafetensorsFiles {
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let first = &self.shards[0].0;
+        let first = self.first();
         let e = self.entries.get(name).ok_or_else(|| Error::format(first, format!("tensor `{name}` is missing")))?;
         let path = &self.shards[e.shard].0;
         if e.shape != shape {
