@@ -4,9 +4,7 @@ use burn::tensor::{DType, Device};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, Progress, Sampling, TurnOutcome, Unit};
-use friction_model::{
-    ChatTemplate, ChatTurn, Gemma3, Tokenizer, template::GEMMA, testing, weights::random::RandomWeights,
-};
+use friction_model::{ChatTemplate, ChatTurn, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,7 +20,7 @@ fn world() -> World {
     let weights = RandomWeights::new(&config, 7);
     let model = Gemma3::load(&config, &weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
-    let template = ChatTemplate::new(GEMMA, "<bos>", "<eos>", tokenizer.specials()).unwrap();
+    let template = ChatTemplate::gemma(&tokenizer).unwrap();
     World { model, tokenizer, template }
 }
 

@@ -63,6 +63,15 @@ pub fn tokenizer_json() -> Value {
     })
 }
 
+/// The `tokenizer_config.json` beside it: without one, transformers takes Gemma's own classes, which split words
+/// otherwise.
+pub fn tokenizer_config() -> Value {
+    json!({
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": SPECIALS[2], "eos_token": SPECIALS[1],
+        "unk_token": SPECIALS[3], "pad_token": SPECIALS[0], "chat_template": friction_model::template::GEMMA
+    })
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -70,7 +79,7 @@ mod tests {
     use crate::questions::{Part, draw, prompt, reply};
     use crate::talk::{REPLY_TOKENS, lesson};
     use crate::truth::Truth;
-    use friction_model::{ChatTemplate, ChatTurn, Role, Tokenizer, template::GEMMA};
+    use friction_model::{ChatTemplate, ChatTurn, Role, Tokenizer};
 
     fn tokenizer() -> Tokenizer {
         Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()
@@ -91,7 +100,7 @@ mod tests {
     #[test]
     fn lessons_have_the_form_that_the_engine_gives() {
         let t = tokenizer();
-        let template = ChatTemplate::new(GEMMA, "<bos>", "<eos>", t.specials()).unwrap();
+        let template = ChatTemplate::gemma(&t).unwrap();
         let mut cut = 0;
         for seed in 0..200 {
             let lesson = lesson(&t, Truth::Planted, 6, seed).unwrap();

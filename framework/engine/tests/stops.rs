@@ -1,0 +1,84 @@
+//! A reply ends at the ids that the checkpoint's files name and at the marker that its template puts behind a reply.
+#![allow(missing_docs, clippy::unwrap_used)]
+use burn::tensor::DType;
+use friction_core::HookProgram;
+use friction_engine::{Dialogue, Engine, EngineOptions, Finish, Flow, Sampling, TurnOutcome, Unit};
+use friction_model::template::{GEMMA, SpecialTokens};
+use friction_model::{ChatTemplate, ChatTurn, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// One question.
+struct Once(Rc<RefCell<Vec<TurnOutcome>>>);
+
+impl Dialogue for Once {
+    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>> {
+        Ok(self.0.borrow().is_empty().then(|| vec![ChatTurn::user("0 1 2")]))
+    }
+    fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
+        self.0.borrow_mut().push(o);
+        Ok(())
+    }
+    fn seed(&self) -> u64 {
+        0
+    }
+    fn watched(&self) -> Vec<u32> {
+        vec![]
+    }
+    fn strengths(&self) -> Vec<f32> {
+        vec![]
+    }
+    fn forced(&self) -> Vec<u32> {
+        vec![]
+    }
+}
+
+fn reply(model: &Gemma3, tokenizer: &Tokenizer, template: &ChatTemplate) -> (Vec<u32>, Finish) {
+    let options = EngineOptions {
+        slots: 1,
+        capacity: 200,
+        max_new_tokens: 12,
+        sampling: Sampling { temperature: 0.0, top_p: 1.0 },
+        chunk: 64,
+        step_tokens: 64,
+        reuse: true,
+    };
+    let log = Rc::new(RefCell::new(vec![]));
+    let unit = Unit { index: 0, dialogues: vec![Box::new(Once(log.clone()))] };
+    let engine = Engine::new(model, tokenizer, template, &HookProgram::default(), options).unwrap();
+    engine.run(vec![unit], |_| Ok(()), |_| Flow::Continue).unwrap();
+    let all = log.borrow();
+    (all[0].ids.clone(), all[0].finish)
+}
+
+#[test]
+fn the_templates_marker_ends_a_reply() {
+    let config = testing::config();
+    let weights = RandomWeights::new(&config, 7);
+    let model = Gemma3::load(&config, &weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+    let plain = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
+    let (ids, finish) = reply(&model, &plain, &ChatTemplate::gemma(&plain).unwrap());
+    assert_eq!((ids.len(), finish), (12, Finish::Length));
+    // What the model says becomes the end of a reply: a control token that the template writes behind each.
+    let end = *ids
+        .iter()
+        .find(|id| (8..102).contains(*id) && !"user model 0 1 2".contains(&plain.token(**id).unwrap()))
+        .unwrap();
+    let text = plain.token(end).unwrap();
+    let added = format!(
+        "\"added_tokens\":[{{\"id\":{end},\"content\":{text:?},\"special\":true,\"normalized\":false,\"lstrip\":false,\"rstrip\":false,\"single_word\":false}},"
+    );
+    let marked =
+        Tokenizer::from_bytes(testing::tokenizer_json().replace("\"added_tokens\":[", &added).as_bytes()).unwrap();
+    assert!(marked.specials().contains(&text));
+    let source = GEMMA.replace(
+        "{{ '<end_of_turn>\n' }}",
+        &format!("{{{{ ({text:?} if role == 'model' else '') + '<end_of_turn>\n' }}}}"),
+    );
+    assert_ne!(source, GEMMA);
+    let template = ChatTemplate::new(&source, SpecialTokens::gemma(&marked), &marked).unwrap();
+    assert_eq!(template.end_of_turn(), Some(end));
+    assert!(!config.eos.contains(&end));
+    let until: Vec<u32> = ids.iter().copied().take_while(|id| *id != end).collect();
+    assert_eq!(reply(&model, &marked, &template), (until, Finish::Stop));
+}

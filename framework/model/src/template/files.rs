@@ -1,0 +1,99 @@
+//! Where a checkpoint's folder keeps its chat template and its special tokens.
+use super::SpecialTokens;
+use crate::source::read_json;
+use crate::{Error, Result};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The template and the special tokens of a checkpoint; nothing where it brings none. A `chat_template.jinja` counts
+/// before `tokenizer_config.json`, and that before a `chat_template.json`, as in transformers.
+///
+/// # Errors
+/// When a file cannot be read, holds something else, or holds named templates without a default.
+pub(crate) fn of_files(
+    file: &mut impl FnMut(&str) -> Result<Option<PathBuf>>,
+) -> Result<(Option<String>, Option<SpecialTokens>)> {
+    let jinja = file("chat_template.jinja")?;
+    let mut template = jinja.map(|p| std::fs::read_to_string(&p).map_err(|e| Error::io(&p, e))).transpose()?;
+    let mut special = None;
+    let config = file("tokenizer_config.json")?;
+    let map = file("special_tokens_map.json")?;
+    if let Some(path) = config.as_ref().or(map.as_ref()) {
+        let read = config.as_ref().map(|p| read_json(p)).transpose()?.unwrap_or(Value::Object(Default::default()));
+        let map = map.as_ref().map(|p| read_json(p)).transpose()?;
+        special = Some(SpecialTokens::from_json(&read, map.as_ref()).map_err(|e| Error::format(path, e))?);
+        if template.is_none() {
+            template = of_json(&read).map_err(|e| Error::format(path, e))?;
+        }
+    }
+    if template.is_none()
+        && let Some(path) = file("chat_template.json")?
+    {
+        template = of_json(&read_json(&path)?).map_err(|e| Error::format(path, e))?;
+    }
+    Ok((template, special))
+}
+
+/// The `chat_template` of a file: text, or named ones with a default.
+fn of_json(config: &Value) -> std::result::Result<Option<String>, String> {
+    let text = |v: &Value| v.as_str().map(String::from).ok_or_else(|| format!("`chat_template` holds {v}, not text"));
+    let named: BTreeMap<String, &Value> = match config.get("chat_template") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(all)) => {
+            let pair = |t| Some((Value::as_str(Value::get(t, "name")?)?.to_string(), Value::get(t, "template")?));
+            let pairs: Option<_> = all.iter().map(pair).collect();
+            pairs.ok_or("`chat_template` is a list; each entry needs a `name` and a `template`")?
+        }
+        Some(Value::Object(all)) => all.iter().map(|(name, t)| (name.clone(), t)).collect(),
+        Some(one) => return text(one).map(Some),
+    };
+    let names: Vec<&str> = named.keys().map(String::as_str).collect();
+    let default = named.get("default").ok_or_else(|| {
+        format!(
+            "`chat_template` holds the templates {}, and none is called `default`; put the one that is meant into a chat_template.jinja beside it",
+            names.join(", ")
+        )
+    })?;
+    text(default).map(Some)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_template_or_the_default_of_several() {
+        let of = |v: Value| of_json(&json!({"chat_template": v}));
+        assert_eq!(of_json(&json!({})), Ok(None));
+        assert_eq!(of(Value::Null), Ok(None));
+        assert_eq!(of(json!("a")).unwrap().unwrap(), "a");
+        let list = json!([{"name": "rag", "template": "r"}, {"name": "default", "template": "d"}]);
+        assert_eq!(of(list).unwrap().unwrap(), "d");
+        assert_eq!(of(json!({"default": "d"})).unwrap().unwrap(), "d");
+        let e = of(json!([{"name": "tool_use", "template": "t"}, {"name": "rag", "template": "r"}])).unwrap_err();
+        assert!(e.contains("the templates rag, tool_use, and none is called `default`"), "{e}");
+        assert!(of(json!([{"name": "default"}])).unwrap_err().contains("needs a `name` and a `template`"));
+        assert!(of(json!(3)).unwrap_err().contains("holds 3, not text"));
+    }
+
+    #[test]
+    fn the_jinja_file_counts_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let read = || of_files(&mut |name| Ok(Some(dir.path().join(name)).filter(|p| p.exists()))).unwrap();
+        assert_eq!(read(), (None, None));
+        write("chat_template.json", r#"{"chat_template": "third"}"#);
+        assert_eq!(read(), (Some("third".into()), None));
+        write(
+            "tokenizer_config.json",
+            r#"{"bos_token": "<s>", "tokenizer_class": "LlamaTokenizer", "chat_template": "second"}"#,
+        );
+        let special = Some([("bos_token", "<s>")].into_iter().collect());
+        assert_eq!(read(), (Some("second".into()), special.clone()));
+        write("chat_template.jinja", "first\r\n");
+        assert_eq!(read(), (Some("first\r\n".into()), special));
+    }
+}
