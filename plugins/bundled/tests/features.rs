@@ -28,9 +28,15 @@ fn features_follow_the_interruptions_and_another_models_are_refused() {
     assert_eq!(v["interpreted"], true, "{v}");
     assert!(v["found"]["replicated"].as_u64().unwrap() >= 5 && v["found"]["p"].as_f64().unwrap() < 0.01, "{v}");
 
+    // Eight groups test what seven picked: the interruptions cost answers.
+    let c = &v["confirmation"];
+    assert!(v["verdict"]["says"] == "reached" && c["groups"] == 8 && c["p"].as_f64().unwrap() <= 0.05, "{v}");
+    assert!(c["performance"]["high"].as_f64().unwrap() < 0.0 && c["features"][0]["signs_agree"] == true, "{c}");
+
     let null = ["study.groups=5", "study.name=null", "model.source=bundled:organism-null", &source];
     let refused = &run(dir.path(), "features.toml", &null)["findings"][0];
     assert_eq!(refused["values"]["interpreted"], false, "{refused}");
+    assert_eq!(refused["values"]["verdict"]["says"], "cannot be told", "{refused}");
     assert!(refused["warnings"][0].as_str().unwrap().contains("nothing is interpreted"), "{refused}");
 }
 
@@ -87,7 +93,7 @@ fn a_feature_is_clamped_and_the_lens_is_the_model() {
 }
 
 const STUDY: &str = r#"
-study = { name = "lens", seed = 3, groups = 4, turns = 5 }
+study = { name = "lens", seed = 3, groups = 8, turns = 5 }
 model = { source = "bundled:organism" }
 generation = { max_new_tokens = 10 }
 dataset = { plugin = "organism" }

@@ -47,6 +47,14 @@ fn quickstart_finds_what_was_planted() {
     let (points, most) = steered(&found);
     assert!(points > 10.0 && points > 2.0 * most, "{points} {most}");
     let restored = value(&found, "steering", "doses")[0]["restored"].as_f64().unwrap();
+    // Four random directions can rank nothing at 0.05, and the verdict says so.
+    let verdict = value(&found, "steering", "verdict");
+    assert!(
+        verdict["says"] == "cannot be told" && verdict["why"].as_str().unwrap().contains("at least 19"),
+        "{verdict}"
+    );
+    let test = value(&found, "steering", "test");
+    assert!(test["low"].as_f64().unwrap() > 10.0 && test["p_flips"].as_f64().unwrap() < 0.001, "{test}");
     assert!((0.8..1.2).contains(&restored), "{restored}");
     // The probe, learnt on other words, reads the cut.
     let headline = value(&found, "linear-probe", "headline");
@@ -54,8 +62,43 @@ fn quickstart_finds_what_was_planted() {
     assert!(value(&found, "linear-probe", "next_answer")["high"].as_f64().unwrap() < 0.0);
     assert!(value(&found, "ground-truth", "exact_share").as_f64().unwrap() > 0.97, "{found:?}");
     assert_eq!(value(&found, "ground-truth", "step")["agrees"], true, "{found:?}");
-    assert!(value(&found, "behavior", "primary")["p"].as_f64().unwrap() < 1e-4, "{found:?}");
+    assert!(value(&found, "behavior", "primary")["p"].as_f64().unwrap() < 1e-3, "{found:?}");
     assert_eq!(value(&found, "ground-truth", "factor_tone")["agrees"], true, "{found:?}");
+}
+
+/// Steering alone, with controls enough for a verdict, of the direction and of a control in its place.
+#[test]
+fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
+    let quick = std::fs::read_to_string(manifest("quickstart.toml")).unwrap();
+    let (head, _) = quick.split_once("# Phase 2").unwrap();
+    let hook = &quick[quick.find("[[hook]]\nplugin = \"steer\"").unwrap()..quick.find("# Phase 1").unwrap()];
+    let file = root().join("experiments/organism/planted.safetensors").display().to_string();
+    let hook = hook.replace("organism/planted.safetensors", &file).replace("[-8, -4, 4]", "[-8]");
+    let analyzer = "plugin = \"steering\"\nwhere = { completion = \"interrupt\" }\nexpect = \"falls\"\n";
+    let analyzers = format!(
+        "[[analyzer]]\n{analyzer}[[analyzer]]\nname = \"random\"\n{analyzer}tested = \"random-03\"\n[[analyzer]]\nname = \"against\"\n{}",
+        analyzer.replace("falls", "rises")
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("m.toml"), format!("{head}{hook}shuffled = 0\n{analyzers}")).unwrap();
+    // What the verdict will lack is told before the run.
+    let few = ["check", "m.toml", "--set", "hook.0.random=4", "--set", "study.groups=7"];
+    let told = text(&friction(dir.path(), &few));
+    assert!(told.contains("4 random directions") && told.contains("7 groups"), "{told}");
+
+    let set = ["--json", "run", "m.toml", "--set", "study.groups=16", "--set", "study.turns=10"];
+    let o = friction(dir.path(), &set);
+    assert!(o.status.success(), "{}", text(&o));
+    let v: Value = serde_json::from_slice(&o.stdout).unwrap();
+    let [direction, random, against] = [0, 1, 2].map(|i| &v["findings"][i]["values"]);
+    assert!(direction["verdict"]["says"] == "reached" && direction["best"] == true, "{direction}");
+    assert!(
+        direction["test"]["p"] == direction["test"]["p_rank"] && direction["test"]["controls"] == 20,
+        "{direction}"
+    );
+    assert!(random["best"] == false && random["test"]["controls"] == 19, "{random}");
+    // Named the other way round, the same change is no success.
+    assert_eq!(against["verdict"]["says"], "not reached", "{against}");
 }
 
 #[test]
@@ -63,6 +106,7 @@ fn the_control_finds_nothing() {
     let (found, _) = findings("control.toml", &SMALL);
     assert_eq!(steered(&found), (0.0, 0.0));
     assert_eq!(value(&found, "steering", "best"), false);
+    assert_eq!(value(&found, "steering", "test")["p"], 1.0);
     assert!(value(&found, "ground-truth", "exact_share").as_f64().unwrap() > 0.97, "{found:?}");
     assert_eq!(value(&found, "ground-truth", "step")["agrees"], true, "{found:?}");
     assert!(value(&found, "behavior", "primary")["p"].as_f64().unwrap() > 0.05, "{found:?}");

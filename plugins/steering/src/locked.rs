@@ -144,7 +144,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     let untold = |why: String| Ok((Says::CannotBeTold, why));
     let (Some(points), Some(p)) = (&a.points, a.p) else {
         return untold(format!(
-            "at no dose but {} (`zero`, which changes nothing) did the direction run beside every random direction over two groups or more (doses {})",
+            "at no dose but {} (`zero`, which is taken to change nothing) did the direction run beside every random direction over two groups or more (doses {})",
             q.zero,
             listed(&a.left_out)
         ));
