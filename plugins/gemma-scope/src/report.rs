@@ -8,7 +8,7 @@ use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
-use friction_core::{Error, Findings, Result, RunReader, TurnRow};
+use friction_core::{Error, Findings, Result, RunReader, TurnRow, unread};
 use friction_sae::{Active, Sae};
 use friction_stats::p_words;
 use serde_json::json;
@@ -116,7 +116,13 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     if !o.sparse.is_empty() {
         sparse_probes(scope, &tokens, &values, encoded.len(), b, run.seed(), out);
     }
-    confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?;
+    match unread(rows.iter().copied()) {
+        Some(why) => {
+            out.warn(why);
+            verdict(Says::CannotBeTold, "no answer could be read", out);
+        }
+        None => confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?,
+    }
     out.tables.push(table(scope, &found, &again));
     Ok(())
 }

@@ -8,7 +8,7 @@ use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
-    Table,
+    Table, unread,
 };
 use friction_stats::{mean_t, p_words};
 use serde::Deserialize;
@@ -178,7 +178,14 @@ impl Analyzer for Steering {
             level: self.level,
             seed: run.seed(),
         };
-        tell(&question, &ask(&question, &arms)?, out);
+        let mut answer = ask(&question, &arms)?;
+        // Replies that declare nothing all count as wrong, in every arm.
+        if let Some(why) = unread(turns.iter().filter(|t| t.turn >= self.first_turn && t.has(&self.only))) {
+            answer.says = Says::CannotBeTold;
+            answer.why = "no answer could be read".into();
+            out.warn(why);
+        }
+        tell(&question, &answer, out);
         out.tables.push(table(&arms));
         out.figures.push(figure::doses(tested, &arms)?);
         Ok(())
