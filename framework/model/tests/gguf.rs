@@ -284,3 +284,25 @@ fn what_a_file_sets_changes_what_is_computed() {
         assert!(of(&[changes]) != usual, "{key}");
     }
 }
+
+/// Linear scaling of sliding layers is that of global ones: within a window both kinds see the same.
+#[test]
+fn sliding_layers_scale_as_global_ones_do() {
+    let of = |global: bool, factor: f64| {
+        let of_kind = |this: bool, v: f64, other: f64| if this { v } else { other };
+        let c = Config {
+            window: 64,
+            global: vec![global; 7],
+            rope_global: of_kind(global, 3e4, 5.0),
+            rope_factor: of_kind(global, factor, 9.0),
+            rope_local: of_kind(!global, 3e4, 5.0),
+            rope_local_factor: of_kind(!global, factor, 9.0),
+            ..tiny()
+        };
+        logits(&c, &RandomWeights::new(&c, 9))
+    };
+    for factor in [1.0, 4.0] {
+        assert!(of(false, factor) == of(true, factor), "factor {factor}");
+    }
+    assert!(of(false, 4.0) != of(false, 1.0));
+}
