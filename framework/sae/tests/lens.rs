@@ -2,10 +2,12 @@
 //! numbers), and what of them is refused.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
+use burn::tensor::{DType, Tensor, TensorData};
 use common::{Named, dense, near, write};
 use friction_core::Site;
-use friction_model::testing::backend;
-use friction_sae::{Sae, load};
+use friction_model::testing::{backend, device};
+use friction_sae::clamp::activation;
+use friction_sae::{Normalize, Parameters, Sae, load};
 use friction_stats::Rng;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -83,9 +85,10 @@ fn folders_of_every_version_are_read_as_sae_lens_reads_them() {
         }
         // Factors are multiplied in whichever columns are read.
         let loaded = load::folder(dir.path()).unwrap();
-        let narrow = Sae::with(loaded.parameters, backend().unwrap(), 0, 5, 0).unwrap();
+        let narrow = Sae::with(loaded.parameters.clone(), backend().unwrap(), 0, 5, 0).unwrap();
         assert!(near(&dense(&narrow.encode(&x), N), &case["activations"]) < 1e-5, "{}", case["name"]);
         most = most.max(a).max(b);
+        one_by_one(&loaded.parameters, &x, &case["activations"], &case["name"]);
         let out = case["config"].get("d_out").is_some();
         let sites = match out {
             true => (Site::MlpIn(1), Site::MlpOut(1)),
@@ -96,6 +99,22 @@ fn folders_of_every_version_are_read_as_sae_lens_reads_them() {
         assert_eq!(loaded.model.as_deref(), (!out).then_some("gpt2-small"));
     }
     println!("{} cases, off by {most:.1e} at most", cases.len());
+}
+
+/// Each feature read by itself, as an edit reads it, has the same factors in it.
+fn one_by_one(p: &Parameters, x: &[f32], want: &Value, name: &Value) {
+    if p.normalize != Normalize::None {
+        assert!(activation(p, 0).is_err(), "{name}");
+        return;
+    }
+    let x = Tensor::<2>::from_data(TensorData::new(x.to_vec(), [ROWS, D]), (&device().unwrap(), DType::F32));
+    let mut all = vec![0.0; ROWS * N];
+    for j in 0..N {
+        let column = activation(p, j).unwrap()(&x).into_data();
+        column.iter::<f32>().enumerate().for_each(|(row, v)| all[row * N + j] = v);
+    }
+    let off = near(&all, want);
+    assert!(off < 2e-5, "{name}, one by one: {off}");
 }
 
 const SAE: &[&str] = &["W_enc", "b_enc", "W_dec", "b_dec"];

@@ -1,5 +1,5 @@
 """Makes oracle.json: an autoencoder and a transcoder in Gemma Scope 2's format, in float64 NumPy and through
-SAELens' own loader. Parameters come from SplitMix64, which oracle.rs has too. Run by hand:
+SAELens' own loader. Parameters come from SplitMix64, which release.rs has too. Run by hand:
 pip install sae-lens numpy safetensors; python oracle.py > oracle.json"""
 import json, sys, tempfile, pathlib
 import numpy as np
