@@ -142,7 +142,7 @@ fn judge(found: &[Candidate]) -> Reading {
     let mut best = of(Rank::Explicit).next_back();
     // Several at once, and then a choice among them.
     if let Some(Candidate { value: Value::Several(_), at, .. }) = best {
-        best = of(Rank::Chosen).filter(|c| c.at > *at).next_back().or(best);
+        best = of(Rank::Chosen).rfind(|c| c.at > *at).or(best);
     }
     let best = best.or_else(|| of(Rank::Chosen).next_back()).or_else(|| of(Rank::Shown).next());
     let declared = match best.map(|c| c.value) {
