@@ -1,0 +1,138 @@
+//! Lists drawn on demand, beside lists drawn at once.
+#![allow(clippy::unwrap_used)]
+use super::*;
+use friction_core::TopicPlan;
+use friction_core::choice::Bank;
+use std::collections::BTreeMap;
+
+/// Categories of 7, 40 and 3 questions; two of them share a text.
+fn bank() -> Bank {
+    let mut all: BTreeMap<String, Vec<Question>> = BTreeMap::new();
+    for (name, n) in [("art", 7), ("law", 40), ("math", 3)] {
+        let of = |i: usize| {
+            let text = if i == 1 { "the same?".into() } else { format!("{name} {i}?") };
+            let options = vec!["x".into(), "y".into()];
+            Question { id: format!("{name}_{i}"), category: name.into(), text, options, answer: 0 }
+        };
+        all.insert(name.into(), (0..n).map(of).collect());
+    }
+    Bank::new(all, "test".into())
+}
+
+/// Topics by group and turn; told all at once, or some groups at a time.
+struct Round {
+    some: bool,
+}
+impl Round {
+    fn rows(&self, n: usize, cx: &PlanContext, groups: Range<usize>) -> TopicPlan {
+        let topic = |g: usize, t: usize| {
+            seed::derive(&[&cx.seed.to_le_bytes(), &g.to_le_bytes(), &t.to_le_bytes()]) as usize % n
+        };
+        TopicPlan { order: groups.map(|g| (0..cx.turns).map(|t| topic(g, t)).collect()).collect() }
+    }
+}
+impl Topics for Round {
+    fn choose(&self, categories: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
+        Ok(self.rows(categories.len(), cx, 0..cx.groups))
+    }
+    fn choose_groups(&self, all: &[Category], cx: &PlanContext, groups: Range<usize>) -> Result<Option<TopicPlan>> {
+        Ok(self.some.then(|| self.rows(all.len(), cx, groups)))
+    }
+}
+
+/// The lists as they were drawn before: all groups one after the other, questions compared as texts.
+fn at_once(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> Vec<Vec<String>> {
+    let categories = dataset.categories();
+    let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
+    let mut out = vec![];
+    for topics in order {
+        let mut group: Vec<Question> = vec![];
+        for c in topics {
+            let all = dataset.questions(&categories[*c]);
+            let start = seed::derive(&[&cx.seed.to_le_bytes(), b"questions", categories[*c].name.as_bytes()]);
+            let deck = decks.entry(*c).or_insert_with(|| (seed::permutation(all.len(), start), 0));
+            loop {
+                let q = &all[deck.0[deck.1 % all.len()]];
+                deck.1 += 1;
+                if !group.iter().any(|t| t.id == q.id || t.text == q.text) {
+                    group.push(q.clone());
+                    break;
+                }
+            }
+        }
+        out.push(group.into_iter().map(|q| q.id).collect());
+    }
+    out
+}
+
+fn ids(lists: &Lists, dataset: &dyn Dataset, group: usize) -> Vec<String> {
+    lists.group(dataset, group).unwrap().iter().map(|t| t.question.id.clone()).collect()
+}
+
+fn new(some: bool, cx: &PlanContext) -> std::result::Result<Lists, String> {
+    Lists::new(&bank(), Box::new(Round { some }), cx.clone()).map_err(|f| match f {
+        Fault::Topics(e) | Fault::Dataset(e) => e.to_string(),
+    })
+}
+
+#[test]
+fn lists_drawn_on_demand_are_those_drawn_at_once() {
+    let bank = bank();
+    for (seed, groups, turns) in [(0, 1, 2), (3, 40, 3), (9, CHUNK, 2), (4, 2 * CHUNK + 17, 3)] {
+        let cx = PlanContext { seed, groups, turns };
+        let expected = at_once(&bank, &Round { some: false }.rows(3, &cx, 0..groups).order, &cx);
+        for some in [false, true] {
+            let lists = new(some, &cx).unwrap();
+            // In any order, and twice.
+            for group in seed::permutation(groups, 5).into_iter().chain([0, groups - 1]) {
+                assert_eq!(ids(&lists, &bank, group), expected[group], "group {group} of {groups}");
+            }
+            assert!(lists.group(&bank, groups).is_err());
+        }
+    }
+}
+
+#[test]
+fn the_longest_groups_are_known() {
+    let bank = bank();
+    let cx = PlanContext { seed: 1, groups: 3000, turns: 3 };
+    let lists = new(true, &cx).unwrap();
+    let bytes = |g: usize| lists.group(&bank, g).unwrap().iter().map(|t| t.prompt.len()).sum::<usize>();
+    let all: Vec<usize> = (0..3000).map(bytes).collect();
+    assert_eq!(lists.longest().iter().map(|g| all[*g]).max(), all.iter().max().copied());
+    assert_eq!(lists.longest().len(), LONGEST);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_told_before_a_run() {
+    // Four turns of a category with three questions, in some group of many.
+    let e = new(true, &PlanContext { seed: 2, groups: 2000, turns: 6 }).err().unwrap();
+    assert!(e.contains("category `math` has too few questions"), "{e}");
+    struct Short;
+    impl Topics for Short {
+        fn choose(&self, _: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
+            Ok(TopicPlan { order: vec![vec![9; cx.turns]; cx.groups - usize::from(cx.seed == 1)] })
+        }
+    }
+    for (seed, part) in [(1, "it chose for 3 groups, turns [2]"), (0, "topic 9 is not a category")] {
+        let cx = PlanContext { seed, groups: 4, turns: 2 };
+        let e = match Lists::new(&bank(), Box::new(Short), cx) {
+            Err(Fault::Topics(e) | Fault::Dataset(e)) => e.to_string(),
+            Ok(_) => panic!("planned"),
+        };
+        assert!(e.contains(part), "{e}");
+    }
+}
+
+#[test]
+fn a_million_groups_take_no_memory_of_a_million_groups() {
+    let began = std::time::Instant::now();
+    let lists = new(true, &PlanContext { seed: 5, groups: 1_000_000, turns: 3 }).unwrap();
+    let spent = began.elapsed();
+    assert!(spent.as_secs() < 20, "{spent:?}: in a release build it is below 1 s");
+    // What stays of a million groups: where some two thousand chunks begin.
+    let kept: usize = lists.marks.iter().map(|m| 4 * m.len()).sum();
+    assert!(kept < 100_000 && lists.held.borrow().is_none(), "{kept}");
+    ids(&lists, &bank(), 999_999);
+    assert_eq!(lists.held.borrow().as_ref().unwrap().1.len(), 1_000_000 - 1_000_000 / CHUNK * CHUNK);
+}
