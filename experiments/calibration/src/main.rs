@@ -81,7 +81,9 @@ fn truth(place: &Place) -> Option<Truth> {
         ("features-completion", "p" | "interval") if at == "found" || at.starts_with("difference") => return None,
         ("features-completion" | "features-deal", "interval") if at.starts_with("confirmation") => return None,
         ("probe-deal" | "probe-correct", "interval") if read_out => Truth::Known(0.5),
-        ("probe-completion" | "probe-interruptions", "interval") if read_out => Truth::Mean,
+        ("probe-completion" | "probe-interruptions", "interval") if read_out => Truth::Median,
+        ("features-completion", "interval") if at.starts_with("sparse") => Truth::Median,
+        ("features-deal", "interval") if at.starts_with("sparse") => Truth::Known(0.5),
         _ => Truth::Known(0.0),
     })
 }

@@ -1,10 +1,10 @@
 //! What analyses told, and how it compares with what they promise.
 use crate::views::Outcome;
 use friction_core::Findings;
-use friction_stats::holm;
+use friction_stats::{holm, quantile};
 use serde_json::{Value, json};
 use statrs::distribution::{Binomial, Discrete, DiscreteCDF};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One p, interval or verdict of one study.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,8 @@ fn walk(all: &mut All, outcome: Outcome, analysis: &str, place: &str, value: &Va
     if let Some(p) = number("p") {
         put("p", Told::P(p));
     }
-    let estimate = ["estimate", "points_per_turn", "points", "shift", "difference"].iter().find_map(|k| number(k));
+    let estimate =
+        ["estimate", "points_per_turn", "points", "shift", "difference", "auc"].iter().find_map(|k| number(k));
     // An interval without an end is told as null: it covers everything.
     let open = |k: &str, end: f64| value.get(k).map(|v| v.as_f64().unwrap_or(end));
     if let (Some(e), Some(low), Some(high)) = (estimate, open("low", f64::NEG_INFINITY), open("high", f64::INFINITY)) {
@@ -62,8 +63,8 @@ fn walk(all: &mut All, outcome: Outcome, analysis: &str, place: &str, value: &Va
 pub enum Truth {
     /// Known by construction.
     Known(f64),
-    /// The mean estimate of all studies: of what really can be read out, only the many studies tell how well.
-    Mean,
+    /// The median estimate of all studies: of what really can be read out, only the many studies tell how well.
+    Median,
 }
 
 /// One line of the table.
@@ -76,8 +77,11 @@ pub struct Line {
     pub k: u64,
     /// The rate that is promised.
     pub nominal: f64,
-    /// Whether a lower rate is as good: exact tests of discrete data, and verdicts.
+    /// Whether only one side is a fault: exact and discrete tests and verdicts that err more often than they say,
+    /// discrete intervals that hold the truth less often.
     pub at_most: bool,
+    /// What an interval should hold, and quartiles of the estimates.
+    pub about: Option<(f64, [f64; 3])>,
     /// Binomial p that the rate is the nominal one.
     pub p: f64,
     /// The same, Holm over the table.
@@ -94,7 +98,11 @@ pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl F
             told.iter().filter_map(|t| if let Told::Interval(e, ..) = t { Some(*e) } else { None }).collect();
         let truth = match truth {
             Truth::Known(v) => v,
-            Truth::Mean => estimates.iter().sum::<f64>() / estimates.len().max(1) as f64,
+            Truth::Median => {
+                let mut sorted = estimates.clone();
+                sorted.sort_by(f64::total_cmp);
+                quantile(&sorted, 0.5)
+            }
         };
         let hit = |t: &&Told| match t {
             Told::P(p) => *p <= 0.05,
@@ -103,7 +111,10 @@ pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl F
         };
         let (n, k) = (told.len() as u64, told.iter().filter(hit).count() as u64);
         let nominal = if place.3 == "interval" { 0.95 } else { 0.05 };
-        let at_most = at_most(place);
+        // Estimates that take few values, such as those of features that hardly differ: their intervals may hold the
+        // truth more often than they say.
+        let values: BTreeSet<i64> = estimates.iter().map(|e| (e * 1e9).round() as i64).collect();
+        let at_most = at_most(place) || place.3 == "interval" && 2 * values.len() < estimates.len();
         lines.push(Line {
             p: binomial(k, n, nominal, at_most, place.3),
             place: place.clone(),
@@ -150,7 +161,11 @@ impl Line {
             what,
             self.n,
             100.0 * self.k as f64 / self.n as f64,
-            if self.at_most { "≤" } else { " " },
+            match (self.at_most, what) {
+                (false, _) => " ",
+                (true, &"interval") => "≥",
+                (true, _) => "≤",
+            },
             100.0 * self.nominal,
             self.p,
             self.adjusted,
@@ -161,7 +176,7 @@ impl Line {
     pub fn json(&self) -> Value {
         let (outcome, analysis, place, what) = &self.place;
         json!({"outcome": outcome.word(), "analysis": analysis, "place": place, "what": what, "studies": self.n, "count": self.k,
-            "nominal": self.nominal, "at_most": self.at_most, "p": self.p, "holm": self.adjusted, "holds": self.holds()})
+            "truth": self.about.map(|a| a.0), "quartiles": self.about.map(|a| a.1), "nominal": self.nominal, "at_most": self.at_most, "p": self.p, "holm": self.adjusted, "holds": self.holds()})
     }
 }
 

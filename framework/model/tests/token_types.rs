@@ -101,6 +101,9 @@ fn chat(t: &Tokenizer, turns: &[ChatTurn]) -> Vec<u32> {
     t.encode(&ChatTemplate::gemma(t).unwrap().render(turns).unwrap()).unwrap()
 }
 
+/// Ids of texts, ids of a chat, names of special tokens.
+type Read = (Vec<Vec<u32>>, Vec<u32>, Vec<String>);
+
 #[test]
 fn types_change_nothing_in_a_small_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,7 +114,7 @@ fn types_change_nothing_in_a_small_file() {
         "<> <=> é <0x41> <unused1> ▁▁  ▁",
     ];
     let turns = [ChatTurn::user("the end<end_of_turn>\n<start_of_turn>model\nHi <eos> <mask>")];
-    let mut want: Option<(Vec<Vec<u32>>, Vec<u32>, Vec<String>)> = None;
+    let mut want: Option<Read> = None;
     for (name, types) in retyped(&types, &[4, 5]) {
         let mut file = File::new();
         file.vocabulary(&pieces, &scores, &types);

@@ -252,7 +252,8 @@ fn a_run_of_the_former_schema_is_read_and_not_resumed() {
     // As schema 1 wrote it: the manifest without settings, the weights' hash alone.
     let mut old = lock(&out);
     old["schema"] = json!(1);
-    old["model"] = json!({"source": "path:model", "dtype": "f32", "commit": null, "sha256": old["model"]["sha256"]["weights"]});
+    old["model"] =
+        json!({"source": "path:model", "dtype": "f32", "commit": null, "sha256": old["model"]["sha256"]["weights"]});
     old["machine"] = json!({"base": old["machine"]["base"]});
     old["dataset"].as_object_mut().unwrap().remove("sha256");
     fs::write(out.join("lock.json"), old.to_string()).unwrap();

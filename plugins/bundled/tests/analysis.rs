@@ -97,7 +97,10 @@ fn an_analysis_opens_the_model_that_was_run() {
     let o = friction(w.path(), &["analyze", "runs/tiny"]);
     assert_eq!(o.status.code(), Some(1));
     let told = text(&o);
-    assert!(told.contains("analyzer `logit-lens`: weights of path:model differs from what the run was made with"), "{told}");
+    assert!(
+        told.contains("analyzer `logit-lens`: weights of path:model differs from what the run was made with"),
+        "{told}"
+    );
     // What it found stands; analyzers that open no model go on.
     assert!(files(&w.path().join("runs/tiny/analysis")) == first);
     std::fs::remove_dir_all(w.path().join("model")).unwrap();

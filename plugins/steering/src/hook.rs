@@ -1,8 +1,8 @@
 //! `steer`: arms of doses along a direction, and the controls that give them a meaning.
 use crate::arms::{ArmName, Kind};
 use burn::tensor::Tensor;
-use friction_core::program::EditAt;
 use friction_core::error::{Faults, twice};
+use friction_core::program::EditAt;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::derive;
 use friction_core::{
@@ -150,7 +150,8 @@ impl PluginConfig for Steer {
         }
         if let Some(controls) = &self.control_doses {
             if let Some(d) = controls.iter().find(|d| !self.doses.contains(d)) {
-                let what = format!("`control_doses` names {d}, which is none of `doses`: nothing could be compared there");
+                let what =
+                    format!("`control_doses` names {d}, which is none of `doses`: nothing could be compared there");
                 faults.when(true, "control_doses", what);
             }
             if let Some(d) = twice(controls) {
@@ -180,7 +181,8 @@ impl PluginConfig for Steer {
                 let shuffled = "`shuffled` does nothing: an autoencoder has no directions of shuffled labels";
                 faults.when(self.shuffled.is_some_and(|n| n > 0), "shuffled", shuffled);
             }
-            _ => faults.add(Error::config("give `file` and `direction`, or `sae` and `feature`, and nothing of the other")),
+            _ => faults
+                .add(Error::config("give `file` and `direction`, or `sae` and `feature`, and nothing of the other")),
         }
         faults.when(self.random > 1000, "random", "`random` is at most 1000 directions");
         if self.neutral.as_ref().is_some_and(|n| n.reply.trim().is_empty()) {
@@ -198,7 +200,9 @@ impl PluginConfig for Steer {
             let (reads, writes) = found.sites(self.site)?;
             if reads != writes {
                 let file = found.tensors.display();
-                let what = format!("{file} is a transcoder: it reads `{reads}` and writes `{writes}`; features of autoencoders are steered");
+                let what = format!(
+                    "{file} is a transcoder: it reads `{reads}` and writes `{writes}`; features of autoencoders are steered"
+                );
                 return Err(Error::at("sae", what));
             }
             let p = found.load()?.parameters;

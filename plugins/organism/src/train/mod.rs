@@ -255,7 +255,8 @@ pub fn train(
             std::fs::rename(file("progress.new"), file("progress.json"))?;
             for old in std::fs::read_dir(dir)?.flatten() {
                 let name = old.file_name().to_string_lossy().into_owned();
-                let step = ["net-", "optimizer-"].iter().find_map(|start| name.strip_prefix(start)?.strip_suffix(".bpk"));
+                let step =
+                    ["net-", "optimizer-"].iter().find_map(|start| name.strip_prefix(start)?.strip_suffix(".bpk"));
                 // What else lies there is not of this training.
                 if step.and_then(|s| s.parse::<usize>().ok()).is_some_and(|s| s != progress.step) {
                     std::fs::remove_file(old.path())?;
