@@ -67,6 +67,7 @@ fn outcomes(analysis: &str) -> &'static [Outcome] {
     match analysis {
         "probe-deal" | "probe-interruptions" | "features-deal" => &[Outcome::Dealt],
         "probe-correct" => &[Outcome::Coin],
+        "probe-arms" => &[Outcome::Own],
         _ => &[Outcome::Own, Outcome::Coin, Outcome::Effect],
     }
 }
@@ -79,6 +80,9 @@ fn truth(place: &Place) -> Option<Truth> {
         // Whether a reply was cut can be read: its p is small and should be, and only many studies tell how well.
         ("probe-completion", "p") if read_out => return None,
         ("features-completion", "p" | "interval") if at == "found" || at.starts_with("difference") => return None,
+        // A random direction is another in each study: of the file's alone the many studies tell how far it moves.
+        ("probe-arms", "interval") if at.starts_with("arms[direction") => Truth::Median,
+        ("probe-arms", _) => return None,
         ("features-completion" | "features-deal", "interval") if at.starts_with("confirmation") => return None,
         ("probe-deal" | "probe-correct", "interval") if read_out => Truth::Known(0.5),
         ("probe-completion" | "probe-interruptions", "interval") if read_out => Truth::Median,
@@ -109,8 +113,17 @@ fn null_study(studies: &Studies, a: &Args, i: u64) -> Result<All, Error> {
     Ok(all)
 }
 
-fn main() -> Result<ExitCode, Error> {
-    let a = Args::parse();
+fn main() -> ExitCode {
+    match calibrate(&Args::parse()) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn calibrate(a: &Args) -> Result<ExitCode, Error> {
     let temporary = tempfile::tempdir()?;
     let runs = a.runs.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     let studies = Studies::new(&runs, a.turns, a.null_temperature)?;
@@ -118,11 +131,11 @@ fn main() -> Result<ExitCode, Error> {
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} studies, {eta} left")?);
     let began = Instant::now();
     let mut all = All::new();
-    for one in studies::in_threads(a.repeats, |i| null_study(&studies, &a, i).inspect(|_| bar.inc(1)))? {
+    for one in studies::in_threads(a.repeats, |i| null_study(&studies, a, i).inspect(|_| bar.inc(1)))? {
         one.into_iter().for_each(|(place, told)| all.entry(place).or_default().extend(told));
     }
     let lines = table(&all, truth, at_most);
-    let planted = power::planted(&studies, &a, |_| bar.inc(1))?;
+    let planted = power::planted(&studies, a, |_| bar.inc(1))?;
     bar.finish_and_clear();
     let ok = lines.iter().all(told::Line::holds) && planted.iter().all(power::Power::holds);
     if a.json {

@@ -115,15 +115,11 @@ pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl F
         // truth more often than they say.
         let values: BTreeSet<i64> = estimates.iter().map(|e| (e * 1e9).round() as i64).collect();
         let at_most = at_most(place) || place.3 == "interval" && 2 * values.len() < estimates.len();
-        lines.push(Line {
-            p: binomial(k, n, nominal, at_most, place.3),
-            place: place.clone(),
-            n,
-            k,
-            nominal,
-            at_most,
-            adjusted: 1.0,
-        });
+        let mut sorted = estimates;
+        sorted.sort_by(f64::total_cmp);
+        let about = (!sorted.is_empty()).then(|| (truth, [0.25, 0.5, 0.75].map(|q| quantile(&sorted, q))));
+        let p = binomial(k, n, nominal, at_most, place.3);
+        lines.push(Line { p, place: place.clone(), n, k, nominal, at_most, about, adjusted: 1.0 });
     }
     let adjusted = holm(&lines.iter().map(|l| l.p).collect::<Vec<_>>());
     lines.iter_mut().zip(adjusted).for_each(|(l, p)| l.adjusted = p);

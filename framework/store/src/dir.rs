@@ -202,8 +202,22 @@ fn differences(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
             Some(part) => {
                 out.push(format!("  {} differs: stored {}, now {}", part.replace("chat_", "chat "), hash(a), hash(b)))
             }
-            None => out.push(format!("  {at}: stored {a}, now {b}")),
+            None => out.push(format!("  {at}: stored {}, now {}", shown(a), shown(b))),
         },
+    }
+}
+
+/// A value in a message: on one line, its beginning where it is long.
+pub fn shown(v: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = v.to_string();
+    let what = match v {
+        Value::Array(a) => format!(" ({} entries)", a.len()),
+        _ => String::new(),
+    };
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…{what}", &text[..end]),
+        None => text,
     }
 }
 

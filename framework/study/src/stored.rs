@@ -3,7 +3,7 @@ use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, lock};
 use friction_core::manifest::{Manifest, Source, to_json};
 use friction_core::{Analyzer, BuildContext, ModelIdentity, ModelPart};
-use friction_store::dir::read_lock;
+use friction_store::dir::{read_lock, shown};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,7 @@ fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
             }
         }
         _ if stored == now => {}
-        _ => out.push(format!("{at}: stored {stored}, now {now}")),
+        _ => out.push(format!("{at}: stored {}, now {}", shown(stored), shown(now))),
     }
 }
 

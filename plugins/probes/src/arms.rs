@@ -2,7 +2,7 @@
 //! reads?
 use crate::fit::{Design, HeldOut};
 use crate::report::Report;
-use crate::rows::{Row, Rows};
+use crate::rows::Row;
 use friction_core::findings::Column;
 use friction_core::{Findings, Result, Table};
 use friction_stats::{Matrix, mean_t};
@@ -28,7 +28,10 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
     let arms: BTreeSet<&String> = r.run.turns().iter().map(|t| &t.arm).filter(|a| !a.is_empty()).collect();
     let mut found = vec![];
     for arm in arms {
-        let more = Rows::read(r.run, &o.target, arm, o.first_turn, &o.only)?;
+        let more = r.rows.of_arm(r.run, &o.target, arm, o.first_turn, &o.only);
+        if more.rows.is_empty() {
+            continue;
+        }
         let Some(x) = more.features(r.run, *site, o.position)? else { continue };
         // Both arms' rows in one table, so that folds hold whole groups out of both.
         let mut rows: Vec<Row> = r.rows.rows.clone();

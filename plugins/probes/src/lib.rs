@@ -161,7 +161,7 @@ impl Analyzer for LinearProbe {
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
-        let rows = Rows::read(run, &self.target, "", self.first_turn, &self.only)?;
+        let rows = Rows::read(run, &self.target, self.first_turn, &self.only)?;
         let link = match (&self.target, rows.classes.len()) {
             (Target::Interruptions, _) => Link::Linear,
             (_, 2) => Link::Logistic,

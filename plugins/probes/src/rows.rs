@@ -58,15 +58,12 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The rows of an arm from turn `first` on. Factors' classes are in alphabetical order.
-    pub fn read(
-        run: &dyn RunReader,
-        target: &Target,
-        arm: &str,
-        first: u32,
-        only: &BTreeMap<String, String>,
-    ) -> Result<Self> {
-        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm == arm && t.has(only)).collect();
+    /// The rows of the untouched arm from turn `first` on. Factors' classes are in alphabetical order.
+    ///
+    /// # Errors
+    /// When no turn has the levels of `only`, or a factor has fewer than two levels.
+    pub fn read(run: &dyn RunReader, target: &Target, first: u32, only: &BTreeMap<String, String>) -> Result<Self> {
+        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm.is_empty() && t.has(only)).collect();
         if turns.is_empty() {
             return Err(Error::other(format!("no turn of the run has {only:?}")));
         }
@@ -81,28 +78,20 @@ impl Rows {
             Target::Correct => vec!["wrong".into(), "right".into()],
             Target::Interruptions => vec![],
         };
-        let mut conversations: BTreeMap<(u32, &str), usize> = BTreeMap::new();
-        let mut behind: BTreeMap<(u32, &str), u32> = BTreeMap::new();
-        let mut rows = vec![];
-        for t in turns {
-            let key = (t.group, t.condition.as_str());
-            let next = conversations.len();
-            let conversation = *conversations.entry(key).or_insert(next);
-            let k = behind.entry(key).or_default();
-            let y = match target {
-                Target::Factor(name) => {
-                    let level = t.factors.get(name);
-                    classes.iter().position(|c| Some(c) == level).map(|i| i as f64)
-                }
-                Target::Interruptions => Some(f64::from(*k)),
-                Target::Correct => Some(f64::from(u8::from(t.correct))),
-            };
-            *k += u32::from(t.removed_tokens > 0);
-            if let Some(y) = y.filter(|_| t.turn >= first) {
-                rows.push(Row { turn: t.clone(), conversation, y });
-            }
-        }
-        Ok(Self { rows, classes })
+        Ok(Self { rows: rows(&turns, target, first, &classes), classes })
+    }
+
+    /// The rows of another arm, which may run in conditions of one level alone; their classes are these rows'.
+    pub fn of_arm(
+        &self,
+        run: &dyn RunReader,
+        target: &Target,
+        arm: &str,
+        first: u32,
+        only: &BTreeMap<String, String>,
+    ) -> Self {
+        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm == arm && t.has(only)).collect();
+        Self { rows: rows(&turns, target, first, &self.classes), classes: self.classes.clone() }
     }
 
     /// Targets.
@@ -138,6 +127,32 @@ impl Rows {
         }
         Ok(Some(out))
     }
+}
+
+/// Turns as rows, whose target is a class of `classes` or a number; turns of no such class are left out.
+fn rows(turns: &[&TurnRow], target: &Target, first: u32, classes: &[String]) -> Vec<Row> {
+    let mut conversations: BTreeMap<(u32, &str), usize> = BTreeMap::new();
+    let mut behind: BTreeMap<(u32, &str), u32> = BTreeMap::new();
+    let mut out = vec![];
+    for t in turns {
+        let key = (t.group, t.condition.as_str());
+        let next = conversations.len();
+        let conversation = *conversations.entry(key).or_insert(next);
+        let k = behind.entry(key).or_default();
+        let y = match target {
+            Target::Factor(name) => {
+                let level = t.factors.get(name);
+                classes.iter().position(|c| Some(c) == level).map(|i| i as f64)
+            }
+            Target::Interruptions => Some(f64::from(*k)),
+            Target::Correct => Some(f64::from(u8::from(t.correct))),
+        };
+        *k += u32::from(t.removed_tokens > 0);
+        if let Some(y) = y.filter(|_| t.turn >= first) {
+            out.push(Row { turn: (*t).clone(), conversation, y });
+        }
+    }
+    out
 }
 
 /// Mean over the positions of a turn that hold numbers.
