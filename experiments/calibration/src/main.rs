@@ -67,27 +67,25 @@ fn outcomes(analysis: &str) -> &'static [Outcome] {
     match analysis {
         "probe-deal" | "probe-interruptions" | "features-deal" => &[Outcome::Dealt],
         "probe-correct" => &[Outcome::Coin],
-        "probe-arms" => &[Outcome::Own],
         _ => &[Outcome::Own, Outcome::Coin, Outcome::Effect],
     }
 }
 
 /// What each told value should be where nothing was planted; nothing for what is really there.
 fn truth(place: &Place) -> Option<Truth> {
-    let (_, analysis, at, what) = place;
-    let read_out = at == "headline" || at.starts_with("read_from");
+    let (outcome, analysis, at, what) = place;
+    let read_out = at == "headline" || at.starts_with("read_from") || at.starts_with("sparse");
+    // Whether a condition can be read does not hang on the answers: once is enough.
+    if read_out && analysis.ends_with("completion") && *outcome != Outcome::Own {
+        return None;
+    }
     Some(match (analysis.as_str(), *what) {
         // Whether a reply was cut can be read: its p is small and should be, and only many studies tell how well.
         ("probe-completion", "p") if read_out => return None,
         ("features-completion", "p" | "interval") if at == "found" || at.starts_with("difference") => return None,
-        // A random direction is another in each study: of the file's alone the many studies tell how far it moves.
-        ("probe-arms", "interval") if at.starts_with("arms[direction") => Truth::Median,
-        ("probe-arms", _) => return None,
         ("features-completion" | "features-deal", "interval") if at.starts_with("confirmation") => return None,
-        ("probe-deal" | "probe-correct", "interval") if read_out => Truth::Known(0.5),
-        ("probe-completion" | "probe-interruptions", "interval") if read_out => Truth::Median,
-        ("features-completion", "interval") if at.starts_with("sparse") => Truth::Median,
-        ("features-deal", "interval") if at.starts_with("sparse") => Truth::Known(0.5),
+        ("probe-deal" | "probe-correct" | "features-deal", "interval") if read_out => Truth::Known(0.5),
+        ("probe-completion" | "probe-interruptions" | "features-completion", "interval") if read_out => Truth::Median,
         _ => Truth::Known(0.0),
     })
 }

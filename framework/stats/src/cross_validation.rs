@@ -21,8 +21,22 @@ pub struct HeldRows<'a> {
     pub groups: &'a [u32],
     /// Parts into which the groups were dealt, at most.
     pub parts: usize,
-    /// Rows that a fold tests over rows that it learns from, on average.
-    pub ratio: f64,
+    /// Factor of the variance for what folds share in training ([`nadeau_bengio`]); 1 where they share nothing.
+    pub inflation: f64,
+}
+
+/// The factor of a cross-validated measure's variance for what its folds share in training: 1 + folds · (rows tested /
+/// rows learnt from), by Nadeau and Bengio (2003, Machine Learning 52:239). Meant for a correlation of what shares
+/// training of tested / (tested + learnt from); without any effect it is a little wide.
+pub fn nadeau_bengio(folds: usize, tested_over_learnt: f64) -> f64 {
+    1.0 + folds as f64 * tested_over_learnt
+}
+
+/// Variance of a mean by the jackknife, from its values without each unit (Efron and Stein 1981).
+pub fn jackknife_variance(without: &[f64]) -> f64 {
+    let m = without.len() as f64;
+    let mean = without.iter().sum::<f64>() / m;
+    (m - 1.0) / m * without.iter().map(|v| (v - mean).powi(2)).sum::<f64>()
 }
 
 impl HeldRows<'_> {
@@ -46,9 +60,8 @@ impl HeldRows<'_> {
 }
 
 /// The mean of a measure over folds ([`HeldRows::within`]) with Student's interval. The variance is the delete-a-group
-/// jackknife's with the probes held fixed, times 1 + folds · (tested / learnt from): folds learn from the same
-/// groups, so their scores correlate (Nadeau and Bengio 2003, Machine Learning 52:239). Degrees of freedom are
-/// groups less parts. Where every fold separates wholly (a logit measure of 0 or 1), the jackknife says nothing,
+/// jackknife's with the probes held fixed, times [`HeldRows::inflation`]: folds learn from the same groups, so their
+/// scores correlate. Degrees of freedom are groups less parts. Where every fold separates wholly (a logit measure of 0 or 1), the jackknife says nothing,
 /// and the interval is Wilson's of as many trials as there are groups. With no more groups than parts nothing can be
 /// excluded: the interval is the whole scale.
 ///
@@ -78,11 +91,7 @@ pub fn cross_validated(
         return i.ok_or_else(|| Error::Value(format!("`level` {level} is no level of an interval")));
     }
     let without: Vec<f64> = groups.iter().filter_map(|g| held.within(|k| held.groups[k] != *g, &measure)).collect();
-    let m = without.len() as f64;
-    let mean = without.iter().sum::<f64>() / m;
-    let jackknife = (m - 1.0) / m * without.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-    let folds = held.folds.iter().collect::<BTreeSet<_>>().len() as f64;
-    let se = (jackknife * (1.0 + folds * held.ratio)).sqrt();
+    let se = (jackknife_variance(&without) * held.inflation).sqrt();
     let df = (n - held.parts) as f64;
     let t = StudentsT::new(0.0, 1.0, df).map_err(|e| Error::TooLittle(e.to_string()))?.inverse_cdf(0.5 + level / 2.0);
     let (low, high) = match scale {
@@ -145,7 +154,7 @@ mod tests {
         (0..studies)
             .map(|_| {
                 let (score, y, folds, group) = study(groups, effect, &mut rng);
-                let held = HeldRows { folds: &folds, groups: &group, parts: 5, ratio: 0.25 };
+                let held = HeldRows { folds: &folds, groups: &group, parts: 5, inflation: nadeau_bengio(5, 0.25) };
                 cross_validated(&held, 0.95, Scale::Logit, |at| {
                     let s: Vec<f64> = at.iter().map(|k| score[*k]).collect();
                     let p: Vec<bool> = at.iter().map(|k| y[*k]).collect();
@@ -177,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_has_no_value_says_why() {
-        let held = HeldRows { folds: &[0, 0, 1], groups: &[1, 2, 3], parts: 2, ratio: 1.0 };
+        let held = HeldRows { folds: &[0, 0, 1], groups: &[1, 2, 3], parts: 2, inflation: 1.0 };
         let e = cross_validated(&held, 0.95, Scale::Logit, |_| None).unwrap_err().to_string();
         assert!(e.contains("3 held-out rows in 3 groups"), "{e}");
         let whole = cross_validated(&held, 0.95, Scale::Logit, |_| Some(1.0)).unwrap();

@@ -1,7 +1,7 @@
 //! k-sparse probes (Gurnee et al. 2023, arXiv 2305.01610): how few features tell the factor's levels apart
 //! as well as the whole activation does?
 use friction_core::seed::permutation;
-use friction_stats::{HeldRows, Interval, Link, Matrix, Scale, Scaler, auc, cross_validated, fit_to};
+use friction_stats::{HeldRows, Interval, Link, Matrix, Scale, Scaler, auc, cross_validated, fit_to, nadeau_bengio};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -99,7 +99,8 @@ impl Rows<'_> {
             auc(&s, &at.iter().map(|k| self.level[row[*k]]).collect::<Vec<_>>()).ok()
         };
         let ratio = 1.0 / (folds.len() as f64 - 1.0).max(1.0);
-        let held = HeldRows { folds: &fold, groups: &groups, parts: folds.len(), ratio };
+        let inflation = nadeau_bengio(folds.len(), ratio);
+        let held = HeldRows { folds: &fold, groups: &groups, parts: folds.len(), inflation };
         Quality {
             auc: held.within(|_| true, measure).unwrap_or(f64::NAN),
             interval: cross_validated(&held, level, Scale::Logit, measure).ok(),

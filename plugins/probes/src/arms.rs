@@ -5,7 +5,7 @@ use crate::report::Report;
 use crate::rows::Row;
 use friction_core::findings::Column;
 use friction_core::{Findings, Result, Table};
-use friction_stats::{Matrix, mean_t};
+use friction_stats::Matrix;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,11 @@ struct Reading {
     arm: String,
     rows: usize,
     quality: f64,
-    /// Mean score less the untouched arm's of the same group, condition and turn.
+    /// Mean score less the untouched arm's of the same group, condition and turn, in standard deviations of the
+    /// untouched scores of its fold. It is of these probes: other questions teach others, so it has no interval.
     shift: f64,
-    low: f64,
-    high: f64,
+    /// Standard deviation of the shift over groups.
+    spread: f64,
 }
 
 /// Tells each arm's quality and shift of the score at one layer, learnt from the untouched arm only, on
@@ -41,7 +42,7 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
         let y: Vec<f64> = rows.iter().map(|r| r.y).collect();
         let design = Design { rows: &rows, c: &[c], ..r.design.clone() };
         let held = design.learnt_where(&both, &y, c, |r| r.turn.arm.is_empty());
-        found.extend(reading(arm, &rows, &held, &y, &design, o.level));
+        found.extend(reading(arm, &rows, &held, &y, &design));
     }
     if found.is_empty() {
         out.warn(format!("no other arm was tapped at `{site}`: the probe cannot be read there"));
@@ -50,8 +51,8 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
     out.say(format!("  across arms, {site}, learnt from the untouched arm ({}):", r.measure()));
     for f in &found {
         out.say(format!(
-            "  {:<22} {:>7.3} on {} rows; the score moves by {:+.3} ({:+.3} to {:+.3})",
-            f.arm, f.quality, f.rows, f.shift, f.low, f.high
+            "  {:<22} {:>7.3} on {} rows; the score moves by {:+.3} standard deviations, groups differ by {:.3}",
+            f.arm, f.quality, f.rows, f.shift, f.spread
         ));
     }
     let number = |f: fn(&Reading) -> f64| Column::Number(found.iter().map(f).collect());
@@ -59,7 +60,7 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
         "arms",
         found
             .iter()
-            .map(|f| json!({"arm": f.arm, "quality": f.quality, "shift": f.shift, "low": f.low, "high": f.high}))
+            .map(|f| json!({"arm": f.arm, "quality": f.quality, "shift": f.shift, "spread": f.spread}))
             .collect::<Vec<_>>(),
     );
     Ok(Some(Table {
@@ -68,13 +69,12 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
             ("arm".into(), Column::Text(found.iter().map(|f| f.arm.clone()).collect())),
             ("quality".into(), number(|f| f.quality)),
             ("shift".into(), number(|f| f.shift)),
-            ("low".into(), number(|f| f.low)),
-            ("high".into(), number(|f| f.high)),
+            ("spread".into(), number(|f| f.spread)),
         ],
     }))
 }
 
-fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design, level: f64) -> Option<Reading> {
+fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design) -> Option<Reading> {
     let of =
         |arm: &str| -> Vec<usize> { (0..held.rows.len()).filter(|k| rows[held.rows[*k]].turn.arm == arm).collect() };
     let steered = of(arm);
@@ -82,21 +82,34 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design, 
         let t = &rows[held.rows[*k]].turn;
         (t.group, t.condition.as_str(), t.turn)
     };
-    let untouched: BTreeMap<_, f64> = of("").iter().map(|k| (place(k), held.outputs[*k][0])).collect();
+    // Probes of different folds have scales of their own.
+    let before = of("");
+    let mut sums: BTreeMap<usize, (f64, f64, f64)> = BTreeMap::new();
+    for k in &before {
+        let (s, v) = (sums.entry(held.folds[*k]).or_default(), held.outputs[*k][0]);
+        *s = (s.0 + 1.0, s.1 + v, s.2 + v * v);
+    }
+    let scale = |k: usize| {
+        let (n, sum, squares) = sums.get(&held.folds[k]).copied().unwrap_or_default();
+        (squares / n - (sum / n).powi(2)).max(0.0).sqrt()
+    };
+    let untouched: BTreeMap<_, f64> = before.iter().map(|k| (place(k), held.outputs[*k][0])).collect();
     let mut groups: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
     for k in &steered {
-        let Some(before) = untouched.get(&place(k)) else { continue };
-        let g = groups.entry(place(k).0).or_default();
-        *g = (g.0 + held.outputs[*k][0] - before, g.1 + 1.0);
+        let (Some(before), scale) = (untouched.get(&place(k)), scale(*k)) else { continue };
+        if scale > 0.0 {
+            let g = groups.entry(place(k).0).or_default();
+            *g = (g.0 + (held.outputs[*k][0] - before) / scale, g.1 + 1.0);
+        }
     }
     let shifts: Vec<f64> = groups.values().map(|(s, n)| s / n).collect();
-    let shift = mean_t(&shifts, level).ok()?;
-    Some(Reading {
+    let n = shifts.len() as f64;
+    let shift = shifts.iter().sum::<f64>() / n;
+    (n > 1.0).then(|| Reading {
         arm: arm.into(),
         rows: steered.len(),
         quality: held.quality(design.link, y, |k| rows[held.rows[k]].turn.arm == arm).unwrap_or(f64::NAN),
-        shift: shift.estimate,
-        low: shift.low,
-        high: shift.high,
+        shift,
+        spread: (shifts.iter().map(|s| (s - shift).powi(2)).sum::<f64>() / (n - 1.0)).sqrt(),
     })
 }

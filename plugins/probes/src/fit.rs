@@ -2,9 +2,9 @@
 use crate::folds::{Fold, Key, folds};
 use crate::rows::Row;
 use friction_stats::{Error, Fit, HeldRows, Interval, Link, Matrix, Scale, Scaler};
-use friction_stats::{auc, balanced_accuracy, cross_validated, fit_to, r2};
+use friction_stats::{auc, balanced_accuracy, cross_validated, fit_to, jackknife_variance, nadeau_bengio, r2};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A fit with the scaler that was learnt beside it.
 #[derive(Debug, Clone)]
@@ -110,7 +110,8 @@ impl HeldOut {
     fn held<'a>(&'a self, groups: &'a [u32], parts: usize) -> HeldRows<'a> {
         let folds = self.learnt.len().max(1) as f64;
         let learnt = self.learnt.iter().sum::<usize>() as f64 / folds;
-        HeldRows { folds: &self.folds, groups, parts, ratio: self.rows.len() as f64 / folds / learnt.max(1.0) }
+        let ratio = self.rows.len() as f64 / folds / learnt.max(1.0);
+        HeldRows { folds: &self.folds, groups, parts, inflation: nadeau_bengio(self.learnt.len(), ratio) }
     }
     fn measure<'a>(&'a self, link: Link, y: &'a [f64]) -> impl Fn(&[usize]) -> Option<f64> + 'a {
         move |at| {
@@ -122,14 +123,17 @@ impl HeldOut {
     pub fn quality(&self, link: Link, y: &[f64], keep: impl Fn(usize) -> bool) -> Option<f64> {
         self.held(&[], 1).within(keep, self.measure(link, y))
     }
-    /// Quality with its interval over groups ([`cross_validated`]).
+    /// Quality with its interval over groups ([`cross_validated`]). `inflation` narrows it where less of the variance
+    /// comes of what folds share in training than without any effect ([`Design::inflation`]).
     ///
     /// # Errors
-    /// When it has no value or too few groups.
-    pub fn interval(&self, design: &Design, y: &[f64], level: f64) -> Result<Interval, Error> {
+    /// When it has no value in any fold.
+    pub fn interval(&self, design: &Design, y: &[f64], level: f64, inflation: Option<f64>) -> Result<Interval, Error> {
         let groups: Vec<u32> = self.rows.iter().map(|i| design.rows[*i].turn.group).collect();
         let scale = if design.link == Link::Linear { Scale::Plain } else { Scale::Logit };
-        cross_validated(&self.held(&groups, design.k), level, scale, self.measure(design.link, y))
+        let mut held = self.held(&groups, design.k);
+        held.inflation = inflation.map_or(held.inflation, |i| i.clamp(1.0, held.inflation));
+        cross_validated(&held, level, scale, self.measure(design.link, y))
     }
 }
 
@@ -211,11 +215,36 @@ impl Design<'_> {
         out
     }
 
+    /// By how much the variance of a cross-validated AUC is larger than with probes held fixed, since each group also
+    /// teaches the other folds' probes: the delete-a-group jackknife of the difference of means learnt anew without
+    /// the group, over that of the scores as they are. Near 1 for what is read out well, 2 and above for noise.
+    /// Nothing where the target is no two classes or nothing varies.
+    pub fn inflation(&self, x: &Matrix, y: &[f64]) -> Option<f64> {
+        if self.link != Link::Logistic {
+            return None;
+        }
+        let group = |i: usize| self.rows[i].turn.group;
+        let groups: BTreeSet<u32> = (0..self.rows.len()).map(group).collect();
+        let held = self.mean_difference(x, y);
+        let of = |held: &HeldOut, g: u32| held.quality(self.link, y, |k| group(held.rows[k]) != g);
+        let groups: Vec<u32> = groups.into_iter().collect();
+        let fixed: Vec<f64> = groups.iter().filter_map(|g| of(&held, *g)).collect();
+        let anew: Vec<f64> =
+            groups.par_iter().filter_map(|g| of(&self.mean_difference_without(x, y, |i| group(i) == *g), *g)).collect();
+        let ratio = jackknife_variance(&anew) / jackknife_variance(&fixed);
+        (fixed.len() > 2 && ratio.is_finite()).then_some(ratio)
+    }
+
     /// As [`Self::held_out`] with a direction that needs no fit: the difference of the classes' means
     /// in the training part; for numbers, the covariance with them.
     pub fn mean_difference(&self, x: &Matrix, y: &[f64]) -> HeldOut {
+        self.mean_difference_without(x, y, |_| false)
+    }
+
+    fn mean_difference_without(&self, x: &Matrix, y: &[f64], left_out: impl Fn(usize) -> bool) -> HeldOut {
         let mut out = HeldOut::default();
-        for fold in self.folds() {
+        for mut fold in self.folds() {
+            fold.train.retain(|i| !left_out(*i));
             let direction = mean_difference(x, y, &fold.train);
             let score = |i: &usize| vec![x.row(*i).iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>()];
             let outputs = fold.test.iter().map(score).collect();
@@ -237,4 +266,63 @@ pub fn mean_difference(x: &Matrix, y: &[f64], rows: &[usize]) -> Vec<f64> {
         out.iter_mut().zip(x.row(*i)).for_each(|(o, v)| *o += w * v);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use friction_core::TurnRow;
+    use friction_stats::Rng;
+
+    /// Twenty groups of two conversations of five turns; features of groups, conversations and turns, and a push of
+    /// the second class along the first feature.
+    fn study(push: f64, rng: &mut Rng) -> (Vec<Row>, Matrix) {
+        let (mut rows, mut x) = (vec![], Matrix { data: vec![], cols: 8 });
+        for group in 0..20 {
+            let own: Vec<f64> = (0..8).map(|_| rng.normal()).collect();
+            for c in 0..2usize {
+                let talk: Vec<f64> = (0..8).map(|_| rng.normal()).collect();
+                for turn in 1..=5 {
+                    x.data.extend(
+                        (0..8).map(|i| {
+                            own[i] + talk[i] + rng.normal() + if i == 0 { push * (c as f64 - 0.5) } else { 0.0 }
+                        }),
+                    );
+                    let turn = TurnRow { group, turn, condition: format!("c{c}"), ..TurnRow::default() };
+                    rows.push(Row { turn, conversation: 2 * group as usize + c, y: c as f64 });
+                }
+            }
+        }
+        (rows, x)
+    }
+
+    #[test]
+    fn folds_share_more_of_noise_than_of_an_effect() {
+        let mut rng = Rng::new(4);
+        let none = BTreeMap::new();
+        let mut mean = |push: f64| -> f64 {
+            let all: Vec<f64> = (0..30)
+                .map(|seed| {
+                    let (rows, x) = study(push, &mut rng);
+                    let design = Design {
+                        rows: &rows,
+                        link: Link::Logistic,
+                        keys: &[Key::Group],
+                        k: 5,
+                        c: &[1.0],
+                        seed,
+                        train: &none,
+                        test: &none,
+                    };
+                    let y: Vec<f64> = rows.iter().map(|r| r.y).collect();
+                    design.inflation(&x, &y).unwrap()
+                })
+                .collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        };
+        let (noise, effect) = (mean(0.0), mean(12.0));
+        assert!(noise > 2.0, "{noise}");
+        assert!((0.8..1.4).contains(&effect), "{effect}");
+    }
 }

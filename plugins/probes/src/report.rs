@@ -55,8 +55,8 @@ impl Report<'_> {
         }
     }
 
-    fn interval(&self, held: &HeldOut, what: &str) -> Result<Interval> {
-        held.interval(&self.design, self.y, self.options.level)
+    fn interval(&self, held: &HeldOut, x: &Matrix, what: &str) -> Result<Interval> {
+        held.interval(&self.design, self.y, self.options.level, self.design.inflation(x, self.y))
             .map_err(|e| Error::other(format!("the interval of the probe of {what}: {e}")))
     }
 
@@ -199,7 +199,8 @@ impl Report<'_> {
         out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, a group's labels exchanged in all its pairs together".to_string());
         let matrices: Vec<&Matrix> = self.layers.iter().map(|(_, x)| x).collect();
         let headline = self.held(&matrices, self.y)?;
-        let i = self.interval(&headline, "all layers")?;
+        let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
+        let i = self.interval(&headline, &self.layers[best].1, "all layers")?;
         let family = permutations.as_ref().map(|(_, p)| *p);
         out.say(format!(
             "Found, layer and C chosen inside each fold: {m} {:.3} ({:.0} % interval {:.3} to {:.3}){}; the best baseline has {:.3}",
@@ -211,7 +212,6 @@ impl Report<'_> {
             baselines.iter().map(|b| b.quality.estimate).fold(f64::NEG_INFINITY, f64::max)
         ));
         out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
-        let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
         // Where nothing is read out, the score is some other direction, and what goes with it says nothing
         // of the target.
         if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
@@ -269,7 +269,7 @@ impl Report<'_> {
         let control = fixed.held_out(&[x], control).ok().and_then(|h| h.quality(self.design.link, control, |_| true));
         let mean = self.design.mean_difference(x, self.y);
         Ok(Line {
-            quality: self.interval(&held, &name)?,
+            quality: self.interval(&held, x, &name)?,
             name,
             mean_difference: match self.design.link {
                 Link::Softmax(_) => f64::NAN,
