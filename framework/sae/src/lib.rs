@@ -4,7 +4,7 @@
 //! The road: [`name`] is a short name of the Gemma Scope 2 release; [`load`] opens a folder, `release` reads
 //! the release's and `lens` SAELens'; [`parameters`] is what they hold, [`sae`] encodes and decodes on a
 //! device, at any width; [`clamp`] is one feature as an edit reads it; [`train`] makes one of a run's or a
-//! corpus's activations ([`tokens`]), [`write`] puts it down in SAELens' format.
+//! corpus's activations ([`tokens`]), [`mod@write`] puts it down in SAELens' format.
 pub mod clamp;
 #[cfg(feature = "cube")]
 mod fired;
