@@ -3,7 +3,7 @@ use crate::error::{CliError, Result};
 use crate::progress::RunBars;
 use friction_core::manifest::Manifest;
 use friction_model::Config;
-use friction_study::{Analysis, Estimate, Otherwise, Plan};
+use friction_study::{Analyses, Analysis, Estimate, Otherwise, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -61,10 +61,10 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     };
     // As `friction analyze` finds it again, the model held to what was run.
     let otherwise = Otherwise { base: Some(&base), ..Otherwise::default() };
-    let (analyses, _) = friction_study::analyze_stored(&out, &otherwise)?;
+    let Analyses { found: analyses, failed, .. } = friction_study::analyses_stored(&out, &otherwise)?;
     if as_json {
         outln!("{:#}", json!({"run": crate::print::path(&out), "report": report, "findings": as_values(&analyses)}));
-        return Ok(());
+        return failed.map_or(Ok(()), |e| Err(e.into()));
     }
     if report.groups == 0 {
         outln!("run: all {} groups stand already in {}", report.resumed, out.display());
@@ -98,7 +98,7 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     }
     print_findings(&analyses);
     outln!("\nstored in {}", out.display());
-    Ok(())
+    failed.map_or(Ok(()), |e| Err(e.into()))
 }
 
 fn at_once(e: &Estimate) -> String {
@@ -190,7 +190,7 @@ pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Resul
     if let Some(path) = otherwise.manifest.filter(|path| !path.is_file()) {
         return Err(CliError::usage(format!("{}: there is no such file", path.display())));
     }
-    let (analyses, notes) = friction_study::analyze_stored(run, otherwise)?;
+    let Analyses { found: analyses, notes, failed } = friction_study::analyses_stored(run, otherwise)?;
     for note in notes {
         errln!("note: {note}");
     }
@@ -199,7 +199,7 @@ pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Resul
     } else {
         print_findings(&analyses);
     }
-    Ok(())
+    failed.map_or(Ok(()), |e| Err(e.into()))
 }
 
 pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&Path>, as_json: bool) -> Result<()> {

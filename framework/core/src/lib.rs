@@ -27,7 +27,7 @@ pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
-pub use run::{Readings, RunReader, Spoken, TapArray, TapView, TurnRow};
+pub use run::{Readings, RunReader, Spoken, TapArray, TapView, TurnRow, has_levels};
 pub use schemars;
 pub use schemars::JsonSchema;
 pub use site::{Position, Site};

@@ -104,6 +104,12 @@ pub struct Needs {
     /// one hook may have arms. Nothing: arms of any hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
+    /// An arm that must be there, at one dose or more: its name before the `@`, such as `random-03`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// Fewest groups. 0 means 1.
+    #[serde(skip_serializing_if = "none")]
+    pub groups: u32,
     /// Whether it reads replies that the history holds cut, in the conditions of the filter `where`.
     #[serde(skip_serializing_if = "no")]
     pub cuts: bool,

@@ -55,11 +55,16 @@ pub struct Config {
 }
 
 /// Token ids written as one number or a list.
-pub(crate) fn ids(v: Option<&Value>) -> Vec<u32> {
+/// Token ids: one, a list of them, or none where the key is missing or null.
+pub(crate) fn ids(path: &Path, key: &str, v: Option<&Value>) -> Result<Vec<u32>> {
+    let id = |v: &Value| {
+        let id = v.as_u64().and_then(|v| u32::try_from(v).ok());
+        id.ok_or_else(|| Error::format(path, format!("`{key}` holds {v}, which is no token id")))
+    };
     match v {
-        Some(Value::Array(a)) => a.iter().filter_map(|v| v.as_u64().and_then(|v| v.try_into().ok())).collect(),
-        Some(v) => v.as_u64().and_then(|v| v.try_into().ok()).into_iter().collect(),
-        None => vec![],
+        Some(Value::Array(a)) => a.iter().map(id).collect(),
+        None | Some(Value::Null) => Ok(vec![]),
+        Some(v) => Ok(vec![id(v)?]),
     }
 }
 
@@ -150,7 +155,7 @@ impl Config {
         // A reply ends at any id that one of the files names; the template's marker comes to them where it is known.
         let mut eos: Vec<u32> = vec![];
         for table in [generation.and_then(Value::as_object), Some(outer), Some(text)].into_iter().flatten() {
-            eos.extend(ids(table.get("eos_token_id")));
+            eos.extend(ids(path, "eos_token_id", table.get("eos_token_id"))?);
         }
         let mut seen = BTreeSet::new();
         eos.retain(|id| seen.insert(*id));
@@ -174,7 +179,10 @@ impl Config {
             context: r.size("max_position_embeddings", 131_072)?,
             eps: r.number("rms_norm_eps", 1e-6)?,
             tied: tied(nested.then_some(&whole), &r)?,
-            bos: ids(outer.get("bos_token_id").or_else(|| text.get("bos_token_id"))).first().copied().unwrap_or(2),
+            bos: ids(path, "bos_token_id", outer.get("bos_token_id").or_else(|| text.get("bos_token_id")))?
+                .first()
+                .copied()
+                .unwrap_or(2),
             eos,
         }
         .checked(path)

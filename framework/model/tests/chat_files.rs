@@ -66,6 +66,11 @@ fn stop_ids_are_of_both_files_and_the_template() {
     assert_eq!(stops(&[("generation_config.json", r#"{"eos_token_id": [7, 5]}"#)]), (vec![7, 5, 1], Some(5)));
     assert_eq!(stops(&[("generation_config.json", r#"{"eos_token_id": 7}"#)]), (vec![7, 1, 5], Some(5)));
     assert_eq!(stops(&[("generation_config.json", "{}")]), (vec![1, 5], Some(5)));
+    for bad in [r#""x""#, "1.5", "-1", "[true]", "[1, 4294967296]"] {
+        let (_dir, found) = checkpoint(&[("generation_config.json", &format!(r#"{{"eos_token_id": {bad}}}"#))]);
+        let told = found.err().unwrap().to_string();
+        assert!(told.contains("`eos_token_id` holds"), "{bad}: {told}");
+    }
     let other = "{% for m in messages %}<start_of_turn>{{ m.content }}{% if m.role == 'assistant' %}<eos>{% endif %}{% endfor %}";
     assert_eq!(stops(&[("chat_template.jinja", other)]).1, Some(1));
 }

@@ -11,6 +11,7 @@ pub mod paired;
 pub mod resample;
 pub mod slope;
 pub mod student;
+pub mod words;
 
 pub use auc::{auc, balanced_accuracy, correlation, r2};
 pub use clustered::{Coefficient, clustered_logit};
@@ -20,9 +21,10 @@ pub use interval::{Interval, mean_t, wilson};
 pub use linear::{Fit, Link, Matrix, Scaler, fit, fit_to};
 pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{PairedTest, sign_flip};
-pub use resample::{Rng, cluster_bootstrap, p_words, permutation_p, quantile};
+pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
 pub use student::{groups_needed, t_critical, t_statistic};
+pub use words::{bounds, p_words, signed};
 
 /// Why a statistic cannot be computed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

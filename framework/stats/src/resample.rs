@@ -89,11 +89,6 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
 }
 
-/// A p-value in words that never say 0.
-pub fn p_words(p: f64) -> String {
-    if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
-}
-
 /// p of an observed statistic among those of permutations: (1 + those at least as large) / (1 + all),
 /// so that the observed labelling counts as one of them (Phipson and Smyth 2010).
 pub fn permutation_p(observed: f64, permuted: &[f64]) -> f64 {

@@ -270,6 +270,11 @@ pub(crate) fn groups(path: &Path) -> Result<Vec<(usize, PathBuf)>> {
         let entry = entry.map_err(io(&dir))?;
         let index = entry.file_name().to_str().and_then(|name| name.parse().ok().filter(|i| format!("{i:04}") == name));
         if let Some(i) = index.filter(|_| entry.path().is_dir()) {
+            // A group is written whole: somebody took its turns away.
+            if !entry.path().join("turns.parquet").is_file() {
+                let message = "holds no turns.parquet: its file was taken away; remove the folder, and the same `friction run` makes the group again".into();
+                return Err(Error::Format { path: entry.path(), message });
+            }
             out.push((i, entry.path()));
         }
     }

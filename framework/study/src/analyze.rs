@@ -15,13 +15,24 @@ pub struct Analysis {
     pub findings: Findings,
 }
 
+/// What the analyzers of a run found, all that worked.
+pub struct Analyses {
+    /// Their findings, in order.
+    pub found: Vec<Analysis>,
+    /// What a reader must know.
+    pub notes: Vec<String>,
+    /// The first error of an analyzer that failed: the others' findings stand.
+    pub failed: Option<Error>,
+}
+
 /// Runs analyzers in order; each sees what the ones before it found. All are tried; the first error
 /// is told after the others' findings are written.
 ///
 /// # Errors
 /// When the run cannot be read or written, or an analyzer fails.
 pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result<Vec<Analysis>> {
-    each(path, analyzers, &BTreeMap::new())
+    let (found, failed) = each(path, analyzers, &BTreeMap::new())?;
+    failed.map_or(Ok(found), Err)
 }
 
 /// Runs the analyzers of a run's own manifest, or others: what a run found once, it finds again. The second value
@@ -33,16 +44,25 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
 /// # Errors
 /// As [`analyze`], and when the run's manifest or model is not what it was made of.
 pub fn analyze_stored(path: &Path, otherwise: &Otherwise) -> Result<(Vec<Analysis>, Vec<String>)> {
+    let all = analyses_stored(path, otherwise)?;
+    all.failed.map_or(Ok((all.found, all.notes)), Err)
+}
+
+/// As [`analyze_stored`], but an analyzer that fails takes nothing from the others.
+///
+/// # Errors
+/// When the run's manifest or model is not what it was made of, or findings cannot be written.
+pub fn analyses_stored(path: &Path, otherwise: &Otherwise) -> Result<Analyses> {
     let stored = Stored::open(path, otherwise)?;
-    let found = each(path, &stored.analyzers()?, &stored.departs)?;
-    Ok((found, stored.notes))
+    let (found, failed) = each(path, &stored.analyzers()?, &stored.departs)?;
+    Ok(Analyses { found, notes: stored.notes, failed })
 }
 
 fn each(
     path: &Path,
     analyzers: &[(String, Box<dyn Analyzer>)],
     departs: &BTreeMap<String, Vec<String>>,
-) -> Result<Vec<Analysis>> {
+) -> Result<(Vec<Analysis>, Option<Error>)> {
     let dir = RunDir::reopen(path)?;
     let run = StoredRun::open(path)?;
     let mut out = vec![];
@@ -62,5 +82,5 @@ fn each(
             Err(source) => failed = failed.or(Some(Error::Analyzer { name: name.clone(), source })),
         }
     }
-    failed.map_or(Ok(out), Err)
+    Ok((out, failed))
 }

@@ -14,7 +14,7 @@ pub mod run;
 pub mod stored;
 mod wrong;
 
-pub use analyze::{Analysis, analyze, analyze_stored};
+pub use analyze::{Analyses, Analysis, analyses_stored, analyze, analyze_stored};
 pub use plan::{Estimate, Plan};
 pub use run::{RunOptions, RunReport, run};
 pub use stored::Otherwise;

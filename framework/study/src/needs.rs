@@ -35,7 +35,9 @@ impl Check<'_> {
         for (key, filter) in &self.needs.filters {
             self.filter(key, filter);
         }
+        self.groups();
         self.arms();
+        self.arm();
         self.cuts();
         self.wordings();
     }
@@ -195,6 +197,34 @@ impl Check<'_> {
         self.needs.filters.get("where").is_none_or(|f| has_levels(factors, &f.levels))
     }
 
+    fn groups(&mut self) {
+        let (has, needs) = (self.produced.manifest.study.groups, self.needs.groups as usize);
+        if has < needs {
+            let help = Some(format!("set `study.groups` to {needs} or more, or leave the analyzer out"));
+            self.issues.push(
+                self.analyzer.path.clone(),
+                format!("this analyzer needs {needs} groups, the study has {has}"),
+                help,
+            );
+        }
+    }
+
+    /// The arm that is named, of any hook and at any dose.
+    fn arm(&mut self) {
+        let (Some(program), Some(wanted)) = (self.produced.program, self.needs.arm.as_deref()) else { return };
+        let name = |full: &str| {
+            let own = friction_core::arms::split(full).map_or(full, |(_, own)| own);
+            own.split('@').next().unwrap_or(own).to_string()
+        };
+        let known: BTreeSet<String> =
+            program.arms.iter().filter(|a| !a.strengths.is_empty()).map(|a| name(&a.name)).collect();
+        if !known.is_empty() && !known.contains(wanted) {
+            let all = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let path = self.analyzer.speaks_of(wanted);
+            self.issues.push(path, format!("no hook brings an arm `{wanted}`"), Some(format!("there are {all}")));
+        }
+    }
+
     fn arms(&mut self) {
         let Some(program) = self.produced.program.filter(|_| self.needs.arms) else { return };
         let conditions = &self.produced.manifest.conditions;
@@ -235,9 +265,18 @@ impl Check<'_> {
     fn cuts(&mut self) {
         let Some(habits) = self.produced.habits.as_ref().filter(|_| self.needs.cuts) else { return };
         let conditions = &self.produced.manifest.conditions;
-        if !conditions.iter().zip(habits).any(|(c, h)| h.cuts && self.looks_at(&c.factors)) {
-            let chosen = self.needs.filters.get("where").is_some_and(|f| !f.levels.is_empty());
-            let whose = if chosen { " that `where` chooses" } else { "" };
+        let cut = |levels: &Factors| {
+            let has = |f: &Factors| self.looks_at(f) && friction_core::has_levels(f, levels);
+            conditions.iter().zip(habits).any(|(c, h)| h.cuts && has(&c.factors))
+        };
+        let nothing = Factors::new();
+        let chosen = |key: &str| self.needs.filters.get(key).map(|f| &f.levels).filter(|l| !l.is_empty());
+        // What is learnt from must hold cut replies too.
+        let without = [("where", chosen("where")), ("train_where", chosen("train_where"))]
+            .into_iter()
+            .find(|(_, levels)| !cut(levels.unwrap_or(&nothing)));
+        if let Some((key, levels)) = without {
+            let whose = if levels.is_some() { format!(" that `{key}` chooses") } else { String::new() };
             self.issues.push(
                 self.analyzer.speaks_of("interruptions"),
                 format!("this analyzer counts replies that were cut, but no condition{whose} cuts any"),

@@ -270,6 +270,18 @@ fn a_run_of_the_former_schema_is_read_and_not_resumed() {
 }
 
 #[test]
+fn a_group_without_its_turns_is_told() {
+    let w = world();
+    let (base, out) = (w.path(), w.path().join("run"));
+    go(base, &out, &[], ALL).unwrap();
+    fs::remove_file(out.join("groups/0001/turns.parquet")).unwrap();
+    let told = go(base, &out, &[], ALL).err().unwrap().to_string();
+    assert!(told.contains("0001") && told.contains("remove the folder"), "{told}");
+    fs::remove_dir_all(out.join("groups/0001")).unwrap();
+    assert_eq!(go(base, &out, &[], ALL).unwrap().groups, 1);
+}
+
+#[test]
 fn what_others_put_into_a_run_is_left_alone() {
     let w = world();
     let (base, out) = (w.path(), w.path().join("run"));

@@ -1,6 +1,6 @@
 //! The primary contrast: factor × turn, paired within groups.
 use friction_core::{Findings, Result, TurnRow};
-use friction_stats::{p_words, sign_flip, sign_flips, slope::scale, slope_sum};
+use friction_stats::{bounds, p_words, sign_flip, sign_flips, signed, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A conversation's outcomes from the first turn that counts, by turn.
@@ -70,11 +70,10 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
     let differ = sums.iter().filter(|d| **d != 0).count();
     out.say(format!("Primary: {question}"));
     out.say(format!(
-        "  slope difference {:+.2} points per turn ({:.0} % interval {:+.2} to {:+.2}), {}sign flips of groups {}, {} groups of which {differ} differ, {} pairs",
-        flips.estimate,
+        "  slope difference {} points per turn ({:.0} % interval {}), {}sign flips of groups {}, {} groups of which {differ} differ, {} pairs",
+        signed(flips.estimate, 2),
         100.0 * level,
-        flips.low,
-        flips.high,
+        bounds(flips.low, flips.high, 2),
         if exact { "exact " } else { "" },
         p_words(p),
         values.len(),

@@ -85,6 +85,9 @@ fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
     let few = ["check", "m.toml", "--set", "hook.0.random=4", "--set", "study.groups=7"];
     let told = text(&friction(dir.path(), &few));
     assert!(told.contains("4 random directions") && told.contains("7 groups"), "{told}");
+    // A direction that is not there is refused.
+    let told = text(&friction(dir.path(), &["check", "m.toml", "--set", "hook.0.random=2"]));
+    assert!(told.contains("no hook brings an arm `random-03`"), "{told}");
 
     let set = ["--json", "run", "m.toml", "--set", "study.groups=16", "--set", "study.turns=10"];
     let o = friction(dir.path(), &set);

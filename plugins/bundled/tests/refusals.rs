@@ -212,6 +212,11 @@ fn filters_arms_and_cuts_that_are_not_there() {
         says(&refused(&m, &[]), &[&place(&m, key), told]);
     }
     taken(&probe("interruptions", ""), &[]);
+    // What is learnt from must hold cut replies too, and a probe needs a group to learn from and one to test on.
+    let never = probe("interruptions", "train_where = { volume = \"low\" }");
+    says(&refused(&never, &[]), &["no condition that `train_where` chooses cuts any"]);
+    let one = probe("volume", "");
+    says(&refused(&one, &["study.groups=1"]), &["this analyzer needs 2 groups, the study has 1"]);
     // One wording a level: with it held out nothing is left to learn from.
     let phrases = probe("volume", "folds_by = [\"group\", \"phrase\"]");
     says(&refused(&phrases, &[]), &[&place(&phrases, "\"phrase\""), "`volume = low` is said in one wording"]);

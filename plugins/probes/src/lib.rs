@@ -155,6 +155,8 @@ impl Analyzer for LinearProbe {
             arms: self.arms,
             cuts: self.target == Target::Interruptions,
             wordings: self.folds_by.contains(&Key::Phrase),
+            // One to learn from, one to test on.
+            groups: 2,
             factors: factors.clone(),
             ..Needs::default()
         }
@@ -168,11 +170,12 @@ impl Analyzer for LinearProbe {
             (_, k) => Link::Softmax(k),
         };
         let y = rows.y();
-        if y.iter().all(|v| Some(v) == y.first()) {
+        let learnt: Vec<f64> = rows.rows.iter().filter(|r| r.turn.has(&self.train_where)).map(|r| r.y).collect();
+        if learnt.iter().all(|v| Some(v) == learnt.first()) {
             return Err(Error::other(format!(
-                "`{}` is the same in all {} rows from turn {} on: there is nothing to read out",
+                "`{}` is the same in all {} rows to learn from (turns {} on): there is nothing to read out",
                 self.target,
-                y.len(),
+                learnt.len(),
                 self.first_turn
             )));
         }

@@ -6,7 +6,7 @@
 use crate::fit::HeldOut;
 use crate::rows::Row;
 use friction_core::Findings;
-use friction_stats::{p_words, ratio_flips};
+use friction_stats::{bounds, p_words, ratio_flips, signed};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -21,10 +21,9 @@ pub fn tell(rows: &[Row], held: &HeldOut, level: f64, seed: u64, out: &mut Findi
             Ok((f, sd)) => {
                 let points = |v: f64| 100.0 * sd * v;
                 out.say(format!(
-                    "  the next answer, within questions, {words}: {:+.2} points per standard deviation of the score ({:+.2} to {:+.2}), {}, {} groups",
-                    points(f.estimate),
-                    points(f.low),
-                    points(f.high),
+                    "  the next answer, within questions, {words}: {} points per standard deviation of the score ({}), {}, {} groups",
+                    signed(points(f.estimate), 2),
+                    bounds(points(f.low), points(f.high), 2),
                     p_words(f.p),
                     f.n
                 ));

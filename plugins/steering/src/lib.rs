@@ -5,4 +5,5 @@ mod effects;
 mod figure;
 mod hook;
 mod locked;
+mod options;
 mod response;

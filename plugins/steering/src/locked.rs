@@ -9,7 +9,7 @@ use crate::arms::Kind;
 use crate::response::Arm;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Result};
-use friction_stats::{Flips, groups_needed, p_words, permutation_p, sign_flips};
+use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -161,7 +161,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     if points.n < FEWEST_GROUPS {
         return untold(format!("{} groups: at least {FEWEST_GROUPS} are needed", points.n));
     }
-    let change = format!("{:+.1} points ({:+.1} to {:+.1})", points.estimate, points.low, points.high);
+    let change = format!("{} points ({})", signed(points.estimate, 1), bounds(points.low, points.high, 1));
     let alike = a.controls.iter().filter(|c| **c >= points.estimate.abs()).count();
     if points.high < 0.0 {
         return Ok((Says::NotReached, format!("the answers change the other way: {change} in the expected direction")));

@@ -10,7 +10,7 @@ use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
     Table, unread,
 };
-use friction_stats::{mean_t, p_words};
+use friction_stats::{bounds, mean_t, p_words, signed};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +108,7 @@ impl Analyzer for Steering {
                 .collect(),
             arms: true,
             hook: Some(self.hook.clone().unwrap_or_default()),
+            arm: Some(self.tested.clone()),
             ..Needs::default()
         }
     }
@@ -230,7 +231,7 @@ impl Steering {
                 "  {:>8} {:>+8.1} {:>18} {:>9} {:>8} {:>7} {:>6.1} % {}",
                 a.name.dose,
                 e.points.estimate,
-                format!("{:+.1} to {:+.1}", e.points.low, e.points.high),
+                bounds(e.points.low, e.points.high, 1),
                 share.map_or("–".into(), |s| format!("{:.0} %", 100.0 * s)),
                 e.mended,
                 e.broken,
@@ -280,8 +281,8 @@ impl Steering {
                 let Ok(i) = mean_t(&means, self.level) else { continue };
                 let largest = sizes.iter().copied().fold(0.0, f64::max);
                 out.say(format!(
-                    "  at dose {dose}: `{tested}` {:+.1} points; {} {word} directions {:+.1} on average ({:+.1} to {:+.1}), the largest {largest:.1}, {as_large} of them as large",
-                    e.estimate, controls.len(), i.estimate, i.low, i.high
+                    "  at dose {dose}: `{tested}` {} points; {} {word} directions {} on average ({}), the largest {largest:.1} up or down, {as_large} of them as large",
+                    signed(e.estimate, 1), controls.len(), signed(i.estimate, 1), bounds(i.low, i.high, 1)
                 ));
                 found.push(json!({
                     "dose": dose, "control": word, "directions": controls.len(), "points": e.estimate, "low": e.low, "high": e.high,
@@ -311,12 +312,11 @@ fn tell(q: &Question, a: &Answer, out: &mut Findings) {
     if let (Some(points), Some(rank), Some(p)) = (&a.points, a.p_rank, a.p) {
         let largest = a.controls.iter().copied().fold(0.0, f64::max);
         out.say(format!(
-            "Found on {} groups: {:+.1} points {} ({:+.1} to {:+.1}); {} by sign flips of groups, {} by rank among {} random directions, the largest {largest:.1}; both: {}",
+            "Found on {} groups: {} points {} ({}); {} by sign flips of groups, {} by rank among {} random directions, the largest {largest:.1} up or down; both: {}",
             points.n,
-            points.estimate,
+            signed(points.estimate, 1),
             if q.expect.is_some() { "in the expected direction" } else { "upwards" },
-            points.low,
-            points.high,
+            bounds(points.low, points.high, 1),
             p_words(points.p),
             p_words(rank),
             a.controls.len(),

@@ -45,11 +45,20 @@ impl Blocks {
     /// Rounds a matrix `[rows, columns]`, or takes it as it is.
     ///
     /// # Errors
-    /// When its rows are not whole blocks.
+    /// When its rows are not whole blocks, or a number to be rounded is not finite: rounded, it would be another one,
+    /// and nothing could notice it any more.
     pub fn of(values: &[f32], columns: usize, quantize: Quantize) -> Result<Self> {
         if !columns.is_multiple_of(BLOCK) {
             return Err(Error::Text(format!(
                 "weights of {columns} columns cannot be in blocks of {BLOCK}; set `model.quantize = \"none\"`"
+            )));
+        }
+        if let Some(at) = values.iter().position(|v| !v.is_finite()).filter(|_| quantize != Quantize::None) {
+            return Err(Error::Text(format!(
+                "row {}, column {} is {}: damaged weights cannot be held in blocks; fetch the checkpoint again",
+                at / columns,
+                at % columns,
+                values[at]
             )));
         }
         let (rows, per_row) = (values.len() / columns, columns / BLOCK);
@@ -203,6 +212,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_not_finite_is_not_rounded_away() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut w = vec![1.0; BLOCK * 4];
+            w[BLOCK * 2 + 5] = bad;
+            for quantize in [Quantize::Q8, Quantize::Q4] {
+                let told = Blocks::of(&w, BLOCK * 2, quantize).unwrap_err().to_string();
+                assert!(told.contains("row 1, column 5"), "{told}");
+            }
+            // Whole numbers stand as they are: the run notices.
+            assert!(Blocks::of(&w, BLOCK * 2, Quantize::None).is_ok());
+        }
+    }
 
     proptest! {
         #[test]

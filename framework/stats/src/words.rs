@@ -1,0 +1,35 @@
+//! Numbers in sentences.
+
+/// A number with its sign; what rounds to 0 is +0, never −0.
+pub fn signed(v: f64, digits: usize) -> String {
+    let text = format!("{v:+.digits$}");
+    let zero = !text.contains(|c: char| c.is_ascii_digit() && c != '0');
+    if zero && v.is_finite() { text.replace('-', "+") } else { text }
+}
+
+/// The bounds of an interval, signed; bounds that are not finite exclude nothing, and say so.
+pub fn bounds(low: f64, high: f64, digits: usize) -> String {
+    if low.is_finite() && high.is_finite() {
+        format!("{} to {}", signed(low, digits), signed(high, digits))
+    } else {
+        "no bounds: too few groups".into()
+    }
+}
+
+/// A p-value in words that never say 0.
+pub fn p_words(p: f64) -> String {
+    if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn zero_has_no_minus() {
+        assert_eq!(signed(-0.04, 1), "+0.0");
+        assert_eq!(signed(-0.06, 1), "-0.1");
+        assert_eq!(signed(0.0, 2), "+0.00");
+        assert_eq!(bounds(-0.001, 3.0, 2), "+0.00 to +3.00");
+        assert_eq!(bounds(f64::NEG_INFINITY, 3.0, 2), "no bounds: too few groups");
+    }
+}
