@@ -22,9 +22,14 @@
 //! - The option's text is evidence. A declared text that equals exactly one option reads as that option, whatever
 //!   letter it begins with; a letter before its own option's text is that letter. Texts are compared without case,
 //!   spaces, dress and the stop at their end; options that differ in nothing else name none.
-//! - Several answers at once ("A and B", "AB"; a letter with another option's text) are no answer.
+//! - Several answers at once ("A and B", "AB"; "A is correct and B is correct"; `\boxed{A}\boxed{B}`; a letter with
+//!   another option's text) are no answer.
 //! - Lower case counts alone or right behind what declares. A letter beyond the options is no answer.
-//! - What is denied, asked or supposed is not declared ("not A but B" declares B; "if the answer is A" nothing).
+//! - What is denied, asked or supposed is not declared ("not A but B" declares B; "if the answer is A" and
+//!   "if it were hot, the answer would be A" nothing; "if I had to guess, I would say A" is a choice).
+//! - A letter that is taken back in the same breath gives way: "A, no wait, C" declares C, "A? No." nothing.
+//! - A walk through the options shows the one that it marks as right, by a tick or the word, if it marks others as
+//!   wrong.
 //!
 //! Where a reply declares another letter beside the one that counts, the grade `contradicts` holds it; where it
 //! declares several at once, the first of them.

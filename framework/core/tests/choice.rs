@@ -58,6 +58,8 @@ fn contradictions_are_told() {
     assert_eq!(read("Answer: B. Carbon"), (None, Some('B')));
     assert_eq!(read("B. Neon\n\nThe answer is B. B is correct."), (Some('B'), None));
     assert_eq!(read("**B. Neon**\n\n* **A. Carbon:** no.\n* **B. Neon:** yes."), (Some('B'), None));
+    assert_eq!(read("A is correct. B is also correct."), (None, Some('A')));
+    assert_eq!(read("The answer is C. If x were negative, it would be D."), (Some('C'), None));
     assert_eq!(read("I don't know"), (None, None));
 }
 
@@ -112,7 +114,7 @@ fn prompts_name_the_real_letters() {
 
 /// What replies are made of, to be put together at random.
 fn pieces() -> impl Strategy<Value = String> {
-    let words = "A|B|C|I|K|a|b|answer|The answer is|Answer:|not|but|and|or|is|correct|option|so|it is|\\boxed{|\\text{|}|{|$|\\(|\\)|**|*|_|`|~~|<answer>|</answer>|<think>|</think>|<b>|<|>|&amp;|Question:|.|,|:|?|!|-|/|(|)|[|]|\"|'|\n|Neon|E. coli|答案|是|，|\u{200b}|\u{fe0f}|é|\u{301}|𝐁|1.|→|\r\n";
+    let words = "A|B|C|I|K|a|b|answer|The answer is|Answer:|not|but|and|or|is|correct|option|so|it is|\\boxed{|\\text{|}|{|$|\\(|\\)|**|*|_|`|~~|<answer>|</answer>|<think>|</think>|<b>|<|>|&amp;|Question:|.|,|:|?|!|-|/|(|)|[|]|\"|'|\n|Neon|E. coli|答案|是|，|\u{200b}|\u{fe0f}|é|\u{301}|𝐁|1.|→|\r\n|no wait|if|would|most plausible|✅|❌|third option|also|~|TL;DR";
     let words: Vec<String> = words.split('|').map(String::from).collect();
     prop::collection::vec((prop::sample::select(words), any::<bool>()), 0..40)
         .prop_map(|all| all.into_iter().map(|(w, space)| if space { w + " " } else { w }).collect())

@@ -1,7 +1,7 @@
 //! The declared answer: the letter that a reader would say the reply gives.
 use super::text::{Kind, Text};
 use super::value::{Form, Value};
-use super::words::{CHOOSE, CORRECTION, IS, OPTIONS, OTHERS, QUESTIONS, SO, chooses_with};
+use super::words::{CHOOSE, CORRECTION, IS, JOIN, OPINION, OPTIONS, OTHERS, QUESTIONS, SHORT, SO, chooses_with};
 use std::collections::HashMap;
 
 /// An option as evidence: its text as tokens, and each token in lower case.
@@ -169,7 +169,7 @@ impl Reader<'_> {
         let (shown, mut i) = self.shown(start);
         found.extend(shown);
         // The options' texts that stand behind their letters declare nothing of their own.
-        let first = i;
+        let (first, mut last) = (i, None);
         i = start;
         while i < self.end {
             if i >= start && i < first && self.t.letter(i).is_some() {
@@ -177,18 +177,41 @@ impl Reader<'_> {
                 // A leading letter may also be called right: "B is correct".
                 if let Some((value, to)) = self.said_right_from(start, first) {
                     found.push(Candidate { rank: Rank::Explicit, value, at: start });
+                    let at = (start..first).find(|p| self.t.letter(*p).is_some()).unwrap_or(start);
+                    last = Some((value, at, to));
                     i = to;
                 }
                 continue;
             }
             let (hit, to) = self.declaration(start, i);
+            let hit = hit.filter(|_| self.t.kind(i) == Kind::Open || !self.supposed(start, i, to));
             if let Some((rank, value)) = hit {
+                let value = self.together(last, value, i, to);
                 found.push(Candidate { rank, value, at: i });
+                if rank == Rank::Explicit && value != Value::Nothing {
+                    last = Some((value, i, to));
+                }
             }
             i = to.max(i + 1);
         }
         found.retain(|c| c.value != Value::Nothing);
         found
+    }
+
+    /// Two letters that are called right side by side, or framed side by side, are several: "A is correct and B is
+    /// correct", `\boxed{A}\boxed{B}`. So are two of which the second is right "too".
+    fn together(&self, last: Option<(Value, usize, usize)>, value: Value, i: usize, to: usize) -> Value {
+        let t = self.t;
+        let (Some((Value::Letter(a) | Value::Several(a), at, end)), Value::Letter(b)) = (last, value) else {
+            return value;
+        };
+        let capital = |p: usize| t.letter(p).is_some_and(|c| c.is_ascii_uppercase());
+        let framed = |p: usize| t.kind(p) == Kind::Open;
+        let alike = framed(at) && framed(i) || capital(at) && capital(i);
+        let joins = |p: usize| matches!(t.sign(p), Some(',' | ';' | '&')) || JOIN.contains(&t.word(p));
+        let beside = alike && end + 4 > i && (end..i).all(joins);
+        let too = capital(i) && (i..to).any(|p| matches!(t.word(p), "also" | "too" | "equally" | "well"));
+        if a != b && (beside || too) { Value::Several(a) } else { value }
     }
 
     fn said_right_from(&self, start: usize, first: usize) -> Option<(Value, usize)> {
@@ -221,7 +244,11 @@ impl Reader<'_> {
             if matches!(value, Value::Letter(_)) { hit(Rank::Chosen, (value, to)) } else { (None, i + 1) }
         };
         let before = |k: usize| if i >= start + k { t.word(i - k) } else { "" };
-        let own = !(1..=3).any(|k| OTHERS.contains(&before(k)));
+        // "You should pick C"
+        let advice = matches!(before(1), "should" | "must")
+            && matches!(before(2), "you" | "we" | "i")
+            && !self.hypothetical(start, i);
+        let own = advice || !(1..=3).any(|k| OTHERS.contains(&before(k)));
         if CHOOSE.contains(&word) && own {
             return chosen(i + 1, true);
         }
@@ -234,6 +261,9 @@ impl Reader<'_> {
         }
         // "This matches option B", "That leaves B".
         let leaves = word == "leaves" && (t.letter(i + 1).is_some() || t.word(i + 1) == "us");
+        if let Some(p) = self.remains(start, i) {
+            return chosen(p, false);
+        }
         if matches!(word, "matches" | "matching" | "supports" | "indicates" | "gives" | "yields")
             && OPTIONS.contains(&t.word(i + 1))
             || leaves
@@ -258,10 +288,40 @@ impl Reader<'_> {
         if let Some(to) = to.filter(|_| !self.hypothetical(start, i)) {
             // "The answer is A. No wait, it's C."
             let corrects = (i.saturating_sub(5).max(start)..i).any(|k| CORRECTION.contains(&t.word(k)));
-            let (found, to) = chosen(to, false);
+            let opinion = OPINION.contains(&before(1)) && matches!(before(2), "i" | "we" | "i'd" | "would");
+            let (found, to) = chosen(to, opinion);
             return (found.map(|(rank, v)| (if corrects { Rank::Explicit } else { rank }, v)), to);
         }
         (None, i + 1)
+    }
+
+    /// Where the letter stands behind words that leave it: "leaving only C", "the one left is C", "we get C",
+    /// "in short: C", "not B but C".
+    fn remains(&self, start: usize, i: usize) -> Option<usize> {
+        let t = self.t;
+        let before = |k: usize| if i >= start + k { t.word(i - k) } else { "" };
+        let last =
+            |p: usize| self.opens_letter(p) && (p + 1..p + 4).any(|q| self.line_ends(q) || t.sign(q) == Some('.'));
+        match t.word(i) {
+            "leaving" | "leaves" => {
+                let p = (i + 1..i + 4).find(|p| !matches!(t.word(*p), "us" | "only" | "with" | "just"))?;
+                self.opens_letter(p).then_some(p)
+            }
+            "left" | "remaining" => self.joined(i + 1).filter(|p| self.opens_letter(*p)),
+            "get" | "obtain" if matches!(before(1), "we" | "i") => Some(i + 1).filter(|p| last(*p)),
+            "gives" | "yields" if matches!(before(1), "this" | "that" | "which") => Some(i + 1).filter(|p| last(*p)),
+            "not" if i == start || before(1).is_empty() => {
+                (self.opens_letter(i + 1) && !self.opens_letter(i)).then_some(i)
+            }
+            "dr" | "tldr" => (t.sign(i + 1) == Some(':')
+                && (t.word(i) == "tldr" || t.sign(i.wrapping_sub(1)) == Some(';')))
+            .then_some(i + 2)
+            .filter(|p| last(*p)),
+            w if SHORT.contains(w) && matches!(t.sign(i + 1), Some(':' | ',')) => {
+                (matches!(before(1), "in" | "a") || i == start || t.begins(i)).then_some(i + 2).filter(|p| last(*p))
+            }
+            _ => None,
+        }
     }
 
     /// Behind "is", "must be", "has to be".

@@ -2,7 +2,9 @@
 use super::declared::{Known, Reader};
 use super::text::Kind;
 use super::value::{Form, Value};
-use super::words::{AFTER, CJK_AFTER, GOES_ON, HEDGES, JOIN, MAYBE, OPENERS, OPINION, SPOKEN_OF};
+use super::words::{
+    AFTER, CJK_AFTER, CORRECTION, GOES_ON, HEDGES, JOIN, MAYBE, NOT, OPENERS, OPINION, SPECIES, SPOKEN_OF,
+};
 
 impl Reader<'_> {
     /// The letter at token `q`, by what follows it.
@@ -13,7 +15,7 @@ impl Reader<'_> {
         if t.letter(q).is_some_and(|c| c.is_ascii_uppercase())
             && let Some(to) = self.own_text(q)
         {
-            return (Value::Letter(letter), to);
+            return self.taken_back(to).unwrap_or((Value::Letter(letter), to));
         }
         let lower = t.letter(q).is_some_and(|c| c.is_ascii_lowercase());
         let mut marked = t.emphasis(q) && t.emphasis(q + 1);
@@ -23,6 +25,7 @@ impl Reader<'_> {
                 Kind::Sign(')' | ']' | '}' | '"') => marked = true,
                 Kind::Sign('\'') if opened == Some('\'') => marked = true,
                 Kind::Sign('>') if opened == Some('<') => marked = true,
+                Kind::Sign('-') if opened == Some('-') => marked = true,
                 Kind::Sign('\'') => return none,
                 Kind::Close => (marked, closed) = (true, true),
                 _ => break,
@@ -45,7 +48,56 @@ impl Reader<'_> {
         {
             return (Value::Several(letter), to);
         }
-        if closed || self.follows(p, letter, marked, form) { yes } else { none }
+        if !(closed || self.follows(p, letter, marked, form)) {
+            return none;
+        }
+        // "A? No.", "A? B?"
+        if t.sign(p) == Some('?') && !closed {
+            let next = t.letter(p + 1).filter(|c| c.is_ascii_uppercase()).and_then(|c| self.valid(c));
+            if next.is_some_and(|c| c != letter) && t.sign(p + 2) == Some('?') {
+                return (Value::Several(letter), p + 2);
+            }
+            if matches!(t.word(p + 1), "no" | "nope" | "not" | "nah") {
+                return self.taken_back(p).unwrap_or(none);
+            }
+        }
+        self.taken_back(p).unwrap_or(yes)
+    }
+
+    /// The letter that takes the place of the one that ends before token `p`: "A, no wait, C", "A... no, C".
+    fn taken_back(&self, mut p: usize) -> Option<(Value, usize)> {
+        let t = self.t;
+        let mut last = None;
+        // Nobody corrects himself more often.
+        for _ in 0..8 {
+            let (from, mut corrects) = (p, false);
+            while p < from + 10 {
+                if CORRECTION.contains(&t.word(p)) {
+                    corrects = true;
+                } else if !matches!(t.sign(p), Some(',' | '.' | '…' | '?' | '!' | '-' | ';' | ':')) {
+                    break;
+                }
+                p += 1;
+            }
+            if !corrects {
+                return last;
+            }
+            p += usize::from(matches!(t.sign(p), Some('(' | '[')));
+            let Some(letter) = t.letter(p).filter(|c| c.is_ascii_uppercase()).and_then(|c| self.valid(c)) else {
+                return last;
+            };
+            p += 1;
+            while matches!(t.sign(p), Some(')' | ']')) {
+                p += 1;
+            }
+            let ends = t.ends(p)
+                || matches!(t.sign(p), Some('.' | ',' | '!' | '…' | ';')) && (t.ends(p + 1) || t.spaced(p + 1));
+            if !ends {
+                return last;
+            }
+            last = Some((Value::Letter(letter), p));
+        }
+        last
     }
 
     /// Whether what follows lets the letter stand as an answer: no word, no formula, no name.
@@ -53,7 +105,7 @@ impl Reader<'_> {
         let t = self.t;
         match t.kind(p) {
             Kind::Line | Kind::End | Kind::Open | Kind::Close => true,
-            Kind::Sign('.') => marked && !SPOKEN_OF.contains(&t.word(p + 1)) || self.full_stop(p, letter, form),
+            Kind::Sign('.') => marked && !SPOKEN_OF.contains(t.exact(p + 1)) || self.full_stop(p, letter, form),
             Kind::Sign(';' | '!' | '…') => true,
             Kind::Sign('|') => t.spaced(p),
             // A tag of some kind.
@@ -67,10 +119,18 @@ impl Reader<'_> {
                 let title = letter == 'I'
                     && !marked
                     && t.exact(p + 1).starts_with(char::is_uppercase)
-                    && !OPENERS.contains(&t.word(p + 1));
+                    && !OPENERS.contains(&t.word(p + 1))
+                    // "I, too, wonder"
+                    || letter == 'I' && !marked && matches!(t.word(p + 1), "too" | "also" | "for" | "personally" | "myself");
                 (t.spaced(p + 1) || t.ends(p + 1)) && !title
             }
             Kind::Sign('?') => t.spaced(p + 1) && !matches!(form, Form::Verb | Form::Choice | Form::Bare),
+            // "A: I don't know" answers a question "Q:".
+            Kind::Sign(':')
+                if matches!(t.word(p + 1), "i" | "i'm") && (p + 2..p + 4).any(|q| NOT.contains(&t.word(q))) =>
+            {
+                false
+            }
             Kind::Sign(':') => {
                 (marked || t.spaced(p + 1) || t.emphasis(p + 1))
                     && t.letter(p + 1).is_none_or(|c| c.is_lowercase() || !t.ends(p + 2))
@@ -131,7 +191,7 @@ impl Reader<'_> {
             Kind::Sign('\\' | '=' | '+' | '/' | '^' | '_') => return false,
             _ => return true,
         };
-        if SPOKEN_OF.contains(&t.word(r)) {
+        if SPOKEN_OF.contains(t.exact(r)) {
             return false;
         }
         if t.emphasis(r) {
@@ -148,7 +208,7 @@ impl Reader<'_> {
             return true;
         }
         let first = word.chars().next().unwrap_or(' ');
-        if first.is_lowercase() {
+        if first.is_lowercase() || SPECIES.contains(&t.word(r)) {
             return false;
         }
         // "J. Edgar Hoover": a few words with capitals that are neither a sentence nor speak of this option. One such

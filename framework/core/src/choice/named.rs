@@ -46,6 +46,8 @@ impl Reader<'_> {
                     p = close;
                 } else if t.sign(p) == Some(',') && HEDGES.contains(&t.word(p + 1)) && t.sign(p + 2) == Some(',') {
                     p += 3;
+                } else if let Some(is) = self.parenthesis(p) {
+                    p = is;
                 } else {
                     break;
                 }
@@ -60,6 +62,10 @@ impl Reader<'_> {
             }
             Kind::Line if noun && self.phrase(start, i) == self.line_start(start, i) && p == i + 1 => {
                 Some((p + 1, Form::Below))
+            }
+            // "Answer; C", "Answer ... C".
+            Kind::Sign(';' | '…' | '.') if noun && self.trails(p).is_some() && self.heads(start, i) => {
+                Some((self.trails(p).unwrap_or(p), Form::Bare))
             }
             Kind::Sign(',') if noun && self.opens_letter(p + 1) => Some((p + 1, Form::Bare)),
             Kind::Word => {
@@ -92,7 +98,28 @@ impl Reader<'_> {
         }
     }
 
-    fn opens_letter(&self, p: usize) -> bool {
+    /// Behind ";" or "..." a letter.
+    fn trails(&self, p: usize) -> Option<usize> {
+        let dots = (p..p + 3).all(|q| self.t.sign(q) == Some('.'));
+        let q = if dots { p + 3 } else { p + 1 };
+        (dots || self.t.sign(p) != Some('.')).then_some(q).filter(|q| self.opens_letter(*q))
+    }
+
+    fn heads(&self, start: usize, i: usize) -> bool {
+        self.phrase(start, i) == self.line_start(start, i)
+    }
+
+    /// Behind ", I believe," or ", in my view,", where a verb follows: the place of the verb.
+    fn parenthesis(&self, p: usize) -> Option<usize> {
+        if self.t.sign(p) != Some(',') {
+            return None;
+        }
+        let close = (p + 2..p + 8).find(|q| self.t.kind(*q) != Kind::Word)?;
+        let own = (p + 1..close).all(|q| !OTHERS.contains(&self.t.word(q)) && !NOT.contains(&self.t.word(q)));
+        (own && self.t.sign(close) == Some(',') && IS.contains(&self.t.word(close + 1))).then_some(close + 1)
+    }
+
+    pub(super) fn opens_letter(&self, p: usize) -> bool {
         let p = if OPTIONS.contains(&self.t.word(p)) { p + 1 } else { p };
         let p = if matches!(self.t.sign(p), Some('(' | '[' | '"' | '\'' | '{')) { p + 1 } else { p };
         self.t.letter(p).is_some_and(|c| c.is_ascii_uppercase())
@@ -162,17 +189,46 @@ impl Reader<'_> {
     /// Whether the clause before token `p` supposes, asks or denies.
     pub(super) fn hypothetical(&self, start: usize, p: usize) -> bool {
         let t = self.t;
+        let mut apart = false;
         for q in (start..p).rev().take(10) {
             match t.kind(q) {
                 Kind::Word => {}
                 Kind::Sign('"' | '\'' | '(' | '[') => continue,
                 _ => return false,
             }
-            if IF.contains(&t.word(q)) {
+            // "It would be wrong to say that …"
+            let fault = ["wrong", "incorrect", "false", "mistake", "error", "mistaken", "misleading", "inaccurate"];
+            if IF.contains(&t.word(q)) || fault.contains(&t.word(q)) && t.word(q + 1) == "to" && q + 1 < p {
                 return true;
             }
-            if NOT.contains(&t.word(q)) && (q + 1..(q + 3).min(p)).any(|k| DENIED.contains(&t.word(k))) {
+            // "A is not correct and B is": the "not" is of the other clause.
+            apart |= matches!(t.word(q), "and" | "but");
+            if NOT.contains(&t.word(q)) && !apart && (q + 1..(q + 3).min(p)).any(|k| DENIED.contains(&t.word(k))) {
                 return true;
+            }
+        }
+        false
+    }
+
+    /// Whether what is declared from token `i` up to `to` stands in a sentence with "if … would": it is supposed. A
+    /// condition about the choice itself ("if I had to guess") supposes nothing.
+    pub(super) fn supposed(&self, start: usize, i: usize, to: usize) -> bool {
+        let t = self.t;
+        let would = |q: usize| matches!(t.word(q), "would" | "could" | "might" | "i'd" | "we'd" | "it'd" | "wouldn't");
+        if !(i.saturating_sub(3).max(start)..to).any(would) {
+            return false;
+        }
+        for q in (start..i).rev().take(40) {
+            match t.kind(q) {
+                Kind::Line | Kind::End | Kind::Sign('!' | '?' | ';') => return false,
+                Kind::Sign('.') if t.spaced(q + 1) => return false,
+                _ => {}
+            }
+            let opens = q == start || !matches!(t.kind(q - 1), Kind::Word);
+            let inverted = opens && matches!(t.word(q), "had" | "were" | "should");
+            if inverted || IF.contains(&t.word(q)) && !matches!(t.word(q), "were" | "until" | "whatever") {
+                return !(q..i)
+                    .any(|k| FORCED.contains(&t.word(k)) && (t.word(k) != "answer" || t.word(k - 1) == "to"));
             }
         }
         false

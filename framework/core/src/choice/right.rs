@@ -2,7 +2,7 @@
 use super::declared::Reader;
 use super::text::Kind;
 use super::value::Value;
-use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, RIGHT, SAID, SUBJECT};
+use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, MOST, RIGHT, SAID, SUBJECT};
 
 impl Reader<'_> {
     /// "B is correct", "Option B is the best answer": the value, and where it ends.
@@ -42,10 +42,20 @@ impl Reader<'_> {
         while q < p + 8 && (ADVERBS.contains(&t.word(q)) || IS.contains(&t.word(q))) {
             q += 1;
         }
+        // "B seems most plausible"; some of these adjectives are adverbs too, and then behind us.
+        q += usize::from(t.word(q - 1) == "most" && MOST.contains(&t.word(q)));
+        let most = q >= p + 3 && t.word(q - 2) == "most" && MOST.contains(&t.word(q - 1));
         let right = RIGHT.contains(&t.word(q));
         if right {
             q += 1;
+            // "B is right too."
+            if t.word(q) == "too" {
+                q += 1;
+            } else if t.word(q) == "as" && t.word(q + 1) == "well" {
+                q += 2;
+            }
         }
+        let right = right || most;
         let noun = SAID.contains(&t.word(q)) && t.word(q + 1) != "of" && t.word(q + 1) != "that";
         if noun {
             q += 1;

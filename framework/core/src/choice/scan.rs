@@ -1,6 +1,6 @@
 //! The scanner behind [`Text`].
 use super::fold::{Fold, cjk, fold, joins};
-use super::text::{EMPHASIS, Kind, SPACE, Text, Token};
+use super::text::{EMPHASIS, Kind, SPACE, TICK, Text, Token};
 use super::words::{BLOCKS, BOXES, FONTS, FORMAT, SPACES, TAGS, THOUGHTS};
 
 /// What an opening brace belongs to.
@@ -120,6 +120,8 @@ impl Scanner<'_> {
             '_' => self.underscores(),
             '`' => self.drop(1, EMPHASIS),
             '~' if next == Some('~') => self.strike(),
+            '~' if self.around('~') => self.drop(1, EMPHASIS),
+            '✓' => self.drop(1, SPACE | TICK),
             '$' => self.drop(1, 0),
             '\\' => self.command(),
             '{' => {
@@ -160,6 +162,15 @@ impl Scanner<'_> {
         let next = self.chars[self.at + 1..].iter().find(|c| **c != ' ');
         matches!(self.chars[self.at], '-' | '+')
             && next.is_some_and(|c| c.is_ascii_digit() || matches!(c, '.' | '$' | '\\'))
+    }
+
+    /// Whether `c` stands here on one side of a single letter, and on its other side too: "~C~".
+    fn around(&self, c: char) -> bool {
+        let get = |at: Option<usize>| at.and_then(|i| self.chars.get(i)).copied();
+        let pair = |by: fn(usize, usize) -> Option<usize>| {
+            get(by(self.at, 1)).is_some_and(|l| l.is_ascii_alphabetic()) && get(by(self.at, 2)) == Some(c)
+        };
+        pair(usize::checked_add) || pair(usize::checked_sub)
     }
 
     fn run(&self, c: char) -> usize {

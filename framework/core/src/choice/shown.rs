@@ -24,6 +24,9 @@ impl Reader<'_> {
             found.push(show(value, at));
             after = to;
         }
+        if let Some(l) = self.marked_right(&lines) {
+            found.push(show(Value::Letter(l.letter), l.at));
+        }
         let rest: Vec<_> = lines.iter().filter(|l| l.at > at || list).collect();
         for group in [|l: &&Label| l.alone, |l: &&Label| l.bold || l.own] {
             let mut letters: Vec<_> = rest.iter().copied().filter(group).collect();
@@ -34,6 +37,31 @@ impl Reader<'_> {
             }
         }
         (found, after)
+    }
+
+    /// The one line that is marked right, where the others that are marked are marked wrong: by a tick and crosses, or
+    /// by such a word at the end of the line, behind a sign.
+    fn marked_right<'l>(&self, lines: &'l [Label]) -> Option<&'l Label> {
+        let t = self.t;
+        let verdict = |l: &&Label| {
+            let end = (l.at..l.at + 60).find(|p| t.ends(*p))?;
+            let ticked = (l.at..=end).any(|p| t.tick(p));
+            let crossed = (l.at..end).any(|p| t.sign(p) == Some('✗'));
+            if ticked || crossed {
+                return (ticked != crossed).then_some(ticked);
+            }
+            let word = (l.at..end).rev().find(|p| t.kind(*p) == Kind::Word && *p + 3 > end)?;
+            let apart = matches!(t.sign(word.saturating_sub(1)), Some('-' | ':' | '(' | '[' | '→' | '='));
+            match t.word(word) {
+                "correct" | "right" if apart => Some(true),
+                "incorrect" | "wrong" if apart => Some(false),
+                _ => None,
+            }
+        };
+        let told: Vec<_> = lines.iter().filter_map(|l| Some((l, verdict(&l)?))).collect();
+        let mut right = told.iter().filter(|(_, r)| *r);
+        let one = right.next().filter(|_| right.next().is_none())?;
+        (told.len() > 1).then_some(one.0)
     }
 
     /// The letter, or the option's text, that the reply begins with: value, its letter's token, its end.

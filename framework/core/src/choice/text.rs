@@ -27,6 +27,8 @@ pub(super) enum Kind {
 pub(super) const SPACE: u8 = 1;
 /// An emphasis mark stands before the token.
 pub(super) const EMPHASIS: u8 = 2;
+/// A tick stands before the token.
+pub(super) const TICK: u8 = 4;
 
 /// A token; its text is `text[start..end]`, or in lower case `lower[low..low_end]`.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +109,11 @@ impl Text {
     /// Whether an emphasis mark stands before token `i`.
     pub fn emphasis(&self, i: usize) -> bool {
         self.get(i).gap & EMPHASIS != 0
+    }
+
+    /// Whether a tick stands before token `i`.
+    pub fn tick(&self, i: usize) -> bool {
+        self.get(i).gap & TICK != 0
     }
 
     /// Whether the text ends at token `i`: a line, a frame, or all of it.

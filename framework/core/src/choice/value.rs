@@ -1,7 +1,7 @@
 //! What is declared, behind the words that declare it.
 use super::declared::{Known, Reader, ignored};
 use super::text::Kind;
-use super::words::{AFTER, BUT, HEDGES, NOT, OPINION, OPTIONS};
+use super::words::{AFTER, BUT, HEDGES, NOT, OPINION, OPTIONS, ORDER};
 
 /// What stands where an answer is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +166,11 @@ impl Reader<'_> {
                 return (value, to);
             }
             let word = t.word(q);
+            if matches!(form, Form::Verb | Form::Label)
+                && let Some(found) = self.ordinal(q)
+            {
+                return found;
+            }
             // "I believe": a pronoun, no letter.
             if word == "i"
                 && OPINION.contains(&t.word(q + 1))
@@ -189,6 +194,9 @@ impl Reader<'_> {
                 Kind::Sign(c @ ('(' | '[' | '{' | '"' | '\'' | '<')) => opened = Some(c),
                 Kind::Sign('→' | ':' | '>' | '…') if !lead => {}
                 Kind::Sign('=') if form == Form::Label && t.sign(q + 1) == Some('>') => {}
+                Kind::Sign('-') if form == Form::Label && t.letter(q + 1).is_some() && t.sign(q + 2) == Some('-') => {
+                    opened = Some('-')
+                }
                 Kind::Sign('-') if !lead && (t.spaced(q + 1) || t.emphasis(q + 1)) => {}
                 Kind::Sign(',') if hedged || form == Form::Verb && q == p => {}
                 Kind::Line
@@ -242,10 +250,17 @@ impl Reader<'_> {
         }
     }
 
+    /// "third option", at the end of a sentence.
+    fn ordinal(&self, q: usize) -> Option<(Value, usize)> {
+        let k = ORDER.iter().position(|o| *o == self.t.word(q)).filter(|k| *k < self.n)?;
+        let option = matches!(self.t.word(q + 1), "option" | "choice" | "answer");
+        (option && self.line_ends(q + 2)).then(|| (Value::Letter(char::from(b'A' + k as u8)), q + 2))
+    }
+
     /// "not A but B": what stands behind the "but".
     fn instead(&self, q: usize, form: Form) -> (Value, usize) {
         let t = self.t;
-        if t.word(q + 1) == "only" || matches!(t.word(q), "neither" | "nor") {
+        if t.word(q + 1) == "only" || t.word(q) == "nor" {
             return (Value::Nothing, q);
         }
         for p in q + 1..(q + 16).min(self.end) {

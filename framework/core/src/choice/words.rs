@@ -123,7 +123,7 @@ words! {
     ";
     /// Words that conclude.
     SO = "
-        so therefore thus hence consequently ergo somit daher deshalb folglich donc quindi dunque portanto luego
+        so therefore thus hence consequently ergo elimination somit daher deshalb folglich donc quindi dunque portanto luego
         所以 因此 故
     ";
     /// What a reply may begin with before it answers.
@@ -139,7 +139,7 @@ words! {
     QUESTIONS = "question frage pregunta pergunta domanda вопрос q 问题 問題 题目 problem exercise user human soru 질문 문제";
     /// Before a letter that is said to be right.
     SUBJECT = "
-        option choice answer letter so thus therefore hence that then because since think believe say only but
+        option choice answer statement letter so thus therefore hence that then because since think believe say only but
         clearly conclude obviously means as opción opcion opção opzione choices why and or consequently definitely
         indeed thing find
     ";
@@ -147,7 +147,19 @@ words! {
     ADVERBS = "
         clearly therefore definitely the indeed thus obviously most likely probably my our your then hence
         certainly only single be to la die le el il a o final actually appropriate suitable accurate logical
-        plausible really
+        plausible really also equally
+    ";
+    /// With "most": as good as right.
+    MOST = "plausible likely probable reasonable appropriate suitable accurate logical convincing fitting";
+    /// Conditions about the choice itself, not about the question: "if I had to guess".
+    FORCED = "guess answer say bet forced pressed pushed decide commit choose pick select summarize you";
+    /// "in short", and the like.
+    SHORT = "short brief summary nutshell sum";
+    /// Behind "X." the second half of a species' name.
+    SPECIES = "
+        coli elegans aureus cerevisiae melanogaster thaliana sapiens subtilis pneumoniae pylori tuberculosis falciparum
+        vivax albicans botulinum tetani difficile perfringens cholerae histolytica musculus norvegicus rerio laevis
+        faecalis typhi anthracis erectus habilis neanderthalensis afarensis
     ";
     /// Nouns of what is said of the letter.
     SAID = "
@@ -183,6 +195,10 @@ words! {
     THOUGHTS = "think thinking thought thoughts reasoning scratchpad reflection analysis";
 }
 
+/// Ordinals in order.
+pub(super) const ORDER: &[&str] =
+    &["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
+
 /// Verbs that choose with a preposition: "go with B".
 pub(super) fn chooses_with(verb: &str, preposition: &str) -> bool {
     match verb {
@@ -190,6 +206,7 @@ pub(super) fn chooses_with(verb: &str, preposition: &str) -> bool {
         "opt" | "opting" | "vote" => preposition == "for",
         "settle" => preposition == "on",
         "stick" | "sticking" => preposition == "with",
+        "confident" => preposition == "in",
         "corresponds" | "corresponding" => preposition == "to",
         "lead" | "leads" | "leading" | "points" | "pointing" => preposition == "to",
         "lean" | "leaning" => matches!(preposition, "to" | "toward" | "towards"),
