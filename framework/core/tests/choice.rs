@@ -175,7 +175,9 @@ fn long_replies_are_read_in_linear_time() {
     let mut options = ten();
     options[2] = "the answer is not the answer is not ".repeat(8);
     options[4] = "a a a a ".repeat(60);
-    let units = "a |answer |the answer is |answer: |the answer is not |B, |B. |A\n|A. x\n|\\boxed{|{|}|<|<think>|<think|~~|~~a~~|*|_|`|$|\\|(|((B) |B is |if the |so |answer option |I |I believe |答案|答案是B|Question: \n|Sure! |<b>|<B>|&|\u{200b}|é|B and |Answer\n|* A. |answer is likely |</think>|<think></think>|**B. Neon** ";
+    let units = "a |answer |the answer is |answer: |the answer is not |B, |B. |A\n|A. x\n|\\boxed{|{|}|<|<think>|<think|~~|~~a~~|*|_|`|$|\\|(|((B) |B is |if the |so |answer option |I |I believe |答案|答案是B|Question: \n|Sure! |<b>|<B>|&|\u{200b}|é|B and |Answer\n|* A. |answer is likely |</think>|<think></think>|**B. Neon** |not B but |A, no, |A is correct and |A is correct. B is also |if B would be correct |\\boxed{A}\\boxed{B}|A. Carbon ✅\nB. Neon ❌\n|the answer, I believe, |~A~|third option |leaving us only |A? B? |A? no |it would be wrong to ";
+    let turns = format!("The answer is {}C", "not B but ".repeat(100_000));
+    assert_eq!(declared(&turns, &options), None, "so many turns are followed by nobody");
     for unit in units.split('|') {
         let reply = unit.repeat(1_000_000 / unit.len() + 1);
         let began = Instant::now();

@@ -119,9 +119,10 @@ impl Reader<'_> {
                 let title = letter == 'I'
                     && !marked
                     && t.exact(p + 1).starts_with(char::is_uppercase)
-                    && !OPENERS.contains(&t.word(p + 1))
-                    // "I, too, wonder"
-                    || letter == 'I' && !marked && matches!(t.word(p + 1), "too" | "also" | "for" | "personally" | "myself");
+                    && !OPENERS.contains(&t.word(p + 1));
+                // "I, too, wonder"
+                let aside = matches!(t.word(p + 1), "too" | "also" | "for" | "personally" | "myself");
+                let title = title || letter == 'I' && !marked && aside;
                 (t.spaced(p + 1) || t.ends(p + 1)) && !title
             }
             Kind::Sign('?') => t.spaced(p + 1) && !matches!(form, Form::Verb | Form::Choice | Form::Bare),

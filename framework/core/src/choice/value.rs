@@ -130,6 +130,11 @@ impl Reader<'_> {
 
     /// What is declared at token `p`, and where it ends.
     pub(super) fn value(&self, p: usize, form: Form) -> (Value, usize) {
+        self.value_within(p, form, 4)
+    }
+
+    /// As [`Self::value`]; `turns`: how often a "not … but" may still turn to another.
+    fn value_within(&self, p: usize, form: Form, turns: usize) -> (Value, usize) {
         let t = self.t;
         let nothing = (Value::Nothing, p);
         let texts = !matches!(form, Form::Bare);
@@ -181,7 +186,7 @@ impl Reader<'_> {
                 continue;
             }
             if NOT.contains(&word) && !lead {
-                return self.instead(q, form);
+                return self.instead(q, form, turns);
             }
             let letter_next = |q: usize| {
                 let q = if matches!(t.sign(q), Some('(' | '[' | '"' | '\'' | '{')) { q + 1 } else { q };
@@ -258,9 +263,9 @@ impl Reader<'_> {
     }
 
     /// "not A but B": what stands behind the "but".
-    fn instead(&self, q: usize, form: Form) -> (Value, usize) {
+    fn instead(&self, q: usize, form: Form, turns: usize) -> (Value, usize) {
         let t = self.t;
-        if t.word(q + 1) == "only" || t.word(q) == "nor" {
+        if turns == 0 || t.word(q + 1) == "only" || t.word(q) == "nor" {
             return (Value::Nothing, q);
         }
         for p in q + 1..(q + 16).min(self.end) {
@@ -269,7 +274,7 @@ impl Reader<'_> {
                 Kind::Sign('.' | '!') if t.spaced(p + 1) => break,
                 Kind::Word if BUT.contains(&t.word(p)) => {
                     let p = if BUT.contains(&t.word(p + 1)) { p + 2 } else { p + 1 };
-                    return self.value(p, form);
+                    return self.value_within(p, form, turns - 1);
                 }
                 _ => {}
             }
