@@ -209,7 +209,8 @@ impl Reader<'_> {
         let framed = |p: usize| t.kind(p) == Kind::Open;
         let alike = framed(at) && framed(i) || capital(at) && capital(i);
         let joins = |p: usize| matches!(t.sign(p), Some(',' | ';' | '&')) || JOIN.contains(&t.word(p));
-        let beside = alike && end + 4 > i && (end..i).all(joins);
+        let ends = |p: usize| capital(i) && (t.sign(p) == Some('.') || t.kind(p) == Kind::Line);
+        let beside = alike && end + 4 > i && (end..i).all(|p| joins(p) || ends(p));
         let too = capital(i) && (i..to).any(|p| matches!(t.word(p), "also" | "too" | "equally" | "well"));
         if a != b && (beside || too) { Value::Several(a) } else { value }
     }
@@ -307,6 +308,7 @@ impl Reader<'_> {
                 let p = (i + 1..i + 4).find(|p| !matches!(t.word(*p), "us" | "only" | "with" | "just"))?;
                 self.opens_letter(p).then_some(p)
             }
+            "left" if t.word(i + 1) == "with" => Some(i + 2).filter(|p| self.opens_letter(*p)),
             "left" | "remaining" => self.joined(i + 1).filter(|p| self.opens_letter(*p)),
             "get" | "obtain" if matches!(before(1), "we" | "i") => Some(i + 1).filter(|p| last(*p)),
             "gives" | "yields" if matches!(before(1), "this" | "that" | "which") => Some(i + 1).filter(|p| last(*p)),

@@ -127,6 +127,7 @@ impl Reader<'_> {
             }
             Kind::Sign('?') => t.spaced(p + 1) && !matches!(form, Form::Verb | Form::Choice | Form::Bare),
             // "A: I don't know" answers a question "Q:".
+            Kind::Sign(':') if t.word(p + 1) == "no" && matches!(t.word(p + 2), "idea" | "clue") => false,
             Kind::Sign(':')
                 if matches!(t.word(p + 1), "i" | "i'm") && (p + 2..p + 4).any(|q| NOT.contains(&t.word(q))) =>
             {

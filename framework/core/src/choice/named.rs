@@ -210,7 +210,18 @@ impl Reader<'_> {
         false
     }
 
-    /// Whether what is declared from token `i` up to `to` stands in a sentence with "if … would": it is supposed. A
+    /// Whether the condition from token `q` up to `i` is contrary to fact, as its past tense tells: "if x were", "if
+    /// one asked"; not "if it is allowed", "if needed".
+    fn unreal(&self, q: usize, i: usize) -> bool {
+        let passive = ["is", "are", "be", "been", "being", "as", "if", "when", "the", "a"];
+        (q + 1..i).any(|k| {
+            let word = self.t.word(k);
+            let past = ["were", "was", "had", "did", "weren't", "wasn't", "hadn't", "didn't", "instead"];
+            past.contains(&word) || word.len() > 4 && word.ends_with("ed") && !passive.contains(&self.t.word(k - 1))
+        })
+    }
+
+    /// Whether what is declared from token `i` up to `to` stands in a sentence with "if … were … would": it is supposed. A
     /// condition about the choice itself ("if I had to guess") supposes nothing.
     pub(super) fn supposed(&self, start: usize, i: usize, to: usize) -> bool {
         let t = self.t;
@@ -227,8 +238,9 @@ impl Reader<'_> {
             let opens = q == start || !matches!(t.kind(q - 1), Kind::Word);
             let inverted = opens && matches!(t.word(q), "had" | "were" | "should");
             if inverted || IF.contains(&t.word(q)) && !matches!(t.word(q), "were" | "until" | "whatever") {
-                return !(q..i)
-                    .any(|k| FORCED.contains(&t.word(k)) && (t.word(k) != "answer" || t.word(k - 1) == "to"));
+                return (inverted || self.unreal(q, i))
+                    && !(q..i)
+                        .any(|k| FORCED.contains(&t.word(k)) && (t.word(k) != "answer" || t.word(k - 1) == "to"));
             }
         }
         false

@@ -75,6 +75,13 @@ impl Reader<'_> {
         if let Some(other) = (head > start + 1 && joined).then(|| self.letter_before(start, head - 1)).flatten() {
             return (other != letter).then_some((Value::Several(other), q));
         }
+        // "A is correct, and so is B" names two as well.
+        let p = if t.sign(q) == Some(',') { q + 1 } else { q };
+        let so = t.word(p) == "and" && t.word(p + 1) == "so" && IS.contains(&t.word(p + 2));
+        let second = t.letter(p + 3).filter(|c| so && c.is_ascii_uppercase()).and_then(|c| self.valid(c));
+        if second.is_some_and(|c| c != letter) && self.line_ends(p + 4) {
+            return Some((Value::Several(letter), p + 4));
+        }
         Some((Value::Letter(letter), q))
     }
 

@@ -8,7 +8,7 @@ impl Reader<'_> {
     /// What is shown rather than said: a letter that leads, a bold line, a line alone. And where the leading
     /// letter ends.
     pub(super) fn shown(&self, start: usize) -> (Vec<Candidate>, usize) {
-        let lines = self.labels(start);
+        let (t, lines) = (self.t, self.labels(start));
         let mut found = vec![];
         let mut after = start;
         let show = |value, at| Candidate { rank: Rank::Shown, value, at };
@@ -20,7 +20,9 @@ impl Reader<'_> {
         };
         let mine = lines.iter().position(|l| l.at == at);
         let list = mine.is_some_and(listed);
-        if !list && value != Value::Nothing {
+        // "A: Carbon ❌"
+        let crossed = t.sign(to) == Some('✗');
+        if !list && !crossed && value != Value::Nothing {
             found.push(show(value, at));
             after = to;
         }

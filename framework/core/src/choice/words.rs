@@ -49,7 +49,7 @@ words! {
     BETWEEN = "
         works fits here to for of in from among amongst this the that these those question problem quiz item prompt options
         choices given above below you i we my our your choice option letter key final number no nr choose chose
-        pick select selected chosen would give i'd i'll correct best right therefore thus then hence so now and
+        pick select selected chosen would give i'd i'll correct best right therefore thus then hence so now and get
         explanation correcta correcto correcte correta corretta richtig finale finalement à a la pregunta frage
         auf diese esta cette exacta opción opcion lettre letra buchstabe only response line as follows đúng benar
     ";
