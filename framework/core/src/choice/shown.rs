@@ -53,7 +53,7 @@ impl Reader<'_> {
                 return (ticked != crossed).then_some(ticked);
             }
             let word = (l.at..end).rev().find(|p| t.kind(*p) == Kind::Word && *p + 3 > end)?;
-            let apart = matches!(t.sign(word.saturating_sub(1)), Some('-' | ':' | '(' | '[' | '→' | '='));
+            let apart = matches!(t.sign(word.saturating_sub(1)), Some('-' | ':' | '.' | '(' | '[' | '→' | '='));
             match t.word(word) {
                 "correct" | "right" if apart => Some(true),
                 "incorrect" | "wrong" if apart => Some(false),

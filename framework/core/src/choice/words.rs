@@ -128,7 +128,7 @@ words! {
     ";
     /// What a reply may begin with before it answers.
     GREETINGS = "
-        sure ok okay certainly absolutely yes yeah well great alright right hmm hm thanks good nice hello hi
+        sure ok okay certainly actually absolutely yes yeah well great alright right hmm hm thanks good nice hello hi
         course of question no problem easy understood got it thank you there this is here's here my
     ";
     /// Adverbs that a letter may stand behind, or before at the end of a line.
