@@ -184,7 +184,7 @@ impl Reader<'_> {
                 continue;
             }
             let (hit, to) = self.declaration(start, i);
-            let hit = hit.filter(|_| self.t.kind(i) == Kind::Open || !self.supposed(start, i, to));
+            let hit = hit.filter(|_| self.t.kind(i) == Kind::Open || !self.supposed(start, i, to, !found.is_empty()));
             if let Some((rank, value)) = hit {
                 let value = self.together(last, value, i, to);
                 found.push(Candidate { rank, value, at: i });

@@ -212,18 +212,20 @@ impl Reader<'_> {
 
     /// Whether the condition from token `q` up to `i` is contrary to fact, as its past tense tells: "if x were", "if
     /// one asked"; not "if it is allowed", "if needed".
-    fn unreal(&self, q: usize, i: usize) -> bool {
+    fn unreal(&self, q: usize, i: usize, again: bool) -> bool {
         let passive = ["is", "are", "be", "been", "being", "as", "if", "when", "the", "a"];
         (q + 1..i).any(|k| {
             let word = self.t.word(k);
             let past = ["were", "was", "had", "did", "weren't", "wasn't", "hadn't", "didn't", "instead"];
-            past.contains(&word) || word.len() > 4 && word.ends_with("ed") && !passive.contains(&self.t.word(k - 1))
+            past.contains(&word)
+                || again && word.len() > 4 && word.ends_with("ed") && !passive.contains(&self.t.word(k - 1))
         })
     }
 
     /// Whether what is declared from token `i` up to `to` stands in a sentence with "if … were … would": it is supposed. A
-    /// condition about the choice itself ("if I had to guess") supposes nothing.
-    pub(super) fn supposed(&self, start: usize, i: usize, to: usize) -> bool {
+    /// condition about the choice itself ("if I had to guess") supposes nothing. `again`: an answer stands
+    /// before, and any past tense tells.
+    pub(super) fn supposed(&self, start: usize, i: usize, to: usize, again: bool) -> bool {
         let t = self.t;
         let would = |q: usize| matches!(t.word(q), "would" | "could" | "might" | "i'd" | "we'd" | "it'd" | "wouldn't");
         if !(i.saturating_sub(3).max(start)..to).any(would) {
@@ -238,7 +240,7 @@ impl Reader<'_> {
             let opens = q == start || !matches!(t.kind(q - 1), Kind::Word);
             let inverted = opens && matches!(t.word(q), "had" | "were" | "should");
             if inverted || IF.contains(&t.word(q)) && !matches!(t.word(q), "were" | "until" | "whatever") {
-                return (inverted || self.unreal(q, i))
+                return (inverted || self.unreal(q, i, again))
                     && !(q..i)
                         .any(|k| FORCED.contains(&t.word(k)) && (t.word(k) != "answer" || t.word(k - 1) == "to"));
             }
