@@ -11,6 +11,7 @@ pub mod paired;
 pub mod resample;
 pub mod slope;
 pub mod student;
+pub mod verdict;
 pub mod words;
 
 pub use auc::{auc, balanced_accuracy, correlation, r2};
@@ -24,6 +25,7 @@ pub use paired::{PairedTest, sign_flip};
 pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
 pub use student::{groups_needed, t_critical, t_statistic};
+pub use verdict::Says;
 pub use words::{bounds, p_words, signed};
 
 /// Why a statistic cannot be computed.

@@ -10,7 +10,7 @@
 use crate::features::{Feature, d_z};
 use crate::halves::Halves;
 use friction_core::{Error, Result};
-use friction_stats::{Flips, groups_needed, max_t, p_words, sign_flips, t_critical, t_statistic};
+use friction_stats::{Flips, Says, groups_needed, max_t, p_words, sign_flips, t_critical, t_statistic};
 
 /// Fewer groups than these in the confirmation half can tell nothing.
 pub const FEWEST: usize = 8;
@@ -57,27 +57,6 @@ impl Tested {
             && self.family <= ALPHA
             && self.d_z.abs() >= limits.effect
             && self.answers.estimate.abs() >= limits.points
-    }
-}
-
-/// A verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Says {
-    /// At least one feature is confirmed.
-    Reached,
-    /// Every feature tested goes with the answers by less than the smallest effect of interest.
-    NotReached,
-    /// Neither.
-    CannotBeTold,
-}
-
-impl std::fmt::Display for Says {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Says::Reached => "reached",
-            Says::NotReached => "not reached",
-            Says::CannotBeTold => "cannot be told",
-        })
     }
 }
 

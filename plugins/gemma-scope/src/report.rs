@@ -1,6 +1,6 @@
 //! What is said, in order: quality, features by factor, again elsewhere, how few are enough, the verdict.
 use crate::Scope;
-use crate::confirm::{Judgement, Limits, Says, judge};
+use crate::confirm::{Judgement, Limits, judge};
 use crate::encoded::{Tokens, encode, feature_means, means};
 use crate::features::{Difference, Feature, differences, features};
 use crate::halves::Halves;
@@ -10,7 +10,7 @@ use crate::sparse;
 use crate::told::{label, number, table, tell};
 use friction_core::{Error, Findings, Result, RunReader, TurnRow, unread};
 use friction_sae::{Active, Sae};
-use friction_stats::p_words;
+use friction_stats::{Says, p_words};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

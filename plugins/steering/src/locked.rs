@@ -9,7 +9,7 @@ use crate::arms::Kind;
 use crate::response::Arm;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Result};
-use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
+use friction_stats::{Flips, Says, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,27 +44,6 @@ pub struct Question {
     pub level: f64,
     /// Of random sign patterns, where there are too many to try all.
     pub seed: u64,
-}
-
-/// A verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Says {
-    /// The answers change as expected, by at least the smallest change of interest, and more than by chance.
-    Reached,
-    /// They change by less than the smallest change of interest, or the other way.
-    NotReached,
-    /// Neither.
-    CannotBeTold,
-}
-
-impl std::fmt::Display for Says {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Says::Reached => "reached",
-            Says::NotReached => "not reached",
-            Says::CannotBeTold => "cannot be told",
-        })
-    }
 }
 
 /// The answer.

@@ -2,7 +2,7 @@
 use crate::arms::{ArmName, Kind, of_hook};
 use crate::effects::{Effect, Replies, Where, effect, items, replies};
 use crate::figure;
-use crate::locked::{Answer, Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, Says, ask, listed};
+use crate::locked::{Answer, Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, ask, listed};
 use friction_core::error::Faults;
 use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
@@ -10,7 +10,7 @@ use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
     Table, unread,
 };
-use friction_stats::{bounds, mean_t, p_words, signed};
+use friction_stats::{Says, bounds, mean_t, p_words, signed};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
