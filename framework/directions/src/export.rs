@@ -1,26 +1,27 @@
-//! Directions for other tools.
+//! Writes directions as files that other tools read: control vectors in GGUF, and lm-evaluation-harness' steering
+//! files.
 use friction_core::{Error, Result};
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// A control vector, and what it could not hold.
+/// A control vector as a GGUF file, and the layers that it could not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlVector {
-    /// The file; nothing where no layer is left.
+    /// The file's bytes; `None` where no layer remains.
     pub file: Option<Vec<u8>>,
-    /// Layers that it holds, in order.
+    /// Layers in the file, ascending; layer L is `resid_post.L`.
     pub layers: Vec<usize>,
-    /// Layers that it cannot hold.
+    /// Layers that the format cannot hold: 0, if it was given.
     pub left_out: Vec<usize>,
 }
 
-/// A control vector in GGUF, as repeng writes and reads it and llama.cpp reads it: `direction.L`, f32
-/// `[hidden]`, is added to the output of block L. `hint` is the model's type, such as `gemma3`. Block 0 is
-/// left out: llama.cpp's layers count from 1, and it refuses a file with `direction.0`.
+/// A control vector in GGUF, as repeng and llama.cpp read it. The tensor `direction.L`, f32 `[hidden]`, is added to
+/// the output of block L. `directions` are pairs of a layer and its vector; `hint` is the model's type, such as
+/// `gemma3`. Layer 0 is left out: llama.cpp's layers count from 1, and it refuses a file with `direction.0`.
 ///
 /// # Errors
-/// When two directions are of one layer, or they are not all of one width and finite.
+/// When a layer occurs twice, or the vectors are not all finite and of one width.
 pub fn control_vector(hint: &str, directions: &[(usize, Vec<f32>)]) -> Result<ControlVector> {
     let mut all: Vec<(usize, &[f32])> = directions.iter().map(|(l, v)| (*l, v.as_slice())).collect();
     all.sort_by_key(|(layer, _)| *layer);
@@ -79,12 +80,12 @@ fn gguf(hint: &str, directions: &[(usize, &[f32])]) -> Vec<u8> {
     out
 }
 
-/// What lm-evaluation-harness' `steered` model reads by `steer_path=….pt`: PyTorch's archive of
-/// `{hookpoint: {action: "add", steering_coefficient, steering_vector, bias: None, head_index: None}}`. The
-/// hookpoint is a module of the model without its head, such as `layers.9`.
+/// The file that lm-evaluation-harness' `steered` model reads as `steer_path=….pt`. It is PyTorch's archive of
+/// `{hookpoint: {action: "add", steering_coefficient, steering_vector, bias: None, head_index: None}}`. `hookpoint`
+/// is a module of the model without its language-model head, such as `layers.9`; `vector` is `[hidden]`.
 ///
 /// # Errors
-/// When the archive cannot be written, or the numbers are not finite.
+/// When the archive cannot be written, or the vector is empty or not finite.
 pub fn steered(hookpoint: &str, vector: &[f32], coefficient: f64) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| Error::other(format!("the archive cannot be written: {e}"));
     if vector.is_empty() || !vector.iter().all(|x| x.is_finite()) || !coefficient.is_finite() {
@@ -103,7 +104,7 @@ pub fn steered(hookpoint: &str, vector: &[f32], coefficient: f64) -> Result<Vec<
     Ok(zip.finish().map_err(|e| failed(&e))?.into_inner())
 }
 
-/// Pickle, protocol 2: only what PyTorch's restricted loader knows (its `weights_only`).
+/// Pickle, protocol 2, with only the operations that PyTorch's `weights_only` loader allows.
 fn pickle(hookpoint: &str, len: u32, coefficient: f64) -> Vec<u8> {
     let mut p: Vec<u8> = vec![0x80, 2];
     let text = |p: &mut Vec<u8>, s: &str| {

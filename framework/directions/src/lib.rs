@@ -1,6 +1,9 @@
-//! Directions in activation space as files: `<site>/<kind>` in safetensors with where they come from in the
-//! header's `about` (what `linear-probe` writes and `steer` and `logit-lens` read), and the formats of other
-//! tools.
+//! Files of directions in activation space.
+//!
+//! friction's own format is a safetensors file with tensors `<site>/<kind>` (such as
+//! `resid_post.9/mean-difference`); the header's `about` is JSON that says where they come from. The analyzer
+//! `linear-probe` writes such files; `steer` and `logit-lens` read them ([`read()`]). [`export`] writes the formats
+//! of other tools.
 pub mod export;
 pub mod read;
 

@@ -1,24 +1,24 @@
-//! Directions from a safetensors file.
+//! Reads directions from a safetensors file.
 use friction_core::{Error, Result};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
-/// A direction with what its file says of it.
+/// A direction, with what its file says about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Direction {
-    /// The vector, in units of the activations.
+    /// The vector, `[width]`, in units of the activations; finite and not zero.
     pub vector: Vec<f32>,
-    /// Mean norm of the activations at its site, where the file's `about` says it.
+    /// Mean norm of the activations at its site; `None` where the file has no `about`.
     pub norm: Option<f32>,
-    /// `<site>/shuffled-N` beside it.
+    /// The directions of shuffled labels, `<site>/shuffled-0` and on, of the same width.
     pub shuffled: Vec<Vec<f32>>,
 }
 
-/// Reads `name` of a file.
+/// Reads the direction `name`, such as `resid_post.9/mean-difference`, with the shuffled directions of its site.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no f32 vector of that name; it then says which it holds. When what it
-/// holds is not finite, or what it says of itself cannot be read.
+/// When the file cannot be read, or holds no f32 vector of that name (the message lists its names), or a vector is
+/// zero, not finite or of another width, or `about` cannot be read.
 pub fn read(path: &Path, name: &str) -> Result<Direction> {
     let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
     let bytes = std::fs::read(path).map_err(|e| {
@@ -50,7 +50,7 @@ pub fn read(path: &Path, name: &str) -> Result<Direction> {
     Ok(Direction { vector: found, norm: norm(&bytes, name).map_err(wrong)?, shuffled })
 }
 
-/// The mean norm of the activations, where the header's `about` says it. Files of other tools have none.
+/// The mean norm of the activations from the header's `about`. Files of other tools have none.
 fn norm(bytes: &[u8], name: &str) -> std::result::Result<Option<f32>, String> {
     let Some(about) = SafeTensors::read_metadata(bytes)
         .ok()

@@ -1,11 +1,11 @@
-//! The formats of other tools, byte by byte as their own readers took them (`oracle.py`).
+//! The files for other tools equal, byte by byte, files that those tools read correctly (checked by `oracle.py`).
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_directions::{Direction, control_vector, read, steered};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 
-/// FRICTION_EXPORTS names a folder to write the files to, for `oracle.py`.
+/// Where FRICTION_EXPORTS names a folder, the files are written there, for `oracle.py`.
 #[test]
 fn files_are_those_that_the_tools_read() {
     let v: Vec<f32> = (0..40).map(|i| (i as f32 * 0.37).sin()).collect();
@@ -18,19 +18,19 @@ fn files_are_those_that_the_tools_read() {
         std::fs::write(dir.join("control.gguf"), &gguf).unwrap();
         std::fs::write(dir.join("steered.pt"), &pt).unwrap();
     }
-    // The bytes that gguf 0.19.0 and torch 2.15.0 read back exactly; see oracle.py.
+    // Hashes of the bytes that gguf 0.19.0 and torch 2.15.0 read back exactly; see oracle.py.
     assert_eq!((gguf.len(), fnv(&gguf)), GGUF);
-    // The archive holds no time, so it is the same every time.
+    // The archive contains no time stamp, so its hash is fixed too.
     assert_eq!((pt.len(), fnv(&pt)), PT);
 }
 
 const GGUF: (usize, u64) = (576, 15_973_572_369_959_656_547);
 const PT: (usize, u64) = (873, 324_411_962_211_488_785);
 
-/// Names and numbers.
+/// Tensors as pairs of name and values.
 type Tensors = Vec<(String, Vec<f32>)>;
 
-/// Keys and tensors of a GGUF file, read by the format's own rules.
+/// Metadata and tensors of a GGUF file, read independently of the writer, from the format's specification.
 fn tensors(bytes: &[u8]) -> (HashMap<String, String>, Tensors) {
     let mut at = 0;
     let mut take = |n: usize| {
@@ -73,8 +73,8 @@ fn tensors(bytes: &[u8]) -> (HashMap<String, String>, Tensors) {
     (meta, infos.into_iter().map(|(name, len, offset)| (name, of(len, offset))).collect())
 }
 
-/// llama.cpp's `common_control_vector_load` takes `direction.1` and on, f32, of one width; it refuses the file
-/// where one is `direction.0`.
+/// llama.cpp's `common_control_vector_load` accepts `direction.1` and higher, f32, of one width. It refuses a file
+/// with `direction.0`.
 #[test]
 fn a_control_vector_counts_layers_from_one() {
     let v = |x: f32| vec![x, -x, 2.0 * x];
@@ -89,7 +89,7 @@ fn a_control_vector_counts_layers_from_one() {
     ] {
         assert_eq!(meta[key], value);
     }
-    // Nothing is left: there is no file.
+    // Layer 0 alone leaves nothing to write.
     let none = control_vector("gemma3", &[(0, v(1.0))]).unwrap();
     assert_eq!((none.file, none.layers, none.left_out), (None, vec![], vec![0]));
     for (wrong, words) in [
@@ -104,7 +104,7 @@ fn a_control_vector_counts_layers_from_one() {
     assert!(steered("layers.1", &v(f32::INFINITY), 1.0).unwrap_err().to_string().contains("not finite"));
 }
 
-/// Reads `resid_post.1/d` of a file of these vectors, with this `about`.
+/// Writes these vectors with this `about`, then reads `resid_post.1/d`.
 fn written(vectors: &[(&str, Vec<f32>)], about: Option<&str>) -> Result<Direction, String> {
     let dir = tempfile::tempdir().unwrap();
     let bytes: Vec<Vec<u8>> = vectors.iter().map(|(_, v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
@@ -145,7 +145,7 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// The reader survives any bytes, those of a file that was good before too.
+/// The reader returns an error or a direction for any bytes, damaged copies of a good file included.
 #[test]
 fn any_bytes_are_an_error_or_a_direction() {
     const D: &str = "resid_post.1/d";

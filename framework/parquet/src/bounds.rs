@@ -1,7 +1,7 @@
-//! Limits that a file must keep before anything of it is decoded.
+//! Limits that are checked before anything of a file is decoded.
 //!
-//! Sizes stand in a file as numbers that its writer chose: a page of a hundred bytes may call itself two gigabytes
-//! long, or decompress to them. The largest real tables of questions stay far below each limit.
+//! A file's writer chooses the sizes that the file states: a page of a hundred bytes may claim two gigabytes, or
+//! decompress to them. Real tables of questions stay far below each limit.
 use crate::thrift::{Met, Reader};
 use crate::{Error, Result};
 use parquet::arrow::ProjectionMask;
@@ -9,20 +9,20 @@ use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use std::io::Read;
 
-/// Columns, their groups counted.
+/// Most columns, groups of columns included.
 const COLUMNS: usize = 4096;
-/// Groups within groups.
+/// Deepest nesting of groups.
 const NESTING: usize = 32;
-/// Bytes of a page. Writers make pages of about 1 MiB.
+/// Most bytes of a page, decompressed. Common writers make pages of about 1 MiB.
 pub(crate) const PAGE: i64 = 64 << 20;
-/// Values of a column in a row group.
+/// Most values of a column in a row group.
 pub(crate) const VALUES: i64 = 1 << 24;
-/// Bytes that a page of prefixes may grow to.
+/// Most bytes that a page in `DELTA_BYTE_ARRAY` may decode to.
 const PREFIXED: i64 = 1 << 30;
-/// `DELTA_BYTE_ARRAY`: a value repeats the beginning of the one before it.
+/// The format's number of the encoding `DELTA_BYTE_ARRAY`, in which a value repeats the beginning of the one before.
 const DELTA_BYTE_ARRAY: i64 = 7;
 
-/// Checks that the footer is there and its schema is flat enough to be walked.
+/// Checks that the footer is complete and that its schema has few enough columns and levels.
 pub(crate) fn footer(bytes: &[u8]) -> Result<()> {
     let bad = |what: &str| Error::Format(what.into());
     let n = bytes.len();
@@ -50,7 +50,7 @@ pub(crate) fn footer(bytes: &[u8]) -> Result<()> {
     if children.len() > COLUMNS {
         return Err(Error::Bound(format!("{} columns and groups; at most {COLUMNS} are read", children.len())));
     }
-    // How many children are still to come at each level.
+    // For each level, how many children are still to come.
     let mut open: Vec<i64> = vec![];
     for n in children {
         while open.last().is_some_and(|n| *n <= 0) {
@@ -69,21 +69,21 @@ pub(crate) fn footer(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A page's header.
+/// The fields of a page header that are checked.
 #[derive(Debug, Default)]
 struct Page {
     whole: i64,
     compressed: i64,
     values: i64,
     encoding: i64,
-    /// Values of a dictionary page.
+    /// Number of values of a dictionary page.
     dictionary: i64,
-    /// Bytes of a version 2 page before what is compressed.
+    /// Bytes before the compressed part of a version 2 page (repetition and definition levels).
     levels: i64,
     plain: bool,
 }
 
-/// Checks every page of the chosen columns.
+/// Checks every page of the chosen columns against the limits.
 pub(crate) fn pages(bytes: &[u8], metadata: &ParquetMetaData, chosen: &ProjectionMask) -> Result<()> {
     for group in metadata.row_groups() {
         for (leaf, chunk) in group.columns().iter().enumerate() {
@@ -157,8 +157,8 @@ fn column(bytes: &[u8], chunk: &ColumnChunkMetaData) -> Result<()> {
     Ok(())
 }
 
-/// Whether compressed bytes hold more than `most` bytes, for the codecs that are decompressed to their end whatever
-/// the page says. The others stop at the size that it says.
+/// Whether compressed bytes hold more than `most` bytes. Checked for the codecs whose decoders run to the end of
+/// the data; the decoders of the other codecs stop at the size that the page states.
 fn grows(codec: Compression, packed: &[u8], most: u64) -> bool {
     let count = |r: &mut dyn Read| std::io::copy(&mut r.take(most + 1), &mut std::io::sink()).is_ok_and(|n| n > most);
     match codec {

@@ -1,13 +1,13 @@
-//! Columns of Parquet files that other programs wrote.
+//! Reads columns of Parquet files that other programs wrote.
 //!
-//! [`read`] takes the columns that are asked for and gives texts, whole numbers and lists of texts, whatever the
-//! writer made of them: any width of integer; strings that are plain, large, views or dictionaries; lists of any
-//! kind; any codec of the format but LZO. Nulls stay nulls, and become an error that names row and column where a
-//! value is needed. Numbers with a fraction's type are refused as whole numbers, even 1.0: a tool that made floats of
-//! an index has met a gap in it, and the gaps are what must be mended.
+//! [`read`] returns the requested columns as texts, integers and lists of texts, whatever the writer chose: integers
+//! of any width; plain, large, view or dictionary strings; every kind of list; every codec of the format but LZO.
+//! Nulls stay nulls; where a value is required, a null is an error that names row and column. A floating-point column
+//! is refused where integers are wanted, even if it holds 1.0: tools such as pandas make an integer column
+//! floating-point when values are missing, and the missing values must be fixed.
 //!
-//! A file decides how much memory its reader takes, so limits are checked before anything is decoded: of nesting,
-//! of a page's size and what it really decompresses to, of the values in a column, and of the text in all.
+//! A file decides how much memory its reader needs. So limits are checked before anything is decoded: nesting, the
+//! stated and the real size of pages, the number of values in a column, and the total of text.
 //!
 //! ```no_run
 //! use friction_parquet::{Ask, Want, read};
@@ -28,23 +28,23 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Rows that are decoded at once.
+/// Rows decoded at a time.
 const BATCH: usize = 1024;
 
-/// What a column is read as.
+/// The type that a column is read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// Text.
+    /// Text, or bytes that are UTF-8.
     Text,
-    /// Text, or a whole number as its digits: what names a row.
+    /// An identifier of a row: text, or an integer, which becomes its decimal digits.
     Label,
-    /// Whole numbers of any width.
+    /// Integers of any width, as i64.
     Whole,
-    /// Lists of texts.
+    /// Lists of texts, of any length.
     Texts,
 }
 
-/// A column that is asked for.
+/// A request for one column.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
     pub(crate) name: &'a str,
@@ -53,11 +53,11 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// A column that the file must have.
+    /// A column that the file must have; without it [`read`] fails.
     pub fn needed(name: &'a str, want: Want) -> Self {
         Self { name, want, needed: true }
     }
-    /// A column that it may have.
+    /// A column that the file may lack; its values are then `None`.
     pub fn optional(name: &'a str, want: Want) -> Self {
         Self { name, want, needed: false }
     }
@@ -67,24 +67,24 @@ impl<'a> Ask<'a> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is not Parquet, or a damaged one.
+    /// The bytes are not Parquet, or they are damaged.
     #[error("not a Parquet file that can be read: {0}")]
     Format(String),
-    /// It would take more memory than a table of questions ever needs.
+    /// The file passes a limit: it would need more memory than a table of questions ever does.
     #[error("{0}")]
     Bound(String),
-    /// A column is missing, stands twice, or holds something else.
+    /// A column is missing, occurs twice, or has another type.
     #[error("column `{column}` {message}")]
     Column {
-        /// Its name.
+        /// The column's name.
         column: String,
-        /// What is wrong with it, and what to do.
+        /// What is wrong with it and how to fix it.
         message: String,
     },
-    /// A value cannot be used.
+    /// A value is null or does not fit.
     #[error("row {row}: `{column}` {message}")]
     Value {
-        /// From 1.
+        /// Number of the row, from 1.
         row: usize,
         /// The column's name.
         column: String,
@@ -93,17 +93,17 @@ pub enum Error {
     },
 }
 
-/// The result of reading.
+/// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Reads the columns that are asked for.
+/// Reads the requested columns of a file given as bytes.
 ///
 /// # Errors
-/// When the bytes are no Parquet file, a column is missing or of another kind, a number does not fit, or the file
-/// passes a limit.
+/// When the bytes are not Parquet, a column is missing or of another type, an integer does not fit into i64, or the
+/// file passes a limit.
 pub fn read(bytes: Vec<u8>, asks: &[Ask]) -> Result<Table> {
     let bytes = Bytes::from(bytes);
-    // The Parquet library may panic on hostile bytes: that is an error here.
+    // The Parquet library may panic on malicious bytes; here that becomes an error.
     catch_unwind(AssertUnwindSafe(|| decode(&bytes, asks)))
         .unwrap_or_else(|_| Err(Error::Format("its parts contradict each other".into())))
 }
@@ -114,7 +114,7 @@ fn bad(e: impl std::fmt::Display) -> Error {
 
 fn decode(bytes: &Bytes, asks: &[Ask]) -> Result<Table> {
     bounds::footer(bytes)?;
-    // The writer's own types are left aside: the format's types are few, and hold the same values.
+    // The Arrow schema that some writers embed is ignored: the Parquet types are fewer, and hold the same values.
     let plain = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let found = ArrowReaderMetadata::load(bytes, plain()).map_err(bad)?;
     let (schema, roots) = columns::chosen(found.schema(), asks)?;

@@ -1,17 +1,17 @@
-//! As much of Thrift's compact protocol as it takes to look into Parquet's headers before they are trusted.
+//! The part of Thrift's compact protocol that is needed to inspect Parquet headers before trusting them.
 
-/// Nesting that is followed.
+/// Deepest nesting that is followed.
 const DEPTH: usize = 24;
 
-/// What a header holds, as it is met.
+/// What [`Reader::structure`] reports while it reads.
 pub(crate) enum Met<'a> {
-    /// A structure of a list begins; the field ids that lead to it.
+    /// A struct inside a list begins; the field ids that lead to it.
     Structure(&'a [i16]),
-    /// An integer or a boolean; the field ids that lead to it.
+    /// An integer or a boolean (0 or 1); the field ids that lead to it, and its value.
     Number(&'a [i16], i64),
 }
 
-/// A place in bytes.
+/// A cursor over bytes, with the field ids of the value that is being read.
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         (to <= self.bytes.len()).then(|| self.at = to)
     }
 
-    /// A structure; nothing where the bytes are none.
+    /// Reads a struct and reports its numbers; `None` where the bytes are not valid Thrift.
     pub(crate) fn structure(&mut self, met: &mut dyn FnMut(Met)) -> Option<()> {
         if self.path.len() > DEPTH {
             return None;
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
             };
             self.path.push(id);
             match kind {
-                // A field's boolean is its type.
+                // In a struct the type of a boolean field is its value.
                 1 | 2 => met(Met::Number(&self.path, i64::from(kind == 1))),
                 _ => self.value(kind, met)?,
             }
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
                 let head = self.byte()?;
                 let size = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
                 let kind = head & 0x0f;
-                // Each takes at least a byte.
+                // Every element takes at least one byte, so a false size ends at the end of the bytes.
                 for _ in 0..size {
                     if kind == 12 {
                         met(Met::Structure(&self.path));
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// A value of a list or map, one level deeper.
+    /// Reads a value inside a list or map; lists and maps count as one level deeper.
     fn nested(&mut self, kind: u8, met: &mut dyn FnMut(Met)) -> Option<()> {
         match kind {
             9..=11 => {

@@ -1,5 +1,6 @@
-//! Logistic probes of 18 layers × 5 positions × 12 turns, each on 3,000 rows × 640 with the scaler fitted beside
-//! it: `cargo bench -p friction-stats --bench probes`. `probes.py` is scikit-learn's time for the same.
+//! Times the logistic probes of a whole study: 18 layers × 5 positions × 12 fits, each a scaler and a fit on 3,000 ×
+//! 640 features. Run `cargo bench -p friction-stats --bench probes`; `probes.py` times scikit-learn on the same
+//! sizes.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_stats::{Link, Matrix, Rng, Scaler, fit_to};
 use rayon::prelude::*;
@@ -10,7 +11,7 @@ const COLS: usize = 640;
 
 fn main() {
     let count: usize = std::env::var("PROBES").ok().and_then(|n| n.parse().ok()).unwrap_or(18 * 5 * 12);
-    // Forty sets of rows, used in turn: what is timed is fitting.
+    // Forty data sets are used in turn, because only the fitting is timed.
     let sets: Vec<(Matrix, Vec<f64>)> = (0..count.min(40) as u64)
         .into_par_iter()
         .map(|seed| {

@@ -1,11 +1,11 @@
-//! How well a score separates two classes.
+//! Measures of a score or a decision against the truth: AUC, balanced accuracy, correlation, R².
 use crate::Error;
 
 /// Area under the ROC curve: the share of pairs (positive, negative) in which the positive scores
-/// higher, ties counted half (Mann–Whitney U over n₊·n₋).
+/// higher, ties counted half. It is the Mann–Whitney U divided by n₊·n₋. `scores[i]` belongs to `positive[i]`.
 ///
 /// # Errors
-/// When a class is empty or a score is not a number.
+/// When a class is empty, the lengths differ, or a score is NaN.
 pub fn auc(scores: &[f64], positive: &[bool]) -> Result<f64, Error> {
     let n1 = positive.iter().filter(|p| **p).count();
     let n0 = positive.len() - n1;
@@ -32,8 +32,8 @@ pub fn auc(scores: &[f64], positive: &[bool]) -> Result<f64, Error> {
     Ok((ranks - n1 * (n1 + 1.0) / 2.0) / (n1 * n0))
 }
 
-/// Share of right decisions, classes weighed alike: the mean of the classes' recalls. Classes that do
-/// not occur are left out.
+/// Balanced accuracy: the mean over classes of recall (the share of a class's rows that were decided rightly).
+/// Classes that do not occur in `truth` are left out. As scikit-learn's `balanced_accuracy_score`.
 pub fn balanced_accuracy(decided: &[usize], truth: &[usize]) -> f64 {
     let classes = truth.iter().max().map_or(0, |m| m + 1);
     let recalls: Vec<f64> = (0..classes)
@@ -46,7 +46,7 @@ pub fn balanced_accuracy(decided: &[usize], truth: &[usize]) -> f64 {
     recalls.iter().sum::<f64>() / recalls.len() as f64
 }
 
-/// Pearson's correlation; 0 where a side does not vary.
+/// Pearson's correlation of two rows of equal length, −1 to 1; 0 where one of them is constant.
 pub fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len() as f64;
     let (ma, mb) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
@@ -55,7 +55,8 @@ pub fn correlation(a: &[f64], b: &[f64]) -> f64 {
     if va * vb > 0.0 { cov / (va * vb).sqrt() } else { 0.0 }
 }
 
-/// Share of variance explained, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²: at most 1, negative where the mean is better.
+/// R², the share of variance explained: 1 − Σ(y − ŷ)² / Σ(y − ȳ)². At most 1; negative where ŷ predicts worse
+/// than the mean ȳ does. As scikit-learn's `r2_score`.
 pub fn r2(predicted: &[f64], truth: &[f64]) -> f64 {
     let mean = truth.iter().sum::<f64>() / truth.len() as f64;
     let rest: f64 = predicted.iter().zip(truth).map(|(p, t)| (t - p).powi(2)).sum();

@@ -1,22 +1,25 @@
-//! Logistic regression with standard errors that allow for clusters.
+//! Logistic regression with cluster-robust standard errors.
 use crate::Error;
 use crate::linear::Matrix;
 
 /// A coefficient with its cluster-robust standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coefficient {
-    /// Log-odds per unit.
+    /// Change of the log-odds for one unit of the column.
     pub estimate: f64,
-    /// Its standard error.
+    /// Cluster-robust standard error of `estimate`.
     pub se: f64,
 }
 
-/// Unpenalised logistic regression of 0/1 on the columns of `x` (give a column of ones for the
-/// intercept), by Newton's method; the covariance is the sandwich over clusters (Liang and Zeger 1986)
-/// with the small-sample factor G/(G − 1)·(n − 1)/(n − p) that statsmodels and Stata use.
+/// Unpenalised logistic regression of `y` on the columns of `x`, fitted by Newton's method; one [`Coefficient`]
+/// for each column. An intercept needs a column of ones. `cluster[i]` is the cluster of row i. The covariance is
+/// the sandwich estimator over clusters (Liang and Zeger 1986, Biometrika 73:13)
+/// with the small-sample factor G/(G − 1)·(n − 1)/(n − p) that statsmodels and Stata use, for G clusters, n rows
+/// and p columns.
 ///
 /// # Errors
-/// With fewer than two clusters, collinear columns, or classes that the columns separate.
+/// With fewer than two clusters, no more rows than columns, collinear columns, or columns that separate the
+/// two classes.
 pub fn clustered_logit(x: &Matrix, y: &[bool], cluster: &[u32]) -> Result<Vec<Coefficient>, Error> {
     let (n, p) = (x.rows(), x.cols);
     if n != y.len() || n != cluster.len() || n <= p {

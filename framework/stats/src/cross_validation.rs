@@ -1,38 +1,41 @@
-//! Intervals of a measure that was cross-validated over groups.
+//! Confidence intervals of a measure (such as an AUC) that was cross-validated, with groups as the unit.
 use crate::{Error, Interval, wilson};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// On which scale an interval is symmetric.
+/// The scale on which an interval is symmetric around its estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Of measures from 0 to 1, such as an AUC: log-odds, so that bounds stay inside.
+    /// Log-odds, for measures from 0 to 1 such as an AUC: the bounds stay between 0 and 1.
     Logit,
-    /// The measure's own.
+    /// The measure's own scale.
     Plain,
 }
 
-/// Held-out rows: what an interval must know of how they came about.
+/// The held-out rows of a cross-validation, and what an interval needs to know about their folds and groups.
 #[derive(Debug, Clone)]
 pub struct HeldRows<'a> {
-    /// The fold that held each row out.
+    /// The fold in which each row was held out.
     pub folds: &'a [usize],
-    /// The group of each row: rows of a group depend on each other.
+    /// The group of each row. Rows of one group are not independent, so whole groups are the unit.
     pub groups: &'a [u32],
-    /// Parts into which the groups were dealt, at most.
+    /// Number of parts that the groups were split into. Where folds also keep phrases or questions apart, there are
+    /// more folds than parts.
     pub parts: usize,
-    /// Factor of the variance for what folds share in training ([`nadeau_bengio`]); 1 where they share nothing.
+    /// Factor on the variance, because folds share training rows ([`nadeau_bengio`]); 1 where they share none.
     pub inflation: f64,
 }
 
-/// The factor of a cross-validated measure's variance for what its folds share in training: 1 + folds · (rows tested /
-/// rows learnt from), by Nadeau and Bengio (2003, Machine Learning 52:239). Meant for a correlation of what shares
-/// training of tested / (tested + learnt from); without any effect it is a little wide.
+/// The factor by which the variance of a cross-validated measure grows because its folds share training rows:
+/// 1 + folds · (test rows / training rows) (Nadeau and Bengio 2003, Machine Learning 52:239). It assumes that the
+/// results of two folds correlate by tested / (tested + learnt). Without any effect the interval is a little too
+/// wide.
 pub fn nadeau_bengio(folds: usize, tested_over_learnt: f64) -> f64 {
     1.0 + folds as f64 * tested_over_learnt
 }
 
-/// Variance of a mean by the jackknife, from its values without each unit (Efron and Stein 1981).
+/// Jackknife variance of a statistic, from its values with one unit left out at a time: (m − 1)/m · Σ(vᵢ − v̄)²
+/// (Efron and Stein 1981, Ann. Stat. 9:586).
 pub fn jackknife_variance(without: &[f64]) -> f64 {
     let m = without.len() as f64;
     let mean = without.iter().sum::<f64>() / m;
@@ -40,9 +43,11 @@ pub fn jackknife_variance(without: &[f64]) -> f64 {
 }
 
 impl HeldRows<'_> {
-    /// The mean of a measure over folds, weighed by their rows; folds in which it has no value are left out.
-    /// Scores of different folds are never compared: each fold's probe has an intercept of its own, and
-    /// pooled they bias an AUC below 0.5. `measure` is given positions of rows.
+    /// The mean of a measure over folds, weighted by their numbers of rows. Folds in which it has no value are left
+    /// out; `None` where no fold has one. `keep` selects rows, and `measure` receives the indices of one fold's rows.
+    ///
+    /// Scores of different folds are never compared: each fold's model has its own intercept, and an AUC of pooled
+    /// scores is biased below 0.5.
     pub fn within(&self, keep: impl Fn(usize) -> bool, measure: impl Fn(&[usize]) -> Option<f64>) -> Option<f64> {
         let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (k, fold) in self.folds.iter().enumerate().filter(|(k, _)| keep(*k)) {
@@ -59,14 +64,16 @@ impl HeldRows<'_> {
     }
 }
 
-/// The mean of a measure over folds ([`HeldRows::within`]) with Student's interval. The variance is the delete-a-group
-/// jackknife's with the probes held fixed, times [`HeldRows::inflation`]: folds learn from the same groups, so their
-/// scores correlate. Degrees of freedom are groups less parts. Where every fold separates wholly (a logit measure of 0 or 1), the jackknife says nothing,
-/// and the interval is Wilson's of as many trials as there are groups. With no more groups than parts nothing can be
-/// excluded: the interval is the whole scale.
+/// The mean of a measure over folds ([`HeldRows::within`]) with an interval at `level` from Student's t.
+///
+/// The variance is that of the delete-a-group jackknife with the fitted models held fixed, times
+/// [`HeldRows::inflation`]: folds learn from the same groups, so their results correlate. The degrees of freedom are
+/// groups − parts. Two cases have no usable jackknife. Where every fold separates the classes completely (a measure
+/// of 0 or 1 on [`Scale::Logit`]), the interval is Wilson's with one trial for each group. With no more groups than
+/// parts the interval is the whole scale.
 ///
 /// # Errors
-/// When the measure has no value in any fold: it says in how many rows and groups.
+/// When the measure has no value in any fold; the message tells the numbers of rows and groups.
 pub fn cross_validated(
     held: &HeldRows,
     level: f64,
@@ -81,7 +88,7 @@ pub fn cross_validated(
             held.folds.len()
         ))
     })?;
-    // Groups in parts of one say nothing of how groups differ: nothing can be excluded.
+    // With one group in each part, differences between groups cannot be estimated: nothing is excluded.
     if n <= held.parts.max(2) {
         let (low, high) = if scale == Scale::Logit { (0.0, 1.0) } else { (f64::NEG_INFINITY, f64::INFINITY) };
         return Ok(Interval { estimate, low, high });
@@ -112,9 +119,9 @@ mod tests {
     use super::*;
     use crate::{Rng, auc};
 
-    /// A study without an effect: groups of four conversations of seven turns, features that conversations
-    /// and groups share, a score from the difference of means of the other folds. Two conversations of a group
-    /// are of each class.
+    /// A simulated study: groups of four conversations of seven turns. Features have a part that the group shares,
+    /// one that the conversation shares, and one of the turn. Two conversations of a group are of each class, which
+    /// moves the features by ±`effect`. A row's score comes from the difference of means of the other folds.
     fn study(groups: usize, effect: f64, rng: &mut Rng) -> (Vec<f64>, Vec<bool>, Vec<usize>, Vec<u32>) {
         const WIDTH: usize = 12;
         const FOLDS: usize = 5;

@@ -1,39 +1,39 @@
-//! Sign flips of one value per group: the test of paired designs, its interval, and its family-wise form.
+//! The sign-flip test with one sign for each group: for paired designs, with its interval and a max-T correction.
 //!
-//! Under the null a group's value (a difference between conditions that asked the same questions) is as
-//! likely to have the other sign. All pairs of a group share its questions, so a group has **one** sign: a sign
-//! per pair rejects too often where pairs of a group correlate. The sum of squares does not change with
-//! signs, so ranking by the sum equals ranking by Student's t: the test is studentised.
+//! The value of a group is a difference between conditions that asked the same questions. Under the null hypothesis
+//! it could as well have the other sign. All pairs of a group share its questions, so a group has **one** sign; one
+//! sign per pair rejects too often where the pairs of a group correlate. Flipping signs does not change the sum of
+//! squares, so ranking by the sum is the same as ranking by Student's t: the test is studentised.
 use crate::{Error, Rng};
 
-/// Up to so many groups all 2ⁿ patterns of signs are taken; beyond it [`DRAWS`] random ones.
+/// Up to this many groups all 2ⁿ sign patterns are computed; with more groups, [`DRAWS`] random ones.
 const EXACT: usize = 14;
-/// Random patterns of signs. With the observed one they make 20,000.
+/// Number of random sign patterns. Together with the observed one they make 20,000.
 const DRAWS: usize = 19_999;
 
-/// A mean over groups with its sign-flip test.
+/// The mean of one value per group, with its sign-flip test and interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Flips {
-    /// Mean over groups.
+    /// Mean over groups; for [`ratio_flips`] the ratio Σ values / Σ weights.
     pub estimate: f64,
-    /// Lower bound of the interval; −∞ where too few groups can exclude anything at this level.
+    /// Lower bound of the interval; −∞ where there are too few groups for the level.
     pub low: f64,
-    /// Upper bound, likewise.
+    /// Upper bound of the interval; +∞ where there are too few groups for the level.
     pub high: f64,
-    /// Two-sided p of a mean of 0.
+    /// Two-sided p-value of the null hypothesis that the mean is 0.
     pub p: f64,
-    /// One-sided p: the share of sign patterns whose sum is at least the observed one.
+    /// One-sided p-value: the share of sign patterns whose sum is at least the observed one.
     pub greater: f64,
-    /// Groups.
+    /// Number of groups.
     pub n: usize,
 }
 
-/// Tests whether the mean of `values` (one per group) is 0 by flipping signs, and inverts the test into an
-/// interval at `level`: a mean lies in it if and only if the values less that mean are not rejected.
+/// Tests by sign flips whether the mean of `values` (one per group) is 0, and inverts the test into an interval at
+/// `level` (such as 0.95): a mean m is inside if and only if the test does not reject the values minus m.
 ///
-/// All 2ⁿ patterns up to 14 groups; beyond that 19,999 patterns drawn from `seed` and the observed one
-/// (Phipson and Smyth 2010). The interval's bounds are order statistics of the means of subsets of the
-/// groups (Hartigan 1969, JASA 64:1303). Exact for symmetric distributions.
+/// With up to 14 groups all 2ⁿ patterns are used. With more, 19,999 patterns are drawn from `seed`, and the observed
+/// pattern counts as one more (Phipson and Smyth 2010). The bounds are order statistics of the means of all subsets
+/// of the groups (Hartigan 1969, JASA 64:1303). The test is exact for symmetric distributions.
 ///
 /// # Errors
 /// With fewer than two groups, or a value that is not finite.
@@ -41,9 +41,9 @@ pub fn sign_flips(values: &[f64], level: f64, seed: u64) -> Result<Flips, Error>
     ratio_flips(values, &vec![1.0; values.len()], level, seed)
 }
 
-/// As [`sign_flips`], of Σ `values` / Σ `weights`: a least-squares slope, say, of which a group gives the
-/// cross products and the squares. A ratio r lies in the interval if and only if flipping the signs of
-/// value − r · weight does not reject it.
+/// The same test and interval as [`sign_flips`] for the ratio Σ `values` / Σ `weights`, one pair per group. For a
+/// least-squares slope, a group's value is its sum of cross products and its weight its sum of squares. A ratio r is
+/// inside the interval if and only if the test does not reject value − r · weight.
 ///
 /// # Errors
 /// With fewer than two groups, a value that is not finite, a weight below 0, or weights of 0 only.
@@ -76,7 +76,7 @@ pub fn ratio_flips(values: &[f64], weights: &[f64], level: f64, seed: u64) -> Re
             ratios.push(part / w);
         }
     });
-    // Rejected at its level are ratios below the k-th smallest and above the k-th largest.
+    // The interval runs from the k-th smallest to the k-th largest ratio.
     let k = ((1.0 - level) / 2.0 * all as f64 + 1e-9).floor() as usize;
     let (low, high) = match k {
         0 => (f64::NEG_INFINITY, f64::INFINITY),
@@ -91,9 +91,10 @@ pub fn ratio_flips(values: &[f64], weights: &[f64], level: f64, seed: u64) -> Re
     Ok(Flips { estimate: sum / weight, low, high, p: share(two), greater: share(one), n })
 }
 
-/// p of each of several means over the same groups, adjusted for their number: the share of sign patterns
-/// (one sign per group, shared by all means) whose largest |t| is at least the mean's own (Westfall and Young
-/// 1993, single step). `values[h][g]` is hypothesis `h` in group `g`; a mean without any spread has p = 1.
+/// Family-wise adjusted p-values of several means over the same groups (Westfall and Young 1993, single-step max-T).
+/// The p of a mean is the share of sign patterns in which the largest |t| of all means reaches that mean's own |t|.
+/// A pattern has one sign per group, shared by all means. `values[h][g]` is hypothesis `h` in group `g`; a
+/// hypothesis whose values are all 0 has p = 1.
 ///
 /// # Errors
 /// As [`sign_flips`], and when the rows differ in length.
@@ -105,7 +106,7 @@ pub fn max_t(values: &[Vec<f64>], seed: u64) -> Result<Vec<f64>, Error> {
     if values.iter().any(|v| v.len() != n || v.iter().any(|v| !v.is_finite())) {
         return Err(Error::Value("hypotheses need one finite value for each of the same groups".into()));
     }
-    // Scaled so that the sum of squares is 1, |t| rises with |sum| alike for all.
+    // Scaled to a sum of squares of 1, |t| is the same increasing function of |sum| for every hypothesis.
     let unit: Vec<Vec<f64>> = values
         .iter()
         .map(|v| {
@@ -127,7 +128,7 @@ pub fn max_t(values: &[Vec<f64>], seed: u64) -> Result<Vec<f64>, Error> {
     Ok(beyond.into_iter().map(|b| b as f64 / all as f64).collect())
 }
 
-/// The groups whose sign a pattern flips, as a set of bits.
+/// The groups whose sign a pattern flips, as a bit set: bit i % 64 of word i / 64 is group i.
 struct Flipped(Vec<u64>);
 
 impl Flipped {
@@ -145,7 +146,7 @@ impl Flipped {
     }
 }
 
-/// Gives the pattern that flips nothing, and then all others or [`DRAWS`] random ones.
+/// Calls `each` with the pattern that flips nothing, then with all other patterns or [`DRAWS`] random ones.
 fn for_patterns(n: usize, seed: u64, mut each: impl FnMut(&Flipped)) {
     let mut pattern = Flipped(vec![0; n.div_ceil(64)]);
     each(&pattern);
@@ -196,7 +197,7 @@ mod tests {
             ] {
                 let moved: Vec<f64> = d.iter().map(|v| v - mean).collect();
                 let p = sign_flips(&moved, 0.95, 1).unwrap().p;
-                // Beyond 14 groups the two sides' shares of random patterns differ a little.
+                // Beyond 14 groups patterns are random, so the shares in the two tails differ a little.
                 let slack = if n > EXACT { 0.004 } else { 0.0 };
                 let holds = if inside { p > 0.05 - slack } else { p <= 0.05 + slack };
                 assert!(holds, "{n} groups, {mean}: p {p}, {f:?}");
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn covers_as_often_as_it_says() {
-        // Bounds that 1 in 10,000 correct tests leaves on either side.
+        // A correct implementation falls outside each bound once in 10,000 tests.
         for (n, studies, covers, finds) in [(12usize, 2000, 1862..=1938, 62..=138), (30, 600, 548..=590, 10..=52)] {
             let mut rng = Rng::new(n as u64);
             let (mut covered, mut found) = (0, 0);

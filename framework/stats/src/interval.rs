@@ -1,19 +1,20 @@
-//! Estimates with intervals.
+//! Confidence intervals of a proportion and of a mean.
 use crate::Error;
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// An estimate and its two-sided interval.
+/// An estimate with its two-sided confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// The estimate.
+    /// Point estimate.
     pub estimate: f64,
-    /// Lower bound.
+    /// Lower bound, in the estimate's unit.
     pub low: f64,
-    /// Upper bound.
+    /// Upper bound, in the estimate's unit.
     pub high: f64,
 }
 
-/// Wilson's score interval of a proportion (Wilson 1927, JASA 22:209); `level` such as 0.95.
+/// Wilson's score interval of a proportion (Wilson 1927, JASA 22:209). `level` is a confidence level such as 0.95.
+/// `None` with no trials, more successes than trials, or a level outside 0 to 1.
 pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     if n == 0 || successes > n || !(0.0..1.0).contains(&level) {
         return None;
@@ -25,7 +26,7 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     Some(Interval { estimate: p, low: (centre - half).max(0.0), high: (centre + half).min(1.0) })
 }
 
-/// Mean with Student's interval, n − 1 degrees of freedom (sample variance).
+/// Mean with Student's t interval at `level`: n − 1 degrees of freedom, sample variance.
 ///
 /// # Errors
 /// With fewer than two values.

@@ -1,5 +1,5 @@
-//! The statistics that analyzers share. Each is tested against scipy or statsmodels
-//! (`tests/oracle.py` makes the numbers).
+//! The statistics that analyzers share. Each is tested against numbers from scipy, statsmodels or scikit-learn
+//! (`tests/oracle.py` prints them).
 pub mod auc;
 pub mod clustered;
 pub mod cross_validation;
@@ -28,13 +28,13 @@ pub use student::{groups_needed, t_critical, t_statistic};
 pub use verdict::Says;
 pub use words::{bounds, p_words, signed};
 
-/// Why a statistic cannot be computed.
+/// Why a statistic cannot be computed. The text is a sentence for the user.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// Too little data.
+    /// There are too few groups, rows or classes.
     #[error("{0}")]
     TooLittle(String),
-    /// A value that no statistic can take.
+    /// An argument is not usable: not finite, out of range, collinear.
     #[error("{0}")]
     Value(String),
 }

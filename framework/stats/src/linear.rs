@@ -1,8 +1,8 @@
 //! L2-penalised linear models, fitted to convergence: logistic, multinomial logistic, ridge.
 //!
-//! The objective is scikit-learn's, so that its numbers are the oracle: C·Σ loss + ½‖w‖², the intercept
-//! free. L-BFGS with Moré and Thuente's line search (crate `argmin`) goes on until the largest component
-//! of the mean gradient is below 1e-9 or no step helps any more.
+//! The objective is scikit-learn's, C·Σ loss + ½‖w‖² with an unpenalised intercept, so its coefficients are the
+//! reference in the tests. L-BFGS with Moré and Thuente's line search (crate `argmin`) runs until the largest
+//! component of the mean gradient is below 1e-9, or until no step improves the objective.
 use crate::Error;
 use argmin::core::{CostFunction, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
@@ -10,17 +10,17 @@ use argmin::solver::quasinewton::LBFGS;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// Rows of features, row-major `[rows, cols]`.
+/// A feature matrix, row-major `[rows, cols]`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Matrix {
-    /// Row-major values.
+    /// The values, row after row; the length is a multiple of `cols`.
     pub data: Vec<f64>,
-    /// Features.
+    /// Number of columns (features).
     pub cols: usize,
 }
 
 impl Matrix {
-    /// From rows of equal length.
+    /// Copies rows of equal length into one matrix.
     pub fn from_rows<'a>(rows: impl IntoIterator<Item = &'a [f64]>) -> Self {
         let mut out = Self::default();
         for r in rows {
@@ -33,24 +33,24 @@ impl Matrix {
     pub fn rows(&self) -> usize {
         self.data.len().checked_div(self.cols).unwrap_or(0)
     }
-    /// One row.
+    /// Row `i`, `[cols]`.
     pub fn row(&self, i: usize) -> &[f64] {
         &self.data[i * self.cols..(i + 1) * self.cols]
     }
-    /// The rows at `indices`, in that order.
+    /// A copy of the rows at `indices`, in that order.
     pub fn take(&self, indices: &[usize]) -> Self {
         Self { data: indices.iter().flat_map(|i| self.row(*i)).copied().collect(), cols: self.cols }
     }
 }
 
-/// What is predicted.
+/// The kind of model: its targets, outputs and loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
-    /// Targets 0 and 1; one output, the log-odds of 1.
+    /// Logistic regression: targets 0 and 1; one output, the log-odds of 1.
     Logistic,
-    /// Targets 0, …, K − 1; K outputs, softmax.
+    /// Multinomial logistic regression with K classes: targets 0, …, K − 1; K outputs (logits).
     Softmax(usize),
-    /// Any targets; one output, squared loss ½(y − ŷ)².
+    /// Ridge regression: any finite targets; one output, squared loss ½(y − ŷ)².
     Linear,
 }
 
@@ -63,30 +63,30 @@ impl Link {
     }
 }
 
-/// A fitted model.
+/// A fitted model: outputs are `weights` · x + `intercepts`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// `[outputs, cols]`, row-major.
+    /// `[outputs, cols]`, row-major; one row for [`Link::Logistic`] and [`Link::Linear`].
     pub weights: Vec<f64>,
     /// `[outputs]`.
     pub intercepts: Vec<f64>,
-    /// Iterations until it converged.
+    /// L-BFGS iterations until convergence.
     pub iterations: u64,
-    /// Largest component of the mean gradient at the end.
+    /// Largest absolute component of the mean gradient at the solution.
     pub gradient: f64,
 }
 
 impl Fit {
-    /// Outputs for one row of features.
+    /// Outputs `[outputs]` for one row of features: log-odds, logits or the prediction.
     pub fn outputs(&self, x: &[f64]) -> Vec<f64> {
         let p = x.len();
         self.intercepts.iter().enumerate().map(|(k, b)| b + dot(&self.weights[k * p..(k + 1) * p], x)).collect()
     }
-    /// The first output for every row: log-odds, or the prediction of a linear fit.
+    /// The first output for every row: log-odds of [`Link::Logistic`], predictions of [`Link::Linear`].
     pub fn scores(&self, x: &Matrix) -> Vec<f64> {
         (0..x.rows()).map(|i| self.outputs(x.row(i))[0]).collect()
     }
-    /// The largest output's index for every row.
+    /// The index of the largest output for every row: the predicted class of [`Link::Softmax`].
     pub fn classes(&self, x: &Matrix) -> Vec<usize> {
         let best = |o: Vec<f64>| o.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i);
         (0..x.rows()).map(|i| best(self.outputs(x.row(i)))).collect()
@@ -97,7 +97,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Objective and gradient, both divided by C·n.
+/// The objective and its gradient, both divided by C·n: mean loss + penalty/2 · ‖w‖² with penalty 1/(C·n).
 struct Problem<'a> {
     x: &'a Matrix,
     y: &'a [f64],
@@ -105,11 +105,11 @@ struct Problem<'a> {
     penalty: f64,
 }
 
-/// Rows that one task takes: large enough to be worth it, small enough to share.
+/// Rows that one rayon task takes: enough to pay for the task, few enough that all cores get some.
 const CHUNK: usize = 256;
 
 impl Problem<'_> {
-    /// Loss of one row from its outputs; `o` becomes the derivative.
+    /// Loss of one row with target `y` and outputs `o`. Overwrites `o` with the derivative by the outputs.
     fn loss(&self, y: f64, o: &mut [f64]) -> f64 {
         match self.link {
             Link::Logistic => {
@@ -152,7 +152,7 @@ impl Problem<'_> {
                 (loss, g)
             })
             .collect();
-        // Summed in order: the same bits on every machine.
+        // Summed in a fixed order, so that the number of threads does not change a bit.
         let (mut loss, mut g) = (0.0, vec![0.0; k * (p + 1)]);
         for (l, part) in parts {
             loss += l;
@@ -164,11 +164,10 @@ impl Problem<'_> {
     }
 }
 
-/// A point with its objective and gradient.
+/// A point, its objective and its gradient.
 type Evaluated = (Vec<f64>, f64, Vec<f64>);
 
-/// Remembers the point that was asked last: the solver asks for objective and gradient one after the
-/// other.
+/// Caches the last point: the solver asks for the objective and the gradient of the same point in two calls.
 struct Remembered<'a>(Problem<'a>, RefCell<Evaluated>);
 
 impl Remembered<'_> {
@@ -198,17 +197,18 @@ impl Gradient for &Remembered<'_> {
     }
 }
 
-/// Fits to convergence; `c` is scikit-learn's C, the inverse of the penalty.
+/// Fits a model to convergence. `x` is `[rows, features]`, `y` one target per row, and `c` scikit-learn's C, the
+/// inverse strength of the L2 penalty.
 ///
 /// # Errors
-/// With fewer than two rows or one class, with values that are not finite, or when the solver stops
-/// before the gradient vanishes.
+/// With fewer than two rows, targets of one class, values that are not finite, or when the solver stops with a
+/// gradient above 1e-6.
 pub fn fit(x: &Matrix, y: &[f64], link: Link, c: f64) -> Result<Fit, Error> {
     fit_to(x, y, link, c, GRADIENT)
 }
 
-/// As [`fit`], to a given largest component of the mean gradient: a choice among many fits needs fewer
-/// digits than a coefficient that is reported.
+/// As [`fit`], but stops at a mean gradient whose largest component is `tolerance`. Choosing among many fits (C,
+/// layer) needs fewer digits than a coefficient that is reported.
 ///
 /// # Errors
 /// As [`fit`].
@@ -240,8 +240,8 @@ pub fn fit_to(x: &Matrix, y: &[f64], link: Link, c: f64, tolerance: f64) -> Resu
         let best = state.get_best_param().or(state.get_param()).cloned();
         Ok((best.unwrap_or_default(), state.get_iter()))
     };
-    // A line search that fails in the last digits ends the solver early: it starts again from there,
-    // with a fresh curvature, while that helps.
+    // A line search that fails in the last digits ends the solver early. Restarting it there with an empty
+    // L-BFGS history helps; up to five times.
     let mut at = vec![0.0; k * (p + 1)];
     let mut iterations = 0;
     let largest = |w: &[f64]| problem.at(w, |_, g| g.iter().fold(0.0f64, |m, g| m.max(g.abs())));
@@ -263,22 +263,23 @@ pub fn fit_to(x: &Matrix, y: &[f64], link: Link, c: f64, tolerance: f64) -> Resu
     Ok(Fit { intercepts: at[k * p..].to_vec(), weights: at[..k * p].to_vec(), iterations, gradient })
 }
 
-/// Where the solver stops: in the ∞-norm, which is below the 2-norm that it looks at.
+/// Where the solver stops. The ∞-norm checked here is never above the 2-norm that the solver checks.
 const GRADIENT: f64 = 1e-9;
-/// What rounding may leave.
+/// The largest gradient that is accepted as converged: rounding may prevent less.
 const LOOSE: f64 = 1e-6;
 
-/// Mean and standard deviation (population) of each feature; constant features have scale 1.
+/// Standardises features: subtracts the mean and divides by the population standard deviation, as scikit-learn's
+/// `StandardScaler`. Constant features have scale 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaler {
-    /// Means.
+    /// Mean of each feature, `[cols]`.
     pub mean: Vec<f64>,
-    /// Standard deviations.
+    /// Population standard deviation of each feature, `[cols]`.
     pub scale: Vec<f64>,
 }
 
 impl Scaler {
-    /// Learns from rows.
+    /// Mean and standard deviation of the columns of `x`.
     pub fn fit(x: &Matrix) -> Self {
         let n = x.rows() as f64;
         let mut mean = vec![0.0; x.cols];
@@ -289,11 +290,11 @@ impl Scaler {
         for i in 0..x.rows() {
             square.iter_mut().zip(x.row(i)).zip(&mean).for_each(|((s, v), m)| *s += (v - m).powi(2) / n);
         }
-        // A constant feature's deviation is rounding only.
+        // The deviation of a constant feature is a rounding error, not 0.
         let scale = square.iter().zip(&mean).map(|(s, m)| if s.sqrt() > 1e-12 * m.abs() { s.sqrt() } else { 1.0 });
         Self { scale: scale.collect(), mean }
     }
-    /// (x − mean) / scale.
+    /// The standardised rows, (x − mean) / scale.
     pub fn apply(&self, x: &Matrix) -> Matrix {
         let mut out = x.clone();
         for row in out.data.chunks_exact_mut(x.cols.max(1)) {

@@ -1,7 +1,7 @@
-//! Many tests at once.
+//! Adjusted p-values for several tests at once.
 
-/// Benjamini and Hochberg's adjusted p-values (1995, JRSS B 57:289): rejecting those at or below q
-/// keeps the expected share of false discoveries at q for independent or positively dependent tests.
+/// Benjamini and Hochberg's adjusted p-values (1995, JRSS B 57:289), in the order of `p`. Rejecting those at or
+/// below q keeps the expected share of false discoveries at q for independent or positively dependent tests.
 pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     let n = p.len() as f64;
     let order = descending(p);
@@ -13,7 +13,8 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     out
 }
 
-/// Holm's adjusted p-values (1979, Scand. J. Stat. 6:65): the family-wise error rate, any dependence.
+/// Holm's adjusted p-values (1979, Scand. J. Stat. 6:65), in the order of `p`. They control the family-wise error
+/// rate under any dependence.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let n = p.len();
     let (mut out, mut most) = (vec![1.0; n], 0.0f64);

@@ -1,19 +1,19 @@
 //! Exact tests on paired differences.
 use std::collections::BTreeMap;
 
-/// An exact sign-flip permutation test.
+/// Result of an exact sign-flip permutation test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairedTest {
-    /// The observed sum of differences.
+    /// The observed sum of the differences.
     pub sum: i64,
-    /// Two-sided p: the share of all 2ⁿ sign patterns whose |sum| is at least the observed one.
+    /// Two-sided p-value: the share of all 2ⁿ sign patterns whose |sum| is at least the observed one.
     pub p: f64,
-    /// Pairs whose difference is not 0: the others carry no information.
+    /// Number of differences other than 0. The others carry no information.
     pub informative: usize,
 }
 
-/// Exchanges the two members of each pair in every possible way. The distribution of the sum is an
-/// exact convolution over integers, so p needs no random numbers (Fisher 1935; Pitman 1937).
+/// Tests by all 2ⁿ sign patterns whether paired integer differences are centred at 0. The distribution of the sum is
+/// an exact convolution over integers, so p needs no random numbers (Fisher 1935; Pitman 1937).
 pub fn sign_flip(differences: &[i64]) -> PairedTest {
     let sum: i64 = differences.iter().sum();
     let mut mass: BTreeMap<i64, f64> = BTreeMap::from([(0, 1.0)]);

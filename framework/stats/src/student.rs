@@ -1,8 +1,8 @@
-//! Student's t of a mean over groups.
+//! Student's t of a mean, and the number of groups that a test needs.
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// The mean over its standard error. 0 for values whose mean is 0, infinite for equal values other than 0,
-/// 0 with fewer than two values.
+/// One-sample t: the mean divided by its standard error. 0 where the mean is 0 or there are fewer than two values;
+/// infinite for equal values other than 0.
 pub fn t_statistic(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -10,8 +10,8 @@ pub fn t_statistic(values: &[f64]) -> f64 {
     if values.len() < 2 || mean == 0.0 { 0.0 } else { mean / (var / n).sqrt() }
 }
 
-/// What |t| of `n` values exceeds with probability 1 − `level` under no effect: n − 1 degrees of freedom.
-/// Infinite with fewer than two values.
+/// Two-sided critical value of t for `n` values: |t| exceeds it with probability 1 − `level` under no effect, with
+/// n − 1 degrees of freedom. Infinite with fewer than two values.
 pub fn t_critical(n: usize, level: f64) -> f64 {
     if n < 2 {
         return f64::INFINITY;
@@ -19,9 +19,9 @@ pub fn t_critical(n: usize, level: f64) -> f64 {
     StudentsT::new(0.0, 1.0, n as f64 - 1.0).map_or(f64::INFINITY, |t| t.inverse_cdf(0.5 + level / 2.0))
 }
 
-/// How many groups a two-sided test at 0.05 needs to see the mean of `values` (one per group) in `power` of
-/// studies, if mean and spread are what they are here: ((z₀.₉₇₅ + z_power)·sd/mean)², at least 8. `None`
-/// where the mean is 0 or there are fewer than two values.
+/// Sample size: how many groups a two-sided test at 0.05 needs for the given power (such as 0.8), if the mean and
+/// standard deviation are those of `values` (one per group). The normal approximation
+/// ((z₀.₉₇₅ + z_power)·sd/mean)², at least 8. `None` where the mean is 0 or there are fewer than two values.
 pub fn groups_needed(values: &[f64], power: f64) -> Option<usize> {
     let t = t_statistic(values);
     if t == 0.0 || t.is_nan() {

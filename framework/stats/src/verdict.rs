@@ -1,13 +1,14 @@
-//! What a test that was fixed before the run says of its claim.
+//! The verdict on a claim that was fixed before the run.
 
-/// Of an estimate, its interval, its p and a smallest effect of interest, all fixed beforehand.
+/// The verdict on a claim: what the estimate, its interval and its p-value say about an effect whose direction
+/// and smallest size of interest were fixed before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Says {
-    /// The effect is there, in the direction that was named, and at least as large as the smallest of interest.
+    /// The effect is there, in the expected direction, and at least as large as the smallest of interest.
     Reached,
-    /// The effect is smaller than the smallest of interest, or goes the other way.
+    /// The effect is smaller than the smallest of interest, or has the other direction.
     NotReached,
-    /// The data allow neither.
+    /// The data are compatible with both.
     CannotBeTold,
 }
 

@@ -1,13 +1,13 @@
-//! Numbers in sentences.
+//! How numbers are written in findings.
 
-/// A number with its sign; what rounds to 0 is +0, never −0.
+/// A number with its sign and `digits` decimals. What rounds to 0 is +0, never −0.
 pub fn signed(v: f64, digits: usize) -> String {
     let text = format!("{v:+.digits$}");
     let zero = !text.contains(|c: char| c.is_ascii_digit() && c != '0');
     if zero && v.is_finite() { text.replace('-', "+") } else { text }
 }
 
-/// The bounds of an interval, signed; bounds that are not finite exclude nothing, and say so.
+/// An interval as text, `-1.20 to +0.35`. Where a bound is infinite the text says that there are too few groups.
 pub fn bounds(low: f64, high: f64, digits: usize) -> String {
     if low.is_finite() && high.is_finite() {
         format!("{} to {}", signed(low, digits), signed(high, digits))
@@ -16,7 +16,7 @@ pub fn bounds(low: f64, high: f64, digits: usize) -> String {
     }
 }
 
-/// A p-value in words that never say 0.
+/// A p-value as text with four decimals; below 0.0001 it is `p < 0.0001`, never 0.
 pub fn p_words(p: f64) -> String {
     if p < 1e-4 { "p < 0.0001".into() } else { format!("p = {p:.4}") }
 }
