@@ -1,26 +1,27 @@
-//! Attention on the processor, in f32: a layer's queries, keys and values are normed, rotated, kept and attended to
-//! in one call.
+//! Attention on the processor, in f32. One call per layer normalises and rotates queries and keys, writes keys and
+//! values to the cache, and attends.
 //!
-//! Keys and values are held on the host, keys sixteen beside each other, number by number, so that a vector of the
-//! processor takes a number of each; values whole. What a query computes depends on its own keys alone, in the order
-//! of their positions: not on the rows beside it, nor on how a prompt was cut.
+//! The cache is on the host. Keys are interleaved in groups of 16: `[head_dim, 16]` per group, so that one SIMD
+//! vector holds the same dimension of several keys. Values are stored row by row. A query's result depends only on
+//! its own keys, added up in the order of their positions: neither on other rows of the batch, nor on how a prompt
+//! was split into steps.
 use crate::model::Segment;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Keys that lie beside each other.
+/// Keys that are interleaved in one group.
 const BESIDE: usize = 16;
-/// Queries of a task: their sums stay in registers.
+/// Queries of one task. Their accumulators stay in registers.
 const ROWS: usize = 8;
-/// Keys whose values are read while they are near.
+/// Values that are added for all queries of a task before moving on, so that they are read from the L1 cache.
 const NEAR: usize = 64;
 
-/// Keys and values of a layer.
+/// The cache of one layer: keys and values of all slots.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     kv_heads: usize,
     head_dim: usize,
-    /// Keys of a slot, whole sixteens; position p stands at p mod keys.
+    /// Positions per slot, a multiple of 16. Position p is stored at index p mod `keys`.
     keys: usize,
     /// `[slots, kv_heads, keys / 16, head_dim, 16]`.
     k: Vec<f32>,
@@ -28,18 +29,18 @@ pub(crate) struct Kept {
     v: Vec<f32>,
 }
 
-/// What a layer is computed with.
+/// Inputs of one layer's attention, beside q, k and v.
 pub(crate) struct Layer<'a> {
     pub segments: &'a [Segment],
     pub heads: usize,
     pub q_norm: &'a [f32],
     pub k_norm: &'a [f32],
     pub eps: f32,
-    /// Of scores.
+    /// Factor of the attention scores: query_pre_attn_scalar^−½. Applied to the queries.
     pub scale: f32,
     /// cos and sin of the tokens' positions, `[tokens, head_dim / 2]`.
     pub angles: (&'a [f32], &'a [f32]),
-    /// Keys that a query sees, its own among them.
+    /// Keys that a query attends to, its own included; `usize::MAX` in global layers.
     pub window: usize,
 }
 
@@ -49,7 +50,7 @@ impl Kept {
         Self { kv_heads, head_dim, keys, k: vec![0.0; size], v: vec![0.0; size] }
     }
 
-    /// Copies what one slot holds of positions `0..len` to another.
+    /// Copies positions `0..len` of slot `from` to slot `to`.
     pub fn fork(&mut self, from: usize, to: usize, len: usize) {
         let one = self.keys * self.head_dim;
         let count = len.next_multiple_of(BESIDE).min(self.keys) * self.head_dim;
@@ -60,7 +61,8 @@ impl Kept {
         }
     }
 
-    /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.
+    /// Takes the qkv product `[tokens, (heads + 2 kv_heads) × head_dim]`, row-major; writes keys and values to the
+    /// cache; returns attention outputs `[tokens, heads × head_dim]`, before the output projection.
     pub fn attention(&mut self, mut qkv: Vec<f32>, layer: &Layer) -> Vec<f32> {
         let (d, heads, kv) = (self.head_dim, layer.heads, self.kv_heads);
         let wide = (heads + 2 * kv) * d;
@@ -73,7 +75,7 @@ impl Kept {
                 rotate(x, cos, sin, scale);
             }
         });
-        // With the token that each begins at.
+        // Each segment with the index of its first token in the step.
         let (mut segments, mut tokens) = (vec![], 0);
         for s in layer.segments {
             segments.push((tokens, *s));
@@ -103,7 +105,7 @@ impl Kept {
         out
     }
 
-    /// Keeps a position's keys and values, `[2, kv_heads, head_dim]`.
+    /// Writes the keys and values of one position, `[2, kv_heads, head_dim]`, to the cache.
     fn keep(&mut self, slot: usize, position: usize, kv: &[f32]) {
         let (d, at) = (self.head_dim, position % self.keys);
         let (keys, values) = kv.split_at(self.kv_heads * d);
@@ -116,7 +118,7 @@ impl Kept {
     }
 }
 
-/// Rotates a head in place (see [`crate::rope`]), and scales it.
+/// Rotates one head in place (see [`crate::rope`]) and multiplies it by `scale`.
 fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32], scale: f32) {
     let (left, right) = x.split_at_mut(cos.len());
     for (((a, b), cos), sin) in left.iter_mut().zip(right).zip(cos).zip(sin) {
@@ -124,15 +126,15 @@ fn rotate(x: &mut [f32], cos: &[f32], sin: &[f32], scale: f32) {
     }
 }
 
-/// Up to `ROWS` queries of one segment that see the same head's keys: query r is head r mod groups of token
-/// r / groups.
+/// A unit of parallel work: up to `ROWS` queries of one segment that share a key head. Query r of the segment and key
+/// head is token r / groups, head r mod groups, where groups = heads / kv_heads.
 #[derive(Clone, Copy)]
 struct Task<'a> {
     kept: &'a Kept,
     qkv: &'a [f32],
     layer: &'a Layer<'a>,
     segment: Segment,
-    /// The segment's first token.
+    /// Index of the segment's first token in the step.
     at: usize,
     head: usize,
     from: usize,
@@ -148,14 +150,14 @@ impl WithSimd for Task<'_> {
             4 => self.rows::<S, 4>(simd),
             2 => self.rows::<S, 2>(simd),
             1 => self.rows::<S, 1>(simd),
-            // What lacks to eight is computed for nothing.
+            // Other counts (3, 5, 6, 7) run as eight; the results of the surplus rows are discarded.
             _ => self.rows::<S, ROWS>(simd),
         }
     }
 }
 
 impl Task<'_> {
-    /// The token of the step and the head that a query of this task is.
+    /// The token (index in the step) and query head of row `row` of this task.
     #[inline(always)]
     fn place(&self, row: usize) -> (usize, usize) {
         let groups = self.layer.heads / self.kept.kv_heads;
@@ -173,7 +175,8 @@ impl Task<'_> {
         }
     }
 
-    /// `V` vectors hold sixteen keys; `W` of a value are computed at a time.
+    /// Softmax attention of this task's queries. `R` is the number of rows computed, `V` the SIMD vectors that hold
+    /// 16 keys, `W` the SIMD vectors of a value that are accumulated at a time. Returns `[rows, head_dim]`.
     #[inline(always)]
     fn compute<S: Simd, const R: usize, const V: usize, const W: usize>(&self, simd: S) -> Vec<f32> {
         let (kept, d) = (self.kept, self.kept.head_dim);
@@ -183,7 +186,7 @@ impl Task<'_> {
         let seen = |r: usize| (position(r) + 1).saturating_sub(self.layer.window)..position(r) + 1;
         let (lo, hi) = (seen(0).start, seen(self.rows - 1).end);
 
-        // Queries number by number.
+        // Queries transposed: `[head_dim, R]`.
         let mut q = vec![[0f32; R]; d];
         for r in 0..self.rows {
             let (token, head) = self.place(r);
@@ -191,7 +194,7 @@ impl Task<'_> {
             q.iter_mut().zip(&self.qkv[at..at + d]).for_each(|(q, x)| q[r] = *x);
         }
 
-        // Scores by position, then what they weigh.
+        // Scores of all keys in range, `[keys, R]`; the softmax then turns them into weights in place.
         let first = (self.segment.slot * kept.kv_heads + self.head) * kept.keys * d;
         let (k, v) = (&kept.k[first..][..kept.keys * d], &kept.v[first..][..kept.keys * d]);
         let begin = lo / BESIDE;
@@ -217,7 +220,7 @@ impl Task<'_> {
         let mut out = vec![0f32; R * d];
         let mut p = lo;
         while p < hi {
-            // As many as follow each other in the ring.
+            // Takes keys that are contiguous in the ring.
             let at = p % kept.keys;
             let n = (hi - p).min(kept.keys - at).min(NEAR);
             let weights = &weights[p - begin * BESIDE..][..n];
@@ -232,7 +235,8 @@ impl Task<'_> {
     }
 }
 
-/// Scores of sixteen keys.
+/// Dot products of `R` queries with one group of 16 keys: `q` is `[head_dim, R]`, `keys` `[head_dim, 16]`, `out`
+/// `[16, R]`.
 #[inline(always)]
 fn scores<S: Simd, const R: usize, const V: usize>(simd: S, q: &[[f32; R]], keys: &[f32], out: &mut [[f32; R]]) {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
@@ -252,7 +256,7 @@ fn scores<S: Simd, const R: usize, const V: usize>(simd: S, q: &[[f32; R]], keys
     }
 }
 
-/// Adds values `[keys, head_dim]`, weighed, to `out` `[R, head_dim]`.
+/// Adds Σ weight · value to `out` `[R, head_dim]`; `weights` is `[keys, R]`, `values` `[keys, head_dim]`.
 #[inline(always)]
 fn add<S: Simd, const R: usize, const W: usize>(
     simd: S,
@@ -282,7 +286,7 @@ fn add<S: Simd, const R: usize, const W: usize>(
             out.copy_from_slice(sums);
         }
     }
-    // Heads that are not whole vectors.
+    // The remainder, where head_dim is not a multiple of the step.
     for c in whole..d {
         for (weights, value) in weights.iter().zip(values.chunks_exact(d)) {
             out.chunks_mut(d).zip(weights).for_each(|(out, w)| out[c] = w.mul_add(value[c], out[c]));
@@ -332,7 +336,7 @@ mod tests {
             kept.attention(qkv.to_vec(), &layer)
         }
 
-        /// By the definition, in f64, of one conversation from its first token on.
+        /// Reference: attention by its definition, in f64, for one conversation from its first token on.
         fn defined(&self, qkv: &[f32]) -> Vec<f64> {
             let (d, wide) = (self.d, (HEADS + 2 * KV) * self.d);
             let n = qkv.len() / wide;
@@ -379,7 +383,7 @@ mod tests {
             sliding in any::<bool>(),
         ) {
             let n: usize = cuts.iter().sum();
-            // A ring that wraps, or all keys.
+            // Sliding: a ring that wraps. Global: all keys.
             let (keys, window) = if sliding { (32, 16) } else { (n.next_multiple_of(16), usize::MAX) };
             let norms = [1, 2].map(|s| numbers(seed ^ s, d).iter().map(|w| w + 1.5).collect());
             let w = World { d, keys, window, norms };
@@ -393,7 +397,7 @@ mod tests {
                 let both = [&other[part.clone()], &qkv[part.clone()]].concat();
                 let both = w.run(&mut beside, &both, &[segment(2), segment(1)]);
                 let both = &both[len * HEADS * d..];
-                // One by one, by itself.
+                // Compare with one token at a time in a batch of one.
                 for (t, both) in (at..).zip(both.chunks(HEADS * d)) {
                     let one = &qkv[t * wide..(t + 1) * wide];
                     let one = w.run(&mut alone, one, &[Segment { slot: 0, start: t, len: 1 }]);
@@ -405,7 +409,7 @@ mod tests {
             for (g, want) in got.iter().zip(w.defined(&qkv)) {
                 prop_assert!((f64::from(*g) - want).abs() < 1e-5, "{} {}", g, want);
             }
-            // A copy of a slot goes on as the slot does.
+            // A forked slot continues exactly as its source does.
             beside.fork(1, 0, n);
             let next = numbers(seed ^ 3, wide);
             if sliding {

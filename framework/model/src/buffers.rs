@@ -1,8 +1,12 @@
-//! What a device's largest buffer takes: WGPU's may be smaller than a matrix, or than its f32 form.
+//! Limits of a device's largest buffer. On WGPU a weight matrix, or its f32 form, may not fit in one buffer.
 use crate::{Config, Error, Result};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Whether the device has buffers for the widest matrices, before any is read.
+/// Checks, before any weight is read, that the two largest matrices fit in one buffer of `largest` bytes each: the
+/// embedding and a layer's gate and up projection. `None` means no limit is known.
+///
+/// # Errors
+/// [`Error::Device`] when one does not fit.
 pub(crate) fn room(c: &Config, dtype: DType, largest: Option<u64>) -> Result<()> {
     for (what, rows) in [("the embedding", c.vocab), ("gate and up of a layer", 2 * c.intermediate)] {
         let (needs, most) = ((rows * c.hidden * dtype.size()) as u64, largest.unwrap_or(u64::MAX));
@@ -19,7 +23,8 @@ pub(crate) fn room(c: &Config, dtype: DType, largest: Option<u64>) -> Result<()>
     Ok(())
 }
 
-/// A matrix of f32 on its device in another type: made there, or here where the device has no buffer of so many f32.
+/// An f32 matrix, on its device and in `dtype`. It is converted on the device, or on the host where its f32 form
+/// exceeds the device's largest buffer of `largest` bytes.
 pub(crate) fn placed(data: TensorData, device: &Device, dtype: DType, largest: Option<u64>) -> Tensor<2> {
     let wide = data.num_elements() as u64 * 4;
     if largest.is_some_and(|most| wide > most) {

@@ -1,29 +1,29 @@
-//! Models that are part of a binary: `bundled:name`. A crate registers one with
-//! `inventory::submit! { BundledModel { … } }`.
+//! Models embedded in the binary, named `bundled:NAME`. A crate registers one with `inventory::submit! { BundledModel
+//! { … } }`.
 use crate::{Error, Result};
 
-/// A checkpoint in the hub's format, embedded.
+/// A checkpoint in the hub's file layout, embedded in the binary.
 pub struct BundledModel {
     /// The name after `bundled:`.
     pub name: &'static str,
-    /// One line on what it is.
+    /// One line that describes the model, for listings.
     pub summary: &'static str,
-    /// Files by name: config.json, generation_config.json, tokenizer.json, model.safetensors.
+    /// File names and contents: config.json, generation_config.json, tokenizer.json, model.safetensors.
     pub files: &'static [(&'static str, &'static [u8])],
 }
 
 friction_core::inventory::collect!(BundledModel);
 
 impl BundledModel {
-    /// All that are linked in.
+    /// All bundled models that are linked into this binary.
     pub fn all() -> impl Iterator<Item = &'static BundledModel> {
         friction_core::inventory::iter::<BundledModel>.into_iter()
     }
 
-    /// The one called `name`.
+    /// The bundled model called `name`.
     ///
     /// # Errors
-    /// When this binary holds none of that name.
+    /// [`Error::Source`] when this binary has none of that name; the message lists those it has.
     pub fn find(name: &str) -> Result<&'static Self> {
         Self::all().find(|m| m.name == name).ok_or_else(|| {
             let known: Vec<&str> = Self::all().map(|m| m.name).collect();
@@ -31,10 +31,10 @@ impl BundledModel {
         })
     }
 
-    /// One of its files.
+    /// The content of one of its files.
     ///
     /// # Errors
-    /// When it was bundled without it.
+    /// [`Error::Source`] when it was bundled without that file.
     pub fn file(&self, name: &str) -> Result<&'static [u8]> {
         let file = self.files.iter().find(|(n, _)| *n == name);
         file.map(|(_, b)| *b).ok_or_else(|| Error::Source(format!("bundled:{} lacks {name}", self.name)))

@@ -1,36 +1,39 @@
-//! Keys and values of all slots: whole for global layers, rings for sliding layers.
+//! The KV cache of all slots (one slot per conversation): every position in global layers, a ring buffer in
+//! sliding-window layers.
 use crate::attention::Kept;
 use crate::{Config, Gemma3};
 #[cfg(feature = "cube")]
 use burn::tensor::Tensor;
 
-/// How many keys each kind of layer holds per slot.
+/// Dimensions of a KV cache. All counts are per layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheShape {
-    /// Conversations.
+    /// Number of slots: conversations held at once, and a spare slot for padding rows on a GPU (see
+    /// [`crate::decoder::spare_slots`]).
     pub slots: usize,
-    /// Longest sequence: keys of a global layer.
+    /// Positions per slot in a global layer: the longest sequence, a multiple of 16.
     pub capacity: usize,
-    /// Keys of a sliding layer: window + room, or `capacity` where that is less.
+    /// Positions per slot in a sliding layer: the window plus room, rounded up to a multiple of 16, at most
+    /// `capacity`.
     pub ring: usize,
 }
 
 impl CacheShape {
-    /// `room` is how far a slot may be rolled back or filled in one step without losing keys that
-    /// a sliding layer still sees.
+    /// A cache of `slots` sequences of up to `capacity` tokens. `room` (tokens) is how far a slot can be rolled back,
+    /// or filled in one step, without losing keys that a sliding layer still attends to.
     pub fn new(config: &Config, slots: usize, capacity: usize, room: usize) -> Self {
-        // Whole sixteens, so that what matrix units take never wraps.
+        // Multiples of 16, so that a 16 × 16 tile of the matrix units never wraps around a ring.
         let capacity = capacity.next_multiple_of(16);
         Self { slots, capacity, ring: (config.window + room).next_multiple_of(16).min(capacity) }
     }
 
-    /// Bytes of the largest buffer: the keys of one layer.
+    /// Bytes of the largest single buffer: the keys of one layer, all slots. `dtype_bytes` is the size of one number.
     pub fn buffer_bytes(&self, config: &Config, dtype_bytes: usize) -> u64 {
         let keys = if config.global.contains(&true) { self.capacity } else { self.ring };
         (self.slots * keys * config.kv_heads * config.head_dim * dtype_bytes) as u64
     }
 
-    /// Bytes for keys and values of all slots.
+    /// Bytes of all keys and values: every layer, every slot.
     pub fn bytes(&self, config: &Config, dtype_bytes: usize) -> u64 {
         let per_key = (2 * config.kv_heads * config.head_dim * dtype_bytes) as u64;
         let keys: u64 = config.global.iter().map(|g| if *g { self.capacity } else { self.ring } as u64).sum();
@@ -38,14 +41,16 @@ impl CacheShape {
     }
 }
 
-/// Keys and values of every layer; position p stands at p mod keys. A clone on a GPU shares them.
+/// Keys and values of every layer. Position p of a slot is stored at index p mod (positions of that layer). On a GPU
+/// a clone shares the buffers; on the processor it copies them.
 #[derive(Clone)]
 pub struct KvCache {
-    /// Its shape.
+    /// Dimensions that it was allocated with.
     pub shape: CacheShape,
-    /// Of the processor, in f32 whatever the model's type is.
+    /// Per layer, on the processor: f32 whatever the model's dtype. Empty on a GPU.
     pub(crate) host: Vec<Kept>,
-    /// Of a GPU, `[slots, kv_heads, keys, head_dim]`.
+    /// Per layer, on a GPU: keys and values, each `[slots, kv_heads, positions, head_dim]` in the model's dtype.
+    /// Empty on the processor.
     #[cfg(feature = "cube")]
     pub(crate) layers: Vec<(Tensor<4>, Tensor<4>)>,
     #[cfg(feature = "cube")]
@@ -53,7 +58,7 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// Allocates on the model's device; see [`Gemma3::cache`].
+    /// Allocates zeros on the model's device. Called by [`Gemma3::cache`].
     pub(crate) fn new(model: &Gemma3, shape: CacheShape) -> Self {
         let config = &model.config;
         let keys: Vec<usize> = config.global.iter().map(|g| if *g { shape.capacity } else { shape.ring }).collect();
@@ -75,7 +80,8 @@ impl KvCache {
         }
     }
 
-    /// Copies what slot `from` holds of positions `0..len` to slot `to`.
+    /// Copies positions `0..len` of slot `from` to slot `to`, in every layer. In a sliding layer it copies the whole
+    /// ring where `len` exceeds it.
     pub fn fork(&mut self, from: usize, to: usize, len: usize) {
         if len > 0 {
             self.host.iter_mut().for_each(|kept| kept.fork(from, to, len));
@@ -95,13 +101,13 @@ impl KvCache {
         }
     }
 
-    /// Whether a slot that was filled up to `filled` still holds what a sliding layer sees at
-    /// position `at` ≤ `filled`.
+    /// Whether a slot that was filled to `filled` positions can be rolled back to `at` ≤ `filled`, i.e. whether its
+    /// rings still hold every key that a sliding layer attends to from position `at` on.
     pub fn can_roll_back(&self, config: &Config, filled: usize, at: usize) -> bool {
         if config.global.iter().all(|g| *g) || filled <= self.shape.ring {
             return true;
         }
-        // The oldest key still there is filled − ring; position `at` sees back to at − window + 1.
+        // The ring's oldest key is at filled − ring; position `at` attends back to at − window + 1.
         (at + 1).saturating_sub(config.window) >= filled - self.shape.ring
     }
 }

@@ -1,30 +1,31 @@
-//! Decode steps as recorded graphs: on a GPU most of a step of one token a row is spent on launching
-//! hundreds of small kernels, and a recorded step is launched as one.
+//! Decode steps recorded as CUDA graphs. A decode step on a GPU launches hundreds of small kernels, and launching
+//! them takes most of its time; a recorded step is launched as one.
 //!
-//! A recorded step knows its buffers by their place. So what changes from step to step (ids, positions,
-//! places in the cache, strengths of edits) is written into buffers that stay, the cache is only ever written
-//! in place (`gpu`), and rows are padded to a few sizes by rows that write to a slot of their own. Hooks run
-//! inside the graph: steps that read or edit are recorded too, beside those that do neither.
+//! A graph refers to its buffers by address. Everything that changes from step to step (ids, positions, cache slots,
+//! edit strengths) is therefore written into buffers that persist, the cache is only written in place (see `gpu`),
+//! and a batch is padded to one of a few row counts by rows that write to a spare cache slot. Hooks run inside the
+//! graph: steps with taps, with edits, with both and with neither are recorded separately.
 use crate::cache::CacheShape;
 use crate::model::{NoProbe, floats};
 use crate::{Gemma3, KvCache, Probe, Result, Step};
 use burn::tensor::{Int, Tensor};
 
-/// What a step computed.
+/// The result of a decode step.
 pub struct Answer {
-    /// Logits `[wanted or more, vocab]` in f32: rows that pad may follow. Those of a recorded step hold until the
-    /// next is launched.
+    /// Logits `[wanted or more, vocab]` in f32; padding rows may follow the wanted ones. The logits of a recorded
+    /// step are valid until the next step is launched.
     pub logits: Tensor<2>,
-    /// The likeliest token of each `[wanted, 1]`.
+    /// The argmax of each wanted row, `[wanted, 1]`; the lowest id among equals.
     pub best: Tensor<2, Int>,
-    /// What hooks took, of the rows that were read: `[sites × rows, width]` for each width.
+    /// The activations that hooks tapped, of the rows in [`Wish::reads`]: one tensor `[sites × rows, width]` per
+    /// width.
     pub taken: Vec<Tensor<2>>,
     #[cfg(feature = "cube")]
     sent: Option<crate::gpu::Sent>,
 }
 
 impl Answer {
-    /// Of a step that was not recorded.
+    /// The answer of a step that was not recorded: no tapped activations.
     pub fn new(logits: Tensor<2>, best: Tensor<2, Int>) -> Self {
         Self {
             logits,
@@ -35,8 +36,8 @@ impl Answer {
         }
     }
 
-    /// The likeliest tokens and what hooks took, on the host. For tokens of a recorded step it waits for that step
-    /// alone, not for what was launched after it.
+    /// Copies the argmax tokens and the tapped activations to the host. For the tokens of a recorded step it waits
+    /// for that step alone, not for steps launched after it.
     pub fn read(self) -> (Vec<u32>, Vec<Vec<f32>>) {
         let taken = |taken: Vec<Tensor<2>>| taken.into_iter().map(|t| floats(&t.into_data())).collect();
         #[cfg(feature = "cube")]
@@ -48,55 +49,57 @@ impl Answer {
     }
 }
 
-/// Hooks that can run inside a recorded step: they compute with tensors alone, and bring nothing from the host.
+/// Hooks that can run inside a recorded step: they compute with device tensors alone and upload nothing.
 pub trait Hooks {
-    /// Columns of strengths.
+    /// Number of strength columns: one per edit whose strength varies by row.
     fn columns(&self) -> usize;
-    /// Runs a pass under them. `strengths` are `[rows, 1]` for each column, or none where the step edits nothing.
-    /// Where it is `tapped`, returns what they took of all rows, `[sites × rows, width]` for each width.
+    /// Runs the forward pass `pass` with a probe that applies these hooks. `strengths` holds a tensor `[rows, 1]` for
+    /// each column, or is empty where the step edits nothing. Where `tapped`, returns the tapped activations of all
+    /// rows, `[sites × rows, width]` per width.
     fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>>;
 }
 
-/// What a step asks of hooks.
+/// What hooks do in one decode step.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Strengths, column after column, a number a row; empty where the step edits nothing.
+    /// Edit strengths, `[columns × rows]` with one column after the other; empty where the step edits nothing.
     pub strengths: Vec<f32>,
-    /// Rows to be read.
+    /// Indices of the rows whose tapped activations are returned.
     pub reads: Vec<usize>,
 }
 
-/// Rows of a recorded step, at most.
+/// Largest number of rows of a recorded step; larger batches run unrecorded.
 pub const MOST_RECORDED: usize = 256;
-/// Steps of up to so many rows are recorded in powers of two; larger ones in whole [`STRIDE`]s, since a row more costs
-/// more there.
+/// Up to this many rows, a recorded step is padded to a power of two; above, to a multiple of [`STRIDE`], because a
+/// padding row costs more there.
 pub const WIDE: usize = 128;
-/// See [`WIDE`].
+/// Granularity in rows of recorded steps above [`WIDE`] rows.
 pub const STRIDE: usize = 64;
 
-/// Rows of the recorded step that takes so many.
+/// Rows of the recorded step that a batch of `rows` runs in.
 #[cfg(feature = "cube")]
 fn padded(rows: usize) -> usize {
     if rows <= WIDE { rows.next_power_of_two() } else { rows.next_multiple_of(STRIDE) }
 }
 
-/// Slots that a cache must have beside those of conversations: on a GPU one, for rows that pad.
+/// Cache slots needed beside those of conversations: one on a GPU, which padding rows write to; none on the
+/// processor.
 pub fn spare_slots(model: &Gemma3) -> usize {
     usize::from(!model.flex)
 }
 
-/// Conversations at once whose keys a device's largest buffer takes, where it tells of one; `shape` is a cache's, for
-/// any number of them.
+/// The number of conversations whose keys fit in the device's largest buffer, or `None` where the device states no
+/// limit. Takes `capacity` and `ring` from `shape` and ignores its `slots`.
 pub fn most_conversations(model: &Gemma3, shape: CacheShape) -> Option<usize> {
     let one = CacheShape { slots: 1, ..shape }.buffer_bytes(&model.config, model.key_bytes());
     let slots = model.largest_buffer()? / one;
     Some((slots as usize).saturating_sub(spare_slots(model)))
 }
 
-/// Decode steps of a model over one cache.
+/// Runs decode steps (one token per row) of a model over one cache, recorded where the device can.
 ///
-/// While CUDA records a kind of step, the first of its kind, it refuses what other threads of the process ask of the
-/// device (error 900): they must leave it alone.
+/// The first step of each kind (padded rows × edits × taps) is recorded. While CUDA records, it refuses device calls
+/// from other threads of the process (error 900), so no other thread may use the device then.
 pub struct Decoder<'m> {
     model: &'m Gemma3,
     #[cfg(feature = "cube")]
@@ -104,7 +107,7 @@ pub struct Decoder<'m> {
 }
 
 impl<'m> Decoder<'m> {
-    /// Of a model, under hooks; every step must be over the same cache.
+    /// A decoder of `model` that applies `hooks` inside recorded steps. Every step must use the same cache.
     pub fn new(model: &'m Gemma3, hooks: Option<&'m dyn Hooks>) -> Self {
         let _ = &hooks;
         Self {
@@ -114,8 +117,8 @@ impl<'m> Decoder<'m> {
         }
     }
 
-    /// Whether steps of so many rows are recorded: hooks run inside them on such a device alone. Those over weights
-    /// in blocks are not: a recorded step would hold every weight whole.
+    /// Whether steps of `rows` rows are recorded, which hooks need. Always false on the processor, and for quantised
+    /// weights on a GPU: a graph would hold every weight dequantised.
     pub fn records(&self, rows: usize) -> bool {
         #[cfg(feature = "cube")]
         let whole = !self.model.in_words();
@@ -124,21 +127,26 @@ impl<'m> Decoder<'m> {
         !self.model.flex && whole && rows <= MOST_RECORDED
     }
 
-    /// Computes a step whose segments hold one token each; logits of those that it wants, of which there must
-    /// be some. On a GPU the cache's last slot is written to by rows that pad. Where steps are not recorded, without
-    /// hooks.
+    /// Computes a decode step: each segment of `step` holds one token, and at least one row asks for logits. On a
+    /// GPU, padding rows write to the cache's last slot.
+    ///
+    /// # Panics
+    /// When `wish` asks for taps or edits and the step is not recorded.
     ///
     /// # Errors
-    /// When a token or position is out of range.
+    /// When a token id or position is out of range.
     pub fn step(&mut self, step: &Step, wish: &Wish, cache: &mut KvCache) -> Result<Answer> {
         self.step_after(step, wish, cache, None)
     }
 
-    /// The same, of tokens that stand on the device alone: a step's tokens are the likeliest ones of an answer, row
-    /// by row, whatever its ids say. Only where steps are recorded.
+    /// [`Self::step`] on tokens that are still on the device: row i's input token is the argmax of row i of `before`,
+    /// and the ids in `step` are ignored. With `before = None` it is [`Self::step`].
+    ///
+    /// # Panics
+    /// As [`Self::step`], and when `before` is given and the step is not recorded.
     ///
     /// # Errors
-    /// As of [`Self::step`].
+    /// As [`Self::step`].
     pub fn step_after(
         &mut self,
         step: &Step,
@@ -161,12 +169,12 @@ impl<'m> Decoder<'m> {
     }
 }
 
-/// What was launched ends before the buffers go that it reads and writes, however its run ended.
+/// Waits until everything launched has finished before the buffers that it uses are freed, also after an error.
 #[cfg(feature = "cube")]
 impl Drop for Decoder<'_> {
     fn drop(&mut self) {
         if !self.recorded.is_empty() {
-            // A device that failed has told so where its answers were read.
+            // A device error has already been reported where the answers were read.
             let _ = self.model.device.sync();
         }
     }
@@ -185,7 +193,7 @@ mod recorded {
 
     type Recorded<'m> = Graph<Whole, Box<dyn FnMut() -> Whole + 'm>>;
 
-    /// What a recorded step leaves in its buffers, of all rows.
+    /// Output buffers of a recorded step, for all rows including padding.
     #[derive(Clone)]
     struct Whole {
         logits: Tensor<2>,
@@ -193,18 +201,20 @@ mod recorded {
         taken: Vec<Tensor<2>>,
     }
 
-    /// Buffers that a recorded step reads.
+    /// Input buffers of a recorded step of n rows.
     struct Buffers {
-        /// Ids, then for sliding and for global layers: slot and index, then slot, first key and end.
+        /// Token ids `[n]`; then for sliding and for global layers: slot and ring index `[n, 2]`, then slot, first
+        /// key and end `[n, 3]`.
         ints: Tensor<1, Int>,
-        /// cos and sin of sliding, then of global layers; then strengths, column after column.
+        /// cos and sin `[n, head_dim / 2]` for sliding layers, then for global layers; then the strength columns
+        /// `[n]`.
         floats: Tensor<1>,
     }
 
-    /// A kind of step: rows, whether hooks edit, whether they read.
+    /// What distinguishes recorded steps: padded rows, whether hooks edit, whether hooks tap.
     type Kind = (usize, bool, bool);
 
-    /// Recorded steps.
+    /// The recorded steps, by kind.
     pub(super) struct Steps<'m> {
         hooks: Option<&'m dyn Hooks>,
         steps: BTreeMap<Kind, (Rc<RefCell<Buffers>>, Recorded<'m>)>,
@@ -255,13 +265,13 @@ mod recorded {
                 self.steps.insert(kind, (buffers, recorded));
             }
             let Some((_, recorded)) = self.steps.get_mut(&kind) else { unreachable!("recorded above") };
-            // The refreshes are launched before the graph, and what the step before sent.
+            // Launches the buffer updates, and the previous step's copy to the host, before the graph.
             let _ = device.flush();
-            // SAFETY: weights and hooks outlive the graph by its lifetime; the cache, the buffers and what the
-            // step computes are kept alive by the closure and by `self`; everything runs on this thread's
-            // stream, and the refreshes above were issued on it before.
+            // SAFETY: weights and hooks outlive the graph (lifetime 'm); the closure and `self` keep the cache, the
+            // buffers and the outputs alive; everything runs on this thread's stream, and the updates above were
+            // issued on it before the graph.
             let whole = unsafe { recorded.replay() }.clone();
-            // Copies: the next step writes over these buffers.
+            // These are copies, because the next step overwrites the output buffers.
             let taken: Vec<_> = whole.taken.iter().map(|t| of_rows(t, rows, &wish.reads, device)).collect();
             let (logits, best) = match (wanted.len() == asked, asked == rows) {
                 (true, true) => (whole.logits, whole.best + 0),
@@ -276,7 +286,7 @@ mod recorded {
         }
     }
 
-    /// Rows of each site, of `[sites × rows, width]`.
+    /// Selects rows `reads` of each site from `[sites × rows, width]`.
     fn of_rows(taken: &Tensor<2>, rows: usize, reads: &[usize], device: &Device) -> Tensor<2> {
         let sites = taken.dims()[0] / rows;
         let index = (0..sites).flat_map(|s| reads.iter().map(move |r| (s * rows + r) as i32)).collect();
@@ -340,7 +350,7 @@ mod recorded {
             };
             let Some(logits) = logits else { unreachable!("logits of every row are asked for") };
             let best = model.best(&logits);
-            // Without it the lazy device would record nothing.
+            // Burn's fusion backend is lazy: without a flush, nothing would be launched while the graph is recorded.
             let _ = model.device.flush();
             Whole { logits, best, taken }
         });

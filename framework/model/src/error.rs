@@ -1,56 +1,57 @@
-//! What can go wrong with a checkpoint or a device.
+//! The error type of this crate.
 use std::path::PathBuf;
 
-/// An error about a model: what, where, what to do.
+/// An error of a checkpoint, its text processing or a device. Messages name the file or setting and, where there is
+/// one, the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// A file is not what it should be.
+    /// A file was read, but its content is malformed, unsupported or inconsistent with the rest of the checkpoint.
     #[error("{path}: {message}", path = path.display())]
     Format {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong, for the user.
         message: String,
     },
-    /// The hub could not serve a file.
+    /// The Hugging Face hub could not serve a file: no network, no access, or no such file.
     #[error("{0}")]
     Hub(String),
-    /// A source string that names no model.
+    /// A `model.source` that names no model: bad syntax, or a model that does not exist.
     #[error("{0}")]
     Source(String),
-    /// The device cannot do what was asked.
+    /// The device is missing, too small, or does not support what was asked.
     #[error("{0}")]
     Device(String),
-    /// A part of a model is not what a stored run was made with.
+    /// A resumed or analysed run's model differs from the one that the run was made with.
     #[error(
         "{part} of {model} differs from what the run was made with (stored {stored}, now {now}); put the old one back, or run the study anew"
     )]
     Changed {
-        /// The source.
+        /// The model's source string, e.g. `hf:google/gemma-3-4b-it`.
         model: String,
-        /// Which part.
+        /// The part that differs: weights, config, tokenizer, …
         part: friction_core::ModelPart,
-        /// SHA-256 in the run's lock.
+        /// SHA-256 that the run's lock file holds.
         stored: String,
-        /// SHA-256 of what is there.
+        /// SHA-256 of what is there now.
         now: String,
     },
-    /// Text could not be tokenised or rendered.
+    /// Text could not be tokenised or rendered, or a step holds tokens that the model or cache cannot take.
     #[error("{0}")]
     Text(String),
 }
 
-/// Results of this crate.
+/// A result whose error is this crate's [`Error`] unless another is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

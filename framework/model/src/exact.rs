@@ -1,9 +1,9 @@
-//! Matrix products that keep f32 on GPUs.
+//! Matrix products on a GPU that keep f32 precision.
 //!
-//! Burn tunes products at run time, and its tensor-core candidates for f32 round their inputs to
-//! tf32 (10 bits of mantissa): which one wins depends on the shape and the machine. A run that asks
-//! for f32 must get it, so f32 products go to cubek's register routine: full precision, one order
-//! of summation per output value whatever rows stand beside it.
+//! Burn autotunes matrix products at run time, and its tensor-core candidates for f32 round their inputs to tf32 (10
+//! bits of mantissa). Which candidate wins depends on the shape and the machine. A run that asks for f32 must get it,
+//! so f32 products go to cubek's register kernel: full precision, and an order of summation per output value that
+//! does not depend on the number of rows.
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor};
@@ -12,7 +12,10 @@ use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems, MatmulSetupError
 use cubek::matmul::{launch::launch_ref, multi_level, strategy::Strategy};
 use cubek::std::InputBinding;
 
-/// `[.., m, k] · [.., k, n]` without rounding of the inputs. The leading dimensions must be equal.
+/// `[.., m, k] · [.., k, n]` → `[.., m, n]` without rounding the inputs. The leading dimensions must be equal.
+///
+/// # Panics
+/// When the device runs neither of cubek's kernels for these shapes.
 pub fn product<const D: usize>(lhs: Tensor<D>, rhs: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Exact>::exact_product(lhs.into_dispatch(), rhs.into_dispatch()))
 }
@@ -38,7 +41,7 @@ impl Exact for CubeBackend {
         let out = empty_device_dtype(lhs.client.clone(), lhs.device.clone(), shape, lhs.dtype);
         let unit = Strategy::MultiLevel(multi_level::Strategy::SimpleUnit(Default::default()));
         if launch(&unit, &lhs, &rhs, &out).is_err() {
-            // Shapes that the register routine refuses; the naive one takes every shape.
+            // The register kernel refuses some shapes; the naive kernel takes every shape.
             let naive = Strategy::MultiLevel(multi_level::Strategy::Naive);
             if let Err(e) = launch(&naive, &lhs, &rhs, &out) {
                 panic!("no product of {:?} by {:?} on this device: {e:?}", lhs.meta.shape(), rhs.meta.shape());

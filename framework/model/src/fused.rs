@@ -1,7 +1,8 @@
-//! The forward pass on a GPU, in kernels that do several steps at once: `model.rs`'s twin, with the same sites.
+//! The forward pass on a GPU, over the fused kernels of [`crate::gpu`]. It computes what `model.rs` computes on the
+//! processor and visits the same sites.
 //!
-//! A norm is computed together with the residual sum before it. Where a probe changes what lies between,
-//! the norm is computed again from what it returned.
+//! The kernel `join` computes a residual sum and the RMSNorm that follows it. Where a probe changes the stream
+//! between the two, the norm is recomputed from what the probe returned.
 use crate::gpu::{self, Product, Turned};
 use crate::model::{Block, Inputs, Weight, visit};
 use crate::{Gemma3, KvCache, Probe, Step};
@@ -9,7 +10,8 @@ use burn::tensor::{DType, Tensor};
 use friction_core::Site;
 
 impl Gemma3 {
-    /// A step whose inputs are on the device.
+    /// Runs a step whose inputs are on the device already; returns f32 logits `[wanted, vocab]`, or `None` where the
+    /// step wants none.
     pub(crate) fn fused(
         &self,
         step: &Step,
@@ -72,7 +74,8 @@ impl Gemma3 {
         Some(visit(probe, Site::Logits, logits))
     }
 
-    /// Outputs of a layer's heads `[tokens, heads × head_dim]`; keys and values go to the cache.
+    /// Attention of one layer, before the output projection: `[tokens, heads × head_dim]`. Writes the tokens' keys
+    /// and values to the cache.
     fn heads(&self, layer: usize, h: Tensor<2>, block: &Block, inputs: &Inputs, cache: &mut KvCache) -> Tensor<2> {
         let c = &self.config;
         let kind = usize::from(c.global[layer]);
@@ -92,13 +95,13 @@ impl Gemma3 {
     }
 }
 
-/// A visit to what is in the model's type.
+/// [`visit`] for a tensor in the model's dtype: the probe sees it in f32.
 fn visit_in(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2> {
     let dtype = x.dtype();
     if probe.wants(site) { probe.at(site, x.cast(DType::F32)).cast(dtype) } else { x }
 }
 
-/// A weight as products take it, in the model's type.
+/// A weight as a dense matrix `[out, in]` in the model's dtype; quantised weights are dequantised here.
 fn full(w: &Weight, dtype: DType) -> Tensor<2> {
     match w {
         Weight::Full(w) => w.clone(),

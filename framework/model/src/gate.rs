@@ -1,10 +1,11 @@
-//! gelu(gate) · up on the processor: one pass over a product's rows, by all its cores.
+//! GeGLU on the processor: gelu(gate) · up in one pass over the rows of the gate-and-up product, parallel over rows.
 use crate::model::floats;
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
-/// Of `[rows, 2 × width]`, gates, then ups, in f32. The tanh form of GELU (Hendrycks & Gimpel 2016, arXiv
-/// 1606.08415), tanh z written as 1 − 2 / (e^2z + 1).
+/// GeGLU of `[rows, 2 × width]`, each row its gates followed by its ups; returns `[rows, width]` in f32. Uses the
+/// tanh approximation of GELU (Hendrycks & Gimpel 2016, arXiv 1606.08415), with tanh z computed as 1 − 2 / (e^2z +
+/// 1).
 pub(crate) fn gate(both: Tensor<2>) -> Tensor<2> {
     let ([rows, two], device) = (both.dims(), both.device());
     let width = two / 2;

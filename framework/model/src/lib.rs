@@ -1,8 +1,12 @@
-//! Gemma 3 on Burn: configuration, weights, tokenizer, chat template and the forward pass.
+//! Gemma 3 on Burn: checkpoint files, tokenizer, chat template, weights and the forward pass.
 //!
-//! The road: [`source`] resolves what a manifest names, [`weights`] reads tensors, [`config`]
-//! describes the shape, [`model`] is the forward pass over [`cache`], [`tokenizer`] and
-//! [`template`] turn conversations into ids.
+//! Reading order: [`source`] resolves the model that a manifest names to the files of a checkpoint; [`config`] reads
+//! its shape; [`weights`] reads tensors from safetensors or GGUF; [`tokenizer`] and [`template`] turn conversations
+//! into token ids; [`model`] is the forward pass over a [`cache`] of keys and values; [`decoder`] records decode
+//! steps as graphs on a GPU.
+//!
+//! On the processor the pass is `model.rs` with `attention.rs`, `norm.rs` and `gate.rs`. On a GPU it is `fused.rs`
+//! with the kernels in `gpu`.
 mod attention;
 mod buffers;
 pub mod bundled;

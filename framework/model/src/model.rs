@@ -1,9 +1,9 @@
-//! The forward pass: packed tokens of many conversations, every site exposed.
+//! The Gemma 3 model and its forward pass over ragged batches, with a probe called at every site.
 //!
-//! A step holds tokens of several slots, one after the other, without padding. Matrix products run
-//! over all of them at once. Attention is against the slot's own keys, so that a row never sees, and on the
-//! processor never even rounds by, its neighbours: slot by slot there, in one launch on a GPU (`gpu`, where
-//! `fused.rs` is this file's twin).
+//! A step packs tokens of several cache slots one after the other, without padding. Matrix products run over all
+//! tokens at once; attention runs per slot, against that slot's keys alone. On the processor a row's result is
+//! therefore bit for bit independent of the rows beside it. This file is the pass on the processor; `fused.rs` is the
+//! pass on a GPU, over the kernels in `gpu`.
 use crate::attention::Layer;
 use crate::buffers::{placed, room};
 use crate::cache::{CacheShape, KvCache};
@@ -17,41 +17,43 @@ use friction_core::Site;
 use friction_core::manifest::Quantize;
 use std::sync::Arc;
 
-/// Tokens of one slot in a step.
+/// Consecutive tokens of one slot in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// The slot.
+    /// Index of the cache slot.
     pub slot: usize,
-    /// Position of its first token.
+    /// Position in the sequence of the first token.
     pub start: usize,
-    /// Its number of tokens.
+    /// Number of tokens.
     pub len: usize,
 }
 
-/// One forward pass.
+/// The input of one forward pass.
 #[derive(Debug, Clone, Default)]
 pub struct Step {
     /// Token ids of all segments, one after the other.
     pub ids: Vec<u32>,
-    /// Whose they are.
+    /// How `ids` divide into slots and positions; the lengths add up to `ids.len()`.
     pub segments: Vec<Segment>,
-    /// Indices into `ids` whose logits are wanted.
+    /// Indices into `ids` of the tokens whose logits are computed; may be empty.
     pub logits: Vec<usize>,
 }
 
-/// Sees, and may change, every site of a forward pass.
+/// A visitor that reads, and may replace, the activation at each site of a forward pass.
 pub trait Probe {
-    /// `x` is `[tokens, width]` in f32 (`[logits, vocab]` at `logits`); what it returns goes on.
+    /// Called with the activation at `site`: `[tokens, width]` in f32 (`[logits, vocab]` at `logits`). The pass
+    /// continues with the tensor that it returns.
     fn at(&mut self, site: Site, x: Tensor<2>) -> Tensor<2>;
-    /// Whether it wants this site at all.
+    /// Whether [`Self::at`] is to be called at this site.
     fn wants(&self, site: Site) -> bool;
-    /// Whether what it returns at a site may differ from what it was given.
+    /// Whether [`Self::at`] may return something other than its argument there. Where it cannot, fused kernels need
+    /// not be redone.
     fn changes(&self, site: Site) -> bool {
         self.wants(site)
     }
 }
 
-/// A probe that does nothing.
+/// A probe that visits no site.
 pub struct NoProbe;
 impl Probe for NoProbe {
     fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
@@ -62,16 +64,16 @@ impl Probe for NoProbe {
     }
 }
 
-/// A matrix `[out, in]`, as it is held.
-// A few hundred of them, each read where it is.
+/// A weight matrix `[out, in]` in the form in which it is held.
+// There are only a few hundred of them, and they are never moved, so the unequal sizes do not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone)]
 pub(crate) enum Weight {
-    /// In the model's type, on its device.
+    /// A dense tensor in the model's dtype, on its device.
     Full(Tensor<2>),
-    /// In blocks, on the host; whole f32 too, where its rows are whole blocks.
+    /// Blocks of 32 on the host: quantised (q8, q4), or f32 in the same order where the width is a multiple of 32.
     Blocks(Arc<Blocks>),
-    /// In blocks, on a GPU.
+    /// Quantised blocks of 32, in a GPU's memory.
     #[cfg(feature = "cube")]
     Words(crate::gpu::Words),
 }
@@ -89,47 +91,49 @@ pub(crate) struct Block {
     pub(crate) k_norm: Tensor<1>,
 }
 
-/// What a step reads beside the weights, on the device.
+/// What a step reads beside the weights and the cache.
 pub(crate) struct Inputs {
-    /// Token ids.
+    /// Token ids `[tokens]`, on the device.
     pub ids: Tensor<1, Int>,
-    /// cos and sin of the tokens' positions, of sliding and of global layers: of the processor, row-major.
+    /// cos and sin of the tokens' positions, for sliding and then for global layers: row-major `[tokens, head_dim /
+    /// 2]` on the host. Filled on the processor only.
     pub angles: [(Vec<f32>, Vec<f32>); 2],
-    /// The same of a GPU.
+    /// The same as tensors `[tokens, 1, head_dim / 2]`, for the GPU's pass.
     #[cfg(feature = "cube")]
     pub tables: [(Tensor<3>, Tensor<3>); 2],
-    /// Where the tokens stand, in sliding and in global layers.
+    /// Cache slots and ring indices of the tokens, for sliding and then for global layers. `None` on the processor.
     #[cfg(feature = "cube")]
     pub places: Option<[crate::gpu::Places; 2]>,
 }
 
-/// A Gemma 3 on a device.
+/// A Gemma 3 text model, loaded on a device.
 pub struct Gemma3 {
-    /// Its shape.
+    /// The checkpoint's architecture parameters.
     pub config: Config,
-    /// Where it is.
+    /// The device that holds it.
     pub device: Device,
-    /// Type of the matrix products.
+    /// Type of the matrix products and, on a GPU, of the KV cache. The residual stream is f32 whatever it is.
     pub dtype: DType,
     pub(crate) embed: Weight,
-    /// The unembedding, where it is not the embedding.
+    /// The unembedding, where it is not tied to the embedding.
     head: Option<Weight>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) final_norm: Tensor<1>,
     pub(crate) rope_global: Rope,
     pub(crate) rope_local: Rope,
-    /// On the processor, see [`Gemma3::least_rows`].
+    /// Whether the device is the processor (Burn's Flex backend); see [`Gemma3::least_rows`].
     pub(crate) flex: bool,
-    /// What a GPU can do.
+    /// The GPU's capabilities; defaults on the processor.
     #[cfg(feature = "cube")]
     pub(crate) able: crate::gpu::Able,
 }
 
 impl Gemma3 {
-    /// Loads weights; `progress` is told bytes done.
+    /// Loads weights without quantising them. `progress` is called after each tensor with the bytes of its f32 form.
     ///
     /// # Errors
-    /// When a tensor is missing or has another shape than the config says.
+    /// When a tensor is missing or its shape differs from what the config says, or the device's largest buffer is too
+    /// small.
     pub fn load(
         config: &Config,
         source: &dyn TensorSource,
@@ -140,10 +144,10 @@ impl Gemma3 {
         Self::load_as(config, source, device, (dtype, Quantize::None), progress)
     }
 
-    /// The same, with weights held in blocks.
+    /// [`Self::load`], with the weight matrices quantised to blocks (q8 or q4) as `quantize` says.
     ///
     /// # Errors
-    /// Also when the device or the shape does not take them.
+    /// As [`Self::load`], and when the width of a matrix is not a multiple of the block size.
     pub fn load_as(
         config: &Config,
         source: &dyn TensorSource,
@@ -167,7 +171,8 @@ impl Gemma3 {
             Ok(v)
         };
         let matrix = |v: Vec<f32>, rows: usize, cols: usize| -> Result<Weight> {
-            // Burn's product of two rows of f32 takes some four times as long as of one.
+            // Burn's f32 product of two rows takes some four times as long as that of one, so f32 weights on the
+            // processor use this crate's product over blocks too.
             let in_order = flex && dtype == DType::F32 && cols.is_multiple_of(quant::BLOCK);
             if quantize != Quantize::None || in_order {
                 let blocks = Blocks::of(&v, cols, quantize)?;
@@ -227,7 +232,7 @@ impl Gemma3 {
         })
     }
 
-    /// Bytes of its GPU's largest buffer.
+    /// Bytes of the GPU's largest buffer; `None` on the processor.
     pub fn largest_buffer(&self) -> Option<u64> {
         #[cfg(feature = "cube")]
         return self.able.largest;
@@ -235,30 +240,31 @@ impl Gemma3 {
         None
     }
 
-    /// A cache for conversations of this model. The angles of all its positions are computed here, so that no step
-    /// waits for them and steps take no more memory.
+    /// Allocates a KV cache for this model. Computes the RoPE tables of all its positions as well, so that no later
+    /// step computes or allocates them.
     pub fn cache(&self, shape: CacheShape) -> KvCache {
         self.rope_local.reach(shape.capacity);
         self.rope_global.reach(shape.capacity);
         KvCache::new(self, shape)
     }
 
-    /// Bytes of a number of its keys and values: f32 on the processor, elsewhere the model's type.
+    /// Bytes of one number in the KV cache: f32 on the processor, the model's dtype on a GPU.
     pub fn key_bytes(&self) -> usize {
         if self.flex { DType::F32 } else { self.dtype }.size()
     }
 
-    /// Computes a step. Returns logits `[wanted, vocab]` in f32, or nothing where none are wanted.
+    /// Runs a forward pass: writes the step's keys and values to `cache` and returns f32 logits `[wanted, vocab]`, or
+    /// `None` where the step wants none. `probe` is called at every site that it wants.
     ///
     /// # Errors
-    /// When a token or position is out of range.
+    /// When a token id, slot or position is out of range, or the segments' lengths do not add up to the ids.
     pub fn forward(&self, step: &Step, cache: &mut KvCache, probe: &mut dyn Probe) -> Result<Option<Tensor<2>>> {
         self.check(step, cache)?;
         let inputs = self.inputs(step, cache);
         Ok(self.compute(step, &inputs, cache, probe))
     }
 
-    /// What a step reads beside the weights, on the device.
+    /// Computes and uploads what a step reads beside the weights and the cache.
     fn inputs(&self, step: &Step, cache: &KvCache) -> Inputs {
         let _ = cache;
         let positions: Vec<usize> = step.segments.iter().flat_map(|s| s.start..s.start + s.len).collect();
@@ -276,7 +282,7 @@ impl Gemma3 {
         }
     }
 
-    /// A step whose inputs are on the device.
+    /// [`Self::forward`] for inputs that are prepared, without checks.
     pub(crate) fn compute(
         &self,
         step: &Step,
@@ -324,12 +330,12 @@ impl Gemma3 {
         Some(visit(probe, Site::Logits, self.product(shared, last, self.unembedding())))
     }
 
-    /// What logits are a product with, `[vocab, hidden]`.
+    /// The unembedding matrix `[vocab, hidden]`: the embedding where the two are tied.
     pub(crate) fn unembedding(&self) -> &Weight {
         self.head.as_ref().unwrap_or(&self.embed)
     }
 
-    /// √hidden, rounded to the dtype of the embedding as transformers does.
+    /// Factor of embeddings: √hidden, rounded to the model's dtype as transformers does.
     pub(crate) fn embed_scale(&self) -> f32 {
         let s = (self.config.hidden as f64).sqrt() as f32;
         match self.dtype {
@@ -339,7 +345,7 @@ impl Gemma3 {
         }
     }
 
-    /// Rows of the embedding, in f32.
+    /// Embeddings of the step's tokens, unscaled, `[tokens, hidden]` in f32.
     fn rows(&self, step: &Step, ids: &Tensor<1, Int>) -> Tensor<2> {
         match &self.embed {
             Weight::Full(table) => table.clone().select(0, ids.clone()).cast(DType::F32),
@@ -359,7 +365,8 @@ impl Gemma3 {
         Tensor::from_data(TensorData::new(values, [rows, width]), (&self.device, DType::F32))
     }
 
-    /// x `[n, in]` · wᵀ, w `[out, in]`: computed in the model's dtype, returned in f32.
+    /// x `[n, in]` · wᵀ, w `[out, in]`: computed in the model's dtype, returned as f32 `[n, out]`. Where `shared`
+    /// (several slots), a row's result does not depend on the other rows.
     fn product(&self, shared: bool, x: Tensor<2>, w: &Weight) -> Tensor<2> {
         let n = x.dims()[0];
         let w = match w {
@@ -377,18 +384,19 @@ impl Gemma3 {
         if y.dims()[0] > n { y.narrow(0, 0, n) } else { y }
     }
 
-    /// Rows that a product with `width` columns must have at least, so that a row's result is the
-    /// same, bit for bit, whatever rows stand beside it.
+    /// Rows to which a product with `width` output columns is padded, so that a row's result is bit for bit the same
+    /// whatever rows are beside it.
     ///
-    /// Flex multiplies by the `gemm` crate, whose blocking depends on the columns and the inner size
-    /// alone, except that one row, and outputs of up to 256 values, take other paths with another
-    /// order of summation. A cache of one slot has no neighbours, and takes the fast path for one row.
+    /// Burn's Flex backend multiplies with the `gemm` crate. Its blocking, and so the order of summation, depends
+    /// only on the columns and the inner dimension, with two exceptions: a product of one row, and outputs of up to
+    /// 256 values. Padding avoids both. A cache of one slot has no neighbouring rows and keeps the fast one-row path.
     fn least_rows(&self, width: usize) -> usize {
         if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
 
-    /// x `[rows, in]` · wᵀ, w `[out, in]`: the rate that prompts' products could have. On a GPU by what they are
-    /// computed with, on the processor by Burn's product.
+    /// x `[rows, in]` · wᵀ, w `[out, in]`: the matrix product on which a prefill's throughput depends, for
+    /// benchmarks. On a GPU it uses the kernel that a prefill of so many rows uses; on the processor it is Burn's
+    /// product.
     pub fn prompt_product(&self, x: Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
         #[cfg(feature = "cube")]
         if !self.flex {
@@ -399,13 +407,13 @@ impl Gemma3 {
         matmul(self.flex, x, w.clone().transpose())
     }
 
-    /// Whether its weights are in blocks on a GPU.
+    /// Whether the weights are quantised blocks on a GPU.
     #[cfg(feature = "cube")]
     pub(crate) fn in_words(&self) -> bool {
         matches!(self.embed, Weight::Words(_))
     }
 
-    /// Bytes of all weights, as they are held.
+    /// Bytes of all weight matrices in the form in which they are held (norm weights are not counted).
     pub fn weight_bytes(&self) -> u64 {
         let of = |w: &Weight| match w {
             Weight::Full(w) => (w.dims().iter().product::<usize>() * self.dtype.size()) as u64,
@@ -417,7 +425,7 @@ impl Gemma3 {
         of(&self.embed) + self.head.as_ref().map_or(0, of) + self.blocks.iter().map(block).sum::<u64>()
     }
 
-    /// The likeliest token of each row of logits, `[rows, 1]`; the lowest where several are likeliest.
+    /// The argmax of each row of logits, `[rows, 1]`; the lowest id among equals.
     pub fn best(&self, logits: &Tensor<2>) -> Tensor<2, Int> {
         #[cfg(feature = "cube")]
         if !self.flex {
@@ -448,7 +456,8 @@ impl Gemma3 {
         Ok(())
     }
 
-    /// Where the tokens of a step stand in sliding and in global layers.
+    /// Cache slots and ring indices of a step's tokens, for sliding and then for global layers, uploaded; and the
+    /// query tiles of the prefill kernel where it is used.
     #[cfg(feature = "cube")]
     fn places(&self, step: &Step, cache: &KvCache) -> [crate::gpu::Places; 2] {
         use crate::gpu::{Places, takes_tiles, tiles, upload};
@@ -461,7 +470,8 @@ impl Gemma3 {
         [of(cache.shape.ring, c.window), of(cache.shape.capacity, usize::MAX)]
     }
 
-    /// qkv `[tokens, (heads + 2 kv_heads) × head_dim]` → heads `[tokens, heads × head_dim]`.
+    /// Attention of one layer on the processor: the qkv product `[tokens, (heads + 2 kv_heads) × head_dim]` →
+    /// `[tokens, heads × head_dim]`, before the output projection.
     fn attention(
         &self,
         layer: usize,
@@ -490,14 +500,14 @@ pub(crate) fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2
     if probe.wants(site) { probe.at(site, x) } else { x }
 }
 
-/// What was read of a tensor, as f32.
+/// The numbers of a tensor's data, as f32.
 pub fn floats(data: &TensorData) -> Vec<f32> {
-    // Burn's iterator converts number by number; what is of the type already is copied as it stands.
+    // Burn's iterator converts number by number; data that is f32 already is copied as a whole.
     data.try_to_vec().unwrap_or_else(|_| data.iter::<f32>().collect())
 }
 
-/// A product in the type of its inputs; in f32 nothing is rounded below f32 on any device. `flex`: the
-/// tensors are on the processor.
+/// A matrix product in the dtype of its inputs. In f32 no input is rounded to tf32 or lower on any device (see
+/// `exact`). `flex`: the tensors are on the processor.
 pub fn matmul<const D: usize>(flex: bool, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "cube")]
     if !flex && a.dtype() == DType::F32 {

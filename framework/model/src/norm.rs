@@ -1,16 +1,17 @@
-//! Gemma's RMSNorm.
+//! RMSNorm with Gemma's weight convention (the checkpoint stores γ, the norm multiplies by 1 + γ).
 use crate::model::floats;
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
-/// x · rsqrt(mean(x²) + eps) · w over the last dimension, in f32. `w` is Gemma's 1 + γ.
-/// (Zhang & Sennrich 2019, arXiv 1910.07467; the offset is Gemma's.) In Burn's operations, so that it can be trained.
+/// RMSNorm over the last dimension: x · rsqrt(mean(x²) + eps) · w, in x's dtype. `w` `[width]` is 1 + γ, with the
+/// offset already added (Zhang & Sennrich 2019, arXiv 1910.07467; the offset is Gemma's). Written in Burn's
+/// operations, so it can be differentiated.
 pub fn rms<const D: usize>(x: Tensor<D>, w: &Tensor<1>, eps: f64) -> Tensor<D> {
     let scale = (x.clone().square().mean_dim(D - 1) + eps).sqrt().recip();
     x * scale * w.clone().unsqueeze()
 }
 
-/// The same on the processor, in one pass.
+/// [`rms`] of rows `[rows, width]` on the processor, in f32 and one pass, parallel over rows.
 pub(crate) fn rms_rows(x: Tensor<2>, w: &Tensor<1>, eps: f64) -> Tensor<2> {
     let (device, shape) = (x.device(), x.dims());
     let (mut x, w) = (floats(&x.into_data()), floats(&w.to_data()));
@@ -18,9 +19,9 @@ pub(crate) fn rms_rows(x: Tensor<2>, w: &Tensor<1>, eps: f64) -> Tensor<2> {
     Tensor::from_data(TensorData::new(x, shape), (&device, DType::F32))
 }
 
-/// The same of one row, in place.
+/// [`rms`] of one row, in place.
 pub(crate) fn rms_row(x: &mut [f32], w: &[f32], eps: f32) {
-    // Sixteen sums, which a processor adds to at once.
+    // Sixteen independent partial sums, so that the compiler can vectorise the reduction.
     let mut sums = [0f32; 16];
     for part in x.chunks(16) {
         sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x * x);

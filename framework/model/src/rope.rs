@@ -1,13 +1,16 @@
-//! Rotary position embedding in the half-split form (Su et al. 2021, arXiv 2104.09864).
+//! Rotary position embedding (RoPE) in the half-split form: dimension i is paired with i + head_dim / 2 (Su et al.
+//! 2021, arXiv 2104.09864).
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rayon::prelude::*;
 use std::sync::{PoisonError, RwLock};
 
-/// Inverse frequencies of one kind of layer, in f32 as transformers computes them.
+/// Inverse frequencies of one kind of layer (sliding or global) and a table of the cosines and sines computed so far.
+/// Frequencies and angles are f32, as in transformers.
 #[derive(Debug)]
 pub struct Rope {
     inv: Vec<f32>,
-    /// cos and sin of all positions that were asked for, from 0 on: a model's cache asks for all of its own.
+    /// cos and sin of positions `0..n`, row-major `[n, head_dim / 2]`. Grows on demand; [`crate::Gemma3::cache`]
+    /// computes all positions of a cache in advance.
     known: RwLock<Known>,
 }
 
@@ -18,7 +21,8 @@ struct Known {
 }
 
 impl Rope {
-    /// `base` is θ; positions are divided by `factor`.
+    /// Frequencies base^(−2i / head_dim) / factor for i in `0..head_dim / 2`. `base` is θ; `factor` is the linear
+    /// scaling factor that positions are divided by (1 for none).
     pub fn new(head_dim: usize, base: f64, factor: f64) -> Self {
         let inv = (0..head_dim / 2)
             .map(|i| {
@@ -29,7 +33,7 @@ impl Rope {
         Self { inv, known: RwLock::default() }
     }
 
-    /// cos and sin `[tokens, 1, head_dim / 2]` at positions.
+    /// cos and sin of the given positions as f32 tensors `[tokens, 1, head_dim / 2]` on `device`.
     pub fn tables(&self, positions: &[usize], device: &Device) -> (Tensor<3>, Tensor<3>) {
         let shape = [positions.len(), 1, self.inv.len()];
         let make = |v: Vec<f32>| Tensor::from_data(TensorData::new(v, shape), (device, DType::F32));
@@ -37,7 +41,7 @@ impl Rope {
         (make(cos), make(sin))
     }
 
-    /// The same on the host, row-major.
+    /// cos and sin of the given positions on the host, row-major `[tokens, head_dim / 2]`.
     pub fn numbers(&self, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
         self.reach(positions.iter().max().map_or(0, |p| p + 1));
         let (half, known) = (self.inv.len(), self.known.read().unwrap_or_else(PoisonError::into_inner));
@@ -45,7 +49,7 @@ impl Rope {
         (of(&known.cos), of(&known.sin))
     }
 
-    /// Computes what is not known yet of positions `0..end`.
+    /// Extends the table to positions `0..end`.
     pub(crate) fn reach(&self, end: usize) {
         let half = self.inv.len();
         if self.known.read().unwrap_or_else(PoisonError::into_inner).cos.len() >= end * half {
@@ -64,17 +68,18 @@ impl Rope {
         known.sin.extend(sin);
     }
 
-    /// Frequencies: half of the head dimension.
+    /// Number of frequencies: head_dim / 2.
     pub fn len(&self) -> usize {
         self.inv.len()
     }
-    /// Whether there are none.
+    /// Whether there are no frequencies (a head dimension below 2).
     pub fn is_empty(&self) -> bool {
         self.inv.is_empty()
     }
 }
 
-/// Rotates `x` `[tokens, heads, head_dim]`: pairs are (i, i + head_dim / 2).
+/// Rotates `x` `[tokens, heads, head_dim]` by `cos` and `sin` `[tokens, 1, head_dim / 2]`; the pairs are (i, i +
+/// head_dim / 2).
 pub fn rotate(x: Tensor<3>, cos: &Tensor<3>, sin: &Tensor<3>) -> Tensor<3> {
     let half = x.dims()[2] / 2;
     let (a, b) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));

@@ -1,4 +1,5 @@
-//! A tiny checkpoint for tests: every kind of layer, a window of eight, one token per character.
+//! A tiny randomly initialised checkpoint for tests: sliding and global layers, a window of eight, one token per
+//! character. Public but hidden, for the tests of other crates.
 use crate::{Config, Result, device, init};
 use burn::tensor::Device;
 use friction_core::manifest::BackendKind;
@@ -7,10 +8,11 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The backend that `FRICTION_TEST_BACKEND` names: `cpu` where it is not set.
+/// The backend that the environment variable `FRICTION_TEST_BACKEND` names (`cpu`, `cuda` or `wgpu`); `cpu` where it
+/// is not set.
 ///
 /// # Errors
-/// When it names none.
+/// When it is set to anything else.
 pub fn backend() -> Result<BackendKind> {
     let word = std::env::var("FRICTION_TEST_BACKEND").unwrap_or_else(|_| "cpu".into());
     match word.as_str() {
@@ -21,17 +23,17 @@ pub fn backend() -> Result<BackendKind> {
     }
 }
 
-/// Its first device. On CUDA a thread that has asked has it alone until it ends: while a step is recorded there, what
-/// other threads of the process ask of the device is refused.
+/// The first device of [`backend`]. On CUDA a thread that asks for it holds it until the thread ends, so device tests
+/// run one at a time: while one thread records a graph, CUDA refuses the calls of the others.
 ///
 /// # Errors
-/// When it was not compiled in or is not on this machine.
+/// When the backend was not compiled in, or this machine has no such device.
 pub fn device() -> Result<Device> {
     static ALONE: Mutex<()> = Mutex::new(());
     thread_local!(static TURN: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) });
     let kind = backend()?;
     if kind == BackendKind::Cuda {
-        // A test that failed in its turn leaves nothing that the next could trip over.
+        // A poisoned lock is harmless: a failed test leaves no shared state behind.
         let wait = || ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         TURN.with_borrow_mut(|turn| {
             turn.get_or_insert_with(wait);
@@ -40,7 +42,7 @@ pub fn device() -> Result<Device> {
     device::open(kind, 0)
 }
 
-/// Seven layers, one of them global.
+/// A model of seven layers of which one (index 5) is global, hidden size 32, vocabulary 128, window 8.
 pub fn config() -> Config {
     Config {
         hidden: 32,
@@ -64,7 +66,7 @@ pub fn config() -> Config {
     }
 }
 
-/// A tokenizer.json with Gemma's special tokens and printable ASCII.
+/// A tokenizer.json with Gemma's special tokens, newline and printable ASCII, one token per character.
 pub fn tokenizer_json() -> String {
     let specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"];
     let mut vocab = Map::new();
@@ -89,10 +91,10 @@ pub fn tokenizer_json() -> String {
     .to_string()
 }
 
-/// Writes the checkpoint to a new folder.
+/// Writes the checkpoint of [`config`], with weights drawn from `seed`, and its tokenizer to the folder `dir`.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When a file cannot be written.
 pub fn checkpoint(dir: &Path, seed: u64) -> Result<()> {
     init::write(&config(), seed, None, dir)?;
     let path = dir.join("tokenizer.json");

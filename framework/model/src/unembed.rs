@@ -1,14 +1,15 @@
-//! The way out of the residual stream alone: the final norm and the unembedding, without the blocks. For
-//! the logit lens, direct attribution, and the tokens that a direction speaks for.
+//! The final norm and the unembedding without the transformer blocks: for the logit lens, direct logit attribution,
+//! and the tokens that a direction promotes.
 use crate::{Checkpoint, Result, Tokenizer, device, model::matmul};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::BuildContext;
 use friction_core::manifest::BackendKind;
 
-/// Final norm and unembedding in f32, on the host; products over the whole vocabulary on the device.
+/// The final norm and the unembedding matrix, in f32 on the host. [`Self::logits`] computes its products on the
+/// device.
 pub struct Unembedding {
     norm: Vec<f32>,
-    /// `[vocab, hidden]`: the embedding where it is tied, else `lm_head.weight`.
+    /// `[vocab, hidden]`: the embedding where the two are tied, else `lm_head.weight`.
     table: Vec<f32>,
     hidden: usize,
     eps: f64,
@@ -16,14 +17,11 @@ pub struct Unembedding {
     device: Device,
 }
 
-/// Tokens of the vocabulary that are multiplied at once.
+/// Rows of the unembedding that are uploaded and multiplied at once.
 const CHUNK: usize = 1 << 15;
 
 impl Unembedding {
-    /// Of a study's model, with its tokenizer. Reads two tensors.
-    ///
-    /// # Errors
-    /// When the checkpoint, its tokenizer or the device is not there.
+    /// Opens the model of a study, with its tokenizer. Reads only the final norm and the unembedding.
     pub fn open(cx: &BuildContext) -> Result<(Self, Tokenizer)> {
         let checkpoint = Checkpoint::of(cx)?;
         let c = &checkpoint.config;
@@ -45,26 +43,27 @@ impl Unembedding {
     pub fn hidden(&self) -> usize {
         self.hidden
     }
-    /// Number of tokens.
+    /// Size of the vocabulary.
     pub fn vocab(&self) -> usize {
         self.table.len() / self.hidden
     }
 
-    /// √(mean(x²) + ε): what the final norm divides by.
+    /// √(mean(x²) + ε) of a residual vector: the divisor of the final RMSNorm.
     pub fn rms(&self, x: &[f32]) -> f64 {
         let square: f64 = x.iter().map(|v| f64::from(*v).powi(2)).sum();
         (square / x.len() as f64 + self.eps).sqrt()
     }
 
-    /// Logit of one token after the final norm with a given divisor: Σ x·(1 + γ)·W_U / rms. Linear in `x`.
+    /// Logit of token `id` with a given RMS divisor: Σ x·(1 + γ)·W_U\[id\] / rms. Linear in `x` for a fixed `rms`, as
+    /// direct logit attribution needs.
     pub fn logit(&self, x: &[f32], rms: f64, id: u32) -> f64 {
         let row = &self.table[id as usize * self.hidden..][..self.hidden];
         let dot = x.iter().zip(&self.norm).zip(row);
         dot.map(|((x, n), w)| f64::from(*x) * f64::from(*n) * f64::from(*w)).sum::<f64>() / rms
     }
 
-    /// Logits of all tokens, row-major `[rows, vocab]`, of rows `[rows, hidden]`; each is divided by its
-    /// own rms where `normed`, else by 1.
+    /// Logits of the whole vocabulary, row-major `[n, vocab]`, for residual vectors `rows` (row-major `[n, hidden]`).
+    /// Each row is divided by its own RMS where `normed`, else by 1; 1 + γ is applied either way.
     pub fn logits(&self, rows: &[f32], normed: bool) -> Vec<f32> {
         let n = rows.len() / self.hidden;
         let mut x = Vec::with_capacity(rows.len());
@@ -88,7 +87,7 @@ impl Unembedding {
         out
     }
 
-    /// The tokens whose logits a direction raises most, best first.
+    /// For each direction, the `count` tokens whose logits it raises most (not normed), highest first, decoded.
     pub fn speaks_for(&self, directions: &[Vec<f32>], tokenizer: &Tokenizer, count: usize) -> Vec<Vec<String>> {
         let logits = self.logits(&directions.concat(), false);
         let of = |row: &[f32]| {
