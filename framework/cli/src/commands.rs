@@ -1,4 +1,4 @@
-//! run, check, analyze, model init.
+//! The commands `run`, `check`, `analyze` and `model init`.
 use crate::error::{CliError, Result};
 use crate::progress::RunBars;
 use friction_core::manifest::Manifest;
@@ -59,7 +59,7 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         }
         other => other?,
     };
-    // As `friction analyze` finds it again, the model held to what was run.
+    // Analyze the stored run, as `friction analyze` does: both then find the same, on the model that was run.
     let otherwise = Otherwise { base: Some(&base), ..Otherwise::default() };
     let Analyses { found: analyses, failed, .. } = friction_study::analyses_stored(&out, &otherwise)?;
     if as_json {

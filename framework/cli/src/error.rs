@@ -1,9 +1,9 @@
-//! Errors as people see them.
+//! Errors of the command line, and how they are printed.
 use friction_core::manifest::{Located, ManifestError};
 use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, Report, SourceCode};
 use std::fmt;
 
-/// Anything that ends a command.
+/// An error that ends a command, with its exit code.
 #[derive(Debug)]
 pub(crate) enum CliError {
     Manifest(Box<ManifestError>),
@@ -48,17 +48,17 @@ impl CliError {
     }
 }
 
-/// A report whose text is broken at spaces alone: names and paths stay whole, to be searched for and copied.
+/// A report whose text breaks at spaces only: names and paths stay whole, so that they can be searched and copied.
 fn report(shown: Shown) -> Report {
-    // Fails only where a hook is set already, and then it is this one.
+    // Fails only if a hook is already set, and that is this same one.
     let _ = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
     Report::new(shown)
 }
 
-/// Columns of a message, its frame left out.
+/// Width of a message in characters, without the frame.
 const WIDTH: usize = 76;
 
-/// Text broken into lines of at most so many characters, at spaces alone. A longer word has a line of its own.
+/// Breaks text at spaces into lines of at most [`WIDTH`] characters. A longer word gets a line of its own.
 fn broken(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -89,7 +89,7 @@ struct Shown {
     source: NamedSource<String>,
 }
 impl Shown {
-    /// What is wrong with the manifest's text, or with a setting as the command line has it.
+    /// A report that points at the place of an error in the manifest's text, or in a `--set` of the command line.
     fn of(e: &ManifestError, l: &Located) -> Self {
         let (source, span) = match &l.set {
             Some(set) => {

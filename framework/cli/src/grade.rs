@@ -1,4 +1,4 @@
-//! `friction grade`: what each parser reads in replies, without a study.
+//! `friction grade`: shows which letter each parser reads in given replies, without a study.
 use crate::error::{CliError, Result};
 use friction_core::choice::{lenient, official, reading};
 use serde_json::{Value, json};
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// JSON lines; each has `reply`, and may have `choices`: the texts of the options that were offered.
+    /// JSON lines. Each has `reply`; it may have `choices`, the texts of the options that were offered.
     #[arg(long, value_name = "FILE.jsonl")]
     replies: PathBuf,
-    /// How many options were offered, 1 to 26, where a line has no `choices`.
+    /// How many options were offered (1 to 26), for lines without `choices`.
     #[arg(long, value_name = "N")]
     choices: Option<usize>,
 }
 
-/// A line of the file.
+/// One line of the file.
 #[derive(Debug, PartialEq)]
 struct Reply {
     line: usize,
     text: String,
-    /// One for each option; empty where its text is not known.
+    /// The options' texts, one for each option; an empty text where it is unknown.
     choices: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The replies of a file of JSON lines. A byte order mark, CRLF and empty lines are accepted.
+/// Parses the JSON lines of a file of replies. A byte order mark, CRLF and empty lines are accepted.
 fn parse(path: &Path, bytes: &[u8], choices: Option<usize>) -> Result<Vec<Reply>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut out = vec![];
@@ -117,7 +117,7 @@ fn table(replies: &[Reply]) {
     outln!("  {torn} declare another letter beside the one that counts, or several at once");
 }
 
-/// The beginning of a reply on one line, fit for a terminal.
+/// The beginning of a reply on one line, with control characters escaped.
 fn beginning(text: &str) -> String {
     let mut out = String::new();
     for (n, c) in text.chars().enumerate() {

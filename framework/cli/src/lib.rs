@@ -1,4 +1,4 @@
-//! The command line, as a library: a binary of one's own links its plugins and calls [`main`].
+//! The command line as a library: a program with plugins of its own links them and calls [`main`].
 //!
 //! ```no_run
 //! // use my_condition as _;
@@ -39,7 +39,7 @@ struct Cli {
 struct ManifestArgs {
     /// The study's TOML manifest.
     manifest: PathBuf,
-    /// Set a value of the manifest: `--set study.groups=4`. May be given again.
+    /// Set a value of the manifest, such as `--set study.groups=4`. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -50,71 +50,71 @@ enum Command {
     Run {
         #[command(flatten)]
         manifest: ManifestArgs,
-        /// Run directory. Default `runs/<study.name>`.
+        /// The run directory. Default: `runs/<study.name>`.
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Validate a manifest and tell what its run needs.
+    /// Validate a manifest, and show how many tokens and how much memory its run needs.
     Check {
         #[command(flatten)]
         manifest: ManifestArgs,
     },
-    /// Run the analyzers of a finished or partial run again, as its own manifest says or otherwise.
+    /// Run the analyzers of a finished or partial run again, by default as its own manifest says.
     Analyze {
         /// The run directory.
         run: PathBuf,
-        /// Another manifest whose `[[analyzer]]` tables to use; seed, model and device stay the run's.
+        /// Use the `[[analyzer]]` tables of this manifest instead; seed, model and device stay the run's.
         #[arg(long)]
         manifest: Option<PathBuf>,
-        /// Set a value of an analyzer: `--set analyzer.0.level=0.9`. May be given again. Findings say that they
+        /// Set a value of an analyzer, such as `--set analyzer.0.level=0.9`. Repeatable. The findings say that they
         /// depart from the run's manifest.
         #[arg(long = "set", value_name = "KEY=VALUE")]
         set: Vec<String>,
-        /// The folder that the run's manifest lay in, if it was moved apart from the run.
+        /// The folder in which the run's manifest lay, if it was moved without the run. Paths start there.
         #[arg(long)]
         base: Option<PathBuf>,
     },
-    /// Read answers out of replies, with every parser, without a study.
+    /// Show which answer each parser reads in a file of replies, without a study.
     Grade(grade::Args),
-    /// List plugins, show one's options, pin libraries, write the manifest's JSON Schema.
+    /// List plugins, show a plugin's options, pin libraries, print the manifest's JSON Schema.
     Plugins(plugins::Args),
-    /// Make a crate for a plugin of your own: it builds, has a passing test, and a study to try it.
+    /// Make a crate for a plugin of your own, with a passing test and a study that uses it.
     New(new::Args),
-    /// Make models.
+    /// Make checkpoints.
     #[command(subcommand)]
     Model(ModelCommand),
-    /// Sparse autoencoders: train one, measure encoding.
+    /// Sparse autoencoders: train one, or measure how fast one encodes.
     #[command(subcommand)]
     Sae(sae::Command),
-    /// Measure decoding, prefill, loading and memory.
+    /// Measure decoding, prefill, loading and memory on this machine.
     Bench(bench::Args),
-    /// Write logits and block outputs of one sequence, for comparison with other tools.
+    /// Write the logits and block outputs of one sequence, for comparison with other tools.
     Trace(trace::Args),
 }
 
 #[derive(Subcommand)]
 enum ModelCommand {
-    /// Write a seeded random checkpoint in the hub's format.
+    /// Write a checkpoint with seeded random weights in the hub's format.
     Init {
-        /// The folder to make.
+        /// The folder to create.
         dir: PathBuf,
-        /// Shape: gemma-3-270m, -1b, -4b, -12b, -27b, or a config.json.
+        /// The shape: gemma-3-270m, -1b, -4b, -12b, -27b, or the path of a config.json.
         #[arg(long, default_value = "gemma-3-270m")]
         shape: String,
         /// Seed of the weights.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// A tokenizer.json to put beside them.
+        /// A tokenizer.json to copy beside the weights.
         #[arg(long)]
         tokenizer: Option<PathBuf>,
     },
 }
 
-/// Runs the command line of this process. Exit codes: 0 done, 1 failed, 2 usage or manifest.
+/// Runs the command line with this process's arguments. Exit codes: 0 done, 1 failed, 2 wrong usage or manifest.
 pub fn main() -> ExitCode {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        // It is told as an error, or the run goes on with fewer conversations.
+        // A panic of the device is reported as an error, or the run continues with fewer conversations.
         if device::failure(info.payload()).is_none() {
             usual(info);
         }
@@ -122,15 +122,15 @@ pub fn main() -> ExitCode {
     ExitCode::from(run_from(std::env::args_os()))
 }
 
-/// Runs a command line, the program's name first, and returns its exit code: for tests of plugins.
+/// Runs a command line and returns its exit code; `args` begins with the program's name. For tests of plugins.
 pub fn run_from(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
     print::begin();
     let code = code_of(args);
-    // What the work came to stands; a failed write of what was printed turns success into failure.
+    // The exit code is the work's; if printing failed, success becomes failure.
     if print::end() { code } else { code.max(1) }
 }
 
-/// Does what the command line says, and tells how it went.
+/// Parses and executes a command line, prints its error, and returns the exit code.
 fn code_of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -156,7 +156,7 @@ fn code_of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
     }
 }
 
-/// Does what the command line says.
+/// Executes a parsed command line.
 fn obey(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Run { manifest, out } => commands::run(&manifest.manifest, &manifest.set, out, cli.json),

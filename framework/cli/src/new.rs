@@ -1,19 +1,19 @@
-//! `friction new KIND NAME [--dylib]`: a crate for a plugin of one's own.
+//! `friction new KIND NAME [--dylib]`: writes a crate for a new plugin.
 use crate::error::{CliError, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What it will be.
+    /// The kind of plugin.
     #[arg(value_enum)]
     kind: Kind,
-    /// Its name in a manifest: small letters, digits and `-`.
+    /// The plugin's name in a manifest: small letters, digits and `-`.
     name: String,
-    /// As a dynamic library, which any friction loads; else it is linked into a program of its own.
+    /// Make a dynamic library that any friction loads. Default: a program of its own, with the plugin linked in.
     #[arg(long)]
     dylib: bool,
-    /// The folder to make. Default: the name.
+    /// The folder to create. Default: the plugin's name.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
@@ -38,7 +38,8 @@ impl Kind {
         }
     }
 
-    /// The study's tables in which it stands: dataset, topics, the second condition, what comes after.
+    /// The tables of `study.toml`: the dataset, the topics, the second condition, and further tables. The new plugin
+    /// stands in one of them.
     fn tables(self, name: &str) -> [String; 4] {
         let own = format!("plugin = \"{name}\"");
         let fixed = "plugin = \"fixed\"\nrepeat = true".to_string();
@@ -56,7 +57,7 @@ impl Kind {
     }
 }
 
-/// The checkout that this program was built from, if it is still there; else the crates come from git.
+/// The checkout that this program was built from, if it still exists; otherwise the crates come from git.
 fn checkout() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
     root.join("framework/core/Cargo.toml").is_file().then_some(root)
@@ -69,7 +70,7 @@ fn dependency(root: Option<&Path>, at: &str, extra: &str) -> String {
     }
 }
 
-/// Fills `{{dep:…}}` and `{{dep-bare:…}}`.
+/// Replaces `{{dep:…}}` and `{{dep-bare:…}}` by a dependency on friction's crates.
 fn dependencies(text: &str, root: Option<&Path>) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -91,7 +92,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') || name.len() > 60 {
         return Err(CliError::usage(format!("`{name}` is no name: use small letters, digits and `-`, a letter first")));
     }
-    // Names of crates that it depends on, or that cargo refuses.
+    // Names of crates that the new one depends on, or that cargo refuses.
     const TAKEN: [&str; 9] = ["test", "core", "std", "alloc", "proc-macro", "friction", "serde", "tempfile", "self"];
     let known = friction_core::Registry::linked();
     if TAKEN.contains(&name) || name.starts_with("friction-") || known.plugins().iter().any(|p| p.name == name) {
@@ -147,7 +148,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     for (file, text) in &files {
         std::fs::write(dir.join(file), text)?;
     }
-    // The same versions as this program's: what was compiled for it may serve again.
+    // Cargo.lock pins the same versions as this program's, so that compiled dependencies can be reused.
     if let Some(lock) = root.map(|r| r.join("Cargo.lock")).filter(|l| l.is_file()) {
         std::fs::copy(lock, dir.join("Cargo.lock"))?;
     }

@@ -1,22 +1,22 @@
-//! A plugin's options as people read them, from the JSON Schema of its configuration.
+//! A plugin's options as rows for people, made from the JSON Schema of its configuration.
 use friction_core::{Kind, Plugin};
 use serde_json::{Map, Value};
 
-/// One option.
+/// One option of a plugin.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct OptionRow {
-    /// Its key, below others joined by dots: `keep.tokens`.
+    /// Its key; nested keys are joined by dots, as in `keep.tokens`.
     pub key: String,
-    /// Its type in words.
+    /// Its type in words, such as `list of texts`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its default as a manifest would write it; `required` where there is none.
+    /// Its default as written in a manifest; `required` if it has none.
     pub default: String,
-    /// What it does.
+    /// Its description, from the schema.
     pub about: String,
 }
 
-/// A schema with its references followed.
+/// A schema document, in which references (`$ref`) are resolved.
 struct Root<'a>(&'a Value);
 
 impl<'a> Root<'a> {
@@ -38,7 +38,7 @@ impl<'a> Root<'a> {
         v
     }
 
-    /// The alternatives of a schema that allows several, null left out.
+    /// The alternatives of a schema that allows several (`anyOf`, `oneOf`), without null.
     fn alternatives(&self, v: &'a Value) -> Vec<&'a Value> {
         let any = ["anyOf", "oneOf"].iter().find_map(|k| v.get(*k).and_then(Value::as_array));
         let all = any.map_or_else(|| vec![v], |a| a.iter().collect());
@@ -114,7 +114,7 @@ impl<'a> Root<'a> {
     }
 }
 
-/// A plugin's options, nested ones below their table.
+/// A plugin's options in order; the options of a nested table follow their table.
 pub(crate) fn rows(plugin: &Plugin) -> Vec<OptionRow> {
     let mut out = vec![];
     Root(&plugin.options).rows(&plugin.options, "", &mut out);
@@ -125,7 +125,7 @@ fn toml_of(v: &Value) -> Option<toml::Value> {
     serde_json::from_value(v.clone()).ok()
 }
 
-/// A table that uses a plugin: the schema's own example, else its required options' examples.
+/// An example table for a plugin: the schema's own example, or the examples of its required options.
 pub(crate) fn example(plugin: &Plugin) -> toml::Table {
     let root = Root(&plugin.options);
     let first = |v: &Value| v.get("examples").and_then(Value::as_array).and_then(|a| a.first()).cloned();
@@ -154,7 +154,7 @@ pub(crate) fn example(plugin: &Plugin) -> toml::Table {
     table
 }
 
-/// The example as a manifest's text.
+/// The example table as the text of a manifest.
 pub(crate) fn example_text(plugin: &Plugin) -> String {
     let kind = plugin.maker.kind();
     let mut out = match kind {

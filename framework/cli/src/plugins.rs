@@ -1,4 +1,4 @@
-//! `friction plugins`: what can be named in a manifest, and how.
+//! `friction plugins`: lists the plugins, shows their options, pins libraries, prints the manifest's JSON Schema.
 use crate::error::{CliError, Result};
 use crate::options::{example_text, rows};
 use friction_core::manifest::{Issues, Source, libraries, schema, suggestion};
@@ -13,23 +13,23 @@ use toml_edit::{DocumentMut, Item, value};
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Also the plugins of the libraries that this manifest loads.
+    /// Include the plugins of the libraries that this manifest loads.
     #[arg(long, global = true)]
     manifest: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// List plugins: kind, name, version, origin, one line.
+    /// List plugins: kind, name, version, origin and description.
     List,
-    /// A plugin's options: types, defaults, what they do, and an example table.
+    /// Show a plugin's options with types, defaults and descriptions, and an example table.
     Show {
-        /// Its name.
+        /// The plugin's name.
         name: String,
     },
-    /// Write the SHA-256 of every library into a manifest that loads it.
+    /// Write the SHA-256 of each library into the manifest that loads it.
     Pin {
-        /// The manifest.
+        /// The manifest to change.
         manifest: PathBuf,
     },
     /// Print the JSON Schema of manifests, for editors.
@@ -139,7 +139,7 @@ fn show(known: &Registry, name: &str, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Lines of at most `width` characters, broken at spaces.
+/// Breaks text at spaces into lines of at most `width` characters.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut out = vec![String::new()];
     for word in text.split_whitespace() {
@@ -157,7 +157,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     out
 }
 
-/// Writes the hash of each library where the manifest loads it; everything else stays as it is written.
+/// Writes the SHA-256 of each library into the manifest's text; the rest of the text stays as it is.
 fn pin(path: &Path, as_json: bool) -> Result<()> {
     let before = text(path)?;
     let source = Source::parse(&path.display().to_string(), &before, &[])?;

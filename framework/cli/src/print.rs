@@ -1,18 +1,18 @@
-//! The one place that the program prints from. Printing never ends the work: a pipe that is closed
-//! (`friction run M | head -1`) takes no more text and is no error; any other failed write (a full disk behind
-//! standard output) makes the command fail once its work is done.
+//! All printing of the program goes through this module. Failed printing never stops the work. After a pipe is closed
+//! (`friction run M | head -1`) nothing more is printed, and that is no error. Any other failed write (a full disk
+//! behind standard output) makes the command fail after its work is done.
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
 
-/// How a stream has fared in this command.
+/// The state of an output stream in this command.
 #[derive(Debug, PartialEq, Eq)]
 enum Stream {
-    /// It takes text.
+    /// Writable.
     Open,
-    /// Nobody reads it any more.
+    /// The reader closed the pipe.
     Closed,
-    /// It could not be written, in the system's words.
+    /// A write failed, with the system's message.
     Failed(String),
 }
 
@@ -33,7 +33,7 @@ macro_rules! errln {
     ($($t:tt)*) => { $crate::print::err(format_args!("{}\n", format_args!($($t)*))) };
 }
 
-/// Writes to a stream while it is open, and remembers how that went.
+/// Writes to a stream while it is open, and records a failure.
 fn write(stream: &Mutex<Stream>, with: impl FnOnce() -> io::Result<()>) {
     let mut state = stream.lock().unwrap_or_else(PoisonError::into_inner);
     if *state != Stream::Open {
@@ -44,30 +44,30 @@ fn write(stream: &Mutex<Stream>, with: impl FnOnce() -> io::Result<()>) {
     }
 }
 
-/// Text on standard output.
+/// Writes text to standard output.
 pub(crate) fn out(text: Arguments<'_>) {
     write(&OUT, || io::stdout().lock().write_fmt(text));
 }
 
-/// Text on standard error.
+/// Writes text to standard error.
 pub(crate) fn err(text: Arguments<'_>) {
     write(&ERR, || io::stderr().lock().write_fmt(text));
 }
 
-/// Clap's help, version or usage, on the stream that clap names for it.
+/// Prints clap's help, version or usage message, on the stream that clap chooses.
 pub(crate) fn usage(e: &clap::Error) {
     write(if e.use_stderr() { &ERR } else { &OUT }, || e.print());
 }
 
-/// A command begins: how streams fared in the one before is forgotten.
+/// Begins a command: resets the state of both streams.
 pub(crate) fn begin() {
     for stream in [&OUT, &ERR] {
         *stream.lock().unwrap_or_else(PoisonError::into_inner) = Stream::Open;
     }
 }
 
-/// A command ends: everything is written out. Whether all of it arrived that somebody reads; what did not is told
-/// on standard error.
+/// Ends a command: flushes both streams, reports a failed write on standard error, and returns false if text was lost
+/// that somebody still read.
 pub(crate) fn end() -> bool {
     write(&OUT, || io::stdout().lock().flush());
     let failed = match &*OUT.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -82,7 +82,7 @@ pub(crate) fn end() -> bool {
     failed.is_none() && !matches!(&*ERR.lock().unwrap_or_else(PoisonError::into_inner), Stream::Failed(_))
 }
 
-/// A path as JSON text; bytes that are no UTF-8 are shown as U+FFFD.
+/// A path as a JSON string; bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn path(p: &std::path::Path) -> serde_json::Value {
     serde_json::Value::String(p.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! Progress on standard error: a bar on a terminal, silence elsewhere; Ctrl-C stops after the step.
+//! Progress on standard error: bars on a terminal, nothing elsewhere. Ctrl-C stops the run after the current step.
 use friction_engine::{Flow, Progress};
 use friction_study::RunOptions;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Set by the first Ctrl-C; the second ends the process at once.
+/// A flag that the first Ctrl-C sets. The second Ctrl-C ends the process at once.
 pub(crate) fn stop_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = flag.clone();
-    // Fails only where a handler is set already; then Ctrl-C keeps its default meaning.
+    // Fails only if a handler is already set; Ctrl-C then ends the process.
     let _ = ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
@@ -20,7 +20,7 @@ pub(crate) fn stop_flag() -> Arc<AtomicBool> {
 }
 
 pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
-    // Hidden by itself where standard error is no terminal.
+    // indicatif hides the bar where standard error is not a terminal.
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -29,7 +29,7 @@ pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
     bar
 }
 
-/// The bars of a run.
+/// The progress bars of a run: one for loading weights, one for turns.
 pub(crate) struct RunBars {
     load: ProgressBar,
     run: ProgressBar,

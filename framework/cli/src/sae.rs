@@ -1,4 +1,4 @@
-//! `friction sae`: an autoencoder of a run's or a corpus's activations, and how fast it encodes.
+//! `friction sae`: trains an autoencoder on activations of a run or a corpus, and measures how fast one encodes.
 use crate::error::{CliError, Result};
 use crate::trace::backend;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -17,82 +17,82 @@ use std::time::Instant;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Train one, in SAELens' format: of a run's tapped activations, or of texts that a model reads.
+    /// Train an autoencoder in SAELens' format, on a run's tapped activations or on texts that a model reads.
     Train(Box<Train>),
-    /// Measure encoding beside the matrix products that it needs.
+    /// Measure the speed of encoding, beside that of the matrix product that it needs.
     Bench(Bench),
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Train {
-    /// A run directory whose hooks tapped the site.
+    /// A run directory in which a hook tapped the site.
     #[arg(required_unless_present = "corpus", conflicts_with = "corpus")]
     run: Option<PathBuf>,
-    /// Texts: a .jsonl with `text` in each line, or a file with one text a line.
+    /// Texts instead of a run: a .jsonl file with `text` in each line, or a file with one text per line.
     #[arg(long, requires = "model")]
     corpus: Option<PathBuf>,
-    /// The model that reads them: hf:…, path:…, gguf:…, bundled:…
+    /// The model that reads the corpus: hf:…, path:…, gguf:… or bundled:…
     #[arg(long)]
     model: Option<String>,
-    /// Another tokenizer.json.
+    /// A tokenizer.json to use instead of the model's.
     #[arg(long)]
     tokenizer: Option<PathBuf>,
-    /// What is reconstructed, such as resid_post.9.
+    /// The site to reconstruct, such as resid_post.9.
     #[arg(long)]
     site: Site,
-    /// Tokens of a run, each by itself.
+    /// Which of a run's tokens to use, each by itself.
     #[arg(long, default_value = "all")]
     position: Position,
-    /// Tokens of a text that are read at most.
+    /// Most tokens of one text.
     #[arg(long, default_value_t = 256)]
     context: usize,
-    /// Tokens of a corpus that are read at most.
+    /// Most tokens of the whole corpus.
     #[arg(long, default_value_t = 200_000)]
     tokens: usize,
-    /// topk, or jumprelu, whose mean number of active features is driven to k.
+    /// topk, or jumprelu with a penalty that drives the mean number of active features to k.
     #[arg(long, default_value = "topk")]
     activation: String,
-    /// Features.
+    /// Number of features.
     #[arg(long, default_value_t = 512)]
     width: usize,
-    /// Active features of a token.
+    /// Number of active features per token.
     #[arg(long, default_value_t = 16)]
     k: usize,
-    /// Steps of Adam.
+    /// Number of Adam steps.
     #[arg(long, default_value_t = 2000)]
     steps: usize,
-    /// Tokens of a step.
+    /// Tokens per step.
     #[arg(long, default_value_t = 256)]
     batch: usize,
     /// Largest learning rate.
     #[arg(long, default_value_t = 2e-3)]
     rate: f64,
-    /// Seed.
+    /// Seed of the initial weights and of the order of tokens.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// cpu, cuda or wgpu.
+    /// Device: cpu, cuda or wgpu.
     #[arg(long, default_value = "cpu")]
     backend: String,
-    /// The folder to make.
+    /// The folder to create.
     #[arg(long)]
     out: PathBuf,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Bench {
-    /// Width of what is read.
+    /// Width of the activations.
     #[arg(long, default_value_t = 640)]
     input: usize,
-    /// Features.
+    /// Number of features.
     #[arg(long, default_value_t = 16384)]
     width: usize,
-    /// Tokens.
+    /// Number of tokens.
     #[arg(long, default_value_t = 4096)]
     rows: usize,
-    /// Active features of a token, about.
+    /// Approximate number of active features per token.
     #[arg(long, default_value_t = 60)]
     l0: usize,
-    /// cpu, cuda or wgpu.
+    /// Device: cpu, cuda or wgpu.
     #[arg(long, default_value = "cpu")]
     backend: String,
 }
@@ -108,7 +108,7 @@ fn failed(e: friction_core::Error) -> CliError {
     CliError::Failed(Box::new(e))
 }
 
-/// Texts of a corpus.
+/// The texts of a corpus file.
 fn texts(path: &Path) -> Result<Vec<String>> {
     let wrong = |what: String| CliError::usage(format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
@@ -184,10 +184,10 @@ fn training(args: &Train, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Random parameters whose thresholds let about `l0` features of a normal input pass.
+/// Random parameters with thresholds at which about `l0` features of a normally distributed input are active.
 fn random(input: usize, width: usize, l0: usize) -> Parameters {
     let mut rng = Rng::new(1);
-    // Cheap numbers of variance 1/input: what is multiplied does not change the time.
+    // Uniform numbers of variance 1/input are cheap, and the values do not change the time of a product.
     let scale = (12.0 / input as f64).sqrt();
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| ((rng.unit() - 0.5) * scale) as f32).collect() };
     let (w_enc, w_dec) = (draw(input * width), draw(width * input));
@@ -205,7 +205,7 @@ fn random(input: usize, width: usize, l0: usize) -> Parameters {
     }
 }
 
-/// Numbers of a matrix that is measured, at most: 32 GiB of f32.
+/// Largest size of a measured matrix in numbers: 32 GiB of f32.
 const MOST: usize = 1 << 33;
 
 fn bench(args: &Bench, as_json: bool) -> Result<()> {
@@ -231,7 +231,7 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
     let parameters = random(args.input, args.width, args.l0);
     let w = parameters.w_enc.all();
     let sae = Sae::new(parameters, kind, 0).map_err(failed)?;
-    // The ceiling: the same product, its tensors in place, nothing read back but each row's largest.
+    // The reference is the same product with its tensors already on the device, reading back one number per row.
     let panel = args.width.min(16384);
     let up =
         |v: Vec<f32>, r: usize, c: usize| Tensor::<2>::from_data(TensorData::new(v, [r, c]), (&device, DType::F32));
@@ -254,7 +254,7 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
     let product = time(&mut || {
         for _ in 0..panels {
             let y = matmul(host, a.clone(), b.clone());
-            // Numbers that need all of it, looked at: a device puts off what nobody reads.
+            // The maximum depends on every number, so a lazy device has to compute them all.
             largest = y.max_dim(1).into_data().iter::<f32>().fold(largest, f32::max);
         }
     });

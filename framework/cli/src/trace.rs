@@ -1,4 +1,4 @@
-//! `friction trace`: one sequence, everything that other tools print too.
+//! `friction trace`: writes what the model computes on one sequence, for comparison with other tools.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Tensor};
 use friction_core::Site;
@@ -11,28 +11,28 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// hf:…, path:…, gguf:… or random:…
+    /// The model: hf:…, path:…, gguf:… or random:…
     #[arg(long)]
     model: String,
-    /// cpu, cuda or wgpu.
+    /// Device: cpu, cuda or wgpu.
     #[arg(long, default_value = "cpu")]
     backend: String,
-    /// f32, bf16 or f16.
+    /// Number format of the products: f32, bf16 or f16.
     #[arg(long, default_value = "f32")]
     dtype: String,
-    /// Another tokenizer.json.
+    /// A tokenizer.json to use instead of the model's.
     #[arg(long)]
     tokenizer: Option<PathBuf>,
-    /// Token ids, separated by commas.
+    /// The sequence as token ids, separated by commas.
     #[arg(long, group = "input")]
     ids: Option<String>,
-    /// Text, tokenised after BOS.
+    /// The sequence as text; it is tokenised and BOS put first.
     #[arg(long, group = "input")]
     text: Option<String>,
-    /// A JSON list of {"role": "user" | "assistant" | "system", "content": "…"}.
+    /// The sequence as a chat: a JSON list of {"role": "user" | "assistant" | "system", "content": "…"}.
     #[arg(long, group = "input")]
     chat: Option<PathBuf>,
-    /// Also generate so many tokens, greedily.
+    /// Also generate this many tokens, greedily.
     #[arg(long)]
     greedy: Option<usize>,
     /// The safetensors file to write.
@@ -57,7 +57,7 @@ pub(crate) fn dtype(word: &str) -> Result<ModelDtype> {
     }
 }
 
-/// Keeps every block's output.
+/// Collects the output of every block.
 #[derive(Default)]
 struct Blocks(Vec<f32>);
 impl Probe for Blocks {

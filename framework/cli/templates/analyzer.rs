@@ -24,7 +24,7 @@ impl PluginConfig for Options {
 }
 
 impl Analyzer for Options {
-    /// Checked before the run: a manifest that does not produce this is refused.
+    /// What the analyzer reads. It is checked before the run: a manifest that does not produce it is refused.
     fn needs(&self) -> Needs {
         Needs { factors: vec![self.factor.clone()], ..Needs::default() }
     }

@@ -19,7 +19,7 @@ fn three() -> usize {
 
 impl PluginConfig for Options {
     type Output = dyn Condition;
-    /// Checked before anything is loaded.
+    /// Checks the options before anything is loaded.
     fn validate(&self) -> Result<()> {
         if self.tokens == 0 {
             return Err(Error::at("tokens", "`tokens` must be at least 1"));
@@ -32,7 +32,7 @@ impl PluginConfig for Options {
 }
 
 impl Condition for Options {
-    /// What the user says around the question. Depends on `cx` alone: resumed runs ask again.
+    /// The user's message. It must depend on `cx` alone, because a resumed run asks again.
     fn ask(&self, cx: &TurnContext) -> Result<Message> {
         let text = match cx.turn {
             1 => cx.question.to_string(),
@@ -41,7 +41,7 @@ impl Condition for Options {
         Ok(Message { text, phrase: None })
     }
 
-    /// What the history keeps of the reply.
+    /// What the history keeps of a reply.
     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
         if reply.ids.len() <= self.tokens {
             return Ok(Kept::whole(reply));

@@ -25,7 +25,7 @@ impl PluginConfig for Options {
         }
         Ok(())
     }
-    /// Read files here, relative to `cx.base`.
+    /// Makes the dataset. Files are read here, with paths relative to `cx.base`.
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
         let mut all = BTreeMap::new();
         for (subject, factor) in [("doubling", 2), ("tripling", 3), ("quadrupling", 4), ("quintupling", 5)] {
@@ -38,9 +38,9 @@ impl PluginConfig for Options {
             };
             all.insert(subject.to_string(), (1..=self.questions).map(of).collect());
         }
-        // What identifies the data: it goes into the run's lock.
+        // Identifies the data; the run's lock stores it.
         let fingerprint = format!("{{name}}-1-{}", self.questions);
-        // A `Bank` asks and grades multiple choice; implement `Dataset` yourself for anything else.
+        // `Bank` asks and grades multiple-choice questions; for anything else implement `Dataset` yourself.
         Ok(Box::new(Bank::new(all, fingerprint)))
     }
 }

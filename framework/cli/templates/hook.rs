@@ -23,14 +23,14 @@ impl PluginConfig for Options {
 }
 
 impl Hook for Options {
-    /// Taps, edits and arms, declared once. The engine applies them; nothing here runs while tokens are
+    /// The taps, edits and arms, declared once. The engine applies them; no code of the hook runs while tokens are
     /// generated.
     fn program(&self, _: &ModelSpec) -> Result<HookProgram> {
         let taps = vec![Tap { site: self.site, position: Position::PromptEnd }];
         Ok(HookProgram { taps, ..HookProgram::default() })
     }
 
-    /// What is read out of a turn that is over; stored with it as `reading_<hook>.norm`.
+    /// The readings of a finished turn; column `reading_<hook>.norm` of the stored turn holds this one.
     fn read(&self, _: &Spoken, taps: &[TapView]) -> Result<Readings> {
         let rows = taps.iter().flat_map(|t| t.rows);
         let norm = rows.map(|r| r.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()).next();

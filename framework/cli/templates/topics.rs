@@ -29,8 +29,8 @@ impl PluginConfig for Options {
 }
 
 impl Topics for Options {
-    /// For each group, the category of each turn: the same for all conditions of a group. It depends on its
-    /// arguments alone (draw with `friction_core::seed`).
+    /// The category of each turn of each group; all conditions of a group get the same. The result must depend on the
+    /// arguments alone: draw random numbers with `friction_core::seed`.
     fn choose(&self, categories: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
         if categories.is_empty() {
             return Err(Error::config("the dataset has no categories"));

@@ -1,16 +1,16 @@
-//! What a machine could do at best, measured in the same run: a copy's bandwidth and a product's rate.
+//! The rates that the machine reaches at best, measured in the same run: copying memory and multiplying matrices.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use friction_model::{Config, Gemma3};
 use rayon::prelude::*;
 use std::time::Instant;
 
-/// Measured ceilings.
+/// The measured rates.
 pub(super) struct Ceilings {
-    /// Bytes read and written a second, by adding a number to a large tensor, or on the host by a copy.
+    /// Bytes read and written per second: adding a number to a large tensor, or on the host a copy.
     pub bytes: f64,
-    /// Operations a second (a product and a sum are two), in a square product of random numbers: see
-    /// [`Gemma3::prompt_product`].
+    /// Floating-point operations per second (a multiplication and an addition count as two) of a square product of
+    /// random matrices, computed by [`Gemma3::prompt_product`].
     pub operations: f64,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn measure(model: &Gemma3) -> Result<Ceilings> {
     let best = |mut work: Box<dyn FnMut() + '_>| -> Result<f64> {
         let (mut best, began) = (f64::INFINITY, Instant::now());
         for done in 0..12 {
-            // Devices of software are slow at what is large enough for others.
+            // Software devices are slow at sizes that suit others.
             if done > 1 && began.elapsed().as_secs_f64() > 5.0 {
                 break;
             }
@@ -32,11 +32,11 @@ pub(super) fn measure(model: &Gemma3) -> Result<Ceilings> {
         }
         Ok(best)
     };
-    // Numbers that a buffer takes.
+    // The most f32 numbers that one buffer of the device holds.
     let room = model.largest_buffer().map_or(usize::MAX, |bytes| (bytes / 4) as usize);
     let n = if host { 1 << 25 } else { room.min(1 << 28) };
     let copy = if host {
-        // By all processors, between buffers that are there already.
+        // On all cores, between buffers that are already allocated and touched.
         let (from, mut to) = (vec![1f32; n], vec![0f32; n]);
         best(Box::new(move || {
             to.par_chunks_mut(1 << 16).zip(from.par_chunks(1 << 16)).for_each(|(to, from)| to.copy_from_slice(from));
@@ -54,15 +54,15 @@ pub(super) fn measure(model: &Gemma3) -> Result<Ceilings> {
     Ok(Ceilings { bytes: 8.0 * n as f64 / copy, operations: 2.0 * (side as f64).powi(3) / product })
 }
 
-/// Bytes of the keys and values in sight of a decode step, each of `bytes`.
+/// Bytes of the keys and values that a decode step reads; `bytes` is the size of one number.
 pub(super) fn sight_bytes(c: &Config, bytes: usize, batch: usize, context: usize) -> u64 {
     let seen = |global: &bool| if *global { context } else { context.min(c.window) };
     let keys: usize = c.global.iter().map(seen).sum();
     (2 * c.kv_heads * c.head_dim * keys * batch * bytes) as u64
 }
 
-/// Operations of a prompt's token, on average: products with weights but the unembedding's, scores and sums of
-/// values over the keys in sight.
+/// Operations per prompt token, averaged over a prompt of `context` tokens: the products with the weights (without
+/// the unembedding), and attention's scores and sums of values over the keys that the token sees.
 pub(super) fn prefill_operations(c: &Config, context: usize) -> f64 {
     let block = c.hidden * (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.hidden * c.intermediate;
     let weights = (c.layers() * block) as f64;

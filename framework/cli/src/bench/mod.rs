@@ -1,4 +1,4 @@
-//! `friction bench`: what this machine does with a model, and how far that is from what it could do.
+//! `friction bench`: measures decoding and prefill of a model on this machine, beside the machine's own limits.
 mod ceilings;
 mod report;
 
@@ -18,49 +18,48 @@ use report::{Row, Table};
 use std::path::Path;
 use std::time::Instant;
 
-/// Steps of a kind that follow each other and are timed.
+/// Number of timed steps in a row, all of one kind.
 const RUN: usize = 8;
-/// Steps before them that are not: they end what the kind before has begun, and warm caches.
+/// Steps before them that are not timed: they finish what the kind before has started, and warm the caches.
 const LEFT_OUT: usize = 2;
-/// Seconds of steps before those that are timed, in which a device gets up to its speed; and runs of each kind that
-/// this may take.
+/// Seconds of untimed steps at the start, in which a device reaches its clock speed, and the most rounds for it.
 const WARMING: f64 = 0.5;
 const MOST_WARMING: usize = 32;
-/// Conversations at once, as a manifest may have them.
+/// The largest batch; a manifest's limit is the same.
 const MOST: usize = 4096;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// hf:…, path:…, gguf:… or random:…
+    /// The model: hf:…, path:…, gguf:… or random:…
     #[arg(long, default_value = "random:gemma-3-270m")]
     model: String,
-    /// cpu, cuda or wgpu.
+    /// Device: cpu, cuda or wgpu.
     #[arg(long, default_value = "cpu")]
     backend: String,
-    /// f32, bf16 or f16.
+    /// Number format of the products: f32, bf16 or f16.
     #[arg(long, default_value = "f32")]
     dtype: String,
-    /// How weights are held: none (in dtype), q8 or q4.
+    /// How weights are stored: none (in dtype), q8 or q4.
     #[arg(long, default_value = "none")]
     quantize: String,
-    /// Batch sizes.
+    /// Batch sizes to measure, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "1,16")]
     batch: Vec<usize>,
-    /// Tokens of context before decoding.
+    /// Number of context tokens before decoding.
     #[arg(long, default_value_t = 256)]
     context: usize,
-    /// Decode steps that are timed, of each kind.
+    /// Number of timed decode steps of each kind.
     #[arg(long, default_value_t = 16)]
     steps: usize,
-    /// Tokens of prompts that are computed in one step, at most (default: as many as a run takes on the backend).
+    /// Most prompt tokens computed in one step. Default: as many as in a run on this device.
     #[arg(long)]
     step_tokens: Option<usize>,
-    /// Leave out the steps with taps and with an edit.
+    /// Measure plain steps only, not those with taps or an edit.
     #[arg(long)]
     plain: bool,
 }
 
-/// A model under measurement.
+/// The loaded model and the arguments.
 struct Bench<'a> {
     args: &'a Args,
     model: &'a Gemma3,
@@ -133,7 +132,7 @@ fn quantize(word: &str) -> Result<Quantize> {
     }
 }
 
-/// Taps at every layer, and an edit at one: what the table's `tapped` and `edited` do.
+/// Taps at every layer and one edit: the table's columns `tapped` and `edited`.
 fn program(model: &Gemma3) -> HookProgram {
     let c = &model.config;
     let layers = c.layers();
@@ -148,14 +147,14 @@ fn program(model: &Gemma3) -> HookProgram {
     HookProgram { taps: (0..layers).map(tap).collect(), edits: vec![edit], ..HookProgram::default() }
 }
 
-/// Bytes by which each memory grew, where both readings are there.
+/// Growth of host and device memory in bytes, where both readings exist.
 fn grown_by(before: [Option<u64>; 2], after: [Option<u64>; 2]) -> [Option<i64>; 2] {
     let by = |i: usize| Some(after[i]? as i64 - before[i]? as i64);
     [by(0), by(1)]
 }
 
 impl Bench<'_> {
-    /// Rows until one fails, and why it did: what was measured is shown.
+    /// Measures batch sizes until one fails, and returns its error too, so that the finished rows are shown.
     fn rows(&self) -> (Vec<Row>, Option<CliError>) {
         let mut rows = vec![];
         for batch in &self.args.batch {
@@ -189,7 +188,7 @@ impl Bench<'_> {
         let steps = 2 * args.context.div_ceil(chunk) + wishes.len() * (1 + decoded(MOST_WARMING + runs));
         let bar = crate::progress::bar(steps as u64, "batch {msg} {bar:30} {eta}");
         bar.set_message(batch.to_string());
-        // The first pass compiles and tunes kernels, where a device does; the second is timed.
+        // On some devices the first pass compiles and tunes kernels, so the second is timed.
         let mut prefill = 0.0;
         for _ in 0..2 {
             prefill = self.prefill(batch, chunk, &mut cache, || bar.inc(1))?;
@@ -210,7 +209,7 @@ impl Bench<'_> {
         })
     }
 
-    /// The kinds of steps: plain ones, and where they are recorded, ones that read at every layer, and edited ones.
+    /// The kinds of steps to time: plain ones, and on devices that record steps also tapped and edited ones.
     fn wishes(&self, batch: usize) -> Vec<Wish> {
         let mut wishes = vec![Wish::default()];
         if !self.args.plain && Decoder::new(self.model, None).records(batch) {
@@ -220,7 +219,8 @@ impl Bench<'_> {
         wishes
     }
 
-    /// The median seconds of a step of each kind, and what [`grown_by`] says of the later half of the runs.
+    /// The median seconds per step of each kind, and the growth of memory ([`grown_by`]) over the second half of the
+    /// rounds.
     fn decode(
         &self,
         batch: usize,
@@ -233,7 +233,7 @@ impl Bench<'_> {
         let decoder = Decoder::new(self.model, Some(&hooks as &dyn Hooks));
         let context = self.args.context;
         let mut steps = Steps { bench: self, batch, cache, tick, pending: None, decoder };
-        // A first step of each kind compiles and records: its time warms nothing, and does not count.
+        // The first step of each kind compiles and records; that time does not count as warming up.
         for wish in wishes {
             steps.step(wish, context)?;
         }
@@ -249,8 +249,8 @@ impl Bench<'_> {
         let mut times = vec![vec![]; wishes.len()];
         let mut early = None;
         for run in 0..runs {
-            // The kinds take turns, so that what a machine does over time happens to all of them, and at the same
-            // positions, since a step takes longer with every key in sight.
+            // The kinds alternate, so that drifts of the machine's speed affect all of them alike. They run at the
+            // same positions, because a step takes longer with every key that it reads.
             let from = context + run * (LEFT_OUT + RUN);
             for (wish, times) in wishes.iter().zip(&mut times) {
                 times.push(steps.run(wish, from)?);
@@ -267,7 +267,7 @@ impl Bench<'_> {
         Ok((times.into_iter().map(median).collect(), grown))
     }
 
-    /// Bytes of the host's and of the device's memory that are held now.
+    /// Bytes of host and device memory in use now.
     fn memory(&self) -> [Option<u64>; 2] {
         [friction_study::run::resident_memory(), device::memory(&self.model.device)]
     }
@@ -276,7 +276,7 @@ impl Bench<'_> {
         ((row * 7919 + at * 104_729) % (self.model.config.vocab - 1) + 1) as u32
     }
 
-    /// Computes all prompts in chunks; seconds.
+    /// Computes all prompts in chunks of `chunk` tokens, and returns the seconds.
     fn prefill(&self, batch: usize, chunk: usize, cache: &mut KvCache, tick: impl Fn()) -> Result<f64> {
         let (model, context) = (self.model, self.args.context);
         let t = Instant::now();
@@ -295,7 +295,7 @@ impl Bench<'_> {
                     step.logits = (1..=rows.len()).map(|r| r * len - 1).collect();
                 }
                 if let Some(l) = model.forward(&step, cache, &mut NoProbe)? {
-                    // A device puts off what nobody reads.
+                    // A lazy device computes only what is read.
                     std::hint::black_box(model.best(&l).into_data().iter::<i64>().last());
                 }
             }
@@ -306,22 +306,23 @@ impl Bench<'_> {
     }
 }
 
-/// Decode steps that follow each other.
+/// A sequence of decode steps.
 struct Steps<'a, T> {
     bench: &'a Bench<'a>,
     batch: usize,
     cache: &'a mut KvCache,
     tick: T,
-    /// The last, which has not been read.
+    /// The answer of the last step, not read yet.
     pending: Option<Answer>,
     decoder: Decoder<'a>,
 }
 
 impl<T: Fn()> Steps<'_, T> {
-    /// [`LEFT_OUT`] steps and [`RUN`] more, from a position on: seconds of each of the latter.
+    /// Runs [`LEFT_OUT`] untimed steps and [`RUN`] timed ones from position `from` on; the mean seconds of a timed
+    /// step.
     ///
-    /// A run and not a step is timed: where a device tells of two steps at once, every other one seems to take no
-    /// time.
+    /// The whole sequence is timed and not each step: where a device reports two steps at once, every second step
+    /// would seem to take no time.
     fn run(&mut self, wish: &Wish, from: usize) -> Result<f64> {
         let timed = from + LEFT_OUT;
         for at in from..timed {
@@ -341,7 +342,7 @@ impl<T: Fn()> Steps<'_, T> {
             segments: (0..batch).map(|slot| Segment { slot, start: at, len: 1 }).collect(),
             logits: (0..batch).collect(),
         };
-        // As the engine does: where steps are recorded, one runs while the one before is looked at.
+        // As in the engine: on devices that record steps, a step runs while the answer of the one before is read.
         let before = self.pending.as_ref().filter(|_| self.decoder.records(batch));
         let answer = self.decoder.step_after(&step, wish, self.cache, before)?;
         if let Some(before) = self.pending.replace(answer) {

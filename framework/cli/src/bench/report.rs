@@ -1,24 +1,24 @@
-//! What was measured, as a table and as JSON.
+//! The measurements as a table and as JSON.
 use super::ceilings::Ceilings;
 use serde_json::{Value, json};
 use std::fmt;
 
-/// One batch size. Times in seconds.
+/// The measurements of one batch size. Times are in seconds per step.
 pub(super) struct Row {
     pub batch: usize,
     pub step: f64,
-    /// With taps at every layer, of every row, brought to the host.
+    /// A step that taps every layer of every row and copies the result to the host.
     pub tapped: Option<f64>,
-    /// With an edit at one layer, of another strength for each row.
+    /// A step with an edit at one layer, of a different strength for each row.
     pub edited: Option<f64>,
-    /// Tokens a second.
+    /// Prompt tokens per second.
     pub prefill: f64,
-    /// What a step has to read.
+    /// Bytes that a decode step must read: weights, keys and values.
     pub step_bytes: u64,
-    /// Of a prompt's token.
+    /// Floating-point operations per prompt token.
     pub token_operations: f64,
     pub cache_bytes: u64,
-    /// Bytes by which the host's and the device's memory grew over the second half of the plain steps.
+    /// Growth of host and device memory in bytes over the second half of the plain steps.
     pub grown: [Option<i64>; 2],
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Table<'a> {
     pub rows: Vec<Row>,
 }
 
-/// The friction protocol: conversations, turns of each, tokens of a reply, and of what a user says.
+/// The friction study that is projected: conversations, turns of each, tokens of a reply, tokens of a user message.
 const PROTOCOL: [u64; 4] = [4 * 50, 14, 256, 200];
 
 impl Row {
@@ -45,12 +45,12 @@ impl Row {
     fn prefill_share(&self, c: &Ceilings) -> f64 {
         self.prefill * self.token_operations / c.operations
     }
-    /// How much longer a turn of the protocol is whose prompt-end and first five tokens are read at every layer:
-    /// six steps of it are as much longer as one that reads.
+    /// Relative cost of taps in a turn of that study. `prompt-end` and the first five reply tokens are read at every
+    /// layer, so six steps of a turn cost what a tapped step does.
     fn tapped_turn(&self) -> Option<f64> {
         Some(6.0 * over(self.step, self.tapped)? / PROTOCOL[2] as f64)
     }
-    /// Seconds of the whole protocol at this batch.
+    /// Seconds of the projected study at this batch size.
     fn study(&self) -> f64 {
         let [conversations, turns, reply, user] = PROTOCOL.map(|n| n as f64);
         let rounds = (conversations / self.batch as f64).ceil();
@@ -58,7 +58,7 @@ impl Row {
     }
 }
 
-/// How much longer than a plain step, as a share.
+/// How much longer than a plain step another takes, as a share of the plain one.
 fn over(step: f64, other: Option<f64>) -> Option<f64> {
     other.map(|t| t / step - 1.0)
 }
