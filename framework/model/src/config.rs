@@ -1,4 +1,4 @@
-//! The shape of a Gemma 3, read from a checkpoint and checked.
+//! Architecture parameters of a Gemma 3, read from a checkpoint's `config.json` and checked.
 mod keys;
 mod layers;
 mod reader;
@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Everything that the forward pass needs to know.
+/// The architecture parameters that the forward pass needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Width of the MLP.
+    /// Width of the MLP (of the gate and of the up projection).
     pub intermediate: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub heads: usize,
-    /// Key and value heads.
+    /// Number of key and value heads; divides `heads`.
     pub kv_heads: usize,
-    /// Width of a head.
+    /// Width of a head; even.
     pub head_dim: usize,
     /// Vocabulary size.
     pub vocab: usize,
-    /// Keys that a sliding layer sees, the query's own included.
+    /// Keys that a query of a sliding layer attends to, its own included.
     pub window: usize,
-    /// Attention scale is this to the −0.5.
+    /// Attention scores are scaled by this to the power −½.
     pub query_pre_attn_scalar: f64,
     /// RoPE base of global layers.
     pub rope_global: f64,
@@ -38,24 +38,23 @@ pub struct Config {
     pub rope_factor: f64,
     /// RoPE base of sliding layers.
     pub rope_local: f64,
-    /// Linear RoPE scaling of sliding layers: 1 in all that was published.
+    /// Linear RoPE scaling of sliding layers: positions are divided by it. 1 in every published checkpoint.
     pub rope_local_factor: f64,
-    /// Whether each layer attends globally.
+    /// Per layer, whether it attends globally; the others have a sliding window.
     pub global: Vec<bool>,
-    /// Longest context.
+    /// Longest context that the checkpoint was made for, in tokens.
     pub context: usize,
-    /// Norm epsilon.
+    /// ε of every RMSNorm.
     pub eps: f64,
-    /// Whether the unembedding is the embedding; else it is a tensor of its own, `lm_head.weight`.
+    /// Whether the unembedding is the embedding matrix; otherwise it is the tensor `lm_head.weight`.
     pub tied: bool,
     /// Begin-of-sequence id.
     pub bos: u32,
-    /// Ids that end a reply.
+    /// Token ids that end a reply.
     pub eos: Vec<u32>,
 }
 
-/// Token ids written as one number or a list.
-/// Token ids: one, a list of them, or none where the key is missing or null.
+/// The token ids under a key: one number, a list, or none where the key is missing or null.
 pub(crate) fn ids(path: &Path, key: &str, v: Option<&Value>) -> Result<Vec<u32>> {
     let id = |v: &Value| {
         let id = v.as_u64().and_then(|v| u32::try_from(v).ok());
@@ -68,13 +67,13 @@ pub(crate) fn ids(path: &Path, key: &str, v: Option<&Value>) -> Result<Vec<u32>>
     }
 }
 
-/// A number without a fraction as JSON's whole number: transformers refuses `256.0` where it wants one.
+/// A number as JSON, without a fraction where it has none: transformers refuses `256.0` where it expects an integer.
 fn whole(v: f64) -> Value {
     if v.fract() == 0.0 && (0.0..9e15).contains(&v) { json!(v as u64) } else { json!(v) }
 }
 
-/// Whether the unembedding is the embedding. As in transformers the outer table of a multimodal checkpoint decides, and
-/// both classes tie where nothing is said.
+/// Whether embeddings are tied. As in transformers, the outer table of a multimodal checkpoint decides, and the
+/// default is tied.
 fn tied(outer: Option<&Reader>, text: &Reader) -> Result<bool> {
     const KEY: &str = "tie_word_embeddings";
     let said = (outer.map(|o| o.flag(KEY)).transpose()?.flatten(), text.flag(KEY)?);
@@ -89,7 +88,7 @@ fn tied(outer: Option<&Reader>, text: &Reader) -> Result<bool> {
 }
 
 impl Reader<'_> {
-    /// Refuses what is no Gemma 3's forward pass.
+    /// Refuses settings that change the forward pass to something other than Gemma 3's.
     fn computes_gemma(&self) -> Result<()> {
         for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
             if let Some(v) = self.present(key) {
@@ -118,12 +117,12 @@ impl Reader<'_> {
 }
 
 impl Config {
-    /// Reads a `config.json`, text-only or multimodal, and the end ids of a
-    /// `generation_config.json` where one stands beside it. Missing keys take transformers' class
-    /// defaults.
+    /// Reads a `config.json`, text-only or multimodal, and the end-of-sequence ids of `generation_config.json` where
+    /// that is given. Missing keys take the class defaults of transformers. `path` is used in error messages.
     ///
     /// # Errors
-    /// When it is not a Gemma 3 or a value cannot be used.
+    /// When it is not a Gemma 3, a value is out of range, or a key would change the forward pass in a way that is not
+    /// computed.
     pub fn from_json(path: &Path, config: &Value, generation: Option<&Value>) -> Result<Self> {
         let outer = config.as_object().ok_or_else(|| Error::format(path, "not a JSON object"))?;
         let kind = outer.get("model_type").and_then(Value::as_str).unwrap_or("");
@@ -152,7 +151,8 @@ impl Config {
         let global = layers::global(&r)?;
         let window = layers::window(&r, &global)?;
         let [of_global, of_sliding] = rope::read(&r)?;
-        // A reply ends at any id that one of the files names; the template's marker comes to them where it is known.
+        // A reply ends at any id that one of the files names. The chat template's end-of-turn id is added once the
+        // template is known.
         let mut eos: Vec<u32> = vec![];
         for table in [generation.and_then(Value::as_object), Some(outer), Some(text)].into_iter().flatten() {
             eos.extend(ids(path, "eos_token_id", table.get("eos_token_id"))?);
@@ -188,6 +188,7 @@ impl Config {
         .checked(path)
     }
 
+    /// Checks that heads and head dimension are consistent.
     pub(crate) fn checked(self, path: &Path) -> Result<Self> {
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(Error::format(
@@ -201,7 +202,7 @@ impl Config {
         Ok(self)
     }
 
-    /// A published shape: `gemma-3-270m`, `-1b`, `-4b`, `-12b`, `-27b`.
+    /// The architecture of a published model: `gemma-3-270m`, `-1b`, `-4b`, `-12b` or `-27b`. `None` for other names.
     pub fn preset(name: &str) -> Option<Self> {
         let row = match name {
             "gemma-3-270m" => (640, 2048, 18, 4, 1, 256, 512, 256.0, 1.0, 32_768),
@@ -234,20 +235,20 @@ impl Config {
         })
     }
 
-    /// Names of the presets.
+    /// The names that [`Self::preset`] knows.
     pub const PRESETS: [&str; 5] = ["gemma-3-270m", "gemma-3-1b", "gemma-3-4b", "gemma-3-12b", "gemma-3-27b"];
 
-    /// Canonical name of the tensor `[vocab, hidden]` that logits come from.
+    /// Canonical name of the unembedding tensor `[vocab, hidden]`.
     pub fn unembedding(&self) -> &'static str {
         if self.tied { "embed_tokens.weight" } else { "lm_head.weight" }
     }
 
-    /// Number of blocks.
+    /// Number of transformer blocks.
     pub fn layers(&self) -> usize {
         self.global.len()
     }
 
-    /// Parameters; an embedding that is the unembedding too is counted once.
+    /// Number of parameters. Tied embeddings are counted once.
     pub fn parameters(&self) -> u64 {
         let (h, i, d) = (self.hidden as u64, self.intermediate as u64, self.head_dim as u64);
         let (q, kv) = (self.heads as u64 * d, self.kv_heads as u64 * d);
@@ -257,7 +258,7 @@ impl Config {
             + self.layers() as u64 * (h * (q + 2 * kv) + q * h + 3 * h * i + 4 * h + 2 * d)
     }
 
-    /// Core's view of it.
+    /// The description of this model that hooks and analyzers get; `name` is the model's source.
     pub fn spec(&self, name: &str) -> ModelSpec {
         ModelSpec {
             name: name.to_string(),
@@ -269,7 +270,7 @@ impl Config {
         }
     }
 
-    /// A text-only `config.json` as transformers writes it.
+    /// A text-only `config.json` with the keys that transformers 5 writes.
     pub fn to_json(&self) -> Value {
         let types: Vec<_> =
             self.global.iter().map(|g| if *g { "full_attention" } else { "sliding_attention" }).collect();

@@ -1,9 +1,9 @@
-//! Burn's run-time devices, by the manifest's word.
+//! Devices: opening them by the manifest's names, their memory and their failures.
 use crate::{Error, Result};
 use burn::tensor::{DType, Device};
 use friction_core::manifest::{BackendKind, ModelDtype};
 
-/// Opens a device.
+/// Opens device `index` of a backend. On WGPU index 0 is the default adapter and index n > 0 the n-th discrete GPU.
 ///
 /// # Errors
 /// When this binary was built without the backend, or the machine lacks the device.
@@ -28,8 +28,8 @@ pub fn open(kind: BackendKind, index: usize) -> Result<Device> {
     }
 }
 
-/// Backends start lazily and panic when the machine lacks the device: touch it once, turn a panic
-/// into an error.
+/// Opens a device and computes one sum on it. Backends start lazily and panic where the machine lacks the device;
+/// this turns the panic into an error.
 #[cfg(feature = "cube")]
 fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
     let touched = quietly(|| {
@@ -42,7 +42,7 @@ fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic:
         probe.try_to_vec::<f32>().map(|_| device).map_err(|e| e.to_string())
     });
     touched.flatten().map_err(|why| {
-        // cudarc's reason lists each name under which it looked for the driver.
+        // cudarc's message lists every file name under which it looked for the driver.
         let why = why.lines().next().unwrap_or_default();
         let cut: String = why.chars().take(160).collect();
         let rest = if cut.len() < why.len() { " …" } else { "" };
@@ -52,20 +52,20 @@ fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic:
     })
 }
 
-/// Why SPIR-V must not be given to a device: the compiler of Mesa's software Vulkan ends the process on CubeCL's (22.3),
-/// which nothing here could catch.
+/// An error message for devices that SPIR-V must not be used on. The compiler of Mesa's software Vulkan (llvmpipe,
+/// 22.3) crashes the whole process on CubeCL's SPIR-V, which cannot be caught.
 #[cfg(feature = "vulkan")]
 fn crashes(name: &str) -> Option<String> {
     let why = || format!("{name} crashes on SPIR-V; for it, build with `--features wgpu` and not `vulkan`");
     name.starts_with("llvmpipe").then(why)
 }
 
-/// Runs `f`; if it panics, the error is what the first panic said, which may have been another thread's. Nothing is
-/// said on the error stream meanwhile.
+/// Runs `f` with panic output suppressed. If it panics, the error is the message of the first panic, which may have
+/// happened on another thread.
 #[cfg(feature = "cube")]
 fn quietly<T>(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> std::result::Result<T, String> {
     use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-    // The hook is the whole process's: of two at a time the later would put back the earlier's.
+    // The panic hook is global: two calls at a time would restore each other's hook.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let first = Arc::new(OnceLock::new());
@@ -78,10 +78,10 @@ fn quietly<T>(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> std::result::Re
     done.map_err(|_| first.get().cloned().unwrap_or_default())
 }
 
-/// Burn's name of a manifest dtype, checked against the device.
+/// Burn's dtype for a manifest's `model.dtype`, checked against the device.
 ///
 /// # Errors
-/// When the device lacks the type.
+/// When the device does not support it.
 pub fn dtype(device: &Device, dtype: ModelDtype) -> Result<DType> {
     let (d, word) = match dtype {
         ModelDtype::F32 => (DType::F32, "f32"),
@@ -95,13 +95,13 @@ pub fn dtype(device: &Device, dtype: ModelDtype) -> Result<DType> {
     }
 }
 
-/// Bytes that a device's allocator holds, where it tells.
+/// Bytes that Burn's allocator has reserved on a device; `None` on the processor.
 pub fn memory(device: &Device) -> Option<u64> {
     if *device == Device::flex() { None } else { device.memory_pool_usage().map(|m| m.bytes_reserved) }
 }
 
-/// Bytes of a device's memory that nobody has taken, as far as it tells: a CUDA card does, with other programs'
-/// share taken off; what this program's allocator holds and does not use is counted as free.
+/// Bytes of a device's memory that are free: neither used by other programs nor by this one. Memory that this
+/// program's allocator has reserved and does not use counts as free. `None` except on CUDA.
 pub fn free(device: &Device) -> Option<u64> {
     #[cfg(feature = "cuda")]
     if let Some(free) = crate::gpu::free(device) {
@@ -112,17 +112,18 @@ pub fn free(device: &Device) -> Option<u64> {
     None
 }
 
-/// Runs `f`; where it panics because a device could not compute, the error is [`failure`]'s. Other panics go on.
+/// Runs `f`. A panic that a device failure caused becomes an error with the message of [`failure`]; other panics
+/// continue.
 ///
 /// # Errors
-/// When a device could not compute.
+/// When a device failed, e.g. ran out of memory.
 pub fn caught<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| failure(panic.as_ref()).unwrap_or_else(|| resume_unwind(panic)))
 }
 
-/// Why a device could not compute, if a panic is about that: it computes late, and Burn panics where the result is
-/// read. What it says first is often only that; the last cause is the first thing that went wrong.
+/// The cause of a panic, if a device failure caused it. GPUs compute asynchronously and Burn panics where a result is
+/// read, so the first line often says no more than that; the last cause in the message is the original error.
 pub fn failure(panic: &(dyn std::any::Any + Send)) -> Option<String> {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied())?;
     let signs = ["out of device memory", "OutOfMemory", "Error while reading data", "could not be read"];
@@ -135,17 +136,17 @@ pub fn failure(panic: &(dyn std::any::Any + Send)) -> Option<String> {
 /// A device of this machine that this binary can use.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Found {
-    /// The manifest's word for its backend.
+    /// The value of `backend.kind` that selects it.
     pub backend: &'static str,
-    /// The manifest's `backend.device`.
+    /// The value of `backend.device` that selects it.
     pub index: usize,
-    /// As it names itself.
+    /// Its name, from its driver.
     pub name: String,
-    /// The manifest's words for types that a model can be of.
+    /// The values of `model.dtype` that it supports.
     pub dtypes: Vec<&'static str>,
-    /// Bytes of its memory, where it tells.
+    /// Bytes of its memory, where the driver says.
     pub memory: Option<u64>,
-    /// Of CUDA: whether cuBLAS was found, for prompts.
+    /// CUDA only: whether cuBLAS was found, which prefill uses.
     pub cublas: Option<bool>,
 }
 
@@ -167,7 +168,7 @@ pub fn found() -> Vec<Found> {
     all.collect()
 }
 
-/// Devices of a backend, counted from 0 until there is none.
+/// The devices of a backend: indices from 0 until one does not open, at most 16.
 #[cfg(feature = "cube")]
 fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
     let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];

@@ -1,4 +1,4 @@
-//! The Hugging Face hub: files by repository and revision, in the cache that the Python tools share.
+//! Files of the Hugging Face hub, by repository and revision, in the cache that the Python tools share.
 mod env;
 mod explain;
 
@@ -8,20 +8,20 @@ pub use env::offline;
 use hf_hub::{HFClientBuilder, HFClientSync, HFError, HFResult};
 use std::path::PathBuf;
 
-/// A repository at one commit.
+/// A model or dataset repository at one revision.
 pub struct Repo {
     client: HFClientSync,
     env: Environment,
     owner: String,
     name: String,
     dataset: bool,
-    /// What was asked for: a branch, tag or commit.
+    /// The revision asked for: a branch, tag or commit; `main` by default.
     pub revision: String,
-    /// The commit that it was, once a file has come.
+    /// The commit that the revision resolved to; known once a file was found.
     pub commit: Option<String>,
 }
 
-/// A call of the client on a model's or a dataset's repository: they are of two types.
+/// Calls the client on this repository. Models and datasets have two different client types.
 macro_rules! on_repo {
     ($self:ident, |$repo:ident| $call:expr) => {
         if $self.dataset {
@@ -35,10 +35,10 @@ macro_rules! on_repo {
 }
 
 impl Repo {
-    /// `id` is `owner/name`.
+    /// Names a repository; nothing is fetched yet. `id` is `owner/name`, `revision` defaults to `main`.
     ///
     /// # Errors
-    /// When the id is not one, or the client cannot start.
+    /// When the id is malformed, the token holds invalid characters, or the client cannot start.
     pub fn new(id: &str, revision: Option<&str>, dataset: bool) -> Result<Self> {
         let (owner, name) = id
             .split_once('/')
@@ -51,7 +51,8 @@ impl Repo {
                 "the token for the hub (HF_TOKEN, or the file of `hf auth login`) holds characters that no token has: set it anew".into(),
             ));
         }
-        // The client would look for a token by rules of its own; what no header can hold keeps it from sending one.
+        // Without a token given, the client would look for one by rules of its own. A token of one line break, which
+        // no HTTP header can hold, keeps it from sending any.
         let client = HFClientBuilder::new().cache_dir(&env.cache).token(token.unwrap_or("\n"));
         let client = client.build_sync().map_err(|e| {
             Error::Hub(format!(
@@ -63,10 +64,10 @@ impl Repo {
         Ok(Self { client, env, owner: owner.into(), name: name.into(), dataset, revision, commit: None })
     }
 
-    /// Fetches a file, or finds it in the cache; the first file pins the commit for the rest.
+    /// Path of a file in the cache, fetched where needed. The first file fixes the commit for all later ones.
     ///
     /// # Errors
-    /// Says what to do about a gated repository, no network, no disk.
+    /// When it cannot be had. The message says what to do about a gated repository, no network or a full disk.
     pub fn get(&mut self, file: &str) -> Result<PathBuf> {
         let path = self.find(file).map_err(|e| self.explain(file, e))?;
         if self.commit.is_none() {
@@ -75,7 +76,8 @@ impl Repo {
         Ok(path)
     }
 
-    /// Like [`Repo::get`], but a file that the repository lacks is `None`.
+    /// Like [`Repo::get`], but `None` where the repository has no such file, or the file is not cached and the hub
+    /// cannot be reached.
     ///
     /// # Errors
     /// As [`Repo::get`].
@@ -89,7 +91,7 @@ impl Repo {
         }
     }
 
-    /// A file of the hub; where nobody answers, or not to us, what is cached will do, as in Python.
+    /// A file of the hub. Where the hub does not answer or refuses, a cached file is used, as the Python client does.
     fn find(&self, file: &str) -> HFResult<PathBuf> {
         if self.env.offline {
             return self.fetch(file, true);
@@ -100,16 +102,17 @@ impl Repo {
             Err(e) => e,
         };
         match self.fetch(file, true) {
-            // The hub's word counts: this revision holds no such file. The client says so of a missing repository, too.
+            // The hub's answer takes precedence over the cache: this revision has no such file. But the client gives
+            // the same answer for a missing repository, hence the second check.
             Ok(_) if matches!(why, HFError::EntryNotFound { .. }) && !matches!(self.exists().0, Ok(false)) => Err(why),
             Ok(path) => Ok(path),
-            // The cache remembers that there is no such file.
+            // The cache records that the file does not exist.
             Err(absent @ HFError::EntryNotFound { .. }) => Err(absent),
             Err(_) => Err(why),
         }
     }
 
-    /// A file of a cache that cannot be written: what the client would have linked there, if it lies there already.
+    /// Looks up a file in a cache that is not writable, by the commit that the client could not link.
     fn unwritten(&self, file: &str) -> Option<PathBuf> {
         let commit = match &self.commit {
             Some(commit) => commit.clone(),
@@ -118,11 +121,11 @@ impl Repo {
         self.fetch_at(&commit, file, true).ok()
     }
 
-    /// The commit of the revision, as the hub says it.
+    /// The commit of the revision, from the hub.
     fn commit_at_hub(&self, file: &str) -> Option<String> {
         let revision = self.revision.as_str();
         let of_file = on_repo!(self, |repo| repo.get_file_metadata().filepath(file).revision(revision).send());
-        // A large file's answer comes from elsewhere, and does not tell.
+        // A large file is served from another host, whose answer does not name the commit.
         of_file
             .ok()
             .map(|f| f.commit_hash)
@@ -137,13 +140,13 @@ impl Repo {
         on_repo!(self, |repo| repo.download_file().filename(file).revision(revision).local_files_only(local).send())
     }
 
-    /// Whether there is such a repository, and such a revision of it.
+    /// Whether the repository exists, and whether the revision does.
     fn exists(&self) -> (HFResult<bool>, HFResult<bool>) {
         on_repo!(self, |repo| (repo.exists().send(), repo.revision_exists().revision(&self.revision).send()))
     }
 }
 
-/// The commit in a cached file's path, …/snapshots/<commit>/<file>.
+/// The commit in the path of a cached file: …/snapshots/<commit>/<file>.
 fn commit_of(path: &std::path::Path, file: &str) -> Option<String> {
     let folder = path.ancestors().nth(file.split('/').count())?;
     folder.file_name().map(|c| c.to_string_lossy().into_owned())

@@ -1,4 +1,4 @@
-//! What identifies a checkpoint: SHA-256 of the bytes that are used, part by part.
+//! Identity of a checkpoint: SHA-256 of the bytes of each part that is used.
 use crate::source::Weights;
 use crate::template::GEMMA;
 use crate::weights::gguf::{Gguf, Meta};
@@ -10,7 +10,7 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Small files of a checkpoint that are told apart by their bytes.
+/// Configuration files whose bytes identify a part.
 pub(crate) const FILES: [(ModelPart, &str); 4] = [
     (ModelPart::Config, "config.json"),
     (ModelPart::GenerationConfig, "generation_config.json"),
@@ -19,8 +19,8 @@ pub(crate) const FILES: [(ModelPart, &str); 4] = [
 ];
 
 impl Checkpoint {
-    /// SHA-256 of every part. Reads the weights once: about as long as it takes to load them; a second time in
-    /// the same process only where a file has changed since.
+    /// SHA-256 of every part. Reads all weights, which takes about as long as loading them; within a process they are
+    /// read again only where a file has changed.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -28,10 +28,10 @@ impl Checkpoint {
         ModelPart::ALL.into_iter().map(|p| Ok((p, self.part(p)?))).collect::<Result<_>>().map(ModelIdentity)
     }
 
-    /// SHA-256 of one part; nothing where there is no such part.
+    /// SHA-256 of one part, in hex; `None` where the checkpoint has no such part.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// When a file cannot be read, or a hub's weights are not fetched yet.
     pub fn part(&self, part: ModelPart) -> Result<Option<String>> {
         match (part, &self.tokenizer, &*self.weights.borrow()) {
             (ModelPart::Weights, _, weights) => self.weights_hash(weights).map(Some),
@@ -50,7 +50,7 @@ impl Checkpoint {
         }
     }
 
-    /// Refuses a part that is not what the context's run was made with.
+    /// Compares a part with the lock of the stored run, where there is one.
     pub(crate) fn agrees(&self, part: ModelPart) -> Result<()> {
         let Some(stored) = self.locked.as_ref().and_then(|l| l.0.get(&part)) else { return Ok(()) };
         let now = self.part(part)?;
@@ -86,8 +86,8 @@ impl Checkpoint {
     }
 }
 
-/// Device, inode, size, and when content and inode changed last: a file with an equal stamp is the same file. No
-/// program can set the time of an inode's change.
+/// Device, inode, size, and the times of the last change of content (mtime) and inode (ctime). Files with equal
+/// stamps are taken to be the same; no program can set ctime.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 #[cfg(unix)]
@@ -122,7 +122,8 @@ fn of_files(paths: &[&Path]) -> Result<String> {
     Ok(written(sha.finalize().as_slice()))
 }
 
-/// Metadata of a GGUF as its tokenizer, or as its configuration: all that is neither tokenizer nor template.
+/// SHA-256 of the metadata of a GGUF that counts as `part`: the tokenizer keys without the chat template, or, as
+/// configuration, all keys that are not the tokenizer's.
 fn of_metadata(gguf: &Gguf, part: ModelPart) -> Option<String> {
     const TEMPLATE: &str = "tokenizer.chat_template";
     let wanted = |key: &str| match part {
@@ -196,7 +197,7 @@ mod tests {
         for part in ModelPart::ALL {
             assert_ne!(first.0[&part], second.0[&part], "{part}");
         }
-        // A tokenizer of another place counts by its bytes.
+        // A tokenizer in another place is identified by its bytes.
         std::fs::copy(at("tokenizer.json"), dir.path().join("t.json")).unwrap();
         assert_eq!(open(dir.path(), Some(Path::new("t.json"))).identity().unwrap(), second);
         std::fs::write(dir.path().join("t.json"), tokenizer).unwrap();
@@ -214,7 +215,7 @@ mod tests {
         let checkpoint = Checkpoint::of(&cx).unwrap();
         checkpoint.open().unwrap();
         checkpoint.template(&checkpoint.tokenizer().unwrap()).unwrap();
-        // Other weights of the same shape.
+        // Different weights of the same shape.
         std::fs::remove_dir_all(dir.path().join("model")).unwrap();
         crate::testing::checkpoint(&dir.path().join("model"), 2).unwrap();
         let e = Checkpoint::of(&cx).unwrap().open().err().unwrap().to_string();

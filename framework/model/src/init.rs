@@ -1,11 +1,11 @@
-//! `friction model init`: a seeded random checkpoint in the hub's format.
+//! Writing checkpoints in the hub's layout: randomly initialised ones (`friction model init`) and trained ones.
 use crate::weights::TensorSource;
 use crate::weights::random::RandomWeights;
 use crate::{Config, Error, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::Path;
 
-/// Names and shapes of all tensors of the text model, canonical.
+/// Canonical names and shapes of all tensors of the text model.
 pub fn tensors(c: &Config) -> Vec<(String, Vec<usize>)> {
     let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
     let mut out =
@@ -33,20 +33,20 @@ pub fn tensors(c: &Config) -> Vec<(String, Vec<usize>)> {
     out
 }
 
-/// Number format of a written checkpoint.
+/// Dtype of a written checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
-    /// As it is.
+    /// 32-bit floats, unchanged.
     F32,
-    /// Rounded to nearest even.
+    /// bfloat16, rounded to nearest, ties to even.
     Bf16,
 }
 
-/// Writes config.json, generation_config.json and model.safetensors into `dir`, as the hub holds them.
-/// Tensors are (canonical name, shape, values in row-major order).
+/// Writes config.json, generation_config.json and model.safetensors to `dir`, as the hub holds them. Tensors are
+/// (canonical name, shape, values in row-major order).
 ///
 /// # Errors
-/// When a shape does not fit its values or a file cannot be written.
+/// When a shape does not match its values, or a file cannot be written.
 pub fn write_checkpoint(
     config: &Config,
     tensors: &[(String, Vec<usize>, Vec<f32>)],
@@ -88,7 +88,7 @@ pub fn write_checkpoint(
     )
 }
 
-/// Writes a random checkpoint in f32 and, where given, its tokenizer.json.
+/// Writes an f32 checkpoint of seeded random weights to the new folder `dir`, with a copy of `tokenizer` where given.
 ///
 /// # Errors
 /// When the folder exists already or cannot be written.

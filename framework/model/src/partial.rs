@@ -1,15 +1,17 @@
-//! Ids that end inside a character. A character beyond the vocabulary is spelled in bytes, a token each
-//! (`<0xF0>` of SentencePiece's byte fallback) or in tokens of several bytes (byte-level BPE). A reply that is cut
-//! between them ends in a piece of a character, which the tokenizers library writes as U+FFFD. Here the piece is left
-//! out; a U+FFFD that the ids spell is a character like any other.
+//! Decoding of token ids that end inside a character.
+//!
+//! A character outside the vocabulary is spelled in bytes: one token per byte (`<0xF0>`, SentencePiece's byte
+//! fallback) or tokens of several bytes (byte-level BPE). A reply that is cut between them ends in an incomplete
+//! UTF-8 sequence, which the tokenizers library decodes to U+FFFD. Here the incomplete sequence is left out; a U+FFFD
+//! that the ids spell themselves is kept.
 use tokenizers::{DecoderWrapper, Tokenizer as Inner};
 
-/// How a tokenizer spells bytes.
+/// How a tokenizer spells bytes as tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spelling {
-    /// `<0xF0>`: a byte a token.
+    /// Byte fallback: one token `<0xF0>` per byte.
     Fallback,
-    /// A letter a byte, as GPT-2 has it; tokens of several bytes.
+    /// Byte-level BPE, as in GPT-2: one letter per byte, several per token.
     Level,
 }
 
@@ -22,9 +24,9 @@ fn spelling(decoder: &DecoderWrapper) -> Option<Spelling> {
     }
 }
 
-/// The byte that a letter of byte-level BPE stands for.
+/// The byte that a letter of byte-level BPE stands for; `None` for other letters.
 fn byte(letter: char) -> Option<u8> {
-    // Printable bytes stand for themselves; the other 68 are numbered from 256 on, in their order.
+    // Printable bytes stand for themselves; the other 68 are numbered from 256 on, in order.
     let n = u32::from(letter);
     match (n, n.wrapping_sub(256)) {
         (0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF, _) => u8::try_from(n).ok(),
@@ -35,6 +37,7 @@ fn byte(letter: char) -> Option<u8> {
     }
 }
 
+/// The bytes that a token spells; `None` for a token of ordinary text (byte fallback).
 fn bytes(token: &str, spelling: Spelling) -> Option<Vec<u8>> {
     match spelling {
         Spelling::Fallback => {
@@ -47,7 +50,7 @@ fn bytes(token: &str, spelling: Spelling) -> Option<Vec<u8>> {
     }
 }
 
-/// How many bytes at the end begin a character and do not end it.
+/// Length of the incomplete UTF-8 sequence at the end of `bytes`; 0 where there is none.
 fn broken_off(bytes: &[u8]) -> usize {
     let begins = |n: &usize| {
         let piece = std::str::from_utf8(&bytes[bytes.len() - n..]);
@@ -56,9 +59,9 @@ fn broken_off(bytes: &[u8]) -> usize {
     (1..=3.min(bytes.len())).find(begins).unwrap_or(0)
 }
 
-/// The piece of a character that ids end in.
+/// The incomplete character at the end of a list of ids.
 struct Piece {
-    /// The first token that holds nothing but the piece.
+    /// Index of the first token that holds only bytes of the incomplete character.
     from: usize,
     spelling: Spelling,
 }
@@ -66,7 +69,7 @@ struct Piece {
 fn piece(inner: &Inner, ids: &[u32]) -> Option<Piece> {
     let spelling = spelling(inner.get_decoder()?)?;
     let added = inner.get_added_vocabulary();
-    // The last tokens that have text, from behind, until they hold as many bytes as a character can have.
+    // Collects the last tokens with text, from the end, until they hold as many bytes as a character can have.
     let (mut tail, mut tokens): (Vec<u8>, Vec<(usize, usize)>) = (vec![], vec![]);
     for (at, id) in ids.iter().enumerate().rev() {
         let Some(token) = inner.id_to_token(*id).filter(|t| !added.is_special_token(t)) else { continue };
@@ -92,14 +95,14 @@ fn piece(inner: &Inner, ids: &[u32]) -> Option<Piece> {
     Some(Piece { from, spelling })
 }
 
-/// Text of ids, special tokens and a piece of a character at the end left out.
+/// Text of `ids`, without special tokens and without an incomplete character at the end.
 pub(crate) fn decode(inner: &Inner, ids: &[u32]) -> tokenizers::Result<String> {
     let mut text = inner.decode(ids, true)?;
     if !text.ends_with(char::REPLACEMENT_CHARACTER) {
         return Ok(text);
     }
     match piece(inner, ids) {
-        // Beside it all bytes are read as U+FFFD, also those of whole characters.
+        // With an incomplete sequence the library decodes all adjacent bytes to U+FFFD, complete characters included.
         Some(Piece { from, spelling: Spelling::Fallback }) => inner.decode(&ids[..from], true),
         Some(Piece { spelling: Spelling::Level, .. }) => {
             text.pop();
@@ -109,7 +112,7 @@ pub(crate) fn decode(inner: &Inner, ids: &[u32]) -> tokenizers::Result<String> {
     }
 }
 
-/// How many ids, from the first on, are left where those are taken away that hold nothing but a piece of a character.
+/// Number of leading ids that remain when trailing tokens are dropped that hold only part of a character.
 pub(crate) fn whole(inner: &Inner, ids: &[u32]) -> usize {
     piece(inner, ids).map_or(ids.len(), |p| p.from)
 }
@@ -122,7 +125,7 @@ mod tests {
     use friction_core::TextCodec;
     use serde_json::{Map, json};
 
-    /// A tokenizer of these tokens, the first of which is special.
+    /// A tokenizer with these tokens, of which the first is special.
     fn tokenizer(tokens: &[String], decoder: &serde_json::Value) -> Tokenizer {
         let vocab: Map<String, serde_json::Value> =
             tokens.iter().enumerate().map(|(i, t)| (t.clone(), json!(i))).collect();
@@ -136,7 +139,7 @@ mod tests {
         Tokenizer::from_bytes(json.to_string().as_bytes()).unwrap()
     }
 
-    /// As SentencePiece: a special token, the 256 bytes, `a`, U+FFFD as a token of its own.
+    /// Like SentencePiece: a special token, the 256 bytes, `a`, and U+FFFD as a token.
     fn fallback() -> Tokenizer {
         let mut tokens = vec!["<pad>".to_string()];
         tokens.extend((0..=255u8).map(|b| format!("<0x{b:02X}>")));
@@ -160,7 +163,7 @@ mod tests {
             for cut in last + 1..all.len() {
                 assert_eq!(t.decode(&all[..cut]).unwrap(), text[..last], "{text} cut to {cut} bytes");
                 assert_eq!(TextCodec::whole(&t, &all[..cut]).unwrap(), last, "{text} cut to {cut} bytes");
-                // Special tokens have no text, wherever they stand.
+                // Special tokens have no text, wherever they are.
                 let mut marked = all[..cut].to_vec();
                 marked.insert(last + 1, 0);
                 assert_eq!(t.decode(&marked).unwrap(), text[..last], "{text} cut to {cut} bytes");
@@ -175,10 +178,10 @@ mod tests {
         assert_eq!(t.decode(&[a, replacement]).unwrap(), "a\u{FFFD}");
         assert_eq!(t.decode(&of_bytes("\u{FFFD}".as_bytes())).unwrap(), "\u{FFFD}");
         assert_eq!(TextCodec::whole(&t, &[a, replacement]).unwrap(), 2);
-        // No beginning of a character: what cannot be read stays to be seen.
+        // Not the beginning of a character: bytes that cannot be decoded remain visible.
         assert_eq!(t.decode(&of_bytes(&[0x61, 0x80])).unwrap(), "\u{FFFD}\u{FFFD}");
         assert_eq!(t.decode(&of_bytes(&[0xFF])).unwrap(), "\u{FFFD}");
-        // A piece in the middle is no cut.
+        // An incomplete sequence in the middle is not a cut.
         assert_eq!(t.decode(&[of_bytes(&[0xF0, 0x9F]), vec![a]].concat()).unwrap(), "\u{FFFD}\u{FFFD}a");
         assert_eq!(t.decode(&[]).unwrap(), "");
         assert_eq!(TextCodec::whole(&t, &[]).unwrap(), 0);

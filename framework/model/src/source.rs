@@ -1,5 +1,5 @@
-//! What a manifest's `model.source` names, resolved in two steps: the shape, which is cheap, and the
-//! weights.
+//! Resolves a manifest's `model.source` in two steps: first the configuration and tokenizer files, which is cheap,
+//! then the weights.
 use crate::bundled::BundledModel;
 use crate::hub::Repo;
 use crate::template::{self, SpecialTokens};
@@ -16,18 +16,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A parsed source string.
+/// A parsed `model.source`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// `hf:owner/name`
+    /// `hf:owner/name`: a repository of the Hugging Face hub.
     Hub(String),
-    /// `path:folder`
+    /// `path:folder`: a folder in the hub's file layout.
     Path(PathBuf),
-    /// `gguf:file`
+    /// `gguf:file`: a GGUF file.
     Gguf(PathBuf),
-    /// `random:gemma-3-…`
+    /// `random:gemma-3-…`: seeded random weights of a published architecture (see [`Config::PRESETS`]).
     Random(String),
-    /// `bundled:name`
+    /// `bundled:name`: a model embedded in the binary.
     Bundled(String),
 }
 
@@ -65,6 +65,7 @@ impl fmt::Display for Source {
     }
 }
 
+/// Replaces a leading `~/` by the home folder.
 fn expand(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
@@ -72,6 +73,7 @@ fn expand(path: &str) -> PathBuf {
     }
 }
 
+/// Where the weights come from.
 pub(crate) enum Weights {
     Files(Vec<PathBuf>),
     Hub(Box<Repo>),
@@ -80,23 +82,23 @@ pub(crate) enum Weights {
     Bundled(&'static BundledModel),
 }
 
-/// A checkpoint whose shape and tokenizer files are known; weights are read by [`Checkpoint::open`].
+/// A checkpoint whose configuration, tokenizer and template files are found. [`Checkpoint::open`] reads the weights.
 pub struct Checkpoint {
-    /// The source.
+    /// What it was resolved from.
     pub source: Source,
-    /// The shape.
+    /// The architecture parameters.
     pub config: Config,
-    /// The commit of a hub source.
+    /// The commit that a hub source resolved to; `None` for other sources.
     pub commit: Option<String>,
-    /// A hub's become files once they are opened.
+    /// Where the weights come from. A hub repository is replaced by its files once they are fetched.
     pub(crate) weights: RefCell<Weights>,
     pub(crate) tokenizer: Option<PathBuf>,
     pub(crate) template: Option<String>,
-    /// Its special tokens, where it names them.
+    /// The special tokens that its files name, where they do.
     special: Option<SpecialTokens>,
-    /// The small files that were read, for [`Checkpoint::identity`].
+    /// Paths of the configuration files that were read, for [`Checkpoint::identity`].
     pub(crate) files: Vec<(ModelPart, PathBuf)>,
-    /// What a stored run was made with: anything else is refused.
+    /// The hashes in the lock of a stored run: a part that differs is refused.
     pub(crate) locked: Option<ModelIdentity>,
 }
 
@@ -106,11 +108,11 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
 }
 
 impl Checkpoint {
-    /// Resolves a source: reads its configuration, not its weights. Relative paths are relative to
-    /// `base`.
+    /// Resolves a source and reads its configuration, not its weights. `revision` applies to hub sources, `seed` to
+    /// random ones; `tokenizer` replaces the checkpoint's own tokenizer.json. Relative paths are relative to `base`.
     ///
     /// # Errors
-    /// When it is not there or is not a Gemma 3.
+    /// When the source is malformed or missing, or is not a Gemma 3.
     pub fn resolve(
         source: &str,
         revision: Option<&str>,
@@ -203,11 +205,11 @@ impl Checkpoint {
         Ok(out)
     }
 
-    /// A study's model, as [`Checkpoint::resolve`] finds it. Where the context is of a stored run, every part is
-    /// compared with the run's lock before it is used.
+    /// Resolves the model of a study. Where the context belongs to a stored run, each part is compared with the run's
+    /// lock before it is used.
     ///
     /// # Errors
-    /// As [`Checkpoint::resolve`], and when a part is not what the run was made with.
+    /// As [`Checkpoint::resolve`], and when a part differs from what the run was made with.
     pub fn of(cx: &BuildContext) -> Result<Self> {
         let m = &cx.model;
         let tokenizer = m.tokenizer.as_deref().map(Path::new);
@@ -249,10 +251,10 @@ impl Checkpoint {
         })
     }
 
-    /// Opens the weights; fetches them where the source is a hub.
+    /// Opens the weights, and fetches them first where the source is a hub repository.
     ///
     /// # Errors
-    /// When a file is missing or broken, or contradicts the configuration.
+    /// When a file is missing or malformed, contradicts the configuration, or differs from a stored run's lock.
     pub fn open(&self) -> Result<Box<dyn TensorSource>> {
         let opened = self.opened()?;
         self.agrees(ModelPart::Weights)?;
@@ -286,10 +288,7 @@ impl Checkpoint {
         Ok(Box::new(SafetensorsFiles::open_files(files)?.fit(&self.config)?))
     }
 
-    /// SHA-256 over the weights' files, in order; a random source's is of its name and seed.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
+    /// SHA-256, in hex, over the bytes of the weight files in order; for a random source over its name and seed.
     pub fn hash(&self) -> Result<String> {
         let mut sha = Sha256::new();
         let files = match &*self.weights.borrow() {
@@ -312,10 +311,10 @@ impl Checkpoint {
         Ok(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
     }
 
-    /// The tokenizer: the named file, the checkpoint's own, or the one inside the GGUF.
+    /// The tokenizer: the file named at [`Checkpoint::resolve`], else the checkpoint's own, else the GGUF's.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, it is malformed, or differs from a stored run's lock.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         self.agrees(ModelPart::Tokenizer)?;
         self.agrees(ModelPart::TokenizerConfig)?;
@@ -332,7 +331,7 @@ impl Checkpoint {
     /// The chat template: the checkpoint's own, else Gemma's.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// When it does not compile, the tokenizer lacks its tokens, or it differs from a stored run's lock.
     pub fn template(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
         self.agrees(ModelPart::ChatTemplate)?;
         match (&self.template, self.special.clone()) {

@@ -1,10 +1,10 @@
-//! Keys of a configuration that nothing reads. What could change what a model computes is refused by name: a file
-//! must not say one thing while another is computed.
+//! Keys of a `config.json` that are not read. One that could change the forward pass is refused by name, so that no
+//! file says one thing while another is computed.
 use super::reader::Reader;
 use crate::Result;
 use serde_json::Value;
 
-/// What the forward pass is made of: keys that are read, or that must say what is computed anyway.
+/// Keys of the forward pass: read, or checked against what is computed.
 const READ: &[&str] = &[
     "_sliding_window_pattern",
     "attention_bias",
@@ -33,8 +33,8 @@ const READ: &[&str] = &[
     "vocab_size",
 ];
 
-/// What transformers writes beside that and no forward pass depends on: where a file comes from, how it was trained
-/// and is stored, what `generate` does by default (a manifest says its own), labels of classifiers.
+/// Keys that do not change the forward pass: provenance, training, storage, defaults of `generate` (a manifest sets
+/// its own), labels of classifiers.
 const HARMLESS: &[&str] = &[
     "_attn_implementation",
     "_attn_implementation_autoset",
@@ -99,7 +99,8 @@ const HARMLESS: &[&str] = &[
     "use_cache",
 ];
 
-/// Parts of names of what stands for a decoder's computation: there even `false` or a word may say another one.
+/// Parts of key names that describe a decoder's computation. Under such a key even `false` or a string may change
+/// what is computed.
 const TELLING: &[&str] =
     &["norm", "rope", "rotary", "scal", "causal", "activation", "hidden_act", "attention", "softcap"];
 
@@ -110,7 +111,7 @@ fn harmless(key: &str) -> bool {
         || ["_token_id", "_token_index"].iter().any(|end| key.ends_with(end))
 }
 
-/// Whether a value switches nothing on.
+/// Whether a value is null or an empty list or table.
 fn empty(v: &Value) -> bool {
     match v {
         Value::Null => true,
@@ -120,7 +121,7 @@ fn empty(v: &Value) -> bool {
     }
 }
 
-/// Refuses what the text model's table says and nothing reads.
+/// Refuses keys of the text model's table that are not read and could change the forward pass.
 ///
 /// # Errors
 /// Names the first such key.
@@ -128,12 +129,13 @@ pub(super) fn known(r: &Reader) -> Result<()> {
     r.map.iter().filter(|(key, _)| !READ.contains(&key.as_str())).try_for_each(|(key, v)| unread(r, key, v))
 }
 
-/// Refuses what the table around `text_config` says of the text model otherwise than that does.
+/// Checks the table around `text_config`: refuses keys of the forward pass that contradict `text_config`, and unknown
+/// ones.
 ///
 /// # Errors
 /// Names the first such key.
 pub(super) fn around(outer: &Reader, text: &Reader) -> Result<()> {
-    // Images are not read: what is about them alone changes nothing.
+    // Keys about images or audio do not change the text model.
     let images = ["vision_", "mm_", "image_", "audio_", "projector_"];
     for (key, v) in outer.map.iter().filter(|(_, v)| !v.is_null()) {
         if READ.contains(&key.as_str()) {

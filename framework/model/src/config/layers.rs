@@ -1,17 +1,17 @@
-//! Which layers attend globally, and how far the others see.
+//! Which layers attend globally, and the window of the others.
 use super::reader::Reader;
 use crate::Result;
 use serde_json::Value;
 
-/// Layers, at most.
+/// Largest accepted number of layers.
 const MOST: usize = 4096;
-/// Every sixth layer of a Gemma 3 attends globally, where its config does not say.
+/// Default pattern: every sixth layer attends globally.
 const EVERY: usize = 6;
 
-/// Whether each layer attends globally.
+/// Per layer, whether it attends globally: from `layer_types`, or `sliding_window_pattern`, or the default.
 ///
 /// # Errors
-/// When two keys disagree or a kind of layer is not known.
+/// When two keys disagree or a layer type is not known.
 pub(super) fn global(r: &Reader) -> Result<Vec<bool>> {
     let layers = r.size("num_hidden_layers", 26)?;
     if layers > MOST {
@@ -19,7 +19,7 @@ pub(super) fn global(r: &Reader) -> Result<Vec<bool>> {
     }
     let every = |n: usize| -> Vec<bool> { (0..layers).map(|i| (i + 1).is_multiple_of(n)).collect() };
     let pattern = r.whole("sliding_window_pattern")?;
-    // What transformers writes of its own accord, and never reads: it says something where nothing else does.
+    // transformers writes this key itself and never reads it. It is used only to detect a contradiction.
     let echo = r.whole("_sliding_window_pattern")?;
     let contradicts = |key: &str, n: usize, what: &str| {
         Err(r.err(format!("{} = {n} contradicts {what}; correct one of them", r.name(key))))
@@ -52,10 +52,10 @@ pub(super) fn global(r: &Reader) -> Result<Vec<bool>> {
     }
 }
 
-/// Keys that a sliding layer sees.
+/// Window of the sliding layers, in keys.
 ///
 /// # Errors
-/// When it is null and a layer slides.
+/// When it is null although a layer slides, or out of range.
 pub(super) fn window(r: &Reader, global: &[bool]) -> Result<usize> {
     const DEFAULT: usize = 4096;
     if r.map.get("sliding_window") == Some(&Value::Null) && global.iter().all(|g| *g) {

@@ -1,18 +1,18 @@
-//! Values of a `config.json`, by key: present or not, and of the right kind.
+//! Typed access to the keys of a `config.json`, with errors that name the key.
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Largest whole number that a shape may hold.
+/// Largest accepted size.
 const MAX: u64 = 1 << 24;
 
-/// A table of a configuration.
+/// A JSON table of a configuration file.
 pub(super) struct Reader<'a> {
     /// The table.
     pub map: &'a Map<String, Value>,
-    /// Its file, for messages.
+    /// Path of its file, for error messages.
     pub path: &'a Path,
-    /// What stands before its keys in messages: nothing, or `text_config.`.
+    /// Prefix of its keys in error messages: empty, or `text_config.`.
     pub prefix: &'static str,
 }
 
@@ -21,17 +21,17 @@ impl Reader<'_> {
         Error::format(self.path, m)
     }
 
-    /// A key as messages name it.
+    /// A key as error messages name it: with its prefix, in backquotes.
     pub fn name(&self, key: &str) -> String {
         format!("`{}{key}`", self.prefix)
     }
 
-    /// A value that is there and not null.
+    /// The value of a key; `None` where it is absent or null.
     pub fn present(&self, key: &str) -> Option<&Value> {
         self.map.get(key).filter(|v| !v.is_null())
     }
 
-    /// A whole number from 1 on, where the key is there and not null.
+    /// An integer from 1 to 2^24; `None` where the key is absent or null.
     pub fn whole(&self, key: &str) -> Result<Option<usize>> {
         let Some(v) = self.present(key) else { return Ok(None) };
         let n = v.as_u64().ok_or_else(|| self.err(format!("{} must be a whole number, not {v}", self.name(key))))?;
@@ -41,24 +41,24 @@ impl Reader<'_> {
         Ok(Some(n as usize))
     }
 
-    /// A finite number above 0, where the key is there and not null.
+    /// A finite number above 0; `None` where the key is absent or null.
     pub fn above(&self, key: &str) -> Result<Option<f64>> {
         self.present(key).map(|v| above(v).map_err(|m| self.err(format!("{} {m}", self.name(key))))).transpose()
     }
 
-    /// The same, or the class default where the key is not there. Null is no number.
+    /// An integer from 1 to 2^24, or `default` where the key is absent. Null is an error.
     pub fn size(&self, key: &str, default: usize) -> Result<usize> {
         self.not_null(key)?;
         Ok(self.whole(key)?.unwrap_or(default))
     }
 
-    /// A number above 0, or the class default where the key is not there.
+    /// A finite number above 0, or `default` where the key is absent. Null is an error.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
         self.not_null(key)?;
         Ok(self.above(key)?.unwrap_or(default))
     }
 
-    /// True or false, where the key is there.
+    /// A boolean; `None` where the key is absent. Null is an error.
     pub fn flag(&self, key: &str) -> Result<Option<bool>> {
         match self.map.get(key) {
             None => Ok(None),
@@ -75,7 +75,7 @@ impl Reader<'_> {
     }
 }
 
-/// A finite number above 0, or what is wrong with it.
+/// A finite number above 0, or the end of an error message that says what is wrong with it.
 pub(super) fn above(v: &Value) -> Result<f64, String> {
     let n = v.as_f64().ok_or_else(|| format!("must be a number, not {v}"))?;
     if n.is_finite() && n > 0.0 { Ok(n) } else { Err(format!("= {n} must be above 0")) }

@@ -1,27 +1,27 @@
-//! RoPE of global and of sliding layers, in either style of transformers: flat keys of version 4, or
-//! `rope_parameters` by kind of layer of version 5. Where both stand in a file they must agree.
+//! RoPE parameters of global and of sliding layers, in both styles of transformers: flat keys (version 4) or
+//! `rope_parameters` by layer type (version 5). Where a file has both they must agree.
 use super::reader::{Reader, above};
 use crate::Result;
 use serde_json::Value;
 
-/// θ and the factor that positions are divided by.
+/// RoPE base θ and the linear factor by which positions are divided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Frequencies {
     pub theta: f64,
     pub factor: f64,
 }
 
-/// What one table says; `None` where it says nothing.
+/// The values that one table gives; `None` where it gives none.
 #[derive(Default)]
 struct Said {
     theta: Option<f64>,
     factor: Option<f64>,
 }
 
-/// Frequencies of global, then of sliding layers.
+/// RoPE parameters of global, then of sliding layers.
 ///
 /// # Errors
-/// When a kind of scaling is not computed here, or two keys disagree.
+/// When a scaling type is not computed here, or two keys disagree.
 pub(super) fn read(r: &Reader) -> Result<[Frequencies; 2]> {
     let tables = match r.present("rope_parameters") {
         None => None,
@@ -56,7 +56,7 @@ pub(super) fn read(r: &Reader) -> Result<[Frequencies; 2]> {
     Ok([of(&global, 1e6)?, of(&sliding, 1e4)?])
 }
 
-/// The one value that all who say something say.
+/// The common value of all sources that give one; `None` where none does.
 fn agreed<'a>(r: &Reader, what: &str, all: impl Iterator<Item = (&'a String, Option<f64>)>) -> Result<Option<f64>> {
     let mut found: Option<(&String, f64)> = None;
     for (name, value) in all.filter_map(|(n, v)| v.map(|v| (n, v))) {
@@ -72,6 +72,7 @@ fn agreed<'a>(r: &Reader, what: &str, all: impl Iterator<Item = (&'a String, Opt
     Ok(found.map(|(_, v)| v))
 }
 
+/// Reads one table of RoPE parameters and refuses what is not computed.
 fn said(r: &Reader, name: &str, v: &Value) -> Result<Said> {
     let at = |key: &str| r.name(&format!("{name}.{key}"));
     let table = v.as_object().ok_or_else(|| r.err(format!("{} must be a table, not {v}", r.name(name))))?;
@@ -95,7 +96,7 @@ fn said(r: &Reader, name: &str, v: &Value) -> Result<Said> {
     };
     for (key, v) in table.iter().filter(|(_, v)| !v.is_null()) {
         let means_nothing = match key.as_str() {
-            // Neither kind reads the length that the model was first trained on.
+            // Neither `default` nor `linear` uses the original context length.
             "rope_type" | "type" | "factor" | "rope_theta" | "original_max_position_embeddings" => true,
             "partial_rotary_factor" | "attention_factor" => v.as_f64() == Some(1.0),
             _ => false,

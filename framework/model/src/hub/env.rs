@@ -1,5 +1,5 @@
-//! The environment that says where the hub's cache lies, whether it may be asked and who asks: variable by variable
-//! as Python's `huggingface_hub` (2.4) reads it, `tests/data/hub-environment.json` holds what that makes of it.
+//! Environment variables of the hub: cache folder, offline mode and token. Each is read as Python's `huggingface_hub`
+//! (2.4) reads it; `tests/data/hub-environment.json` holds that library's results.
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -16,23 +16,23 @@ pub(super) fn process(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// What the environment says of the hub.
+/// The hub settings that the environment gives.
 pub struct Environment {
-    /// Whether the network is forbidden.
+    /// Whether the network must not be used.
     pub offline: bool,
-    /// The folder of cached repositories.
+    /// Folder of cached repositories.
     pub cache: PathBuf,
-    /// Who asks; never shown.
+    /// The access token. Never shown.
     pub(super) token: Option<String>,
-    /// Why a file with a token could not be read.
+    /// The error of a token file that exists and could not be read.
     pub(super) unread: Option<String>,
 }
 
-/// A variable's value.
+/// Looks up an environment variable; a parameter, so that tests need not change the process's environment.
 type Get<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl Environment {
-    /// Of variables that `get` knows.
+    /// Reads the settings from the variables that `get` returns.
     pub fn of(get: Get) -> Self {
         let home = home(get);
         let cache = get("HF_HUB_CACHE").or_else(|| get("HUGGINGFACE_HUB_CACHE"));
@@ -41,24 +41,24 @@ impl Environment {
         Self { offline: is_offline(get), cache, token, unread }
     }
 
-    /// The token that requests carry, where there is one.
+    /// The token that requests carry; `None` where there is none.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 }
 
-/// A variable that is set and not empty.
+/// The value of a variable that is set and not empty.
 fn filled(get: Get, name: &str) -> Option<OsString> {
     get(name).filter(|v| !v.is_empty())
 }
 
-/// 1, on, yes and true, in any case.
+/// Whether a value is 1, on, yes or true, in any case.
 fn is_true(value: Option<&OsStr>) -> bool {
     let word = value.and_then(OsStr::to_str).map(str::to_uppercase);
     word.is_some_and(|w| ["1", "ON", "YES", "TRUE"].contains(&w.as_str()))
 }
 
-/// `HF_HOME`: by default `huggingface` in the user's folder of caches.
+/// `HF_HOME`, by default `huggingface` in the user's cache folder.
 fn home(get: Get) -> PathBuf {
     let home = get("HF_HOME").unwrap_or_else(|| {
         let caches = get("XDG_CACHE_HOME").map_or_else(|| expand_user("~".into(), get).join(".cache"), PathBuf::from);
@@ -67,7 +67,7 @@ fn home(get: Get) -> PathBuf {
     expand(home, get)
 }
 
-/// The token of the environment, else of a file; or why that file could not be read.
+/// The token from the environment, else from the token file; and the error where that file could not be read.
 fn token(get: Get, home: &Path) -> (Option<String>, Option<String>) {
     if is_true(get("HF_HUB_DISABLE_IMPLICIT_TOKEN").as_deref()) {
         return (None, None);
@@ -84,7 +84,7 @@ fn token(get: Get, home: &Path) -> (Option<String>, Option<String>) {
     }
 }
 
-/// A token without line breaks and the white space around it; none where nothing is left.
+/// A token without line breaks and surrounding white space; `None` where nothing is left.
 fn clean(token: &str) -> Option<String> {
     let token = token.replace(['\r', '\n'], "");
     Some(token.trim().to_owned()).filter(|t| !t.is_empty())
@@ -95,7 +95,7 @@ fn expand(path: OsString, get: Get) -> PathBuf {
     expand_vars(expand_user(path, get).into(), get)
 }
 
-/// `~` and `~name` at the beginning; of a name that nobody has, nothing changes.
+/// Expands a leading `~` or `~name`; a user that does not exist is left as written.
 fn expand_user(path: OsString, get: Get) -> PathBuf {
     let Some(rest) = path.to_str().and_then(|p| p.strip_prefix('~')) else { return path.into() };
     let (user, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -108,7 +108,7 @@ fn expand_user(path: OsString, get: Get) -> PathBuf {
     home.join(rest.trim_start_matches('/'))
 }
 
-/// The home of a user of this machine.
+/// Home folder of a user of this machine, from /etc/passwd.
 fn home_of(name: &str) -> Option<PathBuf> {
     let users = std::fs::read("/etc/passwd").ok()?;
     let users = String::from_utf8_lossy(&users);
@@ -116,7 +116,7 @@ fn home_of(name: &str) -> Option<PathBuf> {
     fields.get(5).map(PathBuf::from)
 }
 
-/// `$NAME` and `${NAME}` of variables that are set; others stay as they are written.
+/// Expands `$NAME` and `${NAME}` of variables that are set; others stay as written.
 fn expand_vars(path: OsString, get: Get) -> PathBuf {
     let Some(mut rest) = path.to_str() else { return path.into() };
     let mut out = OsString::new();

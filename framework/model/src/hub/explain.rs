@@ -1,9 +1,10 @@
-//! What went wrong with the hub, and what to do about it; no message holds a secret.
+//! Error messages for the hub: what went wrong and what to do about it. No message contains a secret.
 use super::{Environment, Repo, commit_of};
 use crate::Error;
 use hf_hub::HFError;
 
 impl Repo {
+    /// Turns an error of the client about `file` into one that says what to do.
     pub(super) fn explain(&self, file: &str, e: HFError) -> Error {
         let id = format!("{}{}/{}", if self.dataset { "datasets/" } else { "" }, self.owner, self.name);
         let (revision, elsewhere) = match self.dataset {
@@ -11,7 +12,7 @@ impl Repo {
             false => ("`model.revision`", "use a `path:` or `gguf:` source"),
         };
         let no_repo = "there is no such repository, or it is private: check the name, or set HF_TOKEN";
-        // The hub's own word: a missing repository may come as 401 or 404.
+        // The hub's error code is more precise than the status: a missing repository may come as 401 or 404.
         let code = match &e {
             HFError::AuthRequired { context } | HFError::Forbidden { context } => context.error_code.as_deref(),
             HFError::EntryNotFound { context, .. } => context.as_ref().and_then(|c| c.error_code.as_deref()),
@@ -26,7 +27,7 @@ impl Repo {
             _ if code == Some("RevisionNotFound") || matches!(e, HFError::RevisionNotFound { .. }) => {
                 format!("there is no revision `{}`: check {revision}", self.revision)
             }
-            // The client drops the hub's reason here: it is asked again.
+            // The client drops the hub's reason here, so the hub is asked again.
             HFError::EntryNotFound { .. } => match self.exists() {
                 (Ok(false), _) => no_repo.into(),
                 (_, Ok(false)) => format!("there is no revision `{}`: check {revision}", self.revision),
@@ -51,6 +52,7 @@ impl Repo {
         Error::Hub(format!("hf:{id}: `{file}`: {}{token}", self.env.without_secrets(&todo)))
     }
 
+    /// The message for a cache folder that cannot be written.
     fn cannot_write(&self, file: &str, io: &std::io::Error) -> String {
         let cache = self.env.cache.display();
         let older = self.fetch(file, true).ok().and_then(|path| commit_of(&path, file));
@@ -68,7 +70,7 @@ impl Repo {
 }
 
 impl Environment {
-    /// A text in which neither the token nor a password of HF_ENDPOINT is left.
+    /// The text with the token and the login of HF_ENDPOINT replaced by "…".
     pub(super) fn without_secrets(&self, text: &str) -> String {
         let endpoint = std::env::var("HF_ENDPOINT").unwrap_or_default();
         let address = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, a)| a);

@@ -1,12 +1,12 @@
-//! Asking for memory before it is needed. A product of one row waits for weights, which lie one after another; on
-//! some processors the hardware does not ask early enough by itself.
+//! Software prefetch. A matrix product of one row is bound by reading the weights sequentially; on some processors
+//! the hardware prefetcher does not run far enough ahead.
 
-/// Bytes of what memory gives at once.
+/// Bytes of a cache line.
 const LINE: usize = 64;
-/// Bytes between what is read and what is asked for.
+/// Bytes between the address being read and the address prefetched (measured; see KERNELS.md).
 const DISTANCE: usize = 2048;
 
-/// Asks for memory, where the processor takes such hints.
+/// Issues prefetches where the processor has the instruction (SSE); does nothing elsewhere.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     #[cfg(target_arch = "x86_64")]
@@ -21,13 +21,13 @@ impl Ahead {
         }
     }
 
-    /// Asks for what lies [`DISTANCE`] after the first `count` numbers of `held`.
+    /// Prefetches as many cache lines as `count` numbers of `held` take, starting [`DISTANCE`] bytes ahead.
     #[inline(always)]
     pub fn ask<T>(self, held: &[T], count: usize) {
         #[cfg(target_arch = "x86_64")]
         if let (Some(sse), Some(held)) = (self.sse, held.get(DISTANCE / size_of::<T>()..)) {
             for line in held.get(..count).unwrap_or_default().iter().step_by(LINE / size_of::<T>()) {
-                // 3: into the nearest cache (`_MM_HINT_T0`).
+                // 3: into all cache levels (`_MM_HINT_T0`).
                 sse._mm_prefetch::<3>(std::ptr::from_ref(line).cast());
             }
         }

@@ -1,10 +1,10 @@
-//! Weights in blocks of 32 numbers that share a scale: 8 bits each (q8), or 4 (q4). On the processor whole f32 lies in
-//! the same order, for the same products.
+//! Weight quantisation in blocks of 32 numbers that share a scale: 8 bits per number (q8) or 4 (q4). On the
+//! processor, f32 weights use the same block order and the same matrix product.
 //!
-//! A block's numbers are whole multiples of its scale, symmetric around 0: q8 as GGUF's Q8_0, −127 to 127 of
-//! max |w| / 127; q4 as its Q4_0, −8 to 7 of the number farthest from 0 over −8. Scales are f32. What is computed
-//! with them is computed in f32: a block's sum of whole numbers times x, then times its scale; nothing is rounded
-//! but the weights.
+//! Quantisation is symmetric, as in GGUF. q8 is Q8_0: codes −127 to 127, scale max |w| / 127. q4 is Q4_0: codes −8 to
+//! 7, scale w / −8 where w is the number of largest magnitude. Scales are f32 here (f16 in GGUF). Products are
+//! computed in f32: within a block Σ code · x, then times the scale. Only the weights are rounded, never the
+//! activations.
 mod ahead;
 mod product;
 
@@ -12,41 +12,42 @@ use crate::{Error, Result};
 use friction_core::manifest::Quantize;
 use rayon::prelude::*;
 
-/// Numbers that share a scale.
+/// Numbers that share a scale: the block size.
 pub const BLOCK: usize = 32;
-/// Rows of a matrix that lie beside each other, number by number: a vector of the processor takes some of them.
+/// Weight rows that are interleaved, so that one SIMD vector holds the same column of several rows.
 pub(crate) const TILE: usize = 32;
 
-/// A matrix `[rows, columns]` in blocks along its rows.
+/// A weight matrix `[rows, columns]` in blocks of [`BLOCK`] along its rows, the rows interleaved in tiles of 32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocks {
     rows: usize,
     columns: usize,
     codes: Codes,
-    /// `[tiles, blocks of a row, TILE]`; none of whole numbers.
+    /// `[tiles, blocks of a row, TILE]`; empty for f32.
     scales: Vec<f32>,
 }
 
-/// What stands for the numbers, the last tile filled up.
+/// The stored numbers. The last tile is padded with zeros.
 #[derive(Debug, Clone, PartialEq)]
 enum Codes {
-    /// The numbers themselves, `[tiles, blocks of a row, 32, TILE]`.
+    /// f32, not quantised: `[tiles, blocks of a row, 32, TILE]`.
     Whole(Vec<f32>),
-    /// `[tiles, blocks of a row, 32, TILE]`.
+    /// q8: `[tiles, blocks of a row, 32, TILE]`.
     Eight(Vec<i8>),
-    /// `[tiles, blocks of a row, 4, TILE]`: eight numbers a word, the first lowest, each with 8 added.
+    /// q4: `[tiles, blocks of a row, 4, TILE]`. A word holds 8 codes, the first in the lowest bits, each stored as
+    /// code + 8.
     Four(Vec<u32>),
 }
 
-/// Words of a block in q4.
+/// 32-bit words of a q4 block.
 const WORDS: usize = BLOCK / 8;
 
 impl Blocks {
-    /// Rounds a matrix `[rows, columns]`, or takes it as it is.
+    /// Quantises a row-major matrix of `columns` columns, or only reorders it where `quantize` is `None`.
     ///
     /// # Errors
-    /// When its rows are not whole blocks, or a number to be rounded is not finite: rounded, it would be another one,
-    /// and nothing could notice it any more.
+    /// When `columns` is not a multiple of [`BLOCK`], or a number to be quantised is NaN or infinite: quantised, it
+    /// would become an ordinary number and the damage would go unnoticed.
     pub fn of(values: &[f32], columns: usize, quantize: Quantize) -> Result<Self> {
         if !columns.is_multiple_of(BLOCK) {
             return Err(Error::Text(format!(
@@ -90,7 +91,7 @@ impl Blocks {
         [self.rows, self.columns]
     }
 
-    /// Bytes that it takes.
+    /// Bytes of codes and scales.
     pub fn bytes(&self) -> u64 {
         let codes = match &self.codes {
             Codes::Whole(numbers) => 4 * numbers.len(),
@@ -100,7 +101,7 @@ impl Blocks {
         (codes + 4 * self.scales.len()) as u64
     }
 
-    /// Writes a row as it was rounded.
+    /// Writes row `row`, dequantised, to `out` `[columns]`.
     pub fn row(&self, row: usize, out: &mut [f32]) {
         let (tile, lane, per_row) = (row / TILE, row % TILE, self.columns / BLOCK);
         for (b, out) in (tile * per_row..).zip(out.chunks_mut(BLOCK)) {
@@ -125,7 +126,8 @@ impl Blocks {
         }
     }
 
-    /// Codes and scales, row after row, as a GPU holds them: a block's numbers in words, the first lowest.
+    /// Codes and scales in the layout for a GPU: row by row, without interleaving. Codes are packed in 32-bit words
+    /// (4 of q8, 8 of q4), the first in the lowest bits; scales are `[rows, blocks of a row]`.
     #[cfg(feature = "cube")]
     pub(crate) fn words(&self) -> (Vec<i32>, Vec<f32>) {
         let per_row = self.columns / BLOCK;
@@ -148,13 +150,13 @@ impl Blocks {
         (words, scales)
     }
 
-    /// Whether codes are of 4 bits.
+    /// Whether it is q4.
     #[cfg(feature = "cube")]
     pub(crate) fn four(&self) -> bool {
         matches!(self.codes, Codes::Four(_))
     }
 
-    /// The matrix as it was rounded.
+    /// The whole matrix, dequantised, row-major.
     pub fn dequantised(&self) -> Vec<f32> {
         let mut out = vec![0f32; self.rows * self.columns];
         out.par_chunks_mut(self.columns).enumerate().for_each(|(r, out)| self.row(r, out));
@@ -162,7 +164,8 @@ impl Blocks {
     }
 }
 
-/// Rounds the blocks of a matrix's rows into tiles.
+/// Quantises all blocks into interleaved tiles, in parallel. `round` writes one block, its numbers `TILE` apart, and
+/// returns the scale.
 fn rounded<C: Send>(
     values: &[f32],
     columns: usize,
@@ -181,12 +184,13 @@ fn rounded<C: Send>(
     });
 }
 
+/// Copies a block of f32 unchanged, `TILE` apart.
 fn keep(block: &[f32], numbers: &mut [f32]) -> f32 {
     numbers.iter_mut().step_by(TILE).zip(block).for_each(|(to, w)| *to = *w);
     1.0
 }
 
-/// Writes a block's numbers, `TILE` apart, and returns its scale.
+/// Q8_0: writes a block's codes, `TILE` apart, and returns its scale.
 fn round8(block: &[f32], codes: &mut [i8]) -> f32 {
     let scale = block.iter().fold(0f32, |m, w| m.max(w.abs())) / 127.0;
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
@@ -196,6 +200,7 @@ fn round8(block: &[f32], codes: &mut [i8]) -> f32 {
     scale
 }
 
+/// Q4_0: writes a block's packed words, `TILE` apart, and returns its scale.
 fn round4(block: &[f32], words: &mut [u32]) -> f32 {
     let far = block.iter().fold(0f32, |m, w| if w.abs() > m.abs() { *w } else { m });
     let scale = far / -8.0;
@@ -222,7 +227,7 @@ mod tests {
                 let told = Blocks::of(&w, BLOCK * 2, quantize).unwrap_err().to_string();
                 assert!(told.contains("row 1, column 5"), "{told}");
             }
-            // Whole numbers stand as they are: the run notices.
+            // Unquantised f32 is accepted as it is: a run reports NaN where it appears.
             assert!(Blocks::of(&w, BLOCK * 2, Quantize::None).is_ok());
         }
     }
@@ -236,13 +241,13 @@ mod tests {
                 let back = blocks.dequantised();
                 for (w, b) in w.chunks(BLOCK).zip(back.chunks(BLOCK)) {
                     let most = w.iter().fold(0f32, |m, w| m.max(w.abs()));
-                    // q4 has 7 steps on one side: what lies beyond is off by up to a whole step.
+                    // q4 has only 7 steps on the positive side: a number beyond them is off by up to a whole step.
                     let slack = if quantize == Quantize::Q4 { 1.0 } else { 0.5 };
                     for (w, b) in w.iter().zip(b) {
                         prop_assert!((w - b).abs() <= slack * most / steps * 1.0001, "{w} {b} {most}");
                     }
                 }
-                // Rounding what is rounded changes nothing.
+                // Quantising a second time changes nothing.
                 let again = Blocks::of(&back, BLOCK * 2, quantize).unwrap().dequantised();
                 for (a, b) in again.iter().zip(&back) {
                     prop_assert!((a - b).abs() <= 1e-6 * b.abs().max(1e-3));
@@ -253,7 +258,7 @@ mod tests {
         #[test]
         fn products_are_those_of_dequantised_weights(
             seed in any::<u64>(),
-            // Rows are taken 64 at a time: one row may be left over.
+            // Rows are processed 64 at a time; 65 leaves one over.
             rows in prop_oneof![1usize..20, 63usize..67],
             out in 1usize..40,
         ) {
@@ -277,7 +282,7 @@ mod tests {
                             .sum();
                         prop_assert!((f64::from(got[r * out + o]) - want).abs() < 1e-5);
                     }
-                    // A row does not depend on its neighbours, to the bit.
+                    // A row's result is bit for bit independent of its neighbours.
                     let alone = blocks.product(&x[r * columns..(r + 1) * columns], 1);
                     prop_assert_eq!(&got[r * out..(r + 1) * out], &alone[..]);
                 }

@@ -1,28 +1,31 @@
-//! Products with weights in blocks, on the processor: blocks of a tile of weights are widened to f32 once (whole ones
-//! are f32 already) and multiplied by a few rows while they are in registers. A sum runs over a row's numbers in their
-//! order, whatever rows stand beside it, so a row's result does not depend on its neighbours.
+//! Matrix products with weights in blocks, on the processor. A tile of weights is dequantised to f32 once per block
+//! (f32 weights need no conversion) and multiplied by several rows of x while it is in cache. Each output adds its
+//! products in the order of the columns whatever the number of rows, so a row's result does not depend on its
+//! neighbours.
 use super::ahead::Ahead;
 use super::{BLOCK, Blocks, Codes, TILE, WORDS};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
-/// Rows of x whose sums of a tile stay in the nearest memory.
+/// Rows of x that are processed together: their sums over one tile stay in the L1 cache.
 const CHUNK: usize = 64;
-/// Tasks that a product is dealt out in, where it has as many tiles.
+/// Parallel tasks of a product, where it has as many tiles.
 const TASKS: usize = 16;
 
 impl Blocks {
-    /// x `[rows, columns]` · wᵀ: `[rows, self.rows]`.
+    /// x `[rows, columns]` · wᵀ → `[rows, self.rows]`, row-major, in f32.
     pub fn product(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut out = vec![0f32; self.rows * rows];
         let share = TILE * self.rows.div_ceil(TILE).div_ceil(TASKS);
-        // Some tiles' part of every row.
+        // Each task gets some tiles: a slice of every output row.
         let mut shares: Vec<Vec<&mut [f32]>> = (0..self.rows.div_ceil(share)).map(|_| Vec::new()).collect();
         for row in out.chunks_mut(self.rows) {
             shares.iter_mut().zip(row.chunks_mut(share)).for_each(|(s, part)| s.push(part));
         }
-        // Numbers as they stand in a word's half are whole, times 1, 16, 256 or 4096: x makes up for it. Both are exact.
+        // For a single row of q4, codes are used without shifting them down: code m of a half-word is then too large
+        // by 16^m (1, 16, 256 or 4096). Scaling x by the inverse power compensates, and both scalings are exact in
+        // f32.
         let down = [1.0, 1.0 / 16.0, 1.0 / 256.0, 1.0 / 4096.0];
         let alone = rows == 1 && matches!(self.codes, Codes::Four(_));
         let x: Cow<[f32]> = match alone {
@@ -37,11 +40,11 @@ impl Blocks {
     }
 }
 
-/// Tiles of a product, from `first` on; `out` is their part of each row.
+/// One task: the tiles from index `first` on, as many as `out` covers. `out` holds that slice of each output row.
 struct Share<'a> {
     blocks: &'a Blocks,
     x: &'a [f32],
-    /// Whether x is one row, made ready for numbers of q4 as they are held.
+    /// Whether x is a single row that was prescaled for q4 codes (see [`Blocks::product`]).
     alone: bool,
     first: usize,
     out: Vec<&'a mut [f32]>,
@@ -59,7 +62,7 @@ impl WithSimd for Share<'_> {
                 let mut sums = [0f32; CHUNK * TILE];
                 let sums = &mut sums[..rows.len() * TILE];
                 let tile = self.first + t;
-                // As many vectors as a tile has, by rows that leave registers for the weights.
+                // V: SIMD vectors per tile. R: rows at a time, few enough to leave registers for the weights.
                 match S::F32_LANES {
                     16 => many::<S, 2, 8>(simd, self.blocks, tile, x, alone, sums),
                     8 => many::<S, 4, 2>(simd, self.blocks, tile, x, alone, sums),
@@ -76,7 +79,7 @@ impl WithSimd for Share<'_> {
     }
 }
 
-/// Sums `[rows, TILE]` of a tile of `V` vectors, `R` rows at a time.
+/// Computes `sums` `[rows, TILE]` of one tile, which is `V` SIMD vectors wide, `R` rows at a time.
 #[inline(always)]
 fn many<S: Simd, const V: usize, const R: usize>(
     simd: S,
@@ -89,7 +92,7 @@ fn many<S: Simd, const V: usize, const R: usize>(
     let (columns, rows, per_row) = (w.columns, sums.len() / TILE, w.columns / BLOCK);
     let scales = w.scales.get(tile * per_row * TILE..).unwrap_or_default();
     let ahead = Ahead::new();
-    // A row by itself has nobody to share what is widened with: it need not be written down.
+    // For a single row of q4, dequantised weights would be used only once, so they are not written to memory.
     if let (true, Codes::Four(words)) = (alone, &w.codes) {
         return alone4s::<S, V>(simd, ahead, &words[tile * per_row * WORDS * TILE..], scales, x, sums);
     }
@@ -101,7 +104,7 @@ fn many<S: Simd, const V: usize, const R: usize>(
         let held = match &w.codes {
             Codes::Whole(numbers) => {
                 let numbers = &numbers[at * BLOCK * TILE..];
-                // One row reads them as fast as memory gives them.
+                // A single row of f32 already runs at memory speed; prefetching made it slower (KERNELS.md).
                 if rows > 1 {
                     ahead.ask(numbers, BLOCK * TILE);
                 }
@@ -137,7 +140,7 @@ fn many<S: Simd, const V: usize, const R: usize>(
     }
 }
 
-/// Adds a block's products of `R` rows, whose numbers begin `columns` apart, to their sums. Tells `R`.
+/// Adds the products of one block with `R` rows of x, which begin `columns` apart, to their sums. Returns `R`.
 #[inline(always)]
 fn add<S: Simd, const V: usize, const R: usize>(
     simd: S,
@@ -162,8 +165,8 @@ fn add<S: Simd, const V: usize, const R: usize>(
     R
 }
 
-/// Sums of one row and the tile that `words` and `scales` begin with, its blocks two at a time: each waits for its own
-/// additions only.
+/// Computes the sums of one row and one q4 tile. Takes two blocks at a time, so that two independent chains of
+/// additions overlap.
 #[inline(always)]
 fn alone4s<S: Simd, const V: usize>(simd: S, ahead: Ahead, words: &[u32], scales: &[f32], x: &[f32], sums: &mut [f32]) {
     for (i, x) in x.chunks(2 * BLOCK).enumerate() {
@@ -177,7 +180,7 @@ fn alone4s<S: Simd, const V: usize>(simd: S, ahead: Ahead, words: &[u32], scales
     }
 }
 
-/// Adds the products of one row and `B` blocks of q4, as they are held.
+/// Adds the products of one prescaled row and `B` q4 blocks, without dequantising them to memory.
 #[inline(always)]
 fn alone4<S: Simd, const V: usize, const B: usize>(
     simd: S,
@@ -206,8 +209,8 @@ fn alone4<S: Simd, const V: usize, const B: usize>(
     }
 }
 
-/// Number `m` of the lower half of words of q4, times 16 to the `m`: its bits are set in a number of 2²³, whose
-/// last place is 1, and what was added is taken off again.
+/// Code m (0 to 3) of the lower half of each q4 word, as f32 times 16^m. The code's bits are placed in the mantissa
+/// of 2²³, whose last place is worth 1; subtracting 2²³ and the offset 8 · 16^m leaves the value.
 #[inline(always)]
 fn raised<S: Simd>(simd: S, words: S::u32s, m: usize) -> S::f32s {
     let bits = simd.and_u32s(words, simd.splat_u32s(15 << (4 * m)));
@@ -215,7 +218,7 @@ fn raised<S: Simd>(simd: S, words: S::u32s, m: usize) -> S::f32s {
     simd.sub_f32s(above, simd.splat_f32s((8_388_608 + (8 << (4 * m))) as f32))
 }
 
-/// Writes the numbers of a tile's blocks of q4.
+/// Dequantises one q4 block of a tile to `wide` `[BLOCK, TILE]`, without scales.
 #[inline(always)]
 fn widen4<S: Simd, const V: usize>(simd: S, words: &[u32], wide: &mut [[f32; TILE]; BLOCK]) {
     for (j, wide) in wide.chunks_mut(8).enumerate() {
@@ -233,7 +236,7 @@ fn widen4<S: Simd, const V: usize>(simd: S, words: &[u32], wide: &mut [[f32; TIL
     }
 }
 
-/// Adds the products of one row and a block of q8, as it is held.
+/// Adds the products of one row and one q8 block, without keeping the dequantised block.
 #[inline(always)]
 fn alone8<S: Simd, const V: usize>(simd: S, codes: &[i8], scales: &[S::f32s; V], x: &[f32], sums: &mut [f32]) {
     let mut block = [simd.splat_f32s(0.0); V];
@@ -247,6 +250,7 @@ fn alone8<S: Simd, const V: usize>(simd: S, codes: &[i8], scales: &[S::f32s; V],
     scaled(simd, &block, scales, sums);
 }
 
+/// Adds block sums times the blocks' scales to `sums` `[TILE]`.
 #[inline(always)]
 fn scaled<S: Simd, const V: usize>(simd: S, block: &[S::f32s; V], scales: &[S::f32s; V], sums: &mut [f32]) {
     let (sums, _) = S::as_mut_simd_f32s(&mut sums[..TILE]);
@@ -255,7 +259,7 @@ fn scaled<S: Simd, const V: usize>(simd: S, block: &[S::f32s; V], scales: &[S::f
     }
 }
 
-/// A number of each of a tile's blocks of q8. The loop is such that the compiler makes vectors of it.
+/// Converts one column of a q8 tile to f32. Written so that the compiler vectorises the loop.
 #[inline(always)]
 fn widen8(codes: &[i8], wide: &mut [f32; TILE]) {
     let mut whole = [0i8; TILE];
@@ -265,7 +269,7 @@ fn widen8(codes: &[i8], wide: &mut [f32; TILE]) {
     }
 }
 
-/// The `V` vectors of words of a tile.
+/// The first `TILE` words as `V` SIMD vectors.
 #[inline(always)]
 fn words_of<S: Simd, const V: usize>(words: &[u32]) -> &[S::u32s; V] {
     let (vectors, _) = S::as_simd_u32s(&words[..TILE]);
@@ -273,14 +277,14 @@ fn words_of<S: Simd, const V: usize>(words: &[u32]) -> &[S::u32s; V] {
     vectors
 }
 
-/// A block of whole numbers, as it is held.
+/// The first block of f32 weights, `[BLOCK, TILE]`.
 #[inline(always)]
 fn as_held(numbers: &[f32]) -> &[[f32; TILE]; BLOCK] {
     let Some(block) = numbers.as_chunks().0.first_chunk() else { unreachable!("whole blocks are held") };
     block
 }
 
-/// The `V` vectors of a tile.
+/// `TILE` numbers as `V` SIMD vectors.
 #[inline(always)]
 fn vectors<S: Simd, const V: usize>(tile: &[f32]) -> &[S::f32s; V] {
     let (vectors, _) = S::as_simd_f32s(tile);

@@ -1,7 +1,7 @@
 //! GGUF block formats, dequantised to f32. Layouts: ggml's `ggml-common.h`.
 use half::{bf16, f16};
 
-/// A block format.
+/// A ggml tensor type that is read. The variants are ggml's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum BlockType {
@@ -16,12 +16,13 @@ pub enum BlockType {
     Q6K,
 }
 
+/// A little-endian f16 at the start of `b`, as f32.
 fn h(b: &[u8]) -> f32 {
     f16::from_le_bytes([b[0], b[1]]).to_f32()
 }
 
 impl BlockType {
-    /// ggml's number of the type.
+    /// The type with ggml's number `n` (`enum ggml_type`); `None` where it is not read.
     pub fn from_ggml(n: u32) -> Option<Self> {
         Some(match n {
             0 => Self::F32,
@@ -37,7 +38,7 @@ impl BlockType {
         })
     }
 
-    /// (values, bytes) of a block.
+    /// Numbers and bytes of one block.
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 => (1, 4),
@@ -51,7 +52,7 @@ impl BlockType {
         }
     }
 
-    /// Decodes one block; `b` and `y` have exactly the block's sizes.
+    /// Decodes one block. `b` and `y` must have exactly the block's bytes and numbers.
     pub fn decode(self, b: &[u8], y: &mut [f32]) {
         match self {
             Self::F32 => y[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
@@ -121,7 +122,7 @@ impl BlockType {
     }
 }
 
-/// The 6-bit scale and minimum of sub-block `j` of a K-block.
+/// The 6-bit scale and minimum of sub-block `j` (0 to 7) of a K-quant block, from its 12 packed bytes.
 fn scale_min(j: usize, s: &[u8]) -> (u8, u8) {
     if j < 4 {
         (s[j] & 63, s[j + 4] & 63)

@@ -1,4 +1,4 @@
-//! A checkpoint's tensors against its configuration: which of them are read, and where the unembedding comes from.
+//! Checks a checkpoint's tensors against its configuration, and finds the unembedding.
 use super::safetensors::{Entry, SafetensorsFiles, decoder};
 use crate::{Config, Error, Result};
 use rayon::prelude::*;
@@ -8,12 +8,12 @@ const EMBEDDING: &str = "embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
 impl SafetensorsFiles {
-    /// These tensors for a configuration. Tied, one of embedding and `lm_head.weight` serves for both, as in
-    /// transformers; untied, both must be there.
+    /// Checks these tensors against a configuration. With tied embeddings, either of `embed_tokens.weight` and
+    /// `lm_head.weight` serves as both, as in transformers; untied, both are needed.
     ///
     /// # Errors
-    /// When the configuration contradicts the tensors: one that it does not read, an untied head that is missing, or
-    /// a tied one that differs from the embedding.
+    /// When there is a tensor that the model does not use, an untied head is missing, or a tied one differs from the
+    /// embedding.
     pub fn fit(mut self, c: &Config) -> Result<Self> {
         let read: BTreeSet<String> = crate::init::tensors(c).into_iter().map(|(name, _)| name).collect();
         if let Some((name, e)) = self.entries.iter().find(|(name, _)| !read.contains(*name) && *name != HEAD) {
@@ -48,7 +48,7 @@ impl SafetensorsFiles {
         }
     }
 
-    /// Whether two tensors hold the same numbers, whatever their types.
+    /// Whether two tensors hold the same numbers, whatever their dtypes.
     fn equal(&self, a: &Entry, b: &Entry) -> Result<bool> {
         if a.shape != b.shape {
             return Ok(false);

@@ -1,5 +1,5 @@
-//! GGUF files: header, metadata and tensors. Every length is checked against the file before
-//! anything is allocated, so any bytes give an error and never a panic.
+//! GGUF files: header, metadata and tensors (versions 2 and 3). Every length is checked against the file before
+//! anything is allocated, so malformed files give an error and never a panic.
 mod keys;
 
 use super::{TensorSource, blocks::BlockType};
@@ -11,22 +11,22 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// A metadata value.
+/// A metadata value. Integers of any width are i64, floats f64; arrays keep one type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Meta {
-    /// Any whole number.
+    /// An integer of any width.
     Int(i64),
-    /// Any float.
+    /// A float of 32 or 64 bits.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// Text.
+    /// A UTF-8 string.
     Text(String),
-    /// Whole numbers.
+    /// An array of integers or booleans (as 0 and 1).
     Ints(Vec<i64>),
-    /// Floats.
+    /// An array of floats.
     Floats(Vec<f32>),
-    /// Texts.
+    /// An array of strings.
     Texts(Vec<String>),
 }
 
@@ -37,7 +37,7 @@ struct Info {
     bytes: usize,
 }
 
-/// A parsed GGUF file.
+/// A memory-mapped GGUF file whose header is parsed.
 pub struct Gguf {
     path: PathBuf,
     map: Mmap,
@@ -67,7 +67,7 @@ impl<'a> Cursor<'a> {
         let b = self.take(8)?;
         Ok(u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
     }
-    /// A count of things that take at least `each` bytes: no more than the rest of the file holds.
+    /// Reads a count of items of at least `each` bytes; an error where the rest of the file cannot hold them.
     fn count(&mut self, each: usize) -> Parse<usize> {
         let n = usize::try_from(self.u64()?).map_err(|_| "a count is out of range")?;
         if n > (self.b.len() - self.at) / each {
@@ -198,17 +198,17 @@ fn parse(b: &[u8]) -> Parse<(BTreeMap<String, Meta>, BTreeMap<String, Info>)> {
     Ok((meta, out))
 }
 
-/// Whether any bytes parse as a GGUF header; for fuzzing.
+/// Whether the bytes parse as a GGUF header; for fuzzing.
 #[doc(hidden)]
 pub fn parses(b: &[u8]) -> bool {
     parse(b).is_ok()
 }
 
 impl Gguf {
-    /// Maps and parses a file.
+    /// Memory-maps a file and parses its header.
     ///
     /// # Errors
-    /// When it is not a GGUF file that this reader knows.
+    /// When it cannot be mapped, is malformed, or holds a tensor type or version that is not read.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let map = super::safetensors::map(path, &file)?;
@@ -216,7 +216,7 @@ impl Gguf {
         Ok(Self { path: path.to_path_buf(), map, meta, tensors })
     }
 
-    /// A metadata value.
+    /// The metadata value of a key.
     pub fn meta(&self, key: &str) -> Option<&Meta> {
         self.meta.get(key)
     }
@@ -226,17 +226,17 @@ impl Gguf {
         &self.meta
     }
 
-    /// The file.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The configuration in the metadata. GGUF has no query_pre_attn_scalar: as in llama.cpp it is
-    /// hidden ÷ heads for the 27b (62 layers) and the head dimension otherwise. The unembedding is
-    /// `output.weight` where there is one, else the embedding.
+    /// The architecture parameters, from the metadata. GGUF does not store query_pre_attn_scalar: as in llama.cpp it
+    /// is hidden ÷ heads for the 27b (62 layers) and the head dimension otherwise. Embeddings are tied unless there
+    /// is an `output.weight`.
     ///
     /// # Errors
-    /// When it is not a Gemma 3.
+    /// When it is not a Gemma 3, or a key or tensor contradicts what is computed.
     pub fn config(&self) -> Result<Config> {
         let err = |m: String| Error::format(&self.path, m);
         match self.meta("general.architecture") {
@@ -261,7 +261,7 @@ impl Gguf {
         };
         let mut eos: Vec<u32> =
             ["eos_token_id", "eot_token_id"].iter().filter_map(|k| id(&format!("tokenizer.ggml.{k}"))).collect();
-        // A chat turn ends at <end_of_turn>, which base-model files do not name.
+        // Files of base models do not list <end_of_turn> as an end token, but a chat turn ends there.
         if let Some(Meta::Texts(t)) = self.meta("tokenizer.ggml.tokens")
             && let Some(i) = t.iter().position(|p| p == "<end_of_turn>")
         {
@@ -295,7 +295,7 @@ impl Gguf {
     }
 }
 
-/// GGUF's name of a canonical tensor name.
+/// The GGUF name of a canonical tensor name; `None` where there is none.
 fn gguf_name(name: &str) -> Option<String> {
     match name {
         "embed_tokens.weight" => return Some("token_embd.weight".into()),
@@ -340,7 +340,7 @@ impl TensorSource for Gguf {
                 t.kind.decode(b, o);
             }
         });
-        // The converter stores every norm as w + 1; canonical weights are w.
+        // llama.cpp's converter stores norm weights as 1 + γ; canonical weights are γ.
         if name.contains("norm") {
             out.iter_mut().for_each(|w| *w -= 1.0);
         }

@@ -1,4 +1,5 @@
-//! Weights by canonical name (`layers.N.self_attn.q_proj.weight`), whatever file holds them.
+//! Reading weights by canonical name (`layers.N.self_attn.q_proj.weight`, as in transformers, without a prefix) from
+//! safetensors, GGUF or a random generator.
 pub mod blocks;
 mod fit;
 pub mod gguf;
@@ -7,13 +8,13 @@ pub mod safetensors;
 
 use crate::Result;
 
-/// A set of tensors that can be read one at a time.
+/// A checkpoint whose tensors can be read one at a time.
 pub trait TensorSource: Send + Sync {
-    /// The tensor `name` as f32, its shape checked against `shape`.
+    /// Reads the tensor `name` as f32, row-major. Its shape must be `shape`. Norm weights are γ of 1 + γ.
     ///
     /// # Errors
-    /// When it is missing, has another shape or cannot be decoded.
+    /// When it is missing, has another shape or a type that is not read.
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
-    /// Bytes of all tensors of the text model in f32, for a progress bar.
+    /// Number of parameters of the text model's tensors.
     fn parameters(&self) -> u64;
 }

@@ -1,19 +1,19 @@
-//! Seeded random weights of a published shape, for benchmarks and tests.
+//! Seeded random weights for any configuration, for benchmarks and tests.
 use super::TensorSource;
 use crate::{Config, Result};
 use friction_core::seed::derive;
 use rayon::prelude::*;
 
-/// Weights drawn from N(0, 0.02²), norms from N(0, 0.02²) around Gemma's 1 + w; each tensor depends on
-/// its name and the seed alone.
+/// Weights with mean 0 and standard deviation 0.02, approximately normal; norm weights γ likewise, so norms multiply
+/// by about 1. Each tensor depends only on its name and the seed.
 pub struct RandomWeights {
-    /// The seed.
+    /// Seed of all tensors.
     pub seed: u64,
     parameters: u64,
 }
 
 impl RandomWeights {
-    /// For a configuration.
+    /// Random weights for a configuration, whose number of parameters it reports.
     pub fn new(config: &Config, seed: u64) -> Self {
         Self { seed, parameters: config.parameters() }
     }
@@ -27,7 +27,7 @@ impl TensorSource for RandomWeights {
         out.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
             let mut state = derive(&[&base.to_le_bytes(), &(i as u64).to_le_bytes()]);
             for w in chunk {
-                // Sum of four uniforms: bell-shaped, fast and the same on every platform.
+                // A sum of four uniforms: roughly normal, fast, and the same on every platform.
                 let mut sum = 0i64;
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let bits = state ^ (state >> 29);

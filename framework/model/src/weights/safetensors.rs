@@ -1,4 +1,4 @@
-//! Safetensors, single or sharded, with text-only or multimodal names.
+//! Safetensors checkpoints, in one file or sharded, with text-only or multimodal tensor names.
 use super::TensorSource;
 use crate::{Error, Result};
 use half::{bf16, f16};
@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Where a tensor lies, and how.
+/// A tensor's file, type, shape and byte range.
 pub(super) struct Entry {
     pub shard: usize,
     pub dtype: Dtype,
@@ -18,7 +18,7 @@ pub(super) struct Entry {
     range: (usize, usize),
 }
 
-/// A shard's bytes.
+/// The bytes of one safetensors file.
 pub(super) enum Shard {
     Map(Mmap),
     Static(&'static [u8]),
@@ -34,14 +34,14 @@ impl std::ops::Deref for Shard {
     }
 }
 
-/// Shards, mapped from files or part of this binary.
+/// The files of a checkpoint, memory-mapped or embedded in the binary, and an index of the text model's tensors.
 pub struct SafetensorsFiles {
     pub(super) shards: Vec<(PathBuf, Shard)>,
     pub(super) entries: BTreeMap<String, Entry>,
 }
 
-/// The canonical name of a tensor of the text model; `None` for vision tensors, and for the frequencies that old
-/// versions of transformers saved and every version computes.
+/// The canonical name of a tensor of the text model. `None` for vision tensors, and for the RoPE frequencies that old
+/// versions of transformers saved (they are recomputed).
 fn canonical(name: &str) -> Option<&str> {
     let rest = ["language_model.model.", "model.language_model.", "model.", "language_model."]
         .iter()
@@ -51,10 +51,10 @@ fn canonical(name: &str) -> Option<&str> {
     (text && !rest.ends_with("rotary_emb.inv_freq")).then_some(rest)
 }
 
-/// Bytes of a number of a type, and how it is read.
+/// Bytes per number of a dtype, and the function that decodes one.
 pub(super) type Decoder = (usize, fn(&[u8]) -> f32);
 
-/// The reader of a type, or what is wrong with it.
+/// The decoder of a dtype; an error message where the dtype is not read.
 pub(super) fn decoder(dtype: Dtype) -> std::result::Result<Decoder, String> {
     let decode: fn(&[u8]) -> f32 = match dtype {
         Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
@@ -66,18 +66,18 @@ pub(super) fn decoder(dtype: Dtype) -> std::result::Result<Decoder, String> {
 }
 
 impl SafetensorsFiles {
-    /// Opens the checkpoint in a folder.
+    /// Opens the checkpoint in folder `dir`: model.safetensors.index.json and its shards, or model.safetensors.
     ///
     /// # Errors
-    /// When there is none, an index names missing files, or a header is broken.
+    /// When there is none, the index names missing files, or a header is malformed.
     pub fn open(dir: &Path) -> Result<Self> {
         Self::open_files(Self::list(dir)?)
     }
 
-    /// The weight files of a folder.
+    /// The weight files of folder `dir`, by its index or the single file.
     ///
     /// # Errors
-    /// When there are none.
+    /// When there is neither, or the index is malformed.
     pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
         let index = dir.join("model.safetensors.index.json");
         if index.exists() {
@@ -91,10 +91,10 @@ impl SafetensorsFiles {
         Err(Error::format(dir, "no model.safetensors and no model.safetensors.index.json here"))
     }
 
-    /// Maps and parses the given files.
+    /// Memory-maps the given files and parses their headers.
     ///
     /// # Errors
-    /// When a file cannot be mapped or its header is broken.
+    /// When a file cannot be mapped, its header is malformed, or a tensor occurs twice.
     pub fn open_files(paths: Vec<PathBuf>) -> Result<Self> {
         let mapped = paths.into_iter().map(|path| {
             let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
@@ -104,10 +104,10 @@ impl SafetensorsFiles {
         Self::parse(mapped.collect::<Result<_>>()?)
     }
 
-    /// Parses a file that is part of this binary; `name` is for messages.
+    /// Parses a file that is embedded in the binary; `name` is used in error messages.
     ///
     /// # Errors
-    /// When its header is broken.
+    /// When its header is malformed.
     pub fn from_static(name: PathBuf, bytes: &'static [u8]) -> Result<Self> {
         Self::parse(vec![(name, Shard::Static(bytes))])
     }
@@ -131,18 +131,18 @@ impl SafetensorsFiles {
         Ok(Self { shards, entries })
     }
 
-    /// The first file, for messages about what is in none.
+    /// The first file, for error messages about the checkpoint as a whole.
     pub(super) fn first(&self) -> &Path {
         self.shards.first().map_or(Path::new(""), |(path, _)| path)
     }
 
-    /// A tensor's bytes, if its file holds them.
+    /// A tensor's bytes; `None` where the file is too short.
     pub(super) fn bytes(&self, e: &Entry) -> Option<&[u8]> {
         self.shards[e.shard].1.get(e.range.0..e.range.1)
     }
 }
 
-/// Shard names of an index, each a plain file name.
+/// The shard file names of an index. Each must be a plain file name, so that an index cannot point elsewhere.
 pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
     let index: Value = serde_json::from_str(text).map_err(|e| Error::format(path, e))?;
     let weights =
@@ -159,7 +159,7 @@ pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
         .collect()
 }
 
-/// Maps a file of weights.
+/// Memory-maps a file, read only.
 ///
 /// # Errors
 /// When it cannot be opened or mapped.
@@ -169,13 +169,13 @@ pub fn map_file(path: &Path) -> Result<Mmap> {
 
 #[allow(unsafe_code)]
 pub(crate) fn map(path: &Path, file: &File) -> Result<Mmap> {
-    // SAFETY: the map is read only; a file that is changed by another process while it is mapped
-    // is the one hazard, shared with every tool that maps weights.
+    // SAFETY: the map is read only. The remaining hazard, that another process changes the file while it is mapped,
+    // is shared with every tool that memory-maps weights.
     unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))
 }
 
 fn read_header(path: &Path, map: &[u8]) -> Result<(usize, Metadata)> {
-    // The library checks sizes, offsets, overlaps and shapes against the file's length.
+    // The safetensors crate checks sizes, offsets, overlaps and shapes against the file's length.
     let (n, meta) =
         SafeTensors::read_metadata(map).map_err(|e| Error::format(path, format!("not a safetensors file: {e}")))?;
     Ok((n + 8, meta))

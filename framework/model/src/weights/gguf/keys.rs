@@ -1,9 +1,10 @@
-//! A GGUF's `gemma3.*` keys, read as llama.cpp reads them; what is not computed here is refused by name.
+//! The `gemma3.*` metadata keys of a GGUF file, read as llama.cpp reads them. A key that would change the forward
+//! pass in a way that is not computed is refused by name.
 use super::{Gguf, Meta, gguf_name};
 use crate::{Config, Error, Result};
 use std::collections::BTreeSet;
 
-/// What stands before every key of the architecture.
+/// Prefix of the architecture's keys.
 const ARCHITECTURE: &str = "gemma3.";
 /// Keys that [`Gguf::config`] reads.
 const READ: &[&str] = &[
@@ -23,9 +24,10 @@ const READ: &[&str] = &[
     "rope.scaling.factor",
     "rope.scaling.type",
 ];
-/// Keys that no forward pass of text depends on: neither `linear` scaling nor none reads the first length.
+/// Keys that do not change the forward pass of text. (The original context length matters only to RoPE scalings other
+/// than `linear` and `none`.)
 const HARMLESS: &[&str] = &["rope.scaling.finetuned", "rope.scaling.original_context_length", "tensor_data_layout"];
-/// What a Gemma 3 does not have: 0 says so.
+/// Features that Gemma 3 does not have. Their keys must be 0.
 const NONE: &[&str] = &[
     "attention.clamp_kqv",
     "attention.max_alibi_bias",
@@ -39,7 +41,7 @@ const NONE: &[&str] = &[
     "pooling_type",
 ];
 
-/// The keys of a file.
+/// Access to the `gemma3.*` keys of a file.
 pub(super) struct Keys<'a>(pub &'a Gguf);
 
 impl Keys<'_> {
@@ -51,7 +53,7 @@ impl Keys<'_> {
         self.0.meta(&format!("{ARCHITECTURE}{key}"))
     }
 
-    /// A number, where the key is there.
+    /// The key's number, or `None` where the key is absent.
     fn number(&self, key: &str) -> Result<Option<f64>> {
         match self.meta(key) {
             None => Ok(None),
@@ -61,7 +63,7 @@ impl Keys<'_> {
         }
     }
 
-    /// A whole number from 1 on.
+    /// A required integer from 1 to 2^24.
     pub fn size(&self, key: &str) -> Result<usize> {
         let v = self.number(key)?.ok_or_else(|| self.err(format!("`gemma3.{key}` is missing")))?;
         if v >= 1.0 && v <= f64::from(1 << 24) && v.fract() == 0.0 {
@@ -71,14 +73,14 @@ impl Keys<'_> {
         }
     }
 
-    /// A finite number above 0.
+    /// A finite number above 0, or `default` where the key is absent.
     pub fn above(&self, key: &str, default: f64) -> Result<f64> {
         let v = self.number(key)?.unwrap_or(default);
         if v.is_finite() && v > 0.0 { Ok(v) } else { Err(self.err(format!("`gemma3.{key}` = {v} must be above 0"))) }
     }
 
-    /// Whether each layer attends globally. A pattern of n is n − 1 sliding layers and a global one (0: all slide); a
-    /// list says of each layer whether it slides. Without a pattern llama.cpp takes 6.
+    /// Per layer, whether it attends globally. The key is either an integer n (every n-th layer is global, 0: none)
+    /// or a list with 1 for each sliding layer. Without the key llama.cpp takes n = 6.
     pub fn global(&self, layers: usize) -> Result<Vec<bool>> {
         const KEY: &str = "attention.sliding_window_pattern";
         let every = |n: usize| (0..layers).map(|i| n > 0 && i % n == n - 1).collect();
@@ -96,9 +98,10 @@ impl Keys<'_> {
         }
     }
 
-    /// The factor that positions of global layers are divided by; llama.cpp scales no sliding layer of a Gemma 3.
+    /// The factor by which positions of global layers are divided (linear RoPE scaling). llama.cpp scales no sliding
+    /// layer of a Gemma 3.
     pub fn rope_factor(&self) -> Result<f64> {
-        // Files of old write the second.
+        // Old files write `rope.scale_linear`.
         let keys = ["rope.scaling.factor", "rope.scale_linear"];
         let key = keys.into_iter().find(|k| self.meta(k).is_some()).unwrap_or(keys[0]);
         let factor = self.above(key, 1.0)?;
@@ -116,7 +119,7 @@ impl Keys<'_> {
         }
     }
 
-    /// Refuses keys that say something else than what a configuration computes, and tensors that it does not read.
+    /// Refuses keys that contradict what is computed with configuration `c`, and tensors that it does not use.
     pub fn agree(&self, c: &Config) -> Result<()> {
         let keys = self.0.meta.iter().filter_map(|(k, v)| Some((k.strip_prefix(ARCHITECTURE)?, v)));
         for (key, v) in keys {
@@ -166,7 +169,7 @@ impl Keys<'_> {
     }
 }
 
-/// A value as messages show it: long lists by their length.
+/// A value for error messages: long strings are cut, lists shown by their length.
 fn shown(v: &Meta) -> String {
     match v {
         Meta::Int(n) => n.to_string(),
