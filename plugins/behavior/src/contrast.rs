@@ -1,17 +1,19 @@
-//! The primary contrast: factor × turn, paired within groups.
+//! The primary contrast: the interaction factor × turn on accuracy, paired within groups.
 use friction_core::{Findings, Result, TurnRow};
 use friction_stats::{bounds, p_words, sign_flip, sign_flips, signed, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A conversation's outcomes from the first turn that counts, by turn.
+/// Whether the answers of a conversation were right, by turn, from the first turn that counts.
 type Outcomes = BTreeMap<u32, bool>;
 
-/// Tells the difference of per-conversation slopes between the two levels of `factor`.
+/// Writes the difference between the two levels of `factor` in how accuracy changes with turns.
 ///
-/// Within a group, conversations that agree in every other factor form a pair: the same questions in
-/// the same order, one at each level. d = slope₂ − slope₁ for each pair; a group's value is the mean
-/// over its pairs. p and the interval flip the signs of groups, all pairs of a group together: they share
-/// its questions.
+/// Within a group, conversations that agree in every other factor form a pair: the same questions in the same order,
+/// one conversation at each level. For each pair, d is the difference of the least-squares slopes of right (1 or 0)
+/// on
+/// the turn, second level minus first, in points per turn. A group's value is the mean over its pairs. The p-value
+/// and
+/// the interval come from sign flips with one sign per group, because the pairs of a group share its questions.
 pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u64, out: &mut Findings) -> Result<()> {
     let levels: BTreeSet<&String> = turns.iter().filter_map(|t| t.factors.get(factor)).collect();
     let levels: Vec<&String> = levels.into_iter().collect();
@@ -19,7 +21,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
         out.warn(format!("the primary contrast needs two levels of `{factor}`; the run has {}", levels.len()));
         return Ok(());
     };
-    // (group, other factors) → level → outcomes
+    // Key: group and levels of the other factors. Value: for each level, its conversations.
     let mut pairs: BTreeMap<(u32, String), BTreeMap<&String, Vec<Outcomes>>> = BTreeMap::new();
     let mut books: BTreeMap<(u32, &String), (String, &String, Outcomes)> = BTreeMap::new();
     for t in turns.iter().filter(|t| t.turn >= first) {
@@ -32,7 +34,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
     for ((group, _), (rest, l, outcomes)) in books {
         pairs.entry((group, rest)).or_default().entry(l).or_default().push(outcomes);
     }
-    // Of each group: d in whole numbers, and the turns that its slopes are over.
+    // For each pair of a group: the difference of slope sums (an integer), and the number of turns.
     let mut groups: BTreeMap<u32, Vec<(i64, usize)>> = BTreeMap::new();
     let mut left_out = 0;
     for ((group, _), by_level) in &pairs {
@@ -62,7 +64,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
             return Ok(());
         }
     };
-    // Groups of equally many pairs and turns: whole numbers, whose distribution is exact for any number of groups.
+    // If all groups have the same numbers of pairs and turns, sums are integers on one scale and p can be exact.
     let like: BTreeSet<(usize, usize)> = groups.values().flat_map(|v| v.iter().map(|d| (v.len(), d.1))).collect();
     let sums: Vec<i64> = groups.values().map(|v| v.iter().map(|d| d.0).sum()).collect();
     let exact = like.len() <= 1;
@@ -111,7 +113,7 @@ mod tests {
         for g in 0..8 {
             for tone in ["blunt", "polite"] {
                 for turn in 1..=6 {
-                    // Interrupted conversations are right up to turn 3 (one group to 4), whole ones always.
+                    // Interrupted conversations are right up to turn 3 (in group 0 up to turn 4), the others always.
                     rows.push(row(g, "interrupt", tone, turn, turn <= 3 + u32::from(g == 0)));
                     rows.push(row(g, "complete", tone, turn, true));
                 }
@@ -122,9 +124,9 @@ mod tests {
         primary(&rows, "completion", 2, 0.95, 1, &mut out).unwrap();
         let v = &out.values["primary"];
         assert_eq!(v["levels"], serde_json::json!(["complete", "interrupt"]));
-        // Turns 2…6: 1,1,0,0,0 has slope −0.3; 1,1,1,0,0 −0.3 too.
+        // Slopes over turns 2 to 6: both 1,1,0,0,0 and 1,1,1,0,0 have −0.3.
         assert!((v["points_per_turn"].as_f64().unwrap() + 30.0).abs() < 1e-9, "{v}");
-        // Eight groups, one sign each: 2 of 2⁸ patterns are as extreme. A sign per pair would have told 2⁻¹⁵.
+        // With one sign for each of eight groups, 2 of 2⁸ patterns are as extreme. One sign per pair would give 2⁻¹⁵.
         assert!((v["p"].as_f64().unwrap() - 2f64.powi(-7)).abs() < 1e-12);
         assert_eq!(v["groups"], 8);
         let mut none = Findings::default();
@@ -132,8 +134,8 @@ mod tests {
         assert_eq!(none.values["primary"]["p"], 1.0);
     }
 
-    /// Groups whose pairs both follow an effect of the group's own, around 0: no effect on average. Flipping a
-    /// sign per pair would take the group's two pairs for two witnesses, and reject in some 14 % of such studies.
+    /// Data with an effect that varies by group around 0, so that a group's two pairs agree. One sign per pair would
+    /// count them as independent and reject in some 14 % of such studies.
     #[test]
     fn pairs_of_a_group_have_one_sign() {
         let mut rng = friction_stats::Rng::new(9);
@@ -160,7 +162,7 @@ mod tests {
             found += usize::from(of("p") <= 0.05);
             covered += usize::from(of("low") <= 0.0 && 0.0 <= of("high"));
         }
-        // 5 % and 95 % of 400, 1 in 10,000 to either side.
+        // Around 5 % and 95 % of 400; a correct test falls outside on either side once in 10,000 times.
         assert!((5..=38).contains(&found), "{found} of {studies} reject");
         assert!((362..=395).contains(&covered), "{covered} of {studies} cover");
     }

@@ -1,5 +1,4 @@
-//! `behavior`: what the replies did: accuracy by condition and turn, hedging, and one primary
-//! contrast named before the run.
+//! `behavior`: accuracy by condition and turn, hedging, and one primary contrast that is named before the run.
 mod contrast;
 mod figure;
 mod summary;
@@ -61,7 +60,7 @@ impl Analyzer for Behavior {
         Needs {
             factors: factor.iter().cloned().collect(),
             first_turn: Some(self.first_turn),
-            // A slope.
+            // A slope needs two turns.
             turns: 2,
             levels: factor.iter().map(|f| (f.clone(), 2)).collect(),
             pairs: factor.into_iter().collect(),
@@ -70,7 +69,7 @@ impl Analyzer for Behavior {
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
-        // Arms are interventions: behaviour is told of the untouched control alone.
+        // Arms are interventions: this analyzer reads the untouched control only.
         let turns: Vec<_> = run.turns().iter().filter(|t| t.arm.is_empty()).collect();
         if turns.is_empty() {
             return Err(Error::other("the run holds no finished group yet"));

@@ -1,10 +1,10 @@
-//! Counts by condition and turn, and what a reader should know of them.
+//! Counts by condition and turn, and warnings about what would mislead.
 use friction_core::findings::Column;
 use friction_core::{Findings, Table, TurnRow};
 use friction_stats::{Interval, wilson};
 use std::collections::BTreeMap;
 
-/// Markers of hedging, as the published study counted them: case-insensitive.
+/// Phrases that count as hedging, compared case-insensitively. The list is that of the published study.
 pub const HEDGES: [&str; 15] = [
     "i think",
     "i believe",
@@ -23,38 +23,38 @@ pub const HEDGES: [&str; 15] = [
     "arguably",
 ];
 
-/// Occurrences of all markers in a reply.
+/// Number of hedging phrases in a reply.
 pub fn hedges(reply: &str) -> u64 {
     let text = reply.to_lowercase().replace('’', "'");
     HEDGES.iter().map(|h| text.matches(h).count() as u64).sum()
 }
 
-/// One condition at one turn.
+/// Counts for one condition at one turn.
 pub struct Cell {
-    /// Condition name.
+    /// Name of the condition.
     pub condition: String,
-    /// Turn.
+    /// Number of the turn, from 1.
     pub turn: u32,
-    /// Conversations.
+    /// Number of conversations.
     pub n: u64,
-    /// Right answers.
+    /// Number of right answers.
     pub correct: u64,
-    /// Right option likeliest as the first reply token: an outcome that needs no parsing. Turns
-    /// without log-probabilities are not counted.
+    /// Turns in which the right option's letter is the likeliest first reply token among the options' letters: an
+    /// outcome that needs no parsing. Out of `scored`.
     pub likeliest: u64,
-    /// Turns with log-probabilities of all options.
+    /// Turns with log-probabilities of all options' letters.
     pub scored: u64,
-    /// Answers that could be read.
+    /// Number of replies whose answer could be read.
     pub parsed: u64,
-    /// Hedging markers.
+    /// Number of hedging phrases in all replies.
     pub hedges: u64,
-    /// Characters of replies.
+    /// Number of characters in all replies.
     pub characters: u64,
-    /// Accuracy with Wilson's interval.
+    /// Accuracy with Wilson's interval, 0 to 1.
     pub accuracy: Interval,
 }
 
-/// Whether the right letter is the likeliest of the options' letters.
+/// Whether the right letter is the likeliest among the options' letters; `None` without their log-probabilities.
 fn likeliest(t: &TurnRow) -> Option<bool> {
     if t.option_logprobs.is_empty() || t.option_logprobs.iter().any(|p| p.is_nan()) {
         return None;
@@ -63,7 +63,7 @@ fn likeliest(t: &TurnRow) -> Option<bool> {
     Some(t.answer == friction_core::Question::letter(best).to_string())
 }
 
-/// Cells in order of condition and turn.
+/// The cells, ordered by condition and turn; `level` is that of the intervals.
 pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
     let mut by: BTreeMap<(&str, u32), Vec<&TurnRow>> = BTreeMap::new();
     for t in turns {
@@ -112,7 +112,7 @@ pub fn table(cells: &[Cell]) -> Table {
     }
 }
 
-/// Says accuracy and hedging by condition, and warns of what would mislead.
+/// Writes accuracy and hedging by condition, and warns about unreadable and truncated replies.
 pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
     let mut conditions: BTreeMap<&str, [u64; 7]> = BTreeMap::new();
     for c in cells {

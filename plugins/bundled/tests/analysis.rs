@@ -1,4 +1,4 @@
-//! `friction analyze` finds what `friction run` found, with the model that was run.
+//! `friction analyze` finds what `friction run` found, and uses the model of the run.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, friction, root, text, world};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// All files below a folder.
+/// All files below a folder, by path.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut out = BTreeMap::new();
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -42,7 +42,8 @@ fn settings_of_a_run_are_settings_of_its_analysis() {
         std::fs::copy(from.join("organism").join(name), dir.path().join("organism").join(name)).unwrap();
     }
     std::fs::write(dir.path().join("m.toml"), manifest).unwrap();
-    // The planted organism's manifest, run on its twin with another seed and another question.
+    // The trained organism's manifest, with its untrained twin, another seed and another question set on the command
+    // line.
     let set = [
         "model.source=bundled:organism-null",
         "study.seed=11",
@@ -64,7 +65,7 @@ fn settings_of_a_run_are_settings_of_its_analysis() {
 
     good(&friction(dir.path(), &["analyze", "runs/x"]));
     assert!(files(&run.join("analysis")) == first, "analyze");
-    // From another folder, and after the whole tree was moved.
+    // The same findings from another working directory, and after the whole tree was moved.
     good(&friction(Path::new("/"), &["analyze", run.to_str().unwrap()]));
     assert!(files(&run.join("analysis")) == first, "from another folder");
     let moved = tempfile::tempdir().unwrap();
@@ -73,7 +74,7 @@ fn settings_of_a_run_are_settings_of_its_analysis() {
     good(&friction(&to, &["analyze", "runs/x"]));
     assert!(files(&to.join("runs/x/analysis")) == first, "moved");
 
-    // What departs says so; what is no analyzer's is refused.
+    // Findings that depart from the run's manifest say so; settings of anything but analyzers are refused.
     let o = friction(&to, &["analyze", "runs/x", "--set", "analyzer.1.expect=planted"]);
     good(&o);
     assert!(text(&o).contains("expect: stored \"null\", now \"planted\""), "{}", text(&o));
@@ -91,7 +92,7 @@ fn an_analysis_opens_the_model_that_was_run() {
     let run = friction(w.path(), &["run", "m.toml"]);
     good(&run);
     let first = files(&w.path().join("runs/tiny/analysis"));
-    // Other weights of the same shape in the same place.
+    // The model's folder now holds other weights of the same shape.
     std::fs::rename(w.path().join("model"), w.path().join("kept")).unwrap();
     friction_model::testing::checkpoint(&w.path().join("model"), 2).unwrap();
     let o = friction(w.path(), &["analyze", "runs/tiny"]);
@@ -101,14 +102,14 @@ fn an_analysis_opens_the_model_that_was_run() {
         told.contains("analyzer `logit-lens`: weights of path:model differs from what the run was made with"),
         "{told}"
     );
-    // What it found stands; analyzers that open no model go on.
+    // The earlier findings stay; analyzers that open no model still run.
     assert!(files(&w.path().join("runs/tiny/analysis")) == first);
     std::fs::remove_dir_all(w.path().join("model")).unwrap();
     std::fs::rename(w.path().join("kept"), w.path().join("model")).unwrap();
     good(&friction(w.path(), &["analyze", "runs/tiny"]));
 }
 
-/// Puts a checkpoint into a cache as the hub's own tools lay it out, and moves `main` there.
+/// Writes a checkpoint into a cache in the hub's layout, and points `main` at it.
 fn cached(cache: &Path, commit: &str, seed: u64) {
     let repo = cache.join("models--acme--tiny");
     std::fs::create_dir_all(repo.join("refs")).unwrap();
@@ -133,10 +134,10 @@ fn a_branch_that_moved_is_not_what_was_run() {
     cached(&cache, two, 2);
     good(&offline(&["analyze", "runs/tiny"]));
     assert!(files(&w.path().join("runs/tiny/analysis")) == first);
-    // A resume is told; a new run takes the branch as it is.
+    // A resume is refused with the reason; a new run takes the branch's new commit.
     let o = offline(&["run", "m.toml"]);
     assert!(text(&o).contains(&format!("model.commit: stored \"{one}\", now \"{two}\"")), "{}", text(&o));
-    // Without the commit there is no analysis of it with another.
+    // Without the run's commit in the cache, its analysis fails and does not take another commit.
     std::fs::remove_dir_all(cache.join("models--acme--tiny/snapshots").join(one)).unwrap();
     let o = offline(&["analyze", "runs/tiny"]);
     assert!(!o.status.success() && files(&w.path().join("runs/tiny/analysis")) == first, "{}", text(&o));
@@ -153,7 +154,7 @@ fn a_million_groups_are_checked_in_seconds() {
     let told: Value = serde_json::from_slice(&o.stdout).unwrap();
     assert_eq!(told["estimate"]["turns"].as_u64().unwrap() % 12_000_000, 0);
     assert!(told["estimate"]["groups_counted"].as_u64().unwrap() < 2000, "{told}");
-    // Seconds in a release build, a minute before.
+    // Takes seconds in a release build; it took a minute before.
     let most = if cfg!(debug_assertions) { 60 } else { 10 };
     assert!(spent.as_secs() < most, "{spent:?}");
 }

@@ -1,4 +1,4 @@
-//! Several hooks that steer: each arm is what its name says, seen in the activations.
+//! Several hooks that steer: the activations show that each arm does what its name says.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{friction, root, text};
@@ -36,7 +36,7 @@ random = 1
 shuffled = 0
 "#;
 
-/// A manifest with these hooks.
+/// Writes a manifest with these hooks.
 fn manifest(dir: &Path, name: &str, hooks: &[&str], more: &str) {
     let file = root().join("experiments/organism/planted.safetensors").display().to_string();
     let steer: String = hooks.iter().map(|h| STEER.replace("HOOK", h).replace("FILE", &file)).collect();
@@ -52,7 +52,7 @@ fn ran(dir: &Path, name: &str, set: &[&str]) -> StoredRun {
     StoredRun::open(&dir.join("runs").join(name)).unwrap()
 }
 
-/// How far an arm moves the activations at the first turn's `prompt-end`, which nothing else tells apart.
+/// The difference that an arm makes to the activations at `prompt-end` of the first turn, where nothing else differs.
 fn moved(run: &StoredRun, arm: &str) -> Vec<f32> {
     let tap = |arm| run.tap(0, "interrupt", arm, Site::AttnOut(1), Position::PromptEnd).unwrap().unwrap();
     let (with, without) = (tap(arm), tap(""));
@@ -75,7 +75,7 @@ fn arms_of_two_hooks_are_listed_or_crossed_and_never_added() {
     let two = "[[analyzer]]\nplugin = \"steering\"\nhook = \"second\"\n";
     manifest(dir.path(), "two", &["first", "second"], two);
 
-    // Two hooks with arms, and no word of what that means.
+    // Two hooks have arms, and the manifest does not say how to combine them.
     let o = friction(dir.path(), &["check", "two.toml"]);
     assert_eq!(o.status.code(), Some(2), "{}", text(&o));
     for part in ["`first` and `second` have arms", "\"listed\"", "\"crossed\""] {
@@ -92,7 +92,7 @@ fn arms_of_two_hooks_are_listed_or_crossed_and_never_added() {
     for hook in ["first", "second"] {
         assert!(is_times(&moved(&listed, &format!("{hook}:direction@4")), 1.0, &dose), "{hook}");
     }
-    // One control for all.
+    // One control serves all hooks.
     assert_eq!(listed.turns().iter().filter(|t| t.arm.is_empty()).count(), 4 * 3);
     let found = friction_core::RunReader::findings(&listed, "steering").unwrap();
     assert_eq!(found["values"]["doses"].as_array().unwrap().len(), 1, "{found}");
@@ -109,7 +109,7 @@ fn arms_of_two_hooks_are_listed_or_crossed_and_never_added() {
     ] {
         assert!(is_times(&moved(&crossed, arm), times, &dose), "{arm}");
     }
-    // The analyzer reads the arms that are its hook's alone.
+    // The analyzer reads only the arms in which its hook alone acts.
     let found = friction_core::RunReader::findings(&crossed, "steering").unwrap();
     assert_eq!(found["values"]["doses"].as_array().unwrap().len(), 2, "{found}");
 }
@@ -123,7 +123,7 @@ fn an_analyzer_of_one_of_two_hooks_says_which() {
     let set = ["--set", "study.arms=listed", "--set", "analyzer.0.hook=third"];
     let o = friction(dir.path(), &[&["check", "two.toml"], &set[..]].concat());
     assert!(o.status.code() == Some(2) && text(&o).contains("no hook `third` has arms"), "{}", text(&o));
-    // Two hooks of one name are none to tell apart.
+    // Two hooks of one name cannot be told apart.
     manifest(dir.path(), "same", &["first", "first"], "");
     let o = friction(dir.path(), &["check", "same.toml"]);
     assert!(o.status.code() == Some(2) && text(&o).contains("are called `first`"), "{}", text(&o));
@@ -143,7 +143,7 @@ fn doses_that_stand_twice_are_refused() {
         let o = friction(dir.path(), &["check", "one.toml", "--set", set]);
         assert!(o.status.code() == Some(2) && text(&o).contains(part), "{set}: {}", text(&o));
     }
-    // Of what sets a value 0 is a dose, once.
+    // For an edit that sets a value, 0 is a dose, but may be listed only once.
     let set = ["--set", "hook.1.op=set", "--set", "hook.1.doses=[0.0, -0.0]"];
     let o = friction(dir.path(), &[&["check", "one.toml"], &set[..]].concat());
     assert!(o.status.code() == Some(2) && text(&o).contains("twice"), "{}", text(&o));

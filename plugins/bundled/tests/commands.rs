@@ -1,4 +1,4 @@
-//! The commands as a person runs them.
+//! The commands, called as a user calls them.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, friction, text, world};
@@ -11,7 +11,7 @@ fn run_resume_and_analyze() {
     let first = friction(w.path(), &["run", "m.toml"]);
     assert!(first.status.success(), "{}", text(&first));
     assert!(text(&first).contains("2 groups, 12 turns"), "{}", text(&first));
-    // A random model declares no answer: its conditions are as right as each other, which says nothing.
+    // A random model answers nothing, so its conditions are equal; the findings must say that this means nothing.
     for part in ["Primary: volume × turn cannot be told", "note: none of the 8 replies declares an answer"] {
         assert!(text(&first).contains(part), "{part}: {}", text(&first));
     }
@@ -46,7 +46,7 @@ fn check_tells_costs_and_a_missing_backend() {
     assert!(o.status.success() && text(&o).contains("4 of 3 turns"), "{}", text(&o));
     let o = friction(w.path(), &["check", "m.toml", "--set", "backend.batch=3"]);
     assert!(text(&o).contains("3 at once"), "{}", text(&o));
-    // How many a card takes is known when the model is there.
+    // How many conversations fit on a card is known only after the model was loaded.
     let o = friction(w.path(), &["check", "m.toml", "--set", "backend.kind=cuda", "--set", "backend.batch=auto"]);
     for part in ["as many at once as memory takes", "GiB a conversation"] {
         assert!(text(&o).contains(part), "{}", text(&o));
@@ -87,7 +87,7 @@ fn trace_writes_what_other_tools_print() {
     assert_eq!(friction(w.path(), &["trace", "--model", "path:model", "--out", "x"]).status.code(), Some(2));
 }
 
-/// A group's bytes apart from timings.
+/// A group's taps as bytes, and its turns without timings.
 fn group(run: &Path, g: usize) -> (Vec<u8>, Vec<friction_core::TurnRow>) {
     let taps = std::fs::read(run.join(format!("groups/{g:04}/taps.safetensors"))).unwrap();
     let stored = friction_store::StoredRun::open(run).unwrap();
@@ -112,7 +112,7 @@ fn a_run_killed_at_random_moments_equals_an_uninterrupted_one() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // After some groups more, and then somewhere within one: a machine's speed changes from run to run.
+        // Kill after a few more groups and then within one: the machine's speed differs from run to run.
         let dice = friction_core::seed::derive(&[&dice.to_le_bytes(), &i.to_le_bytes()]);
         let goal = finished() + (dice % 5) as usize;
         while finished() < goal && child.try_wait().unwrap().is_none() {

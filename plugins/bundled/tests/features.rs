@@ -1,4 +1,4 @@
-//! An autoencoder of the organism's own: trained on one run, read on another.
+//! An autoencoder for the organism: trained on one run, used on another.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{friction, root, text};
@@ -28,7 +28,7 @@ fn features_follow_the_interruptions_and_another_models_are_refused() {
     assert_eq!(v["interpreted"], true, "{v}");
     assert!(v["found"]["replicated"].as_u64().unwrap() >= 5 && v["found"]["p"].as_f64().unwrap() < 0.01, "{v}");
 
-    // Eight groups test what seven picked: the interruptions cost answers.
+    // Eight groups test the features that seven picked. In the organism interruptions do cost answers.
     let c = &v["confirmation"];
     assert!(v["verdict"]["says"] == "reached" && c["groups"] == 8 && c["p"].as_f64().unwrap() <= 0.05, "{v}");
     assert!(c["performance"]["high"].as_f64().unwrap() < 0.0 && c["features"][0]["signs_agree"] == true, "{c}");
@@ -50,7 +50,8 @@ fn a_missing_autoencoder_is_told_before_the_run() {
     assert!(!dir.path().join("runs").exists());
 }
 
-/// Lens, clamped feature, neutral text, exports and arms in one study; the autoencoder from the command.
+/// Logit lens, a clamped feature, a neutral text, exports and arms in one study, with an autoencoder from `sae
+/// train`.
 #[test]
 fn a_feature_is_clamped_and_the_lens_is_the_model() {
     let dir = tempfile::tempdir().unwrap();
@@ -77,7 +78,7 @@ fn a_feature_is_clamped_and_the_lens_is_the_model() {
     assert_eq!(doses.len(), 2);
     let perplexity = |d: &Value| d["perplexity"].as_f64().unwrap();
     assert!(perplexity(&doses[0]) != perplexity(&doses[1]), "{steering}");
-    // The probe of the untouched arm sees what was pushed.
+    // The probe learnt on the untouched arm sees the feature that was clamped.
     let arm =
         |name: &str| probe["arms"].as_array().unwrap().iter().find(|a| a["arm"] == name).unwrap()["shift"].clone();
     assert!(arm("direction@40").as_f64().unwrap().abs() > arm("direction@0").as_f64().unwrap().abs(), "{probe}");
@@ -85,7 +86,7 @@ fn a_feature_is_clamped_and_the_lens_is_the_model() {
     for file in ["directions.safetensors", "mean-difference.repeng.gguf", "resid_post.1.mean-difference.lm-eval.pt"] {
         assert!(written.join(file).exists(), "{file}");
     }
-    // What is asked of another model's autoencoder is refused before a run.
+    // A feature that the autoencoder does not have is refused before the run.
     let wrong = manifest.replace("feature = 3", "feature = 128").replace("\"lens\"", "\"wrong\"");
     std::fs::write(dir.path().join("wrong.toml"), wrong).unwrap();
     let o = friction(dir.path(), &["check", "wrong.toml"]);

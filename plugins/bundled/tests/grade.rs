@@ -1,4 +1,4 @@
-//! `friction grade`: what the parsers read, as a person or a program asks for it.
+//! `friction grade` prints what the parsers read, as text and as JSON.
 #![allow(clippy::unwrap_used)]
 use serde_json::{Value, json};
 use std::io::Read;
@@ -55,7 +55,7 @@ fn wrong_input_is_usage() {
     }
 }
 
-/// `friction grade … | head -1`: printing ends, and it is no error.
+/// With `friction grade … | head -1` printing stops, and the command succeeds.
 #[test]
 fn a_closed_pipe_ends_printing() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `hf:` sources against a loopback hub that speaks the hub's protocol.
+//! `hf:` sources, tested against a local server that speaks the hub's protocol.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, text, world};
@@ -15,12 +15,12 @@ const TOKEN: &str = "hf_secretsecretsecret";
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Serves `acme/tiny` to anyone and `acme/gated` to bearers of the token; logs requests.
+/// Serves `acme/tiny` to anyone and `acme/gated` to requests with the token; logs the requests.
 fn hub(files: BTreeMap<String, Vec<u8>>) -> (String, Log) {
     hub_at(COMMIT, files)
 }
 
-/// The same at a commit.
+/// The same, with `main` at another commit.
 fn hub_at(commit: &'static str, files: BTreeMap<String, Vec<u8>>) -> (String, Log) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -100,7 +100,7 @@ fn run(dir: &Path, url: &str, token: Option<&str>, args: &[&str]) -> Output {
     run_with(dir, url, &token, args)
 }
 
-/// Nothing of the environment but these variables says anything of the hub.
+/// Runs friction with only these of the environment's variables about the hub.
 fn run_with(dir: &Path, url: &str, env: &[(&str, &str)], args: &[&str]) -> Output {
     let mut c = Command::new(env!("CARGO_BIN_EXE_friction"));
     for (name, _) in std::env::vars_os() {
@@ -130,7 +130,7 @@ fn the_hub() {
     assert!(o.status.success(), "{}\n{:#?}", text(&o), log.lock().unwrap());
     let lock = std::fs::read_to_string(w.path().join("runs/tiny/lock.json")).unwrap();
     assert!(lock.contains(COMMIT), "the commit is recorded: {lock}");
-    // The Python tools' layout: models--owner--name/snapshots/<commit>/file.
+    // The cache has the layout of the Python tools: models--owner--name/snapshots/<commit>/file.
     assert!(w.path().join(format!("hf/hub/models--acme--tiny/snapshots/{COMMIT}/model.safetensors")).exists());
 
     // The same study from a folder gives the same run.
@@ -139,7 +139,7 @@ fn the_hub() {
     let taps = |d: &str| std::fs::read(w.path().join(d).join("groups/0001/taps.safetensors")).unwrap();
     assert!(taps("runs/tiny") == taps("local"));
 
-    // No network: the cache serves.
+    // Without a network the cache is used.
     let o = run(
         w.path(),
         "http://127.0.0.1:9",
@@ -163,7 +163,7 @@ fn the_hub() {
         &["check", "m.toml", "--set", "model.source=hf:acme/tiny", "--set", "model.revision=v9"],
     );
     assert!(text(&o).contains("there is no revision `v9`: check `model.revision`"), "{}", text(&o));
-    // Somebody's repository that holds no checkpoint.
+    // A repository that exists but holds no checkpoint.
     let (bare, _) = hub(BTreeMap::new());
     let o = run(w.path(), &bare, Some(TOKEN), &["check", "m.toml", "--set", "model.source=hf:acme/gated"]);
     assert!(text(&o).contains("`config.json`: the repository holds no such file"), "{}", text(&o));
@@ -178,7 +178,7 @@ fn the_hub() {
     assert!(!text(&o).contains(TOKEN));
 }
 
-/// A folder that can be entered and read, and nothing else.
+/// Makes a folder that can be listed and read, but not written.
 #[cfg(unix)]
 fn close(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
@@ -190,7 +190,7 @@ fn close(dir: &Path) {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o555)).unwrap();
 }
 
-/// A file where a folder is meant to be: nobody writes into it, not even root.
+/// Puts a file where a folder should be, so that not even root can write into it.
 fn in_the_way(folder: &Path) {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::write(folder, "").unwrap();
@@ -212,12 +212,12 @@ fn a_filled_cache_that_cannot_be_written_is_used() {
     assert!(o.status.success(), "{}", text(&o));
     let (hub_dir, repo) = (w.path().join("hf/hub"), w.path().join("hf/hub/models--acme--tiny"));
 
-    // No reference can be written; the commit is the hub's.
+    // The reference cannot be written; the commit comes from the hub.
     in_the_way(&repo.join("refs"));
     let o = study(&url, "no-refs");
     assert!(o.status.success() && pinned(w.path(), "no-refs"), "{}", text(&o));
 
-    // A copy: files in place of links, no blobs, and no lock can be taken.
+    // The cache is a copy: files in place of links, no blobs, and no lock can be taken.
     let snapshot = repo.join("snapshots").join(COMMIT);
     for (name, bytes) in files_of(&snapshot) {
         std::fs::remove_file(snapshot.join(&name)).unwrap();
@@ -233,7 +233,7 @@ fn a_filled_cache_that_cannot_be_written_is_used() {
         "nothing is fetched again"
     );
 
-    // With its reference in place and nothing but permissions against writing (root does not mind them).
+    // The reference is there, and only permissions forbid writing (root ignores them).
     std::fs::remove_file(repo.join("refs")).unwrap();
     std::fs::create_dir(repo.join("refs")).unwrap();
     std::fs::write(repo.join("refs/main"), COMMIT).unwrap();
@@ -244,7 +244,7 @@ fn a_filled_cache_that_cannot_be_written_is_used() {
         assert!(o.status.success() && pinned(w.path(), name), "{}", text(&o));
     }
 
-    // The hub has moved on: an older commit is never taken for the one that was asked for.
+    // The hub has a newer commit: the older one in the cache must not be used in its place.
     let mut newer = files;
     newer.get_mut("config.json").unwrap().push(b'\n');
     let (moved, _) = hub_at(NEXT, newer);
@@ -261,7 +261,7 @@ fn a_filled_cache_that_cannot_be_written_is_used() {
     }
 }
 
-/// A disk that nobody may write, root included: a mount of this process's own.
+/// A cache on a file system that is mounted read-only, so that not even root can write.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_cache_on_a_read_only_disk_is_used() {
@@ -306,7 +306,7 @@ fn offline_is_one_word_everywhere() {
         assert!(o.status.success(), "{name}={value}: {}", text(&o));
         assert_eq!(asked() == 0, offline, "{name}={value}");
     }
-    // A data set of the hub obeys the same word, and is told by its name.
+    // A data set from the hub follows the same variable, and the message names it.
     let questions = "plugin = \"questions\"\npath = \"q.jsonl\"";
     let of_hub = MANIFEST.replace(questions, "plugin = \"mmlu-pro\"");
     assert!(of_hub != MANIFEST);
@@ -327,7 +327,7 @@ fn tokens_and_folders_are_found_as_python_finds_them() {
     let broken = format!(" {TOKEN}\r\n");
     let home = w.path().to_str().unwrap();
     let mut count = 0;
-    // Each asks with a cache of its own, so that the token alone opens it.
+    // Each call has its own cache, so only the token gives access.
     let mut gated = |env: &[(&str, &str)]| {
         count += 1;
         let cache = w.path().join(format!("cache-{count}"));
@@ -345,7 +345,7 @@ fn tokens_and_folders_are_found_as_python_finds_them() {
     for (off, sends) in [("0", true), ("false", true), ("", true), ("1", false), ("yes", false)] {
         assert_eq!(gated(&[("HF_TOKEN", TOKEN), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", off)]), sends, "{off}");
     }
-    // Python does not look elsewhere for a token than where it is told to.
+    // As in Python, a token is looked for only in the place that the variable names.
     std::fs::create_dir_all(w.path().join("hf")).unwrap();
     std::fs::write(w.path().join("hf/token"), TOKEN).unwrap();
     assert!(gated(&[]));
@@ -355,11 +355,11 @@ fn tokens_and_folders_are_found_as_python_finds_them() {
     assert!(o.status.success(), "{}", text(&o));
     assert!(w.path().join("home-of-hf/hub/models--acme--tiny").is_dir() && !w.path().join("~").exists());
 
-    // What was fetched by one who may is there for one who may not ask.
+    // Gated files that were fetched with a token can be used from the cache without one.
     let cache = w.path().join("cache-1");
     let o = run_with(w.path(), &url, &[("HF_HUB_CACHE", cache.to_str().unwrap()), ("HF_TOKEN_PATH", "none")], &GATED);
     assert!(o.status.success(), "{}", text(&o));
-    // Messages hold neither a token nor a password.
+    // Messages contain neither tokens nor passwords.
     let o = run_with(w.path(), &url, &[("HF_TOKEN", "hf_schl\u{fc}ssel")], &GATED);
     let said = text(&o);
     assert!(said.contains("holds characters that no token has") && !said.contains("hf_schl"), "{said}");

@@ -1,5 +1,4 @@
-//! Dynamic libraries: one condition written in four ways, other languages, and libraries that break the
-//! rules.
+//! Dynamic libraries: one condition written in four ways, plugins in C and C++, and libraries that break the rules.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, cargo, compile, copy_crate, friction, library_name, root, target, text, world};
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// `MANIFEST` with another second condition, and libraries that are loaded.
+/// `MANIFEST` with another second condition, loading these libraries.
 fn manifest(condition: &str, libraries: &[&Path]) -> String {
     let own = "plugin = \"template\"\nuser = [\"Faster. {question}\", \"Hurry up. {question}\"]\nkeep = { tokens = 2, marker = \" -\" }";
     assert!(MANIFEST.contains(own));
@@ -28,7 +27,7 @@ fn digest(path: &Path) -> String {
     friction_dylib::digest(path).unwrap()
 }
 
-/// Everything that a run holds apart from timings: turns, and the bytes of taps.
+/// Everything in a run except timings: its turns, and the bytes of its taps.
 fn run(dir: &Path) -> (Vec<TurnRow>, Vec<Vec<u8>>) {
     let turns = StoredRun::open(dir).unwrap().turns().to_vec();
     let taps = |g: &u32| std::fs::read(dir.join(format!("groups/{g:04}/taps.safetensors"))).unwrap();
@@ -50,13 +49,13 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
         manifest(own, libraries).replace("groups = 2", "groups = 6").replace("turns = 3", "turns = 5")
     };
     let ran = |o: &Output| assert!(o.status.success(), "{}", text(o));
-    // As a table.
+    // First way: a table of the manifest.
     ran(&friction(w.path(), &["run", "m.toml", "--out", "table"]));
     let expected = run(&w.path().join("table"));
     assert!(expected.0.iter().any(|t| t.kept.ends_with(" -")), "replies are cut");
     assert!(expected.0.iter().any(|t| t.phrase == Some(1)) && expected.0.iter().any(|t| t.phrase == Some(0)));
 
-    // Linked, in a binary of three lines.
+    // Second way: linked into a program of three lines.
     let here = w.path().join("own");
     copy_crate(&root().join("experiments/own-condition"), &here);
     assert_eq!(std::fs::read_to_string(here.join("src/main.rs")).unwrap().lines().count(), 3);
@@ -69,7 +68,7 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
     ran(&mine.unwrap());
     assert!(run(&w.path().join("linked")) == expected, "linked");
 
-    // The same source as a dynamic library, of another profile and edition than the host.
+    // Third way: the same source as a dynamic library, built with another profile and edition than the host.
     cargo(&here, &["build", "--no-default-features", "--features", "dylib", "--lib"]);
     let rust = w.path().join(library_name("rust"));
     std::fs::copy(target().join("debug").join(library_name("impatient")), &rust).unwrap();
@@ -77,7 +76,7 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
     ran(&friction(w.path(), &["run", "rust.toml", "--out", "rust"]));
     assert!(run(&w.path().join("rust")) == expected, "a library in Rust");
 
-    // In C, by this header and by that of version 1.
+    // Fourth way: in C, against today's header and against that of version 1.
     for (name, include) in [("c", headers()), ("old", headers().join("abi1"))] {
         let file = w.path().join(library_name(name));
         let Some(()) = compile(&headers().join("examples/impatient.c"), &include, &file, &[]) else { return };
@@ -85,11 +84,12 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
         let o = friction(w.path(), &["run", &format!("{name}.toml"), "--out", name]);
         ran(&o);
         assert!(run(&w.path().join(name)) == expected, "a library in C, {name}");
-        // Another build of it is another study: the lock says so.
+        // Another build of the library makes another study: the lock differs.
         let again = friction(w.path(), &["run", "rust.toml", "--out", name]);
         assert!(text(&again).contains("conditions[1].library: stored"), "{}", text(&again));
     }
-    // What the plugin of today checks by line, the old one tells when it is built: before any token.
+    // Wrong options: today's library reports the line when the manifest is checked, the old one when it is built.
+    // Both do so before any token.
     let wrong = |name: &str| {
         let m = w.path().join(format!("{name}.toml"));
         let m = std::fs::read_to_string(m).unwrap().replace("patience = 2", "patience = 0");
@@ -136,7 +136,7 @@ fn a_hook_in_cpp_reads_activations() {
         }
     }
     assert_eq!(seen, 2 * 2 * 3 * 2);
-    // C++ exceptions are errors.
+    // C++ exceptions become errors.
     let m = std::fs::read_to_string(w.path().join("m.toml")).unwrap();
     std::fs::write(w.path().join("m.toml"), m.replace("site = \"resid_post.1\"", "sight = 3")).unwrap();
     let o = friction(w.path(), &["check", "m.toml"]);
@@ -183,11 +183,11 @@ fn a_library_in_rust_panics_and_analyzes() {
     assert_eq!(means["values"]["earlier"], false);
     assert_eq!(std::fs::read(w.path().join("a/analysis/means/bytes.bin")).unwrap(), [1, 2, 255]);
     assert!(w.path().join("a/analysis/means/groups.parquet").is_file());
-    // The analysis runs again from the run alone, and sees what was found before.
+    // The analysis runs again from the run directory alone, and sees earlier findings.
     let again = friction(w.path(), &["--json", "analyze", "a"]);
     let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!(json["findings"][0]["values"]["earlier"], true, "{}", text(&again));
-    // A site that no hook taps is refused before anything runs.
+    // A site that no hook taps is refused before the run.
     let o = friction(w.path(), &["check", "a.toml", "--set", "analyzer.0.site=resid_post.2"]);
     assert!(text(&o).contains("no hook taps it"), "{}", text(&o));
 }
@@ -217,7 +217,7 @@ impl Hostile {
 #[test]
 fn broken_libraries_are_told_of() {
     let h = Hostile { world: world(MANIFEST), source: root().join("plugins/bundled/tests/libraries/hostile.c") };
-    // Refused when it is loaded: nothing runs.
+    // These are refused when the library is loaded or first called.
     for (which, part) in [
         ("DIES", "died while it was loaded (signal 11)"),
         ("LEAVES", "ended its process while it was loaded (code 3)"),
@@ -244,7 +244,7 @@ fn broken_libraries_are_told_of() {
         assert!(text(&o).contains(&format!("h{which}")), "{which} is named: {}", text(&o));
         assert!(!h.world.path().join(which).join("groups/0000").exists());
     }
-    // Another file under the pinned name.
+    // Another file in the place of the pinned one.
     let Some(o) = h.run("PRINTS", &["check", "h.toml"]) else { return };
     assert!(o.status.success(), "{}", text(&o));
     let file = h.world.path().join(library_name("hPRINTS"));
@@ -253,7 +253,7 @@ fn broken_libraries_are_told_of() {
     std::fs::write(&file, bytes).unwrap();
     let o = friction(h.world.path(), &["check", "h.toml"]);
     assert!(text(&o).contains("as pinned: the file has changed"), "{}", text(&o));
-    // No path leaves the analysis's folder.
+    // An analyzer cannot write outside its folder.
     let Some(o) = h.run("FILES", &["run", "h.toml", "--out", "files"]) else { return };
     assert!(text(&o).contains("\"../../escaped\" names no file"), "{}", text(&o));
     assert!(!h.world.path().join("escaped").exists() && !h.world.path().join("files/escaped").exists());

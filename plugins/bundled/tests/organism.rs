@@ -1,4 +1,4 @@
-//! The embedded default: what it finds is known to be true.
+//! Studies of the bundled model organism, in which the right answers are known.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{friction, root, text};
@@ -8,7 +8,7 @@ fn manifest(name: &str) -> String {
     root().join("experiments").join(name).display().to_string()
 }
 
-/// Values of each analyzer of a run.
+/// The values of each analyzer of a run, and its report.
 fn findings(name: &str, set: &[&str]) -> (Vec<(String, Value)>, Value) {
     let dir = tempfile::tempdir().unwrap();
     let path = manifest(name);
@@ -25,15 +25,16 @@ fn value<'a>(all: &'a [(String, Value)], analyzer: &str, key: &str) -> &'a Value
     &all.iter().find(|(name, _)| name == analyzer).unwrap().1[key]
 }
 
-/// Fewer groups and control directions than the manifests have.
+/// Settings that make the manifests smaller: fewer groups and control directions.
 const SMALL: [&str; 2] = ["study.groups=20", "hook.1.random=4"];
 
-/// The change of accuracy at a dose of -8, and whether controls change as much.
+/// The change of accuracy in points at a dose of -8, and the largest that a random direction reached.
 fn steered(found: &[(String, Value)]) -> (f64, f64) {
     let doses = value(found, "steering", "doses").as_array().unwrap();
     let at = doses.iter().find(|d| d["dose"] == -8.0).unwrap()["points"].as_f64().unwrap();
     let controls = value(found, "steering", "controls").as_array().unwrap();
-    // Shuffled-label directions lie along what varies most, the count among it: they are no test here.
+    // Shuffled-label directions lie along the directions of largest variance. In the organism the count of
+    // interruptions is one of them, so these directions are no control here.
     let random = controls.iter().filter(|c| c["control"] == "random");
     let most = random.map(|c| c["control_largest"].as_f64().unwrap()).fold(0.0, f64::max);
     (at, most)
@@ -43,11 +44,11 @@ fn steered(found: &[(String, Value)]) -> (f64, f64) {
 fn quickstart_finds_what_was_planted() {
     let (found, report) = findings("quickstart.toml", &SMALL);
     assert_eq!(report["groups"], 20);
-    // Steering restores what the interruptions took, and random pushes of that size do not.
+    // Steering restores accuracy that the interruptions cost, and random directions of that size do not.
     let (points, most) = steered(&found);
     assert!(points > 10.0 && points > 2.0 * most, "{points} {most}");
     let restored = value(&found, "steering", "doses")[0]["restored"].as_f64().unwrap();
-    // Four random directions can rank nothing at 0.05, and the verdict says so.
+    // With four random directions no rank reaches p ≤ 0.05, and the verdict says so.
     let verdict = value(&found, "steering", "verdict");
     assert!(
         verdict["says"] == "cannot be told" && verdict["why"].as_str().unwrap().contains("at least 19"),
@@ -56,7 +57,7 @@ fn quickstart_finds_what_was_planted() {
     let test = value(&found, "steering", "test");
     assert!(test["low"].as_f64().unwrap() > 10.0 && test["p_flips"].as_f64().unwrap() < 0.001, "{test}");
     assert!((0.8..1.2).contains(&restored), "{restored}");
-    // The probe, learnt on other words, reads the cut.
+    // The probe, trained on other wordings, can tell whether replies were cut.
     let headline = value(&found, "linear-probe", "headline");
     assert!(headline["low"].as_f64().unwrap() > 0.95 && headline["p"].as_f64().unwrap() < 0.05, "{headline}");
     assert!(value(&found, "linear-probe", "next_answer")["high"].as_f64().unwrap() < 0.0);
@@ -66,7 +67,7 @@ fn quickstart_finds_what_was_planted() {
     assert_eq!(value(&found, "ground-truth", "factor_tone")["agrees"], true, "{found:?}");
 }
 
-/// Steering alone, with controls enough for a verdict, of the direction and of a control in its place.
+/// Steering with enough controls for a verdict: once for the direction, once for a control in its place.
 #[test]
 fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
     let quick = std::fs::read_to_string(manifest("quickstart.toml")).unwrap();
@@ -81,11 +82,11 @@ fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
     );
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("m.toml"), format!("{head}{hook}shuffled = 0\n{analyzers}")).unwrap();
-    // What the verdict will lack is told before the run.
+    // `check` says what the verdict will lack.
     let few = ["check", "m.toml", "--set", "hook.0.random=4", "--set", "study.groups=7"];
     let told = text(&friction(dir.path(), &few));
     assert!(told.contains("4 random directions") && told.contains("7 groups"), "{told}");
-    // A direction that is not there is refused.
+    // Testing a control direction that does not exist is refused.
     let told = text(&friction(dir.path(), &["check", "m.toml", "--set", "hook.0.random=2"]));
     assert!(told.contains("no hook brings an arm `random-03`"), "{told}");
 
@@ -100,7 +101,7 @@ fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
         "{direction}"
     );
     assert!(random["best"] == false && random["test"]["controls"] == 19, "{random}");
-    // Named the other way round, the same change is no success.
+    // With the opposite expectation the same change does not reach the claim.
     assert_eq!(against["verdict"]["says"], "not reached", "{against}");
 }
 
@@ -117,7 +118,7 @@ fn the_control_finds_nothing() {
 
 #[test]
 fn the_cut_counts_and_not_the_words() {
-    // Interrupting words without a cut, a cut without interrupting words, and wordings that no lesson had.
+    // Interrupting words without a cut, cuts without such words, and wordings that were not in the training data.
     let text = std::fs::read_to_string(manifest("quickstart.toml")).unwrap();
     let (head, _) = text.split_once("[[condition]]").unwrap();
     let truth = "[[analyzer]]\nplugin = \"ground-truth\"\nexpect = \"planted\"\n";
@@ -141,7 +142,7 @@ fn the_cut_counts_and_not_the_words() {
 
 #[test]
 fn both_manifests_are_one_design() {
-    // The control differs in its model, name, direction and expectation alone.
+    // control.toml differs from quickstart.toml only in its model, name, direction and expectation.
     let read = |name: &str| std::fs::read_to_string(manifest(name)).unwrap().parse::<toml::Table>().unwrap();
     let (mut a, b) = (read("quickstart.toml"), read("control.toml"));
     for (section, key) in [("study", "name"), ("model", "source")] {

@@ -1,4 +1,4 @@
-//! What surrounds the program: pipes that close, disks that are full, paths that are no UTF-8, weights that are damaged.
+//! Failures outside the program: closed pipes, full disks, paths that are not UTF-8, damaged weights.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, friction, text, world};
@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Runs the program with a pipe behind standard output that is closed after so many bytes or lines.
+/// Runs the program with standard output on a pipe, which is closed after some bytes or lines.
 fn closed(
     dir: &Path,
     args: &[&str],
@@ -64,12 +64,12 @@ fn a_closed_pipe_ends_printing_and_never_the_work() {
         out.read_exact(&mut [0; 10]).unwrap();
     });
     assert_eq!((status.code(), err.as_str()), (Some(0), ""));
-    // What failed fails, whoever reads.
+    // A command that fails has exit code 1 even if nobody reads its output.
     let (status, err) = closed(w.path(), &["run", "m.toml", "--set", "study.seed=9"], |_| {});
     assert!(status.code() == Some(1) && err.contains("study.seed"), "{err}");
 }
 
-/// Runs the program with a full disk behind a stream.
+/// Runs the program with standard output on a full disk.
 #[cfg(target_os = "linux")]
 fn full(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     let disk = File::options().write(true).open("/dev/full").unwrap();
@@ -97,16 +97,16 @@ fn a_full_disk_behind_standard_output_is_an_error_once_the_work_is_done() {
         let (code, err) = full(w.path(), args);
         assert!(code == Some(1) && err.contains("No space left"), "{args:?}: {err}");
     }
-    // A usage error stays one.
+    // A usage error keeps its exit code.
     assert_eq!(full(w.path(), &["run", "nowhere.toml"]).0, Some(2));
-    // Nowhere to say it: the exit code says it.
+    // If standard error cannot be written either, the exit code still tells.
     let disk = File::options().write(true).open("/dev/full").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_friction"));
     let o = command.current_dir(w.path()).args(["run", "nowhere.toml"]).stderr(disk).output().unwrap();
     assert_eq!(o.status.code(), Some(2));
 }
 
-/// A text whose characters are bytes: `"\u{ff}"` is no UTF-8.
+/// A text as bytes, one per character: `"\u{ff}"` is the byte 0xFF, which is not UTF-8.
 #[cfg(target_os = "linux")]
 fn odd(text: &str) -> std::ffi::OsString {
     use std::os::unix::ffi::OsStringExt;
@@ -125,7 +125,7 @@ fn paths_need_not_be_utf8() {
     std::fs::rename(dir.join("m.toml"), dir.join(odd("m\u{ff}.toml"))).unwrap();
     let go = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_friction"));
-        // A value of the environment that is no UTF-8 is nobody's business.
+        // Environment variables that are not UTF-8 must not matter.
         command.env("FRICTION_ODD", odd("\u{ff}")).env("HF_HOME", dir.join(odd("\u{fe}")));
         let o = command.current_dir(&dir).args(args.iter().map(|a| odd(a))).output().unwrap();
         let said = text(&o);
@@ -160,10 +160,10 @@ fn paths_need_not_be_utf8() {
             let _: Value = serde_json::from_slice(&out).unwrap();
         }
     }
-    // The run is found again, and its paths from where it began, whose name is no UTF-8 either.
+    // The run is found again, and its JSON holds the paths, although the folder's name is not UTF-8.
     let told: Value = serde_json::from_slice(&go(&["--json", "run", m, "--out", run]).2).unwrap();
     assert_eq!(told["report"]["resumed"].as_u64(), Some(2));
-    // What must be text is refused as such.
+    // Arguments that must be text are refused.
     for args in [
         &["run", "nowhere\u{ff}.toml"][..],
         &["run", m, "--set", "study.name=\u{ff}"],
@@ -184,7 +184,7 @@ fn damage(file: &Path, tensor: &str) {
         let n: usize = view.shape().iter().product();
         (view.data().as_ptr() as usize - bytes.as_ptr() as usize, view.data().len() / n)
     };
-    // The exponent's bits stand in a number's last bytes.
+    // All exponent bits set makes a NaN; in little-endian order they are in the last bytes of a number.
     bytes[at..at + width].fill(0xFF);
     std::fs::write(file, bytes).unwrap();
 }
@@ -224,7 +224,7 @@ fn a_push_beyond_what_a_float_holds_names_its_edit() {
     }
 }
 
-/// What is listed twice is refused before the run, also where it is written in two ways.
+/// Values that are listed twice are refused before the run, even if written in two ways.
 #[test]
 fn what_is_listed_twice_is_refused_before_the_run() {
     let analyzers = r#"

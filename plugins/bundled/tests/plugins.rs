@@ -1,4 +1,4 @@
-//! What `friction plugins` tells is true, and what `friction new` makes builds and passes its test.
+//! What `friction plugins` prints is true, and crates made by `friction new` build and pass their test.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{cargo, friction, library_name, root, target, text};
@@ -14,7 +14,7 @@ fn json(dir: &Path, args: &[&str]) -> Value {
     serde_json::from_slice(&o.stdout).unwrap()
 }
 
-/// Every manifest of this checkout.
+/// All manifests in this checkout.
 fn manifests() -> Vec<PathBuf> {
     let all = |dir: PathBuf| std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
     let mut out = vec![];
@@ -48,7 +48,7 @@ fn the_schema_is_true() {
             validator.iter_errors(&read(&text)).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", path.display());
     }
-    // What friction refuses, an editor marks too.
+    // What friction refuses, the JSON Schema refuses too.
     let right = std::fs::read_to_string(root().join("experiments/quickstart.toml")).unwrap();
     for (from, to) in [
         ("turns = 12", "turn = 12"),
@@ -79,7 +79,7 @@ fn every_plugin_tells_its_options() {
             assert!(about.len() >= 10 && !about.contains('\n'), "{} {}: {about:?}", plugin.name, o["key"]);
             assert!(o["type"] != "any value", "{} {}", plugin.name, o["key"]);
         }
-        // The example is a table that the plugin accepts.
+        // The plugin accepts its own example.
         let text = shown["example"].as_str().unwrap();
         let mut table: toml::Table = toml::from_str(text).unwrap();
         let mut of = table.remove(plugin.maker.kind().word()).unwrap();
@@ -118,7 +118,7 @@ fn new_crates_build_and_pass_their_tests() {
             assert!(out.contains("the_study_runs ... ok"), "{kind} {dylib}: {out}");
         }
     }
-    // The road that is printed: build, pin, run.
+    // The steps that `friction new` prints: build, pin, run.
     let dir = here.path().join("my-cut-true");
     cargo(&dir, &["build", "--release"]);
     std::fs::create_dir_all(dir.join("target/release")).unwrap();

@@ -1,16 +1,16 @@
-//! What is declared and would do nothing is refused, or warned of, before a token; and errors say where.
+//! Settings that would do nothing are refused or warned about before the first token, and errors point at them.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, friction, world};
 use std::path::Path;
 use std::process::Output;
 
-/// Everything that was printed, as it was.
+/// Everything that was printed, unchanged.
 fn raw(o: &Output) -> String {
     String::from_utf8_lossy(&o.stdout).into_owned() + &String::from_utf8_lossy(&o.stderr)
 }
 
-/// The same without frames and line breaks.
+/// Everything that was printed, without frames and line breaks.
 fn plain(o: &Output) -> String {
     raw(o).replace(['│', '╰', '╭', '─', '▶'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -21,7 +21,7 @@ fn with(command: &str, dir: &Path, set: &[&str]) -> Output {
     friction(dir, &args)
 }
 
-/// What `check` says of a manifest that it refuses; `run` refuses it alike, and begins nothing.
+/// What `check` prints for a manifest that it refuses. `run` must refuse it too, without starting.
 fn refused(manifest: &str, set: &[&str]) -> String {
     let w = world(manifest);
     let o = with("check", w.path(), set);
@@ -32,7 +32,7 @@ fn refused(manifest: &str, set: &[&str]) -> String {
     plain(&o)
 }
 
-/// What `check` says of a manifest that it takes.
+/// What `check` prints for a manifest that it accepts.
 fn taken(manifest: &str, set: &[&str]) -> String {
     let w = world(manifest);
     let o = with("check", w.path(), set);
@@ -40,7 +40,7 @@ fn taken(manifest: &str, set: &[&str]) -> String {
     plain(&o)
 }
 
-/// Line and column of a text in a manifest.
+/// Line and column of a text in a manifest, as errors write it.
 fn place(manifest: &str, what: &str) -> String {
     let before = &manifest[..manifest.find(what).unwrap()];
     let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
@@ -58,20 +58,20 @@ const IMPATIENT: &str =
     "user = [\"Faster. {question}\", \"Hurry up. {question}\"]\nkeep = { tokens = 2, marker = \" -\" }\n";
 const BEHAVIOR: &str = "[[analyzer]]\nplugin = \"behavior\"\nprimary = \"volume × turn\"\n";
 
-/// `MANIFEST` with one thing in the place of another.
+/// `MANIFEST` with one text replaced by another.
 fn but(from: &str, to: &str) -> String {
     assert!(MANIFEST.contains(from), "{from}");
     MANIFEST.replace(from, to)
 }
 
-/// `MANIFEST` with other analyzers.
+/// `MANIFEST` with these analyzers instead of its own.
 fn analyzers(tables: &str) -> String {
     but(BEHAVIOR, tables)
 }
 
 #[test]
 fn a_treatment_that_is_never_given() {
-    // One turn: what begins with turn 2 by default is never said, and no reply is ever kept.
+    // In a study of one turn, what starts at turn 2 by default never happens, and no reply is kept.
     let told = refused(MANIFEST, &["study.turns=1"]);
     says(
         &told,
@@ -85,7 +85,7 @@ fn a_treatment_that_is_never_given() {
     );
     let late = but(PLAIN, &format!("{PLAIN}from_turn = 4\n"));
     says(&refused(&late, &[]), &[&place(&late, "from_turn"), "`from_turn` is 4, but the study has 3 turns"]);
-    // A cut that no reply is long enough for.
+    // A cut length that no reply exceeds.
     let long = but("tokens = 2", "tokens = 5");
     says(
         &refused(&long, &[]),
@@ -106,10 +106,10 @@ fn conditions_that_do_not_differ() {
             "1 error",
         ],
     );
-    // Wordings that are drawn alike are one condition; a cut tells two apart.
+    // Wordings drawn the same way make equal conditions; a cut makes a difference.
     let cut = but(IMPATIENT, &format!("{PLAIN}keep = {{ tokens = 2 }}\n"));
     assert!(!taken(&cut, &[]).contains("warning"));
-    // A placebo says that it is one, and greedy replies make it pointless.
+    // `same_as` declares a placebo. Greedy replies repeat it exactly, so that is a warning.
     let placebo = but(IMPATIENT, &format!("{PLAIN}same_as = \"plain\"\n"));
     says(&taken(&placebo, &[]), &["warning", "`impatient` repeats `plain` word for word"]);
     assert!(!taken(&placebo, &["generation.temperature=1"]).contains("warning"));
@@ -117,7 +117,7 @@ fn conditions_that_do_not_differ() {
     says(&refused(&other, &[]), &["`impatient` is declared the same as `plain`, but they differ"]);
     let unknown = but(IMPATIENT, &format!("{PLAIN}same_as = \"plian\"\n"));
     says(&refused(&unknown, &[]), &[&place(&unknown, "same_as"), "no other condition is called `plian`", "`plain`?"]);
-    // Equal factors: one conversation held twice, which is a waste and no false comparison.
+    // With equal factors the same conversation is held twice: wasteful, but no false comparison.
     let twice = analyzers("").replace(IMPATIENT, PLAIN).replace("\"high\"", "\"low\"");
     says(&taken(&twice, &[]), &["conditions `plain` and `impatient` say and keep the same", "leave one of them out"]);
 }
@@ -141,12 +141,12 @@ fn contrasts_that_the_conditions_do_not_offer() {
     );
     let told = refused(&but("volume = \"high\"", "volume = \"low\""), &[]);
     says(&told, &["compares levels of factor `volume`, but the conditions carry 1"]);
-    // Levels that come with those of another factor.
+    // A factor whose levels always change together with another's.
     let confounded =
         MANIFEST.replace("\"low\" }", "\"low\", tone = \"a\" }").replace("\"high\" }", "\"high\", tone = \"b\" }");
     let told = refused(&confounded, &[]);
     says(&told, &["no two conditions differ in `volume` alone", "`plain` and `impatient` differ in `tone` too"]);
-    // One cell of a crossing is missing: the pair that is there counts, and the rest is told.
+    // A cell of a crossed design is missing: complete pairs count, and the rest gets a warning.
     let cell = |name: &str, volume: &str, tone: &str| {
         format!(
             "[[condition]]\nname = \"{name}\"\nplugin = \"template\"\nuser = \"{name} {{question}}\"\nfactors = {{ volume = \"{volume}\", tone = \"{tone}\" }}\n"
@@ -212,12 +212,12 @@ fn filters_arms_and_cuts_that_are_not_there() {
         says(&refused(&m, &[]), &[&place(&m, key), told]);
     }
     taken(&probe("interruptions", ""), &[]);
-    // What is learnt from must hold cut replies too, and a probe needs a group to learn from and one to test on.
+    // The training conditions must cut some replies, and a probe needs one group to train on and one to test on.
     let never = probe("interruptions", "train_where = { volume = \"low\" }");
     says(&refused(&never, &[]), &["no condition that `train_where` chooses cuts any"]);
     let one = probe("volume", "");
     says(&refused(&one, &["study.groups=1"]), &["this analyzer needs 2 groups, the study has 1"]);
-    // One wording a level: with it held out nothing is left to learn from.
+    // One wording for each level: with it held out there is nothing to train on.
     let phrases = probe("volume", "folds_by = [\"group\", \"phrase\"]");
     says(&refused(&phrases, &[]), &[&place(&phrases, "\"phrase\""), "`volume = low` is said in one wording"]);
     taken(&phrases.replace("\"ok. {question}\"", "[\"ok. {question}\", \"so. {question}\"]"), &["study.groups=4"]);
@@ -245,7 +245,7 @@ fn options_that_do_nothing() {
     says(&refused(&lens, &[]), &[&place(&lens, "random"), "`random` does nothing: there are no `directions`"]);
     let order = but("repeat = true", "topics = [\"law\", \"art\"]\nshuffle = false");
     says(&refused(&order, &["study.turns=1"]), &["a study of 1 turn in this order never comes to `art`"]);
-    // The run says it too, beside its findings, and `--json` has it in its own place.
+    // `run` prints the warning with its findings, and `--json` has a field for it.
     let w = world(MANIFEST);
     let o = with("run", w.path(), &["generation.top_p=0.5"]);
     assert!(o.status.success(), "{}", raw(&o));
@@ -268,10 +268,10 @@ fn errors_point_at_the_key() {
         let m = but(from, to);
         says(&refused(&m, &[]), &[&place(&m, at), told, "1 error"]);
     }
-    // Several faults of one table are several errors.
+    // Several faults in one table are reported as several errors.
     let m = but("primary = \"volume × turn\"", "primary = \"volume\"\nlevel = 2.0");
     says(&refused(&m, &[]), &[&place(&m, "primary"), &place(&m, "level"), "2 errors"]);
-    // A tokenizer that is named is told at its own key.
+    // An error about the tokenizer points at its key.
     let m = but("[generation]", "tokenizer = \"no-such-folder/tokenizer.json\"\n[generation]");
     says(&refused(&m, &[]), &[&place(&m, "tokenizer"), "no-such-folder/tokenizer.json"]);
 }
@@ -291,7 +291,7 @@ fn settings_are_told_as_they_were_written() {
         says(&plain(&o), &[&format!("--set {set}: "), told]);
         assert!(!raw(&o).contains("[0]"), "{set}: {}", raw(&o));
     }
-    // The last setting of a key is the one that holds, and that is told.
+    // If a key is set twice the last value counts, and errors name that one.
     let o = with("check", world(MANIFEST).path(), &["study.turns=0", "study.turns=2000"]);
     assert!(raw(&o).contains("--set study.turns=2000: ") && !raw(&o).contains("turns=0"), "{}", raw(&o));
 }
@@ -317,7 +317,7 @@ fn names_and_paths_are_not_broken() {
     let o = with("check", world(MANIFEST).path(), &[&format!("model.source=path:{folder}")]);
     assert_eq!(o.status.code(), Some(2), "{}", raw(&o));
     assert!(raw(&o).lines().filter(|l| l.contains(&folder)).count() >= 2, "{}", raw(&o));
-    // Lines end at spaces, within a terminal's width, where words let them.
+    // Lines break at spaces and stay within 90 characters where the words allow it.
     let o = with("check", world(MANIFEST).path(), &["study.turns=1"]);
     assert!(raw(&o).lines().all(|l| l.chars().count() <= 90), "{}", raw(&o));
 }

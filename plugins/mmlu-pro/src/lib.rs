@@ -1,11 +1,12 @@
 //! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from a local Parquet file or
 //! the hub.
-//!
-//! Columns, as in the dataset: `question`, `options`, `answer_index`, `category`, `question_id`, and `answer` where
-//! there is one. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an error that
-//! names the row: a question without its right answer would grade every reply wrong. Two things that real rows have
-//! are mended: padding (`N/A`, empty) is dropped, and a question that stands twice stands once. A question whose right
-//! option stands twice among its options has two right letters: it is left out.
+//! The columns are the dataset's: `question`, `options`, `answer_index`, `category`, `question_id`, and optionally
+//! `answer`. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an error that
+//! names
+//! the row, because a question without its right answer would grade every reply as wrong. Three properties of the
+//! real
+//! file are handled: padding options (`N/A` or empty) are dropped, a question that occurs twice is used once, and a
+//! question whose right option occurs twice among its options, so that two letters are right, is left out.
 use friction_core::choice::Bank;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
@@ -35,7 +36,7 @@ fn three() -> usize {
     3
 }
 
-/// Reads rows into a bank.
+/// Reads the Parquet file into a [`Bank`].
 struct MmluPro;
 
 const REPO: &str = "TIGER-Lab/MMLU-Pro";
@@ -70,7 +71,7 @@ impl MmluPro {
         let mut questions: BTreeMap<String, Vec<Question>> = BTreeMap::new();
         let (mut seen, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for q in rows(path, bytes)? {
-            // 159 questions stand in the set twice, under two subjects: the first stays.
+            // 159 questions of the dataset occur twice, under two subjects; the first is kept.
             let usable = q.options.len() >= min_options && !answered_twice(&q);
             if !usable || !seen.insert((q.text.clone(), q.options.clone())) {
                 continue;
@@ -87,7 +88,7 @@ impl MmluPro {
     }
 }
 
-/// Whether another option reads as the right one does: then two letters are right.
+/// Whether another option has the same text as the right one, so that two letters are right.
 fn answered_twice(q: &Question) -> bool {
     q.options.iter().filter(|o| **o == q.options[q.answer]).count() > 1
 }
@@ -139,7 +140,7 @@ fn question(
                 return Err(wrong(format!("the right option, {letter}, is empty")));
             }
         } else if option.is_empty() || option == "N/A" {
-            // "N/A" pads short lists. Should the right one read so, it is kept.
+            // "N/A" pads short lists of options. If the right option reads "N/A", it is kept.
             continue;
         }
         real.push(option.to_string());

@@ -1,4 +1,4 @@
-//! A folder with a tiny checkpoint, questions and a manifest.
+//! A temporary folder with a tiny checkpoint, questions and a manifest, and helpers to run commands in it.
 #![allow(dead_code)]
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -53,23 +53,23 @@ pub fn friction(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_friction")).current_dir(dir).args(args).output().unwrap()
 }
 
-/// Everything that was printed, line breaks and frames taken out.
+/// Everything that was printed, without line breaks and frames.
 pub fn text(o: &Output) -> String {
     let all = format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr));
     all.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The root of this checkout.
+/// The root folder of this checkout.
 pub fn root() -> PathBuf {
     PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..").canonicalize().unwrap()
 }
 
-/// The target folder of this test: dependencies of crates outside the workspace are built there.
+/// A target folder for crates outside the workspace, below this test's.
 pub fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().into()
 }
 
-/// Copies a crate of this checkout to `to`, its paths made absolute, and the lock beside it.
+/// Copies a crate of this checkout to `to` with absolute paths to its dependencies, and the lock file with it.
 pub fn copy_crate(from: &Path, to: &Path) {
     std::fs::create_dir_all(to.join("src")).unwrap();
     for entry in std::fs::read_dir(from.join("src")).unwrap() {
@@ -81,11 +81,11 @@ pub fn copy_crate(from: &Path, to: &Path) {
     std::fs::copy(root().join("Cargo.lock"), to.join("Cargo.lock")).unwrap();
 }
 
-/// Runs cargo in a folder, without network.
+/// Runs cargo in a folder, without a network.
 pub fn cargo(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO"));
     command.arg(args[0]).arg("--offline").args(&args[1..]).current_dir(dir).env("CARGO_TARGET_DIR", target());
-    // What cargo set for this test would be taken over by the crate.
+    // Variables that cargo set for this test would change the build of the crate.
     for (key, _) in std::env::vars().filter(|(k, _)| k.starts_with("CARGO_PKG_") || k.starts_with("CARGO_BIN_")) {
         command.env_remove(key);
     }
@@ -94,12 +94,12 @@ pub fn cargo(dir: &Path, args: &[&str]) -> Output {
     o
 }
 
-/// A file name of a dynamic library.
+/// The platform's file name of a dynamic library.
 pub fn library_name(name: &str) -> String {
     format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
-/// Compiles C or C++ to a library; `None`, said plainly, where there is no compiler.
+/// Compiles C or C++ to a dynamic library; `None`, with a SKIPPED line, where there is no compiler.
 pub fn compile(source: &Path, include: &Path, out: &Path, defines: &[String]) -> Option<()> {
     let cpp = source.extension().is_some_and(|e| e == "cpp");
     let (compiler, standard) = if cpp { ("c++", "-std=c++17") } else { ("cc", "-std=gnu11") };

@@ -1,4 +1,4 @@
-//! A condition whose every call panics, and an analyzer that reads the run through the host.
+//! A condition that panics in every call, and an analyzer that reads the run through the host.
 use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
