@@ -11,11 +11,10 @@ pub struct Coefficient {
     pub se: f64,
 }
 
-/// Unpenalised logistic regression of `y` on the columns of `x`, fitted by Newton's method; one [`Coefficient`]
-/// for each column. An intercept needs a column of ones. `cluster[i]` is the cluster of row i. The covariance is
-/// the sandwich estimator over clusters (Liang and Zeger 1986, Biometrika 73:13)
-/// with the small-sample factor G/(G − 1)·(n − 1)/(n − p) that statsmodels and Stata use, for G clusters, n rows
-/// and p columns.
+/// Unpenalised logistic regression of `y` on the columns of `x`, fitted by Newton's method; one [`Coefficient`] for
+/// each column. An intercept needs a column of ones. `cluster[i]` is the cluster of row i. The covariance is the
+/// sandwich estimator over clusters (Liang and Zeger 1986, Biometrika 73:13) with the small-sample factor G/(G − 1)·(n
+/// − 1)/(n − p) that statsmodels and Stata use, for G clusters, n rows and p columns.
 ///
 /// # Errors
 /// With fewer than two clusters, no more rows than columns, collinear columns, or columns that separate the

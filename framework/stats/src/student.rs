@@ -20,8 +20,8 @@ pub fn t_critical(n: usize, level: f64) -> f64 {
 }
 
 /// Sample size: how many groups a two-sided test at 0.05 needs for the given power (such as 0.8), if the mean and
-/// standard deviation are those of `values` (one per group). The normal approximation
-/// ((z₀.₉₇₅ + z_power)·sd/mean)², at least 8. `None` where the mean is 0 or there are fewer than two values.
+/// standard deviation are those of `values` (one per group). The normal approximation ((z₀.₉₇₅ + z_power)·sd/mean)², at
+/// least 8. `None` where the mean is 0 or there are fewer than two values.
 pub fn groups_needed(values: &[f64], power: f64) -> Option<usize> {
     let t = t_statistic(values);
     if t == 0.0 || t.is_nan() {

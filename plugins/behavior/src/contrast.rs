@@ -1,5 +1,5 @@
 //! The primary contrast: the interaction factor × turn on accuracy, paired within groups.
-use friction_core::{Findings, Result, TurnRow};
+use friction_core::{Estimate, Findings, Result, TurnRow, plural};
 use friction_stats::{bounds, p_words, sign_flip, sign_flips, signed, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,15 @@ type Outcomes = BTreeMap<u32, bool>;
 /// Writes the difference between the two levels of `factor` in how accuracy changes with turns.
 ///
 /// Within a group, conversations that agree in every other factor form a pair: the same questions in the same order,
-/// one conversation at each level. For each pair, d is the difference of the least-squares slopes of right (1 or 0)
-/// on
-/// the turn, second level minus first, in points per turn. A group's value is the mean over its pairs. The p-value
-/// and
+/// one conversation at each level. For each pair, d is the difference of the least-squares slopes of right (1 or 0) on
+/// the turn, second level minus first, in points per turn. A group's value is the mean over its pairs. The p-value and
 /// the interval come from sign flips with one sign per group, because the pairs of a group share its questions.
 pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u64, out: &mut Findings) -> Result<()> {
     let levels: BTreeSet<&String> = turns.iter().filter_map(|t| t.factors.get(factor)).collect();
     let levels: Vec<&String> = levels.into_iter().collect();
     let [a, b] = levels[..] else {
         out.warn(format!("the primary contrast needs two levels of `{factor}`; the run has {}", levels.len()));
+        untold(factor, out);
         return Ok(());
     };
     // Key: group and levels of the other factors. Value: for each level, its conversations.
@@ -52,7 +51,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
         groups.entry(*group).or_default().push((d, x.len()));
     }
     if left_out > 0 {
-        out.warn(format!("{left_out} pairs were left out of the primary contrast: the design has no single partner at the other level of `{factor}`"));
+        out.warn(format!("left out of the primary contrast: {}, since the design has no single partner at the other level of `{factor}`", plural(left_out, "pair")));
     }
     let points = |(d, turns): &(i64, usize)| 100.0 * *d as f64 / scale(*turns);
     let values: Vec<f64> = groups.values().map(|v| v.iter().map(points).sum::<f64>() / v.len() as f64).collect();
@@ -61,6 +60,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
         Ok(flips) => flips,
         Err(e) => {
             out.warn(format!("the primary contrast ({question}) cannot be told: {e} (groups with at least two turns from turn {first} on)"));
+            untold(factor, out);
             return Ok(());
         }
     };
@@ -70,16 +70,19 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
     let exact = like.len() <= 1;
     let p = if exact { sign_flip(&sums).p } else { flips.p };
     let differ = sums.iter().filter(|d| **d != 0).count();
+    out.ask(format!("Does accuracy fall faster if {factor} = {b} than if {a}?"));
+    let slope = Estimate::new(format!("slope over turns, {b} minus {a}"), UNIT, flips.estimate);
+    out.estimate(slope.interval(flips.low, flips.high, level).over(values.len(), "group").p(p).null(0.0));
     out.say(format!("Primary: {question}"));
     out.say(format!(
-        "  slope difference {} points per turn ({:.0} % interval {}), {}sign flips of groups {}, {} groups of which {differ} differ, {} pairs",
+        "  slope difference {} points per turn ({:.0} % interval {}), {}sign flips of groups {}, {} of which {differ} differ, {}",
         signed(flips.estimate, 2),
         100.0 * level,
         bounds(flips.low, flips.high, 2),
         if exact { "exact " } else { "" },
         p_words(p),
-        values.len(),
-        groups.values().map(Vec::len).sum::<usize>(),
+        plural(values.len(), "group"),
+        plural(groups.values().map(Vec::len).sum(), "pair"),
     ));
     out.value(
         "primary",
@@ -89,6 +92,14 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
         }),
     );
     Ok(())
+}
+
+const UNIT: &str = "points/turn";
+
+/// The headline where the contrast cannot be computed.
+pub fn untold(factor: &str, out: &mut Findings) {
+    out.ask(format!("Does accuracy fall faster at one level of {factor} than at the other?"));
+    out.estimate(Estimate::untold("slope over turns, difference", UNIT).says("cannot be told"));
 }
 
 #[cfg(test)]
@@ -129,6 +140,11 @@ mod tests {
         // With one sign for each of eight groups, 2 of 2⁸ patterns are as extreme. One sign per pair would give 2⁻¹⁵.
         assert!((v["p"].as_f64().unwrap() - 2f64.powi(-7)).abs() < 1e-12);
         assert_eq!(v["groups"], 8);
+        let e = &out.estimates[0];
+        assert_eq!((e.what.as_str(), e.n, e.null), ("slope over turns, interrupt minus complete", Some(8), Some(0.0)));
+        assert!(e.value.unwrap() < -29.0 && e.low <= e.value && e.value <= e.high && e.says.is_none(), "{e:?}");
+        let asked = out.question.as_deref();
+        assert_eq!(asked, Some("Does accuracy fall faster if completion = interrupt than if complete?"));
         let mut none = Findings::default();
         primary(&rows, "tone", 2, 0.95, 1, &mut none).unwrap();
         assert_eq!(none.values["primary"]["p"], 1.0);

@@ -1,5 +1,5 @@
-//! Features by factor over three autoencoders of 16,384 features, 50 groups, 1,000 sign flips:
-//! `cargo bench -p friction-gemma-scope --bench features`.
+//! Times the comparison of features between two levels of a factor: three autoencoders of 16,384 features, 50 groups,
+//! 1,000 sign flips. Run `cargo bench -p friction-gemma-scope --bench features`.
 #![allow(missing_docs)]
 use friction_gemma_scope::features::{Feature, differences};
 use friction_gemma_scope::halves::Halves;

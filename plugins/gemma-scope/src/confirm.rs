@@ -1,53 +1,54 @@
-//! Good: features that follow the condition and go with the answers. Picked on one half of the groups, tested
-//! on the other.
+//! The verdict: are there features that differ between the conditions and also predict the answers? Features are
+//! picked on one half of the groups and tested on the other.
 //!
-//! Discovery takes at most `discover` features whose links both have p ≤ 0.05 by Student's t. On the
-//! confirmation groups each link is tested by sign flips, one sign per group; a feature's p is the larger of
-//! its two, each adjusted for all links of all features taken by the largest |t| of the same flips (max-T): picked
-//! features resemble each other, for which Holm pays in full. A feature also has to agree with discovery in both signs,
-//! to reach the smallest effects of interest, and to point the way that the answers went: following × going with
-//! the answers has the sign of the condition's own effect on accuracy.
+//! A feature has two links: its difference between the factor's levels, and its association with right answers within a
+//! question. Discovery picks at most `discover` features for which both links have p ≤ 0.05 by Student's t. On the
+//! confirmation groups each link is tested by sign flips with one sign per group. p-values are adjusted for all links
+//! of all picked features by max-T, because picked features correlate and Holm's correction would cost too much power;
+//! a feature's p is the larger one of its two links. A feature is confirmed if p ≤ 0.05, both links have the signs of
+//! discovery and reach the smallest effects of interest, and the product of their signs is the sign of the condition's
+//! own effect on accuracy.
 use crate::features::{Feature, d_z};
 use crate::halves::Halves;
 use friction_core::{Error, Result};
 use friction_stats::{Flips, Says, groups_needed, max_t, p_words, sign_flips, t_critical, t_statistic};
 
-/// Fewer groups than these in the confirmation half can tell nothing.
+/// The smallest confirmation half, in groups, that can support a verdict.
 pub const FEWEST: usize = 8;
-/// Level of tests: of discovery, and family-wise of confirmation.
+/// Level of the tests: each test of discovery, and family-wise in confirmation.
 const ALPHA: f64 = 0.05;
 
-/// What the manifest asks of a feature.
+/// The manifest's limits on a feature.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Most features that discovery may take.
+    /// Most features that discovery may pick.
     pub discover: usize,
-    /// Smallest |d_z| of a feature's difference between the levels.
+    /// Smallest |d_z| of the feature's difference between the levels.
     pub effect: f64,
-    /// Smallest points of accuracy per standard deviation of the feature.
+    /// Smallest association with the answers, in points of accuracy per standard deviation of the feature.
     pub points: f64,
 }
 
-/// A feature taken by discovery, on the confirmation groups.
+/// A feature that discovery picked, with its test on the confirmation groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tested {
-    /// The feature.
+    /// Number of the feature in the autoencoder.
     pub index: u32,
-    /// Its difference between the levels.
+    /// Difference of its mean activation between the levels, with a 95 % interval.
     pub difference: Flips,
-    /// That over its standard deviation across groups.
+    /// That difference divided by its standard deviation across groups (Cohen's d_z).
     pub d_z: f64,
-    /// Points of accuracy per standard deviation within questions.
+    /// Points of accuracy per standard deviation of the feature within questions, with a 95 % interval.
     pub answers: Flips,
-    /// The same with a 90 % interval, for equivalence.
+    /// The same with a 90 % interval, for the test of equivalence.
     pub narrow: Flips,
-    /// The larger of the two p.
+    /// The larger p-value of the two links, unadjusted.
     pub p: f64,
-    /// The same of p that allow for all links of all features tested.
+    /// The larger p-value of the two links, adjusted for all links of all picked features.
     pub family: f64,
-    /// Whether both signs are discovery's, and their product the sign of the condition's effect.
+    /// Whether both signs are those of discovery, and their product is the sign of the condition's effect.
     pub agrees: bool,
-    /// Groups with which 80 % of studies would confirm it, if it is as it is here.
+    /// Number of groups with which 80 % of studies would confirm the feature, if its effects are those seen here.
     pub needed: Option<usize>,
 }
 
@@ -60,20 +61,21 @@ impl Tested {
     }
 }
 
-/// What the two halves say.
+/// The result of discovery and confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
-    /// Features that discovery took, the surest first.
+    /// The picked features, in order of their adjusted p-value.
     pub tested: Vec<Tested>,
-    /// The condition's effect on accuracy on the confirmation groups, in points.
+    /// The condition's effect on accuracy in the confirmation groups, in percentage points.
     pub performance: Option<Flips>,
     /// The verdict.
     pub says: Says,
-    /// Its reason, a sentence without its full stop.
+    /// The reason for the verdict: a sentence without a full stop.
     pub why: String,
 }
 
-/// Judges features. `performance` is the condition's effect on accuracy by group, in points.
+/// Picks features on the discovery half and tests them on the confirmation half. `performance` is the condition's
+/// effect on accuracy for each group, in percentage points.
 ///
 /// # Errors
 /// When a feature's values are not finite.
@@ -107,7 +109,7 @@ pub fn judge(all: &[Feature], performance: &[f64], halves: &Halves, limits: &Lim
             agrees: a.estimate * before[0] > 0.0
                 && b.estimate * before[1] > 0.0
                 && a.estimate * b.estimate * effect.estimate > 0.0,
-            // Of all groups: half of them discover.
+            // Counts all groups, of which half are used for discovery.
             needed: groups_needed(&follows, 0.8).zip(groups_needed(&answers, 0.8)).map(|(a, b)| 2 * a.max(b)),
         });
         rows.0.push(follows);
@@ -123,7 +125,7 @@ pub fn judge(all: &[Feature], performance: &[f64], halves: &Halves, limits: &Lim
     Ok(out)
 }
 
-/// Features whose links both have p ≤ 0.05 in the discovery half, the surest first.
+/// Features for which both links have p ≤ 0.05 in the discovery half, the largest |t| first, at most `most`.
 fn discovered<'a>(all: &'a [Feature], halves: &Halves, most: usize) -> Vec<&'a Feature> {
     let critical = t_critical(halves.discovery.len(), 1.0 - ALPHA);
     let t = |values: &[f64]| t_statistic(&Halves::take(values, &halves.discovery)).abs();
@@ -201,22 +203,22 @@ mod tests {
     const TURNS: u32 = 8;
     const FEATURES: u32 = 24;
 
-    /// How answers come about.
+    /// How the simulated answers come about.
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum Outcome {
-        /// By the question's difficulty, a tenth of them at random.
+        /// By the question's difficulty; one answer in ten is random.
         Difficulty,
-        /// A coin per conversation and turn.
+        /// At random for each conversation and turn.
         Coin,
-        /// By difficulty, flipped in one condition or the other: the effect varies by group around 0 and is
-        /// shared by both pairs of a group.
+        /// By difficulty, with random changes in one condition or the other. The effect varies by group around 0 and
+        /// both pairs of a group share it.
         Varying,
-        /// By difficulty, and the second level lowers it.
+        /// By difficulty; level 1 lowers accuracy.
         Planted,
     }
 
-    /// Two tones × two levels. A third of the features follow the condition *and* the difficulty of the
-    /// question (the organism's do), a third the difficulty alone, the rest is noise.
+    /// A simulated study with two tones × two levels. A third of the features depend on the condition *and* on the
+    /// question's difficulty (as in the model organism), a third on the difficulty alone, and the rest are noise.
     fn study(groups: u32, outcome: Outcome, seed: u64) -> (Vec<TurnRow>, Vec<BTreeMap<u32, f64>>) {
         let mut rng = Rng::new(seed);
         let (mut rows, mut values) = (vec![], vec![]);
@@ -264,7 +266,7 @@ mod tests {
         judge(&all, &q.performance, &Halves::of(q.groups.len(), seed), &LIMITS, seed).unwrap()
     }
 
-    /// The first feature's link with the answers as it was tested before: centred by turn, not by question.
+    /// The former test of the first feature's association with the answers: centred by turn, not by question.
     fn p_centred_by_turn(rows: &[TurnRow], values: &[BTreeMap<u32, f64>], feature: u32) -> f64 {
         let mut means: BTreeMap<u32, (f64, f64, f64)> = BTreeMap::new();
         let right = |r: &TurnRow| f64::from(u8::from(r.correct));
@@ -288,7 +290,7 @@ mod tests {
             for s in 0..studies {
                 let j = judged(16, outcome, s);
                 reached += usize::from(j.says == Says::Reached);
-                // One feature, named beforehand, that follows the condition: its second link alone.
+                // The second link alone, for one feature that depends on the condition and was named beforehand.
                 let (rows, values) = study(16, outcome, s);
                 let all: Vec<&TurnRow> = rows.iter().collect();
                 let column: Vec<(usize, f64)> = values.iter().enumerate().map(|(i, v)| (i, v[&0])).collect();
@@ -296,12 +298,12 @@ mod tests {
                 alone += usize::from(sign_flips(&links.answers, 0.95, s).unwrap().p <= 0.05);
                 before += usize::from(p_centred_by_turn(&rows, &values, 0) <= 0.05);
             }
-            // P(more than 18 of 200 at 5 %) is below 0.01.
+            // At 5 %, more than 18 of 200 has a probability below 0.01.
             assert!(
                 reached <= 18 && alone <= 18,
                 "{outcome:?}: verdict in {reached}, one link in {alone} of {studies}"
             );
-            // What this test is for: centred by turn, difficulty alone is an effect.
+            // The reason for this test: centred by turn, a question's difficulty alone looks like an effect.
             if outcome != Outcome::Coin {
                 assert!(before > 100, "{outcome:?}: centred by turn only {before} of {studies}");
             }
@@ -323,7 +325,7 @@ mod tests {
     fn few_groups_and_small_effects_are_no_verdict() {
         let j = judged(14, Outcome::Planted, 1);
         assert!(j.says == Says::CannotBeTold && j.why.contains("7 groups confirm") && j.why.contains("15 in all"));
-        // Features that follow, answers that do not move at all: nothing is picked.
+        // Features that follow the condition, and answers that never change: nothing is picked.
         let flat = |d: f64, a: f64| {
             let values = |m: f64| (0..20).map(|g| m + 0.01 * f64::from(g % 3)).collect::<Vec<_>>();
             let links = crate::questions::Links { difference: values(d), answers: values(a), sd: 1.0 };
@@ -332,10 +334,10 @@ mod tests {
         let halves = Halves::of(20, 1);
         let of = |a: f64, perf: f64| judge(&flat(1.0, a), &[perf; 20], &halves, &LIMITS, 1).unwrap();
         assert!(of(0.0, 0.0).says != Says::Reached);
-        // A link of 0.5 points, however sure, is smaller than 1.
+        // An association of 0.5 points is below the limit of 1, however certain it is.
         assert_eq!(of(0.5, 3.0).says, Says::NotReached);
         assert_eq!(of(2.5, 3.0).says, Says::Reached);
-        // The feature rises, answers rise with it, and yet the condition lowers them: it is not why.
+        // The feature rises and answers rise with it, but the condition lowers accuracy: the signs contradict.
         let against = of(2.5, -3.0);
         assert!(against.says == Says::CannotBeTold && against.why.contains("contradict"), "{against:?}");
     }

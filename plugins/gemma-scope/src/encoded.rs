@@ -1,4 +1,4 @@
-//! A run's tokens as features.
+//! Reads a run's tapped tokens and encodes them as features.
 use crate::Scope;
 use crate::features::mean;
 use friction_core::{Error, Position, Result, RunReader, TurnRow};
@@ -7,26 +7,27 @@ use friction_stats::Matrix;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// One turn and which of the rows are its tokens.
+/// A turn, and which rows of [`Tokens`] are its tokens.
 pub struct Turn<'a> {
-    /// The turn.
+    /// The stored turn.
     pub row: &'a TurnRow,
-    /// Its tokens among the rows.
+    /// Indices of its tokens among the rows.
     pub tokens: std::ops::Range<usize>,
 }
 
-/// The run's tokens: what is read, what is to be met.
+/// The run's tapped tokens: the autoencoder's input and what its output is compared with.
 pub struct Tokens<'a> {
-    /// Turns in order.
+    /// The turns in the order of the run.
     pub turns: Vec<Turn<'a>>,
-    /// Rows read, row-major.
+    /// The activations that the autoencoder reads, `[tokens, input width]`, row-major.
     pub read: Vec<f32>,
-    /// Rows to be met, row-major.
+    /// The activations that it should reconstruct, `[tokens, output width]`, row-major. A transcoder's differ from
+    /// `read`.
     pub target: Vec<f32>,
 }
 
 impl Scope {
-    /// Every token of the untouched arm from the first turn on.
+    /// All tapped tokens of the untouched arm from `first_turn` on.
     ///
     /// # Errors
     /// When a tap is missing or there is no token.
@@ -47,7 +48,7 @@ impl Scope {
             let [_, positions, width] = read.shape;
             let start = out.read.len() / width;
             for p in 0..positions {
-                // No autoencoder saw BOS, whose norm is far out.
+                // BOS has an extreme norm, and autoencoders are trained without it.
                 if o.position == Position::All && row.turn == 1 && p == 0 {
                     continue;
                 }
@@ -58,7 +59,7 @@ impl Scope {
                     out.target.extend_from_slice(&written.data[at * written.shape[2]..][..written.shape[2]]);
                 }
             }
-            // A turn without such a token (a reply that ended before it) says nothing of any feature.
+            // A turn can lack the token (its reply ended earlier); it is left out.
             if out.read.len() / width > start {
                 out.turns.push(Turn { row, tokens: start..out.read.len() / width });
             }
@@ -70,12 +71,12 @@ impl Scope {
     }
 }
 
-/// Turns' means of every feature that fired in them.
+/// For each turn, the mean activation of every feature that is active in one of its tokens.
 pub fn feature_means(turns: &[Turn], features: &[Vec<Active>]) -> Vec<BTreeMap<u32, f64>> {
     turns.iter().map(|t| mean(&features[t.tokens.clone()])).collect()
 }
 
-/// Turns' means of the rows themselves.
+/// For each turn, the mean of its tokens' activations: `[turns, width]`.
 pub fn means(turns: &[Turn], rows: &[f32], width: usize) -> Matrix {
     let mut out = Matrix { data: vec![], cols: width };
     for t in turns {
@@ -89,7 +90,8 @@ pub fn means(turns: &[Turn], rows: &[f32], width: usize) -> Matrix {
     out
 }
 
-/// Encodes tokens and tells the quality.
+/// Encodes the tokens; returns each token's active features and the autoencoder's quality on them (FVU, L0, dead
+/// features).
 pub fn encode(sae: &Sae, tokens: &Tokens) -> (Vec<Vec<Active>>, friction_sae::Quality) {
     let features = sae.encode(&tokens.read);
     let q = friction_sae::quality(&features, &sae.decode(&features, &tokens.read), &tokens.target, sae.width());

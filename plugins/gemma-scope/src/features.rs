@@ -1,4 +1,4 @@
-//! Features by factor: differences within questions, one number per group.
+//! Features by level of a factor: differences within questions, as one number per group.
 use crate::halves::Halves;
 use crate::questions::{Links, Questions};
 use friction_core::TurnRow;
@@ -7,20 +7,20 @@ use friction_stats::{Rng, auc, benjamini_hochberg, permutation_p, t_critical, t_
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// One feature over the run.
+/// One feature's statistics over the run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
-    /// Its number.
+    /// Number of the feature in the autoencoder.
     pub index: u32,
-    /// Share of conversations in which it fires.
+    /// Share of conversations in which it is active, 0 to 1.
     pub rate: f64,
-    /// Of conversations' means, level 1 against level 0.
+    /// AUC of the conversations' mean activations, level 1 against level 0.
     pub auc: f64,
-    /// By group: how it follows the factor, how it goes with the answers.
+    /// For each group, its difference between the levels and its association with the answers.
     pub links: Links,
 }
 
-/// A row's mean activation of every feature that fired in it: each token counts once.
+/// Mean activation over a turn's tokens, of every feature that is active in one of them.
 pub fn mean(tokens: &[Vec<Active>]) -> BTreeMap<u32, f64> {
     let mut out: BTreeMap<u32, f64> = BTreeMap::new();
     tokens.iter().flatten().for_each(|a| *out.entry(a.index).or_default() += f64::from(a.value));
@@ -28,7 +28,8 @@ pub fn mean(tokens: &[Vec<Active>]) -> BTreeMap<u32, f64> {
     out
 }
 
-/// Features that fire in at least `rate` of the conversations, ascending. `values` are the rows' means.
+/// Features that are active in at least a share `rate` of the conversations, ascending. `values` holds the mean
+/// activations of each row (turn).
 pub fn features(
     rows: &[&TurnRow],
     values: &[BTreeMap<u32, f64>],
@@ -75,33 +76,33 @@ pub fn features(
         .collect()
 }
 
-/// One feature's difference between the levels, over all groups.
+/// A feature's difference between the levels, over all groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
-    /// The feature.
+    /// Number of the feature in the autoencoder.
     pub index: u32,
-    /// Its place among the features given.
+    /// Its index in the list of features that was compared.
     pub place: usize,
-    /// Share of conversations in which it fires.
+    /// Share of conversations in which it is active, 0 to 1.
     pub rate: f64,
-    /// Mean over groups of level 1 less level 0, within questions.
+    /// Mean over groups of level 1 minus level 0, within questions, in units of activation.
     pub difference: f64,
-    /// That over its standard deviation across groups (Cohen's d of paired values).
+    /// The difference divided by its standard deviation across groups (Cohen's d_z).
     pub effect: f64,
-    /// Of conversations' means, level 1 against level 0.
+    /// AUC of the conversations' mean activations, level 1 against level 0.
     pub auc: f64,
-    /// Two-sided, groups' signs flipped.
+    /// Two-sided p-value by sign flips, one sign per group.
     pub p: f64,
-    /// Benjamini–Hochberg over the features that fire often enough.
+    /// Benjamini–Hochberg q-value over all compared features.
     pub q: f64,
-    /// p of the largest |t| over all features (max-T).
+    /// p-value adjusted for all compared features by max-T.
     pub family: f64,
-    /// Whether both halves of the groups agree in sign, each at p ≤ 0.05 by Student's t of its groups.
+    /// Whether the difference has the same sign in both halves of the groups, with p ≤ 0.05 in each (Student's t).
     pub replicates: bool,
 }
 
-/// In order of p. Under no effect each group's sign may flip; all features see the same flips, so that the
-/// largest of them has a p of its own (Westfall and Young 1993).
+/// Differences between the levels, ordered by p. Sign flips use one sign per group and the same flips for all
+/// features, so that the largest |t| of each flip gives family-wise p-values (Westfall and Young 1993).
 pub fn differences(all: &[Feature], halves: &Halves, permutations: usize, seed: u64) -> Vec<Difference> {
     let groups = all.first().map_or(0, |f| f.links.difference.len());
     let paired: Vec<&[f64]> = all.iter().map(|f| f.links.difference.as_slice()).collect();
@@ -112,7 +113,7 @@ pub fn differences(all: &[Feature], halves: &Halves, permutations: usize, seed: 
             (0..groups).map(|_| if rng.bits() & 1 == 0 { 1.0 } else { -1.0 }).collect()
         })
         .collect();
-    // [permutation][feature]
+    // Indexed [permutation][feature].
     let permuted: Vec<Vec<f64>> = flips
         .par_iter()
         .map(|signs| {
@@ -151,7 +152,7 @@ pub fn differences(all: &[Feature], halves: &Halves, permutations: usize, seed: 
     out
 }
 
-/// Cohen's d of paired values: their mean over their standard deviation; 0 without any spread or mean.
+/// Cohen's d_z of paired values: mean / standard deviation. 0 if the mean is 0 or the values do not vary.
 pub fn d_z(values: &[f64]) -> f64 {
     t_statistic(values) / (values.len() as f64).sqrt()
 }
@@ -160,7 +161,7 @@ pub fn d_z(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Groups of two levels and one turn; feature 1 is higher at level 1 by `shift`, 2 is noise, 3 fires once.
+    /// Groups with two levels and one turn. Feature 1 is higher at level 1 by `shift`, 2 is noise, 3 is active once.
     fn planted(groups: u32, shift: f64, seed: u64) -> (Vec<Feature>, Halves) {
         let mut rng = Rng::new(seed);
         let (mut rows, mut values) = (vec![], vec![]);
@@ -196,13 +197,13 @@ mod tests {
     fn noise_is_found_as_often_as_it_says() {
         let (mut found, mut halves_agree) = (0, 0);
         for s in 0..400 {
-            // Six groups: halves of three, of which |t| ≥ 2 is p ≤ 0.18.
+            // Halves of three groups: |t| ≥ 2 corresponds to p ≤ 0.18.
             let (all, halves) = planted(6, 0.0, 100 + s);
             let d = differences(&all, &halves, 199, s);
             found += usize::from(d.iter().any(|d| d.index == 2 && d.p <= 0.05));
             halves_agree += d.iter().filter(|d| d.replicates).count();
         }
-        // 5 % of 400, and half of 5 % of 5 % of 800, with the upper bounds of a binomial at 1 %.
+        // Around 5 % of 400, and half of 5 % · 5 % of 800; bounds of a binomial at 1 %.
         assert!((5..=31).contains(&found), "{found} of 400 at 0.05");
         assert!(halves_agree <= 5, "{halves_agree} of 800 noises replicate");
     }

@@ -1,18 +1,18 @@
-//! Groups dealt to two halves by the study's seed, which the lock holds: features are picked in one and
-//! tested in the other (Kriegeskorte et al. 2009).
+//! Splits the groups into two halves by the study's seed, which the run's lock stores. Features are picked on one half
+//! and tested on the other, against circular analysis (Kriegeskorte et al. 2009, Nat. Neurosci. 12:535).
 use friction_core::seed::{derive, permutation};
 
-/// Places of groups, each half ascending.
+/// Indices of groups in each half, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Halves {
-    /// Where features are picked: half of the groups, rounded down.
+    /// The half in which features are picked: half of the groups, rounded down.
     pub discovery: Vec<usize>,
-    /// Where they are tested.
+    /// The half in which they are tested.
     pub confirmation: Vec<usize>,
 }
 
 impl Halves {
-    /// Deals `groups` groups.
+    /// Splits groups 0 to `groups` − 1 at random.
     pub fn of(groups: usize, seed: u64) -> Self {
         let mut order = permutation(groups, derive(&[b"halves", &seed.to_le_bytes()]));
         let mut confirmation = order.split_off(groups / 2);
@@ -21,7 +21,7 @@ impl Halves {
         Self { discovery: order, confirmation }
     }
 
-    /// A half's values.
+    /// The values of the groups in `half`.
     pub fn take(values: &[f64], half: &[usize]) -> Vec<f64> {
         half.iter().filter_map(|g| values.get(*g)).copied().collect()
     }

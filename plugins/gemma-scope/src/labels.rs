@@ -1,12 +1,12 @@
-//! What a feature is about: Neuronpedia's words where its set has labels and they can be had, else the
-//! tokens that it speaks for.
+//! Descriptions of features: Neuronpedia's labels for releases that have them. Without labels, features are described
+//! by the tokens that they promote (`told.rs`).
 use friction_core::{Error, Result};
 use friction_sae::Name;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Labels of one set of features, from the cache or from the network.
+/// Neuronpedia's labels of one set of features, cached on disk.
 pub struct Labels {
     model: String,
     set: String,
@@ -17,10 +17,10 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Of an autoencoder of the release; `None` where no labels are made of its features.
+    /// The labels for an autoencoder of the release; `None` where Neuronpedia has none.
     ///
     /// # Errors
-    /// When no client can be made.
+    /// When the HTTP client cannot be made.
     pub fn of(name: &Name, repository: &str) -> Result<Option<Self>> {
         let Some((model, set)) = name.neuronpedia(repository) else { return Ok(None) };
         let offline = friction_model::hub::offline();
@@ -38,11 +38,11 @@ impl Labels {
         }))
     }
 
-    /// A feature's label; `None` where it has none.
+    /// A feature's label; `None` if it has none.
     ///
     /// # Errors
-    /// When it is neither cached nor to be had, or belongs to another set: labels of one set say nothing
-    /// of another's features.
+    /// When the label is not cached and cannot be fetched, or Neuronpedia's answer belongs to another set of
+    /// features.
     pub fn get(&self, feature: u32) -> Result<Option<String>> {
         let file = self.cache.as_ref().map(|c| c.join(format!("{feature}.json")));
         let cached = file.as_ref().and_then(|f| serde_json::from_slice(&std::fs::read(f).ok()?).ok());
@@ -51,7 +51,7 @@ impl Labels {
             None => {
                 let v = self.fetch(feature)?;
                 if let Some(file) = &file {
-                    // A label that cannot be kept is fetched again the next time.
+                    // If the cache cannot be written, the label is fetched again next time.
                     let folder = file.parent().map(std::fs::create_dir_all);
                     if folder.is_some_and(|f| f.is_ok()) {
                         let _ = std::fs::write(file, v.to_string());
@@ -80,7 +80,7 @@ impl Labels {
     }
 }
 
-/// Text from elsewhere on one line, without control characters, at most 80 characters.
+/// Text from outside as one line: control characters become spaces, and at most 80 characters are kept.
 pub fn plain(text: &str) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect();
     line.trim().to_string()
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
 
-    /// A server that answers one request with this JSON, and tells the path that was asked for.
+    /// A server that answers one request with this JSON; joining its thread returns the requested path.
     fn server(json: &'static str) -> (String, std::thread::JoinHandle<String>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -123,7 +123,7 @@ mod tests {
         let got = labels(base.clone(), dir.path(), true).get(12).unwrap();
         assert_eq!(got.unwrap(), "words of  [31mapology");
         assert_eq!(asked.join().unwrap(), "/api/feature/gemma-3-4b-it/17-gemmascope-2-res-16k/12");
-        // From the cache, without a network; what is not there is an error.
+        // The cache serves the label without a network; a label that is not cached is an error.
         assert!(labels(base.clone(), dir.path(), false).get(12).unwrap().is_some());
         assert!(labels(base, dir.path(), false).get(13).unwrap_err().to_string().contains("not in the cache"));
 

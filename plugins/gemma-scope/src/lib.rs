@@ -1,12 +1,12 @@
-//! `gemma-scope`: which features of a sparse autoencoder follow a condition, and do they go with worse
-//! answers? Any autoencoder or transcoder of Gemma Scope 2 by its short name, or a folder in its or in
-//! SAELens' format. It first reports how well the autoencoder does on the run's own activations (FVU,
-//! L0, dead features) and interprets nothing where that is bad.
+//! `gemma-scope`: which features of a sparse autoencoder differ between two conditions, and do they predict worse
+//! answers? It takes any autoencoder or transcoder of Gemma Scope 2 by its short name, or a folder in that release's
+//! or SAELens' format. It first reports the autoencoder's quality on the run's own activations (FVU, L0, dead
+//! features), and interprets nothing where that is bad.
 //!
-//! The road: [`encoded`] turns the run's tokens into features; [`questions`] says which turns may be compared;
-//! [`features`] compares the factor's levels; [`confirm`] picks features on one half of the groups and tests them
-//! on the other ([`halves`]); [`replicate`] looks for the same in other autoencoders; [`sparse`] asks how few
-//! features are enough; [`labels`] says what they are about; [`report`] writes it down.
+//! How to read the code: [`encoded`] turns the run's tokens into features; [`questions`] says which turns may be
+//! compared; [`features`] compares the factor's levels; [`confirm`] picks features on one half of the groups and tests
+//! them on the other ([`halves`]); [`replicate`] looks for the same features in other autoencoders; [`sparse`] asks how
+//! few features suffice for a probe; [`labels`] describes features; [`report`] writes the findings.
 pub mod confirm;
 pub mod encoded;
 pub mod features;
@@ -132,7 +132,7 @@ impl GemmaScope {
         Source { source: self.source.clone(), sae: self.sae.clone(), revision: self.revision.clone() }
     }
 
-    /// Another autoencoder, as `also` names it.
+    /// Another autoencoder, from an entry of `also`.
     fn other(&self, name: &str) -> Source {
         match name.split_once(':') {
             Some(("path" | "hf", _)) => Source { source: name.into(), sae: None, revision: None },
@@ -191,8 +191,8 @@ impl PluginConfig for GemmaScope {
     }
 }
 
-/// Refuses an autoencoder whose widths are not the model's; warns of one that was trained on another
-/// version of the model. Reads headers only.
+/// Refuses an autoencoder whose width is not the model's; returns a warning for one that was trained on another variant
+/// of the model (base or tuned). Reads only the files' headers.
 fn fits(found: &Found, source: &str, (reads, writes): (Site, Site), cx: &BuildContext) -> Result<Option<String>> {
     let m = &cx.model;
     let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;
@@ -220,21 +220,21 @@ fn fits(found: &Found, source: &str, (reads, writes): (Site, Site), cx: &BuildCo
     })
 }
 
-/// Everything that the analysis needs, found before the run.
+/// Everything that the analysis needs and that is found before the run.
 pub struct Scope {
     /// The manifest's options.
     pub options: GemmaScope,
     /// The autoencoder's files.
     pub found: Found,
-    /// Those of the others.
+    /// The other autoencoders' names and files, from `also`.
     pub also: Vec<(String, Found)>,
-    /// What it reads.
+    /// The site whose activations the autoencoder reads.
     pub reads: Site,
-    /// What it reconstructs.
+    /// The site whose activations it reconstructs; a transcoder's differs from `reads`.
     pub writes: Site,
-    /// What a reader must know of how it fits the model.
+    /// A warning about how the autoencoder fits the model, for the findings.
     pub warning: Option<String>,
-    /// Where the model and the device are.
+    /// The manifest's model and device.
     pub cx: BuildContext,
 }
 

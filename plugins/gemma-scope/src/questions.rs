@@ -1,23 +1,23 @@
-//! A run's turns by question: what may be compared with what.
+//! Sorts a run's turns by question, so that only turns with the same question are compared.
 //!
-//! All conditions of a group ask the same question at the same turn. A hard question moves a feature and the
-//! answer alike, in every condition: only within a question does a difference speak of the condition. So both
-//! links are sums within questions, one number per group, and every one is linear in the feature's values:
-//! a row's weight times its value.
+//! All conditions of a group ask the same question at the same turn. A hard question changes a feature and the answer
+//! alike in every condition, so only a difference within a question is due to the condition. Therefore both links of a
+//! feature are sums within questions, one number per group. Each sum is linear in the feature's values: every row has a
+//! weight, which does not depend on the feature.
 use friction_core::TurnRow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Turns with their place among the questions. Rows are numbered as given.
+/// The run's turns (rows, in the given order) with their questions and weights.
 #[derive(Debug, Clone, Default)]
 pub struct Questions {
-    /// The groups that hold a question asked at both levels, ascending.
+    /// Groups with at least one question asked at both levels, ascending.
     pub groups: Vec<u32>,
-    /// Whether rows are compared with rows that agree in all other factors; false where no two do.
+    /// Whether rows are compared only with rows that agree in all other factors; false if there are no such rows.
     pub paired: bool,
-    /// By row: the group's place in `groups`, its question, its weights. `None` where a question has one level.
+    /// For each row: its group's index, its question and its weights. `None` if its question has one level only.
     places: Vec<Option<Place>>,
     questions: usize,
-    /// Accuracy at level 1 less that at level 0, by group, in points.
+    /// For each group, accuracy at level 1 minus accuracy at level 0, in percentage points.
     pub performance: Vec<f64>,
 }
 
@@ -25,27 +25,26 @@ pub struct Questions {
 struct Place {
     group: usize,
     question: usize,
-    /// In the group's mean over questions of level 1 less level 0.
+    /// The row's weight in the group's mean over questions of level 1 minus level 0.
     difference: f64,
-    /// Right (1 or 0) less the question's mean, over the group's rows.
+    /// The row's answer (1 right, 0 wrong) minus the question's mean, divided by the group's number of rows.
     answer: f64,
 }
 
-/// A feature's two links, one number per group, and its standard deviation within questions.
+/// A feature's two links, as one number per group, and its standard deviation within questions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Links {
-    /// Mean over questions of its value at level 1 less that at level 0.
+    /// Mean over questions of the feature's activation at level 1 minus that at level 0.
     pub difference: Vec<f64>,
-    /// Points of accuracy per standard deviation of the feature within questions.
+    /// Association with right answers: points of accuracy per standard deviation of the feature within questions.
     pub answers: Vec<f64>,
-    /// That standard deviation.
+    /// The standard deviation within questions, in units of activation.
     pub sd: f64,
 }
 
 impl Questions {
-    /// Sorts rows into questions: group, turn and the levels of all other factors. Where no two conditions
-    /// agree in the other factors, all conditions of a group and turn are compared. `second` is level 1 of
-    /// `factor`.
+    /// Sorts rows into questions: group, turn and the levels of all other factors. If no two conditions agree in the
+    /// other factors, all conditions of a group and turn are compared. `second` is the name of level 1 of `factor`.
     pub fn new(rows: &[&TurnRow], factor: &str, second: &str) -> Self {
         let strict = Self::by(rows, factor, second, true);
         if strict.groups.is_empty() { Self::by(rows, factor, second, false) } else { strict }
@@ -66,7 +65,7 @@ impl Questions {
         }
         cells.retain(|_, [a, b]| !a.is_empty() && !b.is_empty());
         let groups: Vec<u32> = cells.keys().map(|(g, ..)| *g).collect::<BTreeSet<_>>().into_iter().collect();
-        // Questions and rows of each group.
+        // The numbers of questions and of rows in each group.
         let mut sizes: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
         for ((g, ..), [a, b]) in &cells {
             let s = sizes.entry(*g).or_default();
@@ -97,7 +96,7 @@ impl Questions {
         out
     }
 
-    /// A feature's links from the rows in which it is not 0.
+    /// A feature's links. `values` are pairs of a row and the feature's activation there, for rows where it is not 0.
     pub fn links(&self, values: &[(usize, f64)]) -> Links {
         let mut difference = vec![0.0; self.groups.len()];
         let mut answers = vec![0.0; self.groups.len()];
@@ -114,7 +113,7 @@ impl Questions {
         self.places.iter().flatten().for_each(|p| sizes[p.question] += 1.0);
         let between: f64 = sums.iter().map(|(q, s)| s * s / sizes[*q]).sum();
         let rows: f64 = sizes.iter().sum();
-        // What rounding leaves of a value that is the same throughout each question is no spread.
+        // A feature that is constant within questions has no spread; what remains is a rounding error.
         let within = if squares - between > 1e-12 * squares { squares - between } else { 0.0 };
         let sd = (within / rows).sqrt();
         answers.iter_mut().for_each(|a| *a = if sd > 0.0 { 100.0 * *a / sd } else { 0.0 });
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn only_a_question_asked_at_both_levels_counts() {
-        // Group 4 has no second level at turn 2, group 9 has none at all.
+        // Group 4 lacks the second level at turn 2, group 9 at all turns.
         let rows = [
             row(4, 2, &[("f", "a")], true),
             row(4, 3, &[("f", "a")], true),
@@ -145,13 +144,13 @@ mod tests {
         assert_eq!((q.groups.as_slice(), q.performance.as_slice(), q.paired), (&[4][..], &[-100.0][..], true));
         let l = q.links(&[(0, 50.0), (1, 1.0), (2, 3.0), (3, 70.0)]);
         assert_eq!(l.difference, [2.0]);
-        // Values are 1 below and above their mean: a deviation of 1, and −50 points for it.
+        // Values lie 1 below and 1 above their mean: a deviation of 1, which goes with −50 points.
         assert_eq!((l.sd, l.answers.as_slice()), (1.0, &[-50.0][..]));
     }
 
     #[test]
     fn a_hard_question_moves_neither_link() {
-        // Value and answer follow the question alone.
+        // The value and the answer depend on the question alone.
         let rows: Vec<TurnRow> =
             (0..6).flat_map(|i| ["a", "b"].map(|l| row(i / 3, i % 3, &[("f", l)], i % 2 == 0))).collect();
         let values: Vec<(usize, f64)> = (0..12).map(|i| (i, if (i / 2) % 2 == 0 { 5.0 } else { 0.3 })).collect();
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn partners_agree_in_the_other_factors() {
-        // The feature and the answers follow the tone, and the factor has no say.
+        // The feature and the answers depend on the tone and not on the factor.
         let mut rows = vec![];
         let mut values = vec![];
         for (i, (f, tone)) in [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")].into_iter().enumerate() {
@@ -171,7 +170,7 @@ mod tests {
         let all: Vec<&TurnRow> = rows.iter().collect();
         let l = Questions::new(&all, "f", "b").links(&values);
         assert_eq!((l.difference, l.answers), (vec![0.0], vec![0.0]));
-        // Where no two agree, what is left is compared, and it says so.
+        // If no two conditions agree in the other factors, all are compared and `paired` is false.
         let q = Questions::new(&[all[0], all[3]], "f", "b");
         assert!(!q.paired);
         assert_eq!(q.links(&[(0, 3.0), (1, 1.0)]).difference, [-2.0]);

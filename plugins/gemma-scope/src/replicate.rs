@@ -1,32 +1,32 @@
-//! The same finding in other autoencoders of the same activations: features of another width or l0 are
-//! others, so a finding is sought by what its features write.
+//! Looks for the same finding in other autoencoders of the same activations. Features of another width or L0 have
+//! other numbers, so a feature is recognised by its decoder direction.
 use crate::features::Difference;
 use friction_sae::Parameters;
 use friction_stats::quantile;
 use rayon::prelude::*;
 
-/// What another autoencoder holds of the features found.
+/// How another autoencoder reproduces the features found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replication {
-    /// Its name.
+    /// Name of the other autoencoder, as in `also`.
     pub name: String,
-    /// Features that it finds itself.
+    /// Number of features that it finds itself at the same false discovery rate.
     pub found: usize,
-    /// Of each feature sought: the largest cosine of decoder rows with those of them that change the same
-    /// way; 0 where there are none.
+    /// For each feature sought, the largest cosine of its decoder row with those of the features found there that
+    /// change in the same direction; 0 if there are none.
     pub cosines: Vec<f64>,
 }
 
-/// Cosine from which two features are taken as one direction.
+/// The cosine from which on two features count as the same direction.
 pub const SAME: f64 = 0.7;
 
 impl Replication {
-    /// Features sought that it finds again.
+    /// Number of sought features that it finds again ([`SAME`]).
     pub fn again(&self) -> usize {
         self.cosines.iter().filter(|c| **c >= SAME).count()
     }
 
-    /// Median of the nearest cosines.
+    /// Median of the largest cosines.
     pub fn nearest(&self) -> f64 {
         let mut sorted = self.cosines.clone();
         sorted.sort_by(f64::total_cmp);
@@ -34,7 +34,7 @@ impl Replication {
     }
 }
 
-/// Seeks `features` of one autoencoder among those that another has at q ≤ `fdr`.
+/// Looks for `features` of one autoencoder among those that another finds at q ≤ `fdr`.
 pub fn seek(
     name: &str,
     features: &[&Difference],

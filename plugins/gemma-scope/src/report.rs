@@ -1,4 +1,4 @@
-//! What is said, in order: quality, features by factor, again elsewhere, how few are enough, the verdict.
+//! Writes the findings, in this order: quality, features by level, replication, sparse probes, the verdict.
 use crate::Scope;
 use crate::confirm::{Judgement, Limits, judge};
 use crate::encoded::{Tokens, encode, feature_means, means};
@@ -14,10 +14,10 @@ use friction_stats::{Says, p_words};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The whole analysis.
+/// Runs the whole analysis and writes its findings.
 ///
 /// # Errors
-/// When the run lacks what is read, or the device is not there.
+/// When the run lacks a tap that is read, or the device cannot be opened.
 pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
     let o = &scope.options;
     let (kind, device) = (scope.cx.backend.kind, scope.cx.backend.device);
@@ -160,7 +160,7 @@ fn sparse_probes(
     out.value("sparse", values);
 }
 
-/// Good: features picked on one half of the groups that follow the condition and go with the answers on the other.
+/// Writes the confirmation and its verdict: features that were picked on one half of the groups, tested on the other.
 fn confirmation(
     scope: &Scope,
     all: &[Feature],

@@ -1,28 +1,28 @@
-//! k-sparse probes (Gurnee et al. 2023, arXiv 2305.01610): how few features tell the factor's levels apart
-//! as well as the whole activation does?
+//! k-sparse probes (Gurnee et al. 2023, arXiv 2305.01610): how few features tell the factor's levels apart as well as
+//! the whole activation does.
 use friction_core::seed::permutation;
 use friction_stats::{HeldRows, Interval, Link, Matrix, Scale, Scaler, auc, cross_validated, fit_to, nadeau_bengio};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Rows with their level and group.
+/// The rows (turns) that are classified.
 pub struct Rows<'a> {
-    /// Each row's mean activation of every feature that fired in it.
+    /// For each row, the mean activation of every feature that is active in it.
     pub features: &'a [BTreeMap<u32, f64>],
-    /// Each row's whole activation.
+    /// The mean whole activation of each row, `[rows, width]`.
     pub dense: &'a Matrix,
-    /// Whether it has the second level.
+    /// Whether the row has level 1 of the factor.
     pub level: &'a [bool],
-    /// Its group.
+    /// Group of each row.
     pub groups: &'a [u32],
 }
 
-/// A probe on groups held out.
+/// A probe's AUC on held-out groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
-    /// AUC, mean over folds; NaN where no fold holds both levels.
+    /// AUC, mean over folds; NaN if no fold contains both levels.
     pub auc: f64,
-    /// Its interval over groups; `None` with too few of them.
+    /// Its 95 % interval over groups; `None` if there are too few groups.
     pub interval: Option<Interval>,
 }
 
@@ -30,7 +30,7 @@ const FOLDS: usize = 5;
 const C: [f64; 4] = [0.001, 0.01, 0.1, 1.0];
 
 impl Rows<'_> {
-    /// Training and test rows, groups dealt to folds.
+    /// Pairs of training and test rows; whole groups are held out.
     fn folds(&self, seed: u64) -> Vec<(Vec<usize>, Vec<usize>)> {
         let mut groups: Vec<u32> = self.groups.to_vec();
         groups.sort_unstable();
@@ -43,8 +43,8 @@ impl Rows<'_> {
             .collect()
     }
 
-    /// Held-out AUC, mean over folds, of the k features that differ most between the levels in the training
-    /// rows, for each k; and of the whole activation, C chosen inside each fold.
+    /// Held-out AUC (mean over folds) for each k, of a probe on the k features that differ most between the levels in
+    /// the training rows; and of a probe on the whole activation. C is chosen inside each fold.
     pub fn aucs(&self, ks: &[usize], seed: u64, level: f64) -> (Vec<(usize, Quality)>, Quality) {
         let folds = self.folds(seed);
         let sparse: Vec<Vec<Option<Vec<f64>>>> = folds
@@ -62,7 +62,7 @@ impl Rows<'_> {
         let dense: Vec<Option<Vec<f64>>> = folds
             .par_iter()
             .map(|(train, test)| {
-                // The last fifth of the training rows' groups chooses C.
+                // C is chosen on the last fifth of the training groups.
                 let mut groups: Vec<u32> = train.iter().map(|i| self.groups[*i]).collect();
                 groups.sort_unstable();
                 groups.dedup();
@@ -84,7 +84,7 @@ impl Rows<'_> {
         (curve.collect(), self.quality(&folds, &dense.iter().map(Option::as_ref).collect::<Vec<_>>(), level))
     }
 
-    /// AUC within folds with its interval; folds without scores are left out.
+    /// AUC within folds, with its interval; folds without scores are left out.
     fn quality(&self, folds: &[(Vec<usize>, Vec<usize>)], scores: &[Option<&Vec<f64>>], level: f64) -> Quality {
         let (mut fold, mut row, mut score) = (vec![], vec![], vec![]);
         for (f, ((_, test), scores)) in folds.iter().zip(scores).enumerate() {
@@ -111,7 +111,7 @@ impl Rows<'_> {
         rows.iter().map(|i| self.level[*i]).collect()
     }
 
-    /// Features by the size of Welch's t between the levels over some rows, largest first.
+    /// Features ordered by |Welch's t| between the levels over `rows`, largest first.
     fn order(&self, rows: &[usize]) -> Vec<u32> {
         let mut sums: BTreeMap<u32, [(f64, f64); 2]> = BTreeMap::new();
         let mut n = [0.0f64; 2];
@@ -141,7 +141,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Scores of the test rows by a probe of the training rows; `None` where it has nothing to learn from.
+    /// Scores of the test rows by a logistic probe fitted on the training rows; `None` if those have one level only.
     fn scores(&self, x: &Matrix, train: &[usize], test: &[usize], c: f64) -> Option<Vec<f64>> {
         let learn = x.take(train);
         let scaler = Scaler::fit(&learn);

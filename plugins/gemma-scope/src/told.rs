@@ -1,4 +1,4 @@
-//! The features that are told: their words, their lines, their tables.
+//! The reported features: their descriptions, printed rows and tables.
 use crate::Scope;
 use crate::features::{Difference, Feature};
 use crate::labels::{Labels, plain};
@@ -10,7 +10,7 @@ use friction_sae::Parameters;
 use friction_stats::{Flips, sign_flips};
 use serde_json::{Value, json};
 
-/// Words for the features told: Neuronpedia's, else the tokens that their decoders speak for.
+/// A description for each reported feature: Neuronpedia's label, or the tokens that its decoder row promotes.
 pub fn label(scope: &Scope, told: &[&Difference], p: &Parameters, out: &mut Findings) -> Vec<String> {
     let none = vec![String::new(); told.len()];
     if !scope.options.labels || told.is_empty() {
@@ -28,7 +28,7 @@ pub fn label(scope: &Scope, told: &[&Difference], p: &Parameters, out: &mut Find
             Err(e) => out.warn(format!("no labels: {e}. Features are named by the tokens that they speak for")),
         }
     }
-    // What is written into the residual stream can be read by the unembedding; heads cannot.
+    // The unembedding can read what is written into the residual stream, but not the outputs of heads.
     if !matches!(scope.writes, Site::ResidPost(_) | Site::ResidPre(_) | Site::MlpOut(_) | Site::Embed) {
         return none;
     }
@@ -54,7 +54,7 @@ fn page(scope: &Scope, feature: u32) -> Option<String> {
     scope.found.name.as_ref()?.page(scope.options.source.strip_prefix("hf:")?, feature)
 }
 
-/// Features by the smallest p of their difference, each by itself over all groups.
+/// Reports the features with the smallest p-values of their difference, each over all groups.
 ///
 /// # Errors
 /// When a feature's values are not finite.
@@ -94,7 +94,7 @@ pub fn tell(
         }));
     }
     out.say("  difference: between the levels at the same question, mean over groups; effect: that over its standard deviation across groups; AUC: of conversations' means; points: per standard deviation of the feature within questions, with a 95 % interval over groups; each feature by itself, over all groups".to_string());
-    // Of the first feature told, which is chosen without a look at the answers.
+    // Values of the first reported feature, which was chosen without looking at the answers.
     if let (Some(d), Some(first)) = (told.first(), values.first()) {
         let p = &first["points"];
         out.value(
@@ -106,12 +106,12 @@ pub fn tell(
     Ok(())
 }
 
-/// A mean over groups with its interval, for programs.
+/// A mean over groups with its interval, as JSON.
 pub fn number(f: &Flips) -> Value {
     json!({"estimate": f.estimate, "low": f.low, "high": f.high, "p": f.p, "groups": f.n})
 }
 
-/// All features, with where they were found again.
+/// The table of all compared features, with the cosines in other autoencoders.
 pub fn table(scope: &Scope, found: &[Difference], again: &[Replication]) -> Table {
     let number = |f: fn(&Difference) -> f64| Column::Number(found.iter().map(f).collect());
     let mut columns = vec![
@@ -127,7 +127,7 @@ pub fn table(scope: &Scope, found: &[Difference], again: &[Replication]) -> Tabl
         ("page".into(), Column::Text(found.iter().map(|d| page(scope, d.index).unwrap_or_default()).collect())),
     ];
     for (n, r) in again.iter().enumerate() {
-        // Cosines are of the features at q ≤ fdr, in their order.
+        // `cosines` belong to the features with q ≤ fdr, in their order.
         let mut cosines = r.cosines.iter().copied();
         let column = found
             .iter()

@@ -1,6 +1,5 @@
-//! `sae-train`: an autoencoder of a run's own activations, for models that have none published. It is
-//! written in SAELens' format and read by `gemma-scope` from there. `friction sae train` does the same
-//! outside a study.
+//! `sae-train`: trains an autoencoder on a run's activations, for models that have no published one. It writes SAELens'
+//! format, which `gemma-scope` reads. `friction sae train` does the same outside a study.
 use friction_core::findings::Column;
 use friction_core::manifest::BackendSection;
 use friction_core::schemars::{self, JsonSchema};
@@ -83,7 +82,7 @@ impl PluginConfig for SaeTrain {
 struct Trainer {
     options: SaeTrain,
     backend: BackendSection,
-    /// The study's model.
+    /// Name of the study's model, for the autoencoder's configuration.
     model: String,
 }
 

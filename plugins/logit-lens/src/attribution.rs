@@ -1,6 +1,6 @@
-//! Direct attribution: what adding a direction once does to the letters' logits by the way that skips all
-//! further blocks. The final norm's divisor is held at its mean, so that the push is linear
-//! (Elhage et al. 2021, direct logit attribution).
+//! Direct logit attribution of a direction (Elhage et al. 2021): how adding it to the residual stream changes the
+//! letters' logits along the path that skips all later blocks. The final norm's divisor is held at its mean over the
+//! run, so that the change is linear in the direction.
 use crate::{LogitLens, letters};
 use friction_core::{Error, Findings, Question, Result, RunReader};
 use friction_directions::Direction;
@@ -9,7 +9,8 @@ use friction_stats::{Rng, permutation_p};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-/// Tells one direction's push on each letter, above their mean, beside random directions of its length.
+/// Reports one direction's effect on each letter's logit, relative to the mean over letters, beside random directions
+/// of its length.
 #[allow(clippy::too_many_arguments)] // each is one thing that the sentence needs
 pub fn tell(
     name: &str,

@@ -1,4 +1,4 @@
-//! The lens at each site, against the truth, the answer given and the model's own probabilities.
+//! The lens at each site, compared with the right answer, the given answer and the model's own probabilities.
 use crate::{LogitLens, figure, letters};
 use friction_core::findings::Column;
 use friction_core::{Error, Findings, Position, Result, RunReader, Site, Table, TurnRow};
@@ -9,32 +9,32 @@ use serde_json::json;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One row at one site.
+/// One turn, seen through the lens at one site.
 struct Seen {
     group: u32,
-    /// Index of the factor's level.
+    /// Index of the turn's level of the factor.
     level: usize,
     right: bool,
     same: bool,
-    /// Log-probability of the right letter among the question's letters.
+    /// Log-probability of the right letter, normalised over the question's letters.
     log: f64,
 }
 
-/// What is told of a site and a level.
+/// The results for one site and one level.
 pub struct Line {
-    /// The site.
+    /// The site that the lens reads.
     pub site: Site,
-    /// The level; `all` without a factor.
+    /// The factor's level; `all` without a factor.
     pub level: String,
-    /// Share of rows whose likeliest letter is right, in percent.
+    /// Percentage of turns in which the likeliest letter is the right one.
     pub right: Interval,
-    /// Share whose likeliest letter is the answer given, in percent.
+    /// Percentage of turns in which the likeliest letter is the given answer.
     pub same: f64,
-    /// Mean log-probability of the right letter among the letters.
+    /// Mean log-probability of the right letter, normalised over the question's letters.
     pub log: f64,
 }
 
-/// The lens at every site; returns the mean divisor of the final norm at the last of them.
+/// Computes and reports the lens at every site; returns the mean divisor of the final norm at the last site.
 pub fn tell(
     o: &LogitLens,
     run: &dyn RunReader,
@@ -145,13 +145,13 @@ fn line(site: Site, level: &str, seen: Vec<&Seen>, confidence: f64) -> Option<Li
     })
 }
 
-/// The right letter among all tokens, on some rows.
+/// The right letter among all tokens of the vocabulary, on a sample of rows.
 struct Vocabulary {
     site: Site,
     rows: usize,
     probability: f64,
     rank: f64,
-    /// Largest difference of the letters' log-probabilities from those that the run stored.
+    /// Largest difference between the lens' log-probabilities of letters and those that the run stored.
     off: f64,
 }
 
@@ -163,7 +163,7 @@ fn vocabulary(
     u: &Unembedding,
     count: usize,
 ) -> Vocabulary {
-    // Spread over the run.
+    // The sample is spread evenly over the run.
     let step = turns.len().div_ceil(count).max(1);
     let chosen: Vec<usize> = (0..turns.len()).step_by(step).collect();
     let (mut probabilities, mut ranks, mut off) = (0.0, vec![], 0.0f64);

@@ -1,9 +1,9 @@
-//! `logit-lens`: what would the model answer if it stopped at a layer (nostalgebraist 2020), and how much does
-//! a direction push each answer letter by itself (direct attribution)? The residual stream at the token that
-//! predicts the reply goes through the final norm and the unembedding.
+//! `logit-lens`: what would the model answer if it stopped at a layer (nostalgebraist 2020), and how does a direction
+//! change each answer letter's logit (direct logit attribution)? The residual stream at the token that predicts the
+//! reply goes through the final norm and the unembedding.
 //!
-//! At the last layer the lens is the model: there its log-probabilities are compared with those that the run
-//! stored, and the largest difference is told.
+//! At the last layer the lens equals the model: its log-probabilities there are compared with the stored ones, and the
+//! largest difference is reported.
 mod attribution;
 mod figure;
 mod lens;
@@ -118,7 +118,7 @@ impl Analyzer for Lens {
     }
 }
 
-/// Ids of the letters of `count` options.
+/// Token ids of the letters A, B, … of `count` options.
 ///
 /// # Errors
 /// When a letter is not one token.

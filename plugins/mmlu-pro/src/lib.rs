@@ -1,10 +1,9 @@
 //! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from a local Parquet file or
 //! the hub.
+//!
 //! The columns are the dataset's: `question`, `options`, `answer_index`, `category`, `question_id`, and optionally
-//! `answer`. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an error that
-//! names
-//! the row, because a question without its right answer would grade every reply as wrong. Three properties of the
-//! real
+//! `answer`. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an error that names
+//! the row, because a question without its right answer would grade every reply as wrong. Three properties of the real
 //! file are handled: padding options (`N/A` or empty) are dropped, a question that occurs twice is used once, and a
 //! question whose right option occurs twice among its options, so that two letters are right, is left out.
 use friction_core::choice::Bank;
