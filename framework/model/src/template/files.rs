@@ -1,4 +1,4 @@
-//! Where a checkpoint's folder keeps its chat template and its special tokens.
+//! Finds the chat template and the special tokens among a checkpoint's files.
 use super::SpecialTokens;
 use crate::source::read_json;
 use crate::{Error, Result};
@@ -6,11 +6,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The template and the special tokens of a checkpoint; nothing where it brings none. A `chat_template.jinja` counts
-/// before `tokenizer_config.json`, and that before a `chat_template.json`, as in transformers.
+/// The chat template and the special tokens of a checkpoint; `None` for what it does not have. As in transformers
+/// `chat_template.jinja` takes precedence over `tokenizer_config.json`, and that over `chat_template.json`. `file`
+/// returns the path of a file by its name.
 ///
 /// # Errors
-/// When a file cannot be read, holds something else, or holds named templates without a default.
+/// When a file cannot be read or is malformed, or has named templates and none is called `default`.
 pub(crate) fn of_files(
     file: &mut impl FnMut(&str) -> Result<Option<PathBuf>>,
 ) -> Result<(Option<String>, Option<SpecialTokens>)> {
@@ -35,7 +36,7 @@ pub(crate) fn of_files(
     Ok((template, special))
 }
 
-/// The `chat_template` of a file: text, or named ones with a default.
+/// The value of `chat_template`: a string, or the one called `default` of several named templates.
 fn of_json(config: &Value) -> std::result::Result<Option<String>, String> {
     let text = |v: &Value| v.as_str().map(String::from).ok_or_else(|| format!("`chat_template` holds {v}, not text"));
     let named: BTreeMap<String, &Value> = match config.get("chat_template") {

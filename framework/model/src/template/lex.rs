@@ -1,7 +1,7 @@
-//! The tags of a template and what stands in them.
+//! A lexer for Jinja tags.
 
-/// What a template can write word by word: its text outside of tags, and its strings. Between two of them stands a NUL,
-/// so that nothing is found across them.
+/// Everything that a template can output literally: its text outside tags, and the string literals in its tags. The
+/// pieces are separated by NUL, so that no search matches across two of them.
 pub(crate) fn literals(source: &str) -> String {
     let mut out = String::new();
     let mut add = |text: &str| {
@@ -32,7 +32,7 @@ pub(crate) fn literals(source: &str) -> String {
     out
 }
 
-/// Where the next tag opens.
+/// Byte offset and opening mark of the next tag.
 pub(super) fn next_tag(text: &str) -> Option<(usize, &str)> {
     let mut from = 0;
     loop {
@@ -44,7 +44,8 @@ pub(super) fn next_tag(text: &str) -> Option<(usize, &str)> {
     }
 }
 
-/// Behind the tag that ends a raw block whose first tag ends at `start`.
+/// Byte offset after the `{% endraw %}` of a raw block whose opening tag ends at `start`; the end of the text where
+/// there is none.
 pub(super) fn raw_end(text: &str, start: usize) -> usize {
     let mut from = start;
     while let Some(at) = text[from..].find("{%") {
@@ -60,6 +61,8 @@ pub(super) fn raw_end(text: &str, start: usize) -> usize {
     text.len()
 }
 
+/// Kinds of tokens: a name, keyword or number; a string; an opening or closing bracket; an operator or punctuation;
+/// other characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Word,
@@ -70,6 +73,7 @@ pub(super) enum Kind {
     Other,
 }
 
+/// A token and its byte range.
 #[derive(Clone, Copy)]
 pub(super) struct Token {
     pub kind: Kind,
@@ -77,7 +81,8 @@ pub(super) struct Token {
     pub end: usize,
 }
 
-/// The tokens of a tag, and where its end mark ends; `None` where it never does.
+/// The tokens of a tag whose content begins at `text`, and the offset after its closing mark `close`; `None` where
+/// the tag is not closed.
 pub(super) fn tokens(text: &str, close: &str) -> (Vec<Token>, Option<usize>) {
     let mut out: Vec<Token> = vec![];
     let (mut at, mut depth) = (0, 0usize);
@@ -122,7 +127,7 @@ pub(super) fn tokens(text: &str, close: &str) -> (Vec<Token>, Option<usize>) {
     (out, None)
 }
 
-/// Length of a name or number; the sign of an exponent is part of it.
+/// Bytes of a name or number, the sign of an exponent included.
 fn word_length(text: &str) -> usize {
     let length = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let n = length(text);
@@ -132,7 +137,7 @@ fn word_length(text: &str) -> usize {
     if number && word.ends_with(['e', 'E']) && signed(rest) { n + 1 + length(&rest[1..]) } else { n }
 }
 
-/// Length of a string with its quotes.
+/// Bytes of a string literal with its quotes; `None` where it is not closed.
 fn string_length(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (i, c) in text.char_indices().skip(1) {
@@ -146,7 +151,7 @@ fn string_length(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// What a string literal says.
+/// The value of a string literal, with Python's escapes.
 pub(super) fn decoded(literal: &str) -> String {
     let inner: Vec<char> = literal[1..literal.len() - 1].chars().collect();
     let mut out = String::new();
@@ -162,8 +167,8 @@ pub(super) fn decoded(literal: &str) -> String {
     out
 }
 
-/// The character of an escape, given what follows its backslash, and how many characters it takes: an escaped newline is
-/// none. What Python does not know keeps its backslash.
+/// The character of an escape sequence and how many characters it takes, given what follows the backslash. An escaped
+/// newline yields no character. `None` for sequences that Python does not know: they keep their backslash.
 fn escape(after: &[char]) -> Option<(Option<char>, usize)> {
     let hex = |n: usize| {
         let digits: String = after.get(1..1 + n)?.iter().collect();

@@ -1,7 +1,7 @@
-//! Conversations to text: the checkpoint's own chat template, or Gemma's.
+//! Rendering of conversations to text, by the checkpoint's chat template or Gemma's.
 //!
-//! Templates are rendered as transformers' `apply_chat_template` renders them: `translate` writes what only Jinja2 knows
-//! as minijinja reads it, `python` gives filters, tests and methods the meaning that they have there.
+//! Templates give the same text as transformers' `apply_chat_template` (Jinja2). `translate` rewrites syntax that
+//! minijinja lacks; `python` defines filters, tests and methods with Python's semantics.
 mod files;
 mod lex;
 mod printf;
@@ -24,24 +24,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions before the first user message.
+    /// The system prompt: instructions before the first user message.
     System,
-    /// The user.
+    /// The user's message.
     User,
-    /// The model.
+    /// The model's reply.
     Assistant,
 }
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatTurn {
-    /// Who speaks.
+    /// Author of the message.
     pub role: Role,
-    /// What is said.
+    /// Text of the message.
     pub content: String,
 }
 
@@ -50,45 +50,44 @@ impl ChatTurn {
     pub fn user(content: impl Into<String>) -> Self {
         Self { role: Role::User, content: content.into() }
     }
-    /// A reply.
+    /// A reply of the model.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self { role: Role::Assistant, content: content.into() }
     }
 }
 
-/// Gemma 3's own form, for checkpoints that bring none.
+/// Gemma 3's chat template, for checkpoints that have none.
 pub const GEMMA: &str = "{{ bos_token }}{%- set ns = namespace(prefix='') -%}{%- if messages[0]['role'] == 'system' -%}{%- set ns.prefix = messages[0]['content'] + '\n\n' -%}{%- set messages = messages[1:] -%}{%- endif -%}{%- for message in messages -%}{%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}{{ '<start_of_turn>' + role + '\n' + (ns.prefix if loop.first else '') }}{{ message['content'] | trim }}{{ '<end_of_turn>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}";
 
-/// A chat template, ready to render.
+/// A compiled chat template.
 pub struct ChatTemplate {
     env: Environment<'static>,
     special: SpecialTokens,
     control: Control,
     end: Option<u32>,
-    /// The template's text.
+    /// The template's Jinja source.
     pub source: String,
 }
 
 impl ChatTemplate {
-    /// Compiles a template. Control tokens of the tokenizer that people and models write are marked in what
-    /// [`ChatTemplate::render`] gives, and [`Tokenizer::encode`] reads them as text: content can never open or close a
-    /// turn.
+    /// Compiles a template. Text of messages cannot open or close a turn: control tokens of `tokenizer` that occur in
+    /// it are marked by [`ChatTemplate::render`], and [`Tokenizer::encode`] encodes them as plain text.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// When the template does not compile.
     pub fn new(source: &str, special: SpecialTokens, tokenizer: &Tokenizer) -> Result<Self> {
         Self::at(source, special, tokenizer, Local::now().naive_local())
     }
 
-    /// Gemma's own template.
+    /// Gemma's template ([`GEMMA`]).
     ///
     /// # Errors
-    /// When the tokenizer has not the tokens that it writes.
+    /// When the tokenizer lacks a token that it writes.
     pub fn gemma(tokenizer: &Tokenizer) -> Result<Self> {
         Self::gemma_with(SpecialTokens::default(), tokenizer)
     }
 
-    /// The same, for a checkpoint that names special tokens and brings no template.
+    /// [`ChatTemplate::gemma`] for a checkpoint that names special tokens and has no template.
     pub(crate) fn gemma_with(special: SpecialTokens, tokenizer: &Tokenizer) -> Result<Self> {
         let special = special.or(SpecialTokens::gemma(tokenizer));
         let written = ["<start_of_turn>", "<end_of_turn>", special.get("bos_token").unwrap_or("<bos>")];
@@ -100,11 +99,11 @@ impl ChatTemplate {
         Self::new(GEMMA, special, tokenizer)
     }
 
-    /// As [`ChatTemplate::new`], at a given time: `strftime_now` tells the same time as long as the template lives, so
-    /// that all prompts of a process agree.
+    /// [`ChatTemplate::new`] with a given time for `strftime_now`. The time stays the same as long as the template
+    /// lives, so all prompts of a process agree.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// When the template does not compile.
     pub fn at(source: &str, special: SpecialTokens, tokenizer: &Tokenizer, now: NaiveDateTime) -> Result<Self> {
         let mut env = Environment::new();
         env.set_trim_blocks(true);
@@ -119,12 +118,14 @@ impl ChatTemplate {
         Ok(out)
     }
 
-    /// The text of a conversation, BOS included, open for the model's next reply; for [`Tokenizer::encode`].
+    /// The prompt text of a conversation, BOS token included, which ends where the model's next reply begins. For
+    /// [`Tokenizer::encode`].
     ///
     /// # Errors
-    /// When the template refuses the conversation.
+    /// When the template raises an error, e.g. for roles that do not alternate.
     pub fn render(&self, turns: &[ChatTurn]) -> Result<String> {
-        // Words of the template may be words of a model's reply, such as `<think>`, which templates look for.
+        // A reply may contain non-special tokens that the template writes or looks for, such as `<think>`. They are
+        // not marked in replies.
         let mark = |t: &ChatTurn| self.control.mark(&t.content, t.role != Role::Assistant);
         let messages: Vec<ChatTurn> = turns.iter().map(|t| ChatTurn { role: t.role, content: mark(t) }).collect();
         let special: BTreeMap<&str, &str> = self.special.iter().collect();
@@ -137,17 +138,17 @@ impl ChatTemplate {
             .map_err(|e| Error::Text(format!("the chat template refused the conversation: {e:#}")))
     }
 
-    /// The token that ends a reply in this template: one of the checkpoint's stop ids.
+    /// Id of the token that ends a reply in this template, if any; it is a stop id.
     pub fn end_of_turn(&self) -> Option<u32> {
         self.end
     }
 
-    /// Whether prompts depend on the day that they are made.
+    /// Whether prompts depend on the current date, because the template calls `strftime_now`.
     pub fn reads_clock(&self) -> bool {
         self.source.contains("strftime_now")
     }
 
-    /// The first control token behind a reply.
+    /// The first control token that the template writes after a reply.
     fn end_marker(&self) -> Option<String> {
         const WORDS: [&str; 3] = ["question", "the reply of the model", "another question"];
         let turns = [ChatTurn::user(WORDS[0]), ChatTurn::assistant(WORDS[1]), ChatTurn::user(WORDS[2])];
@@ -165,7 +166,7 @@ fn strftime(now: NaiveDateTime, format: &str) -> std::result::Result<String, min
     for item in items {
         let written = match &item {
             Item::Error => Err(std::fmt::Error),
-            // A time without a zone has none to tell.
+            // A local time without a time zone: `%Z` and `%z` write nothing.
             Item::Fixed(Fixed::TimezoneName | Fixed::TimezoneOffset) => Ok(()),
             item => write!(out, "{}", now.format_with_items(std::iter::once(item))),
         };
@@ -213,7 +214,7 @@ mod tests {
             let ids = t.encode(&gemma().render(&[ChatTurn::user(hostile)]).unwrap()).unwrap();
             let special: Vec<u32> = ids.iter().copied().filter(|id| *id <= 5).collect();
             assert_eq!(special, [2, 4, close, 4], "{hostile}");
-            // The rest is what was written, letter by letter.
+            // The rest is the message, letter by letter.
             let end = ids.iter().position(|id| *id == close).unwrap();
             assert_eq!(t.decode(&ids[..end]).unwrap(), format!("user\n{hostile}"));
         }

@@ -1,16 +1,19 @@
-//! Python's `format % arguments`.
+//! Python's printf-style formatting, `format % arguments`.
 use super::python::invalid;
 use super::values;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, FormatStyle, format_filter};
 
-/// What one argument is for: the key that it is found under, and the letter of its conversion.
+/// A conversion of a format: the mapping key that it reads, if any, and its conversion letter.
 struct Slot<'a> {
     key: Option<&'a str>,
     letter: char,
 }
 
-/// The text. Every argument is wanted, or one mapping.
+/// Formats `arguments`, which are as many as the conversions, or one mapping, or one list for several conversions.
+///
+/// # Errors
+/// When their number does not match, a key is missing, or the format is malformed.
 pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<Value, Error> {
     let (plain, slots) = conversions(format)?;
     let found: Vec<Value> = match arguments {
@@ -18,7 +21,7 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<Value, Error> 
             slots.iter().map(|s| item(format, one, s.key)).collect::<Result<_, _>>()?
         }
         [one] if slots.is_empty() && one.kind() == ValueKind::Map => vec![],
-        // A pair in a variable was a tuple in Python; a list would have been refused there.
+        // minijinja has no tuples, so a list is accepted where Python would accept only a tuple.
         [one] if slots.len() != 1 && one.kind() == ValueKind::Seq && one.len() == Some(slots.len()) => {
             one.try_iter()?.collect()
         }
@@ -31,7 +34,7 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<Value, Error> 
     format_filter(FormatStyle::Printf, &plain, &all).map(Value::from)
 }
 
-/// The format without keys and with the letters that minijinja knows, and what its arguments are for.
+/// The format without mapping keys and with conversion letters that minijinja knows, and the conversions.
 fn conversions(format: &str) -> Result<(String, Vec<Slot<'_>>), Error> {
     let (mut out, mut slots, mut rest) = (String::new(), vec![], format);
     while let Some(at) = rest.find('%') {
@@ -69,7 +72,7 @@ fn item(format: &str, map: &Value, key: Option<&str>) -> Result<Value, Error> {
     if value.is_undefined() { Err(invalid(format!("`{format}` wants a value for `{key}`"))) } else { Ok(value) }
 }
 
-/// `%s` and `%r` take anything, `%d` cuts a fraction off.
+/// An argument as its conversion expects it: `%s` and `%r` take any value, `%d` truncates.
 fn converted(letter: char, value: Value) -> Value {
     match letter {
         's' => Value::from(values::text(&value)),

@@ -1,4 +1,5 @@
-//! Filters, tests, methods and functions as Jinja2 and Python define them, where minijinja's differ or are missing.
+//! Filters, tests, methods and functions with the semantics of Jinja2 and Python, where minijinja's differ or are
+//! missing.
 use super::printf::printf;
 use super::translate::{CONCAT, FLOOR, PERCENT, PERCENT_TUPLE};
 use super::{strings, values};
@@ -10,7 +11,7 @@ pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
-/// Adds all of them.
+/// Adds all of them to an environment.
 pub(super) fn add(env: &mut Environment<'static>) {
     minijinja_contrib::add_to_environment(env);
     env.set_formatter(|out, _, value| {
@@ -56,7 +57,7 @@ pub(super) fn add(env: &mut Environment<'static>) {
         Some(text) => text.trim().replace('_', "").parse().unwrap_or(default.unwrap_or(0.0)),
         None => number(&value).unwrap_or(default.unwrap_or(0.0)),
     });
-    // An attribute of a mapping is no item of it.
+    // `attr` reads attributes only; a mapping's items are not attributes.
     env.add_filter("attr", |value: Value, name: String| match value.kind() {
         ValueKind::Map => Ok(Value::UNDEFINED),
         _ => value.get_attr(&name),
@@ -74,7 +75,7 @@ pub(super) fn add(env: &mut Environment<'static>) {
     env.add_test("callable", |v: Value| matches!(v.kind(), ValueKind::Plain | ValueKind::Undefined));
 }
 
-/// The whole number that a text tells; a fraction is cut off.
+/// An integer parsed from text, as Jinja's `int` filter does: underscores are ignored, a fraction is truncated.
 fn whole(text: &str) -> Option<i64> {
     let text = text.trim().replace('_', "");
     text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|v| v.is_finite()).map(|v| v as i64))
@@ -88,7 +89,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// `round`: halves go to the even neighbour, as Python's do.
+/// `round`: ties go to the even neighbour, as in Python.
 fn round(value: Value, precision: Option<i32>, method: Option<String>, named: Kwargs) -> Result<Value, Error> {
     let precision = precision.or(named.get("precision")?).unwrap_or(0).clamp(-300, 300);
     let method = method.or(named.get("method")?);
@@ -107,7 +108,7 @@ fn round(value: Value, precision: Option<i32>, method: Option<String>, named: Kw
     }))
 }
 
-/// `a % b`.
+/// `a % b`: formatting where `a` is a string, else Python's modulo.
 fn percent(left: Value, right: Value) -> Result<Value, Error> {
     match left.as_str() {
         Some(format) => printf(format, &[right]),
@@ -115,7 +116,7 @@ fn percent(left: Value, right: Value) -> Result<Value, Error> {
     }
 }
 
-/// `a // b`.
+/// `a // b`: division rounded down.
 fn floor(left: Value, right: Value) -> Result<Value, Error> {
     divided(&left, &right, "//").map(|(quotient, _)| quotient)
 }
@@ -140,7 +141,7 @@ fn divided(left: &Value, right: &Value, sign: &str) -> Result<(Value, Value), Er
     Ok((Value::from((x / y).floor()), Value::from(r)))
 }
 
-/// `join`, which writes what is not text as `str` does.
+/// `join`, which converts items with Python's `str`.
 fn join(value: Value, with: Option<String>, attribute: Option<Value>, named: Kwargs) -> Result<String, Error> {
     let with = with.or(named.get("d")?).unwrap_or_default();
     let attribute = attribute.or(named.get("attribute")?);
@@ -160,7 +161,7 @@ fn join(value: Value, with: Option<String>, attribute: Option<Value>, named: Kwa
     Ok(out.join(&with))
 }
 
-/// `length`: nothing has none.
+/// `length`; 0 for an undefined value.
 fn length(value: Value) -> Result<usize, Error> {
     if value.is_undefined() {
         return Ok(0);

@@ -1,15 +1,15 @@
-//! The special tokens that templates call by name.
+//! Special tokens by the names under which templates use them.
 use crate::Tokenizer;
 use crate::weights::gguf::{Gguf, Meta};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Special tokens by the names that templates use: `bos_token`, `eos_token`, … A token that a checkpoint does not have is
-/// not defined in its template, as in transformers.
+/// Special tokens by name: `bos_token`, `eos_token`, … As in transformers, a token that a checkpoint does not have is
+/// undefined in its template.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpecialTokens(BTreeMap<String, String>);
 
-/// What Gemma calls them.
+/// Gemma's special tokens.
 const GEMMA: [(&str, &str); 5] = [
     ("bos_token", "<bos>"),
     ("eos_token", "<eos>"),
@@ -18,7 +18,8 @@ const GEMMA: [(&str, &str); 5] = [
     ("mask_token", "<mask>"),
 ];
 
-/// The names that transformers gives to templates, and what a GGUF calls them.
+/// The names that transformers passes to templates, and the corresponding part of GGUF's key
+/// `tokenizer.ggml.…_token_id` ("seperator" is GGUF's spelling).
 const NAMES: [(&str, &str); 7] = [
     ("bos_token", "bos"),
     ("eos_token", "eos"),
@@ -30,14 +31,17 @@ const NAMES: [(&str, &str); 7] = [
 ];
 
 impl SpecialTokens {
-    /// Gemma's, where the tokenizer has them: for a checkpoint that names none.
+    /// Those of Gemma's special tokens that the tokenizer has; for a checkpoint that names none.
     pub fn gemma(tokenizer: &Tokenizer) -> Self {
         GEMMA.into_iter().filter(|(_, t)| tokenizer.id(t).is_some()).collect()
     }
 
-    /// Of a `tokenizer_config.json`; a `special_tokens_map.json` beside it counts, and first, where the former has no
-    /// `added_tokens_decoder`, as in transformers. A token is text, or an object with its text as `content`. What is not
-    /// there is as in Gemma, but for a tokenizer of another class; what is `null` is not defined.
+    /// From `tokenizer_config.json`. As in transformers, a `special_tokens_map.json` beside it takes precedence where
+    /// the former has no `added_tokens_decoder`. A token is a string, or an object with the string under `content`. A
+    /// missing one is Gemma's, unless the tokenizer class is another's; `null` means undefined.
+    ///
+    /// # Errors
+    /// When a token is neither.
     pub(crate) fn from_json(config: &Value, map: Option<&Value>) -> Result<Self, String> {
         let map = map.filter(|_| config.get("added_tokens_decoder").is_none());
         let gemma = config.get("tokenizer_class").is_none_or(|c| c.as_str().is_none_or(|c| c.starts_with("Gemma")));
@@ -59,7 +63,7 @@ impl SpecialTokens {
         Ok(Self(out))
     }
 
-    /// Of a GGUF's ids.
+    /// From the token ids in a GGUF's metadata.
     pub(crate) fn from_gguf(gguf: &Gguf) -> Self {
         let Some(Meta::Texts(pieces)) = gguf.meta("tokenizer.ggml.tokens") else { return Self::default() };
         let token = |key: &str| match gguf.meta(&format!("tokenizer.ggml.{key}_token_id")) {
@@ -69,7 +73,7 @@ impl SpecialTokens {
         NAMES.iter().filter_map(|(name, key)| Some((*name, token(key)?.as_str()))).collect()
     }
 
-    /// These, and of the others what is missing.
+    /// These tokens, completed by those of `others` that are missing here.
     pub(crate) fn or(mut self, others: Self) -> Self {
         for (name, token) in others.0 {
             self.0.entry(name).or_insert(token);
@@ -77,12 +81,12 @@ impl SpecialTokens {
         self
     }
 
-    /// The token of a name.
+    /// The token called `name`, e.g. `bos_token`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All of them.
+    /// All (name, token) pairs, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, token)| (name.as_str(), token.as_str()))
     }

@@ -1,21 +1,21 @@
-//! Python's methods of `str`, positions counted in characters.
+//! Python's `str` methods. Positions count characters.
 use super::values;
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind};
 
-/// What Python takes for white space: Unicode's, and the four separators of ASCII.
+/// Whether Python's `str.isspace` holds: Unicode white space and the ASCII separators U+001C to U+001F.
 fn space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// `strip`, `lstrip` and `rstrip`.
+/// `strip`, `lstrip` and `rstrip`: removes `chars`, or white space where `None`, from the chosen sides.
 pub(super) fn trim<'a>(text: &'a str, chars: Option<&str>, left: bool, right: bool) -> &'a str {
     let goes = |c: char| chars.map_or_else(|| space(c), |all| all.contains(c));
     let text = if left { text.trim_start_matches(goes) } else { text };
     if right { text.trim_end_matches(goes) } else { text }
 }
 
-/// `split()`.
+/// `split()` at white space.
 pub(super) fn words(text: &str) -> Vec<&str> {
     text.split(space).filter(|w| !w.is_empty()).collect()
 }
@@ -26,7 +26,7 @@ pub(super) fn capitalize(text: &str) -> String {
     chars.next().map(|c| c.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect()).unwrap_or_default()
 }
 
-/// `title`: a letter behind what is none is upper case.
+/// `str.title`: a letter that follows a non-letter becomes upper case, others lower case.
 fn title(text: &str) -> String {
     let mut inside = false;
     let mut out = String::new();
@@ -41,7 +41,7 @@ fn title(text: &str) -> String {
     out
 }
 
-/// Jinja's filter `title`, which knows other borders of words than Python's method.
+/// Jinja's `title` filter. Its word boundaries differ from those of Python's method.
 pub(super) fn title_words(text: &str) -> String {
     let mut begins = true;
     let mut out = String::new();
@@ -56,7 +56,7 @@ pub(super) fn title_words(text: &str) -> String {
     out
 }
 
-/// `split` and `rsplit`: at most `most` times, where that is not negative.
+/// `split` and `rsplit`: at most `most` splits, unlimited where negative.
 fn split<'a>(text: &'a str, by: Option<&str>, most: i64, right: bool) -> Result<Vec<&'a str>, Error> {
     let most = usize::try_from(most).ok();
     let pieces = most.map_or(usize::MAX, |n| n + 1);
@@ -89,7 +89,7 @@ fn split<'a>(text: &'a str, by: Option<&str>, most: i64, right: bool) -> Result<
     })
 }
 
-/// `splitlines`.
+/// `splitlines`; with `keep`, lines keep their line breaks.
 fn lines(text: &str, keep: bool) -> Vec<&str> {
     let ends =
         |c: char| matches!(c, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c'..='\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}');
@@ -106,27 +106,29 @@ fn lines(text: &str, keep: bool) -> Vec<&str> {
     out
 }
 
-/// Whether there is a character that has a case and all that have one have this one.
+/// `islower` and `isupper`: at least one character has the `right` case and none the `wrong` one.
 fn cased(text: &str, right: impl Fn(char) -> bool, wrong: impl Fn(char) -> bool) -> bool {
     text.chars().any(&right) && !text.chars().any(wrong)
 }
 
+/// `swapcase` of one character.
 fn swapped(c: char) -> String {
     if c.is_uppercase() { c.to_lowercase().collect() } else { c.to_uppercase().collect() }
 }
 
-/// Where in characters `what` stands; −1 where it does not.
+/// Position of `what` in characters, the first or (`right`) the last; −1 where it does not occur.
 fn position(text: &str, what: &str, right: bool) -> i64 {
     let at = if right { text.rfind(what) } else { text.find(what) };
     at.map_or(-1, |at| text[..at].chars().count() as i64)
 }
 
-/// Pads to a width: `left` and `right` say on which sides.
+/// `ljust`, `rjust` and `center`: pads on the `left` and/or `right` to a width.
 fn pad(text: &str, args: &[Value], left: bool, right: bool) -> Result<Value, Error> {
     let (width, fill): (usize, Option<&str>) = from_args(args)?;
     let fill = fill.unwrap_or(" ");
     let missing = width.min(1 << 20).saturating_sub(text.chars().count());
-    // Where the two sides differ, Python puts the odd one left of an odd width and right of an even one.
+    // `center` with an odd number of fill characters: Python puts the extra one on the left for an odd width, on the
+    // right for an even one.
     let before = match (left, right) {
         (true, true) => missing / 2 + (missing & width & 1),
         (true, false) => missing,
@@ -135,7 +137,7 @@ fn pad(text: &str, args: &[Value], left: bool, right: bool) -> Result<Value, Err
     Ok(Value::from(format!("{}{text}{}", fill.repeat(before), fill.repeat(missing - before))))
 }
 
-/// A method of a string; `None` where it is not one of these.
+/// Calls a string method; `None` where it is not defined here.
 pub(super) fn method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     let none = || from_args::<()>(args);
     let all = |is: fn(char) -> bool| Ok::<_, Error>(Value::from(!text.is_empty() && text.chars().all(is)));

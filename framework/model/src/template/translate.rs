@@ -1,25 +1,25 @@
-//! What Jinja2 reads and minijinja does not, written as minijinja reads it.
+//! Rewrites Jinja2 syntax that minijinja lacks.
 //!
-//! - `\r\n` and `\r` are newlines.
-//! - `{% generation %}…{% endgeneration %}`, transformers' mark around replies, is a scope of its own.
-//! - `a % b` formats text where `a` is text; with numbers it floors, as `a // b` does; `a ~ b` writes values as Python
-//!   does. They become filters: `(a)|__percent__(b)`, `(a)|__concat__(b)`.
-//! - Strings have Python's escapes.
+//! - `\r\n` and `\r` become newlines.
+//! - `{% generation %}…{% endgeneration %}`, which transformers puts around replies, becomes a `with` block.
+//! - `a % b` (formatting for strings, floored modulo for numbers), `a // b` and `a ~ b` (concatenation with Python's
+//!   `str`) become filters: `(a)|__percent__(b)`, `(a)|__concat__(b)`.
+//! - String literals get Python's escapes.
 //!
-//! What a template does not use of these stays as it is, byte for byte.
+//! A template that uses none of these is returned byte for byte.
 
 use super::lex::{Kind, Token, decoded, next_tag, raw_end, tokens};
 
-/// `a % b`.
+/// Filter for `a % b`.
 pub(super) const PERCENT: &str = "__percent__";
-/// `a % (b, c)`: minijinja has no tuples, so they are told apart here.
+/// Filter for `a % (b, c)`. minijinja has no tuples, so they are recognised here.
 pub(super) const PERCENT_TUPLE: &str = "__percent_tuple__";
-/// `a // b`.
+/// Filter for `a // b`.
 pub(super) const FLOOR: &str = "__floor__";
-/// `a ~ b ~ c`.
+/// Filter for `a ~ b ~ c`.
 pub(super) const CONCAT: &str = "__concat__";
 
-/// The template for minijinja.
+/// Rewrites a whole template.
 pub(super) fn translate(source: &str) -> String {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::with_capacity(source.len());
@@ -42,7 +42,7 @@ pub(super) fn translate(source: &str) -> String {
             rest = &rest[end..];
             continue;
         }
-        // Before the first token: white space and the sign that takes white space away.
+        // Before the first token: white space and the whitespace control sign.
         out.push_str(&rest[..tokens.first().map_or(end, |t| t.start)]);
         let after = tokens.last().map_or(end, |t| t.end);
         match word {
@@ -65,17 +65,17 @@ pub(super) fn translate(source: &str) -> String {
     out
 }
 
-/// One operand or sign of an expression, what stands in brackets being one.
+/// An operand or operator of an expression. A bracketed group is one part.
 struct Part {
-    /// White space before it.
+    /// White space in front of it.
     gap: String,
     text: String,
     kind: Kind,
-    /// Whether it is a bracketed list with a comma, or empty brackets: Python's tuple.
+    /// Whether it is a Python tuple: parentheses with a comma, or empty ones.
     tuple: bool,
 }
 
-/// An expression, or what stands in brackets, rewritten.
+/// Rewrites an expression, or the content of brackets.
 fn expression(source: &str, tokens: &[Token]) -> String {
     let parts = parts(source, tokens);
     if !parts.iter().any(|p| p.kind == Kind::Operator && matches!(p.text.as_str(), "%" | "//" | "~")) {
@@ -97,7 +97,7 @@ fn expression(source: &str, tokens: &[Token]) -> String {
     out
 }
 
-/// The parts of one level.
+/// Splits an expression into the parts of one bracket level; groups are rewritten recursively.
 fn parts(source: &str, tokens: &[Token]) -> Vec<Part> {
     let mut out = vec![];
     let mut last = tokens.first().map_or(0, |t| t.start);
@@ -141,14 +141,14 @@ fn parts(source: &str, tokens: &[Token]) -> Vec<Part> {
     out
 }
 
-/// Whether a part parts two expressions: it binds less than `%` and `~`.
+/// Whether part `i` separates two expressions, i.e. binds less tightly than `%` and `~`.
 fn divides(parts: &[Part], i: usize) -> bool {
     let before = |n: usize| i.checked_sub(n).map(|i| &parts[i]);
     let word = |n: usize, w: &str| before(n).is_some_and(|p| p.kind == Kind::Word && p.text == w);
     let p = &parts[i];
     match (p.kind, p.text.as_str()) {
         (Kind::Operator, "," | ":" | "=" | "==" | "!=" | "<" | ">" | "<=" | ">=") => true,
-        // A sign is one of two operands where an operand stands before it.
+        // A sign is a binary operator where an operand precedes it.
         (Kind::Operator, "+" | "-") => {
             before(1).is_some_and(|b| b.kind != Kind::Operator && !(b.kind == Kind::Word && divides(parts, i - 1)))
         }
@@ -159,10 +159,12 @@ fn divides(parts: &[Part], i: usize) -> bool {
     }
 }
 
+/// Whether part `i` is an attribute name.
 fn after_dot(parts: &[Part], i: usize) -> bool {
     i > 0 && parts[i - 1].kind == Kind::Operator && parts[i - 1].text == "."
 }
 
+/// The source text of some parts, without the white space in front.
 fn joined(parts: &[Part]) -> String {
     let mut out = String::new();
     for (i, p) in parts.iter().enumerate() {
@@ -172,7 +174,7 @@ fn joined(parts: &[Part]) -> String {
     out
 }
 
-/// `a ~ b`, each of them a product.
+/// Rewrites `a ~ b ~ c`, whose operands are products.
 fn concatenation(parts: &[Part]) -> String {
     let mut all = parts.split(|p| p.kind == Kind::Operator && p.text == "~").map(product);
     let Some(first) = all.next() else { return String::new() };
@@ -181,7 +183,7 @@ fn concatenation(parts: &[Part]) -> String {
     if others.is_empty() { format!("{gap}{first}") } else { format!("{gap}({first})|{CONCAT}({})", others.join(", ")) }
 }
 
-/// `a * b % c`, from the left.
+/// Rewrites `a * b % c`, which associates to the left.
 fn product(parts: &[Part]) -> String {
     let sign = |p: &Part| p.kind == Kind::Operator && matches!(p.text.as_str(), "*" | "/" | "//" | "%");
     if !parts.iter().any(|p| p.kind == Kind::Operator && matches!(p.text.as_str(), "%" | "//")) {
@@ -204,7 +206,7 @@ fn product(parts: &[Part]) -> String {
     out
 }
 
-/// A string literal with Python's escapes, as minijinja writes it.
+/// A string literal with Python's escapes, written for minijinja.
 fn string(literal: &str) -> String {
     if !literal.contains('\\') {
         return literal.to_string();

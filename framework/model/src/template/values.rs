@@ -1,8 +1,8 @@
-//! Values as Python writes them: `str`, `repr` and `json.dumps`.
+//! Python's text forms of values: `str`, `repr` and `json.dumps`.
 use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, Value};
 
-/// What Python's `str` gives: what `{{ value }}` writes.
+/// Python's `str(value)`, which `{{ value }}` writes.
 pub(super) fn text(value: &Value) -> String {
     match value.kind() {
         ValueKind::Undefined => String::new(),
@@ -11,7 +11,7 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
-/// What Python's `repr` gives. Tuples, which minijinja does not know, are lists.
+/// Python's `repr(value)`. minijinja has no tuples: they are lists.
 pub(super) fn repr(value: &Value) -> String {
     let items = || value.try_iter().map(|all| all.map(|v| repr(&v)).collect::<Vec<_>>()).unwrap_or_default();
     match value.kind() {
@@ -27,6 +27,7 @@ pub(super) fn repr(value: &Value) -> String {
     }
 }
 
+/// The (key, value) pairs of a mapping.
 fn pairs(map: &Value) -> impl Iterator<Item = (Value, Value)> + '_ {
     let keys: Vec<Value> = map.try_iter().map(Iterator::collect).unwrap_or_default();
     keys.into_iter().map(move |k| {
@@ -35,7 +36,7 @@ fn pairs(map: &Value) -> impl Iterator<Item = (Value, Value)> + '_ {
     })
 }
 
-/// A float with as few digits as name it, as Python writes it.
+/// Python's shortest form of a float that reads back as the same number.
 fn float(v: f64) -> String {
     if !v.is_finite() {
         return if v.is_nan() { "nan".into() } else { format!("{}inf", if v < 0.0 { "-" } else { "" }) };
@@ -51,7 +52,7 @@ fn float(v: f64) -> String {
     }
 }
 
-/// A string in the quotes that Python would choose.
+/// Python's `repr` of a string: its choice of quotes and escapes.
 fn quoted(s: &str) -> String {
     let quote = if s.contains('\'') && !s.contains('"') { '"' } else { '\'' };
     let mut out = String::from(quote);
@@ -65,7 +66,7 @@ fn quoted(s: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            // Behind a letter, marks that combine with it are printable too.
+            // Combining marks count as printable after a letter.
             c if format!("a{c}").escape_debug().count() == 2 || matches!(c, '\'' | '"') => out.push(c),
             c if u32::from(c) < 0x100 => out.push_str(&format!("\\x{:02x}", u32::from(c))),
             c if u32::from(c) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
@@ -76,7 +77,7 @@ fn quoted(s: &str) -> String {
     out
 }
 
-/// `tojson` as transformers defines it: `json.dumps`, not Jinja's own, which escapes HTML.
+/// `tojson` as transformers defines it: `json.dumps`. Jinja's own filter escapes HTML.
 pub(super) fn tojson(value: Value, arguments: Rest<Value>) -> Result<String, Error> {
     type Arguments = (Option<bool>, Option<Value>, Option<Value>, Option<bool>, Kwargs);
     let (ensure_ascii, indent, separators, sort_keys, named): Arguments = from_args(&arguments)?;
@@ -98,6 +99,7 @@ pub(super) fn tojson(value: Value, arguments: Rest<Value>) -> Result<String, Err
     Ok(out)
 }
 
+/// The arguments of `json.dumps`.
 struct Json {
     indent: Option<String>,
     comma: String,
@@ -204,7 +206,7 @@ impl Json {
     }
 }
 
-/// A number of JSON, as Python writes it.
+/// A JSON number as Python writes it.
 fn number(value: &Value) -> String {
     if value.is_integer() {
         return value.to_string();

@@ -1,4 +1,4 @@
-//! The tokenizer inside a GGUF file.
+//! The tokenizer in a GGUF file.
 use super::Tokenizer;
 use super::kinds::{Kind, is_run, kinds};
 use crate::weights::gguf::{Gguf, Meta};
@@ -10,12 +10,13 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, DecoderWrapper, SplitDelimiterBehavior, Tokenizer as Inner};
 
 impl Tokenizer {
-    /// Rebuilds Gemma's byte-pair encoding from the SentencePiece pieces of a GGUF file: every way
-    /// to split a piece into two pieces is a merge, ranked by the piece's score. Which pieces are tokens of their own
-    /// is not left to the file's token types alone: the ids are those of Gemma's `tokenizer.json` whatever they say.
+    /// Rebuilds Gemma's byte-pair encoding from the SentencePiece vocabulary of a GGUF file. Every way to split a
+    /// piece into two pieces is a merge, ranked by the piece's score. Which pieces are added tokens is not decided by
+    /// the file's token types alone (see `kinds`): the ids equal those of Gemma's `tokenizer.json` whatever the types
+    /// are.
     ///
     /// # Errors
-    /// When the file holds no such tokenizer.
+    /// When the file has no such tokenizer, or it is malformed.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let err = |m: &str| Error::format(gguf.path(), m);
         let Some(Meta::Texts(pieces)) = gguf.meta("tokenizer.ggml.tokens") else {
@@ -60,7 +61,7 @@ impl Tokenizer {
             wanted.map(|(p, _)| AddedToken::from(p.clone(), special).normalized(false)).collect()
         };
         let mut control = of(Kind::Control, true);
-        // Text-only files end before it; in `tokenizer.json` it stands behind the last row.
+        // Vocabularies of text-only files end before this token; `tokenizer.json` has it after the last row.
         if vocab_has("<start_of_image>") && !vocab_has("<image_soft_token>") {
             control.push(AddedToken::from("<image_soft_token>", true).normalized(false));
         }
@@ -70,14 +71,14 @@ impl Tokenizer {
     }
 }
 
-/// A piece as `tokenizer.json` writes it: converters turn the `▁` of runs of spaces, which are tokens of their own, into
-/// spaces.
+/// A piece as `tokenizer.json` writes it. In runs of spaces, which are added tokens, llama.cpp's converter replaced
+/// `▁` by spaces.
 fn spaced(piece: &str) -> String {
     if piece.len() > 1 && piece.bytes().all(|b| b == b' ') { piece.replace(' ', "▁") } else { piece.to_string() }
 }
 
-/// The merges by rank. Runs of one character are merged before all else, the longest first; tokens of their own are made
-/// of nothing; other pieces go by score.
+/// The merges in order of rank: first those within runs of one character, the longest first; then other pieces by
+/// score. Added tokens need no merges.
 fn merges(pieces: &[String], scores: &[f32], kinds: &[Kind], vocab: &HashMap<&str, u32>) -> Vec<(u32, u32)> {
     let mut runs: Vec<(usize, usize, u32, u32)> = vec![];
     let mut others: Vec<(f32, u32, u32)> = vec![];
@@ -99,7 +100,7 @@ fn merges(pieces: &[String], scores: &[f32], kinds: &[Kind], vocab: &HashMap<&st
             others.extend(local.into_iter().map(|(a, b)| (*score, a, b)));
         }
     }
-    // Stable: equal scores keep the order of the pieces.
+    // The sort is stable: pieces with equal scores keep their order.
     runs.sort_by_key(|r| std::cmp::Reverse((r.0, r.1)));
     others.sort_by(|a, b| b.0.total_cmp(&a.0));
     runs.into_iter().map(|(_, _, a, b)| (a, b)).chain(others.into_iter().map(|(_, a, b)| (a, b))).collect()

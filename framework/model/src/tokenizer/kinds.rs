@@ -1,27 +1,28 @@
-//! Which pieces of a GGUF's vocabulary are tokens of their own, whatever the file's token types say.
+//! Which pieces of a GGUF's vocabulary are added tokens, and which of them are control tokens.
 //!
-//! Files disagree: converters type `<start_of_image>` control or user-defined and `<unused7>` the other way round, and
-//! some type a turn's markers as ordinary text. What Gemma's own `tokenizer.json` says of its tokens holds for each
-//! file with Gemma's vocabulary. A token that Gemma does not know is taken as the file types it, where its name looks
-//! like one. A token that the metadata name as the beginning or the end of something, or that the file's chat template
-//! writes, is control.
+//! The token types of GGUF files disagree: converters type `<start_of_image>` as control or user-defined, `<unused7>`
+//! the other way round, and some type turn markers as ordinary text. So for a file with Gemma's vocabulary, Gemma's
+//! own `tokenizer.json` decides. A token that Gemma does not have is taken as the file types it, where its name looks
+//! like a token's. A token that the metadata name as beginning or end of something, or that the file's chat template
+//! writes, is a control token.
 use crate::template::literals;
 use crate::weights::gguf::{Gguf, Meta};
 use std::collections::BTreeSet;
 
-/// What a piece is.
+/// How a piece is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Merged from letters.
+    /// Ordinary text: produced by merges.
     Text,
-    /// Matched whole before anything is merged.
+    /// An added token: matched as a whole before any merge.
     Whole,
-    /// Matched whole, and nobody's to write but the template's.
+    /// A control token: matched as a whole, and only where the chat template writes it.
     Control,
 }
 
-/// SentencePiece's types in a GGUF.
+/// SentencePiece token types in GGUF: unknown (2) and control (3).
 const CONTROL: [i64; 2] = [2, 3];
+/// SentencePiece token type in GGUF: user-defined.
 const USER_DEFINED: i64 = 4;
 
 /// Control tokens of Gemma 3.
@@ -37,22 +38,22 @@ const GEMMA: [&str; 9] = [
     "<image_soft_token>",
 ];
 
-/// HTML that Gemma knows, opened and closed.
+/// HTML tags in Gemma's vocabulary; each has an opening and a closing token.
 const HTML: &str = "table caption thead tbody tfoot tr th td h1 h2 h3 h4 h5 h6 blockquote strong em b i u s sub sup code \
     a html body img span bbox ul li div iframe footer";
 
-/// Whether a piece is a run of one of the characters that Gemma keeps in runs.
+/// Whether a piece consists of one repeated newline, tab or `▁`, which Gemma keeps as tokens.
 pub(super) fn is_run(piece: &str) -> bool {
     let first = piece.chars().next();
     first.is_some_and(|c| matches!(c, '\n' | '\t' | '▁') && piece.chars().all(|d| d == c))
 }
 
-/// Gemma's own word on a piece: `None` where its `tokenizer.json` has none but that it is text.
+/// How Gemma's `tokenizer.json` treats a piece; `None` where it is ordinary text or unknown.
 fn gemma(piece: &str) -> Option<Kind> {
     if GEMMA.contains(&piece) {
         return Some(Kind::Control);
     }
-    // A single `▁` is a letter among others.
+    // A single `▁` is ordinary text.
     if piece != "▁" && is_run(piece) || matches!(piece, "<mask>" | "[multimodal]") {
         return Some(Kind::Whole);
     }
@@ -63,7 +64,8 @@ fn gemma(piece: &str) -> Option<Kind> {
     (unused || HTML.split(' ').any(|t| t == tag)).then_some(Kind::Whole)
 }
 
-/// Whether a name looks like a token's: `<…>` or `[…]` around a letter or digit, and no space.
+/// Whether a name looks like a token's: `<…>` or `[…]` around something with a letter or digit and no space, and not
+/// a byte token.
 fn marker(piece: &str) -> bool {
     let inner = piece
         .strip_prefix('<')
@@ -72,13 +74,13 @@ fn marker(piece: &str) -> bool {
     inner.is_some_and(|p| p.contains(char::is_alphanumeric) && !p.contains([' ', '▁'])) && !byte(piece)
 }
 
-/// Whether a piece is one of the 256 bytes.
+/// Whether a piece is one of the 256 byte tokens `<0x00>` to `<0xFF>`.
 fn byte(piece: &str) -> bool {
     let hex = piece.strip_prefix("<0x").and_then(|p| p.strip_suffix('>'));
     hex.is_some_and(|h| h.len() == 2 && h.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Ids that the metadata name: begins and ends.
+/// Token ids that the metadata name: beginning and end of sequence and turn, unknown, padding, separator, mask.
 fn named(gguf: &Gguf) -> BTreeSet<usize> {
     const KEYS: [&str; 8] = ["bos", "eos", "eot", "eom", "unknown", "padding", "seperator", "mask"];
     let id = |key: &&str| match gguf.meta(&format!("tokenizer.ggml.{key}_token_id")) {
@@ -88,7 +90,7 @@ fn named(gguf: &Gguf) -> BTreeSet<usize> {
     KEYS.iter().filter_map(id).collect()
 }
 
-/// What each piece is. Types are as many as pieces.
+/// The kind of each piece. `types` has as many entries as `pieces`.
 pub(super) fn kinds(gguf: &Gguf, pieces: &[String], types: &[i64]) -> Vec<Kind> {
     let of_gemma = ["<start_of_turn>", "<end_of_turn>"].iter().all(|m| pieces.iter().any(|p| p == m));
     let named = named(gguf);
@@ -96,7 +98,7 @@ pub(super) fn kinds(gguf: &Gguf, pieces: &[String], types: &[i64]) -> Vec<Kind> 
         Some(Meta::Text(t)) => literals(t),
         _ => String::new(),
     };
-    // Gemma's vocabulary has `[0]` and its like for text.
+    // In Gemma's vocabulary `[0]` and the like are ordinary text.
     let typed = |piece: &str| if of_gemma { marker(piece) && piece.starts_with('<') } else { !byte(piece) };
     let kind = |(id, (piece, kind)): (usize, (&String, &i64))| {
         if of_gemma && let Some(known) = gemma(piece) {

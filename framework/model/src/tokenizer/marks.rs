@@ -1,6 +1,6 @@
-//! Control tokens in what people and models write. A chat template's text holds the template's own control tokens and
-//! may hold the same words as text of a message. The latter are marked before the template is rendered, and read as text
-//! when it is tokenised, as transformers does with `sanitize_control_tokens`.
+//! Control tokens in the text of messages. A rendered prompt contains the template's control tokens and may contain
+//! the same strings as content of a message. The latter are marked before the template is rendered and encoded as
+//! plain text, as transformers does with `sanitize_control_tokens`.
 use super::Tokenizer;
 use crate::template::literals;
 use crate::{Error, Result};
@@ -9,22 +9,24 @@ use tokenizers::{
     Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
 };
 
-/// Opens a control token that is text: a code point that Unicode keeps free of any meaning.
+/// Opening mark around a control token that is content. The code point is a Unicode noncharacter, which text does not
+/// use.
 const OPEN: char = '\u{FDD0}';
-/// Closes it.
+/// Closing mark.
 const CLOSE: char = '\u{FDD1}';
 
-/// The control tokens of a tokenizer under a template.
+/// The control tokens of a tokenizer under one template.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Control {
-    /// Special tokens: nobody writes them but the template.
+    /// Special tokens: marked in every message.
     special: Vec<String>,
-    /// Other tokens of their own that the template's text holds: turns may hang on them too.
+    /// Other added tokens that the template writes, so turns may depend on them.
     named: Vec<String>,
-    /// What they begin with.
+    /// The first characters of all of them.
     starts: String,
 }
 
+/// The longest token that `text` begins with.
 fn longest<'a>(tokens: impl Iterator<Item = &'a String>, text: &str) -> Option<&'a str> {
     tokens.map(String::as_str).filter(|t| text.starts_with(*t)).max_by_key(|t| t.len())
 }
@@ -37,7 +39,7 @@ impl Control {
         Self { special, named, starts: starts.into_iter().collect() }
     }
 
-    /// The longest that a text begins with.
+    /// The longest control token at the beginning of `text`; non-special ones only if `named`.
     fn at(&self, text: &str, named: bool) -> Option<&str> {
         if !text.starts_with(|c: char| self.starts.contains(c)) {
             return None;
@@ -45,9 +47,9 @@ impl Control {
         longest(self.special.iter().chain(self.named.iter().filter(|_| named)), text)
     }
 
-    /// Content with its control tokens marked; with `named`, those too that are not special.
+    /// Content with its control tokens marked; non-special ones only if `named`.
     pub(crate) fn mark(&self, content: &str, named: bool) -> String {
-        // Marks in the content itself could forge one.
+        // Marks in the content are removed, since they could forge one.
         let content = content.replace([OPEN, CLOSE], "");
         let mut out = String::with_capacity(content.len());
         let mut rest = content.as_str();
@@ -65,15 +67,15 @@ impl Control {
         out
     }
 
-    /// The first control token of a text.
+    /// The first control token in a text.
     pub(crate) fn first(&self, text: &str) -> Option<&str> {
         text.char_indices().find_map(|(i, _)| self.at(&text[i..], true))
     }
 }
 
 impl Tokenizer {
-    /// The control tokens under a template: the special ones, and others of the added that it writes word by word, but for
-    /// white space, which templates write as text.
+    /// The control tokens under a template: the special tokens, and other added tokens that the template writes
+    /// literally, except white space, which templates write as text.
     pub(crate) fn control(&self, template: &str) -> Control {
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
         let literals = literals(template);
@@ -82,7 +84,7 @@ impl Tokenizer {
         Control::new(self.specials(), others.map(|t| t.content.clone()).collect())
     }
 
-    /// Ids of a text with marks.
+    /// Token ids of a text with marks.
     pub(super) fn encode_marked(&self, text: &str) -> Result<Vec<u32>> {
         let newline = self.read("\n")?;
         let mut out = vec![];
@@ -91,7 +93,7 @@ impl Tokenizer {
                 (_, "") => {}
                 (0, piece) if !marked => out.extend(self.read(piece)?),
                 (0, piece) => out.extend(self.plain(piece)?),
-                // Behind a newline, so that no tokenizer takes it for the beginning of a text.
+                // Encoded after a newline, so that the tokenizer does not treat the piece as the beginning of a text.
                 (_, piece) => {
                     let behind = format!("\n{piece}");
                     let ids = if marked { self.plain(&behind)? } else { self.read(&behind)? };
@@ -106,7 +108,7 @@ impl Tokenizer {
         Ok(out)
     }
 
-    /// Ids of text in which no added token is recognised.
+    /// Token ids of text in which no added token is recognised.
     fn plain(&self, text: &str) -> Result<Vec<u32>> {
         let ids = self.model_ids(text)?;
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
@@ -115,7 +117,7 @@ impl Tokenizer {
         if !ids.iter().any(control) {
             return Ok(ids);
         }
-        // The model itself makes the token of its letters: their first half and their second do not.
+        // The merges themselves produce a control token. Encoding the two halves separately avoids it.
         let Some((at, _)) = text.char_indices().nth(text.chars().count() / 2).filter(|(at, _)| *at > 0) else {
             return Err(Error::Text(format!(
                 "cannot take `{text}` as text: the tokenizer makes a control token of it"
@@ -124,6 +126,7 @@ impl Tokenizer {
         Ok([self.plain(&text[..at])?, self.plain(&text[at..])?].concat())
     }
 
+    /// Token ids by normaliser, pre-tokeniser and model alone, without added tokens.
     fn model_ids(&self, text: &str) -> Result<Vec<u32>> {
         let fail = |e: tokenizers::Error| Error::Text(format!("cannot tokenise: {e}"));
         let mut normalized = NormalizedString::from(text);
@@ -141,13 +144,13 @@ impl Tokenizer {
     }
 }
 
-/// Whether a text has marks.
+/// Whether a text contains marks.
 pub(super) fn has_marks(text: &str) -> bool {
     text.contains([OPEN, CLOSE])
 }
 
-/// The pieces between marks, and whether a piece is a marked token. A template may part the marks of a token: what a lone
-/// one leaves is no token, and is not joined to its neighbours either.
+/// The pieces between marks, and whether a piece is a marked token. A template may separate the two marks of a token.
+/// A lone mark is dropped: what it enclosed is not a token, and is not joined to its neighbours either.
 fn pieces(text: &str) -> Vec<(&str, bool)> {
     let mut out = vec![];
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Text to ids and back: a checkpoint's `tokenizer.json`, or the pieces inside a GGUF file.
+//! Tokenizers: a checkpoint's `tokenizer.json`, or the vocabulary in a GGUF file.
 mod gguf;
 mod kinds;
 mod marks;
@@ -9,16 +9,16 @@ use crate::{Error, Result, partial};
 use std::path::Path;
 use tokenizers::Tokenizer as Inner;
 
-/// A tokenizer that never adds special tokens by itself: the chat template writes them.
+/// A tokenizer that adds no special tokens of its own; the chat template writes them.
 pub struct Tokenizer {
     inner: Inner,
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json` from a file.
     ///
     /// # Errors
-    /// When it is not one.
+    /// When it cannot be read or is malformed.
     pub fn from_file(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         Self::from_bytes(&bytes).map_err(|e| Error::format(path, e))
@@ -27,9 +27,9 @@ impl Tokenizer {
     /// Parses a `tokenizer.json`.
     ///
     /// # Errors
-    /// When it is not one.
+    /// A message that says why it is malformed.
     pub fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, String> {
-        // The library indexes into some of its tables: a hostile file may panic inside it.
+        // The tokenizers library indexes into some of its tables unchecked, so a malformed file may panic inside it.
         let parsed = std::panic::catch_unwind(|| Inner::from_bytes(bytes).map_err(|e| e.to_string()));
         match parsed {
             Ok(Ok(mut inner)) => {
@@ -42,11 +42,11 @@ impl Tokenizer {
         }
     }
 
-    /// Ids of `text`, nothing added; special tokens written in it are recognised, but for those that a chat template
-    /// marked as what somebody said: these are read as text.
+    /// Token ids of `text`, with nothing added. Special tokens in the text are recognised, except those that a chat
+    /// template marked as content of a message: they are encoded as plain text.
     ///
     /// # Errors
-    /// When the library fails.
+    /// When the library fails, or a marked token cannot be encoded as anything but itself.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         if marks::has_marks(text) { self.encode_marked(text) } else { self.read(text) }
     }
@@ -56,8 +56,8 @@ impl Tokenizer {
         Ok(e.get_ids().to_vec())
     }
 
-    /// Text of `ids`, special tokens left out. Where they end inside a character, the piece of it is left out too; a
-    /// U+FFFD that they spell stays.
+    /// Text of `ids`, without special tokens. Where the ids end inside a character (byte tokens), the incomplete
+    /// character is left out; a U+FFFD that the ids spell themselves is kept.
     ///
     /// # Errors
     /// When the library fails.
@@ -65,24 +65,24 @@ impl Tokenizer {
         partial::decode(&self.inner, ids).map_err(|e| Error::Text(format!("cannot decode: {e}")))
     }
 
-    /// The id of a token.
+    /// The id of a token; `None` where the vocabulary lacks it.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 
-    /// The token of an id.
+    /// The token with an id; `None` where there is none.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// Number of ids.
+    /// Number of tokens, added ones included.
     pub fn vocab(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
 
-    /// One more than the largest id that ordinary text can give. Special tokens may lie beyond: the
-    /// text-only Gemmas come with `<image_soft_token>` at 262144, which their 262144 rows lack, and
-    /// special tokens in what people and models write are read as text.
+    /// One more than the largest id that ordinary text can encode to. Special tokens may have larger ids, also beyond
+    /// the embedding: the text-only Gemmas have `<image_soft_token>` at 262144 and 262144 rows. Text of messages
+    /// never encodes to them.
     pub fn ids_of_text(&self) -> usize {
         let vocab = self.inner.get_vocab(true);
         let added = self.inner.get_added_tokens_decoder();
@@ -90,15 +90,12 @@ impl Tokenizer {
         plain.max().map_or(0, |id| *id as usize + 1)
     }
 
-    /// The `tokenizer.json` of this tokenizer.
-    ///
-    /// # Errors
-    /// When the library fails.
+    /// This tokenizer as a `tokenizer.json`.
     pub fn to_json(&self) -> Result<String> {
         self.inner.to_string(false).map_err(|e| Error::Text(e.to_string()))
     }
 
-    /// The special tokens: what text that is not the template's never makes.
+    /// The special tokens. Text of messages never encodes to them.
     pub fn specials(&self) -> Vec<String> {
         let added = self.inner.get_added_tokens_decoder();
         added.values().filter(|t| t.special).map(|t| t.content.clone()).collect()
