@@ -55,10 +55,158 @@ pub struct Figure {
     pub png: Vec<u8>,
 }
 
+/// A number that an analyzer was asked for: one row of the table that a run ends with.
+///
+/// Numbers that are not finite are stored as absent, so that records survive JSON.
+///
+/// ```
+/// use friction_core::Estimate;
+/// let e = Estimate::new("each interruption", "points", -3.64)
+///     .interval(-4.41, -2.87, 0.95)
+///     .over(40, "group")
+///     .truth(-4.0);
+/// assert_eq!(e.agrees(), Some(true));
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Estimate {
+    /// What was estimated, in a few words: `each interruption`.
+    pub what: String,
+    /// Unit of `value`, `low`, `high`, `null` and `truth`: `points`, `points/turn`, `AUC`; empty for a plain number.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// The estimate; nothing where it could not be computed.
+    pub value: Option<f64>,
+    /// Lower bound of its interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper bound of its interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Level of the interval, such as 0.95.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<f64>,
+    /// How many independent units it rests on, counted in `of`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// What `n` counts, in the singular: `group`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub of: String,
+    /// p-value of the test that there is no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
+    /// The value that means no effect: 0 for a difference, 0.5 for an AUC. Where it is 0, the number is shown with
+    /// its sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub null: Option<f64>,
+    /// The true value, where it is known by construction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<f64>,
+    /// The verdict in words: `reached`, `not reached`, `cannot be told`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
+    /// Digits behind the point when it is shown. Default 2.
+    pub digits: u8,
+}
+
+impl Default for Estimate {
+    fn default() -> Self {
+        Self {
+            what: String::new(),
+            unit: String::new(),
+            value: None,
+            low: None,
+            high: None,
+            level: None,
+            n: None,
+            of: String::new(),
+            p: None,
+            null: None,
+            truth: None,
+            says: None,
+            digits: 2,
+        }
+    }
+}
+
+fn finite(v: f64) -> Option<f64> {
+    v.is_finite().then_some(v)
+}
+
+impl Estimate {
+    /// A number in a unit.
+    pub fn new(what: impl Into<String>, unit: impl Into<String>, value: f64) -> Self {
+        Self { value: finite(value), ..Self::untold(what, unit) }
+    }
+    /// A number that could not be computed.
+    pub fn untold(what: impl Into<String>, unit: impl Into<String>) -> Self {
+        Self { what: what.into(), unit: unit.into(), ..Self::default() }
+    }
+    /// Sets the interval and its level; an infinite bound is none.
+    pub fn interval(mut self, low: f64, high: f64, level: f64) -> Self {
+        (self.low, self.high, self.level) = (finite(low), finite(high), Some(level));
+        self
+    }
+    /// Sets how many independent units it rests on: `over(40, "group")`.
+    pub fn over(mut self, n: usize, of: impl Into<String>) -> Self {
+        (self.n, self.of) = (Some(n as u64), of.into());
+        self
+    }
+    /// Sets the p-value.
+    pub fn p(mut self, p: f64) -> Self {
+        self.p = finite(p);
+        self
+    }
+    /// Sets the value that means no effect.
+    pub fn null(mut self, value: f64) -> Self {
+        self.null = finite(value);
+        self
+    }
+    /// Sets the true value.
+    pub fn truth(mut self, value: f64) -> Self {
+        self.truth = finite(value);
+        self
+    }
+    /// Sets the verdict's words.
+    pub fn says(mut self, words: impl Into<String>) -> Self {
+        self.says = Some(words.into());
+        self
+    }
+    /// Sets the digits behind the point.
+    pub fn digits(mut self, digits: u8) -> Self {
+        self.digits = digits;
+        self
+    }
+    /// Whether the interval holds the true value; nothing where either is not known.
+    pub fn agrees(&self) -> Option<bool> {
+        Some((self.low?..=self.high?).contains(&self.truth?))
+    }
+}
+
+/// A number with what it counts: `plural(1, "group")` is `1 group`, `plural(3, "category")` is `3 categories`.
+pub fn plural(n: usize, one: &str) -> String {
+    let mut before = one.chars().rev();
+    let word = match (before.next(), before.next()) {
+        _ if n == 1 => one.to_string(),
+        (Some('y'), Some(c)) if !"aeiou".contains(c) => format!("{}ies", &one[..one.len() - 1]),
+        (Some('s' | 'x'), _) | (Some('h'), Some('c' | 's')) => format!("{one}es"),
+        _ => format!("{one}s"),
+    };
+    format!("{n} {word}")
+}
+
 /// Everything that one analyzer found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Findings {
+    /// What the analyzer asked of the run, as one question. Written only where there is one: programs of before do
+    /// not know the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// The numbers that answer it, the most important first, at most about four: what a reader must see. The rest
+    /// belongs into `summary` and `values`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub estimates: Vec<Estimate>,
     /// Sentences for people, in reading order.
     pub summary: Vec<String>,
     /// What a reader must know before trusting the summary.
@@ -75,6 +223,14 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Sets the question.
+    pub fn ask(&mut self, question: impl Into<String>) {
+        self.question = Some(question.into());
+    }
+    /// Adds a number that answers the question.
+    pub fn estimate(&mut self, estimate: Estimate) {
+        self.estimates.push(estimate);
+    }
     /// Adds a sentence.
     pub fn say(&mut self, sentence: impl Into<String>) {
         self.summary.push(sentence.into());
@@ -86,5 +242,57 @@ impl Findings {
     /// Sets a value.
     pub fn value(&mut self, key: &str, value: impl Into<Value>) {
         self.values.insert(key.to_string(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn findings_of_before_still_read_and_without_headlines_are_written_as_before() {
+        let before =
+            r#"{"summary": ["a"], "warnings": [], "values": {"x": 1}, "tables": [], "figures": [], "files": []}"#;
+        let f: Findings = serde_json::from_str(before).unwrap();
+        assert_eq!((f.question.as_ref(), f.estimates.len(), f.summary[0].as_str()), (None, 0, "a"));
+        let written: Value = serde_json::to_value(&f).unwrap();
+        assert_eq!(written, serde_json::from_str::<Value>(before).unwrap());
+    }
+
+    #[test]
+    fn estimates_come_back_and_what_is_not_finite_is_absent() {
+        let mut f = Findings::default();
+        f.ask("does it?");
+        let e = Estimate::new("slope", "points/turn", -3.25).interval(-4.5, f64::INFINITY, 0.95).over(40, "group");
+        f.estimate(e.p(0.01).null(0.0).truth(-4.0).says("reached").digits(3));
+        f.estimate(Estimate::new("nothing", "", f64::NAN));
+        assert_eq!((f.estimates[0].high, f.estimates[1].value), (None, None));
+        let back: Findings = serde_json::from_str(&serde_json::to_string(&f).unwrap()).unwrap();
+        assert_eq!(back, f);
+        // A number that was put in without the constructor.
+        let odd = Estimate { value: Some(f64::NAN), ..Estimate::default() };
+        let back: Estimate = serde_json::from_str(&serde_json::to_string(&odd).unwrap()).unwrap();
+        assert_eq!(back.value, None);
+        let least: Estimate = serde_json::from_str(r#"{"what": "x", "value": 1}"#).unwrap();
+        assert_eq!((least.digits, least.value), (2, Some(1.0)));
+    }
+
+    #[test]
+    fn the_truth_agrees_where_the_interval_holds_it() {
+        let e = Estimate::new("x", "", 1.0);
+        assert_eq!(e.clone().truth(1.0).agrees(), None);
+        let e = e.interval(0.5, 1.5, 0.95);
+        assert_eq!(e.agrees(), None);
+        assert_eq!((e.clone().truth(1.5).agrees(), e.truth(1.6).agrees()), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn counts_have_their_number() {
+        let said = [(1, "group"), (0, "group"), (2, "category"), (3, "survey"), (2, "batch"), (2, "bias")];
+        assert_eq!(
+            said.map(|(n, one)| plural(n, one)).join(", "),
+            "1 group, 0 groups, 2 categories, 3 surveys, 2 batches, 2 biases"
+        );
     }
 }

@@ -22,7 +22,7 @@ mod unread;
 pub mod words;
 
 pub use error::{Error, Result};
-pub use findings::{Figure, Findings, Table};
+pub use findings::{Estimate, Figure, Findings, Table, plural};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, NeutralText, Tap};

@@ -40,7 +40,7 @@ fn fill(tmp: &Path, analyzer: &str, f: &Findings, departs: &[String]) -> Result<
     let figures: Vec<Value> =
         f.figures.iter().map(|g| json!({"file": format!("{}.svg", g.name), "caption": g.caption})).collect();
     let tables: Vec<String> = f.tables.iter().map(|t| format!("{}.parquet", t.name)).collect();
-    let mut doc = json!({"analyzer": analyzer, "summary": f.summary, "warnings": f.warnings, "values": f.values, "tables": tables, "figures": figures, "files": files});
+    let mut doc = json!({"analyzer": analyzer, "question": f.question, "estimates": f.estimates, "summary": f.summary, "warnings": f.warnings, "values": f.values, "tables": tables, "figures": figures, "files": files});
     if !departs.is_empty() {
         doc["departs"] = json!(departs);
     }

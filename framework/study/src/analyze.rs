@@ -1,10 +1,9 @@
 //! Running analyzers over a stored run.
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
-use friction_core::{Analyzer, Findings};
+use friction_core::{Analyzer, Findings, RunReader};
 use friction_store::{RunDir, StoredRun};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What one analyzer found.
@@ -15,27 +14,41 @@ pub struct Analysis {
     pub findings: Findings,
 }
 
-/// What the analyzers of a run found, all that worked.
-pub struct Analyses {
-    /// Their findings, in order.
-    pub found: Vec<Analysis>,
-    /// What a reader must know.
-    pub notes: Vec<String>,
-    /// The first error of an analyzer that failed: the others' findings stand.
-    pub failed: Option<Error>,
+/// How many replies declare an answer that could be read, in the untouched conversations of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Replies.
+    pub replies: usize,
+    /// Replies whose answer the primary parser read.
+    pub read: usize,
 }
 
-/// Runs analyzers in order; each sees what the ones before it found. All are tried; the first error
-/// is told after the others' findings are written.
+/// What the analyzers of a run found.
+pub struct Analyses {
+    /// Findings of the analyzers that succeeded, in the manifest's order.
+    pub found: Vec<Analysis>,
+    /// What a reader must know of the run and its manifest.
+    pub notes: Vec<String>,
+    /// Errors of the analyzers that could not be built or that failed, in the manifest's order.
+    pub failed: Vec<Error>,
+    /// Whether the replies' answers could be read.
+    pub answers: Answers,
+}
+
+/// Runs analyzers in order; each sees the findings of those before it. All are tried.
 ///
 /// # Errors
-/// When the run cannot be read or written, or an analyzer fails.
+/// When the run cannot be read or written; else the error of the first analyzer that fails, after the findings of the
+/// others are written.
 pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result<Vec<Analysis>> {
-    let (found, failed) = each(path, analyzers, &BTreeMap::new())?;
-    failed.map_or(Ok(found), Err)
+    let mut all = Each::open(path)?;
+    for (name, analyzer) in analyzers {
+        all.run(name, analyzer.as_ref(), &[])?;
+    }
+    first(all.end(vec![])).map(|all| all.found)
 }
 
-/// Runs the analyzers of a run's own manifest, or others: what a run found once, it finds again. The second value
+/// Runs the analyzers of a run's own manifest, or others: the same run gives the same findings. The second value
 /// is what a reader must know.
 ///
 /// Findings of an analyzer whose table departs from that of the same name in the run's manifest take the place of
@@ -44,43 +57,78 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
 /// # Errors
 /// As [`analyze`], and when the run's manifest or model is not what it was made of.
 pub fn analyze_stored(path: &Path, otherwise: &Otherwise) -> Result<(Vec<Analysis>, Vec<String>)> {
-    let all = analyses_stored(path, otherwise)?;
-    all.failed.map_or(Ok((all.found, all.notes)), Err)
+    first(analyses_stored(path, otherwise, &mut |_, _, _| ())?).map(|all| (all.found, all.notes))
 }
 
-/// As [`analyze_stored`], but an analyzer that fails takes nothing from the others.
+/// As [`analyze_stored`], but an analyzer that fails takes nothing from the others. Before each analyzer, `begins` is
+/// called with its name, its index and the number of analyzers.
 ///
 /// # Errors
 /// When the run's manifest or model is not what it was made of, or findings cannot be written.
-pub fn analyses_stored(path: &Path, otherwise: &Otherwise) -> Result<Analyses> {
-    let stored = Stored::open(path, otherwise)?;
-    let (found, failed) = each(path, &stored.analyzers()?, &stored.departs)?;
-    Ok(Analyses { found, notes: stored.notes, failed })
-}
-
-fn each(
+pub fn analyses_stored(
     path: &Path,
-    analyzers: &[(String, Box<dyn Analyzer>)],
-    departs: &BTreeMap<String, Vec<String>>,
-) -> Result<(Vec<Analysis>, Option<Error>)> {
-    let dir = RunDir::reopen(path)?;
-    let run = StoredRun::open(path)?;
-    let mut out = vec![];
-    let mut failed = None;
-    for (name, analyzer) in analyzers {
-        let mut findings = Findings::default();
-        match analyzer.analyze(&run, &mut findings) {
-            Ok(()) => {
-                let departs = departs.get(name).map_or(&[][..], Vec::as_slice);
-                if !departs.is_empty() {
-                    findings.warn(format!("this departs from the run's manifest: {}", departs.join("; ")));
-                    dir.log(&json!({"event": "analyze", "analyzer": name, "departs": departs}))?;
-                }
-                dir.write_findings(name, &findings, departs)?;
-                out.push(Analysis { name: name.clone(), findings });
-            }
-            Err(source) => failed = failed.or(Some(Error::Analyzer { name: name.clone(), source })),
+    otherwise: &Otherwise,
+    begins: &mut dyn FnMut(&str, usize, usize),
+) -> Result<Analyses> {
+    let stored = Stored::open(path, otherwise)?;
+    let mut all = Each::open(path)?;
+    let chosen = &stored.manifest.analyzers;
+    for (i, a) in chosen.iter().enumerate() {
+        begins(&a.name, i, chosen.len());
+        let departs = stored.departs.get(&a.name).map_or(&[][..], Vec::as_slice);
+        match (a.build)(&stored.context) {
+            Ok(analyzer) => all.run(&a.name, analyzer.as_ref(), departs)?,
+            Err(source) => all.fail(&a.name, source),
         }
     }
-    Ok((out, failed))
+    Ok(all.end(stored.notes))
+}
+
+/// All analyses, or the first error.
+fn first(mut all: Analyses) -> Result<Analyses> {
+    if all.failed.is_empty() { Ok(all) } else { Err(all.failed.remove(0)) }
+}
+
+/// A run whose analyzers are run one by one.
+struct Each {
+    dir: RunDir,
+    run: StoredRun,
+    found: Vec<Analysis>,
+    failed: Vec<Error>,
+}
+
+impl Each {
+    fn open(path: &Path) -> Result<Self> {
+        Ok(Self { dir: RunDir::reopen(path)?, run: StoredRun::open(path)?, found: vec![], failed: vec![] })
+    }
+
+    fn fail(&mut self, name: &str, source: friction_core::Error) {
+        self.failed.push(Error::Analyzer { name: name.into(), source });
+    }
+
+    /// Runs one analyzer and writes its findings, or keeps its error.
+    fn run(&mut self, name: &str, analyzer: &dyn Analyzer, departs: &[String]) -> Result<()> {
+        let mut findings = Findings::default();
+        match analyzer.analyze(&self.run, &mut findings) {
+            Ok(()) => {
+                if !departs.is_empty() {
+                    findings.warn(format!("this departs from the run's manifest: {}", departs.join("; ")));
+                    self.dir.log(&json!({"event": "analyze", "analyzer": name, "departs": departs}))?;
+                }
+                self.dir.write_findings(name, &findings, departs)?;
+                self.found.push(Analysis { name: name.into(), findings });
+            }
+            Err(source) => self.fail(name, source),
+        }
+        Ok(())
+    }
+
+    fn end(self, notes: Vec<String>) -> Analyses {
+        let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty());
+        let answers = untouched.fold(Answers::default(), |a, t| Answers {
+            replies: a.replies + 1,
+            read: a.read + usize::from(t.parsed.is_some()),
+        });
+        Analyses { found: self.found, notes, failed: self.failed, answers }
+    }
 }

@@ -1,6 +1,7 @@
 //! How many conversations a GPU holds at once where the manifest says `batch = "auto"`: as many as its free
 //! memory takes, and fewer when it runs out after all.
 use crate::{Plan, Result};
+use friction_core::plural;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
 use friction_model::{Gemma3, device};
@@ -37,8 +38,9 @@ pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
         ))),
         Some(most) if wanted > most && found_here(plan) => Ok(fewer(most, plan.members.len())),
         Some(most) if wanted > most => Err(failed(&format!(
-            "the keys of {wanted} conversations need a larger buffer than this device has; \
-             set `backend.batch` to {most} or less, or to \"auto\""
+            "the keys of {} at once need a larger buffer than this device has; \
+             set `backend.batch` to {most} or less, or to \"auto\"",
+            plural(wanted, "conversation")
         ))),
         _ => Ok(wanted),
     }
@@ -83,8 +85,9 @@ pub(crate) fn backing_off<T>(
         };
         let Some(group) = group.filter(|_| slots > 1) else {
             return Err(failed(&format!(
-                "the device failed with {slots} conversations at once: {why}; if its memory ran out, take fewer \
-                 (`backend.batch`), or hold the model in less (`model.dtype`, `model.quantize`)"
+                "the device failed with {} at once: {why}; if its memory ran out, take fewer \
+                 (`backend.batch`), or hold the model in less (`model.dtype`, `model.quantize`)",
+                plural(slots, "conversation")
             )));
         };
         told(slots);
@@ -130,7 +133,8 @@ mod tests {
         for (slots, group) in [(1, Some(4)), (8, None)] {
             let failed = backing_off::<()>(slots, group, |_| panic!("told"), |_| panic!("{text}"));
             let said = failed.unwrap_err().to_string();
-            let want = format!("failed with {slots} conversations at once: can't allocate buffer of size: 7; if");
+            let want =
+                format!("failed with {} at once: can't allocate buffer of size: 7; if", plural(slots, "conversation"));
             assert!(said.contains(&want), "{said}");
         }
     }

@@ -4,7 +4,9 @@ use crate::plan::{PlannedCondition, PlannedTurn};
 use crate::{design::context, manifest::library_file};
 use friction_core::manifest::{Chosen, Issues, Manifest, libraries};
 use friction_core::program::Edit;
-use friction_core::{Arm, Condition, Hook, HookProgram, Origin, Position, Reply, Result, TextCodec, TurnContext};
+use friction_core::{
+    Arm, Condition, Hook, HookProgram, Origin, Position, Reply, Result, TextCodec, TurnContext, plural,
+};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -118,7 +120,7 @@ pub(crate) fn same(
     let looked = match (design.groups.len(), m.study.groups) {
         (1, 1) => "its group".to_string(),
         (n, all) if n == all => format!("all {n} groups"),
-        (n, all) => format!("the first {n} of {all} groups"),
+        (n, all) => format!("the first {n} of {}", plural(all, "group")),
     };
     for (i, (c, choice)) in conditions.iter().zip(&m.conditions).enumerate() {
         let path = &choice.chosen.path;
@@ -166,7 +168,7 @@ pub(crate) fn program(
     let never = |e: &&Edit| e.turns.is_some_and(|(first, _)| first > m.study.turns);
     if let Some(e) = program.edits.iter().find(never) {
         let first = e.turns.map_or(0, |t| t.0);
-        let message = format!("it changes turns from {first} on, but the study has {}", m.study.turns);
+        let message = format!("it changes turns from {first} on, but the study has {}", plural(m.study.turns, "turn"));
         issues.push(key("turns"), message, Some("lower the first of `turns`, or raise `study.turns`".into()));
     }
     let named = |e: &Edit| program.arms.iter().any(|a| a.strengths.get(&e.name).is_some_and(|s| *s != 0.0));

@@ -14,8 +14,8 @@ pub mod run;
 pub mod stored;
 mod wrong;
 
-pub use analyze::{Analyses, Analysis, analyses_stored, analyze, analyze_stored};
-pub use plan::{Estimate, Plan};
+pub use analyze::{Analyses, Analysis, Answers, analyses_stored, analyze, analyze_stored};
+pub use plan::{Cost, Plan};
 pub use run::{RunOptions, RunReport, run};
 pub use stored::Otherwise;
 

@@ -1,6 +1,6 @@
 //! The question list of every group: drawn when it is asked for, so that a study of a million groups needs no more
 //! memory than one of ten.
-use friction_core::{Category, Dataset, Error, PlanContext, Question, Result, Topics, seed};
+use friction_core::{Category, Dataset, Error, PlanContext, Question, Result, Topics, plural, seed};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -270,8 +270,10 @@ fn shaped(rows: &[Vec<usize>], groups: usize, turns: usize) -> Result<()> {
     lengths.sort_unstable();
     lengths.dedup();
     Err(Error::config(format!(
-        "the topics plugin must choose {turns} turns for each of {groups} groups; it chose for {} groups, turns {lengths:?}",
-        rows.len()
+        "the topics plugin must choose {} for each of {}; it chose for {}, turns {lengths:?}",
+        plural(turns, "turn"),
+        plural(groups, "group"),
+        plural(rows.len(), "group")
     )))
 }
 

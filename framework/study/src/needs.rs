@@ -2,7 +2,7 @@
 use crate::idle::Habit;
 use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
 use friction_core::run::has_levels;
-use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs};
+use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a study produces, as far as it is known.
@@ -99,11 +99,12 @@ impl Check<'_> {
         }
         let given = self.analyzer.table.contains_key("first_turn");
         let why = if given { "" } else { " (the default of `first_turn`)" };
-        let has = if turns == 1 { "1 turn".into() } else { format!("{turns} turns") };
+        let has = plural(turns, "turn");
         let message = if least == 1 {
             format!("this analyzer reads turns from {first} on{why}, but the study has {has}")
         } else {
-            format!("this analyzer needs {least} turns from turn {first} on{why}, but the study has {has}")
+            let least = plural(least as usize, "turn");
+            format!("this analyzer needs {least} from turn {first} on{why}, but the study has {has}")
         };
         let help = format!("raise `study.turns` to {} or more, or lower `first_turn`", first + least - 1);
         self.issues.push(self.option("first_turn"), message, Some(help));
@@ -203,7 +204,7 @@ impl Check<'_> {
             let help = Some(format!("set `study.groups` to {needs} or more, or leave the analyzer out"));
             self.issues.push(
                 self.analyzer.path.clone(),
-                format!("this analyzer needs {needs} groups, the study has {has}"),
+                format!("this analyzer needs {}, the study has {has}", plural(needs, "group")),
                 help,
             );
         }

@@ -7,6 +7,7 @@ use crate::{Result, idle};
 use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
     Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Hook, HookProgram, ModelSpec, PlanContext, Tap,
+    plural,
 };
 use friction_engine::{EngineOptions, Sampling};
 use friction_model::cache::CacheShape;
@@ -70,14 +71,14 @@ pub struct Plan {
     /// Sizes for the engine.
     pub engine: EngineOptions,
     /// Costs.
-    pub estimate: Estimate,
+    pub estimate: Cost,
     /// What is declared and does nothing, where a run goes on: each with its place.
     pub warnings: Vec<String>,
 }
 
 /// What a run will need.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Estimate {
+pub struct Cost {
     /// Conversations.
     pub conversations: usize,
     /// Turns.
@@ -192,8 +193,10 @@ impl Plan {
         let capacity = lengths.longest;
         if capacity > checkpoint.config.context {
             let message = format!(
-                "{} turns of up to {} new tokens need up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
-                m.study.turns, m.generation.max_new_tokens, checkpoint.config.context
+                "a conversation of {} with up to {} each needs up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
+                plural(m.study.turns, "turn"),
+                plural(m.generation.max_new_tokens, "new token"),
+                checkpoint.config.context
             );
             return Err(m.error_at(key("generation").key("max_new_tokens"), message).into());
         }
@@ -237,7 +240,7 @@ impl Plan {
         };
         let bytes = if m.model.dtype == ModelDtype::F32 { 4 } else { 2 };
         let c = &checkpoint.config;
-        let estimate = Estimate {
+        let estimate = Cost {
             conversations,
             turns: conversations * m.study.turns,
             slots: (!found).then_some(slots),

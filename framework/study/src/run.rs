@@ -14,6 +14,8 @@ use std::time::Instant;
 
 /// What a caller sees while a run goes on.
 pub trait RunOptions {
+    /// A stage begins that may last, and that reports nothing else: `hashing weights`. Default: ignored.
+    fn stage(&mut self, _what: &str) {}
     /// Bytes of weights read so far, of about so many.
     fn loading(&mut self, done: u64, total: u64);
     /// After each step; `groups` are finished.
@@ -80,7 +82,9 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let dtype = device::dtype(&device, m.model.dtype)?;
     let checkpoint = &plan.checkpoint;
     // A hub's weights are fetched before they are hashed.
+    options.stage("opening weights");
     let weights = checkpoint.open()?;
+    options.stage("hashing weights");
     let dir = RunDir::open(out, &resolved(m)?, &lock(plan, &checkpoint.identity()?, out)?)?;
     let done = dir.done()?;
     let todo: Vec<usize> = (0..m.study.groups).filter(|g| !done.contains(g)).collect();

@@ -2,7 +2,7 @@
 use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, lock};
 use friction_core::manifest::{Manifest, Source, to_json};
-use friction_core::{Analyzer, BuildContext, ModelIdentity, ModelPart};
+use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::{read_lock, shown};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -97,19 +97,6 @@ impl Stored {
             }
         }
         Ok(Self { manifest, context, departs, notes })
-    }
-
-    /// Its analyzers, built.
-    ///
-    /// # Errors
-    /// When one cannot be built: its plugin says why.
-    pub fn analyzers(&self) -> Result<Vec<(String, Box<dyn Analyzer>)>> {
-        let build = |a: &friction_core::manifest::Chosen<dyn Analyzer>| {
-            let built = (a.build)(&self.context);
-            let source = built.map_err(|source| Error::Analyzer { name: a.name.clone(), source });
-            Ok((a.name.clone(), source?))
-        };
-        self.manifest.analyzers.iter().map(build).collect()
     }
 }
 
