@@ -1,24 +1,26 @@
-//! Products of few rows by a large matrix, where nearly all time goes into reading the matrix once: the inner
-//! dimension is split over cubes until there are enough of them to keep the memory busy.
+//! Split-K matrix products of up to 64 rows (128 without cuBLAS) with a large weight matrix. Reading the matrix once
+//! takes most of the time, so the inner dimension is split over cubes until enough cubes run to saturate the memory
+//! bandwidth.
 //!
-//! Both write partial sums `[splits, rows, out]` in f32; who reads them adds them up.
+//! Both kernels write partial sums `[splits, rows, out]` in f32, which the consumer adds up.
 use super::fragment::{left, right, zeros};
 use super::sums::lanes_sum;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Units of a cube of `dots`, in planes that take a column each.
+/// Units of a cube of `dots`. Each plane computes one column.
 pub const DOT_UNITS: usize = 256;
-/// Units of a cube of `tiles`: four planes.
+/// Units of a cube of `tiles`: four planes of 32.
 pub const TILE_UNITS: usize = 128;
-/// Columns of a cube of `tiles`: 16 a plane.
+/// Columns of a cube of `tiles`: 16 per plane.
 pub const TILE_COLUMNS: usize = 64;
 
-/// Vectors that a unit asks for before it waits.
+/// Loads that a unit has in flight before it uses the first.
 const AHEAD: usize = 4;
 
-/// A plane a column, all rows at once. Cubes: columns, splits. `inner` counts vectors, `stride` those of a
-/// row of the matrix.
+/// GEMV for up to 8 rows: one plane computes one column of the result for all rows. x is `[rows, inner]`, w
+/// `[columns, inner]` with rows `stride` apart; `inner` and `stride` count vectors. Cubes: groups of columns (x),
+/// splits of the inner dimension (y).
 #[cube(launch)]
 pub fn dots<F: Float, N: Size>(
     x: &[Vector<F, N>],
@@ -77,9 +79,11 @@ pub fn dots<F: Float, N: Size>(
     }
 }
 
-/// On matrix units: 16 columns a plane, `tall` tiles of 16 rows. Cubes: columns, splits. Steps of `depth` inner
-/// elements go through shared memory; the next is under way while one is multiplied. A vector holds `per` numbers of
-/// type F, as `N` words of type W: those that the device moves at once.
+/// GEMM on matrix units: a plane computes 16 columns and `tall` tiles of 16 rows. Cubes: groups of columns (x),
+/// splits of the inner dimension (y). The inner dimension is worked through in steps of `depth` elements, which are
+/// staged in shared memory; the next step is loaded to registers while the current one is multiplied. A vector holds
+/// `per` numbers of type F as `N` words of type W, the size that the device loads at once; `stride` (rows of w)
+/// counts vectors, `inner` numbers. `inner` must be a multiple of `depth`, `columns` of 16.
 #[cube(launch)]
 pub fn tiles<F: Float, W: Numeric, N: Size>(
     x: &[Vector<W, N>],
@@ -95,7 +99,7 @@ pub fn tiles<F: Float, W: Numeric, N: Size>(
     #[comptime] per: usize,
 ) {
     let n = N::value();
-    // Vectors of a step's row, and of a row in shared memory: one more, so that rows start in other banks.
+    // Vectors of a step's row, and pitch of a row in shared memory: one more, so that rows start in different banks.
     let wide = comptime!(depth / per);
     let pitch = comptime!(depth / per + 1);
     let of_w = comptime!(TILE_COLUMNS * wide / TILE_UNITS);

@@ -1,34 +1,37 @@
-//! Attention of prompts on matrix units: a cube takes 64 rows (tokens of one segment by the query heads that
-//! share a key head) over blocks of 64 keys, softmax and sums kept as it goes (FlashAttention, Dao et al.
-//! 2022, arXiv 2205.14135). Sums are scaled only when a row's highest score grows by more than [`SLACK`]:
-//! their layout in matrix units is not known, so scaling them goes through shared memory.
+//! Prefill attention on matrix units (FlashAttention, Dao et al. 2022, arXiv 2205.14135). A cube takes 64 rows
+//! (tokens of one segment × the query heads that share a key head) and works through the keys in blocks of 64 with an
+//! online softmax. The accumulators are rescaled only when a row's maximum score grows by more than [`SLACK`]: the
+//! layout of a fragment in registers is unspecified, so rescaling goes through shared memory.
 use super::fragment::{left, right, right_of_rows, zeros};
 use super::plan::Able;
 use burn::tensor::DType;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Rows of a cube: 16 a plane.
+/// Rows of a cube: 16 per plane.
 pub const ROWS: usize = 64;
-/// Units of a cube.
+/// Units of a cube: four planes of 32.
 pub const UNITS: usize = 128;
-/// Keys of a block.
+/// Keys per block.
 const KEYS: usize = 64;
-/// How far a score may lie above what weights are relative to: e^8 and sums of it fit f16's range.
+/// How far a score may exceed the reference that softmax weights are relative to, before accumulators are rescaled.
+/// Weights up to e^8 ≈ 2981 fit in f16; sums are f32.
 const SLACK: f32 = 8.0;
-/// Pitch of scores in shared memory.
+/// Pitch of a row of scores in shared memory, padded against bank conflicts.
 const SCORES: usize = KEYS + 4;
-/// Pitch of weights in shared memory.
+/// Pitch of a row of softmax weights in shared memory.
 const WEIGHTS: usize = KEYS + 8;
 
-/// Whether heads of a shape fit.
+/// Whether the kernel takes heads of dimension `dim`, `groups` query heads per key head, on this device: dim a
+/// multiple of 16 up to 256, groups a divisor of 64, enough shared memory, and matrix units for `dtype`.
 pub fn takes(able: &Able, dtype: DType, groups: usize, dim: usize) -> bool {
     let shared = (ROWS + KEYS) * 2 * (dim + 8) + ROWS * (4 * SCORES + 2 * WEIGHTS) + 4096;
     ROWS.is_multiple_of(groups) && dim.is_multiple_of(16) && dim <= 256 && able.matrices(dtype, shared)
 }
 
-/// Cubes: tiles, key heads. `tiles` holds, for each, its first token in the step, its tokens, slot and the
-/// first token's position. Strides count vectors; rings hold whole sixteens of keys.
+/// One cube per tile (x) and key head (y). `tiles` holds per tile: index of its first token in the step, number of
+/// tokens, slot, position of the first token. `q` and `out` are `[tokens, kv_heads × groups, dim]`; `keys` and
+/// `values` `[slots, kv_heads, ring, dim]`, `ring` a multiple of 16. Strides count vectors.
 #[cube(launch)]
 pub fn flash<F: Float, N: Size>(
     q: &[Vector<F, N>],
@@ -59,9 +62,9 @@ pub fn flash<F: Float, N: Size>(
     let position = tiles[4 * tile + 3] as usize;
     let base = slot * slot_stride + head * head_stride;
 
-    // Rows follow tokens, then heads.
+    // Row r of the tile is token r / groups, head r mod groups.
     let mut queries = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(ROWS * pitch), 32usize);
-    // Keys of a block, then its values.
+    // Holds the keys of a block, then its values.
     let mut stage = Shared::<[Vector<F, N>]>::new_aligned_slice(comptime!(KEYS * pitch), 32usize);
     let mut scores = Shared::<[f32]>::new_aligned_slice(comptime!(ROWS * SCORES), 32usize);
     let mut weights = Shared::<[F]>::new_aligned_slice(comptime!(ROWS * WEIGHTS), 32usize);
@@ -81,7 +84,7 @@ pub fn flash<F: Float, N: Size>(
     for _ in 0..comptime!(dim / 16) {
         sums.push(zeros());
     }
-    // Two units share a row, and take its keys in turn.
+    // Two units share a row and take alternate keys.
     let row = plane * 16 + lane / 2;
     let side = lane % 2;
     let t = row / groups;

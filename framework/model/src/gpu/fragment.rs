@@ -1,9 +1,9 @@
-//! Tiles of 16 × 16 numbers in matrix units: what `tiles`, `many` and `flash` multiply. They are filled from slices of
-//! numbers, or of vectors; a pitch counts the numbers, or words, that those are made of.
+//! Fragments of 16 × 16 numbers for matrix units (tensor cores), which `tiles`, `many` and `flash` multiply. They are
+//! loaded from slices of numbers or of vectors; a pitch counts scalar elements of the slice's type.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// A tile to add up in.
+/// An f32 accumulator fragment of zeros.
 #[cube]
 pub fn zeros() -> cmma::Matrix<f32> {
     cmma::Matrix::<f32>::from_value(
@@ -16,25 +16,25 @@ pub fn zeros() -> cmma::Matrix<f32> {
     )
 }
 
-/// A left side, whose rows begin `pitch` apart.
+/// An A fragment (left operand) from row-major data whose rows begin `pitch` apart.
 #[cube]
 pub fn left<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<F> {
     filled::<F, T>(from, cmma::MatrixIdent::A, cmma::MatrixLayout::RowMajor, pitch)
 }
 
-/// A right side, whose columns begin `pitch` apart.
+/// A B fragment (right operand) from column-major data whose columns begin `pitch` apart.
 #[cube]
 pub fn right<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<F> {
     filled::<F, T>(from, cmma::MatrixIdent::B, cmma::MatrixLayout::ColMajor, pitch)
 }
 
-/// A right side, whose rows begin `pitch` apart.
+/// A B fragment (right operand) from row-major data whose rows begin `pitch` apart.
 #[cube]
 pub fn right_of_rows<F: Float, T: CubePrimitive>(from: &[T], #[comptime] pitch: usize) -> cmma::Matrix<F> {
     filled::<F, T>(from, cmma::MatrixIdent::B, cmma::MatrixLayout::RowMajor, pitch)
 }
 
-/// A tile of what may lie in other words than its numbers.
+/// Loads a fragment of type F. The data may be held as words of another type T.
 #[cube]
 fn filled<F: Float, T: CubePrimitive>(
     from: &[T],

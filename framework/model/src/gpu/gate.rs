@@ -1,12 +1,14 @@
-//! gelu(gate) · up, and the look-up of embeddings.
+//! GeGLU, and the embedding lookup.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// `both` `[parts, rows, 2 × width]` holds gates, then ups; the tanh form of GELU (Hendrycks & Gimpel 2016,
-/// arXiv 1606.08415), tanh z written as 1 − 2 / (e^2z + 1). Cubes: pieces of a row, rows. `width` counts vectors.
+/// GeGLU of a gate-and-up product: `both` `[parts, rows, 2 × width]` holds gates, then ups; parts begin `part` and
+/// rows `line` vectors apart and are added up here. Uses the tanh approximation of GELU (Hendrycks & Gimpel 2016,
+/// arXiv 1606.08415), with tanh z computed as 1 − 2 / (e^2z + 1). Cubes: pieces of a row (x), rows (y). One unit per
+/// vector; `width` counts vectors.
 #[cube(launch)]
 pub fn gate<Y: Float, F: Float, N: Size>(
     both: &[Vector<Y, N>],
@@ -34,7 +36,8 @@ pub fn gate<Y: Float, F: Float, N: Size>(
     }
 }
 
-/// One cube a token: its row of the table, times `scale`, in f32. `width` and `stride` count vectors.
+/// One cube per token: copies its row of the table, times `scale`, as f32. `width` and `stride` (of the table's rows)
+/// count vectors.
 #[cube(launch)]
 pub fn embed<F: Float, N: Size>(
     ids: &[i32],

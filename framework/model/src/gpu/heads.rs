@@ -1,16 +1,18 @@
-//! From a product's queries, keys and values to what attention takes: norms of q and k, rotation, and keys
-//! and values in their places in the cache.
+//! QK-norm, RoPE and the cache write, between the qkv product and attention.
 use super::sums::cube_sum;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Units of a head: one a rotated pair, rounded up to whole planes.
+/// Units of a cube: one per rotated pair of a head, rounded up to a power of two and to at least 32.
 pub fn units(dim: usize) -> usize {
     (dim / 2).next_power_of_two().max(32)
 }
 
-/// One cube a token and head of q, k or v. `qkv` `[parts, tokens, (heads + 2 kv_heads) × dim]` is summed over
-/// parts, its rows `line` apart; `to` holds slot and index of each token; `scale` multiplies the queries.
+/// One cube per token and head of q, k or v; one unit per pair (i, i + dim / 2). `qkv` `[parts, tokens, (heads + 2
+/// kv_heads) × dim]` is a split-K product whose parts begin `part` and whose rows begin `line` numbers apart; parts
+/// are added up here. `cos` and `sin` are `[tokens, dim / 2]`. `to` holds slot and index of each token in `keys` and
+/// `values` `[slots, kv_heads, keys, dim]`. `scale` multiplies the queries, which are written to `queries` `[tokens,
+/// heads, dim]`.
 #[cube(launch)]
 pub fn heads<Y: Float, F: Float>(
     qkv: &[Y],

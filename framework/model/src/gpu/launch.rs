@@ -1,4 +1,4 @@
-//! The operations, launched.
+//! Launches of the operations on CubeCL's backends.
 use super::plan::{Able, How, Plan, VECTOR};
 use super::sent::Post;
 use super::{Ops, blocks, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// Numbers that elementwise kernels load at once.
 const FOUR: usize = 4;
 
-/// Runs an expression with `$f` as the type of a tensor's numbers.
+/// Evaluates an expression with `$f` as the Rust type of a float dtype.
 macro_rules! of_type {
     ($dtype:expr, $f:ident => $launch:expr) => {
         match $dtype {
@@ -36,7 +36,8 @@ macro_rules! of_type {
     };
 }
 
-/// The two types that a kernel reads and writes: products of few rows come in f32, others in the model's type.
+/// Evaluates an expression with `$y` as the type that a kernel reads and `$f` as the type it writes: split-K products
+/// are f32, other products are in the model's dtype.
 macro_rules! of_types {
     ($from:expr, $to:expr, $y:ident, $f:ident => $launch:expr) => {
         of_type!($to, $f => if $from == DType::F32 {
@@ -50,19 +51,22 @@ macro_rules! of_types {
     };
 }
 
+/// An uninitialised contiguous tensor on the device of `x`.
 fn like(x: &CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
     empty_device_contiguous_dtype(x.client.clone(), x.device.clone(), shape, dtype)
 }
 
+/// A grid of x × y cubes.
 fn cubes(x: usize, y: usize) -> CubeCount {
     CubeCount::Static(x as u32, y as u32, 1)
 }
 
+/// A cube of `n` units.
 fn units(n: usize) -> CubeDim {
     CubeDim::new_1d(n as u32)
 }
 
-/// Units of a plane, where all planes of a device have as many and can add; else 0.
+/// Plane size, where it is fixed and planes can reduce; else 0.
 fn plane(x: &CubeTensor) -> usize {
     let hardware = &x.client.properties().hardware;
     let fixed = hardware.plane_size_min == hardware.plane_size_max;
@@ -70,6 +74,7 @@ fn plane(x: &CubeTensor) -> usize {
     if fixed && adds { hardware.plane_size_max as usize } else { 0 }
 }
 
+/// Reads the capabilities of a tensor's device.
 fn able(x: &CubeTensor) -> Able {
     let (hardware, features) = (&x.client.properties().hardware, x.client.features());
     let takes = |kind| {
@@ -96,7 +101,7 @@ fn on_cuda(x: &CubeTensor) -> bool {
     x.client.name() == "cuda"
 }
 
-/// Whether a tensor's device has a library of products.
+/// Whether cuBLAS is available for a tensor's device.
 fn library(x: &CubeTensor) -> bool {
     #[cfg(feature = "cuda")]
     let found = super::library::found();
@@ -105,7 +110,7 @@ fn library(x: &CubeTensor) -> bool {
     found && on_cuda(x)
 }
 
-/// Parts of a product, and distances between parts and between rows, in numbers.
+/// Number of parts of a product, and the distances between parts and between rows, in numbers.
 fn parts(y: &CubeTensor) -> (usize, usize, usize) {
     let (shape, strides) = (y.meta.shape(), y.meta.strides());
     assert!(strides[2] == 1 || shape[2] == 1, "the numbers of a row must follow each other");
@@ -149,7 +154,7 @@ impl Ops for CubeBackend {
         let blocks = scales.meta.shape()[0];
         let out = like(&scales, Shape::new([blocks, 32]), dtype);
         let count = (32 * blocks).div_ceil(blocks::UNITS);
-        // A device may take no more than 65,535 cubes in a row.
+        // WGPU allows at most 65,535 cubes per dimension.
         let lines = count.div_ceil(1 << 15);
         of_type!(dtype, F => blocks::widen::launch::<F>(
             &out.client,
@@ -303,7 +308,8 @@ impl Ops for CubeBackend {
                 rows,
                 plane,
             ),
-            // SPIR-V's vectors hold four: of narrow numbers, that is half of what CUDA moves at once.
+            // SPIR-V vectors hold at most four elements: of 16-bit numbers, half of what CUDA loads at once. 32-bit
+            // words make up for it.
             How::Tiles { tall, depth } if on_cuda(&out) => tiles::<F, F>(x, w, &out, VECTOR, plan.splits, tall, depth),
             How::Tiles { tall, depth } => tiles::<F, u32>(x, w, &out, FOUR, plan.splits, tall, depth),
             How::Many => many::many::launch::<F>(
@@ -336,7 +342,7 @@ impl Ops for CubeBackend {
         let (able, groups) = (able(&q), q_heads / kv_heads);
         let vector = 16 / q.dtype.size();
         let bytes = 4 * spans::PLANES * groups * (dim + 2);
-        // A plane takes a key, each unit whole vectors of it.
+        // A plane scores one key; each unit takes whole vectors of it.
         let vector = (1..=vector).rev().find(|v| v.is_power_of_two() && dim % (v * able.plane.max(1)) == 0);
         match vector {
             Some(vector) if able.plane > 0 && able.shared >= bytes => {
@@ -419,7 +425,7 @@ impl Ops for CubeBackend {
     }
 
     fn send(x: CubeTensor, to: Post) -> CubeTensor {
-        // The copy is launched here; who has the post waits for it alone.
+        // Enqueues the copy here; the holder of the `Post` waits for this copy alone.
         let x = into_contiguous(x);
         let copy = lasting(&x.client).read_async(vec![x.handle.clone()]);
         to.put(Box::pin(async move { copy.await.map(|mut all| all.remove(0).to_vec()).map_err(|e| e.to_string()) }));
@@ -435,7 +441,7 @@ impl Ops for CubeBackend {
     }
 }
 
-/// A device's client that lasts as long as the process, as the type of a copy under way demands: one a device.
+/// The client of a device with the `'static` lifetime that a pending copy needs: one per device, never freed.
 fn lasting(client: &Client) -> &'static Client {
     static CLIENTS: Mutex<Vec<&'static Client>> = Mutex::new(vec![]);
     let mut all = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -447,6 +453,7 @@ fn lasting(client: &Client) -> &'static Client {
     new
 }
 
+/// Copies `from` over the beginning of `to`, in place.
 fn overwrite<T: Numeric>(to: CubeTensor, from: CubeTensor) -> CubeTensor {
     let n = from.meta.shape().num_elements();
     let (client, count) = (to.client.clone(), cubes(n.div_ceil(plain::UNITS), 1));
@@ -455,7 +462,7 @@ fn overwrite<T: Numeric>(to: CubeTensor, from: CubeTensor) -> CubeTensor {
     to
 }
 
-/// `few::tiles` over vectors of `words`, each of type W.
+/// Launches `few::tiles` over vectors of `words` elements of type W.
 fn tiles<F: Float, W: Numeric>(
     x: CubeTensor,
     w: CubeTensor,
@@ -486,7 +493,7 @@ fn tiles<F: Float, W: Numeric>(
     );
 }
 
-/// By planes; where rows are few, several cubes take a row's keys together.
+/// Launches `spans`, with several cubes per row where rows are few, and then `gather`.
 fn dealt(
     q: CubeTensor,
     keys: CubeTensor,
@@ -495,7 +502,7 @@ fn dealt(
     [rows, kv_heads, groups, dim, vector]: [usize; 5],
     able: &Able,
 ) -> CubeTensor {
-    // In f32 the order of sums must not depend on the number of rows.
+    // In f32 the order of summation must not depend on the number of rows.
     let splits = if q.dtype == DType::F32 { 1 } else { (4 * able.processors / (rows * kv_heads)).clamp(1, 32) };
     let strides = [0, 1, 2].map(|d| keys.meta.strides()[d] / vector);
     let ring = keys.meta.shape()[2];
@@ -544,7 +551,7 @@ fn dealt(
     out
 }
 
-/// By tiles of keys, on any device.
+/// Launches `plain::attend`, which runs on any device.
 fn tiled(
     q: CubeTensor,
     keys: CubeTensor,

@@ -1,7 +1,7 @@
-//! Products of many rows by cuBLAS, where a CUDA machine has it: its kernels for the card's own matrix units
-//! are what CubeCL cannot write yet, and prompts are little else than such products.
+//! Matrix products of many rows by cuBLAS, where a CUDA machine has it. Its kernels use instructions of the card's
+//! tensor cores that CubeCL cannot emit yet, and prefill consists mostly of such products.
 //!
-//! It runs on the stream of everything else, so nothing waits and a recorded step may hold it.
+//! It runs on Burn's own stream, so nothing waits for it and a recorded graph can contain it.
 use burn::tensor::DType;
 use burn_cubecl::cubecl::{client::Client, cuda::CudaRuntime, server::BufferBinding, server::ServerStorage};
 use burn_cubecl::tensor::CubeTensor;
@@ -18,25 +18,25 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 type Server = <CudaRuntime as Runtime>::Server;
 type Memory = ManagedResource<<<Server as ServerStorage>::Storage as ComputeStorage>::Resource>;
 
-/// Bytes that cuBLAS may use between a product's kernels: what its guide asks for on Hopper.
+/// Bytes of cuBLAS's workspace: the size that its documentation recommends for Hopper.
 const WORKSPACE: usize = 32 << 20;
 
-/// Whether this machine has cuBLAS.
+/// Whether this machine has cuBLAS. Loads it at the first call.
 #[allow(unsafe_code)]
 pub fn found() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
-    // SAFETY: loads the library as a program that is linked to it would.
+    // SAFETY: loads the library as a program linked to it would.
     *FOUND.get_or_init(|| unsafe { sys::is_culib_present() })
 }
 
-/// Bytes of the memory of a tensor's device that nobody has taken, where it is CUDA's.
+/// Free bytes of the memory of a tensor's device; `None` unless it is CUDA's.
 pub fn free(x: &CubeTensor) -> Option<u64> {
     if x.client.name() != "cuda" {
         return None;
     }
     let stream = StreamId::current();
     let task = move |server: &mut Server| {
-        // Makes the device's context this thread's.
+        // Makes the device's context current on this thread.
         server.flush(stream).ok()?;
         cudarc::driver::result::mem_get_info().ok()
     };
@@ -44,24 +44,24 @@ pub fn free(x: &CubeTensor) -> Option<u64> {
     Some(free as u64)
 }
 
-/// cuBLAS on one stream of a device, and the memory it works in: streams must not share it.
+/// A cuBLAS handle for one stream of a device, with a workspace of its own, which streams must not share.
 struct Open {
     handle: sys::cublasHandle_t,
     workspace: Memory,
 }
 
-// SAFETY: the handle is the library's name of something that lives as long as the process; it is used by one
-// thread at a time, under the lock of `OPEN`.
+// SAFETY: the handle refers to a library object that lives as long as the process; one thread at a time uses it,
+// under the lock of `OPEN`.
 #[allow(unsafe_code)]
 unsafe impl Send for Open {}
 
 static OPEN: LazyLock<Mutex<HashMap<(DeviceId, StreamId), Open>>> = LazyLock::new(Mutex::default);
 
-/// Writes x `[rows, inner]` · wᵀ, w `[columns, inner]`, to `out` `[rows, columns]`, all of bf16 or all of f16,
-/// with sums in f32.
+/// Writes x `[rows, inner]` · wᵀ, w `[columns, inner]`, to `out` `[rows, columns]`; all bf16 or all f16, with f32
+/// accumulators. x and `out` must be contiguous.
 ///
 /// # Panics
-/// When cuBLAS refuses.
+/// When cuBLAS returns an error.
 pub fn product(x: &CubeTensor, w: &CubeTensor, out: &CubeTensor) {
     let shape = [x.meta.shape()[0], x.meta.shape()[1], w.meta.shape()[0]];
     if let Err(why) = multiply(x, w, out, shape.map(|n| n as i32)) {
@@ -87,7 +87,7 @@ fn multiply(x: &CubeTensor, w: &CubeTensor, out: &CubeTensor, [rows, inner, colu
     let Some(open) = open.get(&(id, stream)) else { unreachable!("opened above") };
     let bindings = [x, w, out].map(|t| t.handle.clone().binding());
     let stride = w.meta.strides()[0] as i32;
-    // Addresses, since the task may run on the device's own thread.
+    // Passed as addresses, because the task may run on the device's own thread.
     let (handle, workspace) = (open.handle as usize, open.workspace.resource().ptr);
     let task = |server: &mut Server| {
         let [x, w, out] = bindings.map(|b| memory(server, b, stream));
@@ -100,11 +100,11 @@ fn multiply(x: &CubeTensor, w: &CubeTensor, out: &CubeTensor, [rows, inner, colu
         let (turned, plain) = (sys::cublasOperation_t::CUBLAS_OP_T, sys::cublasOperation_t::CUBLAS_OP_N);
         let (sums, algorithm) =
             (sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT);
-        // SAFETY: the pointers are device memory that the bindings keep in place, at least as large as the
-        // shapes say; the work is put on the stream of all that writes and reads it, under the device's lock.
-        // cuBLAS counts columns first: to it the result is outᵀ = w · xᵀ.
+        // SAFETY: the pointers are device memory that the bindings keep allocated, at least as large as the shapes
+        // say; the call is enqueued on the stream of everything that writes and reads it, under the device's lock.
+        // cuBLAS is column-major: in its terms the result is outᵀ = w · xᵀ.
         unsafe {
-            // A stream takes its workspace anew.
+            // Setting the stream resets the workspace.
             result::set_stream(handle, on.cast()).map_err(told)?;
             sys::cublasSetWorkspace_v2(handle, workspace, WORKSPACE).result().map_err(told)?;
             let (m, n, k) = (columns, rows, inner);
@@ -123,11 +123,11 @@ impl Open {
     fn new(client: &Client, device: &DeviceHandle<Server>, stream: StreamId) -> Result<Self, String> {
         let workspace = client.memory_persistent_allocation((), |()| client.empty(WORKSPACE)).binding();
         let task = |server: &mut Server| {
-            // Makes the device's context this thread's, which the handle belongs to.
+            // Makes the device's context, which the handle belongs to, current on this thread.
             let workspace = memory(server, workspace, stream)?;
             let handle = result::create_handle().map_err(told)?;
             let exact = sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
-            // SAFETY: the handle was made above. Parts of a sum are added in f32, as everywhere here.
+            // SAFETY: the handle was created above. The mode keeps split-K reductions in f32.
             unsafe { sys::cublasSetMathMode(handle, exact) }.result().map_err(told)?;
             Ok(Self { handle, workspace })
         };

@@ -1,7 +1,6 @@
-//! Products of many rows on matrix units: a cube takes 128 × 128 numbers of the result, a plane 64 × 64 of them, and
-//! two cubes fit a processor: one multiplies while the other loads.
-//! Steps of the inner dimension alternate between two halves of shared memory: one is multiplied while the
-//! next is on its way.
+//! Matrix products (GEMM) of many rows on matrix units. A cube computes 128 × 128 numbers of the result and a plane
+//! 64 × 64 of them; two cubes fit on a multiprocessor, so that one multiplies while the other loads. Steps of the
+//! inner dimension are double-buffered in shared memory: one is multiplied while the next is loaded.
 use super::fragment::{left, right, zeros};
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
@@ -10,18 +9,19 @@ use cubecl::prelude::*;
 pub const ROWS: usize = 128;
 /// Columns of the result that a cube computes.
 pub const COLUMNS: usize = 128;
-/// Units of a cube: four planes, two down and two across.
+/// Units of a cube: four planes, two by two.
 pub const UNITS: usize = 128;
-/// Inner elements of a step.
+/// Inner elements per step.
 pub const DEPTH: usize = 32;
-/// Bytes of shared memory: two steps, and a tile a plane on its way out.
+/// Bytes of shared memory: two steps, and an output tile per plane.
 pub const SHARED: usize = 2 * (ROWS + COLUMNS) * (DEPTH + 8) * 2 + 4 * 1024;
 
-/// Tiles of 16 on a side of what a plane computes.
+/// 16 × 16 tiles along each side of a plane's part.
 const SIDE: usize = 4;
 
-/// x `[rows, inner]` · wᵀ, w `[columns, inner]`, in the type of both. Cubes: pieces of rows, which follow
-/// each other on the same columns, and pieces of columns. Strides count vectors.
+/// x `[rows, inner]` · wᵀ, w `[columns, inner]` → `[rows, columns]`, all in type F, f32 accumulators. Cubes: blocks
+/// of rows (x), which run after one another over the same columns of w, and blocks of columns (y). Strides (of rows
+/// of x and w) count vectors, `inner` numbers; `inner` must be a multiple of [`DEPTH`], `columns` of the vector.
 #[cube(launch)]
 pub fn many<F: Float, N: Size>(
     x: &[Vector<F, N>],
@@ -59,7 +59,7 @@ pub fn many<F: Float, N: Size>(
         sums.push(zeros());
     }
 
-    // Rows beyond the last are read from the last: what comes of them is not written.
+    // Rows and columns beyond the end are read from the last one; their results are not written.
     let row_of = unit / wide;
     let k_of = unit % wide;
     #[unroll]
@@ -127,7 +127,7 @@ pub fn many<F: Float, N: Size>(
         sync_cube();
     }
 
-    // Two units write a row of a tile.
+    // Two units write one row of a tile.
     #[unroll]
     for i in 0..SIDE {
         #[unroll]

@@ -1,8 +1,17 @@
-//! What a GPU computes: a whole forward pass, in about nine launches a layer. One source, in CubeCL, for CUDA and
-//! WGPU; on CUDA products of many rows are a library's, where it is there.
+//! GPU kernels of the forward pass, about nine launches per layer. One source in CubeCL for CUDA and WGPU. On CUDA,
+//! matrix products of more than 64 rows use cuBLAS where it is installed.
 //!
-//! [`Ops`] names the operations, `launch` runs them, the other files hold their kernels. A row reads nothing
-//! of another row; in f32 the order of its sums does not depend on how many rows there are.
+//! [`Ops`] declares the operations, `launch` launches them, and the other files hold the kernels. CubeCL's words: a
+//! *unit* is a CUDA thread, a *plane* a warp, a *cube* a thread block, *matrix units* are tensor cores; a cube's
+//! units share memory. Integers called stride or pitch say what they count.
+//!
+//! No row reads anything of another row. In f32 the order of summation does not depend on the number of rows.
+//!
+//! Files: `few` (GEMV and GEMM of up to 64 rows, split-K), `many` (GEMM of more rows), `library` (cuBLAS), `norm`
+//! (RMSNorm, residual sum), `heads` (QK-norm, RoPE, cache write), `spans` (decode attention), `flash` (prefill
+//! attention), `plain` (attention on any device), `gate` (GeGLU, embedding lookup), `blocks` (dequantisation), `peak`
+//! (argmax), `places` (slots and positions of a step), `plan` (choice of the matrix product), `sent` (copies to the
+//! host), `words` (quantised weights), `sums` and `fragment` (helpers).
 mod blocks;
 mod few;
 mod flash;
@@ -34,26 +43,29 @@ use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor, t
 use burn::tensor::{DType, Device, Int, Shape, Tensor};
 use std::sync::{Arc, OnceLock};
 
-/// The operations that Burn dispatches to the device's backend.
+/// The operations, dispatched by Burn to the device's backend. "parts" are partial sums of a split-K product: the
+/// consumer adds them up. "rows or more" means that padding rows may follow.
 #[backend_extension(Cube, Fusion)]
 pub trait Ops: Backend {
-    /// Tells what the device can do: only its backend knows.
+    /// Writes the device's capabilities to `answer`; returns `x` unchanged.
     #[fusion(dtype = x, shape = x)]
     fn ask(x: FloatTensor<Self>, answer: Arc<OnceLock<Able>>) -> FloatTensor<Self>;
-    /// Tells how many bytes of the device's memory nobody has taken.
+    /// Writes the free bytes of the device's memory to `answer`, on CUDA; returns `x` unchanged.
     #[cfg(feature = "cuda")]
     #[fusion(dtype = x, shape = x)]
     fn free(x: FloatTensor<Self>, answer: Arc<OnceLock<u64>>) -> FloatTensor<Self>;
-    /// Rows of a table `[ids, width]`, times `scale`, in f32.
+    /// Embedding lookup: rows `ids` of `table` `[vocab, width]`, times `scale`, as f32 `[ids, width]`.
     #[fusion(meta = |table: &TensorSpec, ids: &TensorSpec, _: &f32| TensorSpec::new(Shape::new([ids.shape[0], table.shape[1]]), DType::F32))]
     fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>, scale: f32) -> FloatTensor<Self>;
-    /// Numbers `[blocks, 32]` in `dtype`, of blocks of codes in words and a scale each.
+    /// Dequantises weights to `[blocks, 32]` in `dtype`. `codes` are packed 32-bit words, `scales` `[blocks]` in f32;
+    /// `four` means 4-bit codes, else 8-bit.
     #[fusion(meta = |_: &TensorSpec, scales: &TensorSpec, _: &bool, dtype: &DType| TensorSpec::new(Shape::new([scales.shape[0], 32]), *dtype))]
     fn widen(codes: IntTensor<Self>, scales: FloatTensor<Self>, four: bool, dtype: DType) -> FloatTensor<Self>;
-    /// RMSNorm of rows of f32, in `dtype`.
+    /// RMSNorm of f32 rows `[rows, width]`, written in `dtype`. `weight` `[width]` is 1 + γ.
     #[fusion(meta = |x: &TensorSpec, _: &TensorSpec, _: &f32, dtype: &DType| TensorSpec::new(x.shape.clone(), *dtype))]
     fn norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32, dtype: DType) -> FloatTensor<Self>;
-    /// x + norm(Σ y, post) in f32, and its norm by `next` in `dtype`. `y` is `[parts, rows or more, width]`.
+    /// Residual sum between two RMSNorms: returns s = x + RMSNorm(Σ y; `post`) in f32, and RMSNorm(s; `next`) in
+    /// `dtype`. x is `[rows, width]`, y `[parts, rows or more, width]`.
     #[fusion(meta = |x: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &f32, dtype: &DType| (x.clone(), TensorSpec::new(x.shape.clone(), *dtype)))]
     fn join(
         x: FloatTensor<Self>,
@@ -63,10 +75,13 @@ pub trait Ops: Backend {
         eps: f32,
         dtype: DType,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// Queries `[tokens, heads, head_dim]`, normed, rotated and scaled, of products `[parts, tokens or more,
-    /// (heads + 2 kv_heads) × head_dim]`; keys and values are written to their places in the cache
-    /// `[slots, kv_heads, keys, head_dim]`, in place whoever else holds it: what shares a cache is meant to see
-    /// what is written, and a recorded step knows its buffers by their place.
+    /// QK-norm, RoPE and cache write. Takes the qkv product `[parts, tokens or more, (heads + 2 kv_heads) ×
+    /// head_dim]`; returns queries `[tokens, heads, head_dim]`, normalised, rotated and multiplied by `scale`. Keys
+    /// (normalised and rotated) and values are written to the caches `[slots, kv_heads, keys, head_dim]` at `to`
+    /// (slot and index per token).
+    ///
+    /// The caches are written in place even where other tensors share them: clones of a cache are meant to see the
+    /// writes, and a recorded step refers to the buffers by address.
     #[fusion(meta = |qkv: &TensorSpec, _: &TensorSpec, _: &TensorSpec, cos: &TensorSpec, _: &TensorSpec, _: &TensorSpec, keys: &TensorSpec, values: &TensorSpec, _: &f32, _: &f32| (queries(&qkv.shape, &cos.shape, keys), keys.clone(), values.clone()))]
     #[allow(clippy::too_many_arguments)]
     fn heads(
@@ -81,13 +96,16 @@ pub trait Ops: Backend {
         eps: f32,
         scale: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// gelu(gate) · up `[rows, width]` in `dtype`, of `[parts, rows or more, 2 × width]`.
+    /// GeGLU: gelu(gate) · up `[rows, width]` in `dtype`, of the product `[parts, rows or more, 2 × width]` that
+    /// holds gates, then ups.
     #[fusion(meta = |both: &TensorSpec, rows: &usize, dtype: &DType| TensorSpec::new(Shape::new([*rows, both.shape[2] / 2]), *dtype))]
     fn gate(both: FloatTensor<Self>, rows: usize, dtype: DType) -> FloatTensor<Self>;
-    /// Sums `[splits, rows or more, out]` of x `[rows, in]` · wᵀ, w `[out, in]`, as planned.
+    /// Matrix product x `[rows, in]` · wᵀ, w `[out, in]`, as `[splits, rows or more, out]`, computed as planned.
     #[fusion(meta = |x: &TensorSpec, w: &TensorSpec, plan: &Plan| TensorSpec::new(Shape::new([plan.splits, plan.padded, w.shape[0]]), plan.result(x.dtype)))]
     fn product(x: FloatTensor<Self>, w: FloatTensor<Self>, plan: Plan) -> FloatTensor<Self>;
-    /// Attention `[rows, heads × head_dim]` of queries; `at` holds slot, first key and end of each.
+    /// Attention of rows of one token each: q `[rows, heads, head_dim]` → `[rows, heads × head_dim]`. `at` holds
+    /// slot, first key and end of keys of each row, `[3 × rows]`. Keys of the tokens themselves are in the cache
+    /// already.
     #[fusion(dtype = q, shape = flat(q))]
     fn attend(
         q: FloatTensor<Self>,
@@ -95,7 +113,8 @@ pub trait Ops: Backend {
         values: FloatTensor<Self>,
         at: IntTensor<Self>,
     ) -> FloatTensor<Self>;
-    /// The same on matrix units, by tiles of tokens of one segment.
+    /// Attention of prompts on matrix units. Same shapes as `attend`; `tiles` lists tiles of tokens of one segment
+    /// (see [`tiles`]). A query attends to at most `window` keys.
     #[fusion(dtype = q, shape = flat(q))]
     fn flash(
         q: FloatTensor<Self>,
@@ -104,44 +123,46 @@ pub trait Ops: Backend {
         tiles: IntTensor<Self>,
         window: usize,
     ) -> FloatTensor<Self>;
-    /// Index of the largest value of each row, `[rows, 1]`; the lowest where several are largest.
+    /// Argmax of each row, `[rows, 1]`; the lowest index among equals.
     #[fusion(meta = |x: &TensorSpec| TensorSpec::new(Shape::new([x.shape[0], 1]), DType::I32))]
     fn best(x: FloatTensor<Self>) -> IntTensor<Self>;
-    /// Writes `rows` `[tokens, kv_heads, head_dim]` into a cache at `at` (slot, index), in place.
+    /// Writes `rows` `[tokens, kv_heads, head_dim]` into a cache at `at` (slot and index per token), in place.
     #[fusion(dtype = cache, shape = cache)]
     fn place(cache: FloatTensor<Self>, rows: FloatTensor<Self>, at: IntTensor<Self>) -> FloatTensor<Self>;
-    /// Sends what stands in a buffer to the host, behind what was launched before.
+    /// Enqueues a copy of a buffer to the host after what was launched before; returns `x` unchanged.
     #[fusion(dtype = x, shape = x)]
     fn send(x: IntTensor<Self>, to: sent::Post) -> IntTensor<Self>;
-    /// Writes over a buffer of numbers, in place.
+    /// Overwrites a buffer of floats, in place.
     #[fusion(dtype = to, shape = to)]
     fn refresh(to: FloatTensor<Self>, from: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// The same for whole numbers; fewer ones go to the beginning.
+    /// Overwrites the beginning of a buffer of integers, in place.
     #[fusion(dtype = to, shape = to)]
     fn refresh_int(to: IntTensor<Self>, from: IntTensor<Self>) -> IntTensor<Self>;
 }
 
+/// The shape `[rows, heads × head_dim]` of attention outputs for queries of shape `q`.
 fn flat(q: &Shape) -> Shape {
     Shape::new([q[0], q[1] * q[2]])
 }
 
+/// The shape and dtype of the queries of a qkv product.
 fn queries(qkv: &Shape, cos: &Shape, keys: &TensorSpec) -> TensorSpec {
     let (kv_heads, dim) = (keys.shape[1], keys.shape[3]);
     let heads = qkv[2] / dim - 2 * kv_heads;
     TensorSpec::new(Shape::new([cos[0], heads, dim]), keys.dtype)
 }
 
-/// What a device can do.
+/// The capabilities of a GPU, asked of its backend. Waits for the device.
 pub fn able(device: &Device) -> Able {
     let answer = Arc::new(OnceLock::new());
     let x = Tensor::<1>::zeros([1], (device, DType::F32));
     let x: Tensor<1> = Tensor::from_dispatch(<Dispatch as Ops>::ask(x.into_dispatch(), answer.clone()));
-    // An operation runs when its result is read.
+    // The operation runs when its result is read.
     let _ = x.into_data();
     answer.get().copied().unwrap_or_default()
 }
 
-/// Bytes of a device's memory that nobody has taken, where it tells.
+/// Free bytes of a device's memory, where it is CUDA's; `None` elsewhere.
 #[cfg(feature = "cuda")]
 pub fn free(device: &Device) -> Option<u64> {
     if *device == Device::flex() {
@@ -188,12 +209,13 @@ pub fn best(x: Tensor<2>) -> Tensor<2, Int> {
     Tensor::from_dispatch(<Dispatch as Ops>::best(x.into_dispatch()))
 }
 
-/// Partial sums of a product, `[parts, rows or more, width]`: who reads them adds them up.
+/// Partial sums `[parts, rows or more, width]` of a matrix product. The consumer adds them up.
 #[derive(Clone)]
 pub struct Product(pub Tensor<3>);
 
 impl Product {
-    /// x `[rows, in]` · wᵀ, w `[out, in]`, of x's type.
+    /// x `[rows, in]` · wᵀ, w `[out, in]`, both in the same dtype. Uses this crate's kernels or cuBLAS where they
+    /// apply, else Burn's product.
     pub fn of(able: &Able, x: Tensor<2>, w: &Tensor<2>) -> Self {
         let ([rows, inner], [columns, _]) = (x.dims(), w.dims());
         let Some(plan) = Plan::new(able, rows, columns, inner, x.dtype()) else {
@@ -204,7 +226,7 @@ impl Product {
         Self(Tensor::from_dispatch(<Dispatch as Ops>::product(x.into_dispatch(), w, plan)))
     }
 
-    /// The sums themselves, `[rows, width]` in f32.
+    /// The product itself, `[rows, width]` in f32.
     pub fn whole(self, rows: usize) -> Tensor<2> {
         let [parts, padded, width] = self.0.dims();
         let y = if parts == 1 { self.0 } else { self.0.sum_dim(0) };
@@ -213,21 +235,21 @@ impl Product {
     }
 }
 
-/// What [`heads`] needs to know of a layer and of the tokens.
+/// Inputs of [`heads()`] beside the product and the cache.
 pub struct Turned<'a> {
-    /// 1 + γ of queries' norm, and of keys'.
+    /// Weights 1 + γ of the RMSNorm of queries, and of keys, each `[head_dim]`.
     pub norms: (&'a Tensor<1>, &'a Tensor<1>),
-    /// cos and sin of the tokens' positions, `[tokens, 1, head_dim / 2]`.
+    /// cos and sin of the tokens' positions, `[tokens, 1, head_dim / 2]` in f32.
     pub tables: &'a (Tensor<3>, Tensor<3>),
-    /// Where keys and values go.
+    /// Slot and index in the cache of each token.
     pub places: &'a Places,
-    /// Of norms.
+    /// ε of both norms.
     pub eps: f64,
-    /// Of queries.
+    /// Attention scale, multiplied into the queries.
     pub scale: f32,
 }
 
-/// See [`Ops::heads`]. The cache's tensors are written in place.
+/// See [`Ops::heads`]. Returns the queries; `keys` and `values` are written in place.
 pub fn heads(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &Turned) -> Tensor<3> {
     let mut queries = None;
     keys.inplace(|k| {
@@ -256,7 +278,8 @@ pub fn heads(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &
     queries
 }
 
-/// Attention of all tokens of a step `[tokens, heads × head_dim]`, their own keys and values written already.
+/// Attention of all tokens of a step, `[tokens, heads × head_dim]`; their own keys and values must be in the cache.
+/// Uses [`Ops::flash`] where `places` has tiles, else [`Ops::attend`].
 pub fn attend(q: Tensor<3>, keys: &Tensor<4>, values: &Tensor<4>, places: &Places) -> Tensor<2> {
     let (q, k, v) = (q.into_dispatch(), keys.clone().into_dispatch(), values.clone().into_dispatch());
     Tensor::from_dispatch(match &places.tiles {
@@ -265,7 +288,7 @@ pub fn attend(q: Tensor<3>, keys: &Tensor<4>, values: &Tensor<4>, places: &Place
     })
 }
 
-/// Writes rows `[tokens, kv_heads, head_dim]` to a cache `[slots, kv_heads, keys, head_dim]`, in place.
+/// Writes `rows` `[tokens, kv_heads, head_dim]` to a cache `[slots, kv_heads, keys, head_dim]`, in place.
 pub fn place(cache: &mut Tensor<4>, rows: Tensor<3>, places: &Places) {
     let (rows, at) = (rows.into_dispatch(), places.to.clone().into_dispatch());
     cache.inplace(|t| Tensor::from_dispatch(<Dispatch as Ops>::place(t.into_dispatch(), rows, at)));

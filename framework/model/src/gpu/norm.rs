@@ -1,12 +1,13 @@
-//! Gemma's RMSNorm (see `crate::norm`), and a residual sum between two of them, in one launch.
+//! RMSNorm (see `crate::norm`), and the fused residual sum between two of them.
 use super::sums::{cube_sum, lanes_sum};
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Units of a row.
+/// Units of a cube, which computes one row.
 pub const UNITS: usize = 256;
 
-/// Writes the norm of rows of f32 in the type of products. One cube a row; `width` counts vectors.
+/// RMSNorm of f32 rows, written in type F. One cube per row, which each unit holds in registers in part; `width`
+/// counts vectors, `plane` is as in `cube_sum`.
 #[cube(launch)]
 pub fn norm<F: Float, N: Size>(
     x: &[Vector<f32, N>],
@@ -29,7 +30,7 @@ pub fn norm<F: Float, N: Size>(
     write_norm::<F, N>(&row, weight, out, base, eps, width, plane);
 }
 
-/// What a row that is in registers is written as.
+/// Normalises a row that is in registers and writes it at `base`.
 #[cube]
 fn write_norm<F: Float, N: Size>(
     row: &Array<Vector<f32, N>>,
@@ -63,8 +64,9 @@ fn scale<N: Size>(row: &Array<Vector<f32, N>>, eps: f32, #[comptime] width: usiz
     f32::new(1.0) / (sum / f32::cast_from(width * N::value()) + eps).sqrt()
 }
 
-/// x + norm(y), and the norm of that: what stands between two products. `y` comes in `parts` that are summed
-/// here, each `part` vectors after the other, in rows of `line` vectors.
+/// s = x + RMSNorm(Σ y; `post`) to `sum` in f32, and RMSNorm(s; `next`) to `out` in type F: everything between two
+/// matrix products. One cube per row. `y` is a split-K product of `parts` parts, which begin `part` and whose rows
+/// begin `line` vectors apart; they are added up here. `width` counts vectors.
 #[cube(launch)]
 pub fn join<Y: Float, F: Float, N: Size>(
     x: &[Vector<f32, N>],

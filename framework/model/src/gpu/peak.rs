@@ -1,12 +1,13 @@
-//! The likeliest token of each row, in two launches: the first reads pieces of rows, the second their peaks.
+//! Argmax of each row, in two launches: over pieces of rows, then over the pieces' maxima.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Units of a cube.
+/// Units of a cube; a power of two.
 pub const UNITS: usize = 256;
 
-/// Cubes: pieces, rows. Finds the largest value of each piece and the lowest index that has it; `known` are
-/// indices of the values where they are peaks already (`last`), else a value's index is its place.
+/// One cube per piece (x) and row (y). Writes the largest of `piece` values and the lowest index that has it. In the
+/// first launch a value's index is its column; in the second (`last`) the values are maxima and `known` holds their
+/// indices. `values` is `[rows, width]`.
 #[cube(launch)]
 pub fn peak(
     values: &[f32],

@@ -1,16 +1,16 @@
-//! Writing to caches and buffers in place, and attention on any device, without planes or matrix units: an
-//! online softmax in f32 over tiles of [`TILE`] keys (Milakov & Gimelshein 2018, as in FlashAttention).
+//! Kernels that need neither planes nor matrix units: copies into buffers and caches, and attention as an online
+//! softmax in f32 over tiles of [`TILE`] keys (Milakov & Gimelshein 2018; as in FlashAttention).
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Threads that share a row and key head; the widest head.
+/// Units of a cube of `attend`, and the largest head dimension that it takes.
 pub const UNITS: usize = 256;
-/// Threads that score a key.
+/// Units that compute the score of one key together.
 const PARTS: usize = 4;
-/// Keys of a tile.
+/// Keys per tile.
 pub const TILE: usize = UNITS / PARTS;
 
-/// One unit a number.
+/// Copies `n` numbers to the beginning of a buffer, one per unit.
 #[cube(launch)]
 pub fn copy<T: Numeric>(to: &mut [T], from: &[T], n: usize) {
     if ABSOLUTE_POS < n {
@@ -18,7 +18,8 @@ pub fn copy<T: Numeric>(to: &mut [T], from: &[T], n: usize) {
     }
 }
 
-/// One cube a token and head.
+/// Writes `rows` `[tokens, heads, dim]` to a cache `[slots, heads, keys, dim]` at `at` (slot and index per token).
+/// One cube per token and head.
 #[cube(launch)]
 pub fn place<F: Float>(cache: &mut Tensor<F>, rows: &[F], at: &[i32], heads: usize, dim: usize) {
     let token = CUBE_POS / heads;
@@ -34,7 +35,9 @@ pub fn place<F: Float>(cache: &mut Tensor<F>, rows: &[F], at: &[i32], heads: usi
     }
 }
 
-/// One cube a row and key head: `groups` query heads share its keys.
+/// Attention of rows of one token each. One cube per row and key head; `groups` query heads share its keys. `q` and
+/// `out` are `[rows, kv_heads × groups, dim]`; `keys` and `values` `[slots, kv_heads, ring, dim]`, position p at
+/// index p mod `ring`; `at` holds slot, first key and end of keys per row. `dim` is a multiple of 8 up to [`UNITS`].
 #[cube(launch)]
 pub fn attend<F: Float>(
     q: &[F],
@@ -57,7 +60,7 @@ pub fn attend<F: Float>(
     let key_step = keys.stride(2);
     let value_base = slot * values.stride(0) + head * values.stride(1);
     let value_step = values.stride(2);
-    // This cube's queries, and later its outputs, lie one after the other.
+    // This cube's queries, and later its outputs, are contiguous.
     let q_base = CUBE_POS * groups * dim;
 
     let mut query = Shared::<[f32]>::new_slice(comptime!(groups * dim));
@@ -81,7 +84,7 @@ pub fn attend<F: Float>(
 
     let mut base = lo;
     while base < hi {
-        // A few units score a key together: each takes eight neighbouring dimensions in turn.
+        // [`PARTS`] units score a key together; each takes eight consecutive dimensions in turn.
         let key = base + unit / PARTS;
         let mut dot = Array::<f32>::new(groups);
         #[unroll]
@@ -142,7 +145,7 @@ pub fn attend<F: Float>(
             }
         }
         sync_cube();
-        // Each unit adds up one dimension of the values.
+        // Each unit accumulates one dimension of the values.
         if unit < dim {
             let count = select(hi - base > TILE, TILE.runtime(), hi - base);
             let mut index = base % ring;

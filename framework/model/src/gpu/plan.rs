@@ -1,33 +1,33 @@
-//! What a device can do, and how a product is laid out for it.
+//! The capabilities of a device, and the choice of kernel for a matrix product.
 use super::{few, many};
 use burn::tensor::DType;
 
-/// What a device can do.
+/// The capabilities of a GPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Able {
-    /// Units of a plane, where all planes have as many and can add; else 0.
+    /// Plane size, where it is fixed and planes can reduce; else 0.
     pub plane: usize,
-    /// Whether matrix units take 16 × 16 × 16 of bf16, with sums in f32.
+    /// Whether matrix units multiply 16 × 16 × 16 tiles of bf16 with f32 accumulators.
     pub bf16: bool,
-    /// The same of f16.
+    /// The same for f16.
     pub f16: bool,
-    /// Bytes that units of a cube can share.
+    /// Bytes of shared memory of a cube.
     pub shared: usize,
-    /// Processors that run cubes; a guess where the device does not tell.
+    /// Number of streaming multiprocessors; 128 is assumed where the device does not say.
     pub processors: usize,
-    /// Whether cuBLAS is there for products of many rows.
+    /// Whether cuBLAS is available (CUDA only).
     pub library: bool,
-    /// Whether products of few rows go in steps of 128 elements where they can: so they are faster on CUDA, and slower
-    /// on Vulkan, where fewer cubes then run beside each other.
+    /// Whether products of few rows take steps of 128 inner elements where they can: faster on CUDA, slower on
+    /// Vulkan, where fewer cubes then run concurrently. True on CUDA only.
     pub deep: bool,
-    /// Bytes of the device's memory, where it tells.
+    /// Bytes of the device's memory, where it says.
     pub memory: Option<u64>,
-    /// Bytes of its largest buffer.
+    /// Bytes of the device's largest buffer, where it says.
     pub largest: Option<u64>,
 }
 
 impl Able {
-    /// Whether matrix units take a type, from shared memory of at least `bytes`.
+    /// Whether matrix units multiply a dtype and a cube can share `bytes` of memory.
     pub fn matrices(&self, dtype: DType, bytes: usize) -> bool {
         let takes = match dtype {
             DType::BF16 => self.bf16,
@@ -38,46 +38,46 @@ impl Able {
     }
 }
 
-/// How a product is computed.
+/// How a matrix product is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// Parts of the inner dimension.
+    /// Parts into which the inner dimension is split (split-K).
     pub splits: usize,
-    /// Rows of the result, zeros after the product's own.
+    /// Rows of the result; zeros follow the product's own rows.
     pub padded: usize,
-    /// By which kernel.
+    /// The kernel that computes it.
     pub(super) how: How,
 }
 
-/// By which kernel.
+/// The kernels for matrix products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
-    /// `few::dots`.
+    /// `few::dots`: GEMV, up to 8 rows.
     Dots,
-    /// `few::tiles`.
+    /// `few::tiles`: GEMM on matrix units, up to 64 rows (128 without cuBLAS).
     Tiles {
-        /// Tiles of 16 rows.
+        /// Number of 16-row tiles.
         tall: usize,
-        /// Inner elements of a step.
+        /// Inner elements per step.
         depth: usize,
     },
-    /// `many::many`, whose result is in the type of the product.
+    /// `many::many`: GEMM on matrix units for more rows; its result is in the dtype of the inputs.
     Many,
-    /// cuBLAS, likewise.
+    /// cuBLAS; its result is in the dtype of the inputs.
     Library,
 }
 
-/// Elements that a unit loads at once: 16 bytes.
+/// Numbers of 16 bits that a unit loads at once: 16 bytes.
 pub(super) const VECTOR: usize = 8;
 
 impl Plan {
-    /// Type of the result, for rows of a type.
+    /// Dtype of the result, for inputs of `dtype`.
     pub fn result(&self, dtype: DType) -> DType {
         if matches!(self.how, How::Many | How::Library) { dtype } else { DType::F32 }
     }
 
-    /// For x `[rows, inner]` · wᵀ, w `[columns, inner]`; nothing where Burn's products are needed: what
-    /// does not fit, and f32, whose sums must not depend on the number of rows.
+    /// Plans x `[rows, inner]` · wᵀ, w `[columns, inner]`. `None` where Burn's product is needed: in f32, whose order
+    /// of summation must not depend on the number of rows, and for shapes or devices that no kernel here takes.
     pub fn new(able: &Able, rows: usize, columns: usize, inner: usize, dtype: DType) -> Option<Self> {
         if dtype == DType::F32 || able.plane == 0 {
             return None;
@@ -91,7 +91,7 @@ impl Plan {
         let tall = rows.div_ceil(16).next_power_of_two();
         let depth = if able.deep && inner.is_multiple_of(128) && tall <= 4 { 128 } else { 64 };
         let bytes = (few::TILE_COLUMNS + 16 * tall) * (depth + VECTOR) * 2;
-        // cuBLAS needs fewer milliseconds than `tiles` from 65 rows on.
+        // cuBLAS is faster than `tiles` from 65 rows on (KERNELS.md).
         if tall > 4 && able.library && matches!(dtype, DType::BF16 | DType::F16) {
             return Some(Self { splits: 1, padded: rows, how: How::Library });
         }
@@ -106,7 +106,7 @@ impl Plan {
         let (steps, cubes) = (inner / depth, columns.div_ceil(few::TILE_COLUMNS));
         let most = (steps / 2).max(1);
         let wanted = (2 * able.processors / cubes).clamp(1, most);
-        // On Vulkan a part more is faster where its cubes then leave fewer processors idle in the last round.
+        // On Vulkan one more split is faster where the last round of cubes then leaves fewer multiprocessors idle.
         let rounds = |parts: usize| (cubes * parts).div_ceil(able.processors) * steps.div_ceil(parts);
         let more = !able.deep && 10 * rounds(wanted + 1) <= 9 * rounds(wanted);
         let wanted = (wanted + usize::from(more)).min(most);

@@ -1,4 +1,4 @@
-//! Numbers on their way to the host: they are sent before the next work is launched, and waited for after it.
+//! Asynchronous copies from the device to the host: enqueued before the next work is launched, awaited after it.
 use super::Ops;
 use burn::backend::Dispatch;
 use burn::tensor::{Device, Int, Tensor};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type OnItsWay = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
 
-/// Where the device leaves a copy that it has launched.
+/// Receives the future of a copy that the backend has enqueued.
 #[derive(Clone, Default)]
 pub struct Post(Arc<Mutex<Option<OnItsWay>>>);
 
@@ -30,24 +30,27 @@ impl Post {
     }
 }
 
-/// Whole numbers of 32 bits on their way.
+/// A tensor of 32-bit integers on its way to the host.
 pub struct Sent {
     post: Post,
     device: Device,
     waited: bool,
-    /// Until it was sent.
+    /// Keeps the buffer alive until the copy is done.
     _kept: Tensor<2, Int>,
 }
 
 impl Sent {
-    /// Sends them.
+    /// Enqueues the copy.
     pub fn new(x: Tensor<2, Int>) -> Self {
         let (post, device) = (Post::default(), x.device());
         let kept = Tensor::from_dispatch(<Dispatch as Ops>::send(x.into_dispatch(), post.clone()));
         Self { post, device, waited: false, _kept: kept }
     }
 
-    /// Waits for them; it panics where the device failed, as reading a tensor does.
+    /// Waits for the copy and returns its numbers.
+    ///
+    /// # Panics
+    /// When the device failed, as reading a tensor does.
     pub fn wait(mut self) -> Vec<i32> {
         let word = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         match self.arrived() {
@@ -57,10 +60,10 @@ impl Sent {
         }
     }
 
-    /// The bytes, once they are there.
+    /// Waits for the bytes; `None` if the copy was never enqueued.
     fn arrived(&mut self) -> Option<Result<Vec<u8>, String>> {
         let copy = self.post.take().or_else(|| {
-            // A lazy device has not launched it yet.
+            // A lazy device (Burn's fusion) has not launched it yet.
             let _ = self.device.flush();
             self.post.take()
         });
@@ -69,8 +72,8 @@ impl Sent {
     }
 }
 
-/// What nobody waited for, since a run was stopped or failed, arrives all the same: wgpu takes the memory of a copy
-/// that was let go while it was under way for another one, which then fails, and with it all that follows.
+/// Waits for a copy that was never read, because a run was stopped or failed. wgpu reuses the staging memory of a
+/// copy that is dropped while under way, and the copy that gets it then fails, and everything after it.
 impl Drop for Sent {
     fn drop(&mut self) {
         if !self.waited {

@@ -1,19 +1,23 @@
-//! Attention of rows of one token: the keys of a row are dealt out to planes, each of which keeps a running
-//! softmax in f32 (Milakov & Gimelshein 2018) over its own; cubes that share a row leave partial sums to
-//! `gather` (flash decoding, Dao et al. 2023).
+//! Decode attention: rows of one token each (flash decoding, Dao et al. 2023). A row's keys are distributed over
+//! planes, and over several cubes where rows are few. Each plane keeps an online softmax in f32 over its keys
+//! (Milakov & Gimelshein 2018). The planes of a cube combine their results in shared memory; cubes that share a row
+//! write partial results, which `gather` combines.
 use super::sums::lanes_sum;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Planes of a cube.
+/// Planes per cube.
 pub const PLANES: usize = 4;
 
-/// Keys that a plane asks for before it waits.
+/// Keys that a plane loads before it uses the first.
 const AHEAD: usize = 4;
 
-/// Cubes: rows × key heads, splits. `at` holds slot, first key and end of each row; strides count vectors.
-/// A unit holds `chunks` vectors of each of the `groups` query heads that share a key head. With one split,
-/// `out` is the result; else sums in `partial` and their weights in `stats`.
+/// One cube per row and key head (x) and split of the keys (y). The units of a plane compute a key's score together:
+/// each holds `chunks` vectors of the head dimension, for each of the `groups` query heads that share the key head.
+///
+/// `q` and `out` are `[rows, kv_heads × groups, dim]`, `keys` and `values` `[slots, kv_heads, ring, dim]`, position p
+/// at index p mod `ring`. `at` holds slot, first key and end of keys per row. Strides count vectors. With one split
+/// the result goes to `out`; otherwise weighted sums go to `partial` and (maximum score, sum of weights) to `stats`.
 #[cube(launch)]
 pub fn spans<F: Float, N: Size>(
     q: &[Vector<F, N>],
@@ -113,7 +117,7 @@ pub fn spans<F: Float, N: Size>(
         first += step;
     }
 
-    // The planes of a cube come together.
+    // Combines the planes of the cube.
     let mut tops = Shared::<[f32]>::new_slice(comptime!(PLANES * groups));
     let mut totals = Shared::<[f32]>::new_slice(comptime!(PLANES * groups));
     let mut all = Shared::<[Vector<f32, N>]>::new_slice(comptime!(PLANES * groups * plane * chunks));
@@ -163,7 +167,7 @@ pub fn spans<F: Float, N: Size>(
     }
 }
 
-/// One cube a row and query head: what its splits left, as one.
+/// Combines the partial results of the splits. One cube per row and query head.
 #[cube(launch)]
 pub fn gather<F: Float>(
     partial: &[f32],

@@ -1,9 +1,9 @@
-//! Sums and extremes over the units of a cube.
+//! Reductions over the units of a cube.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// The sum of a value over all `units` of a cube, to every unit; `scratch` holds `units` numbers. `plane` is
-/// the size of the device's planes, or 0 where they cannot add.
+/// Sum of `value` over all units of a cube, returned to every unit. `scratch` holds at least `units` numbers. `plane`
+/// is the device's plane size, or 0 where planes cannot add; then `units` must be a power of two.
 #[cube]
 pub fn cube_sum(value: f32, scratch: &mut Shared<[f32]>, #[comptime] units: usize, #[comptime] plane: usize) -> f32 {
     let unit = UNIT_POS as usize;
@@ -35,7 +35,7 @@ pub fn cube_sum(value: f32, scratch: &mut Shared<[f32]>, #[comptime] units: usiz
     sum
 }
 
-/// The sum of a vector's numbers.
+/// Sum of the elements of a vector.
 #[cube]
 pub fn lanes_sum<N: Size>(v: Vector<f32, N>) -> f32 {
     let mut sum = f32::new(0.0);

@@ -1,9 +1,10 @@
-//! Weights in blocks, as a GPU holds them.
+//! Quantised weights in a GPU's memory.
 use super::{upload, widen};
 use crate::quant::{BLOCK, Blocks};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-/// A matrix `[rows, columns]` in blocks: codes in words, and a scale each.
+/// A quantised matrix `[rows, columns]`: packed codes in 32-bit words, row by row, and one f32 scale per block of 32
+/// numbers.
 #[derive(Clone)]
 pub struct Words {
     rows: usize,
@@ -14,7 +15,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// Brings blocks to a device.
+    /// Uploads quantised blocks to a device.
     pub fn new(blocks: &Blocks, device: &Device) -> Self {
         let [rows, columns] = blocks.dims();
         let (codes, scales) = blocks.words();
@@ -23,17 +24,17 @@ impl Words {
         Self { rows, columns, four: blocks.four(), codes: upload(codes, device), scales }
     }
 
-    /// Bytes that it takes.
+    /// Bytes of codes and scales.
     pub fn bytes(&self) -> u64 {
         4 * (self.codes.dims()[0] + self.scales.dims()[0]) as u64
     }
 
-    /// The whole matrix.
+    /// The whole matrix, dequantised, `[rows, columns]`.
     pub fn widened(&self, dtype: DType) -> Tensor<2> {
         widen(&self.codes, &self.scales, self.four, dtype).reshape([self.rows, self.columns])
     }
 
-    /// Rows of it, `[ids, columns]`.
+    /// Rows `ids` of the matrix, dequantised, `[ids, columns]`.
     pub fn rows(&self, ids: &Tensor<1, Int>, dtype: DType) -> Tensor<2> {
         let (n, blocks) = (ids.dims()[0], self.columns / BLOCK);
         let words = self.codes.dims()[0] / self.rows;
