@@ -1,38 +1,42 @@
-//! Multiple choice: how a question is written, and how a letter is read out of a reply.
+//! Multiple-choice questions: how a prompt is written, and how an answer letter is read out of a reply.
 //!
-//! Three readings stand side by side. *Declared* is the primary one: an answer that the reply
-//! declares as such ([`reading`]). *Lenient* falls back to the first stand-alone letter. *Official* is
-//! MMLU-Pro's own chain of patterns (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`), which ends in the last
-//! stand-alone letter and therefore misreads replies that walk through the options.
+//! Three parsers read a reply. *Declared* is the primary one: it finds the answer that the reply states as its answer
+//! ([`reading`]). *Lenient* falls back to the first stand-alone letter. *Official* is MMLU-Pro's own chain of regular
+//! expressions (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`). It ends in the last stand-alone letter and therefore
+//! misreads replies that discuss the options one by one.
 //!
 //! # What counts as declared
 //!
 //! - **Explicit**: a noun that names the answer, joined to a letter by a colon, a verb or a heading ("Answer: B",
-//!   "the correct option is therefore (B)", "### Answer", and the like in some thirty languages); `\boxed{B}`,
-//!   `<answer>B</answer>`; "B is correct", "Option B is the best answer". The last one counts.
-//! - Else **chosen**: "I'd go with B", "so B", "it is B". The last one counts.
-//! - Else **shown**: a letter or an option's text that the reply begins with, a bold line, a line alone. The first
-//!   one counts. A list of options is none of these.
-//! - A line "Question: …" begins another question: what stands before it is the reply, once it declares anything.
-//!   Text in `<think>` is no reply.
-//! - Dress is taken off first: markdown, LaTeX fonts and frames, HTML, quotes and brackets, invisible characters,
-//!   other forms of a letter (full-width, mathematical, circled). Letters of other alphabets are no letters.
-//! - A letter is an answer by what follows it: the end of the sentence, a mark of its own, "because". It is none in a
-//!   word or formula (`H_2O`, `B/2`, "B cells", "C-14", "A = 3", "F(x)") nor in a name ("E. coli", "J. S. Bach").
-//! - The option's text is evidence. A declared text that equals exactly one option reads as that option, whatever
-//!   letter it begins with; a letter before its own option's text is that letter. Texts are compared without case,
-//!   spaces, dress and the stop at their end; options that differ in nothing else name none.
+//!   "the correct option is therefore (B)", "### Answer", and equivalents in some thirty languages); `\boxed{B}`,
+//!   `<answer>B</answer>`; "B is correct", "Option B is the best answer". If there are several, the last one counts.
+//! - Otherwise **chosen**: "I'd go with B", "so B", "it is B". The last one counts.
+//! - Otherwise **shown**: a letter or an option's text at the start of the reply, in a bold line, or alone on a line.
+//!   The first one counts. A list of the options does not count.
+//! - A line "Question: …" starts another question. If the text before it declares anything, only that text is read.
+//!   Text in `<think>` tags is ignored.
+//! - Formatting is removed first: markdown, LaTeX fonts and boxes, HTML, quotes and brackets, invisible characters,
+//!   and other forms of a letter (full-width, mathematical, circled). Letters of other alphabets are not read as Latin
+//!   ones.
+//! - What follows a letter decides whether it is an answer: the end of the sentence, punctuation of its own, or
+//!   "because" do. A letter is not an answer in a word or formula (`H_2O`, `B/2`, "B cells", "C-14", "A = 3", "F(x)")
+//!   or in a name ("E. coli", "J. S. Bach").
+//! - The options' texts are used too. A declared text that equals exactly one option is read as that option, whatever
+//!   letter the text begins with. A letter followed by its own option's text is read as that letter. Texts are
+//!   compared without spaces, formatting and final punctuation, and without case unless case tells two options apart.
+//!   A text that still equals several options is not an answer.
 //! - Several answers at once ("A and B", "AB"; "A is correct and B is correct"; `\boxed{A}\boxed{B}`; a letter with
-//!   another option's text) are no answer.
-//! - Lower case counts alone or right behind what declares. A letter beyond the options is no answer.
-//! - What is denied, asked or supposed is not declared ("not A but B" declares B; "if the answer is A" and
-//!   "if it were hot, the answer would be A" nothing; "if I had to guess, I would say A" is a choice).
-//! - A letter that is taken back in the same breath gives way: "A, no wait, C" declares C, "A? No." nothing.
-//! - A walk through the options shows the one that it marks as right, by a tick or the word, if it marks others as
-//!   wrong.
+//!   another option's text) do not count as an answer.
+//! - A lower-case letter counts only if it stands alone or directly follows the words that declare it. A letter beyond
+//!   the last option is not an answer.
+//! - A statement that is denied, asked or hypothetical declares nothing. "Not A but B" declares B. "If the answer is A"
+//!   and "if it were hot, the answer would be A" declare nothing. "If I had to guess, I would say A" is a choice.
+//! - A letter that the reply corrects at once is replaced: "A, no wait, C" declares C, "A? No." declares nothing.
+//! - If a reply goes through the options, marks one as right and others as wrong, by ticks and crosses or in words, the
+//!   one marked as right is shown.
 //!
-//! Where a reply declares another letter beside the one that counts, the grade `contradicts` holds it; where it
-//! declares several at once, the first of them.
+//! If a reply declares another letter besides the one that counts, [`Reading::contradicts`] holds it. If it declares
+//! several at once, that field holds the first of them.
 mod declared;
 mod fold;
 mod letter;
@@ -50,17 +54,17 @@ pub use declared::{Reading, declared, reading};
 pub use patterns::{lenient, official};
 use std::collections::BTreeMap;
 
-/// Questions by category: the dataset that file readers fill.
+/// A dataset of multiple-choice questions in memory. Plugins that read question files fill it.
 pub struct Bank {
-    /// The subjects, in order of name.
+    /// Categories, sorted by name.
     pub categories: Vec<Category>,
-    /// The questions of each.
+    /// Questions by category name. Their order is part of the dataset: draws depend on it.
     pub questions: BTreeMap<String, Vec<Question>>,
     fingerprint: String,
 }
 
 impl Bank {
-    /// A bank of `questions`; `fingerprint` identifies the data they came from.
+    /// Makes a bank. `fingerprint` identifies the data that the questions came from; the run's lock stores it.
     pub fn new(questions: BTreeMap<String, Vec<Question>>, fingerprint: String) -> Self {
         let categories = questions.iter().map(|(n, q)| Category { name: n.clone(), questions: q.len() }).collect();
         Self { categories, questions, fingerprint }
@@ -85,7 +89,8 @@ impl Dataset for Bank {
     }
 }
 
-/// Question, blank line, lettered options, blank line, the instruction with the real letters.
+/// The user message for a question: its text, a blank line, one line per option (`A. …`), a blank line, and an
+/// instruction that names the letters of this question's options.
 pub fn prompt(q: &Question) -> String {
     let mut out = format!("{}\n\n", q.text);
     for (i, option) in q.options.iter().enumerate() {
@@ -96,7 +101,8 @@ pub fn prompt(q: &Question) -> String {
     out
 }
 
-/// All readings of a reply. `contradicts` stands among the others: [`Reading::contradicts`].
+/// Grades a reply by the declared answer. [`Grade::others`] holds the answers of the parsers `declared`, `lenient` and
+/// `official`, and `contradicts` ([`Reading::contradicts`]).
 pub fn grade(q: &Question, reply: &str) -> Grade {
     let Reading { declared, contradicts } = reading(reply, &q.options);
     let lenient = declared.or_else(|| patterns::alone(reply, q.options.len()));

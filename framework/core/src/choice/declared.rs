@@ -1,16 +1,16 @@
-//! The declared answer: the letter that a reader would say the reply gives.
+//! Finds the declared answer: the letter that a human reader would take as the reply's answer.
 use super::text::{Kind, Text};
 use super::value::{Form, Value};
 use super::words::{CHOOSE, CORRECTION, IS, JOIN, OPINION, OPTIONS, OTHERS, QUESTIONS, SHORT, SO, chooses_with};
 use std::collections::HashMap;
 
-/// An option as evidence: its text as tokens, and each token in lower case.
+/// An option's text as tokens: as written, and in lower case.
 pub(super) struct Known {
     pub exact: Vec<String>,
     pub lower: Vec<String>,
 }
 
-/// Signs that texts may differ in: quotes and what is left of dress.
+/// Whether a sign is ignored when texts are compared: quotes and left-over formatting.
 pub(super) fn ignored(c: Option<char>) -> bool {
     matches!(c, Some('"' | '\'' | '*' | '_' | '\\' | '…' | '•'))
 }
@@ -34,18 +34,18 @@ impl Known {
     }
 }
 
-/// How a candidate was declared, weakest last.
+/// How strongly a candidate was declared, from the strongest to the weakest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// "answer is B", "Answer: B", `\boxed{B}`, "B is correct".
     Explicit,
     /// "I choose B", "so B", "it is B".
     Chosen,
-    /// A letter that leads, a bold line, a line alone.
+    /// A letter at the start of the reply, in a bold line, or alone on a line.
     Shown,
 }
 
-/// Something that the reply declares, in order.
+/// A possible answer found in the reply; `at` is the index of its first token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
     pub rank: Rank,
@@ -53,27 +53,28 @@ pub(super) struct Candidate {
     pub at: usize,
 }
 
-/// What a reply declares.
+/// The result of [`reading`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// The letter; none where nothing is declared, or several answers at once.
+    /// The declared letter; `None` if the reply declares nothing, or several answers at once.
     pub declared: Option<char>,
-    /// Another letter that the same reply declares beside it; where it declares several at once, the first.
+    /// Another letter that the reply declares besides `declared`. If it declares several at once, the first of them.
     pub contradicts: Option<char>,
 }
 
-/// Reads a reply to a question with these options.
+/// A reply that is read against the options of its question.
 pub(super) struct Reader<'a> {
     pub t: &'a Text,
     pub options: Vec<Known>,
-    /// Options by the first token of their text, in lower case.
+    /// Indices of options by the first token of their text, in lower case.
     pub firsts: HashMap<String, Vec<usize>>,
     pub n: usize,
     pub end: usize,
 }
 
-/// What the reply declares, by the rules of this module; `options` are the texts that were offered, in order, of
-/// which an empty one is not known. Never panics, and takes time linear in the reply's length.
+/// Reads the declared answer out of a reply, by the rules of [`crate::choice`]. `options` are the options' texts in
+/// order; an empty text means that it is not known. Only the first 26 are used. Never panics, and takes time linear in
+/// the reply's length.
 pub fn reading(reply: &str, options: &[String]) -> Reading {
     let mut text = Text::reply(reply);
     let parts = parts(&mut text);
@@ -99,7 +100,8 @@ pub fn declared(reply: &str, options: &[String]) -> Option<char> {
     reading(reply, options).declared
 }
 
-/// The parts of a reply: a line "Question: …" begins another. Each ends in an end of text.
+/// Splits a reply at lines "Question: …", which start another question. Returns the first and last token of each part;
+/// the last is of kind [`Kind::End`].
 fn parts(text: &mut Text) -> Vec<(usize, usize)> {
     let mut out = vec![];
     let (mut start, last) = (0, text.tokens.len() - 1);
@@ -140,7 +142,7 @@ fn parts(text: &mut Text) -> Vec<(usize, usize)> {
 fn judge(found: &[Candidate]) -> Reading {
     let of = |rank: Rank| found.iter().filter(move |c| c.rank == rank);
     let mut best = of(Rank::Explicit).next_back();
-    // Several at once, and then a choice among them.
+    // The reply names several answers and then chooses one of them.
     if let Some(Candidate { value: Value::Several(_), at, .. }) = best {
         best = of(Rank::Chosen).rfind(|c| c.at > *at).or(best);
     }
@@ -163,18 +165,18 @@ fn judge(found: &[Candidate]) -> Reading {
 }
 
 impl Reader<'_> {
-    /// Everything that part declares, in order of place within its rank.
+    /// All candidates of the part that starts at token `start`; those of one rank are in the order of the text.
     fn candidates(&self, start: usize) -> Vec<Candidate> {
         let mut found = vec![];
         let (shown, mut i) = self.shown(start);
         found.extend(shown);
-        // The options' texts that stand behind their letters declare nothing of their own.
+        // An option's text after its own letter declares nothing by itself.
         let (first, mut last) = (i, None);
         i = start;
         while i < self.end {
             if i >= start && i < first && self.t.letter(i).is_some() {
                 i = first.max(i + 1);
-                // A leading letter may also be called right: "B is correct".
+                // The reply may also begin with a letter that it calls right: "B is correct".
                 if let Some((value, to)) = self.said_right_from(start, first) {
                     found.push(Candidate { rank: Rank::Explicit, value, at: start });
                     let at = (start..first).find(|p| self.t.letter(*p).is_some()).unwrap_or(start);
@@ -198,8 +200,8 @@ impl Reader<'_> {
         found
     }
 
-    /// Two letters that are called right side by side, or framed side by side, are several: "A is correct and B is
-    /// correct", `\boxed{A}\boxed{B}`. So are two of which the second is right "too".
+    /// Two letters that are called right or framed next to each other are several answers: "A is correct and B is
+    /// correct", `\boxed{A}\boxed{B}`. So are two letters of which the second is called right "too".
     fn together(&self, last: Option<(Value, usize, usize)>, value: Value, i: usize, to: usize) -> Value {
         let t = self.t;
         let (Some((Value::Letter(a) | Value::Several(a), at, end)), Value::Letter(b)) = (last, value) else {
@@ -219,7 +221,7 @@ impl Reader<'_> {
         (start..first).find(|i| self.t.letter(*i).is_some()).and_then(|i| self.said_right(start, i))
     }
 
-    /// What is declared at token `i`, and where reading goes on.
+    /// What token `i` declares, if anything, and the token at which reading continues.
     fn declaration(&self, start: usize, i: usize) -> (Option<(Rank, Value)>, usize) {
         let t = self.t;
         let hit = |rank, (value, to): (Value, usize)| (Some((rank, value)), to);
@@ -233,7 +235,7 @@ impl Reader<'_> {
             if let Some(found) = self.said_right(start, i) {
                 return hit(Rank::Explicit, found);
             }
-            // A letter with its own text: the text is no declaration.
+            // A letter followed by its own option's text: skip the text.
             return (None, self.own_text(i).unwrap_or(i + 1));
         }
         if let Some((at, form)) = self.named(start, i) {
@@ -296,7 +298,7 @@ impl Reader<'_> {
         (None, i + 1)
     }
 
-    /// Where the letter stands behind words that leave it: "leaving only C", "the one left is C", "we get C",
+    /// The position of the letter after words that leave one option: "leaving only C", "the one left is C", "we get C",
     /// "in short: C", "not B but C".
     fn remains(&self, start: usize, i: usize) -> Option<usize> {
         let t = self.t;
@@ -326,7 +328,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Behind "is", "must be", "has to be".
+    /// The token after "is", "must be" or "has to be" at token `i`.
     fn joined(&self, i: usize) -> Option<usize> {
         let t = self.t;
         if IS.contains(&t.word(i)) {

@@ -1,6 +1,6 @@
-//! Characters that a reader takes for others, or does not see.
+//! Replaces look-alike characters by one form and drops invisible ones.
 
-/// What a character becomes.
+/// What a character is replaced by.
 pub(super) enum Fold {
     /// Nothing: it is invisible.
     Drop,
@@ -8,17 +8,19 @@ pub(super) enum Fold {
     To(char),
     /// A character in round brackets.
     Round(char),
-    /// A dash that stands between parts of a sentence, with space around it.
+    /// A dash with a space on each side, as between parts of a sentence.
     Dash,
 }
 
-/// Letters of scripts that are written without spaces, for which a Latin letter beside them is a word of its own.
+/// Whether a character belongs to a script that is written without spaces. A Latin letter next to it is a word of its
+/// own.
 pub(super) fn cjk(c: char) -> bool {
     matches!(c as u32, 0x0E00..=0x0E7F | 0x1100..=0x11FF | 0x2E80..=0x2FDF | 0x3040..=0x318F | 0x31A0..=0x31FF
         | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xA960..=0xA97F | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0x20000..=0x3FFFF)
 }
 
-/// Marks that belong to the letter before them: a letter with a bar is another symbol.
+/// Whether a character continues the word before it, as combining marks and primes do: A with a bar is a different
+/// symbol from A.
 pub(super) fn joins(c: char) -> bool {
     matches!(c as u32, 0x0300..=0x036F | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x20D0..=0x20DC | 0x20E1 | 0x2032..=0x2037
         | 0x0591..=0x05C7 | 0x064B..=0x065F | 0x0900..=0x0963 | 0x0966..=0x0DFF)
@@ -33,8 +35,8 @@ fn capital(base: u32, c: u32) -> char {
     char::from(b'A' + (c - base) as u8)
 }
 
-/// Full-width, mathematical, circled and squared letters are letters; Cyrillic and Greek ones that look like
-/// them are not.
+/// Replaces a character. Full-width, mathematical, circled and squared letters become plain letters. Cyrillic and Greek
+/// letters that look like Latin ones are kept.
 pub(super) fn fold(c: char) -> Fold {
     let to = |c: char| Fold::To(c);
     if c.is_ascii() {
@@ -81,9 +83,9 @@ pub(super) fn fold(c: char) -> Fold {
         0x2022 | 0x2023 | 0x2043 | 0x25E6 | 0x25AA | 0x25CF | 0x25CB | 0x25A0 => to('•'),
         0xFF01..=0xFF5E => fold_ascii(c as u32 - 0xFEE0),
         0x3000 => to(' '),
-        // Crosses deny what they stand at.
+        // Crosses mark an option as wrong.
         0x274C | 0x274E | 0x2716..=0x2718 | 0x2715 | 0x1F6AB | 0x26D4 | 0x1F5D9 | 0x1F44E => to('✗'),
-        // Ticks affirm it.
+        // Ticks mark an option as right.
         0x2705 | 0x2611 | 0x2713 | 0x2714 | 0x1F5F8 | 0x1F197 => to('✓'),
         0x27A1 | 0x2B05..=0x2B07 => to(' '),
         0x2190..=0x21FF | 0x2794..=0x27BE | 0x27F0..=0x27FF | 0x2900..=0x297F => to('→'),

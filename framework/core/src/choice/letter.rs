@@ -1,4 +1,4 @@
-//! Whether a letter stands as an answer, by what follows it.
+//! Decides from what follows a letter whether the letter is an answer.
 use super::declared::{Known, Reader};
 use super::text::Kind;
 use super::value::{Form, Value};
@@ -7,7 +7,8 @@ use super::words::{
 };
 
 impl Reader<'_> {
-    /// The letter at token `q`, by what follows it.
+    /// Reads the letter at token `q` as an answer, unless what follows shows that it is none. Also returns where it
+    /// ends.
     pub(super) fn letter_at(&self, q: usize, form: Form, opened: Option<char>) -> (Value, usize) {
         let t = self.t;
         let none = (Value::Nothing, q);
@@ -36,7 +37,7 @@ impl Reader<'_> {
             return (Value::Several(letter), to);
         }
         let yes = (Value::Letter(letter), p);
-        // A letter with the text of another option declares two.
+        // A letter with the text of another option names two answers.
         let mut text = p;
         while matches!(t.sign(text), Some('.' | ')' | ':' | ',' | '-' | '/' | '(')) && text < p + 3 {
             text += 1;
@@ -64,11 +65,11 @@ impl Reader<'_> {
         self.taken_back(p).unwrap_or(yes)
     }
 
-    /// The letter that takes the place of the one that ends before token `p`: "A, no wait, C", "A... no, C".
+    /// The letter that replaces the one that ends before token `p`: "A, no wait, C", "A... no, C".
     fn taken_back(&self, mut p: usize) -> Option<(Value, usize)> {
         let t = self.t;
         let mut last = None;
-        // Nobody corrects himself more often.
+        // The limit keeps the time linear in the reply's length.
         for _ in 0..8 {
             let (from, mut corrects) = (p, false);
             while p < from + 10 {
@@ -100,7 +101,7 @@ impl Reader<'_> {
         last
     }
 
-    /// Whether what follows lets the letter stand as an answer: no word, no formula, no name.
+    /// Whether what follows allows the letter to be an answer, rather than part of a word, a formula or a name.
     fn follows(&self, p: usize, letter: char, marked: bool, form: Form) -> bool {
         let t = self.t;
         match t.kind(p) {
@@ -108,9 +109,9 @@ impl Reader<'_> {
             Kind::Sign('.') => marked && !SPOKEN_OF.contains(t.exact(p + 1)) || self.full_stop(p, letter, form),
             Kind::Sign(';' | '!' | '…') => true,
             Kind::Sign('|') => t.spaced(p),
-            // A tag of some kind.
+            // An HTML-like tag.
             Kind::Sign('<') => !t.spaced(p + 1) && (p + 2..p + 7).any(|q| t.sign(q) == Some('>')),
-            // Where the options' texts are not known, this may be the letter's own.
+            // If the option's text is not known, the text after the slash may be it.
             Kind::Sign('/') => {
                 self.known(letter).is_none() && t.spaced(p) && t.spaced(p + 1) && t.word(p + 1).chars().count() > 2
             }
@@ -126,7 +127,7 @@ impl Reader<'_> {
                 (t.spaced(p + 1) || t.ends(p + 1)) && !title
             }
             Kind::Sign('?') => t.spaced(p + 1) && !matches!(form, Form::Verb | Form::Choice | Form::Bare),
-            // "A: I don't know" answers a question "Q:".
+            // "A: I don't know": here "A" is short for "answer", as "Q" is for "question".
             Kind::Sign(':') if t.word(p + 1) == "no" && matches!(t.word(p + 2), "idea" | "clue") => false,
             Kind::Sign(':')
                 if matches!(t.word(p + 1), "i" | "i'm") && (p + 2..p + 4).any(|q| NOT.contains(&t.word(q))) =>
@@ -180,8 +181,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the full stop at token `p`, behind a letter, ends a sentence or marks the letter of an option;
-    /// else it stands in a name: "E. coli", "J. S. Bach", "B.C.".
+    /// Whether the full stop at token `p`, after a letter, ends a sentence or an option's label. Otherwise it is part
+    /// of a name: "E. coli", "J. S. Bach", "B.C.".
     fn full_stop(&self, p: usize, letter: char, form: Form) -> bool {
         let t = self.t;
         let r = p + 1;
@@ -223,7 +224,7 @@ impl Reader<'_> {
         !(name && known.is_some()) || form == Form::Lead && q == r + 1
     }
 
-    /// Whether the line at token `r` begins as the option's text does, or shares a telling word with it.
+    /// Whether the line at token `r` starts with the option's first word, or shares a distinctive word with the option.
     fn speaks_of(&self, option: &Known, r: usize) -> bool {
         let t = self.t;
         let telling = |w: &str| w.chars().count() > 3 && !OPENERS.contains(w) && !HEDGES.contains(w);
@@ -234,7 +235,7 @@ impl Reader<'_> {
             })
     }
 
-    /// The end of the second letter of "A and B", "A, C", "A\nB".
+    /// The token after a second letter that is joined to this one: "A and B", "A, C", "A\nB".
     fn another(&self, p: usize, letter: char, lower: bool) -> Option<usize> {
         let t = self.t;
         let mut q = p;
@@ -268,7 +269,7 @@ impl Reader<'_> {
         if !joined && !below {
             return None;
         }
-        // "I, II and III" counts in Roman numerals.
+        // "I, II and III" are Roman numerals.
         let word = t.exact(q);
         if joined && letter == 'I' && word.len() > 1 && word.chars().all(|c| matches!(c, 'I' | 'V' | 'X')) {
             return Some(q + 1);

@@ -1,11 +1,12 @@
-//! Nouns that declare an answer, and whether they speak of the answer that the reply gives.
+//! Nouns that declare an answer ("the answer is B"), and whether they mean the reply's own answer.
 use super::declared::Reader;
 use super::text::Kind;
 use super::value::Form;
 use super::words::*;
 
 impl Reader<'_> {
-    /// Where the value of a noun that declares stands, and how it is joined.
+    /// If token `i` is a noun that declares an answer: the token at which the answer is expected, and how it is joined
+    /// to the noun.
     pub(super) fn named(&self, start: usize, i: usize) -> Option<(usize, Form)> {
         let t = self.t;
         let word = t.word(i);
@@ -98,7 +99,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Behind ";" or "..." a letter.
+    /// The token after ";", "…" or "..." at token `p`, if a letter starts there.
     fn trails(&self, p: usize) -> Option<usize> {
         let dots = (p..p + 3).all(|q| self.t.sign(q) == Some('.'));
         let q = if dots { p + 3 } else { p + 1 };
@@ -109,7 +110,8 @@ impl Reader<'_> {
         self.phrase(start, i) == self.line_start(start, i)
     }
 
-    /// Behind ", I believe," or ", in my view,", where a verb follows: the place of the verb.
+    /// If an insertion such as ", I believe," or ", in my view," starts at token `p` and a verb follows it: the verb's
+    /// token.
     fn parenthesis(&self, p: usize) -> Option<usize> {
         if self.t.sign(p) != Some(',') {
             return None;
@@ -125,7 +127,8 @@ impl Reader<'_> {
         self.t.letter(p).is_some_and(|c| c.is_ascii_uppercase())
     }
 
-    /// Behind "(A-J)", "(one letter)", where a colon or a verb follows.
+    /// If a bracket such as "(A-J)" or "(one letter)" starts at token `p` and a colon or verb follows it: the token
+    /// after the bracket.
     fn aside(&self, p: usize) -> Option<usize> {
         let close = match self.t.sign(p)? {
             '(' => ')',
@@ -136,7 +139,7 @@ impl Reader<'_> {
         (self.t.sign(end + 1) == Some(':') || IS.contains(&self.t.word(end + 1))).then_some(end + 1)
     }
 
-    /// The first token of the noun phrase that ends in the noun `i`.
+    /// The first token of the noun phrase that ends with the noun at token `i`.
     pub(super) fn phrase(&self, start: usize, i: usize) -> usize {
         let mut p = i;
         while p > start
@@ -158,7 +161,8 @@ impl Reader<'_> {
         p
     }
 
-    /// Whether the noun speaks of the answer that the reply gives.
+    /// Whether the noun means the reply's own answer, rather than one that is wrong, asked about, supposed or somebody
+    /// else's.
     fn meant(&self, start: usize, i: usize) -> bool {
         let p = self.phrase(start, i);
         let before = |k: usize| if p >= start + k { self.t.word(p - k) } else { "" };
@@ -186,7 +190,7 @@ impl Reader<'_> {
         false
     }
 
-    /// Whether the clause before token `p` supposes, asks or denies.
+    /// Whether the clause before token `p` is a condition, a question or a denial.
     pub(super) fn hypothetical(&self, start: usize, p: usize) -> bool {
         let t = self.t;
         let mut apart = false;
@@ -201,7 +205,7 @@ impl Reader<'_> {
             if IF.contains(&t.word(q)) || fault.contains(&t.word(q)) && t.word(q + 1) == "to" && q + 1 < p {
                 return true;
             }
-            // "A is not correct and B is": the "not" is of the other clause.
+            // "A is not correct and B is": the "not" belongs to the other clause.
             apart |= matches!(t.word(q), "and" | "but");
             if NOT.contains(&t.word(q)) && !apart && (q + 1..(q + 3).min(p)).any(|k| DENIED.contains(&t.word(k))) {
                 return true;
@@ -210,8 +214,8 @@ impl Reader<'_> {
         false
     }
 
-    /// Whether the condition from token `q` up to `i` is contrary to fact, as its past tense tells: "if x were", "if
-    /// one asked"; not "if it is allowed", "if needed".
+    /// Whether the condition from token `q` up to `i` is contrary to fact. The past tense shows it: "if x were", "if
+    /// one asked"; not "if it is allowed", "if needed". `again` is as in [`Self::supposed`].
     fn unreal(&self, q: usize, i: usize, again: bool) -> bool {
         let passive = ["is", "are", "be", "been", "being", "as", "if", "when", "the", "a"];
         (q + 1..i).any(|k| {
@@ -222,9 +226,9 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether what is declared from token `i` up to `to` stands in a sentence with "if … were … would": it is supposed. A
-    /// condition about the choice itself ("if I had to guess") supposes nothing. `again`: an answer stands
-    /// before, and any past tense tells.
+    /// Whether what tokens `i` to `to` declare is hypothetical: part of a sentence of the form "if … were …, … would
+    /// …". A condition about the choice itself ("if I had to guess") does not make it so. `again`: the reply has
+    /// declared an answer before; then any past tense in the condition counts.
     pub(super) fn supposed(&self, start: usize, i: usize, to: usize, again: bool) -> bool {
         let t = self.t;
         let would = |q: usize| matches!(t.word(q), "would" | "could" | "might" | "i'd" | "we'd" | "it'd" | "wouldn't");

@@ -1,4 +1,4 @@
-//! The readings that are kept beside the declared one.
+//! The parsers besides the declared one: lenient and official.
 use super::declared::declared;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -13,8 +13,8 @@ static OFFICIAL: LazyLock<[Regex; 3]> = LazyLock::new(|| {
 });
 static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b([A-Z])\b"));
 
-/// Whether what follows a stand-alone letter lets it be an answer: not a word, not a formula. `word`: the letter
-/// is an English word too, and a mark or a line's end must follow.
+/// Whether `rest`, the text after a stand-alone letter, allows the letter to be an answer rather than part of a word or
+/// formula. `word`: the letter is an English word too ("A", "I"), so punctuation or the end of a line must follow.
 fn ends(rest: &str, word: bool) -> bool {
     let mut chars = rest.chars();
     let next = chars.next();
@@ -33,7 +33,8 @@ fn ends(rest: &str, word: bool) -> bool {
         || (next == Some(' ') && after.is_none())
 }
 
-/// The first stand-alone capital of one of `options` options, other than the words "A" and "I" in running text.
+/// The first stand-alone capital letter that names one of `options` options. The words "A" and "I" in running text do
+/// not count.
 pub(super) fn alone(reply: &str, options: usize) -> Option<char> {
     ALONE.captures_iter(reply).filter_map(|c| c.get(1)).find_map(|m| {
         let c = m.as_str().chars().next().filter(|c| ((*c as usize).wrapping_sub('A' as usize)) < options)?;
@@ -41,13 +42,14 @@ pub(super) fn alone(reply: &str, options: usize) -> Option<char> {
     })
 }
 
-/// The declared answer, else the first stand-alone capital of a real option other than the words "A" and "I" in
-/// running text.
+/// The declared answer, or else the first stand-alone capital letter that names an option. The words "A" and "I" in
+/// running text do not count.
 pub fn lenient(reply: &str, options: &[String]) -> Option<char> {
     declared(reply, options).or_else(|| alone(reply, options.len()))
 }
 
-/// MMLU-Pro's own reading, whatever options were offered; where it would guess, nothing.
+/// The answer that MMLU-Pro's `evaluate_from_local.py` extracts: a letter from A to J, whatever options were offered.
+/// `None` where that script would guess.
 pub fn official(reply: &str) -> Option<char> {
     let first = |r: &Regex| r.captures(reply).and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next());
     first(&OFFICIAL[0]).or_else(|| first(&OFFICIAL[1])).or_else(|| {

@@ -1,11 +1,12 @@
-//! Letters that are called right: "B is correct".
+//! Letters that the reply says are right: "B is correct".
 use super::declared::Reader;
 use super::text::Kind;
 use super::value::Value;
 use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, MOST, RIGHT, SAID, SUBJECT};
 
 impl Reader<'_> {
-    /// "B is correct", "Option B is the best answer": the value, and where it ends.
+    /// If the letter at token `i` is said to be right ("B is correct", "Option B is the best answer"): the answer, and
+    /// where the statement ends.
     pub(super) fn said_right(&self, start: usize, i: usize) -> Option<(Value, usize)> {
         let t = self.t;
         let letter = self.valid(t.letter(i)?)?;
@@ -42,7 +43,7 @@ impl Reader<'_> {
         while q < p + 8 && (ADVERBS.contains(&t.word(q)) || IS.contains(&t.word(q))) {
             q += 1;
         }
-        // "B seems most plausible"; some of these adjectives are adverbs too, and then behind us.
+        // "B seems most plausible". Some of these adjectives are in ADVERBS too and were skipped already.
         q += usize::from(t.word(q - 1) == "most" && MOST.contains(&t.word(q)));
         let most = q >= p + 3 && t.word(q - 2) == "most" && MOST.contains(&t.word(q - 1));
         let right = RIGHT.contains(&t.word(q));

@@ -1,4 +1,4 @@
-//! The scanner behind [`Text`].
+//! Splits a text into the tokens of [`Text`] and removes its formatting.
 use super::fold::{Fold, cjk, fold, joins};
 use super::text::{EMPHASIS, Kind, SPACE, TICK, Text, Token};
 use super::words::{BLOCKS, BOXES, FONTS, FORMAT, SPACES, TAGS, THOUGHTS};
@@ -15,21 +15,21 @@ struct Scanner<'a> {
     chars: &'a [char],
     at: usize,
     gap: u8,
-    /// Nothing but dress stood on this line so far.
+    /// This line has held nothing but formatting so far.
     fresh: bool,
     /// A single `*` is open on this line.
     star: bool,
-    /// No `~~` closes before this index.
+    /// No closing `~~` is found before this index.
     no_strike: usize,
-    /// No thought closes.
+    /// The rest of the text holds no closing tag of a thought.
     no_thought: bool,
     braces: Vec<Brace>,
-    /// An option's text: its first sign is no bullet.
+    /// The text is an option's: a sign at its start is not a bullet.
     inline: bool,
     out: Text,
 }
 
-/// The tokens of a text; `inline` where it stands inside a line, as an option does.
+/// Splits a text into tokens. `inline`: the text is part of a line, as an option's text is.
 pub(super) fn scan(text: &str, inline: bool) -> Text {
     let mut chars = Vec::with_capacity(text.len());
     for c in text.chars() {
@@ -157,14 +157,14 @@ impl Scanner<'_> {
         self.push(Kind::Word, n);
     }
 
-    /// Whether "- 5" or the like stands here: a number with its sign rather than an entry of a list.
+    /// Whether a signed number such as "- 5" starts here, rather than an entry of a list.
     fn number(&self) -> bool {
         let next = self.chars[self.at + 1..].iter().find(|c| **c != ' ');
         matches!(self.chars[self.at], '-' | '+')
             && next.is_some_and(|c| c.is_ascii_digit() || matches!(c, '.' | '$' | '\\'))
     }
 
-    /// Whether `c` stands here on one side of a single letter, and on its other side too: "~C~".
+    /// Whether the sign `c` here and another `c` enclose a single letter: "~C~".
     fn around(&self, c: char) -> bool {
         let get = |at: Option<usize>| at.and_then(|i| self.chars.get(i)).copied();
         let pair = |by: fn(usize, usize) -> Option<usize>| {
@@ -177,7 +177,7 @@ impl Scanner<'_> {
         self.chars[self.at..].iter().take_while(|x| **x == c).count()
     }
 
-    /// Emphasis or a product.
+    /// Reads `*` as emphasis or as a multiplication sign.
     fn stars(&mut self) {
         let n = self.run('*');
         let (left, right) = (self.before(), self.peek(n));
@@ -196,14 +196,14 @@ impl Scanner<'_> {
         self.drop(1, EMPHASIS);
     }
 
-    /// Emphasis, a blank to fill, or an index.
+    /// Reads `_` as emphasis, a blank to fill in, or a subscript.
     fn underscores(&mut self) {
         let n = self.run('_');
         let alnum = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '{' || c == '\\');
         if alnum(self.before()) && alnum(self.peek(n)) { self.push(Kind::Sign('_'), n) } else { self.drop(n, EMPHASIS) }
     }
 
-    /// Text that is struck through is not there.
+    /// Skips text that is struck through.
     fn strike(&mut self) {
         let n = self.run('~');
         if n == 2 && self.at >= self.no_strike {
@@ -294,7 +294,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// What is thought is not yet said.
+    /// Skips a thought. A closing tag without an opening one means that everything before it was a thought.
     fn thought(&mut self, name: &str, n: usize, closes: bool) {
         if closes {
             self.out.tokens.clear();

@@ -1,12 +1,11 @@
-//! What is shown rather than said: a letter that leads, a bold line, a line alone.
+//! Answers that are shown without words: a letter at the start of the reply, in a bold line, or alone on a line.
 use super::declared::{Candidate, Rank, Reader};
 use super::text::Kind;
 use super::value::{Form, Value};
 use super::words::{GREETINGS, MAYBE, OPTIONS};
 
 impl Reader<'_> {
-    /// What is shown rather than said: a letter that leads, a bold line, a line alone. And where the leading
-    /// letter ends.
+    /// The answers that the part from token `start` shows without words, and where a letter at its start ends.
     pub(super) fn shown(&self, start: usize) -> (Vec<Candidate>, usize) {
         let (t, lines) = (self.t, self.labels(start));
         let mut found = vec![];
@@ -41,8 +40,8 @@ impl Reader<'_> {
         (found, after)
     }
 
-    /// The one line that is marked right, where the others that are marked are marked wrong: by a tick and crosses, or
-    /// by such a word at the end of the line, behind a sign.
+    /// The one line that is marked as right, if other lines are marked as wrong. A mark is a tick or cross, or a word
+    /// such as "correct" or "wrong" at the end of the line, after a sign.
     fn marked_right<'l>(&self, lines: &'l [Label]) -> Option<&'l Label> {
         let t = self.t;
         let verdict = |l: &&Label| {
@@ -66,7 +65,7 @@ impl Reader<'_> {
         (told.len() > 1).then_some(one.0)
     }
 
-    /// The letter, or the option's text, that the reply begins with: value, its letter's token, its end.
+    /// The letter or the option's text that the reply begins with: the answer, its letter's token, and where it ends.
     fn leads(&self, start: usize) -> (Value, usize, usize) {
         let t = self.t;
         let at = |p: usize, to: usize| (p..to.min(p + 4)).find(|q| t.letter(*q).is_some()).unwrap_or(p);
@@ -159,14 +158,15 @@ impl Reader<'_> {
 
 /// A line that begins with a letter.
 struct Label {
-    /// The letter's token.
+    /// Index of the letter's token.
     at: usize,
     line: usize,
     letter: char,
     shape: (bool, bool, bool, Option<char>),
     bold: bool,
     alone: bool,
-    /// The option's text follows, and then perhaps more: nothing more.
+    /// The option's text follows the letter.
     own: bool,
+    /// Nothing but the option's text follows the letter.
     whole: bool,
 }

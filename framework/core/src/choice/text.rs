@@ -1,8 +1,8 @@
-//! A reply as tokens: words, signs and lines, with the dress taken off.
+//! A reply as tokens: words, signs and line breaks, without formatting.
 //!
-//! Dress is what a reader does not see as content: markdown emphasis, headings, bullets and quotes, LaTeX
+//! Formatting is what a reader does not see as content: markdown emphasis, headings, bullets and quotes, LaTeX
 //! fonts and math delimiters, HTML formatting, invisible characters, emoji, other forms of the same letter
-//! (full-width, mathematical, circled). What changes the meaning stays as a sign: `H_2O` keeps its `_`,
+//! (full-width, mathematical, circled). A sign that changes the meaning is kept: `H_2O` keeps its `_`,
 //! `A*B` its `*`, `B/2` its `/`.
 use super::scan::scan;
 
@@ -15,22 +15,22 @@ pub(super) enum Kind {
     Sign(char),
     /// One or more line breaks.
     Line,
-    /// What stands up to [`Kind::Close`] is declared: `\boxed{`, `<answer>`.
+    /// The start of a frame around an answer, such as `\boxed{` or `<answer>`. The frame ends at [`Kind::Close`].
     Open,
-    /// The end of it.
+    /// The end of a frame.
     Close,
     /// The end of the text.
     End,
 }
 
-/// White space stands before the token.
+/// Bit of [`Token::gap`]: white space precedes the token.
 pub(super) const SPACE: u8 = 1;
-/// An emphasis mark stands before the token.
+/// Bit of [`Token::gap`]: an emphasis mark precedes the token.
 pub(super) const EMPHASIS: u8 = 2;
-/// A tick stands before the token.
+/// Bit of [`Token::gap`]: a tick precedes the token.
 pub(super) const TICK: u8 = 4;
 
-/// A token; its text is `text[start..end]`, or in lower case `lower[low..low_end]`.
+/// A token. Its text is `text[start..end]` of [`Text`], or in lower case `lower[low..low_end]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
     pub kind: Kind,
@@ -55,7 +55,7 @@ impl Text {
         scan(text, false)
     }
 
-    /// The tokens of an option, which stands inside a line.
+    /// The tokens of an option's text, which is part of a line.
     pub fn option(text: &str) -> Self {
         scan(text, true)
     }
@@ -65,12 +65,12 @@ impl Text {
         self.tokens.get(i).or(self.tokens.last()).copied().unwrap_or(end)
     }
 
-    /// The kind of token `i`; behind the text, its end.
+    /// The kind of token `i`; [`Kind::End`] past the end of the text.
     pub fn kind(&self, i: usize) -> Kind {
         self.get(i).kind
     }
 
-    /// The sign that token `i` is.
+    /// The character of token `i`, if the token is a sign.
     pub fn sign(&self, i: usize) -> Option<char> {
         match self.get(i).kind {
             Kind::Sign(c) => Some(c),
@@ -78,7 +78,7 @@ impl Text {
         }
     }
 
-    /// Token `i` as it stands; empty where it is neither word nor sign.
+    /// Token `i` as written; empty if it is neither word nor sign.
     pub fn exact(&self, i: usize) -> &str {
         let t = self.get(i);
         &self.text[t.start as usize..t.end as usize]
@@ -90,33 +90,33 @@ impl Text {
         &self.lower[t.low as usize..t.low_end as usize]
     }
 
-    /// The word that token `i` is, in lower case; empty for anything else.
+    /// Token `i` in lower case if it is a word; otherwise empty.
     pub fn word(&self, i: usize) -> &str {
         if self.get(i).kind == Kind::Word { self.lower(i) } else { "" }
     }
 
-    /// The single Latin letter that token `i` is.
+    /// Token `i`, if it is a single Latin letter.
     pub fn letter(&self, i: usize) -> Option<char> {
         let mut chars = if self.get(i).kind == Kind::Word { self.exact(i) } else { "" }.chars();
         chars.next().filter(|c| c.is_ascii_alphabetic() && chars.next().is_none())
     }
 
-    /// Whether white space stands before token `i`.
+    /// Whether white space precedes token `i`.
     pub fn spaced(&self, i: usize) -> bool {
         self.get(i).gap & SPACE != 0 || matches!(self.get(i).kind, Kind::Line | Kind::End)
     }
 
-    /// Whether an emphasis mark stands before token `i`.
+    /// Whether an emphasis mark precedes token `i`.
     pub fn emphasis(&self, i: usize) -> bool {
         self.get(i).gap & EMPHASIS != 0
     }
 
-    /// Whether a tick stands before token `i`.
+    /// Whether a tick precedes token `i`.
     pub fn tick(&self, i: usize) -> bool {
         self.get(i).gap & TICK != 0
     }
 
-    /// Whether the text ends at token `i`: a line, a frame, or all of it.
+    /// Whether a line, a frame or the whole text ends at token `i`.
     pub fn ends(&self, i: usize) -> bool {
         matches!(self.get(i).kind, Kind::Line | Kind::Close | Kind::End)
     }

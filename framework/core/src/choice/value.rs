@@ -1,20 +1,20 @@
-//! What is declared, behind the words that declare it.
+//! Reads the answer that follows the words that declare it.
 use super::declared::{Known, Reader, ignored};
 use super::text::Kind;
 use super::words::{AFTER, BUT, HEDGES, NOT, OPINION, OPTIONS, ORDER};
 
-/// What stands where an answer is declared.
+/// What is found where an answer is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
     /// One letter.
     Letter(char),
-    /// Several at once; the first.
+    /// Several answers at once; holds the first letter.
     Several(char),
     /// No answer.
     Nothing,
 }
 
-/// How the value is joined to what declares it.
+/// How the answer is joined to the words that declare it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// A colon or the like.
@@ -25,16 +25,16 @@ pub(super) enum Form {
     Below,
     /// In a frame: `\boxed{`, `<answer>`.
     Frame,
-    /// Right beside the noun: "Answer B".
+    /// Directly after the noun: "Answer B".
     Bare,
-    /// Behind a verb that chooses.
+    /// After a verb of choice: "I choose B".
     Choice,
     /// At the start of the reply or a line.
     Lead,
 }
 
 impl Reader<'_> {
-    /// The letter in upper case, where it is one of the options'.
+    /// The letter in upper case, if an option has it.
     pub(super) fn valid(&self, letter: char) -> Option<char> {
         let c = letter.to_ascii_uppercase();
         ((c as usize).wrapping_sub('A' as usize) < self.n).then_some(c)
@@ -44,7 +44,7 @@ impl Reader<'_> {
         self.options.get((letter as usize).wrapping_sub('A' as usize)).filter(|o| !o.lower.is_empty())
     }
 
-    /// Where the text of an option ends that begins at token `i`.
+    /// If the tokens of an option's text start at token `i`: the token after them.
     fn same(&self, mut i: usize, option: &[String], exact: bool) -> Option<usize> {
         let t = self.t;
         for key in option {
@@ -60,8 +60,8 @@ impl Reader<'_> {
         (!option.is_empty()).then_some(i)
     }
 
-    /// The option whose text stands at token `i` and ends where a sentence may: its letter, and its end.
-    /// No letter where several options read so.
+    /// The option whose text starts at token `i` and ends where a sentence may end: its letter, and the token after it.
+    /// The letter is `None` if several options have that text.
     pub(super) fn option_at(&self, i: usize, whole_line: bool) -> Option<(Option<char>, usize)> {
         if !matches!(self.t.kind(i), Kind::Word | Kind::Sign(_)) {
             return None;
@@ -99,7 +99,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether nothing but closing signs follows on the line.
+    /// Whether only closing signs follow on the line.
     pub(super) fn line_ends(&self, mut p: usize) -> bool {
         while matches!(self.t.sign(p), Some('.' | ',' | ';' | '!' | '?' | ')' | ']' | '}' | '"' | '\'' | '…')) {
             p += 1;
@@ -107,13 +107,13 @@ impl Reader<'_> {
         self.t.ends(p)
     }
 
-    /// The end of the letter's own text, where that follows the letter at token `i`, with whatever marks
-    /// between: "B. Neon", "B) Neon", "B / Neon".
+    /// If the text of the letter's own option follows the letter at token `i`: the token after that text. Punctuation
+    /// may come between: "B. Neon", "B) Neon", "B / Neon".
     pub(super) fn own_text(&self, i: usize) -> Option<usize> {
         let option = self.known(self.valid(self.t.letter(i)?)?)?;
         for p in i + 1..i + 6 {
             if let Some(to) = self.same(p, &option.lower, false) {
-                // "A" before "b" of another word is no text.
+                // A text that ends inside a longer word does not count.
                 let whole = !matches!(self.t.kind(to), Kind::Word) || self.t.spaced(to);
                 return whole.then_some(to);
             }
@@ -128,12 +128,12 @@ impl Reader<'_> {
         None
     }
 
-    /// What is declared at token `p`, and where it ends.
+    /// The answer that starts at token `p`, and where it ends.
     pub(super) fn value(&self, p: usize, form: Form) -> (Value, usize) {
         self.value_within(p, form, 4)
     }
 
-    /// As [`Self::value`]; `turns`: how often a "not … but" may still turn to another.
+    /// As [`Self::value`]. `turns`: how many more times "not … but …" may lead to another answer.
     fn value_within(&self, p: usize, form: Form, turns: usize) -> (Value, usize) {
         let t = self.t;
         let nothing = (Value::Nothing, p);
@@ -152,7 +152,8 @@ impl Reader<'_> {
                 (Value::Nothing, q)
             };
             if let Some((letter, text_to)) = text {
-                // A letter with its own text stays that letter; else the longer evidence is the text.
+                // A letter with its own option's text is that letter. Otherwise the option's text, which is longer,
+                // decides.
                 let single = text_to == q + 1 && t.letter(q).is_some();
                 let letter = match (value, letter) {
                     (Value::Letter(l), _) if self.own_text(q).is_some() => return (Value::Letter(l), to),
@@ -176,7 +177,7 @@ impl Reader<'_> {
             {
                 return found;
             }
-            // "I believe": a pronoun, no letter.
+            // "I believe": "I" is the pronoun.
             if word == "i"
                 && OPINION.contains(&t.word(q + 1))
                 && matches!(form, Form::Verb | Form::Label | Form::Choice)
@@ -231,7 +232,7 @@ impl Reader<'_> {
         nothing
     }
 
-    /// An option's text, and perhaps its letter behind it: "Neon (B)". Another letter contradicts it.
+    /// Reads the letter that may follow an option's text: "Neon (B)". A different letter makes them several answers.
     fn confirmed(&self, c: char, to: usize) -> (Value, usize) {
         let t = self.t;
         let mut p = to;
@@ -255,14 +256,14 @@ impl Reader<'_> {
         }
     }
 
-    /// "third option", at the end of a sentence.
+    /// Reads an ordinal such as "third option" at the end of a sentence.
     fn ordinal(&self, q: usize) -> Option<(Value, usize)> {
         let k = ORDER.iter().position(|o| *o == self.t.word(q)).filter(|k| *k < self.n)?;
         let option = matches!(self.t.word(q + 1), "option" | "choice" | "answer");
         (option && self.line_ends(q + 2)).then(|| (Value::Letter(char::from(b'A' + k as u8)), q + 2))
     }
 
-    /// "not A but B": what stands behind the "but".
+    /// Reads "not A but B": the answer after the "but".
     fn instead(&self, q: usize, form: Form, turns: usize) -> (Value, usize) {
         let t = self.t;
         if turns == 0 || t.word(q + 1) == "only" || t.word(q) == "nor" {
@@ -282,7 +283,8 @@ impl Reader<'_> {
         (Value::Nothing, q)
     }
 
-    /// A letter where this form allows it: lower case only alone or right behind what declares.
+    /// Reads a letter if the form allows it. A lower-case letter must stand alone or directly follow the words that
+    /// declare it.
     fn letter_form(&self, q: usize, form: Form, opened: Option<char>, hedged: bool) -> (Value, usize) {
         let t = self.t;
         let none = (Value::Nothing, q);

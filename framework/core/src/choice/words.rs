@@ -1,10 +1,11 @@
-//! The words that declare an answer, that stand between, and that take a declaration back.
+//! Word lists: words that declare an answer, words that may come between them and the letter, and words that take an
+//! answer back.
 //!
-//! All are in lower case. A word may be added to any list; none is a case of its own.
+//! All words are in lower case. A word can be added to any list without another change.
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-/// Words, written with white space between.
+/// A set of words, written as one text with white space between them.
 pub(super) type Words = LazyLock<HashSet<&'static str>>;
 
 macro_rules! words {
@@ -15,7 +16,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Nouns that name the answer, alone.
+    /// Nouns that name the answer.
     ANSWERS = "
         answer answers ans answer's antwort antworten respuesta respuestas réponse reponse réponses resposta
         respostas risposta antwoord svar svaret vastaus odpowiedź odpověď odpoveď odgovor válasz răspuns răspunsul
@@ -23,29 +24,29 @@ words! {
         תשובה התשובה उत्तर जवाब উত্তর án jawabannya பதில் lösung solución solução soluzione solution conclusion
         verdict answerkey
     ";
-    /// Nouns that name an option: they declare with "is" or a colon, and never by standing beside a letter.
+    /// Nouns that name an option. They declare an answer with "is" or a colon; "option B" alone declares nothing.
     OPTIONS = "
         correction output option choice letter selection pick guess response result decision prediction key opción opcion opção
         opzione lettre letra lettera buchstabe alternativa alternative вариант буква keuze choix wahl seçenek
         pilihan final
     ";
-    /// Adjectives that may stand for the noun: "Correct: B", "the right one is B".
+    /// Adjectives that may replace the noun: "Correct: B", "the right one is B".
     RIGHT = "
         correct right best richtig richtige correcta correcto correcte correta correto corretta corretto bonne
         juste exacta правильный верный верно doğru benar accurate proper
     ";
-    /// Adjectives after which a noun names no answer of the reply.
+    /// Words before a noun which show that it does not mean the reply's own answer: "wrong answer", "her answer".
     WRONG = "
         trap second wrong incorrect false worst other another previous earlier initial original tempting distractor bad
         falsche incorrecta mauvaise least student's user's their his her common popular non not
     ";
-    /// What may stand before the noun, of a noun phrase.
+    /// Words that may precede the noun within its noun phrase.
     BEFORE = "
         the my our your a an this its final only most likely probable real true actual single appropriate suitable
         plausible possible multiple mc short very full complete die der das la el le il o de meine mi ma mia minha
         endgültige finale logical simplest closest better one
     ";
-    /// What may stand between the noun and what joins it to the letter.
+    /// Words that may come between the noun and the verb or colon that joins it to the letter.
     BETWEEN = "
         works fits here to for of in from among amongst this the that these those question problem quiz item prompt options
         choices given above below you i we my our your choice option letter key final number no nr choose chose
@@ -58,13 +59,13 @@ words! {
         is are was were be ist lautet sind wäre es est sont serait sería é è seria sarebbe sono jest je är er blir
         on это является є adalah ialah là είναι هي هو היא है dir equals
     ";
-    /// Verbs that need another: "would be", "seems to be", "has to be".
+    /// Words of longer verb phrases: "would be", "seems to be", "has to be".
     MODAL = "
         would should must will can could may might shall has have had ought needs seems seem appears turns comes
         looks remains becomes happens corresponds reads to only out as like been being then therefore thus clearly
         likely probably most also indeed hence obviously definitely certainly i believe think
     ";
-    /// What may stand between the verb or colon and the letter.
+    /// Words that may come between the verb or colon and the letter.
     HEDGES = "
         okay ok yes well thus therefore likely most probably clearly definitely certainly hence then indeed simply just actually
         obviously surely presumably apparently perhaps maybe possibly evidently undoubtedly consequently so again
@@ -75,98 +76,98 @@ words! {
         por tanto entonces probablemente portanto provavelmente quindi dunque вариант буква somit alternativa
         first second third fourth fifth sixth last final a an named called highly choosing statement
     ";
-    /// Pairs that say whose opinion it is; the pronoun is no letter.
+    /// Words after "I" in a statement of opinion, where "I" is the pronoun and not the letter.
     OPINION = "believe think guess suppose would say feel am choose pick must can expect reckon conclude";
-    /// "not", in many words.
+    /// Words of negation.
     NOT = "
         not isn't wasn't aren't cannot can't couldn't won't never nicht kein keine no non não pas n'est neither
         nor не hardly unlikely doesn't don't didn't wouldn't shouldn't
     ";
-    /// "but", after a "not".
+    /// Words for "but" after a "not".
     BUT = "but rather sondern sino mais ma mas instead а";
-    /// What makes a clause hypothetical.
+    /// Words that make a clause hypothetical.
     IF = "
         if whether suppose supposing assume assuming unless imagine pretend doubt ob wenn si se если were until
         whatever
     ";
-    /// What makes it somebody's error, or the past, when it stands close before.
+    /// Words that, shortly before the noun, show that the answer is an error, past, or somebody else's.
     THOUGHT = "
         thought guessed assumed suspected initially wrongly mistakenly incorrectly tempting tempted why claims
         claimed says said believed believes thinks might could may
     ";
-    /// Verbs of opinion that a "not" before them turns round.
+    /// Words of opinion that deny what follows if "not" precedes them.
     DENIED = "think believe sure certain say mean know agree imply true correct case convinced see";
-    /// What a declared letter may be followed by.
+    /// Words that may follow a declared letter.
     AFTER = "
         because since as due which given based according but rather instead so hence thus therefore here though
         although while whereas not by then again too indeed who weil denn da porque ya car parce puisque perché
         poiché pois потому так where why above below from option choice
     ";
-    /// What may stand after "and" where no second answer follows.
+    /// Words after "and" that start a new clause, so that no second answer follows.
     GOES_ON = "the this that it we not here so because is they you my hope there";
-    /// Between two letters.
+    /// Words that join two letters.
     JOIN = "and or und oder y e et ou plus nor o и или 和 或 与 及 と vs versus then";
-    /// Verbs behind a letter: the letter is spoken of, not given.
+    /// Verbs after a letter that talk about it and do not give it as the answer.
     SPOKEN_OF = "
         is isn't was wasn't are aren't would could can cannot can't does doesn't do has have had may might will
         won't should must seems looks describes says states refers ist est es represents contradicts fails
     ";
-    /// Verbs that choose.
+    /// Verbs of choice.
     CHOOSE = "
         choose chose choosing pick picked picking select selected selecting wähle elijo choisis escolho scelgo
         conclude выбираю
     ";
-    /// Before a verb that chooses: the choice is somebody else's, or none.
+    /// Words before a verb of choice which show that the choice is somebody else's, or none.
     OTHERS = "
         some often others may you they people students many one if not don't never can't cannot wouldn't didn't who might could should
         to he she
     ";
-    /// Words that conclude.
+    /// Words that introduce a conclusion.
     SO = "
         so therefore thus hence consequently ergo elimination somit daher deshalb folglich donc quindi dunque portanto luego
         所以 因此 故
     ";
-    /// What a reply may begin with before it answers.
+    /// Words with which a reply may begin before it answers.
     GREETINGS = "
         sure ok okay certainly actually absolutely yes yeah well great alright right hmm hm thanks good nice hello hi
         course of question no problem easy understood got it thank you there this is here's here my
     ";
-    /// Adverbs that a letter may stand behind, or before at the end of a line.
+    /// Adverbs that may precede a letter, or follow it at the end of a line.
     MAYBE = "probably likely definitely maybe perhaps clearly obviously surely certainly presumably possibly";
-    /// What takes the answer before it back.
+    /// Words that take back the answer before them.
     CORRECTION = "wait actually sorry correction rather no oops mistake hmm scratch";
-    /// Lines that begin another question.
+    /// Words that start another question when they begin a line.
     QUESTIONS = "question frage pregunta pergunta domanda вопрос q 问题 問題 题目 problem exercise user human soru 질문 문제";
-    /// Before a letter that is said to be right.
+    /// Words that may precede a letter that is said to be right.
     SUBJECT = "
         option choice answer statement letter so thus therefore hence that then because since think believe say only but
         clearly conclude obviously means as opción opcion opção opzione choices why and or consequently definitely
         indeed thing find
     ";
-    /// Between the verb and what is said of the letter.
+    /// Words that may come between the verb and what is said of the letter.
     ADVERBS = "
         clearly therefore definitely the indeed thus obviously most likely probably my our your then hence
         certainly only single be to la die le el il a o final actually appropriate suitable accurate logical
         plausible really also equally
     ";
-    /// With "most": as good as right.
+    /// Adjectives that mean "right" after "most": "most plausible".
     MOST = "plausible likely probable reasonable appropriate suitable accurate logical convincing fitting";
-    /// Conditions about the choice itself, not about the question: "if I had to guess".
+    /// Words of a condition about the choice itself, not about the question: "if I had to guess".
     FORCED = "guess answer say bet forced pressed pushed decide commit choose pick select summarize you";
-    /// "in short", and the like.
+    /// Nouns of "in short", "in summary" and the like.
     SHORT = "short brief summary nutshell sum";
-    /// Behind "X." the second half of a species' name.
+    /// Second words of species' names, as in "E. coli".
     SPECIES = "
         coli elegans aureus cerevisiae melanogaster thaliana sapiens subtilis pneumoniae pylori tuberculosis falciparum
         vivax albicans botulinum tetani difficile perfringens cholerae histolytica musculus norvegicus rerio laevis
         faecalis typhi anthracis erectus habilis neanderthalensis afarensis
     ";
-    /// Nouns of what is said of the letter.
+    /// Nouns with which a letter is said to be right: "B is the answer".
     SAID = "
         answer choice option one response solution pick antwort respuesta réponse resposta risposta opción opção
         letter
     ";
-    /// Sentence openers: what follows "B." is a sentence and no name.
+    /// Words that open a sentence: after "B." they start a sentence and not a name.
     OPENERS = "
         the this that it because therefore since in as a an to for we i you here hence thus so let explanation
         reason reasoning done correct yes note please if all other others option options both none there they
@@ -191,7 +192,7 @@ words! {
         answer ans final_answer final-answer finalanswer final choice option response result solution selection
         output correct_answer conclusion letter
     ";
-    /// Tags around what is thought before the answer.
+    /// Tags around the model's thoughts before its answer.
     THOUGHTS = "think thinking thought thoughts reasoning scratchpad reflection analysis";
 }
 
@@ -214,7 +215,7 @@ pub(super) fn chooses_with(verb: &str, preposition: &str) -> bool {
     }
 }
 
-/// In scripts without spaces: nouns and verbs, in one run with what joins them to the letter.
+/// Nouns and verbs that declare an answer in scripts without spaces. They may be part of a longer token.
 pub(super) const CJK_NOUNS: &[&str] = &[
     "答案",
     "正解",
@@ -242,10 +243,10 @@ pub(super) const CJK_NOUNS: &[&str] = &[
     "答",
 ];
 
-/// Runs that deny.
+/// Parts of a token that deny or ask, in such scripts.
 pub(super) const CJK_NOT: &[&str] = &["不是", "不", "错误", "錯誤", "아니", "ない", "不选", "不對", "吗", "何", "什么"];
 
-/// What may follow the letter in such scripts.
+/// Beginnings of the token that may follow a letter, in such scripts.
 pub(super) const CJK_AFTER: &[&str] = &[
     "です",
     "だ",
