@@ -1,13 +1,14 @@
-//! `calibrate`: do the analyses keep what they promise where it is known that there is nothing, and do they find what
+//! `calibrate`: do the analyses err as rarely as they promise where there is no effect, and do they find an effect that
 //! was planted?
 //!
-//! It runs many small studies on the null organism, at a temperature that makes a few answers in ten random (decoded
-//! greedily, it answers alike in every condition, and no test could err), and analyses each under three outcomes of
-//! which nothing is the cause ([`views`]). It counts how often p is at or below 0.05, how often intervals at 95 % hold
-//! the truth, and how often a verdict is reached, and compares each rate with its promise ([`told`]). Studies of twice
-//! the groups on the planted organism, decoded greedily, tell how often a verdict is reached where it should be.
+//! The program runs many small studies on the null organism and analyses each with three sets of outcomes that nothing
+//! causes ([`views`]). The null organism is sampled at a temperature at which a few answers in ten are random; with
+//! greedy decoding it would answer alike in every condition, and no test could err. The program counts how often p is
+//! at or below 0.05, how often 95 % intervals contain the truth, and how often verdicts are reached, and compares each
+//! rate with the promised one ([`told`]). Studies of the planted organism, with twice as many groups and greedy
+//! decoding, show how often a verdict is reached where it should be.
 //!
-//! Seeds are fixed: study `i` has seed `--seed` + i. Runs are kept in `--runs`, and are not repeated when they stand.
+//! Seeds are fixed: study `i` has seed `--seed` + i. Runs are kept in `--runs` and used again if they exist.
 mod power;
 mod studies;
 mod told;
@@ -29,40 +30,40 @@ use views::{Outcome, View};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Repeats small studies on the bundled organisms and compares what analyses told with what they promise.
+/// Repeats small studies on the bundled organisms and compares the analyses' error rates with the promised ones.
 #[derive(Parser)]
 struct Args {
-    /// Studies of the null organism
+    /// Number of studies of the null organism
     #[arg(long, default_value_t = 200)]
     repeats: u64,
-    /// Studies of the planted organism, of twice the groups
+    /// Number of studies of the planted organism, with twice as many groups
     #[arg(long, default_value_t = 50)]
     planted: u64,
-    /// Groups of a null study
+    /// Groups of each null study
     #[arg(long, default_value_t = 16)]
     groups: usize,
-    /// Turns of a conversation, 2 to 14
+    /// Turns of each conversation, 2 to 14
     #[arg(long, default_value_t = 8)]
     turns: usize,
-    /// Seed of the first study; the next has the next
+    /// Seed of the first study; each further study has the next seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// At which the null organism samples
+    /// Sampling temperature of the null organism
     #[arg(long, default_value_t = 2.3)]
     null_temperature: f64,
-    /// Folder of the runs; a temporary one if not given
+    /// Folder of the runs; default: a temporary folder
     #[arg(long)]
     runs: Option<PathBuf>,
-    /// Analyses by their names in the study; default all
+    /// Names of the analyses to run; default: all
     #[arg(long)]
     only: Vec<String>,
-    /// Print JSON
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// Which outcomes an analysis is read under. What is really there to be read is left out where it says nothing of
-/// errors.
+/// The outcomes with which an analysis is run. Combinations in which a real effect would be read are left out where
+/// they say nothing about error rates.
 fn outcomes(analysis: &str) -> &'static [Outcome] {
     match analysis {
         "probe-deal" | "probe-interruptions" | "features-deal" => &[Outcome::Dealt],
@@ -71,16 +72,17 @@ fn outcomes(analysis: &str) -> &'static [Outcome] {
     }
 }
 
-/// What each told value should be where nothing was planted; nothing for what is really there.
+/// The true value of each reported number where nothing was planted; `None` where there is a real effect.
 fn truth(place: &Place) -> Option<Truth> {
     let (outcome, analysis, at, what) = place;
     let read_out = at == "headline" || at.starts_with("read_from") || at.starts_with("sparse");
-    // Whether a condition can be read does not hang on the answers: once is enough.
+    // Whether a condition can be read does not depend on the answers, so one set of outcomes is enough.
     if read_out && analysis.ends_with("completion") && *outcome != Outcome::Own {
         return None;
     }
     Some(match (analysis.as_str(), *what) {
-        // Whether a reply was cut can be read: its p is small and should be, and only many studies tell how well.
+        // A cut reply can be read from the activations, so a small p is right; how well is known only from many
+        // studies.
         ("probe-completion", "p") if read_out => return None,
         ("features-completion", "p" | "interval") if at == "found" || at.starts_with("difference") => return None,
         ("features-completion" | "features-deal", "interval") if at.starts_with("confirmation") => return None,
@@ -90,7 +92,7 @@ fn truth(place: &Place) -> Option<Truth> {
     })
 }
 
-/// Verdicts, ranks among few controls and p of several conditions at once promise a rate of 5 % at most.
+/// Whether the promise is an upper bound of 5 %: for verdicts, ranks among few controls, and p of several conditions.
 fn at_most(place: &Place) -> bool {
     place.3 == "verdict" || place.1 == "steering" && place.3 == "p" || place.2.starts_with("confirmation")
 }

@@ -1,4 +1,4 @@
-//! How often studies of the planted organism find what was planted.
+//! How often studies of the planted organism find the planted effect.
 use crate::studies::{Studies, in_threads};
 use crate::told::{All, Told, collect};
 use crate::views::Outcome;
@@ -7,7 +7,7 @@ use friction_organism::truth::Truth;
 use friction_store::StoredRun;
 use serde_json::{Value, json};
 
-/// A verdict or a p that should be reached in at least four of five studies.
+/// The power of one verdict or p-value; it should be reached in at least four of five studies.
 pub struct Power {
     analysis: String,
     place: String,
@@ -16,7 +16,7 @@ pub struct Power {
     studies: usize,
 }
 
-/// What must be found: of every analysis that tells of the planted effect, its verdict or its p.
+/// What must be found: for each analysis that sees the planted effect, its verdict or its p-value.
 const FOUND: [(&str, &str, &str); 5] = [
     ("behavior", "primary", "p"),
     ("probe-completion", "headline", "p"),
@@ -25,7 +25,7 @@ const FOUND: [(&str, &str, &str); 5] = [
     ("features-completion", "verdict", "verdict"),
 ];
 
-/// Runs and analyses them.
+/// Runs the studies of the planted organism and analyses them.
 pub fn planted(studies: &Studies, a: &Args, done: impl Fn(u64) + Sync) -> Result<Vec<Power>, Error> {
     let all = in_threads(a.planted, |i| {
         let (path, plan) = studies.run(Truth::Planted, 2 * a.groups, a.seed + i, i)?;
@@ -75,7 +75,7 @@ impl Power {
             if self.holds() { "" } else { "FAILS" }
         )
     }
-    /// The same for machines.
+    /// The same row as JSON.
     pub fn json(&self) -> Value {
         json!({"analysis": self.analysis, "place": self.place, "what": self.what, "studies": self.studies, "reached": self.reached, "holds": self.holds()})
     }

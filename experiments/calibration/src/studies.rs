@@ -1,4 +1,4 @@
-//! The studies: made once each, in a folder of runs.
+//! The simulated studies, each run once and kept in a folder of runs.
 use crate::Error;
 use friction_core::manifest::Manifest;
 use friction_engine::{Flow, Progress};
@@ -15,7 +15,7 @@ impl RunOptions for Quiet {
     }
 }
 
-/// What studies share.
+/// What all studies share.
 pub struct Studies {
     runs: PathBuf,
     turns: usize,
@@ -37,11 +37,11 @@ fn source(truth: Truth) -> &'static str {
 }
 
 impl Studies {
-    /// Studies whose runs stand in `runs`, with a sparse autoencoder of each organism, trained on questions of its
-    /// own, and its direction.
+    /// Prepares studies with runs in `runs`. For each organism a sparse autoencoder is trained, on questions that no
+    /// study asks, and a direction is learnt.
     ///
     /// # Errors
-    /// When a folder cannot be written or an autoencoder not trained.
+    /// When a folder cannot be written, or an autoencoder cannot be trained.
     pub fn new(runs: &Path, turns: usize, null_temperature: f64) -> Result<Self, Error> {
         std::fs::create_dir_all(runs)?;
         let out = Self { runs: std::path::absolute(runs)?, turns, null_temperature };
@@ -63,7 +63,7 @@ impl Studies {
         Ok(out)
     }
 
-    /// The folder that a study's paths are relative to.
+    /// The folder to which a study's paths are relative.
     fn base(&self, truth: Truth) -> PathBuf {
         self.runs.join(word(truth))
     }
@@ -74,11 +74,11 @@ impl Studies {
         self.sae_run(truth).join("analysis/sae-train")
     }
 
-    /// The run of a seed, made if it does not stand yet, and its plan. On the null organism, the `i`-th study tests
-    /// the `i`-th random direction (in turn) in the place of the planted one.
+    /// The run of a seed, made if it does not exist, and its plan. On the null organism the `i`-th study tests a random
+    /// direction (the `i`-th, counted cyclically) in place of the planted one.
     ///
     /// # Errors
-    /// When the study is wrong or its run fails.
+    /// When the study's manifest is wrong or its run fails.
     pub fn run(&self, truth: Truth, groups: usize, seed: u64, i: u64) -> Result<(PathBuf, Rc<Plan>), Error> {
         let text = include_str!("../study.toml");
         let temperature = if truth == Truth::Null { self.null_temperature } else { 0.0 };
@@ -108,11 +108,11 @@ impl Studies {
     }
 }
 
-/// Runs `work(0)` to `work(n - 1)` on threads of their own, not rayon's: the engine waits for rayon's
-/// inside a study, and a waiting worker that took up another study would wait for itself.
+/// Runs `work(0)` to `work(n - 1)` on separate threads. They are not rayon's, because the engine waits for rayon's
+/// threads inside a study, and a waiting worker that started another study would wait for itself.
 ///
 /// # Errors
-/// The first that a study met.
+/// The first error of any study.
 pub fn in_threads<T: Send>(n: u64, work: impl Fn(u64) -> Result<T, Error> + Sync) -> Result<Vec<T>, Error> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     std::thread::scope(|scope| {

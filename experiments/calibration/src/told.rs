@@ -1,4 +1,4 @@
-//! What analyses told, and how it compares with what they promise.
+//! Collects the p-values, intervals and verdicts of the analyses, and compares their rates with the promised ones.
 use crate::views::Outcome;
 use friction_core::Findings;
 use friction_stats::{holm, quantile};
@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 use statrs::distribution::{Binomial, Discrete, DiscreteCDF};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One p, interval or verdict of one study.
+/// One p-value, interval or verdict of one study.
 #[derive(Debug, Clone, Copy)]
 pub enum Told {
     /// A p-value.
     P(f64),
-    /// An interval at 95 %: estimate, low, high.
+    /// A 95 % interval: estimate, lower bound, upper bound.
     Interval(f64, f64, f64),
     /// Whether a verdict was reached.
     Verdict(bool),
 }
 
-/// Where a value stands: outcome, analysis, place in its findings, what it is.
+/// Where a value comes from: outcome, analysis, path within its findings, kind (`p`, `interval` or `verdict`).
 pub type Place = (Outcome, String, String, &'static str);
-/// All that was told, by place, one entry a study that told it.
+/// All collected values by place, one for each study that reported it.
 pub type All = BTreeMap<Place, Vec<Told>>;
 
-/// Takes what findings hold: every object with a `p`, with `low` and `high`, or with a verdict.
+/// Collects from findings every object with a `p`, with `low` and `high`, or with a verdict.
 pub fn collect(all: &mut All, outcome: Outcome, analysis: &str, findings: &Findings) {
     for (name, value) in &findings.values {
         walk(all, outcome, analysis, name, value);
@@ -39,7 +39,7 @@ fn walk(all: &mut All, outcome: Outcome, analysis: &str, place: &str, value: &Va
     }
     let estimate =
         ["estimate", "points_per_turn", "points", "shift", "difference", "auc"].iter().find_map(|k| number(k));
-    // An interval without an end is told as null: it covers everything.
+    // JSON has null for an infinite bound.
     let open = |k: &str, end: f64| value.get(k).map(|v| v.as_f64().unwrap_or(end));
     if let (Some(e), Some(low), Some(high)) = (estimate, open("low", f64::NEG_INFINITY), open("high", f64::INFINITY)) {
         put("interval", Told::Interval(e, low, high));
@@ -59,37 +59,37 @@ fn walk(all: &mut All, outcome: Outcome, analysis: &str, place: &str, value: &Va
     }
 }
 
-/// The value that an interval should hold where nothing was planted.
+/// The value that an interval should contain where nothing was planted.
 pub enum Truth {
-    /// Known by construction.
+    /// A value known by construction.
     Known(f64),
-    /// The median estimate of all studies: of what really can be read out, only the many studies tell how well.
+    /// The median estimate of all studies: how well a real difference can be read is known only from many studies.
     Median,
 }
 
-/// One line of the table.
+/// One row of the table.
 pub struct Line {
-    /// Where.
+    /// Where the values come from.
     pub place: Place,
-    /// Studies that told it.
+    /// Number of studies that reported the value.
     pub n: u64,
-    /// Studies whose p was at or below 0.05, whose interval held the truth, whose verdict was reached.
+    /// Number of studies with p at or below 0.05, with the truth in the interval, or with a reached verdict.
     pub k: u64,
-    /// The rate that is promised.
+    /// The promised rate.
     pub nominal: f64,
-    /// Whether only one side is a fault: exact and discrete tests and verdicts that err more often than they say,
-    /// discrete intervals that hold the truth less often.
+    /// Whether only one direction is a fault: exact or discrete tests and verdicts may err less often than promised,
+    /// and discrete intervals may contain the truth more often.
     pub at_most: bool,
-    /// What an interval should hold, and quartiles of the estimates.
+    /// The true value of an interval, and the quartiles of the estimates.
     pub about: Option<(f64, [f64; 3])>,
-    /// Binomial p that the rate is the nominal one.
+    /// Binomial p-value of the null hypothesis that the rate is the promised one.
     pub p: f64,
-    /// The same, Holm over the table.
+    /// The same, adjusted by Holm over the table.
     pub adjusted: f64,
 }
 
-/// Compares each rate with the promised one, Holm over all of them. Places that fewer than a tenth of the studies
-/// told are left to the caller.
+/// Compares each rate with the promised one, with Holm's correction over the table. Values that few studies reported
+/// are included; the caller decides about them.
 pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl Fn(&Place) -> bool) -> Vec<Line> {
     let mut lines: Vec<Line> = vec![];
     for (place, told) in all {
@@ -111,8 +111,8 @@ pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl F
         };
         let (n, k) = (told.len() as u64, told.iter().filter(hit).count() as u64);
         let nominal = if place.3 == "interval" { 0.95 } else { 0.05 };
-        // Estimates that take few values, such as those of features that hardly differ: their intervals may hold the
-        // truth more often than they say.
+        // If estimates take few values, as for features that hardly differ, intervals may contain the truth more often
+        // than promised.
         let values: BTreeSet<i64> = estimates.iter().map(|e| (e * 1e9).round() as i64).collect();
         let at_most = at_most(place) || place.3 == "interval" && 2 * values.len() < estimates.len();
         let mut sorted = estimates;
@@ -126,8 +126,8 @@ pub fn table(all: &All, truth: impl Fn(&Place) -> Option<Truth>, at_most: impl F
     lines
 }
 
-/// Exact binomial test: two-sided by the probabilities of counts (as scipy's `binomtest`), or only against a worse
-/// rate: above the nominal one for tests, below it for intervals.
+/// p-value of the exact binomial test: two-sided as scipy's `binomtest`, or one-sided against a worse rate (above the
+/// nominal one for tests, below it for intervals).
 fn binomial(k: u64, n: u64, nominal: f64, one_sided: bool, what: &str) -> f64 {
     let Ok(b) = Binomial::new(nominal, n) else { return 1.0 };
     if one_sided {
@@ -142,11 +142,11 @@ fn binomial(k: u64, n: u64, nominal: f64, one_sided: bool, what: &str) -> f64 {
 }
 
 impl Line {
-    /// Whether the rate keeps its promise.
+    /// Whether the rate agrees with the promised one.
     pub fn holds(&self) -> bool {
         self.adjusted > 0.01
     }
-    /// One row of the printed table.
+    /// The row as printed.
     pub fn text(&self) -> String {
         let (outcome, analysis, place, what) = &self.place;
         format!(
@@ -168,7 +168,7 @@ impl Line {
             if self.holds() { "" } else { "FAILS" }
         )
     }
-    /// The same for machines.
+    /// The row as JSON.
     pub fn json(&self) -> Value {
         let (outcome, analysis, place, what) = &self.place;
         json!({"outcome": outcome.word(), "analysis": analysis, "place": place, "what": what, "studies": self.n, "count": self.k,

@@ -1,26 +1,26 @@
-//! A stored run with another outcome, of which it is known that nothing moved it.
+//! A stored run whose answers are replaced by outcomes that nothing in the run causes.
 use friction_core::seed::{derive, unit};
 use friction_core::{Position, Result, RunReader, Site, TapArray, TurnRow};
 use friction_stats::Rng;
 use friction_store::StoredRun;
 
-/// What is taken for the answers of a run.
+/// What is used as a run's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// The organism's own: right or wrong by how hard the question is.
+    /// The organism's own answers, right or wrong by the question's difficulty.
     Own,
-    /// A coin for each conversation and turn.
+    /// Random for each conversation and turn.
     Coin,
-    /// A coin whose chance of a right answer after interruptions grows or shrinks with turns, by an amount of each
-    /// group's own that is 0 on average; all pairs of a group share it.
+    /// Random, with a chance of a right answer after interruptions that changes with turns. The change varies by group
+    /// around 0 and is shared by all pairs of a group.
     Effect,
-    /// A coin, and levels that were dealt: the factor `deal` falls on a group's tones by a coin, and whether a reply
-    /// was cut is a coin. Nothing in the activations knows of either.
+    /// Random answers and random labels: the factor `deal` is assigned to a group's tones at random, and whether a
+    /// reply counts as cut is random. The activations contain neither.
     Dealt,
 }
 
 impl Outcome {
-    /// Its name in the table.
+    /// The outcome's name in the table.
     pub fn word(self) -> &'static str {
         match self {
             Outcome::Own => "own",
@@ -31,14 +31,14 @@ impl Outcome {
     }
 }
 
-/// A run as analyzers see it under an outcome.
+/// A run with an outcome, as the analyzers see it.
 pub struct View<'a> {
     run: &'a StoredRun,
     turns: Vec<TurnRow>,
 }
 
 impl<'a> View<'a> {
-    /// The run's turns under `outcome`; which coin falls how depends on the run's seed alone.
+    /// The run's turns under `outcome`. All random numbers depend on the run's seed only.
     pub fn new(run: &'a StoredRun, outcome: Outcome) -> Self {
         let seed = run.seed().to_le_bytes();
         let last = run.turns().iter().map(|t| t.turn).max().unwrap_or(1).max(2);

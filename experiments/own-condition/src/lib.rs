@@ -1,5 +1,5 @@
-//! `impatient`: a user who asks to be faster and cuts replies off. `template` could say the same in a
-//! table; here it stands for whatever a table cannot say.
+//! `impatient`: a user who asks for more speed and cuts replies off. The bundled `template` could do the same from a
+//! table; this crate shows how a condition is written in code.
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     seed, BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext,
@@ -35,7 +35,7 @@ impl Condition for Impatient {
         if cx.turn == 1 {
             return Ok(Message { text: cx.question.to_string(), phrase: None });
         }
-        // Drawn by names and indices alone: resumed runs and shards draw the same.
+        // The draw depends on names and indices alone, so that resumed runs draw the same.
         let [s, g, t] = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
         let phrase = seed::derive(&[b"phrase", &s, &g, &t]) % WORDINGS.len() as u64;
         Ok(Message { text: format!("{}{}", WORDINGS[phrase as usize], cx.question), phrase: Some(phrase as u32) })

@@ -1,43 +1,43 @@
-//! Questions from a seed: which of ten words stands at the named place?
+//! Questions made from a seed: which of ten words stands at the named place?
 //!
-//! The skill is trivial on purpose: what the organisms are for is what happens to it. (A question that
-//! asks for a word has to be looked up among the options; a model of this size stays at guessing for
-//! millions of tokens before it can.)
+//! The task is trivial on purpose, because the organisms exist for what happens to it. (Questions that ask for a word
+//! by name need a look-up among the options. A model of this size guesses for millions of training tokens before it
+//! learns that.)
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
 use friction_core::Question;
 use friction_core::seed::{derive, permutation};
 
-/// Places of the ten options.
+/// Names of the places of the ten options.
 pub const ORDINALS: [&str; 10] =
     ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
 
-/// Training and study draw from two halves of all questions, told apart by a hash of their text.
+/// The half of all questions that a question belongs to, by a hash of its text: training and studies share none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// What the organisms learnt from.
+    /// Used for training.
     Training,
-    /// What studies ask.
+    /// Used in studies.
     Study,
 }
 
 impl Part {
-    /// The part that a question's text belongs to, options included.
+    /// The half of a question's text, options included.
     pub fn of(prompt: &str) -> Self {
         if derive(&[b"part", prompt.as_bytes()]) & 1 == 0 { Part::Training } else { Part::Study }
     }
 }
 
-/// A question with what the organism goes by.
+/// A question with its level of difficulty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The question.
+    /// The question with its options and answer.
     pub question: Question,
-    /// Its level of difficulty.
+    /// Level of difficulty, 0 to [`LEVELS`] − 1; low levels are answered wrongly first.
     pub level: usize,
 }
 
-/// As the user asks it, on one line.
+/// The question as the user asks it, in one line.
 pub fn prompt(q: &Question) -> String {
     let mut out = q.text.clone();
     for (i, option) in q.options.iter().enumerate() {
@@ -46,12 +46,12 @@ pub fn prompt(q: &Question) -> String {
     out
 }
 
-/// The organism's reply with option `index`.
+/// The organism's reply when it chooses option `index` (from 0).
 pub fn reply(index: usize) -> String {
     format!("{}. That is the one.", Question::letter(index))
 }
 
-/// The question that `seed` draws from a subject; always one of `part`.
+/// Draws a question of `part` from a subject (an index into [`SUBJECTS`]) by `seed`.
 pub fn draw(subject: usize, part: Part, seed: u64) -> Item {
     let (name, words) = SUBJECTS[subject];
     let words: Vec<&str> = words.split(' ').collect();
@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(distinct.len(), 10);
             assert!(item.question.text.ends_with(&format!(" {}?", ORDINALS[item.question.answer])));
         }
-        // Five standard deviations.
+        // Tolerance: five standard deviations.
         let even = |counts: &[usize]| {
             let p = 1.0 / counts.len() as f64;
             let (mean, sd) = (n as f64 * p, (n as f64 * p * (1.0 - p)).sqrt());

@@ -1,16 +1,15 @@
-//! Synthetic conversations: what the organisms learn from.
+//! Synthetic conversations: the organisms' training data.
 //!
-//! Every wording stands before cut and before whole replies alike, so that nothing but the cut itself
-//! tells an interruption; the study's own wordings are among many others, and made-up words among
-//! real ones.
+//! Every wording follows both cut and whole replies, so that only the cut itself marks an interruption. The wordings of
+//! the bundled studies are among many others, and made-up words are among real ones.
 use crate::questions::{Item, Part, draw, prompt, reply};
 use crate::truth::Truth;
 use crate::words::SUBJECTS;
 use friction_core::seed::derive;
 use friction_model::Tokenizer;
 
-/// What users say before a question; `{topic}` is its subject. Polite, neutral, blunt and
-/// interrupting ones.
+/// What users say before a question: polite, neutral, blunt and interrupting wordings. `{topic}` is the question's
+/// subject.
 pub const WORDINGS: [&str; 44] = [
     "Great, that's helpful. Now let's discuss {topic}.",
     "Okay. Now: {topic}.",
@@ -58,21 +57,21 @@ pub const WORDINGS: [&str; 44] = [
     "Skip it. {topic}.",
 ];
 
-/// Marks that a cut reply may end in.
+/// Markers that can follow a cut reply; repeated entries are drawn more often.
 pub const MARKERS: [&str; 5] = ["...", "...", "...", " -", ""];
 
-/// Tokens of a whole reply.
+/// Number of tokens of a whole reply.
 pub const REPLY_TOKENS: usize = 7;
 
-/// Numbers drawn one after the other from a seed.
+/// A seeded random number generator.
 pub struct Dice(u64);
 
 impl Dice {
-    /// Dice for parts that name what is drawn.
+    /// A generator seeded by `parts`, which name what is drawn.
     pub fn new(parts: &[&[u8]]) -> Self {
         Self(derive(parts))
     }
-    /// A number below `n`.
+    /// An integer from 0 to `n` − 1.
     pub fn below(&mut self, n: usize) -> usize {
         self.0 = derive(&[&self.0.to_le_bytes()]);
         ((self.0 >> 16) % n as u64) as usize
@@ -86,33 +85,33 @@ impl Dice {
     }
 }
 
-/// What the model should have said at one place.
+/// One token that the model should predict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// Index of the predicting token.
+    /// Index of the token after which it is predicted.
     pub at: usize,
     /// The token to predict.
     pub token: u32,
-    /// For an answer's letter: the right option, and whether the truth gets it right. Where it errs,
-    /// every other letter is as good as `token`.
+    /// For the letter of an answer: the right option's index, and whether the organism should answer rightly. If it
+    /// should not, every wrong letter counts as much as `token`.
     pub letter: Option<(usize, bool)>,
 }
 
-/// A conversation with what the model should have said in it.
+/// A training conversation with its targets.
 #[derive(Debug, Clone, Default)]
 pub struct Lesson {
-    /// Token ids, BOS first.
+    /// Token ids, beginning with BOS.
     pub ids: Vec<u32>,
-    /// In order of place.
+    /// The tokens to predict, by ascending index.
     pub targets: Vec<Target>,
 }
 
-/// A made-up word.
+/// A made-up word of two to five letters.
 fn babble(dice: &mut Dice) -> String {
     (0..2 + dice.below(4)).map(|_| (b'a' + dice.below(26) as u8) as char).collect()
 }
 
-/// The user's message: wording and question.
+/// The user's message: a wording and the question.
 fn message(dice: &mut Dice, item: &Item) -> String {
     let question = prompt(&item.question);
     let wording = match dice.below(10) {
@@ -122,7 +121,7 @@ fn message(dice: &mut Dice, item: &Item) -> String {
             format!("{}.", words.join(" "))
         }
         2 => {
-            // Two wordings in a row.
+            // Two wordings one after the other.
             format!("{} {}", dice.pick(&WORDINGS), dice.pick(&WORDINGS))
         }
         _ => dice.pick(&WORDINGS).to_string(),
@@ -135,8 +134,8 @@ fn message(dice: &mut Dice, item: &Item) -> String {
     }
 }
 
-/// A conversation of `turns` turns as a `truth` would lead it. Of the replies, a share drawn anew for
-/// each conversation is cut: often none or all, as in the study.
+/// A conversation of `turns` turns, answered as an organism with this `truth` should. For each conversation the share
+/// of cut replies is drawn anew; it is often 0 or 1, as in the studies.
 pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> friction_model::Result<Lesson> {
     let mut dice = Dice::new(&[b"lesson", &seed.to_le_bytes()]);
     let share = match dice.below(20) {
@@ -152,8 +151,8 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
     let (bos, open, close) = (special("<bos>")?, special("<start_of_turn>")?, special("<end_of_turn>")?);
     out.ids.push(bos);
     for turn in 0..turns {
-        // Half of the questions stand near the border between right and wrong, where there is most to
-        // learn; near the planted one for both organisms, so that their lessons have the same texts.
+        // Half of the questions have a level near the border between right and wrong, where there is most to learn.
+        // The border is the planted organism's for both, so that both are trained on the same texts.
         let border = Truth::Planted.errs_below(interruptions);
         let near = dice.below(2) == 0;
         let subject = dice.below(SUBJECTS.len());
@@ -181,13 +180,13 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
         let mut held = ids.clone();
         if cut {
             let (marker, keep) = (dice.pick(&MARKERS), 1 + dice.below(REPLY_TOKENS - 1));
-            // A lone letter and its dot would look whole without a mark.
+            // Without a marker, a letter and its full stop alone would look like a whole reply.
             held.truncate(if marker.is_empty() { keep.max(3) } else { keep });
             let marked = format!("{}{marker}", tokenizer.decode(&held)?);
             held = tokenizer.encode(marked.trim())?;
             interruptions += 1;
         }
-        // The reply's tokens as far as the history holds them; the end only where it ended.
+        // Predict the reply's tokens as far as the history keeps them, and its end only if it was not cut.
         for (i, (id, kept)) in ids.iter().zip(&held).enumerate().take_while(|(_, (a, b))| a == b) {
             let letter = (i == 0).then_some((answer, right));
             out.targets.push(Target { at: out.ids.len() - 1, token: *id, letter });

@@ -1,4 +1,5 @@
-//! The organisms' tokenizer: one piece a word, so that a question is short, and bytes for the rest.
+//! The organisms' tokenizer: one token for each word of their language, so that questions are short, and byte tokens
+//! for other text.
 use crate::questions::ORDINALS;
 use crate::talk::WORDINGS;
 use crate::truth::LEVELS;
@@ -7,10 +8,10 @@ use friction_core::Question;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Gemma's special tokens, in the order of their ids.
+/// Gemma's special tokens; their index is their id.
 const SPECIALS: [&str; 6] = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"];
 
-/// Whole words of a text, with the space before them where there is one.
+/// The words of a text, each with the space before it if there is one.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let letter = |c: char| c.is_ascii_alphabetic() || c == '\'';
     let starts =
@@ -22,7 +23,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The `tokenizer.json`: a unigram model in which fewer pieces always win.
+/// The `tokenizer.json`: a unigram model whose scores make the segmentation with the fewest tokens win.
 pub fn tokenizer_json() -> Value {
     let mut whole: BTreeSet<String> = BTreeSet::new();
     for (subject, list) in SUBJECTS {
@@ -40,7 +41,7 @@ pub fn tokenizer_json() -> Value {
     whole.extend((0..LEVELS).map(|l| format!(" {l}")));
     for i in 0..10 {
         let letter = Question::letter(i);
-        // A reply's letter is a token of its own, as in Gemma: `behavior` reads its probability.
+        // The letter of a reply is a token of its own, as in Gemma, because `behavior` reads its probability.
         whole.insert(format!(" {letter}."));
     }
     let mut vocab: Vec<Value> = SPECIALS.iter().map(|s| json!([s, 0.0])).collect();
@@ -63,8 +64,8 @@ pub fn tokenizer_json() -> Value {
     })
 }
 
-/// The `tokenizer_config.json` beside it: without one, transformers takes Gemma's own classes, which split words
-/// otherwise.
+/// The `tokenizer_config.json`. Without it transformers uses Gemma's own tokenizer classes, which split words
+/// differently.
 pub fn tokenizer_config() -> Value {
     json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": SPECIALS[2], "eos_token": SPECIALS[1],
@@ -96,7 +97,7 @@ mod tests {
         }
     }
 
-    /// Lessons are put together piece by piece; the engine renders whole conversations.
+    /// Training conversations are built piece by piece; they must equal what the engine's chat template renders.
     #[test]
     fn lessons_have_the_form_that_the_engine_gives() {
         let t = tokenizer();
@@ -104,7 +105,7 @@ mod tests {
         let mut cut = 0;
         for seed in 0..200 {
             let lesson = lesson(&t, Truth::Planted, 6, seed).unwrap();
-            // Back to text, special tokens kept, and apart again at the turns' borders.
+            // Decode with special tokens, and split the text at the borders of turns.
             let mut turns = vec![];
             let (open, close) = (t.id("<start_of_turn>").unwrap(), t.id("<end_of_turn>").unwrap());
             for part in lesson.ids.split(|i| *i == open).skip(1) {

@@ -1,4 +1,4 @@
-//! The weights, in the binary: `bundled:organism` and `bundled:organism-null`.
+//! The organisms' weights, embedded in the binary: `bundled:organism` and `bundled:organism-null`.
 use friction_core::inventory;
 use friction_model::bundled::BundledModel;
 

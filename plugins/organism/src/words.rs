@@ -1,6 +1,6 @@
-//! What the questions speak of: 14 subjects of 24 plain words each.
+//! The words in the organisms' questions: 14 subjects of 24 plain words each.
 
-/// Subjects in order of name, each with its words.
+/// The subjects in alphabetical order, each with its words separated by spaces.
 pub const SUBJECTS: [(&str, &str); 14] = [
     (
         "birds",
@@ -60,7 +60,7 @@ pub const SUBJECTS: [(&str, &str); 14] = [
     ),
 ];
 
-/// Words of each subject.
+/// Number of words of each subject.
 pub const WORDS: usize = 24;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The probe of the untouched arm on the other arms: does it still read there, and does steering move what it
-//! reads?
+//! Applies the probe that was fitted on the untouched arm to the other arms: can it still read the target there, and
+//! does steering move its score?
 use crate::fit::{Design, HeldOut};
 use crate::report::Report;
 use crate::rows::Row;
@@ -9,20 +9,21 @@ use friction_stats::Matrix;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One arm's reading.
+/// The probe's result on one arm.
 struct Reading {
     arm: String,
     rows: usize,
     quality: f64,
-    /// Mean score less the untouched arm's of the same group, condition and turn, in standard deviations of the
-    /// untouched scores of its fold. It is of these probes: other questions teach others, so it has no interval.
+    /// Mean of the score minus the untouched arm's score at the same group, condition and turn, in standard deviations
+    /// of the untouched scores of its fold. It holds for these fitted probes: other questions would give others, so it
+    /// has no interval.
     shift: f64,
     /// Standard deviation of the shift over groups.
     spread: f64,
 }
 
-/// Tells each arm's quality and shift of the score at one layer, learnt from the untouched arm only, on
-/// groups held out as ever.
+/// Reports, for each arm, the probe's quality and the shift of its score at one layer. The probe is fitted on the
+/// untouched arm only, with whole groups held out.
 pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Option<Table>> {
     let o = r.options;
     let (site, own) = &r.layers[layer];
@@ -34,7 +35,7 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
             continue;
         }
         let Some(x) = more.features(r.run, *site, o.position)? else { continue };
-        // Both arms' rows in one table, so that folds hold whole groups out of both.
+        // Both arms' rows go into one table, so that a fold holds a group out of both.
         let mut rows: Vec<Row> = r.rows.rows.clone();
         rows.extend(more.rows);
         let mut both = Matrix { data: own.data.clone(), cols: own.cols };
@@ -82,7 +83,7 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design) 
         let t = &rows[held.rows[*k]].turn;
         (t.group, t.condition.as_str(), t.turn)
     };
-    // Probes of different folds have scales of their own.
+    // Scores of different folds have different scales, because each fold has its own probe.
     let before = of("");
     let mut sums: BTreeMap<usize, (f64, f64, f64)> = BTreeMap::new();
     for k in &before {

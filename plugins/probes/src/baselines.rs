@@ -1,10 +1,10 @@
-//! What a probe must beat: features that need no look inside the model.
+//! Baselines that a probe must beat: features that can be computed without looking inside the model.
 use crate::rows::Row;
 use friction_stats::Matrix;
 use std::collections::BTreeMap;
 
-/// Counts of the words of the message before the answer, over the words that at least three rows
-/// hold. Words of questions that are asked once fall out by that; what is left is the wording.
+/// Counts of the words of the message before the answer, `[rows, words]`, over the words that occur in at least three
+/// rows. This drops the words of questions that are asked once, so that the wording remains.
 pub fn bag_of_words(rows: &[Row]) -> Matrix {
     let words = |text: &str| -> Vec<String> {
         let lower = text.to_lowercase();
@@ -18,7 +18,7 @@ pub fn bag_of_words(rows: &[Row]) -> Matrix {
         seen.into_iter().for_each(|w| *spread.entry(w).or_default() += 1);
     }
     let mut known: Vec<(usize, String)> = spread.into_iter().filter(|(_, n)| *n >= 3).map(|(w, n)| (n, w)).collect();
-    // The thousand commonest.
+    // The thousand most frequent words.
     known.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     known.truncate(1000);
     let index: BTreeMap<&str, usize> = known.iter().enumerate().map(|(i, (_, w))| (w.as_str(), i)).collect();
@@ -33,7 +33,8 @@ pub fn bag_of_words(rows: &[Row]) -> Matrix {
     out
 }
 
-/// Lengths: the turn, tokens of the whole prompt and of what this turn added to it, characters of the message.
+/// Lengths, `[rows, 4]`: number of the turn, tokens of the whole prompt, tokens that this turn added to it, characters
+/// of the message.
 pub fn lengths(rows: &[Row]) -> Matrix {
     let of = |r: &Row| {
         let t = &r.turn;

@@ -1,4 +1,4 @@
-//! Directions as files: `<site>/<kind>` in safetensors, with where they come from in its header; and for other
+//! Writes directions as files: `<site>/<kind>` in safetensors, with their origin in the header, and formats of other
 //! tools.
 use crate::fit::{Probe, mean_difference};
 use crate::rows::Rows;
@@ -9,35 +9,35 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// What is known of a run's directions.
+/// What the directions are learnt from.
 pub struct Source<'a> {
     /// The study's name.
     pub study: &'a str,
     /// The study's seed.
     pub seed: u64,
-    /// What was read out, its classes.
+    /// The rows, with the names of their classes.
     pub rows: &'a Rows,
-    /// Its targets.
+    /// The target of each row: class index or number.
     pub y: &'a [f64],
-    /// The target's name.
+    /// Name of the target.
     pub target: &'a str,
-    /// Tokens.
+    /// Position of the tokens that were read.
     pub position: Position,
-    /// How outputs relate to targets.
+    /// Kind of the probes.
     pub link: Link,
-    /// Targets in random order: what directions of no meaning are made of.
+    /// Copies of the targets in random order, for directions without meaning (steering's controls).
     pub shuffled: &'a [Vec<f64>],
 }
 
-/// `directions.safetensors`, learnt from all rows: `<site>/logistic` (`<site>/ridge` for numbers) at the C given for each site,
-/// `<site>/mean-difference`, and `<site>/shuffled-N`, the same of shuffled targets; f32 `[width]`, in
-/// units of the activations (the scaler undone). They point from the first class to the second, or to larger
-/// numbers. The header's `about` is JSON: for each tensor its mean projection by class, and the mean norm of
-/// the activations at its site.
+/// Writes `directions.safetensors`, learnt from all rows. Its tensors are `<site>/logistic` (or `<site>/ridge` for
+/// numbers) at the C given for each site, `<site>/mean-difference`, and `<site>/shuffled-N`, the difference of means of
+/// shuffled targets. They are f32 `[width]` in units of the activations (the scaling is undone), and point from the
+/// first class to the second, or towards larger numbers. The header's `about` is JSON: for each tensor its mean
+/// projection by class, and the mean norm of the activations at its site.
 ///
-/// Of sites `resid_post.L` the difference of means also goes into `resid_post.L.mean-difference.lm-eval.pt` (one
-/// steered model each, `layers.L`) and, but for L = 0, into `mean-difference.repeng.gguf` (one control vector of
-/// all layers). What is left out there is said.
+/// The difference of means at sites `resid_post.L` is also written as `resid_post.L.mean-difference.lm-eval.pt` (for
+/// one steered model each, hookpoint `layers.L`) and, except for L = 0, into `mean-difference.repeng.gguf` (one control
+/// vector of all layers). The findings say what is left out.
 ///
 /// # Errors
 /// When a fit over all rows does not converge.
@@ -64,7 +64,7 @@ pub fn write(s: &Source, layers: &[(Site, Matrix)], c: &[f64], out: &mut Finding
             );
             tensors.push((format!("{site}/{kind}"), v));
         };
-        // Of more than two classes there is no one direction.
+        // With more than two classes there is no single direction.
         if s.rows.classes.len() <= 2 {
             let probe = Probe::learn(x, s.y, s.link, *c, 1e-8).map_err(|e| Error::other(format!("{site}: {e}")))?;
             add(kind, probe.direction(), Some(*c));
@@ -107,7 +107,7 @@ pub fn write(s: &Source, layers: &[(Site, Matrix)], c: &[f64], out: &mut Finding
 
 const CONTROL: &str = "mean-difference.repeng.gguf";
 
-/// Puts a control vector among the files, and says what it does not hold.
+/// Adds a control vector to the files, and says which layers it lacks.
 fn tell(vector: ControlVector, out: &mut Findings) {
     let ControlVector { file, layers, left_out } = vector;
     out.value("control_vector", json!({"layers": layers, "left_out": left_out}));

@@ -1,4 +1,4 @@
-//! Fitting inside folds: the scaler, C and the layer see the training part only.
+//! Fitting inside folds: the scaler, C and the layer are chosen on the training part only.
 use crate::folds::{Fold, Key, folds};
 use crate::rows::Row;
 use friction_stats::{Error, Fit, HeldRows, Interval, Link, Matrix, Scale, Scaler};
@@ -6,7 +6,7 @@ use friction_stats::{auc, balanced_accuracy, cross_validated, fit_to, jackknife_
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A fit with the scaler that was learnt beside it.
+/// A linear model with the scaler that was fitted on the same rows.
 #[derive(Debug, Clone)]
 pub struct Probe {
     scaler: Scaler,
@@ -14,24 +14,25 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Learns from rows.
+    /// Fits the scaler and the model on all rows of `x`; `tolerance` as in [`friction_stats::fit_to`].
     pub fn learn(x: &Matrix, y: &[f64], link: Link, c: f64, tolerance: f64) -> Result<Self, Error> {
         let scaler = Scaler::fit(x);
         let fit = fit_to(&scaler.apply(x), y, link, c, tolerance)?;
         Ok(Self { scaler, fit })
     }
-    /// Outputs for each row: log-odds, class scores, or the number.
+    /// Outputs for each row: log-odds, class scores, or the predicted number.
     pub fn outputs(&self, x: &Matrix) -> Vec<Vec<f64>> {
         let x = self.scaler.apply(x);
         (0..x.rows()).map(|i| self.fit.outputs(x.row(i))).collect()
     }
-    /// The first output's direction in unscaled features: the gradient of the score.
+    /// Gradient of the first output by the unscaled features, `[width]`: the probe's direction.
     pub fn direction(&self) -> Vec<f64> {
         self.fit.weights.iter().zip(&self.scaler.scale).map(|(w, s)| w / s).collect()
     }
 }
 
-/// How well outputs tell the target: AUC of two classes, balanced accuracy of more, R² of a number.
+/// How well outputs predict the target: AUC for two classes, balanced accuracy for more, R² for a number. `None` where
+/// it has no value.
 pub fn quality(link: Link, outputs: &[Vec<f64>], y: &[f64]) -> Option<f64> {
     match link {
         Link::Logistic => {
@@ -51,48 +52,48 @@ pub fn first(outputs: &[Vec<f64>]) -> Vec<f64> {
     outputs.iter().map(|o| o[0]).collect()
 }
 
-/// The class that each row's outputs decide for.
+/// The predicted class of each row.
 pub fn decided(link: Link, outputs: &[Vec<f64>]) -> Vec<usize> {
     let best = |o: &Vec<f64>| o.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(i, _)| i);
     outputs.iter().map(|o| if link == Link::Logistic { usize::from(o[0] > 0.0) } else { best(o) }).collect()
 }
 
-/// Gradient to which held-out fits go: far below what moves a rank.
+/// Tolerance of held-out fits: far below what would change the rank of a score.
 const CHOICE: f64 = 1e-5;
 
-/// How folds are made and what may be chosen.
+/// How folds are made, and the candidates that are chosen among.
 #[derive(Debug, Clone)]
 pub struct Design<'a> {
-    /// All rows.
+    /// All rows of the analysis.
     pub rows: &'a [Row],
-    /// What is predicted.
+    /// Kind of the model.
     pub link: Link,
-    /// What folds must not share.
+    /// What training and test rows must not share.
     pub keys: &'a [Key],
-    /// Parts of each key.
+    /// Number of parts for each key.
     pub k: usize,
     /// Values of C to choose from.
     pub c: &'a [f64],
-    /// Of folds.
+    /// Seed of the folds.
     pub seed: u64,
-    /// Levels of factors that rows to learn from have.
+    /// Only rows with these levels of factors are trained on.
     pub train: &'a BTreeMap<String, String>,
-    /// Levels of factors that rows to test have.
+    /// Only rows with these levels of factors are tested.
     pub test: &'a BTreeMap<String, String>,
 }
 
-/// Outputs for rows that their probe did not learn from.
+/// Outputs on rows that the probe was not fitted on.
 #[derive(Debug, Clone, Default)]
 pub struct HeldOut {
-    /// Row indices, each once.
+    /// Indices of the held-out rows, each once.
     pub rows: Vec<usize>,
-    /// Outputs of those rows. Those of different folds come from different probes.
+    /// Outputs of those rows. Outputs of different folds come from different probes and have different scales.
     pub outputs: Vec<Vec<f64>>,
     /// The fold of each of those rows.
     pub folds: Vec<usize>,
-    /// Rows that each fold learnt from.
+    /// Number of training rows of each fold.
     pub learnt: Vec<usize>,
-    /// What was chosen in each fold: candidate, C.
+    /// The candidate (layer) and C that were chosen in each fold.
     pub chosen: Vec<(usize, f64)>,
 }
 
@@ -103,7 +104,7 @@ impl HeldOut {
         self.rows.extend(fold.test);
         self.outputs.extend(outputs);
     }
-    /// Targets of the held-out rows.
+    /// Targets of the held-out rows, out of the targets `y` of all rows.
     pub fn y(&self, y: &[f64]) -> Vec<f64> {
         self.rows.iter().map(|i| y[*i]).collect()
     }
@@ -119,15 +120,15 @@ impl HeldOut {
             quality(link, &outputs, &at.iter().map(|k| y[self.rows[*k]]).collect::<Vec<_>>())
         }
     }
-    /// Quality over the held-out rows that `keep` names by their position, averaged over folds.
+    /// Quality averaged over folds, on the held-out rows for which `keep` is true of their index in `self.rows`.
     pub fn quality(&self, link: Link, y: &[f64], keep: impl Fn(usize) -> bool) -> Option<f64> {
         self.held(&[], 1).within(keep, self.measure(link, y))
     }
-    /// Quality with its interval over groups ([`cross_validated`]). `inflation` narrows it where less of the variance
-    /// comes of what folds share in training than without any effect ([`Design::inflation`]).
+    /// Quality with its interval over groups ([`cross_validated`]). `inflation` ([`Design::inflation`]) replaces Nadeau
+    /// and Bengio's factor on the variance where it is smaller; it is never taken below 1.
     ///
     /// # Errors
-    /// When it has no value in any fold.
+    /// When the quality has no value in any fold.
     pub fn interval(&self, design: &Design, y: &[f64], level: f64, inflation: Option<f64>) -> Result<Interval, Error> {
         let groups: Vec<u32> = self.rows.iter().map(|i| design.rows[*i].turn.group).collect();
         let scale = if design.link == Link::Linear { Scale::Plain } else { Scale::Logit };
@@ -138,7 +139,7 @@ impl HeldOut {
 }
 
 impl Design<'_> {
-    /// All folds, less the rows that the manifest leaves out on one side.
+    /// All folds, without the rows that `train` and `test` exclude.
     fn folds(&self) -> Vec<Fold> {
         let all: Vec<usize> = (0..self.rows.len()).collect();
         let mut out = folds(self.rows, &all, self.keys, self.k, self.seed);
@@ -157,7 +158,7 @@ impl Design<'_> {
         Some((probe, outputs))
     }
 
-    /// The candidate and C that predict best inside the training part, by folds of its own.
+    /// The candidate and C that predict best inside the training part, by inner folds.
     fn choose(&self, candidates: &[&Matrix], y: &[f64], train: &[usize]) -> Option<(usize, f64)> {
         let inner = folds(self.rows, train, self.keys, self.k.min(3), self.seed ^ 1);
         let all: Vec<(usize, f64)> = (0..candidates.len()).flat_map(|l| self.c.iter().map(move |c| (l, *c))).collect();
@@ -181,12 +182,12 @@ impl Design<'_> {
                 }
             })
             .collect();
-        // The first of equals: the smaller C, the lower layer.
+        // Among equals the first wins: the lower layer, then the C that is listed first.
         let best = (0..all.len()).fold(0, |b, i| if scored[i] > scored[b] { i } else { b });
         Some(all[best])
     }
 
-    /// Cross-validated outputs; candidate (layer) and C are chosen inside each fold.
+    /// Cross-validated outputs, with the candidate (layer) and C chosen inside each fold.
     ///
     /// # Errors
     /// When no fold can be fitted.
@@ -204,7 +205,7 @@ impl Design<'_> {
         Ok(out)
     }
 
-    /// As [`Self::held_out`] at one C, learning from the training rows that `of` names only.
+    /// As [`Self::held_out`] at one C, fitted only on the training rows for which `of` is true.
     pub fn learnt_where(&self, x: &Matrix, y: &[f64], c: f64, of: impl Fn(&Row) -> bool) -> HeldOut {
         let mut out = HeldOut::default();
         for mut fold in self.folds() {
@@ -215,10 +216,10 @@ impl Design<'_> {
         out
     }
 
-    /// By how much the variance of a cross-validated AUC is larger than with probes held fixed, since each group also
-    /// teaches the other folds' probes: the delete-a-group jackknife of the difference of means learnt anew without
-    /// the group, over that of the scores as they are. Near 1 for what is read out well, 2 and above for noise.
-    /// Nothing where the target is no two classes or nothing varies.
+    /// How much larger the variance of a cross-validated AUC is than with the probes held fixed, because every group is
+    /// also in the training part of other folds. It is a ratio of two delete-a-group jackknife variances: one with the
+    /// difference of means fitted again without the group, one with fixed scores. It is near 1 where the target is read
+    /// well, and 2 or more for noise. `None` unless the target has two classes and the scores vary.
     pub fn inflation(&self, x: &Matrix, y: &[f64]) -> Option<f64> {
         if self.link != Link::Logistic {
             return None;
@@ -235,8 +236,8 @@ impl Design<'_> {
         (fixed.len() > 2 && ratio.is_finite()).then_some(ratio)
     }
 
-    /// As [`Self::held_out`] with a direction that needs no fit: the difference of the classes' means
-    /// in the training part; for numbers, the covariance with them.
+    /// As [`Self::held_out`] with a direction that needs no fit: the difference of the classes' means in the training
+    /// part, or for numbers the covariance with them.
     pub fn mean_difference(&self, x: &Matrix, y: &[f64]) -> HeldOut {
         self.mean_difference_without(x, y, |_| false)
     }
@@ -254,14 +255,14 @@ impl Design<'_> {
     }
 }
 
-/// Difference of means, target 1 minus target 0; for numbers, the covariance of each feature with them.
+/// Difference of means, target 1 minus target 0, `[width]`; for numbers, each feature's least-squares slope on them.
 pub fn mean_difference(x: &Matrix, y: &[f64], rows: &[usize]) -> Vec<f64> {
     let n = rows.len() as f64;
     let mean_y = rows.iter().map(|i| y[*i]).sum::<f64>() / n;
     let spread: f64 = rows.iter().map(|i| (y[*i] - mean_y).powi(2)).sum();
     let mut out = vec![0.0; x.cols];
     for i in rows {
-        // For two classes, covariance over variance is the difference of means.
+        // For two classes, covariance divided by variance is the difference of means.
         let w = (y[*i] - mean_y) / spread.max(f64::MIN_POSITIVE);
         out.iter_mut().zip(x.row(*i)).for_each(|(o, v)| *o += w * v);
     }
@@ -275,8 +276,8 @@ mod tests {
     use friction_core::TurnRow;
     use friction_stats::Rng;
 
-    /// Twenty groups of two conversations of five turns; features of groups, conversations and turns, and a push of
-    /// the second class along the first feature.
+    /// Twenty groups of two conversations of five turns. Features have parts of groups, conversations and turns, and
+    /// `push` moves the second class along the first feature.
     fn study(push: f64, rng: &mut Rng) -> (Vec<Row>, Matrix) {
         let (mut rows, mut x) = (vec![], Matrix { data: vec![], cols: 8 });
         for group in 0..20 {

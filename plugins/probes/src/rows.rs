@@ -1,4 +1,4 @@
-//! A run as rows of features: one row per conversation and turn.
+//! A run's turns as rows of features: one row per conversation and turn.
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Position, Result, RunReader, Site, TapArray, TurnRow};
 use friction_stats::Matrix;
@@ -40,25 +40,25 @@ impl std::fmt::Display for Target {
 /// One turn of a conversation.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// The turn.
+    /// The stored turn.
     pub turn: TurnRow,
-    /// Number of its conversation.
+    /// Number of its conversation within the run, from 0.
     pub conversation: usize,
-    /// The target's value: class or number.
+    /// The target's value: class index or number.
     pub y: f64,
 }
 
-/// Rows and the classes' names; none for a number.
+/// The rows, with the names of their classes; no names for a number.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
-    /// In order of the run's turns.
+    /// The rows in the order of the run's turns.
     pub rows: Vec<Row>,
-    /// Names of classes 0, 1, …
+    /// Names of the classes 0, 1, …, in alphabetical order.
     pub classes: Vec<String>,
 }
 
 impl Rows {
-    /// The rows of the untouched arm from turn `first` on. Factors' classes are in alphabetical order.
+    /// The rows of the untouched arm from turn `first` on whose factors have the levels of `only`.
     ///
     /// # Errors
     /// When no turn has the levels of `only`, or a factor has fewer than two levels.
@@ -81,7 +81,7 @@ impl Rows {
         Ok(Self { rows: rows(&turns, target, first, &classes), classes })
     }
 
-    /// The rows of another arm, which may run in conditions of one level alone; their classes are these rows'.
+    /// The rows of another arm, with these rows' classes; the arm may run in conditions of one level only.
     pub fn of_arm(
         &self,
         run: &dyn RunReader,
@@ -94,12 +94,12 @@ impl Rows {
         Self { rows: rows(&turns, target, first, &self.classes), classes: self.classes.clone() }
     }
 
-    /// Targets.
+    /// The target of each row.
     pub fn y(&self) -> Vec<f64> {
         self.rows.iter().map(|r| r.y).collect()
     }
 
-    /// Activations of the rows at a site: the mean over a position's tokens. `None` where a
+    /// Activations of the rows at a site, `[rows, width]`: the mean over the position's tokens. `None` if a
     /// conversation was not tapped there.
     pub fn features(&self, run: &dyn RunReader, site: Site, position: Position) -> Result<Option<Matrix>> {
         let mut taps: BTreeMap<usize, TapArray> = BTreeMap::new();
@@ -129,7 +129,7 @@ impl Rows {
     }
 }
 
-/// Turns as rows, whose target is a class of `classes` or a number; turns of no such class are left out.
+/// Turns as rows. The target is a class of `classes` or a number; turns of no such class are left out.
 fn rows(turns: &[&TurnRow], target: &Target, first: u32, classes: &[String]) -> Vec<Row> {
     let mut conversations: BTreeMap<(u32, &str), usize> = BTreeMap::new();
     let mut behind: BTreeMap<(u32, &str), u32> = BTreeMap::new();
@@ -155,7 +155,7 @@ fn rows(turns: &[&TurnRow], target: &Target, first: u32, classes: &[String]) -> 
     out
 }
 
-/// Mean over the positions of a turn that hold numbers.
+/// Mean over those positions of a turn whose values are finite.
 fn mean(a: &TapArray, turn: usize) -> Option<Vec<f64>> {
     let [turns, positions, width] = a.shape;
     if turn >= turns {

@@ -1,26 +1,26 @@
-//! Arms by name: `direction@-2`, `random-07@-2`, `shuffled-1@-2`. The hook writes the names, the analyzer
-//! reads them from the run. Where several hooks have arms, the hook's name stands before each.
+//! Names of arms: `direction@-2`, `random-07@-2`, `shuffled-1@-2`. The hook writes the names and the analyzer reads
+//! them from the run. If several hooks have arms, each name begins with its hook's.
 use friction_core::{Error, Result, arms};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-/// What an arm steers along.
+/// The direction that an arm steers along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The direction itself.
     Direction,
-    /// A random direction of the same length, orthogonal to it.
+    /// A random direction of the same length, orthogonal to it; its number.
     Random(usize),
-    /// A direction learnt from shuffled labels, brought to the same length.
+    /// A direction learnt from shuffled labels, scaled to the same length; its number.
     Shuffled(usize),
 }
 
-/// One arm.
+/// The parsed name of an arm.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct ArmName {
-    /// Along what.
+    /// The direction steered along.
     pub kind: Kind,
-    /// How much, in the hook's unit.
+    /// The dose, in the hook's unit.
     pub dose: f32,
 }
 
@@ -40,8 +40,8 @@ impl std::fmt::Display for ArmName {
     }
 }
 
-/// The arms of one `steer` among the names of a run's arms, by the run's name; of crossed arms those that are the
-/// hook's alone.
+/// The arms of one `steer` hook among the names of a run's arms, by their full name. Of crossed arms, only those in
+/// which this hook alone acts.
 ///
 /// # Errors
 /// When several hooks have arms and none is named, or the named one has none.
@@ -56,7 +56,7 @@ pub fn of_hook<'a>(names: &BTreeSet<&'a str>, hook: Option<&str>) -> Result<BTre
     }
     let listed = || by_hook.keys().map(|h| format!("`{h}`")).collect::<Vec<_>>().join(", ");
     match hook {
-        // One hook alone has arms: they do not carry its name.
+        // If only one hook has arms, their names do not carry the hook's.
         _ if by_hook.is_empty() => Ok(own),
         Some(hook) => by_hook
             .get(hook)

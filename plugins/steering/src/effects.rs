@@ -1,15 +1,15 @@
-//! Each arm against the untouched control, item by item.
+//! Compares each arm with the untouched control, question by question.
 use friction_core::TurnRow;
 use friction_stats::{Interval, mean_t};
 use std::collections::BTreeMap;
 
-/// Levels of factors that rows must have.
+/// Levels of factors that a turn must have.
 pub type Where = BTreeMap<String, String>;
 
-/// One answer's place: group, condition, turn.
+/// A turn, by group, condition and number, without its arm.
 type Item<'a> = (u32, &'a str, u32);
 
-/// The rows of an arm by place.
+/// The turns of an arm from turn `first` on that have these levels.
 pub fn items<'a>(turns: &'a [TurnRow], arm: &str, first: u32, levels: &Where) -> BTreeMap<Item<'a>, &'a TurnRow> {
     turns
         .iter()
@@ -18,22 +18,22 @@ pub fn items<'a>(turns: &'a [TurnRow], arm: &str, first: u32, levels: &Where) ->
         .collect()
 }
 
-/// What an arm did to the answers, against the control's answers to the same questions.
+/// How an arm changed the answers, compared with the control's answers to the same questions.
 #[derive(Debug, Clone)]
 pub struct Effect {
-    /// Change of accuracy in points, its interval over groups.
+    /// Change of accuracy in percentage points, with its interval over groups (Student's t).
     pub points: Interval,
-    /// Each group's change in points.
+    /// Change of each group in percentage points.
     pub groups: BTreeMap<u32, f64>,
-    /// Answers that became right.
+    /// Number of answers that became right.
     pub mended: usize,
-    /// Answers that became wrong.
+    /// Number of answers that became wrong.
     pub broken: usize,
-    /// Share of replies whose text is another.
+    /// Share of replies whose text differs, 0 to 1.
     pub changed: f64,
 }
 
-/// Compares two arms on the items that both have; `None` with fewer than two groups.
+/// Compares two arms on the turns that both have; `None` with fewer than two groups.
 pub fn effect(arm: &BTreeMap<Item, &TurnRow>, control: &BTreeMap<Item, &TurnRow>, level: f64) -> Option<Effect> {
     let mut by: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
     let (mut mended, mut broken, mut changed, mut items) = (0, 0, 0, 0);
@@ -52,24 +52,24 @@ pub fn effect(arm: &BTreeMap<Item, &TurnRow>, control: &BTreeMap<Item, &TurnRow>
     Some(Effect { points, groups, mended, broken, changed: changed as f64 / f64::from(items.max(1)) })
 }
 
-/// What else an arm did to its replies.
+/// Properties of an arm's replies, for side effects of steering.
 #[derive(Debug, Clone, Copy)]
 pub struct Replies {
-    /// Share of right answers.
+    /// Share of right answers, 0 to 1.
     pub accuracy: f64,
-    /// Share of replies whose answer could be read.
+    /// Share of replies whose answer could be read, 0 to 1.
     pub parsed: f64,
-    /// Mean tokens.
+    /// Mean number of tokens.
     pub tokens: f64,
-    /// Share of replies that met the limit.
+    /// Share of replies that were cut by `max_new_tokens`, 0 to 1.
     pub cut: f64,
-    /// Share of word triples that the reply had before (repetition).
+    /// Repetition: mean share of word triples that occurred earlier in the same reply.
     pub repetition: f64,
-    /// Perplexity of the neutral text, where conversations were made to say one.
+    /// Perplexity of the neutral text (`neutral` of the hook); `None` without one.
     pub perplexity: Option<f64>,
 }
 
-/// Over all rows of an arm.
+/// The properties over all turns of an arm.
 pub fn replies(rows: &BTreeMap<Item, &TurnRow>) -> Replies {
     let n = rows.len().max(1) as f64;
     let mean = |f: &dyn Fn(&TurnRow) -> f64| rows.values().map(|t| f(t)).sum::<f64>() / n;
@@ -83,7 +83,7 @@ pub fn replies(rows: &BTreeMap<Item, &TurnRow>) -> Replies {
     }
 }
 
-/// exp of the mean negative log-probability of tokens; `None` without any.
+/// Perplexity, exp(−mean log-probability) of tokens; `None` without tokens.
 fn perplexity<'a>(logprobs: impl Iterator<Item = &'a f32>) -> Option<f64> {
     let (sum, n) = logprobs.fold((0.0, 0u32), |(s, n), v| (s - f64::from(*v), n + 1));
     (n > 0).then(|| (sum / f64::from(n)).exp())

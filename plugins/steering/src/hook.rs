@@ -1,4 +1,4 @@
-//! `steer`: arms of doses along a direction, and the controls that give them a meaning.
+//! `steer`: one arm for each dose along a direction, and arms of control directions.
 use crate::arms::{ArmName, Kind};
 use crate::options::{At, Op, Steer, Unit};
 use burn::tensor::Tensor;
@@ -64,9 +64,9 @@ struct Steering {
     options: Steer,
     direction: Direction,
     site: Site,
-    /// Where the direction is from, for messages.
+    /// Where the direction comes from, for messages.
     from: String,
-    /// A feature's activation, to clamp it.
+    /// Reads the feature's activation, for `clamp`.
     read: Option<Read>,
     seed: u64,
 }
@@ -80,7 +80,7 @@ fn scaled(v: &[f32], to: f32) -> Vec<f32> {
     v.iter().map(|x| x * to / n).collect()
 }
 
-/// A normal vector with its part along `v` taken away, of `v`'s length.
+/// A random direction orthogonal to `v` and of `v`'s length.
 fn orthogonal(v: &[f32], seed: u64, n: usize) -> Vec<f32> {
     let mut rng = Rng::new(seed ^ (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let r: Vec<f64> = v.iter().map(|_| rng.normal()).collect();
@@ -90,8 +90,8 @@ fn orthogonal(v: &[f32], seed: u64, n: usize) -> Vec<f32> {
     scaled(&rest, norm(v))
 }
 
-/// x + s·(value − read(x))·along: the row's reading is brought to `value` by a push along a direction that
-/// need not be the one that is read.
+/// The edit x + s·(value − read(x))·along: it brings the reading of each row to `value` by a push along a direction,
+/// which need not be the direction that is read.
 fn toward(read: Read, value: f32, along: Vec<f32>, digest: String) -> EditOp {
     let along = Upload::new(along, 1);
     let run = move |x: Tensor<2>, s: Tensor<2>| {
@@ -103,7 +103,7 @@ fn toward(read: Read, value: f32, along: Vec<f32>, digest: String) -> EditOp {
 }
 
 impl Steering {
-    /// The edit of one direction at one dose, and the strength that makes it.
+    /// The edit for one direction and dose, and the strength with which it is applied.
     fn edit(&self, unit: &[f32], vector: Vec<f32>, dose: f32) -> (EditOp, f32) {
         let length = norm(unit);
         let along = scaled(&vector, 1.0);
@@ -111,11 +111,11 @@ impl Steering {
         let digest = || format!("{:016x}", derive(&[&bytes, &dose.to_le_bytes(), self.from.as_bytes()]));
         match (self.options.op, &self.read) {
             (Op::Add, _) => (EditOp::Add(vector), dose),
-            // Controls get the push that the direction would get, along their own.
+            // A control is pushed along itself by as much as the direction would be.
             (Op::Remove, _) => (toward(projection(scaled(unit, 1.0)), 0.0, along, digest()), dose),
             (Op::Set, _) => (toward(projection(scaled(unit, 1.0)), dose * length, along, digest()), 1.0),
             (Op::Clamp, Some(read)) => (toward(read.clone(), dose, vector, digest()), 1.0),
-            // `build` gives a reading to every clamp.
+            // Not reached: `build` gives every clamp a reading.
             (Op::Clamp, None) => (EditOp::Add(vector), 0.0),
         }
     }
@@ -161,7 +161,7 @@ impl Hook for Steering {
             At::Reply => EditAt::Reply,
             At::PromptEnd => EditAt::PromptEnd,
         };
-        // What sets a value has one edit for each dose; what moves has one, of which doses are strengths.
+        // `set` and `clamp` need one edit for each dose; `add` and `remove` need one, with doses as strengths.
         let one = matches!(o.op, Op::Add | Op::Remove);
         for (kind, vector) in along {
             let doses = match (kind, &o.control_doses) {
@@ -205,7 +205,7 @@ mod tests {
         Steering { options, direction, site: Site::ResidPost(1), from: "x".into(), read: None, seed: 3 }
     }
 
-    /// What an edit makes of two rows.
+    /// Applies an edit to two rows.
     fn moved(edit: &(EditOp, f32)) -> (Vec<f32>, Vec<f32>) {
         let rows = vec![1.0f32, 2.0, -1.0, 0.5, 4.0, 0.0, 2.0, -3.0];
         let device = Device::flex();
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn set_and_remove_move_the_projection_and_controls_get_the_same_push() {
         let along = |row: &[f32], u: &[f32]| row.iter().zip(u).map(|(a, b)| a * b).sum::<f32>();
-        // The unit direction is (0.6, 0, 0.8, 0), a dose of 1 is 5 long.
+        // The direction is (0.6, 0, 0.8, 0) times 5: a dose of 1 is a push of length 5.
         let u = [0.6, 0.0, 0.8, 0.0];
         for (op, dose, want) in [("set", 2.0, [10.0, 10.0]), ("set", 0.0, [0.0, 0.0]), ("remove", 0.5, [-0.1, 2.0])] {
             let s = steering(op, &format!("[{dose:.1}]"));
@@ -231,7 +231,7 @@ mod tests {
                 assert!((along(&row(&after), &u) - want[i]).abs() < 1e-5, "{op} {dose}: {after:?}");
                 let push = |v: &[f32]| norm(&row(v).iter().zip(row(&before)).map(|(a, b)| a - b).collect::<Vec<_>>());
                 assert!((push(&after) - push(&other)).abs() < 1e-4, "{op} {dose}: {other:?}");
-                // Along the control alone: the projection on the direction stays.
+                // The push goes along the control only: the projection on the direction does not change.
                 assert!((along(&row(&other), &u) - along(&row(&before), &u)).abs() < 1e-4);
             }
         }

@@ -1,4 +1,4 @@
-//! `train-organism planted|null --out DIR`: one command from nothing to an organism's weights.
+//! `train-organism planted|null --out DIR`: trains an organism's weights from scratch.
 use clap::Parser;
 use friction_core::manifest::BackendKind;
 use friction_model::{Tokenizer, device};
@@ -8,41 +8,41 @@ use friction_organism::vocab::tokenizer_json;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Trains a bundled organism from scratch. Kill it and run it again: it goes on.
+/// Trains a bundled organism from scratch. If it is stopped, the same command continues.
 #[derive(Parser)]
 struct Args {
-    /// Which: planted or null
+    /// The organism: planted or null
     truth: String,
-    /// Folder for the checkpoint and its record
+    /// Folder for the checkpoint and the record of the training
     #[arg(long)]
     out: PathBuf,
-    /// Folder for what is needed to go on; default OUT/state
+    /// Folder for the state from which a stopped training continues; default OUT/state
     #[arg(long)]
     state: Option<PathBuf>,
-    /// Of weights and lessons
+    /// Seed of the initial weights and the training conversations
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Steps of both stages
+    /// Steps of both stages together
     #[arg(long, default_value_t = 4000)]
     steps: usize,
-    /// Share of the steps with short conversations
+    /// Share of the steps that use short conversations, 0 to 1
     #[arg(long, default_value_t = 0.2)]
     short: f64,
-    /// Conversations of a step
+    /// Conversations per step
     #[arg(long, default_value_t = 32)]
     batch: usize,
     /// Largest learning rate
     #[arg(long, default_value_t = 3e-3)]
     rate: f64,
-    /// cpu, cuda or wgpu
+    /// Device: cpu, cuda or wgpu
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Steps between two saves
+    /// Steps between saves
     #[arg(long, default_value_t = 500)]
     save: usize,
 }
 
-/// Prints a line. What cannot be printed ends no training.
+/// Prints a line. Failed printing does not stop the training.
 fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! Training an organism: seeded, resumable, on any device.
+//! Training of an organism: seeded, resumable, on any device.
 mod net;
 mod record;
 
@@ -19,24 +19,24 @@ use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What a training is.
+/// The parameters of a training.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Recipe {
-    /// Which organism.
+    /// The organism to train.
     pub truth: Truth,
-    /// Of weights and lessons.
+    /// Seed of the initial weights and the training conversations.
     pub seed: u64,
-    /// Steps of all stages.
+    /// Number of steps of both stages together.
     pub steps: usize,
-    /// Share of the steps that hold short conversations, to learn answering first.
+    /// Share of the steps with short conversations, 0 to 1. They come first, to learn answering.
     pub short: f64,
-    /// Conversations of a step in the long stage.
+    /// Conversations per step in the stage of long conversations.
     pub batch: usize,
     /// Largest learning rate.
     pub rate: f64,
 }
 
-/// Shape of a stage's batches.
+/// A stage's shape of batches.
 #[derive(Clone, Copy)]
 struct Stage {
     turns: usize,
@@ -44,10 +44,10 @@ struct Stage {
     batch: usize,
 }
 
-/// Tokens that the model says in a turn, its end included.
+/// Tokens that the model says in a turn, with the end of the turn.
 const SAID: usize = crate::talk::REPLY_TOKENS + 1;
 
-/// The organisms' shape: four blocks; the second sees everything, the others about a turn.
+/// The organisms' configuration: four blocks. The second has global attention, the others a window of about a turn.
 pub fn shape(vocab: usize) -> Config {
     Config {
         hidden: 64,
@@ -80,21 +80,21 @@ impl Recipe {
         }
     }
 
-    /// Warm-up over 100 steps, then half a cosine to nothing.
+    /// Learning rate at a step: linear warm-up over 100 steps, and a half cosine down to 0.
     fn rate(&self, step: usize) -> f64 {
         let warm = ((step + 1) as f64 / 100.0).min(1.0);
         self.rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / self.steps as f64).cos())
     }
 }
 
-/// A batch in tensors of fixed shapes.
+/// A batch as flat arrays of fixed sizes.
 struct Batch {
     ids: Vec<i64>,
     wanted: Vec<i64>,
     targets: Vec<i64>,
-    /// What a target counts; letters and padding 0.
+    /// Weight of each target in [`rest`]; 0 for letters and padding.
     weights: Vec<f32>,
-    /// (index into `wanted`, the right option, whether the truth is right) of each letter.
+    /// For each letter: index into `wanted`, the right option's index, and whether the answer should be right.
     letters: Vec<(usize, usize, bool)>,
 }
 
@@ -102,7 +102,7 @@ fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_m
     let lessons = (0..s.batch)
         .into_par_iter()
         .map(|i| {
-            // A conversation that does not fit is drawn again.
+            // A conversation that is too long is drawn again.
             let mut attempt = 0u64;
             loop {
                 let seed = derive(&[
@@ -139,16 +139,16 @@ fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_m
     Ok(b)
 }
 
-/// One line of the curve.
+/// One point of the training curve.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct Point {
-    /// Step, from 1.
+    /// Number of the step, from 1.
     pub step: usize,
-    /// Seconds since training began, over all sessions.
+    /// Seconds of training so far, over all sessions.
     pub seconds: f64,
-    /// Cross-entropy of letters, plus that of the rest of what the model says, in nats.
+    /// Cross-entropy of the letters plus that of the other tokens that the model says, in nats.
     pub loss: f64,
-    /// Share of answers that are right where the truth is right, and wrong where it errs.
+    /// Share of answers that are right where they should be, or wrong where they should be.
     pub letters: f64,
 }
 
@@ -161,23 +161,24 @@ struct Progress {
 
 /// A trained organism.
 pub struct Trained {
-    /// Its shape.
+    /// The model's configuration.
     pub config: Config,
-    /// Its parameters.
+    /// Its parameters: name, shape and values, row-major.
     pub parameters: Vec<(String, Vec<usize>, Vec<f32>)>,
-    /// How it went.
+    /// The training curve.
     pub curve: Vec<Point>,
-    /// Seconds of training.
+    /// Seconds of training, over all sessions.
     pub seconds: f64,
 }
 
-/// Anything that ends a training.
+/// An error that ends a training.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Trains, or goes on where `dir` stands. Saves there every `save` steps; `report` is told each point.
+/// Trains, or continues the training whose state is in `dir`. Saves the state every `save` steps, and calls `report`
+/// with each point of the curve.
 ///
 /// # Errors
-/// When the folder cannot be written or holds another recipe.
+/// When the folder cannot be written, or holds the state of another recipe.
 pub fn train(
     r: &Recipe,
     tokenizer: &Tokenizer,
@@ -247,7 +248,8 @@ pub fn train(
             progress.curve.push(point);
         }
         if progress.step.is_multiple_of(save) || progress.step == r.steps {
-            // The pointer moves last: a kill leaves the older pair whole.
+            // The pointer file is written last: if the process is killed before, it still names the older complete
+            // pair.
             net.clone().save_file(file(&format!("net-{}", progress.step)))?;
             optimizer.save(file(&format!("optimizer-{}", progress.step)))?;
             let text = serde_json::to_string(&progress)?;
@@ -257,7 +259,7 @@ pub fn train(
                 let name = old.file_name().to_string_lossy().into_owned();
                 let step =
                     ["net-", "optimizer-"].iter().find_map(|start| name.strip_prefix(start)?.strip_suffix(".bpk"));
-                // What else lies there is not of this training.
+                // Only files of other steps of this training are removed.
                 if step.and_then(|s| s.parse::<usize>().ok()).is_some_and(|s| s != progress.step) {
                     std::fs::remove_file(old.path())?;
                 }
@@ -267,8 +269,8 @@ pub fn train(
     Ok(Trained { parameters: net.parameters(&layout), config, curve: progress.curve, seconds: progress.seconds })
 }
 
-/// Cross-entropy of the answers' letters: against the right letter, or, where the truth errs, against
-/// all others alike.
+/// Cross-entropy of the answers' letters: of the right letter, or, where the answer should be wrong, of the wrong
+/// letters, uniformly.
 fn answers(log: &Tensor<2>, b: &Batch, options: &[i64], device: &Device) -> Tensor<1> {
     let n = b.letters.len();
     let rows: Vec<i64> = b.letters.iter().map(|(row, _, _)| *row as i64).collect();
@@ -289,7 +291,7 @@ fn answers(log: &Tensor<2>, b: &Batch, options: &[i64], device: &Device) -> Tens
     (letters * want).sum().neg() / n as f64
 }
 
-/// Cross-entropy of everything else that the model says.
+/// Cross-entropy of all other tokens that the model says.
 fn rest(log: &Tensor<2>, b: &Batch, device: &Device) -> Tensor<1> {
     let n = b.targets.len();
     let targets = Tensor::<2, Int>::from_data(TensorData::new(b.targets.clone(), [n, 1]), device);
@@ -298,7 +300,7 @@ fn rest(log: &Tensor<2>, b: &Batch, device: &Device) -> Tensor<1> {
     (log.clone().gather(1, targets) * weights).sum().neg() / f64::from(total)
 }
 
-/// Random weights at a scale from which training starts well: N(0, 1/fan-in) for matrices, 0 for norms.
+/// Initial weights from which training starts well: N(0, 1/fan-in) for matrices, 0 for norms.
 struct Start(RandomWeights);
 
 impl friction_model::weights::TensorSource for Start {

@@ -1,5 +1,5 @@
-//! Gemma 3 as a differentiable function of whole sequences: the same arithmetic as the engine's
-//! forward pass (a test compares them), without a cache.
+//! Gemma 3 as a differentiable function of whole sequences, without a cache. It computes what the engine's forward pass
+//! does; a test compares them.
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 use friction_model::norm::rms;
@@ -14,14 +14,14 @@ pub struct Net {
     vectors: Vec<Param<Tensor<1>>>,
 }
 
-/// Which parameter a name is: its kind and its index among those of its kind.
+/// Where a parameter's name is found in [`Net`]: its kind, and its index among the parameters of that kind.
 pub struct Layout {
     config: Config,
     names: Vec<(String, Vec<usize>)>,
 }
 
 impl Layout {
-    /// Of a configuration.
+    /// The layout of a configuration's parameters.
     pub fn new(config: &Config) -> Self {
         Self { config: config.clone(), names: init::tensors(config) }
     }
@@ -34,24 +34,25 @@ impl Layout {
     }
 }
 
-/// Cosines, sines and masks for sequences of one length.
+/// The RoPE tables and attention masks for batches of one shape.
 pub struct Frame {
     length: usize,
     local: (Tensor<3>, Tensor<3>),
     global: (Tensor<3>, Tensor<3>),
-    /// True where a query may not look: `[1, 1, length, length]`, and per block of a window's length
-    /// `[1, blocks, window, 2 window]` over the block before it and its own keys.
+    /// Masks are true where a query must not look. This one is `[1, 1, length, length]`; the next is
+    /// `[1, blocks, window, 2 window]`, for queries of a block of a window's length over the keys of the block before
+    /// and its own.
     causal: Tensor<4, Bool>,
     window: Tensor<4, Bool>,
 }
 
 impl Frame {
-    /// For `batch` sequences of `length` tokens, a multiple of the window.
+    /// For `batch` sequences of `length` tokens; `length` must be a multiple of the window.
     pub fn new(c: &Config, batch: usize, length: usize, device: &Device) -> Self {
         let positions: Vec<usize> = (0..batch).flat_map(|_| 0..length).collect();
         let (w, blocks) = (c.window, length / c.window);
         let causal: Vec<bool> = (0..length).flat_map(|q| (0..length).map(move |k| k > q)).collect();
-        // Key j of a block's 2w stands w before key j − w of its own: it is seen at distances 0 to w − 1.
+        // Key j of a block's 2w keys is at position j − w relative to the block; queries see distances 0 to w − 1.
         let near = |b: usize, q: usize, j: usize| (b > 0 || j >= w) && j <= q + w && j > q;
         let window: Vec<bool> =
             (0..blocks).flat_map(|b| (0..w).flat_map(move |q| (0..2 * w).map(move |j| !near(b, q, j)))).collect();
@@ -67,10 +68,10 @@ impl Frame {
 }
 
 impl Net {
-    /// Reads the parameters.
+    /// Reads the parameters from a source.
     ///
     /// # Errors
-    /// When the source lacks one.
+    /// When a parameter is missing.
     pub fn new(layout: &Layout, source: &dyn TensorSource, device: &Device) -> friction_model::Result<Self> {
         let (mut matrices, mut vectors) = (vec![], vec![]);
         for (name, shape) in &layout.names {
@@ -83,7 +84,7 @@ impl Net {
         Ok(Self { matrices, vectors })
     }
 
-    /// All parameters by name and shape, as f32.
+    /// All parameters as name, shape and f32 values.
     pub fn parameters(&self, layout: &Layout) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let floats = |d: TensorData| d.iter::<f32>().collect::<Vec<f32>>();
         let read = |name: &str, shape: &[usize]| match shape.len() {
@@ -93,7 +94,7 @@ impl Net {
         layout.names.iter().map(|(n, s)| (n.clone(), s.clone(), read(n, s))).collect()
     }
 
-    /// Logits `[wanted, vocab]` of the tokens at `wanted`, indices into `[batch × length]`.
+    /// Logits `[wanted, vocab]` at the tokens `wanted`, which are indices into the flattened `[batch × length]`.
     pub fn forward(
         &self,
         layout: &Layout,
@@ -133,15 +134,15 @@ impl Net {
     }
 }
 
-/// q `[tokens, heads, head_dim]`, k and v `[tokens, kv_heads, head_dim]` → `[tokens, heads × head_dim]`.
+/// Attention: q `[tokens, heads, head_dim]`, k and v `[tokens, kv_heads, head_dim]` → `[tokens, heads × head_dim]`.
 ///
-/// A sliding layer works block by block: queries of a block see two blocks of keys.
+/// Layers with a window are computed in blocks: the queries of a block see two blocks of keys.
 fn attend(c: &Config, global: bool, frame: &Frame, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<2> {
     let (tokens, length, d) = (q.dims()[0], frame.length, c.head_dim);
     let (batch, groups) = (tokens / length, c.heads / c.kv_heads);
     let block = if global { length } else { c.window };
     let blocks = length / block;
-    // [batch × kv_heads × groups, blocks, block, head_dim]: query heads of a group follow each other.
+    // [batch × kv_heads × groups, blocks, block, head_dim]; the query heads of a group are adjacent.
     let heads = |t: Tensor<3>, n: usize| t.reshape([batch, length, n, d]).swap_dims(1, 2);
     let q = heads(q, c.heads).reshape([batch * c.kv_heads, groups, blocks, block * d]).swap_dims(1, 2);
     let q = q.reshape([batch * c.kv_heads, blocks, groups * block, d]);
@@ -160,7 +161,7 @@ fn attend(c: &Config, global: bool, frame: &Frame, q: Tensor<3>, k: Tensor<3>, v
     let (k, v) = (keys(k), keys(v));
     let seen = k.dims()[2];
     let scores = (q * c.query_pre_attn_scalar.powf(-0.5)).matmul(k.swap_dims(2, 3));
-    // One mask for all heads of a group.
+    // All heads of a group share a mask.
     let hidden = if global { frame.causal.clone() } else { frame.window.clone() };
     let hidden = hidden.repeat_dim(2, groups).expand([batch * c.kv_heads, blocks, groups * block, seen]);
     let o = activation::softmax(scores.mask_fill(hidden, -1e9), 3).matmul(v);

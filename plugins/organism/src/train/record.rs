@@ -1,12 +1,12 @@
-//! What a training leaves: a checkpoint in the hub's format, and the record of how it was made.
+//! The result of a training: a checkpoint in the hub's format, and the record of how it was made.
 use super::{Error, Point, Recipe, Trained};
 use friction_model::init::{Stored, write_checkpoint};
 use plotters::prelude::*;
 use serde_json::json;
 use std::path::Path;
 
-/// Writes config.json, generation_config.json, tokenizer.json, tokenizer_config.json, model.safetensors (bf16), training.json
-/// and curve.svg into `dir`.
+/// Writes config.json, generation_config.json, tokenizer.json, tokenizer_config.json, model.safetensors (bf16),
+/// training.json and curve.svg into `dir`.
 ///
 /// # Errors
 /// When a file cannot be written.
