@@ -1,6 +1,5 @@
-//! One feature's activation as a function of tensors, for edits: setting a feature to a value adds
-//! (value − activation)·W_dec to the activations, so that everything else, the autoencoder's error
-//! included, stays as it was.
+//! One feature's activation as a function of tensors, for edits. Clamping a feature to a value adds (value −
+//! activation)·W_dec to the activations; everything else, the autoencoder's error included, is unchanged.
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -8,10 +7,10 @@ use friction_core::{Error, Result};
 use friction_model::model::matmul;
 use std::sync::{Arc, OnceLock};
 
-/// A number of each row: `[rows, width]` to `[rows, 1]`.
+/// A function of each row: `[rows, width]` → `[rows, 1]`.
 pub type Read = Arc<dyn Fn(&Tensor<2>) -> Tensor<2> + Send + Sync>;
 
-/// Numbers that are put on a device once, where they are first needed.
+/// A matrix that is uploaded when it is first used.
 pub struct Upload {
     data: Vec<f32>,
     rows: usize,
@@ -19,12 +18,12 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Of `data`, row-major with `rows` rows.
+    /// A matrix of `rows` rows; `data` is row-major.
     pub fn new(data: Vec<f32>, rows: usize) -> Self {
         Self { data, rows, there: OnceLock::new() }
     }
 
-    /// The tensor, on the device of the first call.
+    /// The tensor, on the device of the first call, which later calls must use too.
     pub fn on(&self, device: &Device) -> Tensor<2> {
         let make = || {
             let shape = [self.rows, self.data.len() / self.rows.max(1)];
@@ -34,17 +33,17 @@ impl Upload {
     }
 }
 
-/// x·v of each row.
+/// The projection x·v of each row.
 pub fn projection(v: Vec<f32>) -> Read {
     let v = Upload::new(v, 1);
     Arc::new(move |x| (x.clone() * v.on(&x.device())).sum_dim(1))
 }
 
-/// The activation of one feature. Of a TopK autoencoder all features must be computed to know whether this
-/// one is among the largest.
+/// The activation of feature `index` of each row. For TopK it computes all features, to know whether this one is
+/// among the k largest.
 ///
 /// # Errors
-/// When there is no such feature, or rows are normalised: what a feature writes then depends on the row.
+/// When there is no such feature, or rows are normalised: the size of what a feature writes then depends on the row.
 pub fn activation(p: &Parameters, index: usize) -> Result<Read> {
     let f = p.feature(index)?;
     if p.normalize != Normalize::None {

@@ -1,5 +1,5 @@
-//! What fires, collected on a GPU: of a product of a million features a row, only the few that are on
-//! leave the device.
+//! Collects active features on a GPU: of pre-activations of up to a million features per row, only the few active
+//! ones are copied to the host.
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::{Shape, Tensor as Tensors};
 use burn_cubecl::cubecl;
@@ -8,12 +8,12 @@ use burn_cubecl::{
 };
 use cubecl::prelude::*;
 
-/// Threads that share a row.
+/// Units of a cube, which processes one row.
 const UNITS: u32 = 256;
 
-/// Of each row of `product` `[rows, cols]`: how many features are on, then their columns and activations in
-/// pairs, in no order, as far as there is `room`: `[rows, 1 + 2·room]`. `gate` `[2, cols]` holds biases and
-/// what must be exceeded. With `k` above 0 only the k largest are on, and what equals the last of them.
+/// For each row of `product` `[rows, cols]`: the number of active features, then (column, activation) pairs in no
+/// particular order, as many as there is `room` for: `[rows, 1 + 2·room]`. `gate` `[2, cols]` holds biases and
+/// thresholds. With `k` > 0 only the k largest count as active, and values equal to the k-th.
 pub(crate) fn fired(product: Tensors<2>, gate: Tensors<2>, room: usize, k: usize) -> Tensors<2> {
     Tensors::from_dispatch(<Dispatch as Fired>::fired(product.into_dispatch(), gate.into_dispatch(), room, k))
 }
@@ -34,7 +34,7 @@ impl Fired for CubeBackend {
     fn fired(product: CubeTensor, gate: CubeTensor, room: usize, k: usize) -> CubeTensor {
         let (rows, cols) = (product.meta.shape()[0], product.meta.shape()[1]);
         let shape = output(product.meta.shape(), room);
-        // Contiguous: CUDA's own layout pads rows, and the kernel counts on rows that follow each other.
+        // Contiguous, because CUDA's default layout pads rows and the kernel assumes that rows are adjacent.
         let out = empty_device_contiguous_dtype(product.client.clone(), product.device.clone(), shape, product.dtype);
         collect::launch(
             &out.client,
@@ -51,12 +51,12 @@ impl Fired for CubeBackend {
     }
 }
 
-/// One cube a row.
+/// One cube per row. `gate` holds `cols` biases, then `cols` thresholds.
 #[cube(launch)]
 fn collect(product: &[f32], gate: &[f32], out: &mut [f32], cols: usize, room: usize, k: u32) {
     let start = CUBE_POS * cols;
     let count = Shared::<[Atomic<u32>]>::new_slice(1usize);
-    // The k-th largest, bit by bit: positive floats are in the order of their bits.
+    // Finds the k-th largest value bit by bit: positive floats have the order of their bits.
     let mut lowest = 0u32;
     if k > 0 {
         for place in 0..31u32 {

@@ -1,10 +1,9 @@
-//! Sparse autoencoders and transcoders: what their parameters compute, where they are found, how one is
-//! trained.
+//! Sparse autoencoders (SAEs) and transcoders: loading, encoding, decoding, clamping, training and writing.
 //!
-//! The road: [`name`] is a short name of the Gemma Scope 2 release; [`load`] opens a folder, `release` reads
-//! the release's and `lens` SAELens'; [`parameters`] is what they hold, [`sae`] encodes and decodes on a
-//! device, at any width; [`clamp`] is one feature as an edit reads it; [`train`] makes one of a run's or a
-//! corpus's activations ([`tokens`]), [`mod@write`] puts it down in SAELens' format.
+//! [`name`] parses short names of the Gemma Scope 2 release; [`load`] finds and opens folders (`release` reads Gemma
+//! Scope 2's format, `lens` SAELens'); [`parameters`] holds weights and activation function; [`sae`] encodes and
+//! decodes on a device, at any width; [`clamp`] is one feature's activation as a function for edits; [`train`] trains
+//! on the activations of a run or a corpus ([`tokens`]); [`mod@write`] writes SAELens' format.
 pub mod clamp;
 #[cfg(feature = "cube")]
 mod fired;

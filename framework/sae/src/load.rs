@@ -1,4 +1,4 @@
-//! Autoencoders from folders: Gemma Scope 2's and SAELens'.
+//! Finding and loading autoencoders from folders or the hub, in Gemma Scope 2's or SAELens' format.
 use crate::name::Name;
 use crate::parameters::Parameters;
 use crate::values::Tensors;
@@ -14,33 +14,35 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// `hf:google/gemma-scope-2-4b-it` (the `it` repository for a tuned model), or `path:folder`: a
-    /// folder of the release's layout where `sae` is given, else one autoencoder's.
+    /// Where the autoencoder is: `hf:google/gemma-scope-2-4b-it` (for a tuned model, the `-it` repository) or `path:folder`.
+    /// A folder is relative to the manifest; with `sae` it has the repository's layout, without it is one autoencoder's, in
+    /// the format of Gemma Scope 2 or of SAELens.
     pub source: String,
-    /// Short name: folder/layer/width/l0, such as `resid_post/17/16k/medium`.
+    /// Name of the autoencoder in the repository: folder/layer/width/l0, such as `resid_post/17/16k/medium`. Default: none;
+    /// needed for `hf:`.
     #[serde(default)]
     pub sae: Option<String>,
-    /// Commit, tag or branch of the repository. Default `main`.
+    /// Branch, tag or commit of the repository. Default: `main`. Set it to a commit to pin the autoencoder.
     #[serde(default)]
     pub revision: Option<String>,
 }
 
-/// The files of an autoencoder.
+/// Paths of an autoencoder's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Its short name, where it has one.
     pub name: Option<Name>,
-    /// Its configuration.
+    /// Path of the configuration (JSON).
     pub config: PathBuf,
-    /// Its tensors.
+    /// Path of the weights (safetensors).
     pub tensors: PathBuf,
 }
 
 impl Source {
-    /// Checks what is written, before anything is opened.
+    /// Checks the fields before anything is opened.
     ///
     /// # Errors
-    /// Says which part is wrong.
+    /// Names every field that is wrong.
     pub fn validate(&self) -> Result<()> {
         let mut faults = friction_core::error::Faults::default();
         if let Some(Err(e)) = self.sae.as_ref().map(|s| s.parse::<Name>()) {
@@ -55,16 +57,16 @@ impl Source {
         faults.end()
     }
 
-    /// The repository of the hub, where it is one.
+    /// The hub repository `owner/name`; `None` for a folder.
     pub fn repository(&self) -> Option<&str> {
         self.source.strip_prefix("hf:")
     }
 
-    /// Finds the files; fetches them by name where the source is a repository. A folder is relative to
+    /// Finds the files, and fetches them where the source is a hub repository. A relative folder is relative to
     /// `base`.
     ///
     /// # Errors
-    /// Says which file is missing.
+    /// When a field is wrong, or a file is missing or cannot be fetched.
     pub fn find(&self, base: &Path) -> Result<Found> {
         self.validate()?;
         let name = self.sae.as_ref().map(|s| s.parse::<Name>()).transpose()?;
@@ -84,7 +86,7 @@ impl Source {
 }
 
 impl Found {
-    /// Opens it.
+    /// Loads the parameters.
     ///
     /// # Errors
     /// As [`files`].
@@ -92,40 +94,41 @@ impl Found {
         files(&self.config, &self.tensors)
     }
 
-    /// What it reads and writes. `site` is what it reads instead of what the configuration says, and for an
-    /// autoencoder what it writes.
+    /// The site that it reads and the site that it reconstructs. `site`, where given, replaces the site that the
+    /// configuration says is read, and for an autoencoder also the one that it reconstructs.
     ///
     /// # Errors
-    /// When neither says what it reads, or a transcoder's configuration not what it writes.
+    /// When neither says what is read, or a transcoder's configuration does not say what it reconstructs.
     pub fn sites(&self, site: Option<Site>) -> Result<(Site, Site)> {
         let (own, writes) = sites(&self.config)?;
         let reads = site.or(own).ok_or_else(|| {
             Error::config(format!("{} does not say what the autoencoder reads: set `site`", self.config.display()))
         })?;
-        // What reconstructs what it reads does so wherever it is put.
+        // An autoencoder reconstructs what it reads, at whichever site it is applied.
         Ok((reads, writes.filter(|w| own != Some(*w)).unwrap_or(reads)))
     }
 }
 
-/// Parameters with what the folder says of them.
+/// Parameters, and what the configuration says about them.
 pub struct Loaded {
     /// The parameters.
     pub parameters: Parameters,
-    /// What it reads; `None` where the folder does not say.
+    /// Site whose activations it encodes; `None` where the configuration does not say.
     pub reads: Option<Site>,
-    /// What it reconstructs: the same site, or another for a transcoder.
+    /// Site that it reconstructs: the same for an autoencoder, another for a transcoder. `None` where the
+    /// configuration does not say.
     pub writes: Option<Site>,
-    /// The model that it was trained on.
+    /// Name of the model that it was trained on, where the configuration says.
     pub model: Option<String>,
 }
 
-/// The files of a folder: configuration and tensors, of either kind.
+/// Names of configuration and weights: of Gemma Scope 2, and of SAELens.
 pub const FILES: [(&str, &str); 2] = [("config.json", "params.safetensors"), ("cfg.json", "sae_weights.safetensors")];
 
-/// Configuration and tensors of a folder of either kind.
+/// Paths of configuration and weights in a folder of either format.
 ///
 /// # Errors
-/// When it holds neither.
+/// When it holds neither pair of files.
 pub fn find(dir: &Path) -> Result<(PathBuf, PathBuf)> {
     FILES.iter().map(|(c, t)| (dir.join(c), dir.join(t))).find(|(c, t)| c.exists() && t.exists()).ok_or_else(|| {
         Error::config(format!(
@@ -135,16 +138,16 @@ pub fn find(dir: &Path) -> Result<(PathBuf, PathBuf)> {
     })
 }
 
-/// Loads a folder of either kind.
+/// Loads an autoencoder from a folder of either format.
 ///
 /// # Errors
-/// Says which file is missing or what in it is not understood.
+/// When a file is missing or malformed, or asks for something that is not computed; the message names the file.
 pub fn folder(dir: &Path) -> Result<Loaded> {
     let (config, tensors) = find(dir)?;
     files(&config, &tensors)
 }
 
-/// Loads from a configuration and its tensors.
+/// Loads an autoencoder from its configuration and weights. The format is told by the tensors' names.
 ///
 /// # Errors
 /// As [`folder`].
@@ -156,17 +159,17 @@ pub fn files(config: &Path, tensors: &Path) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// What an autoencoder reads and writes, from its configuration alone.
+/// The sites that an autoencoder reads and reconstructs, from its configuration alone.
 ///
 /// # Errors
-/// When it cannot be read, or is a transcoder's and names nothing known that it writes.
+/// When the configuration cannot be read, or a transcoder's names no known site that it reconstructs.
 pub fn sites(config: &Path) -> Result<(Option<Site>, Option<Site>)> {
     let c = read(config)?;
     let sites = if release::is(&c) { release::sites(&c) } else { lens::sites(&c) };
     sites.map_err(|what| Error::config(format!("{}: {what}", config.display())))
 }
 
-/// Longest configuration that is read: those of training runs have some hundred keys.
+/// Largest configuration file that is read, in bytes. Those of training runs have some hundred keys.
 const LONGEST: u64 = 1 << 20;
 
 fn read(config: &Path) -> Result<Value> {

@@ -1,16 +1,16 @@
-//! Names of the release: `resid_post/17/16k/medium`.
+//! Short names of the autoencoders of Gemma Scope 2: `resid_post/17/16k/medium`.
 use friction_core::{Error, Result};
 
-/// A short name taken apart.
+/// A parsed short name: folder/layer/width/l0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// `resid_post`, `attn_out`, `mlp_out`, `transcoder`, or one of these with `_all`.
     pub folder: String,
-    /// Layer.
+    /// Layer of the model, from 0.
     pub layer: usize,
-    /// `16k`, `65k`, `262k` or `1m`.
+    /// Number of features: `16k`, `65k`, `262k` or `1m`.
     pub width: String,
-    /// `small`, `medium` or `big`, with `_affine` or `_seed_1` behind it where the release has that.
+    /// Target L0: `small`, `medium` or `big`, followed by `_affine` or `_seed_1` for the release's variants.
     pub l0: String,
 }
 
@@ -54,13 +54,14 @@ impl std::str::FromStr for Name {
 }
 
 impl Name {
-    /// Its folder in the repository.
+    /// Path of its folder in the repository.
     pub fn path(&self) -> String {
         format!("{}/layer_{}_width_{}_l0_{}", self.folder, self.layer, self.width, self.l0)
     }
 
-    /// Neuronpedia's ids of the model and of the set. Pages and labels are of `resid_post`, l0 medium; no
-    /// other set's features are those.
+    /// Neuronpedia's ids of the model and the set of features, or `None`: Neuronpedia has pages and labels for
+    /// `resid_post` with l0 medium only, and the features of other sets are different ones. `repository` is the hub
+    /// repository of the release, e.g. `google/gemma-scope-2-4b-it`.
     pub fn neuronpedia(&self, repository: &str) -> Option<(String, String)> {
         let model = repository.strip_prefix("google/gemma-scope-2-")?;
         let model = model.strip_suffix("-pt").unwrap_or(model);
@@ -68,7 +69,7 @@ impl Name {
             .then(|| (format!("gemma-3-{model}"), format!("{}-gemmascope-2-res-{}", self.layer, self.width)))
     }
 
-    /// Neuronpedia's page of a feature, where the set has pages.
+    /// URL of a feature's page on Neuronpedia, where the set has pages.
     pub fn page(&self, repository: &str, feature: u32) -> Option<String> {
         let (model, set) = self.neuronpedia(repository)?;
         Some(format!("https://www.neuronpedia.org/{model}/{set}/{feature}"))

@@ -1,30 +1,30 @@
-//! What is done to a row before an autoencoder reads it, and undone behind its reconstruction.
+//! Normalisation of input rows, undone on the reconstruction.
 
-/// Normalisation of a row by itself.
+/// How each row is normalised, independently of other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Normalize {
-    /// None.
+    /// No normalisation.
     #[default]
     None,
-    /// The row is brought to the norm √d (SAELens' `constant_norm_rescale`).
+    /// Scales the row to norm √d (SAELens' `constant_norm_rescale`).
     ConstantNorm,
-    /// The row is centred and divided by its standard deviation (of n − 1) + 1e-5 (SAELens' `layer_norm`).
+    /// Centres the row and divides it by its standard deviation (with n − 1) plus 1e-5 (SAELens' `layer_norm`).
     LayerNorm,
 }
 
-/// What SAELens adds to a standard deviation.
+/// ε that SAELens adds to a standard deviation.
 const EPSILON: f32 = 1e-5;
 
 impl Normalize {
-    /// What is taken from a row, by what the rest is multiplied, and by what a reconstruction is multiplied
-    /// before the first is added again.
+    /// Three numbers for a row: the shift subtracted from it, the factor applied to the rest, and the factor applied
+    /// to a reconstruction before the shift is added back.
     fn of(self, row: &[f32]) -> (f32, f32, f32) {
         let n = row.len() as f64;
         match self {
             Self::None => (0.0, 1.0, 1.0),
             Self::ConstantNorm => {
                 let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-                // Zeros have no norm: they stay what they are.
+                // A row of zeros has no norm and stays zero.
                 if norm > 0.0 { (0.0, (n.sqrt() / norm) as f32, (norm / n.sqrt()) as f32) } else { (0.0, 1.0, 0.0) }
             }
             Self::LayerNorm => {
@@ -36,7 +36,7 @@ impl Normalize {
         }
     }
 
-    /// Normalises a row.
+    /// Normalises a row in place.
     pub fn apply(self, row: &mut [f32]) {
         if self != Self::None {
             let (shift, by, _) = self.of(row);
@@ -44,7 +44,7 @@ impl Normalize {
         }
     }
 
-    /// Brings the reconstruction of a normalised `row` back to the row's own scale.
+    /// Scales the reconstruction of a normalised `row` back, in place.
     pub fn undo(self, row: &[f32], reconstructed: &mut [f32]) {
         if self != Self::None {
             let (shift, _, by) = self.of(row);

@@ -1,50 +1,50 @@
-//! What an autoencoder is made of.
+//! Parameters of an autoencoder or transcoder.
 use crate::normalize::Normalize;
 use crate::values::Values;
 use friction_core::{Error, Result};
 
-/// From pre-activations to activations.
+/// Activation function: from pre-activations x·W_enc + b_enc to feature activations.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Activation {
-    /// max(pre, 0).
+    /// ReLU: max(pre, 0).
     Relu,
-    /// pre where it is above 0 and above its feature's threshold, strictly.
+    /// JumpReLU: pre where pre > max(threshold, 0), else 0. One threshold per feature, `[width]`.
     JumpRelu(Vec<f32>),
-    /// The k largest of each row, where they are above 0.
+    /// TopK: the k largest of each row, where they are above 0.
     TopK(usize),
 }
 
-/// Parameters, row-major f32.
+/// Weights and settings. Matrices are row-major f32.
 #[derive(Clone)]
 pub struct Parameters {
-    /// `[input, width]`.
+    /// Encoder `[input, width]`.
     pub w_enc: Values,
-    /// `[width]`.
+    /// Encoder bias `[width]`.
     pub b_enc: Vec<f32>,
-    /// `[width, output]`.
+    /// Decoder `[width, output]`.
     pub w_dec: Values,
-    /// `[output]`.
+    /// Decoder bias `[output]`.
     pub b_dec: Vec<f32>,
-    /// `[input, output]`, transcoders with an affine skip.
+    /// Affine skip connection `[input, output]` of a transcoder, where it has one.
     pub skip: Option<Vec<f32>>,
-    /// From pre-activations to activations.
+    /// The activation function.
     pub activation: Activation,
-    /// Whether `b_dec` is taken from the (normalised) input first (SAELens' `apply_b_dec_to_input`).
+    /// Whether `b_dec` is subtracted from the (normalised) input before encoding (SAELens' `apply_b_dec_to_input`).
     pub centred: bool,
-    /// What is done to each row before it is read, and undone behind its reconstruction.
+    /// Normalisation of each input row, undone on its reconstruction.
     pub normalize: Normalize,
 }
 
-/// One feature: what it reads, what it writes.
+/// The parameters of one feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
-    /// Its column of the encoder, `[input]`.
+    /// Column of the encoder, `[input]`.
     pub encoder: Vec<f32>,
-    /// Its bias; a centred input's is in it.
+    /// Encoder bias. Where inputs are centred, −b_dec·encoder is included.
     pub bias: f32,
-    /// It fires above this, strictly, and above 0.
+    /// JumpReLU threshold on the pre-activation, exclusive; 0 for other activation functions.
     pub threshold: f32,
-    /// Its row of the decoder, `[output]`.
+    /// Row of the decoder, `[output]`.
     pub decoder: Vec<f32>,
 }
 
@@ -53,19 +53,19 @@ impl Parameters {
     pub fn width(&self) -> usize {
         self.b_enc.len()
     }
-    /// Width of what is read.
+    /// Width of the input.
     pub fn input(&self) -> usize {
         self.w_enc.len().checked_div(self.width()).unwrap_or(0)
     }
-    /// Width of what is reconstructed.
+    /// Width of the reconstruction.
     pub fn output(&self) -> usize {
         self.b_dec.len()
     }
 
-    /// Whether shapes agree.
+    /// Checks that the shapes agree and k is in range.
     ///
     /// # Errors
-    /// When they contradict each other; the words name them.
+    /// A message that names what contradicts.
     pub fn check(&self) -> std::result::Result<(), String> {
         let (input, width, output) = (self.input(), self.width(), self.output());
         let fits = input * width == self.w_enc.len()
@@ -91,7 +91,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// One feature's parameters, of normalised rows where rows are normalised.
+    /// The parameters of feature `index`; they apply to normalised rows where rows are normalised.
     ///
     /// # Errors
     /// When there is no such feature.

@@ -1,4 +1,4 @@
-//! Gemma Scope 2's folders: `config.json` and `params.safetensors`.
+//! Gemma Scope 2's format: `config.json` and `params.safetensors`.
 use crate::load::Loaded;
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
@@ -11,16 +11,19 @@ const READS: &str = "hf_hook_point_in";
 const WRITES: &str = "hf_hook_point_out";
 const SKIP: &str = "affine_skip_connection";
 
-/// Whether a configuration is of this kind.
+/// Whether a configuration is in Gemma Scope 2's format.
 pub fn is(c: &Value) -> bool {
     c.get(READS).is_some() || c.get(WRITES).is_some()
 }
 
-/// What it reads and writes.
+/// The sites that it reads and reconstructs.
+///
+/// # Errors
+/// A message, when it reconstructs a module that is not known.
 pub fn sites(c: &Value) -> std::result::Result<(Option<Site>, Option<Site>), String> {
     let word = |key: &str| c.get(key).and_then(Value::as_str);
     let writes = match word(WRITES) {
-        // An autoencoder's may be left out: it writes what it reads.
+        // An autoencoder's configuration may omit it: it reconstructs what it reads.
         None => None,
         Some(module) => Some(site(module).ok_or_else(|| {
             format!("`{WRITES}` is `{module}`, a module that is not known: what the autoencoder writes cannot be told")
@@ -29,7 +32,10 @@ pub fn sites(c: &Value) -> std::result::Result<(Option<Site>, Option<Site>), Str
     Ok((word(READS).and_then(site), writes))
 }
 
-/// Loads it.
+/// Loads the parameters; `path` is the configuration's, for messages.
+///
+/// # Errors
+/// When a tensor is missing or has the wrong shape, or the architecture is not known.
 pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
     let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
     match c.get("architecture") {
@@ -66,7 +72,7 @@ pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
     })
 }
 
-/// The site of a module of transformers' Gemma 3.
+/// The site of a module of transformers' Gemma 3, by the module's name; `None` for others.
 pub fn site(module: &str) -> Option<Site> {
     let rest = module.split("layers.").nth(1)?;
     let (layer, what) = rest.split_once('.')?;
@@ -80,7 +86,7 @@ pub fn site(module: &str) -> Option<Site> {
     })
 }
 
-/// The module of a site, where one has it.
+/// The name of the module of a site; `None` for sites without one.
 pub fn module(site: Site) -> Option<String> {
     Some(match site {
         Site::ResidPost(l) => format!("model.layers.{l}.output"),

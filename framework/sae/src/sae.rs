@@ -1,14 +1,13 @@
-//! What the parameters compute.
+//! Encoding and decoding on a device.
 //!
-//! Gemma Scope 2 (facts of its release): no scaling of the input, no subtraction of `b_dec`;
-//! pre = x·W_enc + b_enc; a = pre where pre > threshold (strict) and pre > 0, else 0;
-//! x̂ = a·W_dec + b_dec, and for transcoders with a skip connection + x·skip.
-//! SAELens' may normalise each row, and take `b_dec` from it, before they read it; the reconstruction of a
-//! normalised row is brought back to the row's scale.
+//! Gemma Scope 2: pre = x·W_enc + b_enc, without scaling the input or subtracting `b_dec`; a = pre where pre >
+//! threshold (strictly) and pre > 0, else 0; x̂ = a·W_dec + b_dec, plus x·skip for transcoders with a skip
+//! connection. SAELens' autoencoders may normalise each row and subtract `b_dec` first; the reconstruction of a
+//! normalised row is scaled back.
 //!
-//! The encoder's columns are worked through in panels, so that any width fits: panels that fit stay on
-//! the device, others are read from their file when their turn comes. Only what fires leaves a GPU
-//! (`fired.rs`). Few features fire, so decoding adds up their rows.
+//! The encoder is processed in panels of columns, so that any width fits. Panels stay on the device where all of them
+//! fit; otherwise each is read from its file in turn. Only active features are copied from a GPU (`fired.rs`). Few
+//! features are active, so decoding adds up their decoder rows on the host.
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 #[cfg(feature = "cube")]
@@ -20,44 +19,44 @@ use friction_model::model::matmul;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
-/// One active feature of a row.
+/// An active feature of one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Active {
-    /// Feature.
+    /// Index of the feature.
     pub index: u32,
     /// Its activation, above 0.
     pub value: f32,
 }
 
-/// Features of a panel.
+/// Features per panel.
 const PANEL: usize = 16384;
-/// Elements of one step's products: 256 MiB in f32.
+/// Elements of one step's pre-activations: 256 MiB in f32.
 const STEP: usize = 64 << 20;
-/// Bytes of the encoder that stay on a GPU: a million features of a 4B model.
+/// Largest encoder, in bytes, that is kept on a GPU: a million features of a 4B model.
 const RESIDENT: usize = 11 << 30;
-/// Bytes of it that stay in the host's memory beside the mapped file.
+/// Largest encoder, in bytes, that is kept in host memory beside the mapped file.
 const RESIDENT_HOST: usize = 4 << 30;
-/// Features of a block that is looked at at once, on the host.
+/// Features that the host tests together for any that is active.
 const BLOCK: usize = 32;
-/// Active features of a row that leave a GPU at once.
+/// Active features per row that a GPU returns in a list; rows with more are copied whole.
 #[cfg(feature = "cube")]
 const ROOM: usize = 512;
 
-/// Columns of the encoder on a device.
+/// A panel: some columns of the encoder, on a device.
 #[derive(Clone)]
 struct Panel {
     first: usize,
-    /// `[input, panel]`.
+    /// Encoder columns `[input, panel]`.
     weights: Tensor<2>,
-    /// Biases, and what a feature must exceed to fire: `[2, panel]`.
+    /// Biases, and the thresholds of `Sae::least`: `[2, panel]`.
     #[cfg(feature = "cube")]
     gate: Tensor<2>,
 }
 
-/// An autoencoder on a device.
+/// An autoencoder or transcoder on a device.
 pub struct Sae {
     parameters: Parameters,
-    /// What a feature must exceed to fire: above 0 and above its threshold is above the larger of both.
+    /// Per feature, what its pre-activation must exceed: max(threshold, 0).
     least: Vec<f32>,
     panels: Vec<Panel>,
     panel: usize,
@@ -67,16 +66,16 @@ pub struct Sae {
 }
 
 impl Sae {
-    /// Puts parameters on a device.
+    /// Puts parameters on device `index` of a backend.
     ///
     /// # Errors
-    /// When shapes contradict each other or the device is not there.
+    /// When shapes contradict each other or the device is not available.
     pub fn new(parameters: Parameters, kind: BackendKind, index: usize) -> Result<Self> {
         let resident = if kind == BackendKind::Cpu { RESIDENT_HOST } else { RESIDENT };
         Self::with(parameters, kind, index, PANEL, resident)
     }
 
-    /// As [`Sae::new`], with `panel` features at once, of which `resident` bytes stay on the device.
+    /// [`Sae::new`] with panels of `panel` features; an encoder of up to `resident` bytes stays on the device.
     ///
     /// # Errors
     /// As [`Sae::new`].
@@ -116,7 +115,7 @@ impl Sae {
         (0..self.width()).step_by(self.panel)
     }
 
-    /// Columns of the encoder from `first` on.
+    /// Uploads the panel that begins at feature `first`.
     fn upload(&self, first: usize) -> Panel {
         let (input, width) = (self.parameters.input(), self.width());
         let cols = self.panel.min(width - first);
@@ -134,10 +133,10 @@ impl Sae {
         }
     }
 
-    /// Rows on the device, normalised and centred where the autoencoder asks for it.
+    /// Uploads rows, normalised and centred where the autoencoder asks for it.
     fn rows(&self, x: &[f32]) -> Tensor<2> {
         let p = &self.parameters;
-        // In parallel: what costs is that the system hands out fresh pages.
+        // In parallel, because most of the time goes into page faults of fresh memory.
         let mut own = vec![0.0; x.len()];
         own.par_chunks_mut(1 << 16).zip(x.par_chunks(1 << 16)).for_each(|(to, from)| to.copy_from_slice(from));
         if p.normalize != Normalize::None {
@@ -147,13 +146,14 @@ impl Sae {
         if p.centred { x - tensor(p.b_dec.clone(), 1, p.input(), &self.device) } else { x }
     }
 
-    /// The active features of each row of `x`, row-major `[rows, input]`, in order of their index.
+    /// The active features of each row of `x`, row-major `[rows, input]`, in ascending order of their index.
     pub fn encode(&self, x: &[f32]) -> Vec<Vec<Active>> {
         let input = self.parameters.input();
         let mut out = vec![vec![]; x.len() / input];
         let step = (STEP / self.panel.min(self.width())).clamp(1, 8192);
         let parts = || x.chunks(step * input);
-        // What stays on the device is met by all that comes; what does not is brought once, for all rows.
+        // With resident panels, each part of the rows passes all panels; otherwise each panel is uploaded once, for
+        // all rows.
         if self.panels.is_empty() {
             for panel in self.starts().map(|first| self.upload(first)) {
                 self.meet(std::slice::from_ref(&panel), parts(), out.chunks_mut(step));
@@ -167,7 +167,7 @@ impl Sae {
         out
     }
 
-    /// How many features of a row are kept, where that is limited.
+    /// The k of a TopK autoencoder.
     fn k(&self) -> Option<usize> {
         match self.parameters.activation {
             Activation::TopK(k) => Some(k),
@@ -175,7 +175,7 @@ impl Sae {
         }
     }
 
-    /// All rows through some panels. Rows are brought while the device works on those before them.
+    /// Passes all rows through some panels. The next rows are prepared while the device works.
     fn meet<'a>(
         &self,
         panels: &[Panel],
@@ -204,7 +204,7 @@ impl Sae {
         }
     }
 
-    /// Bias, threshold and what fires, in one pass over a product, row-major.
+    /// On the host: adds biases to the products `[rows, panel]`, applies thresholds and collects active features.
     fn scan(&self, product: &[f32], first: usize, out: &mut [Vec<Active>]) {
         let cols = product.len() / out.len();
         let (bias, least) = (&self.parameters.b_enc[first..][..cols], &self.least[first..][..cols]);
@@ -212,7 +212,7 @@ impl Sae {
         out.par_iter_mut().zip(product.par_chunks(cols)).for_each(|(on, row)| {
             let blocks = row.chunks(BLOCK).zip(bias.chunks(BLOCK)).zip(least.chunks(BLOCK));
             for (n, ((row, bias), least)) in blocks.enumerate() {
-                // Most blocks hold nothing: one test without branches for each.
+                // Most blocks have no active feature: a branch-free test skips them.
                 let fires = row.iter().zip(bias).zip(least).fold(false, |any, ((v, b), l)| any | (v + b > *l));
                 if fires {
                     let all = row.iter().zip(bias).zip(least).enumerate();
@@ -226,7 +226,7 @@ impl Sae {
         });
     }
 
-    /// The same on a GPU, from which only what fires is read. `meanwhile` is done while it works.
+    /// On a GPU: the same, and only active features are copied to the host. `meanwhile` runs while the GPU works.
     #[cfg(feature = "cube")]
     fn sieve(&self, product: Tensor<2>, panel: &Panel, meanwhile: &mut dyn FnMut(), out: &mut [Vec<Active>]) {
         let [rows, cols] = product.dims();
@@ -234,7 +234,7 @@ impl Sae {
         let room = ROOM.max(2 * k).min(cols);
         let fired = crate::fired::fired(product.clone(), panel.gate.clone(), room, k);
         let counts = fired.clone().narrow(1, 0, 1);
-        // A device that failed says so where its results are read.
+        // A device error is reported where results are read.
         let _ = self.device.flush();
         meanwhile();
         let counts = counts.into_data();
@@ -252,7 +252,7 @@ impl Sae {
             on.extend(pairs.chunks(2).take(*n).map(of));
             on[from..].sort_unstable_by_key(|a| a.index);
         });
-        // Rows in which more fires than there is room for (a sequence's first token) are read whole.
+        // Rows with more active features than there is room for (the first token of a sequence) are copied whole.
         let over: Vec<usize> = (0..rows).filter(|r| counts[*r] > room).collect();
         if !over.is_empty() {
             let index = over.iter().map(|r| *r as i64).collect();
@@ -264,8 +264,8 @@ impl Sae {
         }
     }
 
-    /// Reconstructions, row-major `[rows, output]`, of encoded rows; `x`, `[rows, input]`, is what was encoded:
-    /// skip connections and the scales of normalised rows are read from it.
+    /// Reconstructions, row-major `[rows, output]`, of encoded rows. `x`, row-major `[rows, input]`, is what was
+    /// encoded; skip connections and the scales of normalised rows are computed from it.
     pub fn decode(&self, features: &[Vec<Active>], x: &[f32]) -> Vec<f32> {
         let p = &self.parameters;
         let (input, output) = (p.input(), p.output());
@@ -295,7 +295,7 @@ impl Sae {
     }
 }
 
-/// Numbers of a tensor on the host, without a copy where they lie in a row.
+/// A tensor's numbers, without a copy where they are contiguous f32.
 fn host(data: &TensorData) -> Cow<'_, [f32]> {
     match data.as_slice::<f32>() {
         Ok(v) => Cow::Borrowed(v),
@@ -307,7 +307,7 @@ fn tensor(v: Vec<f32>, rows: usize, cols: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(v, [rows, cols]), (device, DType::F32))
 }
 
-/// The k largest, the first of equals, in order of their index.
+/// Keeps the k largest, the lowest index first among equals, in order of their index.
 fn keep(row: &mut Vec<Active>, k: usize) {
     if row.len() > k {
         row.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.index.cmp(&b.index)));
@@ -316,21 +316,22 @@ fn keep(row: &mut Vec<Active>, k: usize) {
     }
 }
 
-/// How well reconstructions do on rows.
+/// Quality of reconstructions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
     /// Fraction of variance unexplained, Σ‖x − x̂‖² / Σ‖x − x̄‖².
     pub fvu: f64,
     /// Mean number of active features of a row.
     pub l0: f64,
-    /// Share of features that no row activates.
+    /// Fraction of features that are active in no row.
     pub dead: f64,
 }
 
-/// Quality over rows: `target` is what is reconstructed, row-major `[rows, output]`.
+/// Quality over rows. `reconstructed` and `target` are row-major `[rows, output]`, `width` is the number of features.
+/// FVU is NaN where the target has no variance.
 pub fn quality(features: &[Vec<Active>], reconstructed: &[f32], target: &[f32], width: usize) -> Quality {
     let n = features.len().max(1);
-    // Nothing has no variance: its share is no number.
+    // Without rows FVU is NaN.
     let d = (target.len() / n).max(1);
     let mut mean = vec![0.0f64; d];
     target.chunks(d).for_each(|r| mean.iter_mut().zip(r).for_each(|(m, v)| *m += f64::from(*v) / n as f64));

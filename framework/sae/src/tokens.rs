@@ -1,4 +1,4 @@
-//! Activations token by token: a run's, or a corpus's.
+//! Activations to train on: from the taps of a run, or from a corpus that a model reads.
 use burn::tensor::{DType, Tensor};
 use friction_core::manifest::BackendKind;
 use friction_core::{Error, Position, Result, RunReader, Site};
@@ -7,22 +7,22 @@ use friction_model::model::floats;
 use friction_model::{Checkpoint, Gemma3, Probe, Segment, Step};
 use std::collections::BTreeSet;
 
-/// What is learnt from and what is held out: rows, row-major.
+/// Training and held-out activations, row-major `[tokens, width]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tokens {
-    /// Rows to learn from.
+    /// Activations to train on.
     pub learnt: Vec<f32>,
-    /// Rows held out.
+    /// Held-out activations, for evaluation.
     pub held: Vec<f32>,
-    /// Their width.
+    /// Width of a row.
     pub width: usize,
 }
 
-/// Tokens of the untouched arm: of four groups in five, and of the fifth, which is held out. No
-/// autoencoder reads BOS, whose norm is far out.
+/// The tapped activations of a run's unedited arm at one site and position; every fifth group is held out. BOS is
+/// left out, because its norm is an outlier, and so are rows that are not finite.
 ///
 /// # Errors
-/// When they were not tapped, or the run has fewer than five groups.
+/// When they were not tapped, their widths differ, or the run has fewer than five groups.
 pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tokens> {
     let mut out = Tokens::default();
     let conversations: BTreeSet<(u32, &str)> =
@@ -52,7 +52,7 @@ pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tok
     Ok(out)
 }
 
-/// Reads one site of every token but the first, BOS.
+/// A probe that collects one site of every token except the first (BOS).
 struct Reader {
     site: Site,
     rows: Vec<f32>,
@@ -69,25 +69,27 @@ impl Probe for Reader {
     }
 }
 
-/// How a corpus is read.
+/// Settings for reading a corpus.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
-    /// What is read.
+    /// Site whose activations are collected.
     pub site: Site,
-    /// Tokens of a text that are read at most.
+    /// Longest prefix of a text that is read, in tokens, BOS included; at least 2.
     pub context: usize,
-    /// Tokens in all.
+    /// Number of collected tokens after which reading stops.
     pub limit: usize,
-    /// Device.
+    /// Backend that the model runs on.
     pub backend: BackendKind,
-    /// Its index.
+    /// Index of the device.
     pub device: usize,
 }
 
-/// Tokens of texts, each by itself behind BOS; every fifth text is held out.
+/// The activations of texts, each read on its own after BOS; every fifth text is held out. `progress` is called with
+/// the tokens read of each text.
 ///
 /// # Errors
-/// When the model lacks the site, its weights cannot be read, or there are fewer than five texts.
+/// When the model lacks the site, its weights cannot be read, the context is too short, or there are fewer than five
+/// texts.
 pub fn of_corpus(
     checkpoint: &Checkpoint,
     texts: &[String],

@@ -1,5 +1,5 @@
-//! Training one, for models that have none published: TopK (Gao et al. 2024, arXiv 2406.04093) or JumpReLU
-//! with straight-through thresholds (Rajamanoharan et al. 2024, arXiv 2407.14435).
+//! Training of an autoencoder: TopK (Gao et al. 2024, arXiv 2406.04093) or JumpReLU with straight-through estimators
+//! for the thresholds (Rajamanoharan et al. 2024, arXiv 2407.14435).
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use crate::sae::{Sae, quality};
@@ -18,39 +18,39 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The k largest of each token.
+    /// TopK: the `k` largest features of each token are active.
     TopK,
-    /// Above a learnt threshold; k is what the mean number of active features is driven to.
+    /// JumpReLU: features above a learnt threshold are active; their mean number is driven to `k`.
     JumpRelu,
 }
 
-/// How one is trained.
+/// Hyperparameters of training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Training {
-    /// Activation.
+    /// Activation function.
     pub kind: Kind,
-    /// Features.
+    /// Number of features; at most 2^20.
     pub width: usize,
-    /// Active features of a token.
+    /// TopK: active features per token. JumpReLU: target mean L0. From 1 to `width`.
     pub k: usize,
-    /// Steps of Adam.
+    /// Number of Adam steps.
     pub steps: usize,
-    /// Tokens of a step.
+    /// Tokens per step; at most 2^20.
     pub batch: usize,
-    /// Largest learning rate; it falls to nothing in a cosine.
+    /// Peak learning rate: linear warm-up over 50 steps, cosine decay to 0.
     pub rate: f64,
-    /// Seed of the start and of the batches.
+    /// Seed of the initialisation and of the batches.
     pub seed: u64,
 }
 
-/// Most features, and most tokens of a step.
+/// Largest `width` and `batch`.
 const LARGEST: usize = 1 << 20;
 
 impl Training {
-    /// Checks values against each other.
+    /// Checks that the values are in range.
     ///
     /// # Errors
-    /// Says which are wrong.
+    /// Names every value that is not.
     pub fn check(&self) -> Result<()> {
         let mut faults = friction_core::error::Faults::default();
         let of = format!("`k` is from 1 to `width`, which is {}", self.width);
@@ -64,20 +64,20 @@ impl Training {
     }
 }
 
-/// What training made.
+/// The result of training.
 pub struct Trained {
-    /// The parameters.
+    /// The trained parameters.
     pub parameters: Parameters,
-    /// Step, FVU of its batch, active features of a token, every 50 steps.
+    /// Every 50 steps: step, FVU of its batch, mean active features per token.
     pub curve: Vec<(usize, f64, f64)>,
 }
 
-/// Width of the window around a threshold in which it learns, in units of the activations' standard
-/// deviation.
+/// Width of the window around a threshold in which the threshold gets gradients (ε), in standard deviations of the
+/// activations.
 const BANDWIDTH: f64 = 0.1;
-/// Thresholds at the start, in the same units.
+/// Initial thresholds, in the same units.
 const THRESHOLD: f64 = 0.1;
-/// Weight of (L0 / k − 1)² beside the share of variance unexplained.
+/// Weight of the JumpReLU sparsity term (L0 / k − 1)² relative to FVU.
 const SPARSITY: f64 = 0.3;
 
 #[derive(Module, Debug)]
@@ -90,13 +90,13 @@ struct Net {
 }
 
 impl Net {
-    /// Reconstructions, and the mean number of active features.
+    /// Reconstructions `[rows, d]`, and the mean number of active features.
     fn forward(&self, x: Tensor<2>, o: &Training) -> (Tensor<2>, Tensor<1>) {
         let pre = (x - self.b_dec.val()).matmul(self.w_enc.val()) + self.b_enc.val();
         let rows = pre.dims()[0] as f64;
         let (on, l0) = match o.kind {
             Kind::TopK => {
-                // Below the k-th largest of its row nothing passes.
+                // Zeroes what is below the k-th largest of its row.
                 let least = pre.clone().detach().topk(o.k, 1).min_dim(1);
                 let off = pre.clone().detach().lower(least.expand(pre.dims()));
                 let on = activation::relu(pre).mask_fill(off, 0.0);
@@ -107,8 +107,9 @@ impl Net {
                 let threshold = self.log_threshold.val().exp().expand(pre.dims());
                 let (at, fixed) = (pre.clone().detach(), threshold.clone().detach());
                 let gate = at.clone().greater(fixed.clone()).float();
-                // The paper's pseudo-derivatives by the threshold: −θ/ε·K of the activation, −1/ε·K of the
-                // step, K the window around it. Each term is worth 0 and brings its slope.
+                // The paper's pseudo-derivatives by the threshold: −θ/ε·K for the activation, −1/ε·K for the step
+                // function, with K the indicator of the window. Each term has value 0 and contributes only its
+                // gradient.
                 let near = ((at - fixed.clone()) / BANDWIDTH).abs().lower_elem(0.5).float() / BANDWIDTH;
                 let slope = |coefficient: Tensor<2>| {
                     let term = threshold.clone() * coefficient;
@@ -123,12 +124,13 @@ impl Net {
     }
 }
 
-/// Adam on the share of variance unexplained, for JumpReLU beside (L0 / k − 1)², on rows `[rows, d]` that are
-/// centred and brought to unit variance; the scale is folded back. Products may be rounded to tf32 on a
-/// GPU: training is checked by the quality of what it makes.
+/// Trains with Adam on rows `x`, row-major `[n, d]`. The loss is FVU, for JumpReLU plus a multiple of (L0 / k − 1)².
+/// Rows are centred and scaled to unit variance for training; the scale is folded back into the parameters. On a GPU,
+/// products may be rounded to tf32: the result is judged by its measured quality.
 ///
 /// # Errors
-/// When the device is not there, the rows are none, all the same or not finite, or training diverges.
+/// When a hyperparameter is out of range, the device is not available, the rows are none, all equal or not finite, or
+/// training diverges.
 pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize) -> Result<Trained> {
     o.check()?;
     let n = x.len().checked_div(d).unwrap_or(0);
@@ -150,7 +152,7 @@ pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize)
     let up = |v: Vec<f32>, r: usize, c: usize| {
         Param::from_tensor(Tensor::<2>::from_data(TensorData::new(v, [r, c]), (&device, DType::F32)))
     };
-    // Random unit rows; the encoder starts as the decoder's transpose.
+    // Decoder rows are random unit vectors; the encoder starts as the decoder's transpose.
     let w = o.width;
     let mut dec: Vec<f32> = (0..w * d).map(|_| rng.normal() as f32).collect();
     for row in dec.chunks_mut(d) {
@@ -180,7 +182,7 @@ pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize)
         let loss = match o.kind {
             Kind::TopK => fvu.clone(),
             Kind::JumpRelu => {
-                // Sparsity comes in over the first fifth, so that features find their directions first.
+                // The sparsity term is ramped up over the first fifth, so that features find their directions first.
                 let weight = SPARSITY * (5.0 * step as f64 / o.steps as f64).min(1.0);
                 let excess = l0.clone() / o.k as f64 - 1.0;
                 fvu.clone() + excess.clone() * excess * weight
@@ -219,10 +221,10 @@ pub fn train(x: &[f32], d: usize, o: &Training, kind: BackendKind, index: usize)
     Ok(Trained { parameters, curve })
 }
 
-/// Sentences and values on how well it does, learnt and held out.
+/// Reports the quality (FVU, L0, dead features) on training and held-out tokens: (key, sentence, values) for each.
 ///
 /// # Errors
-/// When the device is not there.
+/// When the device is not available.
 pub fn told(
     trained: &Trained,
     tokens: &Tokens,

@@ -1,6 +1,5 @@
-//! A parameter's numbers: in memory, or in a mapped file that is read as they are needed. The decoder of
-//! a million features stays in its file but for the rows that fire; factors that a configuration asks for
-//! are multiplied in as numbers are read.
+//! Tensors of parameters, in memory or memory-mapped. The decoder of a million features stays in its file except for
+//! the rows that are read. Factors that a configuration asks for are applied as numbers are read.
 use friction_core::{Error, Result};
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -8,27 +7,27 @@ use safetensors::{Dtype, tensor::Metadata};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Numbers, row-major.
+/// A row-major tensor of numbers that are read as f32.
 #[derive(Clone)]
 pub enum Values {
-    /// In memory.
+    /// Numbers in memory.
     Memory(Vec<f32>),
-    /// In a file.
+    /// Numbers in a memory-mapped file.
     Mapped(Mapped),
-    /// Another's, multiplied as they are read.
+    /// Another tensor, multiplied by factors as it is read.
     Scaled(Scaled),
 }
 
-/// Numbers with their factors.
+/// A tensor with factors.
 #[derive(Clone)]
 pub struct Scaled {
     of: Box<Values>,
     by: Arc<[f32]>,
-    /// Numbers in a row that share a factor.
+    /// Consecutive numbers that share a factor.
     run: usize,
 }
 
-/// A tensor of a mapped file.
+/// A tensor in a memory-mapped file, in f32, bf16 or f16.
 #[derive(Clone)]
 pub struct Mapped {
     map: Arc<Mmap>,
@@ -38,7 +37,7 @@ pub struct Mapped {
 }
 
 impl Values {
-    /// How many there are.
+    /// Number of elements.
     pub fn len(&self) -> usize {
         match self {
             Values::Memory(v) => v.len(),
@@ -46,12 +45,15 @@ impl Values {
             Values::Scaled(s) => s.of.len(),
         }
     }
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Those from `at` on, as many as `out` holds; `at + out.len()` must not exceed [`Values::len`].
+    /// Reads elements from index `at` on into `out`.
+    ///
+    /// # Panics
+    /// When `at + out.len()` exceeds [`Values::len`].
     pub fn read(&self, at: usize, out: &mut [f32]) {
         match self {
             Values::Memory(v) => out.copy_from_slice(&v[at..at + out.len()]),
@@ -72,19 +74,19 @@ impl Values {
         }
     }
 
-    /// Of a matrix: each column by its factor. One factor is for all of them.
+    /// Multiplies each column of a matrix by its factor; a single factor applies to all columns.
     #[must_use]
     pub fn columns(self, by: Vec<f32>) -> Self {
         Values::Scaled(Scaled { of: Box::new(self), by: by.into(), run: 1 })
     }
 
-    /// Of a matrix of `cols` columns: each row by its factor.
+    /// Multiplies each row of a matrix of `cols` columns by its factor.
     #[must_use]
     pub fn rows(self, by: Vec<f32>, cols: usize) -> Self {
         Values::Scaled(Scaled { of: Box::new(self), by: by.into(), run: cols })
     }
 
-    /// All of them.
+    /// Reads all elements.
     pub fn all(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.len()];
         self.read(0, &mut out);
@@ -98,7 +100,7 @@ impl From<Vec<f32>> for Values {
     }
 }
 
-/// A mapped safetensors file.
+/// A memory-mapped safetensors file.
 pub struct Tensors<'a> {
     path: &'a Path,
     map: Arc<Mmap>,
@@ -107,10 +109,10 @@ pub struct Tensors<'a> {
 }
 
 impl<'a> Tensors<'a> {
-    /// Maps a file and reads its header.
+    /// Memory-maps a file and reads its header.
     ///
     /// # Errors
-    /// When it cannot be mapped or is no safetensors file.
+    /// When it cannot be mapped or is not a safetensors file.
     pub fn open(path: &'a Path) -> Result<Self> {
         let map = friction_model::weights::safetensors::map_file(path).map_err(|e| Error::config(e.to_string()))?;
         let (n, meta) = safetensors::SafeTensors::read_metadata(&map)
@@ -118,22 +120,22 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, map: Arc::new(map), header: n + 8, meta })
     }
 
-    /// Whether it holds a tensor.
+    /// Whether it has a tensor called `name`.
     pub fn has(&self, name: &str) -> bool {
         self.meta.info(name).is_some()
     }
 
-    /// The names of its tensors, in order.
+    /// The names of its tensors, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names = self.meta.offset_keys();
         names.sort_unstable();
         names
     }
 
-    /// A tensor, in its file, with its shape.
+    /// A tensor, still in its file, with its shape.
     ///
     /// # Errors
-    /// When it is missing or of another type than f32, bf16 and f16.
+    /// When it is missing or of a dtype other than f32, bf16 and f16.
     pub fn get(&self, name: &str) -> Result<(Values, Vec<usize>)> {
         let wrong = |what: String| Error::config(format!("{}: {what}", self.path.display()));
         let info = self.meta.info(name).ok_or_else(|| wrong(format!("lacks the tensor `{name}`")))?;
@@ -143,17 +145,17 @@ impl<'a> Tensors<'a> {
         let mapped = Mapped {
             map: self.map.clone(),
             start: self.header + info.data_offsets.0,
-            // The library has checked the product against the offsets.
+            // The safetensors crate has checked the product against the offsets.
             len: info.shape.iter().product(),
             dtype: info.dtype,
         };
         Ok((Values::Mapped(mapped), info.shape.clone()))
     }
 
-    /// A vector, read whole.
+    /// A vector, read into memory.
     ///
     /// # Errors
-    /// As [`Tensors::get`], and when it is no vector or holds what is no number.
+    /// As [`Tensors::get`], and when it is not one-dimensional or contains NaN.
     pub fn vector(&self, name: &str) -> Result<Vec<f32>> {
         let wrong = |what: String| Error::config(format!("{}: `{name}` {what}", self.path.display()));
         let (values, shape) = self.get(name)?;
@@ -167,7 +169,7 @@ impl<'a> Tensors<'a> {
         Ok(values)
     }
 
-    /// A matrix in its file.
+    /// A matrix `[rows, cols]`, still in its file.
     ///
     /// # Errors
     /// As [`Tensors::get`], and when its shape is another.

@@ -1,4 +1,4 @@
-//! An autoencoder in SAELens' format, as its version 6 writes and loads it (`SAE.load_from_disk`).
+//! Writes an autoencoder in SAELens' format, as its version 6 writes and loads it (`SAE.load_from_disk`).
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use crate::train::Training;
@@ -7,26 +7,26 @@ use friction_core::{Error, Position, Result, Site};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
-/// What is known of an autoencoder beside its parameters.
+/// Provenance of an autoencoder, for the configuration's metadata.
 pub struct About<'a> {
-    /// What it reads.
+    /// Site that it reads.
     pub site: Site,
-    /// At which tokens.
+    /// Token positions that it was trained on.
     pub position: Position,
-    /// The model whose activations it learnt from, as a manifest names it.
+    /// Source string of the model whose activations it was trained on.
     pub model: &'a str,
-    /// The run that they are from, where they are a run's.
+    /// Name of the run that the activations are from, where they are a run's.
     pub run: Option<&'a str>,
-    /// Tokens of a text that were read at most, where that was limited.
+    /// Longest prefix of a text that was read, in tokens, where that was limited.
     pub context: Option<usize>,
-    /// Tokens learnt from.
+    /// Number of training tokens.
     pub tokens: usize,
 }
 
-/// `sae_weights.safetensors` and `cfg.json`.
+/// Names and contents of `sae_weights.safetensors` and `cfg.json`.
 ///
 /// # Errors
-/// When they cannot be written, or the format has no words for the parameters.
+/// When the parameters have a skip connection or normalisation, which are not written.
 pub fn files(p: &Parameters, o: &Training, about: &About) -> Result<Vec<(String, Vec<u8>)>> {
     if p.skip.is_some() || p.normalize != Normalize::None || p.input() != p.output() {
         return Err(Error::other("only autoencoders without skip connection and normalisation are written"));
@@ -42,7 +42,7 @@ pub fn files(p: &Parameters, o: &Training, about: &About) -> Result<Vec<(String,
     let mut config = json!({
         "architecture": "standard", "d_in": d, "d_sae": n, "dtype": "float32", "device": "cpu",
         "apply_b_dec_to_input": p.centred, "normalize_activations": "none",
-        // TransformerLens keeps heads apart.
+        // TransformerLens keeps heads in a dimension of their own.
         "reshape_activations": if matches!(about.site, Site::AttnOut(_)) { "hook_z" } else { "none" },
     });
     match &p.activation {
@@ -71,13 +71,13 @@ pub fn files(p: &Parameters, o: &Training, about: &About) -> Result<Vec<(String,
     Ok(vec![("sae_weights.safetensors".into(), weights), ("cfg.json".into(), format!("{config:#}\n").into_bytes())])
 }
 
-/// What SAELens keeps beside the parameters, by its names where it has them. Without its version it takes a
-/// configuration for one of before 6, and drops this table.
+/// SAELens' metadata, by its own names where it has them. Without `sae_lens_version` SAELens takes a configuration
+/// for one from before version 6 and ignores this table.
 fn metadata(o: &Training, about: &About) -> Map<String, Value> {
     let mut m = Map::new();
     let mut add = |key: &str, value: Value| m.insert(key.into(), value);
     add("sae_lens_version", json!(lens::VERSION));
-    // Null: SAELens did not train it.
+    // Null, because SAELens did not train it.
     add("sae_lens_training_version", Value::Null);
     add("model_name", json!(about.model.strip_prefix("hf:").unwrap_or(about.model)));
     add("hook_name", json!(lens::hook(about.site)));

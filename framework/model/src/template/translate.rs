@@ -1,7 +1,7 @@
 //! Rewrites Jinja2 syntax that minijinja lacks.
 //!
 //! - `\r\n` and `\r` become newlines.
-//! - `{% generation %}…{% endgeneration %}`, which transformers puts around replies, becomes a `with` block.
+//! - `{% generation %}…{% endgeneration %}`, transformers' extension that marks replies, becomes a `with` block.
 //! - `a % b` (formatting for strings, floored modulo for numbers), `a // b` and `a ~ b` (concatenation with Python's
 //!   `str`) become filters: `(a)|__percent__(b)`, `(a)|__concat__(b)`.
 //! - String literals get Python's escapes.

@@ -1,32 +1,32 @@
-//! What a configuration says of the parameters, with SAELens' defaults.
+//! The settings of a SAELens configuration, with SAELens' defaults.
 use super::Told;
 use super::keys::Keys;
 use crate::normalize::Normalize;
 use serde_json::Value;
 
-/// How features come out of what is read.
+/// The activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
-    /// Above 0.
+    /// ReLU.
     Relu,
-    /// The k largest.
+    /// The k largest of a row.
     TopK,
-    /// Above a threshold.
+    /// A threshold per feature.
     JumpRelu,
-    /// Where a gate is above 0.
+    /// Gated: active where a separate gate is above 0.
     Gated,
 }
 
-/// An architecture by its name.
+/// A SAELens architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// SAELens' name.
     pub name: &'static str,
-    /// How features come out of what is read.
+    /// The activation function.
     pub gate: Gate,
-    /// Whether it writes something else than it reads.
+    /// Whether it reconstructs another site than it reads.
     pub transcoder: bool,
-    /// Whether what is read is also written by a matrix.
+    /// Whether it has an affine skip connection.
     pub skip: bool,
 }
 
@@ -46,7 +46,7 @@ const KINDS: [Kind; 8] = [
 ];
 
 impl Kind {
-    /// The tensors that it is made of.
+    /// The names of its tensors.
     pub fn tensors(self) -> impl Iterator<Item = &'static str> {
         let gate: &[&str] = match self.gate {
             Gate::Relu | Gate::TopK => &["b_enc"],
@@ -58,30 +58,30 @@ impl Kind {
     }
 }
 
-/// How activations are scaled before they are read.
+/// How activations are scaled before encoding.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scaling {
-    /// Each row by itself.
+    /// Each row on its own.
     Row(Normalize),
-    /// All by one factor, which brings the mean norm to √d; it lies beside the configuration.
+    /// All by one factor, which scales the mean norm to √d and is stored in a file beside the configuration.
     Average,
 }
 
-/// What a configuration says of the parameters, with SAELens' defaults.
+/// The settings of a configuration.
 pub struct Config {
     /// The architecture.
     pub kind: Kind,
-    /// Whether version 6 wrote it.
+    /// Whether SAELens 6 wrote it.
     pub six: bool,
-    /// Whether `b_dec` is taken from what is read.
+    /// Whether `b_dec` is subtracted from the input.
     pub centred: bool,
-    /// How activations are scaled before they are read.
+    /// How activations are scaled before encoding.
     pub scaling: Scaling,
-    /// Active features of a row, of a TopK autoencoder.
+    /// k of a TopK autoencoder; 0 for others.
     pub k: usize,
-    /// Pre-activations are multiplied by the norms of the decoder's rows, and activations divided by them.
+    /// Whether pre-activations are multiplied by the norms of the decoder's rows, and activations divided by them.
     pub rescale: bool,
-    /// Whether factors that a decoder was finetuned by are asked for.
+    /// Whether per-feature factors of a fine-tuned decoder apply.
     pub finetuned: bool,
 }
 
@@ -109,7 +109,7 @@ impl Config {
         }
         match keys.word("reshape_activations")?.unwrap_or("none") {
             "none" => {}
-            // Heads side by side, as `attn_out` has them.
+            // Concatenated heads, as in `attn_out`.
             "hook_z" if keys.about_word("hook_name")?.is_none_or(|h| h.ends_with("_z")) => {}
             other => return Err(format!("`reshape_activations` is `{other}`, which is not supported")),
         }
@@ -122,7 +122,7 @@ impl Config {
     }
 }
 
-/// The architecture. Before version 6 the activation's name made a TopK autoencoder of a standard one.
+/// The architecture. Before version 6 a TopK autoencoder was a standard one with the activation `topk`.
 fn architecture(keys: &Keys, six: bool) -> Told<Kind> {
     let name = match keys.word("architecture")? {
         Some(name) => name,
@@ -144,7 +144,7 @@ fn architecture(keys: &Keys, six: bool) -> Told<Kind> {
     }
 }
 
-/// Active features of a row.
+/// The k of a TopK configuration.
 fn k(keys: &Keys) -> Told<usize> {
     let arguments = match keys.get("activation_fn_kwargs")? {
         None => None,

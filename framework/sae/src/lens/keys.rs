@@ -1,17 +1,17 @@
-//! A configuration's keys, by the names and at the places of versions 3 to 6; and names of hooks.
+//! Access to a SAELens configuration's keys, by the names and at the places of versions 3 to 6; hook names.
 use super::Told;
 use crate::release;
 use friction_core::Site;
 use serde_json::{Map, Value};
 
-/// Keys that older versions called otherwise.
+/// Keys with their names in older versions.
 const RENAMED: [(&str, &str); 3] =
     [("hook_name", "hook_point"), ("hook_head_index", "hook_point_head_index"), ("activation_fn", "activation_fn_str")];
 
-/// A configuration's keys.
+/// The keys of a configuration.
 pub struct Keys<'a> {
     own: &'a Map<String, Value>,
-    /// Where version 6 keeps what is no parameter.
+    /// The table in which version 6 keeps what is not a parameter.
     metadata: Option<&'a Map<String, Value>>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Keys<'a> {
         Ok(Self { own, metadata })
     }
 
-    /// What a key says, by either name; null says nothing.
+    /// The value of a key, by its new or old name; `None` where it is absent or null.
     pub fn get(&self, key: &str) -> Told<Option<&'a Value>> {
         let says = |key: &str| self.own.get(key).filter(|v| !v.is_null());
         let older = RENAMED.iter().find(|(new, _)| *new == key).map(|(_, old)| *old);
@@ -49,7 +49,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// What is no parameter, from where version 6 or an older one keeps it.
+    /// The value of a key that is not a parameter: from version 6's `metadata` table, else from the top level.
     pub fn about(&self, key: &str) -> Told<Option<&'a Value>> {
         let new = self.metadata.and_then(|m| m.get(key)).filter(|v| !v.is_null());
         Ok(new.or(self.get(key)?))
@@ -59,7 +59,7 @@ impl<'a> Keys<'a> {
         Ok(self.about(key)?.and_then(Value::as_str))
     }
 
-    /// Whether version 6 or a later one wrote it. Older ones did not say theirs.
+    /// Whether SAELens 6 wrote it. Older versions did not record theirs.
     pub fn six(&self) -> Told<bool> {
         let version = match self.own.get("sae_lens_version").filter(|v| !v.is_null()) {
             Some(v) => Some(v),
@@ -74,7 +74,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// What an autoencoder reads, or a transcoder writes, by TransformerLens' name or the module's.
+    /// The site of a hook, by TransformerLens' name under key `hook` or the module's name under key `module`.
     fn site(&self, hook: &str, module: &str) -> Told<Option<Site>> {
         let hooked = self.about_word(hook)?.and_then(hooked);
         Ok(match hooked {
@@ -92,7 +92,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// The site of TransformerLens' name of a hook. What has none there is written by its own name.
+/// The site of a TransformerLens hook name. A site without one is written by this project's own name.
 fn hooked(hook: &str) -> Option<Site> {
     if hook == "hook_embed" {
         return Some(Site::Embed);
@@ -109,7 +109,7 @@ fn hooked(hook: &str) -> Option<Site> {
     })
 }
 
-/// TransformerLens' name of a site's hook; SAELens' for what Gemma 3's transcoders read.
+/// TransformerLens' hook name of a site; for what Gemma 3's transcoders read, SAELens' name.
 pub fn hook(site: Site) -> String {
     match site {
         Site::Embed => "hook_embed".into(),
@@ -122,7 +122,7 @@ pub fn hook(site: Site) -> String {
     }
 }
 
-/// What a configuration's autoencoder reads and writes.
+/// The sites that a configuration's autoencoder reads and reconstructs.
 pub fn sites(c: &Value) -> Told<(Option<Site>, Option<Site>)> {
     let keys = Keys::of(c)?;
     let reads = keys.reads()?;

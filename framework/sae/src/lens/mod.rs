@@ -1,6 +1,6 @@
-//! SAELens' folders: `cfg.json` and `sae_weights.safetensors`, as versions 3 to 6 write them. What a
-//! configuration leaves out is what SAELens 6.54 takes it for; what is not computed here is refused by
-//! its name, and so is what contradicts itself.
+//! SAELens' format: `cfg.json` and `sae_weights.safetensors`, as versions 3 to 6 write them. Keys that a
+//! configuration leaves out have the defaults of SAELens 6.54. What is not computed here, and what contradicts
+//! itself, is refused by name.
 mod config;
 mod keys;
 
@@ -16,17 +16,17 @@ use rayon::prelude::*;
 use serde_json::Value;
 use std::path::Path;
 
-/// The version whose format is written.
+/// The SAELens version whose format is written.
 pub const VERSION: &str = "6.54.12";
 
-/// What is not known is told in words; the caller says of which file.
+/// A result whose error is the end of a message; the caller adds the file's name.
 type Told<T> = std::result::Result<T, String>;
 
-/// A tensor of factors by which a decoder was finetuned.
+/// Name of the tensor of factors by which a decoder was fine-tuned.
 const FINETUNED: &str = "scaling_factor";
 
-/// The factor that brings activations to the mean norm √d. SAELens folds it into the weights when training
-/// ends; a checkpoint keeps it in a file of its own.
+/// The factor that scales activations to a mean norm of √d, of SAELens' `expected_average_only_in`. SAELens folds it
+/// into the weights when training ends; a checkpoint from before that has it in activation_scaler.json.
 fn average(config: &Path) -> Result<f32> {
     let path = config.with_file_name("activation_scaler.json");
     let wrong = |what: &str| Error::config(format!("{}: {what}", path.display()));
@@ -44,14 +44,14 @@ fn average(config: &Path) -> Result<f32> {
     factor.filter(|f| *f > 0.0 && f.is_finite()).ok_or_else(|| wrong("holds no `scaling_factor` above 0"))
 }
 
-/// Factors of features that a decoder was finetuned by (versions 3 to 5).
+/// The per-feature factors by which a decoder was fine-tuned (versions 3 to 5); `None` where all are 1.
 fn finetuned(path: &Path, config: &Config, t: &Tensors, width: usize) -> Result<Option<Vec<f32>>> {
     let wrong = |what: String| Err(Error::config(format!("{}: {what}", path.display())));
     if !t.has(FINETUNED) {
         return Ok(None);
     }
     let by = t.vector(FINETUNED)?;
-    // As SAELens asks it: files of some versions hold ones for no reason.
+    // SAELens' own tolerance: files of some versions contain factors of 1 without need.
     if by.iter().all(|f| (f - 1.0).abs() <= 1e-8 + 1e-5) {
         return Ok(None);
     }
@@ -66,7 +66,7 @@ fn finetuned(path: &Path, config: &Config, t: &Tensors, width: usize) -> Result<
     Ok(Some(by))
 }
 
-/// Norms of a matrix' rows.
+/// Norms of the rows of a matrix.
 fn norms(matrix: &Values, rows: usize, cols: usize) -> Vec<f32> {
     let norm = |row: &mut Vec<f32>, r: usize| {
         matrix.read(r * cols, row);
@@ -75,12 +75,16 @@ fn norms(matrix: &Values, rows: usize, cols: usize) -> Vec<f32> {
     (0..rows).into_par_iter().map_init(|| vec![0.0; cols], norm).collect()
 }
 
-/// `[rows, cols]` to `[cols, rows]`.
+/// Transposes `[rows, cols]` to `[cols, rows]`.
 fn transposed(matrix: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     (0..cols).flat_map(|c| (0..rows).map(move |r| matrix[r * cols + c])).collect()
 }
 
-/// Loads it.
+/// Loads the parameters; `path` is the configuration's, for messages and for files beside it. Scaling factors are
+/// folded into the weights, and a gated autoencoder becomes a JumpReLU one.
+///
+/// # Errors
+/// When a tensor is missing, unknown or of the wrong shape, or the configuration asks for what is not computed.
 pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
     let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
     let keys = Keys::of(c).map_err(wrong)?;
@@ -120,7 +124,7 @@ pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
         Gate::Relu => Activation::Relu,
         Gate::TopK => Activation::TopK(config.k),
         Gate::JumpRelu => Activation::JumpRelu(t.vector("threshold")?),
-        // The gate x·W_enc + b_gate > 0 is a threshold of the magnitude x·W_enc·e^r + b_mag.
+        // The gate x·W_enc + b_gate > 0 is equivalent to a threshold on the magnitude x·W_enc·e^r + b_mag.
         Gate::Gated => {
             let (gate, magnitude) = (t.vector("b_gate")?, t.vector("r_mag")?);
             if gate.len() != width || magnitude.len() != width {
