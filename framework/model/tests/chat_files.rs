@@ -1,9 +1,9 @@
-//! The road from a checkpoint's folder to its prompts: template, special tokens and stop ids.
+//! From a checkpoint's folder to prompts: chat template, special tokens and stop ids.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::{ChatTurn, Checkpoint, testing};
 use tempfile::TempDir;
 
-/// A tiny checkpoint with these files beside it.
+/// A tiny checkpoint with these additional files.
 fn checkpoint(files: &[(&str, &str)]) -> (TempDir, friction_model::Result<Checkpoint>) {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("model");
@@ -28,12 +28,12 @@ fn special_tokens_are_the_checkpoints() {
     let config = r#"{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<unk>", "eos_token": {"content": "<end_of_turn>"}, "pad_token": null}"#;
     let jinja = ("chat_template.jinja", ALL);
     assert_eq!(prompt(&[jinja, ("tokenizer_config.json", config)]), "<unk>|<end_of_turn>|||False|None|None|Hi");
-    // Nothing named: Gemma's.
+    // No special tokens named: Gemma's.
     assert_eq!(prompt(&[jinja]), "<bos>|<eos>|<unk>|<pad>|False|None|None|Hi");
-    // Gemma's own template writes the checkpoint's BOS too.
+    // Gemma's template writes the checkpoint's BOS, too.
     let gemma = prompt(&[("tokenizer_config.json", config)]);
     assert_eq!(gemma, "<unk><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n");
-    // The old file beside it.
+    // With the old special_tokens_map.json beside it.
     let map = ("special_tokens_map.json", r#"{"bos_token": {"content": "<eos>"}}"#);
     assert!(prompt(&[jinja, ("tokenizer_config.json", config), map]).starts_with("<eos>|<end_of_turn>|"));
     let (_dir, found) = checkpoint(&[("tokenizer_config.json", r#"{"bos_token": ["<s>"]}"#)]);
@@ -50,7 +50,7 @@ fn one_template_of_several_is_refused_by_name() {
     let (_dir, found) = checkpoint(&[("tokenizer_config.json", &named("tool_use"))]);
     let e = found.err().unwrap().to_string();
     assert!(e.contains("the templates rag, tool_use") && e.contains("chat_template.jinja"), "{e}");
-    // What is meant, beside it.
+    // A chat_template.jinja says which one is meant.
     assert_eq!(prompt(&[("tokenizer_config.json", &named("tool_use")), ("chat_template.jinja", "J\r\n")]), "J");
 }
 
@@ -75,7 +75,7 @@ fn stop_ids_are_of_both_files_and_the_template() {
     assert_eq!(stops(&[("chat_template.jinja", other)]).1, Some(1));
 }
 
-/// Fields that transformers 5 takes only as whole numbers.
+/// transformers 5 accepts these fields only as integers.
 #[test]
 fn whole_numbers_are_written_whole() {
     let (dir, _) = checkpoint(&[]);

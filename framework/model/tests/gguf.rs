@@ -1,4 +1,4 @@
-//! GGUF files of a tiny Gemma 3: every `gemma3.*` key is honoured or refused, and `output.weight` is the unembedding.
+//! GGUF files of a tiny Gemma 3: every `gemma3.*` key is applied or refused, and `output.weight` is the unembedding.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
 use friction_model::cache::CacheShape;
@@ -8,7 +8,7 @@ use friction_model::weights::{TensorSource, gguf::Gguf};
 use friction_model::{Config, Gemma3, Segment, Step, init, testing};
 use std::path::Path;
 
-/// A metadata value, as a file holds it.
+/// A metadata value with its type in the file.
 #[derive(Clone)]
 enum V {
     U32(u32),
@@ -40,7 +40,7 @@ impl V {
     }
 }
 
-/// llama.cpp's name of a tensor.
+/// The GGUF name of a canonical tensor name.
 fn name(canonical: &str) -> String {
     let mut name = canonical.replace("layers.", "blk.");
     for (there, here) in [
@@ -65,7 +65,7 @@ fn name(canonical: &str) -> String {
     if name == "norm.weight" { "output_norm.weight".into() } else { name }
 }
 
-/// The keys that a converter writes for the tiny model.
+/// The keys that llama.cpp's converter writes for the tiny model.
 fn keys(c: &Config) -> Vec<(String, V)> {
     let key = |k: &str, v: V| (format!("gemma3.{k}"), v);
     vec![
@@ -86,7 +86,7 @@ fn keys(c: &Config) -> Vec<(String, V)> {
     ]
 }
 
-/// Writes a file of the configuration's tensors, and `more` of them, in f32.
+/// Writes a GGUF file of the configuration's tensors and the tensors `more` (name, size), in f32.
 fn write(path: &Path, keys: &[(String, V)], c: &Config, more: &[(&str, usize)]) {
     let random = RandomWeights::new(c, 9);
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = init::tensors(c)
@@ -123,11 +123,11 @@ fn write(path: &Path, keys: &[(String, V)], c: &Config, more: &[(&str, usize)]) 
 }
 
 fn tiny() -> Config {
-    // Seven layers, every sixth global: what llama.cpp takes where a file does not say.
+    // Seven layers, every sixth global: llama.cpp's default.
     Config { eos: vec![1, 106], eps: f64::from(1e-6f32), ..testing::config() }
 }
 
-/// The configuration of a file whose keys are these, others in place or beside them.
+/// Reads the configuration of a file with some keys changed or added.
 fn with(changes: &[(&str, V)]) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
@@ -145,7 +145,7 @@ fn with(changes: &[(&str, V)]) -> Result<Config, String> {
 fn what_is_computed_is_read() {
     assert_eq!(with(&[]).unwrap(), tiny());
     let of = |changes: &[(&str, V)]| with(changes).unwrap();
-    // int: the last of so many is global, 0: none is. A list says of each layer whether it slides.
+    // An integer n: every n-th layer is global, 0: none. A list has 1 for each sliding layer.
     const PATTERN: &str = "attention.sliding_window_pattern";
     for (pattern, global) in [
         (V::U32(6), [0, 0, 0, 0, 0, 1, 0]),
@@ -164,7 +164,7 @@ fn what_is_computed_is_read() {
     };
     assert_eq!((factor(None, 8.0), factor(Some("linear"), 2.5), factor(Some("none"), 1.0)), (8.0, 2.5, 1.0));
     assert_eq!(of(&[("rope.freq_base_swa", V::F32(2e4)), ("rope.freq_base", V::F32(5e5))]).rope_local, 2e4);
-    // What says only what is computed anyway.
+    // Keys that only repeat what is computed.
     let same = [
         ("vocab_size", V::U32(128)),
         ("embedding_length_out", V::U32(32)),
@@ -226,7 +226,7 @@ fn what_is_not_computed_is_refused_by_name() {
     }
     let both = [("rope.scaling.factor", V::F32(1.0)), ("rope.scale_linear", V::F32(4.0))];
     assert_eq!(with(&both).unwrap().rope_factor, 1.0, "as in llama.cpp, the new key speaks");
-    // Tensors that nothing would read.
+    // Tensors that would not be used.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
     for tensor in
@@ -256,7 +256,7 @@ fn the_output_tensor_is_the_unembedding() {
         write(&path, &keys(&c), &c, &[]);
         let gguf = Gguf::open(&path).unwrap();
         assert_eq!(gguf.config().unwrap(), c);
-        // The same tensors from elsewhere; w + 1 − 1 rounds norms.
+        // The same tensors from another source; norms differ by the rounding of w + 1 − 1.
         let (got, want) = (logits(&c, &gguf), logits(&c, &RandomWeights::new(&c, 9)));
         let most = want.iter().fold(0f32, |m, v| m.max(v.abs()));
         let off = got.iter().zip(&want).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
@@ -265,7 +265,7 @@ fn the_output_tensor_is_the_unembedding() {
     }
 }
 
-/// Each part that a file may set changes what is computed.
+/// Each setting that a file may contain changes the result.
 #[test]
 fn what_a_file_sets_changes_what_is_computed() {
     let of = |changes: &[(&str, V)]| {
@@ -285,7 +285,7 @@ fn what_a_file_sets_changes_what_is_computed() {
     }
 }
 
-/// Linear scaling of sliding layers is that of global ones: within a window both kinds see the same.
+/// Linear scaling of sliding layers works as that of global ones: within a window both attend to the same keys.
 #[test]
 fn sliding_layers_scale_as_global_ones_do() {
     let of = |global: bool, factor: f64| {

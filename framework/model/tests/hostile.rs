@@ -1,4 +1,4 @@
-//! Broken and hostile files give errors: no panic, no huge allocation.
+//! Malformed and hostile files give errors: no panic and no huge allocation.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::weights::safetensors::SafetensorsFiles;
 use friction_model::weights::{TensorSource, gguf::Gguf};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// A small, right GGUF: one quantised tensor, metadata of every kind.
+/// A small valid GGUF: one quantised tensor, metadata of every type.
 fn gguf() -> Vec<u8> {
     let mut b = b"GGUF".to_vec();
     let text = |b: &mut Vec<u8>, s: &str| {
@@ -55,17 +55,17 @@ static SAFETENSORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     std::fs::read(dir.path().join("m/model.safetensors")).unwrap()
 });
 
-/// Bytes that this process has asked for at most: address space, so that what is never touched counts too.
+/// Peak virtual memory of this process in bytes. Address space, so that allocations that are never touched count.
 fn asked() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmPeak:"));
     line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
-/// What nothing may ask for: the files are some KiB, and threads and arenas take well below it.
+/// Upper limit for it. The files are a few KiB; threads and allocator arenas stay well below.
 const HUGE: u64 = 64 << 30;
 
-/// A tensor that is read has the shape that was asked for; what is not read is told, with the file's name.
+/// Checks one read: a tensor has the requested shape, an error names the file. Returns whether it was read.
 fn judged<E: std::fmt::Display>(read: Result<Vec<f32>, E>, count: usize, file: &str) -> bool {
     assert!(asked() < HUGE, "{} bytes were asked for", asked());
     match read {
@@ -81,7 +81,7 @@ fn judged<E: std::fmt::Display>(read: Result<Vec<f32>, E>, count: usize, file: &
     }
 }
 
-/// How many of two tensors could be read.
+/// Number of the two tensors that could be read.
 fn try_gguf(bytes: &[u8]) -> usize {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn gguf_survives_truncation(n in any::<prop::sample::Index>()) {
         let b = gguf();
-        // The last tensor ends where the file does.
+        // The last tensor ends at the end of the file.
         prop_assert!(try_gguf(&b[..n.index(b.len())]) < 2);
     }
     #[test]
@@ -178,7 +178,7 @@ proptest! {
         for key in [key.as_str(), "hidden_size", "num_hidden_layers", "head_dim", "layer_types", "rope_scaling", "rope_parameters", "sliding_window_pattern", "text_config", "eos_token_id", "tie_word_embeddings", "sliding_window", "rope_theta", "_sliding_window_pattern"] {
             let text = format!("{{\"model_type\": \"gemma3_text\", \"{key}\": {value}}}");
             let Ok(v) = serde_json::from_str(&text) else { continue };
-            // What is missing, or what this value is not, is told with the file's name.
+            // An error about a missing or wrong value names the file.
             match Config::from_json(Path::new("config.json"), &v, None) {
                 Ok(c) => prop_assert!(c.hidden > 0 && c.layers() > 0 && c.heads.is_multiple_of(c.kv_heads), "{text}"),
                 Err(e) => prop_assert!(e.to_string().contains("config.json"), "{text}: {e}"),

@@ -1,6 +1,6 @@
-//! Weights in blocks against the same weights dequantised, and against the whole ones, on the real 270M:
-//! `FRICTION_MODELS` names the folder that holds it (default `~/.cache/friction-models`). Skips, and says so,
-//! where it is not.
+//! Quantised weights against the same weights dequantised and against unquantised ones, on the real 270M.
+//! `FRICTION_MODELS` names the folder that holds it (default `~/.cache/friction-models`). The test reports that it is
+//! skipped where the model is missing.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device, Tensor};
 use friction_core::manifest::Quantize;
@@ -11,7 +11,7 @@ use friction_model::weights::TensorSource;
 use friction_model::{Checkpoint, Gemma3, Result, Segment, Step};
 use std::path::{Path, PathBuf};
 
-/// A checkpoint whose matrices were rounded and widened again.
+/// A checkpoint whose matrices were quantised and dequantised.
 struct Rounded<'a>(&'a dyn TensorSource, Quantize);
 
 impl TensorSource for Rounded<'_> {
@@ -94,7 +94,7 @@ fn blocks_compute_what_their_dequantised_weights_do() {
     };
     let (whole, bytes) = load(weights.as_ref(), Quantize::None);
     println!("whole: {:.0} MiB", bytes as f64 / 1048576.0);
-    // What gguf-py's Q8_0 and Q4_0 do to transformers' logits (`data/rounding.py`); their scales are in f16.
+    // The loss and agreement of gguf-py's Q8_0 and Q4_0 in transformers (`data/rounding.py`). Its scales are f16.
     for (quantize, their_loss, their_agreement) in [(Quantize::Q8, 0.0005, 1.0), (Quantize::Q4, 0.3185, 0.575)] {
         let (blocks, bytes) = load(weights.as_ref(), quantize);
         let (widened, _) = load(&Rounded(weights.as_ref(), quantize), Quantize::None);

@@ -1,5 +1,5 @@
-//! Chat templates beside transformers': `data/chat-templates.json` holds snippets and whole templates with what
-//! `apply_chat_template` makes of three conversations; `data/chat_templates.py` made it.
+//! Chat templates against transformers: `data/chat-templates.json` holds snippets and whole templates with what
+//! `apply_chat_template` renders for three conversations; `data/chat_templates.py` generated it.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::template::SpecialTokens;
 use friction_model::{ChatTemplate, ChatTurn, Error, Tokenizer, testing};
@@ -34,7 +34,7 @@ fn renderings_equal_transformers() {
             }
         }
     }
-    // The conversations of a template mostly differ together.
+    // The conversations of one template mostly fail together.
     wrong.sort();
     assert!(wrong.is_empty(), "{} of {checked} differ:\n{}", wrong.len(), wrong.join("\n"));
     assert!(checked > 300);

@@ -1,11 +1,11 @@
-//! What a GGUF says of its tokens' types changes no id and lets nobody write a control token. `data/hostile-chats.json`
-//! holds what transformers makes of chats that try; `data/chat_templates.py` made it.
+//! The token types in a GGUF file do not change token ids, and no text can encode to a control token.
+//! `data/hostile-chats.json` holds transformers' results for chats that try; `data/chat_templates.py` generated it.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::weights::gguf::{Gguf, Meta};
 use friction_model::{ChatTemplate, ChatTurn, Checkpoint, Tokenizer, template::GEMMA};
 use std::path::{Path, PathBuf};
 
-/// A GGUF file of metadata alone.
+/// A GGUF file with metadata only: its bytes and the number of keys.
 struct File(Vec<u8>, u64);
 
 impl File {
@@ -51,7 +51,7 @@ const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const BYTE: i64 = 6;
 
-/// A small vocabulary in Gemma's manner: pieces, their scores and the types that they should have.
+/// A small vocabulary in Gemma's style: pieces, scores, and the types that they should have.
 fn small() -> (Vec<String>, Vec<f32>, Vec<i64>) {
     let mut all: Vec<(String, f32, i64)> = vec![];
     for t in ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>"] {
@@ -70,7 +70,7 @@ fn small() -> (Vec<String>, Vec<f32>, Vec<i64>) {
     (all.iter().map(|a| a.0.clone()).collect(), all.iter().map(|a| a.1).collect(), types)
 }
 
-/// What files may say of the types: the right ones first.
+/// Variants of token types that files may contain; the correct ones first.
 fn retyped(right: &[i64], markers: &[usize]) -> Vec<(&'static str, Vec<i64>)> {
     let with = |ids: &[usize], kind: i64| {
         let mut all = right.to_vec();
@@ -101,7 +101,7 @@ fn chat(t: &Tokenizer, turns: &[ChatTurn]) -> Vec<u32> {
     t.encode(&ChatTemplate::gemma(t).unwrap().render(turns).unwrap()).unwrap()
 }
 
-/// Ids of texts, ids of a chat, names of special tokens.
+/// Ids of texts, ids of a chat, special tokens.
 type Read = (Vec<Vec<u32>>, Vec<u32>, Vec<String>);
 
 #[test]
@@ -131,11 +131,12 @@ fn types_change_nothing_in_a_small_file() {
     let control: Vec<u32> = chat.iter().copied().filter(|id| *id < 7).collect();
     assert_eq!(control, [2, 4, 5, 4]);
     assert!(chat.contains(&7));
-    // The seven, and `<image_soft_token>` behind the last row.
+    // Seven in the file, and `<image_soft_token>` after the last row.
     assert_eq!(specials.len(), 8);
 }
 
-/// In another vocabulary the types are believed of what looks like a token, and ends are control whatever they say.
+/// In other vocabularies, the types count for pieces that look like tokens, and end tokens are control tokens
+/// whatever their type.
 #[test]
 fn other_vocabularies_keep_their_own_tokens() {
     let dir = tempfile::tempdir().unwrap();
@@ -150,7 +151,7 @@ fn other_vocabularies_keep_their_own_tokens() {
     specials.sort();
     assert_eq!(specials, ["</s>", "<s>", "<unk>", "<|user|>"]);
     assert_eq!(t.encode("a</s><|user|>[TOOL]b").unwrap(), [5, 2, 3, 4, 6]);
-    // A turn's marker in the template's text is control, whatever its type.
+    // A turn marker in the template is a control token whatever its type.
     let mut file = File::new();
     file.vocabulary(&pieces, &vec![-1.0; pieces.len()], &[1; 16]);
     file.key("tokenizer.chat_template", 8);
@@ -167,7 +168,7 @@ fn models() -> PathBuf {
     )
 }
 
-/// Gemma's real vocabulary with every way to type it wrongly, beside its `tokenizer.json` and transformers.
+/// Gemma's real vocabulary with every variant of wrong types, against its `tokenizer.json` and transformers.
 #[test]
 fn types_change_nothing_in_the_real_file() {
     let (json, gguf) = (models().join("gemma3-tokenizer/tokenizer.json"), models().join("gemma-3-270m-q4_k_m.gguf"));
@@ -233,7 +234,7 @@ fn types_change_nothing_in_the_real_file() {
     println!("8 typings: {} texts and {} chats equal", texts.len(), chats.len());
 }
 
-/// The file itself through the road that a study takes: ids of a chat of one word.
+/// The real file, opened as a study opens it: ids of a chat of one word.
 #[test]
 fn a_chat_of_the_real_file_is_short() {
     let gguf = models().join("gemma-3-270m-q4_k_m.gguf");

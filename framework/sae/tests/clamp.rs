@@ -1,4 +1,4 @@
-//! A feature read by itself is the feature encoded, and clamping it keeps everything else.
+//! A feature's activation as read by an edit equals the encoder's, and clamping it keeps everything else.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Tensor, TensorData};
 use friction_model::testing::{backend, device};
@@ -50,7 +50,7 @@ proptest! {
             prop_assert!((got - want).abs() < 1e-4, "{got} {want}");
             set[row].retain(|a| a.index as usize != feature);
             set[row].push(friction_sae::Active { index: feature as u32, value });
-            // x + (value − a)·W_dec less the reconstruction with the feature set: the error of before.
+            // x + (value − a)·W_dec minus the reconstruction with the feature set: the same error as before.
             let after = sae.decode(&set[row..=row], &x[row * D..][..D]);
             for j in 0..D {
                 let clamped = x[row * D + j] + (value - got) * decoder[j];
@@ -67,7 +67,7 @@ fn a_feature_that_is_not_there_is_refused() {
     assert!(activation(&p, N).err().unwrap().to_string().contains("features 0 to 19"));
 }
 
-/// What a feature writes then depends on the token.
+/// Clamping is refused, because what a feature writes then depends on the token.
 #[test]
 fn a_feature_of_normalised_rows_is_not_clamped() {
     for normalize in [Normalize::ConstantNorm, Normalize::LayerNorm] {

@@ -1,5 +1,5 @@
-//! SAELens' folders beside SAELens itself, in the formats of its versions 3 to 6 (`lens_oracle.py` made the
-//! numbers), and what of them is refused.
+//! Folders in the formats of SAELens 3 to 6 against SAELens itself (`lens_oracle.py` generated the expected values),
+//! and what is refused.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -17,7 +17,7 @@ const N: usize = 16;
 const O: usize = 5;
 const ROWS: usize = 4;
 
-/// The tensors of `lens_oracle.py`, in its order, and its rows.
+/// The tensors and input rows of `lens_oracle.py`, in its order.
 fn parameters() -> (Vec<Named>, Vec<f32>) {
     let mut rng = Rng::new(78);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| (rng.unit() * 2.0 - 1.0) as f32).collect() };
@@ -46,7 +46,7 @@ fn parameters() -> (Vec<Named>, Vec<f32>) {
     (all, x)
 }
 
-/// Those of some names; `_out` is of a transcoder and no part of the name in a file.
+/// The tensors called `names`. The suffix `_out` marks a transcoder's and is not part of the name in a file.
 fn named(names: &[&str]) -> Vec<Named> {
     let (all, _) = parameters();
     let of = |name: &str| all.iter().find(|(n, ..)| n == name).unwrap().clone();
@@ -68,7 +68,7 @@ fn folders_of_every_version_are_read_as_sae_lens_reads_them() {
         let names: Vec<&str> = case["tensors"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
         write(dir.path(), &case["config"], load::FILES[1], &named(&names));
         if case["scale"].is_number() {
-            // Without its factor it would be read at another scale than it was trained on.
+            // Without its factor, inputs would have another scale than in training.
             let e = load::folder(dir.path()).err().unwrap().to_string();
             assert!(e.contains("expected_average_only_in"), "{e}");
             let scaler = json!({"scaling_factor": case["scale"], "has_whitening": false});
@@ -83,7 +83,7 @@ fn folders_of_every_version_are_read_as_sae_lens_reads_them() {
         if case["name"].as_str().unwrap().contains("topk") {
             assert!(features.iter().all(|row| row.len() == 3), "{}", case["name"]);
         }
-        // Factors are multiplied in whichever columns are read.
+        // Factors apply to the right columns in every panel.
         let loaded = load::folder(dir.path()).unwrap();
         let narrow = Sae::with(loaded.parameters.clone(), backend().unwrap(), 0, 5, 0).unwrap();
         assert!(near(&dense(&narrow.encode(&x), N), &case["activations"]) < 1e-5, "{}", case["name"]);
@@ -101,7 +101,7 @@ fn folders_of_every_version_are_read_as_sae_lens_reads_them() {
     println!("{} cases, off by {most:.1e} at most", cases.len());
 }
 
-/// Each feature read by itself, as an edit reads it, has the same factors in it.
+/// Each feature's activation as read by an edit includes the same factors.
 fn one_by_one(p: &Parameters, x: &[f32], want: &Value, name: &Value) {
     if p.normalize != Normalize::None {
         assert!(activation(p, 0).is_err(), "{name}");
@@ -119,7 +119,7 @@ fn one_by_one(p: &Parameters, x: &[f32], want: &Value, name: &Value) {
 
 const SAE: &[&str] = &["W_enc", "b_enc", "W_dec", "b_dec"];
 
-/// What loading says of a configuration with some tensors; nothing where it loads.
+/// The error of loading a configuration with some tensors; empty where it loads.
 fn refusal(config: &Value, tensors: &[Named]) -> String {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), config, load::FILES[1], tensors);
@@ -207,11 +207,11 @@ fn what_is_not_computed_is_refused_by_its_name() {
         assert!(e.contains(words), "{more}: {e:?}");
     }
     assert!(refusal(&json!([1]), &named(SAE)).contains("no JSON object"));
-    // Heads side by side are what `attn_out` is.
+    // Concatenated heads are `attn_out`.
     let heads = json!({"reshape_activations": "hook_z", "hook_name": "blocks.1.attn.hook_z"});
     assert_eq!(refusal(&with(&old, &heads), &named(SAE)), "");
 
-    // Tensors that the architecture does not have, or lacks.
+    // Tensors that the architecture lacks, or that are missing.
     for (more, names, words) in [
         (json!({}), &["W_enc", "b_enc", "W_dec", "b_dec", "threshold"][..], "a tensor `threshold`, which a `standard`"),
         (json!({}), &["W_enc", "b_enc", "W_dec", "b_dec", "W_skip"], "a tensor `W_skip`"),
@@ -226,7 +226,7 @@ fn what_is_not_computed_is_refused_by_its_name() {
         let e = refusal(&with(&old, &more), &named(names));
         assert!(e.contains(words), "{more}: {e:?}");
     }
-    // Ones are no factors: files of some versions hold them.
+    // Factors of 1 are ignored: files of some versions contain them.
     let mut ones = named(&["W_enc", "b_enc", "W_dec", "b_dec", "scaling_factor"]);
     ones[4].2.fill(1.0);
     assert_eq!(refusal(&old, &ones), "");
@@ -272,7 +272,7 @@ fn a_transcoder_says_what_it_writes() {
     assert!(refusal(&absent, &tensors).contains("`apply_b_dec_to_input` is true (its default)"));
 }
 
-/// A row of zeros has no norm, and a row of equal numbers no deviation: neither makes what is not finite.
+/// A row of zeros has no norm and a constant row no deviation; both give finite results.
 #[test]
 fn rows_that_cannot_be_normalised_stay_finite() {
     for by in ["layer_norm", "constant_norm_rescale"] {
@@ -288,7 +288,7 @@ fn rows_that_cannot_be_normalised_stay_finite() {
     }
 }
 
-/// The reader survives any bytes: it says what is wrong, or loads what can be used.
+/// Arbitrary bytes give an error or a usable autoencoder, never a panic.
 #[test]
 fn any_bytes_are_an_error_or_an_autoencoder() {
     use proptest::prelude::*;
@@ -338,7 +338,7 @@ fn any_bytes_are_an_error_or_an_autoencoder() {
             let _ = sae.decode(&f, &x);
         }
     });
-    // A configuration of a megabyte and more is none.
+    // A configuration of more than one MiB is refused.
     std::fs::write(&config, vec![b' '; (1 << 20) + 1]).unwrap();
     assert!(load::folder(dir.path()).err().unwrap().to_string().contains("bytes long"));
 }

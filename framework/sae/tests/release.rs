@@ -1,4 +1,5 @@
-//! Against float64 NumPy and SAELens 6.54 on checkpoints in the release's format; `oracle.py` made the numbers.
+//! Parity with float64 NumPy and SAELens 6.54 on checkpoints in Gemma Scope 2's format; `oracle.py` generated the
+//! expected values.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{Named, dense, near, write};
@@ -14,7 +15,7 @@ const D: usize = 8;
 const N: usize = 24;
 const ROWS: usize = 6;
 
-/// The parameters of `oracle.py`, in its order, and its rows.
+/// The parameters and input rows of `oracle.py`, in its order.
 fn parameters() -> (Vec<Named>, Vec<f32>) {
     let mut rng = Rng::new(77);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| (rng.unit() * 2.0 - 1.0) as f32).collect() };
@@ -67,7 +68,7 @@ fn autoencoders_and_transcoders_equal_numpy_and_sae_lens() {
         let writes = if skip { Site::MlpOut(17) } else { Site::ResidPost(17) };
         assert_eq!((loaded.reads, loaded.writes), (Some(reads), Some(writes)));
         let features = sae.encode(&x);
-        // Panels that are narrower than the width, read from the file when their turn comes.
+        // Panels narrower than the width, resident or read from the file in turn.
         for (panel, resident) in [(1, 0), (5, 0), (7, 0), (24, 0), (100, 0), (5, 1 << 20), (24, 1 << 20)] {
             let narrow = Sae::with(loaded.parameters.clone(), backend().unwrap(), 0, panel, resident).unwrap();
             for (a, b) in narrow.encode(&x).iter().flatten().zip(features.iter().flatten()) {
@@ -132,7 +133,7 @@ fn what_contradicts_itself_in_a_folder_of_the_release_is_refused() {
         assert!(e.contains(words), "{key}: {e}");
     }
     assert_eq!(at(false, "affine_connection", json!(null)), "");
-    // What is no vector, no number, or of other sizes.
+    // Wrong ranks, NaN and wrong sizes.
     let (tensors, _) = parameters();
     let good = |t: &[Named]| {
         write(dir.path(), &json!({"architecture": "jump_relu"}), load::FILES[0], &t[..5]);
@@ -155,14 +156,14 @@ fn what_contradicts_itself_in_a_folder_of_the_release_is_refused() {
 #[test]
 fn quality_is_what_it_says() {
     let on = |i: u32| vec![Active { index: i, value: 1.0 }];
-    // Two rows around their mean by ±1; one is met, the other missed by 1: 1 of 2 stays unexplained.
+    // Two rows at ±1 around their mean; one is reconstructed, the other is off by 1: FVU is 1/2.
     let q = quality(&[on(0), on(2)], &[1.0, -2.0], &[1.0, -1.0], 4);
     assert_eq!((q.fvu, q.l0, q.dead), (0.5, 1.0, 0.5));
     let nothing = quality(&[], &[], &[], 4);
     assert!(nothing.fvu.is_nan() && nothing.l0 == 0.0 && nothing.dead == 1.0);
 }
 
-/// The reader survives any bytes: it says what is wrong, or loads.
+/// Arbitrary bytes give an error or an autoencoder, never a panic.
 #[test]
 fn any_bytes_are_an_error_or_an_autoencoder() {
     use proptest::prelude::*;
@@ -188,7 +189,7 @@ fn any_bytes_are_an_error_or_an_autoencoder() {
                 prop_assert_eq!(f.len(), 1);
                 prop_assert_eq!(sae.decode(&f, &x).len(), wide);
             }
-            // Told with the file: the folder's name is of no other.
+            // The error names the file; the temporary folder's name occurs nowhere else.
             Err(e) => prop_assert!(e.to_string().contains(&*dir.path().to_string_lossy()), "{}", e),
         }
     });

@@ -1,4 +1,4 @@
-//! What training makes and how it is written: SAELens' version 6 loads it (`lens_oracle.py --read FOLDER`).
+//! The quality of trained autoencoders, and their files: SAELens 6 loads them (`lens_oracle.py --read FOLDER`).
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_core::{Position, Site};
 use friction_model::testing::backend;
@@ -29,7 +29,7 @@ fn rows() -> Vec<f32> {
     (0..50 * D).map(|_| rng.normal() as f32 + 0.5).collect()
 }
 
-/// FRICTION_EXPORTS names a folder to write the folders to, for `lens_oracle.py --read`.
+/// `FRICTION_EXPORTS` names a folder to write the files to, for `lens_oracle.py --read`.
 #[test]
 fn what_is_written_is_what_version_6_reads() {
     let x = rows();

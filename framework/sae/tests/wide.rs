@@ -1,5 +1,5 @@
-//! Many features, whole numbers: every sum is exact, so what fires is equal on every device
-//! (`FRICTION_TEST_BACKEND` names one), ties and rows in which nearly everything fires included.
+//! Many features with integer weights: every sum is exact, so active features are equal on every device, including
+//! ties and rows in which nearly all features are active. `FRICTION_TEST_BACKEND` names the device.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::testing::backend;
 use friction_sae::{Activation, Active, Parameters, Sae};
@@ -13,7 +13,7 @@ fn whole(rng: &mut Rng, n: usize) -> Vec<f32> {
     (0..n).map(|_| (rng.unit() * 7.0).floor() as f32 - 3.0).collect()
 }
 
-/// What a row's features are, by the definition.
+/// Reference: a row's active features by the definition.
 fn plain(p: &Parameters, w: &[f32], x: &[f32]) -> Vec<Active> {
     let pre = |j: usize| (0..D).map(|i| x[i] * w[i * N + j]).sum::<f32>() + p.b_enc[j];
     let mut on: Vec<Active> = (0..N).map(|j| Active { index: j as u32, value: pre(j) }).collect();
@@ -25,7 +25,7 @@ fn plain(p: &Parameters, w: &[f32], x: &[f32]) -> Vec<Active> {
         a.value > least
     });
     if let Activation::TopK(k) = p.activation {
-        // The sort is stable: the first of equals stay.
+        // The sort is stable: the lowest indices among equals remain.
         on.sort_by(|a, b| b.value.total_cmp(&a.value));
         on.truncate(k);
         on.sort_by_key(|a| a.index);
@@ -40,7 +40,7 @@ fn name(p: &Parameters) -> String {
     }
 }
 
-/// Equal, or a message that tells the first difference and no more.
+/// Compares, and reports only the first difference.
 fn same(got: &[Vec<Active>], expected: &[Vec<Active>], what: &str) {
     let wrong = (0..expected.len()).filter(|r| got[*r] != expected[*r]).collect::<Vec<_>>();
     let Some(r) = wrong.first() else { return };

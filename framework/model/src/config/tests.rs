@@ -5,7 +5,7 @@ fn read(v: &Value) -> Result<Config, String> {
     Config::from_json(Path::new("config.json"), v, None).map_err(|e| e.to_string())
 }
 
-/// A text-only configuration of eight layers, with other values in place of some keys.
+/// A text-only configuration of eight layers with some keys changed.
 fn with(changes: Value) -> Result<Config, String> {
     let mut v = json!({
         "model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 8,
@@ -18,7 +18,7 @@ fn with(changes: Value) -> Result<Config, String> {
     read(&v)
 }
 
-/// A multimodal one: changes of the outer table, and of `text_config`.
+/// A multimodal configuration with changes to the outer table and to `text_config`.
 fn nested(outer: Value, text: Value) -> Result<Config, String> {
     let mut v = json!({
         "model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "hidden_size": 64, "num_hidden_layers": 8},
@@ -48,7 +48,7 @@ fn what_is_computed_is_read() {
     assert_eq!((c.rope_global, c.rope_factor, c.rope_local, c.rope_local_factor), (1e6, 1.0, 1e4, 1.0));
     assert_eq!(c.global, [false, false, false, false, false, true, false, false]);
     assert!(c.tied);
-    // As the hub's configs of version 4 say it, and those of version 5.
+    // In the style of transformers 4, then 5.
     let old = with(
         json!({"rope_theta": 5e5, "rope_local_base_freq": 2e4, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}),
     );
@@ -64,12 +64,12 @@ fn what_is_computed_is_read() {
     assert_eq!((c.rope_global, c.rope_factor, c.rope_local, c.rope_local_factor), (5e5, 8.0, 2e4, 1.0));
     assert_eq!(c, new.unwrap());
     assert_eq!(c, both.unwrap());
-    // One table fills what the other leaves out, as in transformers.
+    // A value missing in one table is taken from the other, as in transformers.
     let c = with(json!({"rope_theta": 3e5, "rope_scaling": {"rope_type": "linear", "factor": 2},
         "rope_parameters": {"sliding_attention": {"rope_theta": 7e3}, "full_attention": null}}));
     let c = c.unwrap();
     assert_eq!((c.rope_global, c.rope_factor, c.rope_local), (3e5, 2.0, 7e3));
-    // Scaling of sliding layers is computed, too.
+    // Scaling of sliding layers is computed as well.
     let c = with(json!({"rope_parameters": {"sliding_attention": {"rope_type": "linear", "factor": 4.0}}})).unwrap();
     assert_eq!((c.rope_factor, c.rope_local_factor), (1.0, 4.0));
     assert_eq!(read(&c.to_json()).unwrap(), c, "what is written is read");
@@ -179,7 +179,7 @@ fn layers_and_windows_are_what_the_file_says() {
     let types =
         |of: &[bool]| -> Value { of.iter().map(|g| if *g { "full_attention" } else { "sliding_attention" }).collect() };
     let odd = [true, false, true, true, false, false, false, true];
-    // transformers writes its own 6 beside layers of any kinds, and does not read it.
+    // transformers writes its default 6 whatever the layers are, and does not read it.
     let c = with(json!({"layer_types": types(&odd), "_sliding_window_pattern": 6})).unwrap();
     assert_eq!(c.global, odd);
     let fourth = [false, false, false, true, false, false, false, true];
@@ -224,7 +224,7 @@ fn what_would_change_the_computation_and_is_not_read_is_refused() {
         ("quantization_config", json!({"quant_method": "bitsandbytes"})),
         ("auto_map", json!({"AutoModelForCausalLM": "modeling.My"})),
         ("per_layer_config", json!({"0": {"sliding_window": 4}})),
-        // Of other families and of none.
+        // Keys of other families, and unknown ones.
         ("residual_multiplier", json!(0.22)),
         ("logits_scaling", json!(8)),
         ("embedding_multiplier", json!(12.0)),
@@ -245,7 +245,7 @@ fn what_would_change_the_computation_and_is_not_read_is_refused() {
     }
     refused(with(json!({"text_config": {}})), &["`gemma3_text`", "no `text_config`"]);
     refused(nested(json!({}), json!({"model_type": "gemma3n_text"})), &["`text_config.model_type`", "gemma3n_text"]);
-    // What releases, trainers and transformers write beside that changes nothing.
+    // Keys of releases, trainers and transformers that do not change the forward pass.
     for (key, value) in [
         ("unsloth_fixed", json!(true)),
         ("unsloth_version", json!("2025.3.19")),
@@ -284,7 +284,7 @@ fn the_outer_table_ties_as_in_transformers() {
     for (outer, text, tied) in [
         (json!({}), json!({}), true),
         (json!({ tie: false }), json!({}), false),
-        // transformers writes the class default into the inner table.
+        // transformers writes the class default to the inner table.
         (json!({ tie: false }), json!({ tie: true }), false),
         (json!({ tie: false }), json!({ tie: false }), false),
         (json!({ tie: true }), json!({}), true),

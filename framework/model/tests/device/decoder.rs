@@ -1,5 +1,6 @@
-//! Decode steps, recorded ones on a GPU, say what a prompt of the whole text says: rows that come and go, rings that
-//! wrap, padding, forks, and a cache that other steps write to in between. `FRICTION_TEST_BACKEND` names the device.
+//! Decode steps (recorded on a GPU) give the same logits as a prefill of the whole text: with rows that join and
+//! leave, wrapping rings, padding, forks, and other steps that write to the cache in between. `FRICTION_TEST_BACKEND`
+//! names the device.
 use friction_core::manifest::BackendKind;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Wish, spare_slots};
@@ -14,7 +15,7 @@ fn id(slot: usize, at: usize) -> u32 {
     ((slot * 31 + at * 17) % 120 + 7) as u32
 }
 
-/// Tokens `from..to` of each slot.
+/// A step of tokens `from..to` of each (slot, from, to).
 fn step(parts: &[(usize, usize, usize)]) -> Step {
     let mut step = Step::default();
     for (slot, from, to) in parts {
@@ -40,8 +41,8 @@ fn model() -> Gemma3 {
     Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {}).unwrap()
 }
 
-/// The logits behind a whole text, computed on its own: batch 1, one prompt, a fresh cache whose rings hold all of it.
-/// Nothing of it is a decode step, so that it may stand beside one on the processor too.
+/// The logits after a whole text, computed on its own: batch 1, one prefill, a new cache whose rings hold all of it.
+/// None of it is a decode step, so the processor can be compared with itself.
 fn alone(model: &Gemma3, ids: &[u32]) -> Vec<f32> {
     let mut cache = model.cache(CacheShape::new(&model.config, 1, ids.len(), ids.len()));
     let whole = Step {
@@ -52,7 +53,7 @@ fn alone(model: &Gemma3, ids: &[u32]) -> Vec<f32> {
     numbers(model.forward(&whole, &mut cache, &mut NoProbe).unwrap().unwrap())
 }
 
-/// The largest difference of a row, over the row's largest value.
+/// The largest difference in a row, relative to the row's largest value.
 fn off(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len());
     let scale = want.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -64,17 +65,17 @@ fn steps_equal_whole_prompts() {
     let model = model();
     let mut cache = model.cache(CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12));
     let mut decoder = Decoder::new(&model, None);
-    // What each slot holds, token by token.
+    // The tokens of each slot.
     let mut texts: Vec<Vec<u32>> =
         [3, 9, 1, 12, 6].iter().enumerate().map(|(s, n)| (0..*n).map(|at| id(s, at)).collect()).collect();
     let prompt: Vec<_> = texts.iter().enumerate().map(|(s, t)| (s, 0, t.len())).collect();
     model.forward(&step(&prompt), &mut cache, &mut NoProbe).unwrap();
     let (mut worst, mut apart) = (0f32, f32::MAX);
     for round in 0..30 {
-        // One to five rows, not always the same.
+        // One to five rows, in varying combinations.
         let rows: Vec<usize> = (0..SLOTS).filter(|s| (round + s) % 4 != 0 || round % 7 == 0).collect();
         if round == 11 {
-            // Another step writes to the cache between two recorded ones, and a slot is copied.
+            // Between two recorded steps, another step writes to the cache and a slot is forked.
             let at = texts[2].len();
             model.forward(&step(&[(2, at, at + 4)]), &mut cache, &mut NoProbe).unwrap();
             texts[2].extend((at..at + 4).map(|p| id(2, p)));
@@ -84,7 +85,7 @@ fn steps_equal_whole_prompts() {
         let mut now = step(&rows.iter().map(|s| (*s, texts[*s].len(), texts[*s].len() + 1)).collect::<Vec<_>>());
         let mut told = rows.clone();
         if round % 3 == 0 && now.logits.len() > 1 {
-            // A reply that met its limit: its last token is computed, and predicts nothing.
+            // A reply at its length limit: its last token is computed and no logits are wanted.
             now.logits.remove(0);
             told.remove(0);
         }
@@ -99,20 +100,19 @@ fn steps_equal_whole_prompts() {
         for ((g, slot), best) in got.chunks(128).zip(&told).zip(best) {
             worst = worst.max(off(g, &alone(&model, &texts[*slot])));
             assert!(g.iter().all(|v| *v <= g[best as usize]), "the likeliest token of its own logits");
-            // Without its last token the text says something else: the comparison can fail.
+            // Without its last token a text gives other logits, so the comparison can fail.
             apart = apart.min(off(g, &alone(&model, &texts[*slot][..texts[*slot].len() - 1])));
         }
     }
     assert!(texts.iter().any(|t| t.len() > 8 + 12), "rings wrapped");
     println!("worst difference {worst:e}; one token earlier is at least {apart:e} away");
-    // A device sums a prompt's products in another order than a step's.
+    // A GPU's order of summation differs between prefill and decode.
     let limit = if backend().unwrap() == BackendKind::Cpu { 1e-5 } else { 1e-4 };
     assert!(worst <= limit, "steps are {worst:e} off");
     assert!(apart > 1e-3, "a token earlier is only {apart:e} away");
 }
 
-/// Greedy replies whose steps are launched before the tokens of the one before are known, against replies one step
-/// at a time.
+/// Greedy decoding with steps launched before the previous step's tokens are known, against one step at a time.
 #[test]
 fn steps_that_run_ahead_equal_steps_that_wait() {
     if backend().unwrap() == BackendKind::Cpu {

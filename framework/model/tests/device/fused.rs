@@ -1,6 +1,6 @@
-//! What a GPU computes is what the processor computes in f32, row by row: prompts of every length beside decode
-//! steps, windows that slide, rings that wrap, few rows and many, in every type that the device has.
-//! `FRICTION_TEST_BACKEND` names the device; on the processor itself there is nothing to compare.
+//! The GPU's pass against the processor's in f32, row by row: prefill of every length beside decode steps, sliding
+//! windows, wrapping rings, few rows and many, in every dtype of the device. `FRICTION_TEST_BACKEND` names the
+//! device; on the processor itself there is nothing to compare.
 use burn::tensor::{DType, Device, Tensor};
 use friction_core::manifest::{BackendKind, Quantize};
 use friction_model::cache::CacheShape;
@@ -10,7 +10,7 @@ use friction_model::testing::{backend, device};
 use friction_model::weights::random::RandomWeights;
 use friction_model::{Config, Decoder, Gemma3, KvCache, Segment, Step};
 
-/// A small model. Where heads are 128 wide, scores are large: the highest of a row grows from block to block.
+/// A small model. With heads of 128, scores are large, so that a row's maximum grows from block to block.
 fn config(heads: usize, kv_heads: usize, head_dim: usize) -> Config {
     Config {
         hidden: 256,
@@ -63,7 +63,7 @@ fn id(slot: usize, at: usize) -> u32 {
     ((slot * 131 + at * 17) % 1000 + 7) as u32
 }
 
-/// Tokens of each slot from what it has to `want`, at most `chunk` of them.
+/// The next step: up to `chunk` tokens of each slot, from what it has (`have`) to `want`. `None` when all are done.
 fn step(have: &mut [usize], want: impl Fn(usize) -> usize, chunk: usize) -> Option<Step> {
     let mut step = Step::default();
     for (slot, at) in have.iter_mut().enumerate() {
@@ -89,7 +89,7 @@ fn compare(device: &Device, config: &Config, dtype: DType, quantize: Quantize, l
     let (mut truth, mut cache) = (cpu.cache(), gpu.cache());
     let mut have = vec![0; slots];
     let (mut prompts, mut decoded) = (0f64, 0f64);
-    // Prompts of 1 to 79 tokens in chunks of at most 37; some are over before others, and decode beside them.
+    // Prompts of 1 to 79 tokens in chunks of up to 37; some finish early and decode beside the others.
     while let Some(step) = step(&mut have, |s| 1 + s * 53 % 79, 37) {
         let want = rows_of(cpu.model.forward(&step, &mut truth, &mut NoProbe).unwrap().unwrap());
         let got = rows_of(gpu.model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap());
@@ -137,7 +137,7 @@ fn a_gpu_computes_what_the_processor_does() {
             continue;
         }
         for (heads, kv_heads, head_dim) in [(4, 1, 256), (4, 2, 128), (2, 2, 64)] {
-            // Large scores are as much coarser.
+            // Large scores have proportionally larger rounding errors.
             let limit = if head_dim == 128 { 3.0 * limit } else { limit };
             compare(&device, &config(heads, kv_heads, head_dim), dtype, Quantize::None, limit);
         }

@@ -1,5 +1,5 @@
-//! What holds on every device: `FRICTION_TEST_BACKEND` names it. One program, so that it can be carried to a machine
-//! that builds nothing.
+//! Tests that must pass on every device; `FRICTION_TEST_BACKEND` names it. One binary, so that it can be copied to a
+//! machine without a compiler.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod decoder;
 mod fused;

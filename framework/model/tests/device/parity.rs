@@ -1,8 +1,8 @@
-//! Against transformers: block outputs, logits and greedy tokens.
+//! Parity with transformers: block outputs, logits and greedy tokens.
 //!
-//! `FRICTION_FIXTURES` names the folder of checkpoints and expected values; `FRICTION_MODELS` the
-//! folder of real models (default `~/.cache/friction-models`); `FRICTION_TEST_BACKEND` the backend.
-//! What is not there is skipped, and said.
+//! `FRICTION_FIXTURES` names the folder of checkpoints and expected values, `FRICTION_MODELS` the folder of real
+//! models (default `~/.cache/friction-models`), `FRICTION_TEST_BACKEND` the backend. Tests whose data are missing
+//! report that they are skipped.
 use burn::tensor::{DType, Tensor};
 use friction_core::Site;
 use friction_model::cache::CacheShape;
@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Largest relative error ‖Δ‖ / ‖reference‖: processors and GPUs sum in other orders.
+/// Allowed relative error ‖Δ‖ / ‖reference‖. A GPU's order of summation differs from the processor's.
 fn limit(on_cpu: f64) -> f64 {
     if testing::device().unwrap() == burn::tensor::Device::flex() { on_cpu } else { 1e-4 }
 }
@@ -66,7 +66,7 @@ pub(crate) fn expected(st: &SafeTensors, name: &str) -> Vec<f32> {
     st.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
-/// What transformers computed of a fixture: tensors, and the cases they are of.
+/// The expected values of a fixture: tensors (safetensors bytes) and the list of cases.
 pub(crate) fn oracle(dir: &Path) -> (Vec<u8>, Value) {
     let json = std::fs::read(dir.join("expected.json")).unwrap();
     (std::fs::read(dir.join("expected.safetensors")).unwrap(), serde_json::from_slice(&json).unwrap())
@@ -82,7 +82,7 @@ fn load_in(source: &str, dtype: DType) -> Gemma3 {
     Gemma3::load(&checkpoint.config, &*weights, &testing::device().unwrap(), dtype, &mut |_| {}).unwrap()
 }
 
-/// Greedy continuations of prompts, all in one ragged batch. Prefill in chunks of `chunk`.
+/// Greedy continuations of prompts, all in one ragged batch, with prefill in chunks of `chunk` tokens.
 fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<Vec<u32>> {
     let longest = prompts.iter().map(Vec::len).max().unwrap() + n;
     let shape = CacheShape::new(&model.config, prompts.len(), longest, chunk + 3);
@@ -169,7 +169,7 @@ fn tiny(name: &str) {
     }
 }
 
-/// How far from transformers' f32 this is in bf16, beside its own bf16 (`data/bf16.py`).
+/// The error in bf16 against transformers' f32, beside that of transformers' own bf16 (`data/bf16.py`).
 #[test]
 fn bf16_is_as_near_as_transformers_own() {
     let Some(dir) = fixtures("gemma3") else { return };
@@ -199,8 +199,7 @@ fn bf16_is_as_near_as_transformers_own() {
     }
 }
 
-/// The bf16, sharded, multimodal copy against transformers on the same weights upcast to f32
-/// (`data/oracle.py`).
+/// The bf16, sharded, multimodal copy against transformers on the same weights upcast to f32 (`data/oracle.py`).
 #[test]
 fn tiny_4b_multimodal() {
     let Some(dir) = fixtures("gemma3") else { return };

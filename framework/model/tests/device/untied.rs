@@ -1,5 +1,5 @@
-//! A checkpoint whose unembedding is a tensor of its own: logits come from it, wherever they are computed, and what
-//! contradicts the configuration is refused.
+//! Checkpoints with an untied unembedding: logits use it on every device, and contradictions to the configuration are
+//! refused.
 use crate::parity::{expected, fixtures, forward, oracle, relative, tokens};
 use burn::tensor::{DType, Device, Tensor};
 use friction_core::manifest::Quantize;
@@ -23,7 +23,7 @@ fn config(tied: bool) -> Config {
     Config { tied, ..testing::config() }
 }
 
-/// The tiny model with a head of its own.
+/// Writes the tiny model with an untied `lm_head.weight`.
 fn written(dir: &Path) -> std::path::PathBuf {
     let dir = dir.join("untied");
     init::write(&config(false), 7, None, &dir).unwrap();
@@ -57,7 +57,7 @@ fn open(dir: &Path) -> Result<Box<dyn TensorSource>, String> {
     resolve(dir).open().map_err(|e| e.to_string())
 }
 
-/// x · wᵀ in f64, of rows of `width`.
+/// x · wᵀ in f64, for rows of `width`.
 fn product(x: &[f32], w: &[f32], width: usize) -> Vec<f32> {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32;
     x.chunks(width).flat_map(|x| w.chunks(width).map(move |w| dot(x, w))).collect()
@@ -67,7 +67,7 @@ fn floats(t: Tensor<2>) -> Vec<f32> {
     t.into_data().iter::<f32>().collect()
 }
 
-/// Sees what goes into the unembedding.
+/// A probe that records the input of the unembedding.
 #[derive(Default)]
 struct FinalNorm(Vec<f32>);
 impl Probe for FinalNorm {
@@ -114,7 +114,7 @@ fn logits_come_from_the_head() {
         let (e, before) = (relative(&got, &want), relative(&tied, &want));
         println!("{quantize:?}: {e:.1e} off the head's logits; the embedding's are {before:.2} off");
         assert!(e <= 1e-5 && before > 1.0, "{quantize:?}: {e:e}, {before}");
-        // A decode step, which a GPU records, says the same as the plain pass.
+        // A decode step, recorded on a GPU, gives the same as the plain pass.
         let next =
             Step { ids: vec![33], segments: vec![Segment { slot: 0, start: IDS.len(), len: 1 }], logits: vec![0] };
         let (answer, best) = {
@@ -136,7 +136,7 @@ fn logits_come_from_the_head() {
     assert_eq!(c.parameters(), config(true).parameters() + (c.vocab * c.hidden) as u64);
 }
 
-/// What transformers computes of a fixture up to the last block, through a head of our own.
+/// transformers' output of the last block through an untied head.
 #[test]
 fn the_head_of_a_real_checkpoint() {
     let Some(fixtures) = fixtures("gemma3") else { return };
@@ -146,7 +146,7 @@ fn the_head_of_a_real_checkpoint() {
         let c = resolve(&from).config;
         let mut tensors = tensors_of(&from);
         let embedding = tensors.iter().find(|(n, ..)| n == "model.embed_tokens.weight").unwrap().clone();
-        // Rows in another order, and another sign: as far from tied as can be.
+        // Rows reversed and negated: as different from tied as possible.
         let rows: Vec<&[u8]> = embedding.3.chunks(4 * c.hidden).rev().collect();
         let mut head = rows.concat();
         head.iter_mut().skip(3).step_by(4).for_each(|b| *b ^= 0x80);
@@ -176,7 +176,7 @@ fn the_head_of_a_real_checkpoint() {
                     x.iter().zip(&norm).map(move |(x, w)| (f64::from(*x) / rms * (1.0 + f64::from(*w))) as f32)
                 })
                 .collect();
-            // The way is right: through the embedding it gives transformers' own logits.
+            // Control: through the embedding it gives transformers' logits.
             let theirs = expected(&st, &format!("logits.{i}"));
             assert!(relative(&product(&normed, &embedding, c.hidden), &theirs) <= 1e-5);
             let (got, _) = forward(&model, &ids);
@@ -243,7 +243,7 @@ fn contradictions_are_refused() {
         tensors.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, t)| t.clone()).collect()
     };
     refused(&without(head), &["`tie_word_embeddings` is false, but there is no `lm_head.weight`"]);
-    // What nothing would read.
+    // Tensors that would not be used.
     for (name, shape) in [
         ("model.layers.0.self_attn.q_proj.bias", vec![32]),
         ("model.layers.7.input_layernorm.weight", vec![32]),
@@ -256,7 +256,7 @@ fn contradictions_are_refused() {
         more.push((name.into(), Dtype::F32, shape, bytes));
         refused(&more, &[name.trim_start_matches("model."), "belongs to no Gemma 3 of 7 layers"]);
     }
-    // What no version of transformers reads, and what is not of text, changes nothing.
+    // Tensors that transformers ignores, or that are not of the text model, change nothing.
     let mut more = tensors.clone();
     for name in ["model.layers.0.self_attn.rotary_emb.inv_freq", "vision_tower.vision_model.post_layernorm.weight"] {
         more.push((name.into(), Dtype::F32, vec![4], vec![0; 16]));
@@ -272,14 +272,14 @@ fn contradictions_are_refused() {
             set(&from, "tie_word_embeddings", tie);
         }
         refused(&tensors, &["`lm_head.weight` differs from `embed_tokens.weight`", "set it to false"]);
-        // One number is enough.
+        // One differing number is enough.
         let mut one = tensors.clone();
         one[head].3.clone_from(&tensors[embedding].3);
         write(&from, &one);
         assert_eq!(open(&from).unwrap().parameters(), config_parameters());
         one[head].3[4000] ^= 1;
         refused(&one, &["differs"]);
-        // Torch's own files hold both names of one tensor; a head that stands alone is the embedding, too.
+        // PyTorch files contain a tied tensor under both names; a head alone serves as the embedding, too.
         let mut alone = without(embedding);
         let moved = alone.iter().position(|(n, ..)| n == "lm_head.weight").unwrap();
         alone[moved].3.clone_from(&tensors[embedding].3);
@@ -294,7 +294,7 @@ fn config_parameters() -> u64 {
     config(true).parameters()
 }
 
-/// The same numbers in two types are the same head.
+/// A tied head in another dtype is compared by its numbers.
 #[test]
 fn a_tied_head_of_another_type_is_compared_by_its_numbers() {
     let dir = tempfile::tempdir().unwrap();
@@ -323,7 +323,7 @@ fn an_index_that_names_no_file_is_told() {
     assert!(SafetensorsFiles::open(dir.path()).err().unwrap().to_string().contains("names no file"));
 }
 
-/// A step that wants no logits touches no head.
+/// A step without logits does not use the head.
 #[test]
 fn a_prompt_without_logits_needs_no_head() {
     let dir = tempfile::tempdir().unwrap();

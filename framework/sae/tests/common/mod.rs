@@ -1,14 +1,14 @@
-//! Folders of autoencoders, and numbers beside an oracle's.
+//! Helpers: folders of autoencoders, and comparison with expected values.
 #![allow(missing_docs, dead_code, clippy::unwrap_used)]
 use friction_sae::Active;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use std::path::Path;
 
-/// A name, a shape, values.
+/// A tensor's name, shape and values.
 pub type Named = (String, Vec<usize>, Vec<f32>);
 
-/// Writes a configuration and tensors under the names of `load::FILES`.
+/// Writes a configuration and tensors to `dir` under the file names `files`.
 pub fn write(dir: &Path, config: &Value, files: (&str, &str), tensors: &[Named]) {
     std::fs::write(dir.join(files.0), config.to_string()).unwrap();
     let bytes: Vec<Vec<u8>> =
@@ -18,7 +18,7 @@ pub fn write(dir: &Path, config: &Value, files: (&str, &str), tensors: &[Named])
     safetensors::serialize_to_file(views, None, &dir.join(files.1)).unwrap();
 }
 
-/// The largest difference.
+/// The largest absolute difference.
 pub fn near(got: &[f32], want: &Value) -> f64 {
     let want: Vec<f64> = want.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
     assert_eq!(got.len(), want.len());
