@@ -1,24 +1,24 @@
-//! The one error type of plugins and of the core.
+//! The error type of plugins and of this crate.
 use std::path::PathBuf;
 
-/// What went wrong in a plugin or in the core; each message says what, where and what to do.
+/// An error in a plugin or in this crate. Its message says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A configuration value that cannot be used.
     #[error("{0}")]
     Config(String),
-    /// The same, with the key that it is about: a manifest's error points at it.
+    /// A configuration value that cannot be used, with its key. The manifest's error points at that key.
     #[error("{message}")]
     Key {
         /// The key below the plugin's table, as `--set` writes it: `keep.share`, `sites.1`.
         key: String,
         /// What is wrong with it.
         message: String,
-        /// What to do; nothing where the message says it.
+        /// What to do about it; `None` if the message says so already.
         help: Option<String>,
     },
-    /// Several errors, in the order found: each is told at its own place.
+    /// Several errors, in the order found. Each is reported at its own key.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Several(Vec<Error>),
     /// A data file that is not what it should be.
@@ -34,25 +34,25 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// Anything else, in words.
+    /// Any other error, as a message.
     #[error("{0}")]
     Other(String),
 }
 
 impl Error {
-    /// A configuration error in words.
+    /// Makes an [`Error::Config`].
     pub fn config(message: impl Into<String>) -> Self {
         Self::Config(message.into())
     }
-    /// A configuration error at a key below the plugin's table, as `--set` writes it: `keep.share`.
+    /// Makes an [`Error::Key`] for a key below the plugin's table, as `--set` writes it: `keep.share`.
     pub fn at(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Key { key: key.into(), message: message.into(), help: None }
     }
-    /// Says what to do about an error at a key; other errors stay as they are.
+    /// Adds what to do about an [`Error::Key`]. Other errors are returned unchanged.
     #[must_use]
     pub fn help(self, what: impl Into<String>) -> Self {
         match self {
@@ -60,7 +60,8 @@ impl Error {
             other => other,
         }
     }
-    /// The same error of a table that is itself an option: `sae` before its key.
+    /// Puts `table` before the key, for errors of a table that is itself an option: `feature` becomes `sae.feature`. An
+    /// [`Error::Config`] gets the key `table`.
     #[must_use]
     pub fn under(self, table: &str) -> Self {
         match self {
@@ -70,15 +71,15 @@ impl Error {
             other => other,
         }
     }
-    /// An error in words.
+    /// Makes an [`Error::Other`].
     pub fn other(message: impl std::fmt::Display) -> Self {
         Self::Other(message.to_string())
     }
-    /// A data error about a file.
+    /// Makes an [`Error::Data`] about a file.
     pub fn data(path: impl Into<PathBuf>, message: impl std::fmt::Display) -> Self {
         Self::Data { path: path.into(), message: message.to_string() }
     }
-    /// An input or output error about a file.
+    /// Makes an [`Error::Io`] about a file.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }
     }
@@ -87,7 +88,7 @@ impl Error {
 /// The result of plugin calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What is wrong with a configuration, gathered: each thing at its own key, all of them told at once.
+/// Collects everything that is wrong with a configuration, each fault at its own key, so that all are reported at once.
 ///
 /// ```
 /// # use friction_core::error::Faults;
@@ -101,24 +102,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Faults(Vec<Error>);
 
 impl Faults {
-    /// Notes `message` at `key` where something is wrong.
+    /// Adds `message` at `key` if `wrong` is true.
     pub fn when(&mut self, wrong: bool, key: &str, message: impl Into<String>) {
         if wrong {
             self.0.push(Error::at(key, message));
         }
     }
-    /// Notes an error.
+    /// Adds an error.
     pub fn add(&mut self, error: Error) {
         self.0.push(error);
     }
-    /// The value, or a note of why there is none.
+    /// Returns the value, or adds the error and returns `None`.
     pub fn take<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|e| self.0.push(e)).ok()
     }
-    /// Ends the gathering.
+    /// Ends the collection.
     ///
     /// # Errors
-    /// With everything that was noted.
+    /// If anything was added: that error, or [`Error::Several`].
     pub fn end(mut self) -> Result<()> {
         match self.0.len() {
             0 => Ok(()),
@@ -128,7 +129,7 @@ impl Faults {
     }
 }
 
-/// The first value of a list that stands in it twice.
+/// The first value of a list that repeats an earlier one.
 pub fn twice<T: PartialEq>(list: &[T]) -> Option<&T> {
     list.iter().enumerate().find(|(i, x)| list[..*i].contains(x)).map(|(_, x)| x)
 }

@@ -1,15 +1,15 @@
-//! What an analyzer writes.
+//! What an analyzer writes: estimates, sentences, tables, figures and files.
 use crate::json::{base64, numbers};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A column of a table.
+/// A column of a table: one entry per row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Column {
-    /// Text.
+    /// Texts.
     Text(Vec<String>),
-    /// Numbers; NaN is stored as null.
+    /// Numbers. Parquet stores NaN as null, JSON every number that is not finite.
     Number(#[serde(with = "numbers")] Vec<f64>),
     /// Whole numbers.
     Count(Vec<i64>),
@@ -30,27 +30,27 @@ impl Column {
     }
 }
 
-/// A named table, stored as Parquet.
+/// A table. A run stores it as `<name>.parquet`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
-    /// File stem.
+    /// File name without its ending: letters, digits, `-`, `_` and `.`.
     pub name: String,
-    /// Columns in order.
+    /// Names and values of the columns, in order. All columns have the same length.
     pub columns: Vec<(String, Column)>,
 }
 
-/// A figure, stored as SVG and PNG.
+/// A figure. A run stores it as `<name>.svg` and `<name>.png`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// File stem.
+    /// File name without its ending: letters, digits, `-`, `_` and `.`.
     pub name: String,
     /// What it shows, in one sentence.
     pub caption: String,
-    /// The drawing.
+    /// The figure as an SVG document.
     pub svg: String,
-    /// The same as pixels.
+    /// The same figure as the bytes of a PNG file.
     #[serde(with = "base64")]
     pub png: Vec<u8>,
 }
@@ -75,7 +75,7 @@ pub struct Estimate {
     /// Unit of `value`, `low`, `high`, `null` and `truth`: `points`, `points/turn`, `AUC`; empty for a plain number.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// The estimate; nothing where it could not be computed.
+    /// The estimate; `None` if it could not be computed.
     pub value: Option<f64>,
     /// Lower bound of its interval.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ pub struct Estimate {
     /// Level of the interval, such as 0.95.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<f64>,
-    /// How many independent units it rests on, counted in `of`.
+    /// Number of independent units that it is computed from, counted in `of`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,
     /// What `n` counts, in the singular: `group`.
@@ -99,13 +99,13 @@ pub struct Estimate {
     /// its sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub null: Option<f64>,
-    /// The true value, where it is known by construction.
+    /// The true value, if it is known by construction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<f64>,
     /// The verdict in words: `reached`, `not reached`, `cannot be told`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
-    /// Digits behind the point when it is shown. Default 2.
+    /// Digits after the decimal point when it is shown. Default 2.
     pub digits: u8,
 }
 
@@ -134,20 +134,20 @@ fn finite(v: f64) -> Option<f64> {
 }
 
 impl Estimate {
-    /// A number in a unit.
+    /// An estimate with a unit. A value that is not finite is stored as `None`.
     pub fn new(what: impl Into<String>, unit: impl Into<String>, value: f64) -> Self {
         Self { value: finite(value), ..Self::untold(what, unit) }
     }
-    /// A number that could not be computed.
+    /// An estimate that could not be computed.
     pub fn untold(what: impl Into<String>, unit: impl Into<String>) -> Self {
         Self { what: what.into(), unit: unit.into(), ..Self::default() }
     }
-    /// Sets the interval and its level; an infinite bound is none.
+    /// Sets the interval and its level. An infinite bound is stored as `None`.
     pub fn interval(mut self, low: f64, high: f64, level: f64) -> Self {
         (self.low, self.high, self.level) = (finite(low), finite(high), Some(level));
         self
     }
-    /// Sets how many independent units it rests on: `over(40, "group")`.
+    /// Sets the number of independent units that it is computed from: `over(40, "group")`.
     pub fn over(mut self, n: usize, of: impl Into<String>) -> Self {
         (self.n, self.of) = (Some(n as u64), of.into());
         self
@@ -172,18 +172,18 @@ impl Estimate {
         self.says = Some(words.into());
         self
     }
-    /// Sets the digits behind the point.
+    /// Sets the digits after the decimal point.
     pub fn digits(mut self, digits: u8) -> Self {
         self.digits = digits;
         self
     }
-    /// Whether the interval holds the true value; nothing where either is not known.
+    /// Whether the interval holds the true value; `None` if either is unknown.
     pub fn agrees(&self) -> Option<bool> {
         Some((self.low?..=self.high?).contains(&self.truth?))
     }
 }
 
-/// A number with what it counts: `plural(1, "group")` is `1 group`, `plural(3, "category")` is `3 categories`.
+/// A count with its noun: `plural(1, "group")` is `1 group`, `plural(3, "category")` is `3 categories`.
 pub fn plural(n: usize, one: &str) -> String {
     let mut before = one.chars().rev();
     let word = match (before.next(), before.next()) {
@@ -199,25 +199,25 @@ pub fn plural(n: usize, one: &str) -> String {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Findings {
-    /// What the analyzer asked of the run, as one question. Written only where there is one: programs of before do
-    /// not know the key.
+    /// What the analyzer asked of the run, as one question. It is left out of the JSON if there is none, because older
+    /// versions do not know the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// The numbers that answer it, the most important first, at most about four: what a reader must see. The rest
-    /// belongs into `summary` and `values`.
+    /// The numbers that answer the question, the most important first and about four at most. Others belong in
+    /// `summary` and `values`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub estimates: Vec<Estimate>,
     /// Sentences for people, in reading order.
     pub summary: Vec<String>,
-    /// What a reader must know before trusting the summary.
+    /// Sentences that a reader must know before trusting the summary.
     pub warnings: Vec<String>,
-    /// Values for programs.
+    /// Values for programs, by name.
     pub values: serde_json::Map<String, Value>,
-    /// Tables.
+    /// Tables, stored beside `findings.json`.
     pub tables: Vec<Table>,
-    /// Figures.
+    /// Figures, stored beside `findings.json`.
     pub figures: Vec<Figure>,
-    /// Other files by name, such as directions for steering.
+    /// Other files, name and bytes, such as directions for steering.
     #[serde(with = "crate::json::files")]
     pub files: Vec<(String, Vec<u8>)>,
 }

@@ -1,28 +1,28 @@
-//! What identifies a model: SHA-256 of each part that a run depends on.
+//! The identity of a model: the SHA-256 of each part that a run depends on.
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A part of a checkpoint.
+/// A part of a checkpoint that is hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelPart {
-    /// The weights' files in order; of a GGUF the whole file; of a `random:` source its name and seed.
+    /// The weight files, in order. For a GGUF file, the whole file. For a `random:` source, its name and seed.
     Weights,
-    /// `config.json`; of a GGUF the metadata that are no tokenizer.
+    /// `config.json`. For a GGUF file, all metadata except the tokenizer's.
     Config,
-    /// `generation_config.json`: end ids.
+    /// `generation_config.json`, which lists end ids.
     GenerationConfig,
-    /// `tokenizer.json`, or the file that `model.tokenizer` names; of a GGUF its `tokenizer.*` metadata.
+    /// `tokenizer.json`, or the file that `model.tokenizer` names. For a GGUF file, its `tokenizer.*` metadata.
     Tokenizer,
-    /// `tokenizer_config.json`: special tokens.
+    /// `tokenizer_config.json`, which lists special tokens.
     TokenizerConfig,
-    /// The text of the chat template that prompts are made with.
+    /// The text of the chat template that renders prompts.
     ChatTemplate,
 }
 
 impl ModelPart {
-    /// All of them.
+    /// All parts, in the order of the variants.
     pub const ALL: [ModelPart; 6] = [
         ModelPart::Weights,
         ModelPart::Config,
@@ -46,8 +46,8 @@ impl fmt::Display for ModelPart {
     }
 }
 
-/// SHA-256 in hexadecimal by part; `null` where the checkpoint has no such part. A part that is not listed is
-/// not known: locks of schema 1 hold the weights alone.
+/// The SHA-256 of each part, in hexadecimal; `None` (`null` in JSON) if the checkpoint has no such part. A part without
+/// an entry is unknown: locks of schema 1 hold only the weights.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModelIdentity(pub BTreeMap<ModelPart, Option<String>>);

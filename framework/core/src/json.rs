@@ -1,12 +1,12 @@
-//! How numbers that JSON lacks, and bytes, are written where records leave the process as JSON.
+//! Serde helpers for records that are stored or sent as JSON: numbers that JSON cannot hold, and bytes.
 use ::base64::Engine as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A float as the two widths that records use.
+/// A float type that records use: `f32` or `f64`.
 pub trait Float: Copy {
-    /// Whether JSON can hold it.
+    /// Whether the number is finite, so that JSON can hold it.
     fn finite(self) -> bool;
-    /// What stands for a null.
+    /// NaN, which a JSON null is read as.
     fn nan() -> Self;
 }
 impl Float for f32 {
@@ -26,7 +26,7 @@ impl Float for f64 {
     }
 }
 
-/// Lists of numbers; what is not finite is null, and null is NaN.
+/// Lists of numbers. A number that is not finite is written as null; null is read as NaN.
 pub mod numbers {
     use super::*;
     #[allow(missing_docs)]
@@ -40,7 +40,7 @@ pub mod numbers {
     }
 }
 
-/// A number; what is not finite is null, and null is NaN.
+/// A number. If it is not finite it is written as null; null is read as NaN.
 pub mod number {
     use super::*;
     #[allow(missing_docs)]
@@ -68,7 +68,7 @@ pub mod base64 {
     }
 }
 
-/// Named files: `[["directions.bin", "<base64>"]]`.
+/// Named files as a list of name and base64 text: `[["directions.bin", "<base64>"]]`.
 pub mod files {
     use super::*;
     #[derive(Serialize, Deserialize)]

@@ -1,10 +1,9 @@
 //! The vocabulary, the plugin traits, the registry and the manifest of friction.
 //!
-//! This crate knows no model and writes no file. The road through it, in reading order:
-//! [`words`] (what a conversation is made of), [`site`] (where in a forward pass), [`program`]
-//! (what a hook declares), [`traits`] (what a plugin implements), [`registry`] (how a plugin is
-//! found), [`manifest`] (how a study is written down), [`run`] (what an analyzer reads) and
-//! [`findings`] (what it writes).
+//! This crate knows no model and writes no file. Its modules in reading order: [`words`] (the parts of a
+//! conversation), [`site`] (places in a forward pass), [`program`] (what a hook declares), [`traits`] (what a plugin
+//! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an
+//! analyzer reads) and [`findings`] (what it writes).
 pub mod arms;
 pub mod choice;
 pub mod error;

@@ -1,4 +1,5 @@
-//! What a hook declares: taps and edits, once, before the run.
+//! What a hook declares before a run: the activations that it reads (taps), those that it changes (edits), and how
+//! strongly (arms).
 use crate::{Error, Position, Result, Site};
 #[cfg(feature = "tensors")]
 use burn::tensor::Tensor;
@@ -10,25 +11,25 @@ use std::sync::Arc;
 /// The shape of a model, known before its weights are read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
-    /// The source as the manifest gave it.
+    /// The model's source as the manifest gives it, such as `hf:google/gemma-3-1b-it`.
     pub name: String,
-    /// Number of blocks.
+    /// Number of transformer blocks.
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Query heads × head dimension: the width of `attn_out`.
     pub attn_width: usize,
-    /// Vocabulary size.
+    /// Number of token ids: the width of `logits`.
     pub vocab: usize,
-    /// Parameters.
+    /// Number of parameters.
     pub parameters: u64,
 }
 
 impl ModelSpec {
-    /// The width of a site.
+    /// The width of a site: the number of values that it has for each token.
     ///
     /// # Errors
-    /// When the model lacks the site.
+    /// If the model has no such layer.
     pub fn width(&self, site: Site) -> Result<usize> {
         if let Some(l) = site.layer()
             && l >= self.layers
@@ -48,51 +49,54 @@ impl ModelSpec {
     }
 }
 
-/// Read a site at a position.
+/// Reads a site at a position.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tap {
-    /// Where.
+    /// Where in the forward pass.
     pub site: Site,
-    /// At which tokens.
+    /// At which tokens of a turn.
     pub position: Position,
 }
 
-/// A pure function of rows `[rows, width]` and their strengths `[rows, 1]`, both f32.
+/// A pure function of activations `[rows, width]` and the rows' strengths `[rows, 1]`, both f32, that returns the
+/// changed activations `[rows, width]`.
 #[cfg(feature = "tensors")]
 pub type EditFn = Arc<dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<2> + Send + Sync>;
 
-/// How a site is changed. `s` is the row's strength; where it is 0 the row is left bit for bit.
+/// How a token's activations `x` at a site are changed. `s` is the edit's strength for that token's conversation. If it
+/// is 0, `x` stays the same bit for bit.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum EditOp {
-    /// x + s·v.
+    /// x + s·v, where v is the given vector, not normalised.
     Add(Vec<f32>),
-    /// x − s·(x·u)u, u the unit vector of the given direction: s = 1 removes it.
+    /// x − s·(x·u)u, where u is the given direction divided by its norm. s = 1 removes the component along u.
     Remove(Vec<f32>),
-    /// x + s·(value − x·u)u: s = 1 sets the projection on the unit direction to `value`.
+    /// x + s·(value − x·u)u: s = 1 sets the projection on the unit direction u to `value`.
     Project {
-        /// The direction; normalised here.
+        /// The direction. It is divided by its norm to give u.
         direction: Vec<f32>,
-        /// The projection to set.
+        /// The projection x·u that s = 1 sets.
         value: f32,
     },
-    /// x + s·(clamp(x·u, min, max) − x·u)u.
+    /// x + s·(clamp(x·u, min, max) − x·u)u: s = 1 limits the projection to the range from `min` to `max`.
     Clamp {
-        /// The direction; normalised here.
+        /// The direction. It is divided by its norm to give u.
         direction: Vec<f32>,
-        /// Lowest projection.
+        /// Lowest projection x·u.
         min: f32,
-        /// Highest projection.
+        /// Highest projection x·u.
         max: f32,
     },
-    /// Any pure function of Burn tensors that keeps the shape.
+    /// Any pure function of Burn tensors that keeps the shape. A dynamic library cannot declare it, and steps that
+    /// apply it are not recorded as a graph.
     #[cfg(feature = "tensors")]
     #[serde(skip)]
     Custom {
         /// The function.
         run: EditFn,
-        /// What tells it from others: stands in the run's lock, so that a resumed run is the same run.
+        /// Identifies the function. The run's lock stores a hash of it, and a resume with another digest is refused.
         digest: String,
     },
 }
@@ -110,7 +114,7 @@ impl std::fmt::Debug for EditOp {
     }
 }
 
-/// Which tokens an edit reaches.
+/// Which tokens an edit changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EditAt {
@@ -124,83 +128,82 @@ pub enum EditAt {
     PromptEnd,
 }
 
-/// Change a site at tokens.
+/// Changes a site at some tokens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
-    /// Its name: arms give strengths by it, and edits of one hook that share a name share their strength. Where
-    /// several hooks change something, the hook's name stands before it ([`crate::arms`]).
+    /// Name by which arms give strengths. Edits of one hook that share a name share their strength. If several hooks
+    /// have edits or arms, the hook's name is put before it ([`crate::arms`]).
     pub name: String,
-    /// Where. Edits at `logits` are applied before sampling.
+    /// Where in the forward pass. Edits at `logits` are applied before a token is sampled.
     pub site: Site,
-    /// At which tokens.
+    /// Which tokens are changed.
     pub at: EditAt,
-    /// In which turns, from 1, both ends included; `None` means all. Tokens that a turn computes are
-    /// changed, also where they are history that is read again after a cut.
+    /// First and last turn in which the edit applies, from 1, both included; `None` means all turns. The edit changes
+    /// every token that such a turn computes, including history that is computed again after a cut.
     #[serde(default)]
     pub turns: Option<(usize, usize)>,
-    /// How.
+    /// What is computed.
     pub op: EditOp,
 }
 
 impl Edit {
-    /// Whether it applies in a turn, from 1.
+    /// Whether the edit applies in `turn`, which counts from 1.
     pub fn in_turn(&self, turn: usize) -> bool {
         self.turns.is_none_or(|(first, last)| (first..=last).contains(&turn))
     }
 }
 
-/// One level of intervention: the conditions that it names are run once more.
+/// One setting of all edits. Each condition that matches `only` is run once for each arm.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Arm {
-    /// Its name, its own in the program; the empty name is the untouched control. Where several hooks have arms, the
-    /// hook's name stands before it ([`crate::arms`]).
+    /// Name, unique in the program; empty for the untouched control. If several hooks have edits or arms, the hook's
+    /// name is put before it ([`crate::arms`]).
     pub name: String,
-    /// Strength by edit name; an edit that is not named has strength 0.
+    /// Strengths by edit name. An edit that is not named has strength 0.
     pub strengths: BTreeMap<String, f32>,
-    /// Conditions that it is run with: those whose factors have these levels. Empty means all.
+    /// Levels of factors that a condition must have to be run with this arm. Empty means all conditions.
     pub only: BTreeMap<String, String>,
 }
 
 impl Arm {
-    /// Whether it is run with a condition of these factors.
+    /// Whether this arm is run with a condition that has these factors.
     pub fn runs_with(&self, factors: &crate::Factors) -> bool {
         crate::run::has_levels(factors, &self.only)
     }
 }
 
-/// A text that every conversation is made to say once its turns are over. How probable the model finds it
-/// is a side effect of what was done to it.
+/// A text that every conversation is made to say after its last turn (teacher forcing). Its log-probability under an
+/// arm shows side effects of that arm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NeutralText {
-    /// What the user asks before it.
+    /// The user's message before it.
     pub user: String,
-    /// What the model is made to say.
+    /// The reply that the model is made to give.
     pub reply: String,
 }
 
-/// What hooks ask of the engine.
+/// What a hook, or all hooks of a study together, ask of the engine.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HookProgram {
-    /// Reads.
+    /// Activations to read.
     pub taps: Vec<Tap>,
-    /// Changes, applied in this order where several meet.
+    /// Changes. If several apply at one site, they are applied in this order.
     pub edits: Vec<Edit>,
-    /// Arms; empty means one, the untouched control.
+    /// Arms to run. Empty means one, the untouched control.
     pub arms: Vec<Arm>,
-    /// A text whose probability is measured at the end of every conversation, under the last turn's
-    /// strengths.
+    /// A text whose log-probability is measured at the end of every conversation, with the last turn's strengths.
     pub neutral: Option<NeutralText>,
 }
 
 impl HookProgram {
-    /// Checks sites, widths and names against the model.
+    /// Checks sites, widths, names and strengths against the model.
     ///
     /// # Errors
-    /// Names the first tap, edit or arm that does not fit.
+    /// If a tap, edit or arm does not fit; the message names the first.
     pub fn validate(&self, model: &ModelSpec) -> Result<()> {
         for tap in &self.taps {
             model.width(tap.site)?;

@@ -43,7 +43,7 @@ use std::sync::Arc;
 /// What a plugin may use when it is built.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuildContext {
-    /// Relative paths in a manifest are relative to this folder (the manifest's).
+    /// The folder that holds the manifest. Relative paths in the manifest are relative to it.
     pub base: PathBuf,
     /// The study's seed.
     pub seed: u64,
@@ -51,20 +51,21 @@ pub struct BuildContext {
     pub model: ModelSection,
     /// The study's device, for plugins that compute on it.
     pub backend: BackendSection,
-    /// The study's size, for options that a study of fewer turns gives nothing to do. A host of an earlier
-    /// version does not tell it to a library.
+    /// The `[study]` section, for checks of options against the number of groups and turns. `None` in a dynamic library
+    /// whose host is too old to send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub study: Option<StudySection>,
-    /// How long replies become; as `study`.
+    /// The `[generation]` section, for checks against the length of replies. `None` in the same case as `study`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<GenerationSection>,
-    /// What the model of a stored run was: whoever opens the model of this context gets that one or an error.
+    /// The identity of a stored run's model, if such a run is analysed. Opening the model of this context then gives
+    /// that model or an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<ModelIdentity>,
 }
 
 impl BuildContext {
-    /// Of a manifest that lies in the folder `base`.
+    /// The context of a manifest that lies in the folder `base`.
     pub fn new(manifest: &Manifest, base: &std::path::Path) -> Self {
         Self {
             base: base.to_path_buf(),
@@ -78,31 +79,32 @@ impl BuildContext {
     }
 }
 
-/// A plugin's configuration: the table that a manifest writes, `plugin` (and `name`, `factors` of
-/// a condition) left out. Use `#[serde(deny_unknown_fields)]`. Its doc comments are what `friction plugins
-/// show NAME` and the manifest's JSON Schema say of each option; `#[schemars(example = …)]` on an option that
-/// must be given is what the example table shows.
+/// A plugin's configuration: its table in the manifest, without the keys `plugin` and `name` and, of a condition,
+/// `factors` and `same_as`. Use `#[serde(deny_unknown_fields)]`. `friction plugins show NAME` and the manifest's JSON
+/// Schema show the doc comment of each field. `#[schemars(example = …)]` on a required field is the value that the
+/// example table shows.
 pub trait PluginConfig: DeserializeOwned + JsonSchema + Send + Sync + 'static {
-    /// The trait object that it builds.
+    /// The trait object that [`Self::build`] returns, such as `dyn Condition`.
     type Output: ?Sized + 'static;
-    /// Checks values against each other; called before anything is opened. An [`Error::at`] a key is shown
-    /// there; [`Faults`](crate::error::Faults) gathers several.
+    /// Checks the values. Called before any file is opened. An error made by [`Error::at`] is reported at its key;
+    /// [`Faults`](crate::error::Faults) collects several. Default: nothing is wrong.
     ///
     /// # Errors
-    /// Says which value is wrong and what would be right.
+    /// If a value cannot be used; the message says which, and what would be right.
     fn validate(&self) -> Result<()> {
         Ok(())
     }
-    /// Builds the plugin; may read files.
+    /// Builds the plugin. May read files.
     ///
     /// # Errors
-    /// Says what could not be read and what to do.
+    /// If something could not be read; the message says what, and what to do.
     fn build(&self, cx: &BuildContext) -> Result<Box<Self::Output>>;
 }
 
-/// A validated configuration, not yet built.
+/// Builds a plugin from a configuration that was checked.
 pub type Prepared<O> = Box<dyn Fn(&BuildContext) -> Result<Box<O>> + Send + Sync>;
-/// Checks a plugin's table at a path of the manifest: what is wrong goes into the issues.
+/// Checks a plugin's table, which lies at a path of the manifest. Faults are added to the issues; the result is `None`
+/// if there are any.
 pub type Prepare<O> = Arc<dyn Fn(toml::Value, &Path, &mut Issues) -> Option<Prepared<O>> + Send + Sync>;
 
 fn prepare<C: PluginConfig>() -> Prepare<C::Output> {
@@ -121,19 +123,19 @@ fn options<C: JsonSchema>() -> Value {
     schemars::generate::SchemaSettings::draft07().into_generator().into_root_schema_for::<C>().to_value()
 }
 
-/// What a plugin is.
+/// The kinds of plugin, and how a manifest writes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// `[[analyzer]]`
+    /// `[[analyzer]]`, a list: implements [`Analyzer`].
     Analyzer,
-    /// `[[condition]]`
+    /// `[[condition]]`, a list: implements [`Condition`].
     Condition,
-    /// `[dataset]`
+    /// `[dataset]`: implements [`Dataset`].
     Dataset,
-    /// `[[hook]]`
+    /// `[[hook]]`, a list: implements [`Hook`].
     Hook,
-    /// `[topics]`
+    /// `[topics]`: implements [`Topics`].
     Topics,
 }
 
@@ -141,7 +143,7 @@ impl Kind {
     /// All kinds, in the order of a manifest.
     pub const ALL: [Kind; 5] = [Kind::Dataset, Kind::Topics, Kind::Condition, Kind::Hook, Kind::Analyzer];
 
-    /// The manifest's word for it.
+    /// Its key in a manifest, such as `condition`.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Condition => "condition",
@@ -153,23 +155,24 @@ impl Kind {
     }
 }
 
-/// How a plugin is made from its table.
+/// Checks a plugin's table and builds the plugin, one variant per kind.
 #[derive(Clone)]
 pub enum Maker {
-    /// `[[condition]]`
+    /// Makes a condition.
     Condition(Prepare<dyn Condition>),
-    /// `[dataset]`
+    /// Makes a dataset.
     Dataset(Prepare<dyn Dataset>),
-    /// `[topics]`
+    /// Makes topics.
     Topics(Prepare<dyn Topics>),
-    /// `[[hook]]`
+    /// Makes a hook.
     Hook(Prepare<dyn Hook>),
-    /// `[[analyzer]]`
+    /// Makes an analyzer.
     Analyzer(Prepare<dyn Analyzer>),
 }
 
 impl Maker {
-    /// Checks a table as a manifest's is checked: whether it is right.
+    /// Checks a table as if it were at `path` in a manifest. Faults are added to `issues`. Returns whether there are
+    /// none.
     pub fn check(&self, table: toml::Value, path: &Path, issues: &mut Issues) -> bool {
         match self {
             Maker::Condition(p) => p(table, path, issues).is_some(),
@@ -180,7 +183,7 @@ impl Maker {
         }
     }
 
-    /// The kind of what it makes.
+    /// The kind of plugin that it makes.
     pub fn kind(&self) -> Kind {
         match self {
             Maker::Condition(_) => Kind::Condition,
@@ -199,15 +202,15 @@ pub enum Origin {
     Linked,
     /// A dynamic library that the manifest loads.
     Library {
-        /// The file.
+        /// The library's file.
         path: PathBuf,
-        /// Its bytes' SHA-256, in hexadecimal.
+        /// The SHA-256 of its bytes, in hexadecimal.
         sha256: String,
     },
 }
 
 impl Origin {
-    /// The library's SHA-256; nothing for what is linked.
+    /// The library's SHA-256; `None` for a linked plugin.
     pub fn sha256(&self) -> Option<&str> {
         match self {
             Origin::Linked => None,
@@ -229,7 +232,7 @@ pub struct Plugin {
     pub origin: Origin,
     /// JSON Schema (draft 7) of its options.
     pub options: Value,
-    /// How it is made.
+    /// Checks its table and builds it.
     pub maker: Maker,
 }
 
@@ -276,7 +279,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Those that are linked into this program, by kind and name.
+    /// The plugins that are linked into this program, sorted by kind and name.
     pub fn linked() -> Self {
         let of = |e: &PluginEntry| Plugin {
             name: e.name.into(),
@@ -294,7 +297,7 @@ impl Registry {
     /// Adds a plugin.
     ///
     /// # Errors
-    /// When one of its kind and name is there already.
+    /// If a plugin of the same kind and name is there already.
     pub fn add(&mut self, plugin: Plugin) -> Result<()> {
         let kind = plugin.maker.kind();
         if self.plugins.iter().any(|p| p.maker.kind() == kind && p.name == plugin.name) {
@@ -308,7 +311,7 @@ impl Registry {
         Ok(())
     }
 
-    /// All of them.
+    /// All plugins, in the order in which they were added.
     pub fn plugins(&self) -> &[Plugin] {
         &self.plugins
     }

@@ -1,13 +1,13 @@
-//! Core's read-only view of a run.
+//! A run as hooks and analyzers see it, read-only.
 use crate::json::numbers;
 use crate::{Factors, Position, Result, Site, Tap};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a hook reads out of a turn, by name. Names are letters, digits, `-` and `_`.
+/// Numbers that a hook computes from a turn's activations, by name. Names are letters, digits, `-` and `_`.
 pub type Readings = BTreeMap<String, f64>;
 
-/// A turn that is over, as a hook that reads activations is told of it.
+/// A finished turn, as [`Hook::read`](crate::Hook::read) gets it.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Spoken<'a> {
     /// Group index, from 0.
@@ -24,16 +24,16 @@ pub struct Spoken<'a> {
     pub reply: &'a str,
 }
 
-/// What a tap holds of one turn.
+/// The activations that a tap read in one turn.
 #[derive(Debug, Clone, Copy)]
 pub struct TapView<'a> {
-    /// Which.
+    /// The tap.
     pub tap: &'a Tap,
-    /// Its rows, one a position, each as wide as the site; NaN where the turn has no such token.
+    /// `[positions][width]`, where the width is the site's. NaN where the turn has no such token.
     pub rows: &'a [Vec<f32>],
 }
 
-/// One turn of one conversation: one row of `turns.parquet`.
+/// One turn of one conversation: a row of `turns.parquet`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TurnRow {
@@ -47,63 +47,64 @@ pub struct TurnRow {
     pub factors: Factors,
     /// Turn, from 1.
     pub turn: u32,
-    /// Category name.
+    /// Name of the question's category.
     pub topic: String,
-    /// Question id.
+    /// Id of the question, unique in its dataset.
     pub question_id: String,
-    /// Number of real options.
+    /// Number of options of the question.
     pub options: u32,
-    /// Letter of the right option.
+    /// Letter of the right option, such as `B`.
     pub answer: String,
-    /// The user's message.
+    /// The whole user message.
     pub user: String,
-    /// Wording index.
+    /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare question.
     pub phrase: Option<u32>,
-    /// The reply as generated.
+    /// The reply as generated, without special tokens.
     pub reply: String,
-    /// What the history keeps of it.
+    /// The text that the history keeps of the reply.
     pub kept: String,
-    /// Tokens of the reply that were removed from the history.
+    /// Number of the reply's tokens that were removed from the history.
     pub removed_tokens: u32,
-    /// Letter that the primary parser found.
+    /// Letter that the primary parser found in the reply; `None` if it found none.
     pub parsed: Option<String>,
-    /// Whether it is right.
+    /// Whether `parsed` is the right letter; `false` if there is none.
     pub correct: bool,
-    /// Other parsers' letters.
+    /// Letters that other parsers found, by parser name.
     pub grades: BTreeMap<String, Option<String>>,
-    /// Log-probability of each option's letter as the first reply token (nats); empty where a
-    /// letter is not one token.
+    /// Log-probability (nats) of each option's letter as the first reply token, in the order of the options; empty if a
+    /// letter is not a single token.
     #[serde(with = "numbers")]
     pub option_logprobs: Vec<f32>,
-    /// Log-probability (nats) of each token of the neutral text that the conversation was made to say
-    /// behind its last turn; empty elsewhere.
+    /// Log-probability (nats) of each token of the neutral text that the conversation was made to say after its last
+    /// turn; empty in other turns, and if there is no such text.
     #[serde(with = "numbers")]
     pub neutral_logprobs: Vec<f32>,
-    /// Tokens of the whole rendered prompt.
+    /// Number of tokens of the prompt: the whole conversation so far, rendered by the chat template.
     pub prompt_tokens: u32,
-    /// Tokens of it that were computed in this turn.
+    /// Number of prompt tokens that were computed in this turn.
     pub prefilled_tokens: u32,
-    /// Tokens of it that stood in the cache.
+    /// Number of prompt tokens that were taken from the cache.
     pub reused_tokens: u32,
-    /// Tokens of the reply, the end id excluded.
+    /// Number of tokens of the reply, without the end id.
     pub reply_tokens: u32,
-    /// `stop` (an end id) or `length`.
+    /// `stop` (the model generated an end id) or `length` (the reply reached its limit).
     pub finish_reason: String,
-    /// Wall-clock milliseconds from the turn's first prefill to its last token, shared with its batch.
+    /// Wall-clock milliseconds from the turn's first prefill to its last token. Other conversations of the batch were
+    /// computed in the same time.
     #[serde(with = "crate::json::number")]
     pub elapsed_ms: f64,
-    /// What hooks read out of this turn, by `<hook>.<name>`.
+    /// Numbers that hooks computed in this turn, by `<hook>.<name>`.
     pub readings: Readings,
 }
 
 impl TurnRow {
-    /// Whether its factors have these levels.
+    /// Whether the turn's factors have all of these levels.
     pub fn has(&self, levels: &Factors) -> bool {
         has_levels(&self.factors, levels)
     }
 
-    /// Whether the turn has a token at a position: an empty reply has none of its own. Where it has, what a tap holds
-    /// there are numbers; NaN is a number that the model computed.
+    /// Whether the turn has at least one token at a position: an empty reply has none at `reply-mean` and `reply-end`.
+    /// If it has, NaN in a tap's first row was computed by the model and does not mean that there is no token.
     pub fn has_token(&self, position: Position) -> bool {
         match position {
             Position::PromptEnd | Position::Reply(_) | Position::UserMean | Position::All => true,
@@ -112,21 +113,21 @@ impl TurnRow {
     }
 }
 
-/// Whether factors have all of these levels; no levels are always had.
+/// Whether `factors` have all of `levels`; true if `levels` is empty.
 pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
     levels.iter().all(|(k, v)| factors.get(k) == Some(v))
 }
 
-/// Activations of one conversation at one site and position.
+/// Activations of one conversation at one site and one position.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TapArray {
     /// `[turns, positions, width]`.
     pub shape: [usize; 3],
-    /// Row-major f32; NaN where a turn has no such token.
+    /// The values, row-major; NaN where a turn has no such token.
     pub data: Vec<f32>,
 }
 
-/// A run, as analyzers see it. friction-store implements it over files; tests over memory. Analyzers may
+/// A run, as analyzers see it. friction-store implements it for files, tests for values in memory. Analyzers may
 /// share it among threads.
 pub trait RunReader: Sync {
     /// The study's name.
@@ -135,8 +136,11 @@ pub trait RunReader: Sync {
     fn seed(&self) -> u64;
     /// All turns, ordered by group, condition, arm and turn.
     fn turns(&self) -> &[TurnRow];
-    /// Activations of a conversation; `None` where they were not tapped.
+    /// Activations of a conversation; `None` if they were not tapped.
+    ///
+    /// # Errors
+    /// If what is stored cannot be read.
     fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> Result<Option<TapArray>>;
-    /// Findings of an analyzer that ran before.
+    /// The `findings.json` of an analyzer that ran before, by its name; `None` if there is none.
     fn findings(&self, analyzer: &str) -> Option<serde_json::Value>;
 }

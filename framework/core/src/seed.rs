@@ -1,7 +1,7 @@
-//! Seeds that depend on names and indices alone, so that shards and resumes draw the same numbers.
+//! Seeds that depend only on names and indices, so that shards and resumed runs draw the same numbers.
 
-/// Mixes parts into one seed (SplitMix64's finaliser over an FNV-1a fold of the parts).
-/// The value is part of the stored format: it must never change for the same parts.
+/// Mixes parts into one seed: SplitMix64's finaliser over an FNV-1a hash of the parts and their lengths. The value is
+/// part of the stored format: it must never change for the same parts.
 pub fn derive(parts: &[&[u8]]) -> u64 {
     let mut h: u64 = 0xcbf2_9ce4_8422_2325;
     for part in parts {
@@ -14,12 +14,12 @@ pub fn derive(parts: &[&[u8]]) -> u64 {
     h ^ (h >> 31)
 }
 
-/// A number in [0, 1) for parts, from the high bits of [`derive()`].
+/// A number in [0, 1) from the upper 53 bits of [`derive()`].
 pub fn unit(parts: &[&[u8]]) -> f64 {
     (derive(parts) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A shuffled copy of `0..n` (Fisher–Yates driven by [`derive()`]).
+/// A permutation of `0..n` (Fisher–Yates shuffle with numbers of [`derive()`]).
 pub fn permutation(n: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {

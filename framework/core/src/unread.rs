@@ -1,12 +1,12 @@
-//! Outcomes that were never read: an analyzer states no verdict on them.
+//! A check for runs in which no answer could be read: analyzers give no verdict on accuracy there.
 use crate::TurnRow;
 
-/// Why accuracy cannot be told of these turns: none of their answers could be read. A reply without an answer
-/// counts as wrong, so that accuracy would be a plain 0 % everywhere, and every comparison "no difference".
-/// Nothing where at least one answer was read, or there are no turns.
+/// Says why accuracy cannot be measured in these turns: no answer could be read in any of their replies. A reply
+/// without an answer counts as wrong, so accuracy would be 0 % everywhere and no comparison would show a difference.
+/// Returns `None` if at least one answer was read, or if there are no turns.
 ///
-/// An analyzer whose verdict stands on right and wrong answers asks this first, gives the text as a warning, and
-/// says "cannot be told" in the place of the verdict.
+/// An analyzer whose verdict depends on right and wrong answers calls this first, gives the text as a warning, and
+/// reports "cannot be told" instead of a verdict.
 ///
 /// ```
 /// use friction_core::{TurnRow, unread};

@@ -1,38 +1,38 @@
-//! What a conversation is made of.
+//! The parts of a conversation: questions, messages, replies, and what the history keeps.
 use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The levels of a condition, by factor: `{ completion = "interrupt", tone = "blunt" }`.
-/// Analyzers speak of factors and never of condition names.
+/// The level of each factor of a condition: `{ completion = "interrupt", tone = "blunt" }`. Analyzers compare factors
+/// and never refer to conditions by name.
 pub type Factors = BTreeMap<String, String>;
 
 /// A subject that questions are drawn from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Category {
-    /// Its name, as the dataset spells it; `{topic}` in a template.
+    /// Its name, as the dataset spells it. A condition's template inserts it as `{topic}`.
     pub name: String,
-    /// How many questions it holds.
+    /// Number of questions in it.
     pub questions: usize,
 }
 
 /// One multiple-choice question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Unique in its dataset: `<category>_<row>`.
+    /// Id, unique in its dataset: `<category>_<row>`.
     pub id: String,
-    /// The category's name.
+    /// Name of its category.
     pub category: String,
-    /// The question, stripped.
+    /// The question, without white space around it.
     pub text: String,
-    /// The real options, stripped, without padding.
+    /// The options' texts, without white space around them and without padding entries such as `N/A`.
     pub options: Vec<String>,
-    /// Index of the right option.
+    /// Index of the right option, from 0.
     pub answer: usize,
 }
 
 impl Question {
-    /// The letter of option `index`: 0 is `A`.
+    /// The letter of option `index`: 0 is `A`, 25 is `Z`.
     pub fn letter(index: usize) -> char {
         (b'A' + (index % 26) as u8) as char
     }
@@ -42,43 +42,43 @@ impl Question {
     }
 }
 
-/// What a dataset says about a reply.
+/// A dataset's grade of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Grade {
-    /// The answer that the primary parser found, as a letter.
+    /// The letter that the primary parser found; `None` if it found no answer.
     pub parsed: Option<char>,
-    /// Whether it is the right one; no answer is a wrong answer.
+    /// Whether `parsed` is the right letter; `false` if there is no answer.
     pub correct: bool,
-    /// Other parsers' answers side by side, by parser name.
+    /// The letters that other parsers found, by parser name.
     #[serde(default)]
     pub others: BTreeMap<String, Option<char>>,
 }
 
-/// Text that the user sends, and which of several wordings it was made from.
+/// A message of the user, and which of several wordings it was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The whole user message.
     pub text: String,
-    /// Index of the wording among the condition's paraphrases; `None` for the bare question.
+    /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare question.
     #[serde(default)]
     pub phrase: Option<u32>,
 }
 
 /// Turns token ids into text, for conditions that cut replies by tokens.
 pub trait TextCodec {
-    /// The text of `ids`, special tokens left out. Where the ids end inside a character that is spelled in several
-    /// tokens, the piece of it is left out, so that no text ends in a broken character; a U+FFFD that the ids spell
-    /// stays. What begins inside a character, as the rest of a reply may, begins with U+FFFD.
+    /// The text of `ids`, without special tokens. If the ids end inside a character that takes several tokens, the
+    /// incomplete character is left out, so that no text ends in a broken character. A U+FFFD that the ids spell out is
+    /// kept. If the ids begin inside a character, as the rest of a cut reply may, the text begins with U+FFFD.
     ///
     /// # Errors
-    /// When the ids cannot be decoded.
+    /// If the ids cannot be decoded.
     fn decode(&self, ids: &[u32]) -> Result<String>;
 
-    /// How many of `ids`, from the first on, that text holds: those behind hold nothing but a piece of a character.
-    /// Default: all.
+    /// How many of `ids`, counted from the first, the text of [`Self::decode`] holds. The ids after them hold only part
+    /// of a character. Default: all.
     ///
     /// # Errors
-    /// As of [`Self::decode`].
+    /// As for [`Self::decode`].
     fn whole(&self, ids: &[u32]) -> Result<usize> {
         Ok(ids.len())
     }
@@ -86,32 +86,32 @@ pub trait TextCodec {
 
 /// A reply as the model gave it.
 pub struct Reply<'a> {
-    /// Its text, special tokens left out.
+    /// Its text, without special tokens.
     pub text: &'a str,
-    /// Its token ids without the end id.
+    /// Its token ids, without the end id.
     pub ids: &'a [u32],
-    /// For text of a part of `ids`.
+    /// Decodes parts of `ids`.
     pub codec: &'a dyn TextCodec,
 }
 
 /// What the history keeps of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The text that stands in the history as the model's reply.
+    /// The text that the history holds as the model's reply.
     pub text: String,
-    /// How many of the reply's tokens were removed; 0 where nothing was.
+    /// Number of the reply's tokens that were removed.
     #[serde(default)]
     pub removed_tokens: usize,
 }
 
 impl Kept {
-    /// The whole reply.
+    /// Keeps the whole reply.
     pub fn whole(reply: &Reply) -> Self {
         Self { text: reply.text.to_string(), removed_tokens: 0 }
     }
 }
 
-/// Where in the design a condition is asked.
+/// The place in the design at which a condition is asked.
 #[derive(Debug, Clone)]
 pub struct TurnContext<'a> {
     /// The study's seed.
@@ -120,10 +120,10 @@ pub struct TurnContext<'a> {
     pub group: usize,
     /// Turn, from 1.
     pub turn: usize,
-    /// Turns of the conversation.
+    /// Number of turns of the conversation.
     pub turns: usize,
-    /// The topic of this turn.
+    /// Name of the category of this turn's question.
     pub topic: &'a str,
-    /// The dataset's prompt for this turn's question.
+    /// The text with which the dataset asks this turn's question.
     pub question: &'a str,
 }
