@@ -1,12 +1,12 @@
-"""What transformers does with the same shapes, on the same machine, beside `friction bench`.
+"""Measures transformers on the same shapes and machine as `friction bench`, and prints both.
 
     friction bench --json --backend cuda --dtype bf16 --model random:gemma-3-1b --context 512 --batch 1,64 > 1b.json
     python3 peers.py 1b.json
 
-Random weights of the published shape, in the type that the file names. For each batch size: eager decoding over a
-growing cache, compiled decoding over a static one, prefill of the whole context; and the way of the original study:
-no cache, one conversation, hooks on four layers. Prints milliseconds, tokens a second, and how many times as fast
-friction is. Needs torch, transformers and a GPU.
+The weights are random, in the published shape and in the dtype that the file names. For each batch size it measures
+eager decoding with a growing cache, compiled decoding with a static cache, and prefill of the whole context. It also
+measures the original study's method: no cache, one conversation, hooks on four layers. It prints milliseconds, tokens
+per second, and friction's speed as a multiple. It needs torch, transformers and a GPU.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SHAPES = {
 
 
 def clock(work):
-    """Seconds of one call, the device's work in it."""
+    """Seconds of one call, including the work that it starts on the GPU."""
     torch.cuda.synchronize()
     began = time.perf_counter()
     work()
@@ -63,7 +63,7 @@ class Peer:
         return batch * context / median(run, 3)
 
     def decode(self, batch, context, steps=16):
-        """The median step, the second time over the same lengths: cuDNN makes a plan for each length that is new."""
+        """Median seconds of a decode step. The second of two passes counts: cuDNN makes a plan for each new length."""
         for _ in range(2):
             seconds = self.decode_once(batch, context, steps)
         return seconds
@@ -83,11 +83,11 @@ class Peer:
         return median(run, steps)
 
     def compiled(self, batch, context, steps=16):
-        """A step in CUDA graphs over a static cache.
+        """Median seconds of a decode step in CUDA graphs, with a static cache.
 
-        A cache layer with a window counts its tokens in a Python integer too, which is one more each step: compiled
-        code would record its graph anew each time. Here it stands still (it only says whether the window is full),
-        and the masks are made outside, as `generate` makes them.
+        A cache layer with a window also counts its tokens in a Python integer. It grows with each step, so compiled
+        code would record a new graph each time. Here the integer is kept constant (it only tells whether the window is
+        full), and the masks are made outside of the compiled code, as `generate` does.
         """
         longest, warm = context + steps + 8, 4
         cache = StaticCache(config=self.model.config, max_cache_len=longest)
@@ -120,9 +120,9 @@ class Peer:
         return seconds
 
     def original(self, context, layers=4, tokens=4):
-        """Seconds a token: everything is computed again for each token, one conversation at a time.
+        """Median seconds per token without a cache: the whole sequence is computed again for each token, at batch 1.
 
-        The second time over the same lengths, as in `decode`: a plan takes cuDNN a second and more, once a length.
+        The second of two passes counts, as in `decode`: cuDNN needs a second or more for the plan of a new length.
         """
         seen = []
         blocks = self.model.model.layers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetch Gemma 3 270M (base, quantised, 241 MB; Gemma's terms of use apply) and run a small study on it.
+# Fetches Gemma 3 270M (base, quantised, 241 MB; Gemma's terms of use apply) and runs a small study on it.
 set -euo pipefail
 cd "$(dirname "$0")"
 dir=${FRICTION_MODELS:-$HOME/.cache/friction-models}
