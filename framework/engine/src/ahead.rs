@@ -1,6 +1,7 @@
-//! Steps that are launched before the tokens of the one before are known: a device that records decode steps
-//! takes them from its own answer, so that it never waits for the host. What a reply turns out not to have
-//! needed is forgotten: its keys lie behind what the conversation holds, and are written over.
+//! Launches a decode step before the host has read the tokens of the step before it. A device that records decode
+//! steps as a graph takes the tokens from its own previous answer, so that it never waits for the host. If a reply
+//! turns out to have ended, what the step computed for it is dropped: its keys and values lie past the end of the
+//! conversation and are overwritten.
 use crate::hooks::TokenRole;
 use crate::slot::Slot;
 use burn::tensor::Tensor;
@@ -8,60 +9,60 @@ use friction_core::Tap;
 use friction_model::decoder::Answer;
 use friction_model::{Segment, Step};
 
-/// A row that is computed for a turn.
+/// What a row of a step is computed for: a token of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// The slot.
+    /// Index of the slot.
     pub slot: usize,
-    /// The turn's number.
+    /// Number of the turn, unique in a run.
     pub turn: u64,
-    /// Position of the token.
+    /// Position of the token in the conversation, from 0.
     pub at: usize,
 }
 
-/// A step, and whose it is.
+/// A step, and the turns that its parts belong to.
 #[derive(Default)]
 pub(crate) struct Asked {
-    /// What is computed.
+    /// The tokens to compute.
     pub step: Step,
-    /// Of each token.
+    /// The role of each token.
     pub roles: Vec<TokenRole>,
-    /// Of each segment.
+    /// Strengths of the edits for each segment, `[segments][edits]`.
     pub strengths: Vec<Vec<f32>>,
-    /// Whose each segment is, from its first position on.
+    /// Owner of each segment, with the position of its first token.
     pub segments: Vec<Owner>,
-    /// Tokens that are read.
+    /// Indices of the tokens whose activations are read.
     pub reads: Vec<usize>,
-    /// Whose they are.
+    /// Owner of each token of `reads`.
     pub readers: Vec<Owner>,
-    /// Whose next token is sampled, as in the step's logits.
+    /// Owners of the rows whose next token is picked, in the order of the step's logits.
     pub sampled: Vec<Owner>,
-    /// Whether whole logits are looked at, of each that is sampled.
+    /// For each of `sampled`, whether the host looks at its whole logits.
     pub whole: Vec<bool>,
 }
 
 /// A step that was launched.
 pub(crate) struct Launched {
-    /// What was asked.
+    /// The step that was asked for.
     pub asked: Asked,
-    /// Its answer, where a token is sampled.
+    /// Its answer; `None` if no token is picked.
     pub answer: Option<Answer>,
-    /// Sums of the logits of each that is sampled, `[sampled, 1]`, where the step was not recorded: what is not a
-    /// finite number shows in them.
+    /// Sum of the logits of each of `sampled`, `[sampled, 1]`, if the step was not recorded as a graph. A sum that is
+    /// not finite shows that a logit is not.
     pub sums: Option<Tensor<2>>,
 }
 
-/// Which turns a step can be launched for ahead, and how long they may become.
+/// What decides whether a step can be launched ahead.
 pub(crate) struct Rules<'a> {
-    /// What is read.
+    /// The program's taps, each with the width of its site.
     pub taps: &'a [(Tap, usize)],
-    /// Tokens of a reply at most.
+    /// Longest reply, in tokens.
     pub max_new_tokens: usize,
 }
 
 impl Rules<'_> {
-    /// The step after `now`, of the same rows, whose tokens are `now`'s likeliest ones; nothing where other work
-    /// waits, or where the host has a say in what follows.
+    /// The step after `now`: the same rows, each with the likeliest token of `now` as its input. `None` if other work
+    /// is waiting, or if the host must see the logits of `now` first.
     pub fn after(&self, now: &Asked, slots: &[Option<Slot>]) -> Option<Asked> {
         let busy = slots.iter().flatten().filter(|s| s.turn.is_some()).count();
         if now.sampled.is_empty() || now.sampled.len() != busy || now.whole.contains(&true) {
@@ -71,7 +72,7 @@ impl Rules<'_> {
         for (row, owner) in now.sampled.iter().enumerate() {
             let slot = slots[owner.slot].as_ref()?;
             let turn = slot.turn.as_ref().filter(|t| t.number == owner.turn)?;
-            // `now` gives the reply a token, which stands behind all that is known.
+            // `now` adds one token to the reply, after all tokens that are known.
             let (at, said) = (turn.len(), turn.reply.len() + 1);
             if turn.finish.is_some() || !turn.forced.0.is_empty() {
                 return None;
@@ -96,7 +97,7 @@ impl Rules<'_> {
     }
 }
 
-/// The slot of a turn, as long as the turn is open and waits for the token at this position.
+/// The slot of a row's owner; `None` if its turn is over or turned out to end before the row's position.
 pub(crate) fn open<'s>(slots: &'s mut [Option<Slot>], owner: &Owner) -> Option<&'s mut Slot> {
     slots[owner.slot].as_mut().filter(|s| s.turn.as_ref().is_some_and(|t| t.number == owner.turn && owner.at < t.len()))
 }

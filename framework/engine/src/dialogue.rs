@@ -1,18 +1,18 @@
-//! What the engine asks of a conversation, and what it tells it.
+//! The interface between the engine and a conversation.
 use friction_core::Tap;
 use friction_model::ChatTurn;
 
 /// Why a reply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// At an end id of the checkpoint.
+    /// The model generated an end id of the checkpoint or the template's end-of-turn marker.
     Stop,
-    /// At the longest reply allowed.
+    /// The reply reached the longest length allowed, or the end of the text that was forced.
     Length,
 }
 
 impl Finish {
-    /// The word stored in a run.
+    /// The word that a run stores: `stop` or `length`.
     pub fn word(self) -> &'static str {
         match self {
             Finish::Stop => "stop",
@@ -21,71 +21,71 @@ impl Finish {
     }
 }
 
-/// Activations of one turn at one tap: rows `[positions][width]`.
+/// Activations of one turn at one tap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TapRows {
-    /// Which.
+    /// The tap.
     pub tap: Tap,
-    /// The rows.
+    /// `[positions][width]`; NaN where the turn has no such token.
     pub rows: Vec<Vec<f32>>,
 }
 
 /// One finished turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnOutcome {
-    /// Reply ids, the end id left out.
+    /// Token ids of the reply, without the end id.
     pub ids: Vec<u32>,
-    /// Their text.
+    /// The reply's text.
     pub text: String,
-    /// Why it ended.
+    /// Why the reply ended.
     pub finish: Finish,
-    /// Tokens of the whole prompt.
+    /// Number of tokens of the whole prompt.
     pub prompt_tokens: usize,
-    /// Tokens of it taken from the cache (or from a fork).
+    /// Number of prompt tokens that were taken from the cache or from a fork.
     pub reused_tokens: usize,
-    /// Log-probabilities (nats) of the watched ids as first reply token.
+    /// Log-probabilities (nats) of the watched ids as the first reply token, in their order.
     pub watched: Vec<f32>,
-    /// Log-probability (nats) of each forced token.
+    /// Log-probability (nats) of each forced token; empty if the reply was generated.
     pub forced: Vec<f32>,
-    /// Activations.
+    /// Activations of each tap of the program, in its order.
     pub taps: Vec<TapRows>,
-    /// Wall-clock milliseconds.
+    /// Wall-clock milliseconds from the start of the turn to its last token.
     pub elapsed_ms: f64,
 }
 
-/// One conversation, driven from outside.
+/// One conversation. The engine asks it for messages and hands it replies.
 pub trait Dialogue {
-    /// The whole history and the next user message; `None` when the conversation is over.
+    /// All messages so far and the next user message; `None` if the conversation is over.
     ///
     /// # Errors
-    /// When a plugin fails.
+    /// If a plugin fails.
     fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>>;
-    /// Takes the reply to what `next` asked.
+    /// Takes the reply to the message that [`Self::next`] returned.
     ///
     /// # Errors
-    /// When a plugin fails.
+    /// If a plugin fails.
     fn replied(&mut self, outcome: TurnOutcome) -> friction_core::Result<()>;
-    /// Seed of the draws of the coming reply.
+    /// Seed for sampling the coming reply.
     fn seed(&self) -> u64;
-    /// Ids whose log-probability is wanted at the first reply token.
+    /// Token ids whose log-probability as the first reply token is wanted.
     fn watched(&self) -> Vec<u32>;
-    /// The reply that the coming turn is made to give, token by token; none where it is free. Its
-    /// probabilities are told, and edits reach it as they reach what is generated.
+    /// Token ids of the reply that the coming turn is made to give (teacher forcing); empty if the reply is generated.
+    /// Their log-probabilities are returned, and edits apply to them as to generated tokens.
     fn forced(&self) -> Vec<u32> {
         vec![]
     }
-    /// Strength of each edit of the program in the coming turn, in order.
+    /// Strength of each edit of the program in the coming turn, in the program's order.
     fn strengths(&self) -> Vec<f32>;
-    /// Which conversation it is and which turn is under way, in words, for messages.
+    /// Names the conversation and the turn in progress, for messages.
     fn place(&self) -> String {
         "in a conversation".into()
     }
 }
 
-/// Conversations that run together: those of one group, or a part of them where slots are few.
-/// A unit is admitted whole, so what it computes does not depend on other units.
+/// Conversations that start together: those of one group, or some of them if there are few slots. A unit is admitted
+/// whole, so its results do not depend on other units.
 pub struct Unit {
-    /// Its index; handed back with it.
+    /// Index that the caller chose; returned with the finished unit.
     pub index: usize,
     /// The conversations.
     pub dialogues: Vec<Box<dyn Dialogue>>,

@@ -1,6 +1,6 @@
-//! Numbers that are not finite: noticed where a reply's tokens are picked or activations read, and followed back to
-//! the first place of the forward pass that has one. Left alone they would be taken for tokens: no logit is larger
-//! than NaN, so that `argmax` gives id 0, `<pad>`.
+//! Detects numbers that are not finite where tokens are picked or activations are read, and finds the first site of
+//! the forward pass that has one. Undetected, they would become tokens: no logit compares larger than NaN, so `argmax`
+//! would give id 0, `<pad>`.
 use crate::hooks::{Pass, Program, TokenRole};
 use crate::slot::{Slot, Turn};
 use burn::tensor::{DType, Tensor};
@@ -11,13 +11,13 @@ use friction_model::model::floats;
 use friction_model::{Gemma3, Probe, Segment, Step};
 use std::fmt;
 
-/// Whether logits give probabilities: none is NaN or +∞, and one at least is above −∞ (an edit may forbid tokens by
-/// −∞).
+/// Whether logits give probabilities: none is NaN or +∞, and at least one is above −∞. An edit may forbid tokens by
+/// −∞.
 pub fn proper(logits: &[f32]) -> bool {
     logits.iter().all(|l| *l < f32::INFINITY) && logits.iter().any(|l| *l > f32::NEG_INFINITY)
 }
 
-/// The first value of a row that is not what it should be.
+/// The first value of a row that is not allowed at this site.
 fn wrong(site: Site, row: &[f32]) -> Option<f32> {
     match site {
         Site::Logits if proper(row) => None,
@@ -26,15 +26,15 @@ fn wrong(site: Site, row: &[f32]) -> Option<f32> {
     }
 }
 
-/// Where it was noticed.
+/// Where a number that is not finite was noticed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Noticed {
-    /// In the logits of a reply's token, from 1.
+    /// In the logits that predict a reply token.
     Logits {
-        /// The token.
+        /// The reply token, from 1.
         token: usize,
     },
-    /// In what a tap reads.
+    /// In the activations that a tap reads.
     Tap {
         /// The tap.
         tap: Tap,
@@ -43,29 +43,29 @@ pub enum Noticed {
     },
 }
 
-/// The first place of the forward pass with such a value.
+/// The first site of the forward pass with a number that is not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct First {
     /// The site.
     pub site: Site,
     /// The value: NaN, inf or -inf.
     pub value: f32,
-    /// The token's place in the sequence, from 0.
+    /// The token's position in the conversation, from 0.
     pub token: usize,
-    /// Edits that made it, with their strengths: before them the site's values were finite.
+    /// Edits that made the value, with their strengths: before them, the site's values were finite. Empty if none did.
     pub edits: Vec<(String, f32)>,
 }
 
-/// Why a run stops: numbers of a conversation are not finite.
+/// Why a run stopped: a conversation has numbers that are not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotFinite {
-    /// The conversation and its turn, in words.
+    /// The conversation and its turn, as [`crate::Dialogue::place`] names them.
     pub place: String,
-    /// Where it was noticed.
+    /// Where the number was noticed.
     pub noticed: Noticed,
-    /// Where it begins; nothing where a second pass finds finite numbers.
+    /// Where such numbers begin; `None` if a second pass finds only finite ones.
     pub first: Option<First>,
-    /// Tokens of the prompt.
+    /// Number of tokens of the prompt.
     pub prompt: usize,
     /// The type of the matrix products.
     pub dtype: DType,
@@ -113,14 +113,14 @@ impl NotFinite {
     }
 }
 
-/// A pass that looks at every site before and after its edits.
+/// Checks every site of a forward pass before and after its edits.
 struct Look<'p> {
     pass: Pass<'p>,
     program: &'p Program,
     strengths: &'p [f32],
-    /// The place of the step's first token.
+    /// Position of the step's first token in the conversation.
     start: usize,
-    /// Of the tokens whose logits are computed, the place in the step.
+    /// Indices in the step of the tokens whose logits are computed.
     logits: &'p [usize],
     first: Option<First>,
 }
@@ -162,8 +162,8 @@ impl Probe for Look<'_> {
     }
 }
 
-/// Computes a turn's tokens once more, alone, and tells where the first value is that is not finite; nothing where all
-/// are, or the pass fails.
+/// Computes a turn's tokens again, alone, and returns the first value that is not finite. `None` if all are finite, or
+/// if the pass fails.
 pub(crate) fn first(model: &Gemma3, program: &Program, shape: CacheShape, chunk: usize, slot: &Slot) -> Option<First> {
     let turn = slot.turn.as_ref()?;
     let mut cache = model.cache(CacheShape { slots: 1 + spare_slots(model), ..shape });
@@ -189,7 +189,7 @@ pub(crate) fn first(model: &Gemma3, program: &Program, shape: CacheShape, chunk:
     None
 }
 
-/// The first tap that reads such a value of a row; logits are looked at where tokens are picked.
+/// The first tap that reads a number that is not finite in `row`. Logits are checked where tokens are picked.
 pub(crate) fn tapped(turn: &Turn, taps: &[(Tap, usize)], site: Site, at: usize, row: &[f32]) -> Option<Noticed> {
     let value = (site != Site::Logits).then(|| wrong(site, row)).flatten()?;
     let (tap, _) = taps.iter().find(|(t, _)| t.site == site && turn.reads(t.position, at))?;

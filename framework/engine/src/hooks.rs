@@ -1,4 +1,4 @@
-//! A hook program applied to one forward pass: edits by each row's strength, taps of chosen rows.
+//! Applies a hook program to a forward pass: edits with each row's strength, and taps of chosen rows.
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use friction_core::program::EditAt;
 use friction_core::{EditOp, HookProgram, Site};
@@ -16,14 +16,14 @@ struct Compiled {
     vector: Option<Tensor<2>>,
 }
 
-/// A program on a device.
+/// A hook program whose directions are on a device.
 pub struct Program {
     edits: Vec<Compiled>,
     tapped: BTreeSet<Site>,
     device: Device,
 }
 
-/// What an edit needs to know of a token.
+/// What an edit needs to know about a token.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenRole {
     /// Index into the step's strengths.
@@ -35,7 +35,7 @@ pub struct TokenRole {
 }
 
 impl Program {
-    /// Uploads directions.
+    /// Uploads the program's directions to `device`, divided by their norm where the operation needs a unit vector.
     pub fn new(program: &HookProgram, device: &Device) -> Self {
         let upload = |v: &[f32], unit: bool| {
             let norm = if unit { v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() as f32 } else { 1.0 };
@@ -63,18 +63,20 @@ impl Program {
         Self { edits, tapped: program.taps.iter().map(|t| t.site).collect(), device: device.clone() }
     }
 
-    /// Whether all of it can run inside a recorded step: what another plugin computes may need the host.
+    /// Whether the whole program can run inside a recorded step (CUDA graph). Custom edits cannot: they may need the
+    /// host.
     pub fn records(&self) -> bool {
         self.edits.iter().all(|e| !matches!(e.op, EditOp::Custom { .. }))
     }
 
-    /// The edits of a site that a row's strengths switch on, with these.
+    /// Names and strengths of the edits at a site whose strength is not 0.
     pub(crate) fn strong(&self, site: Site, strengths: &[f32]) -> Vec<(String, f32)> {
         let on = self.edits.iter().zip(strengths).filter(|(e, s)| e.site == site && **s != 0.0);
         on.map(|(e, s)| (e.name.clone(), *s)).collect()
     }
 
-    /// What it asks of a step of one token a row.
+    /// What the program asks of a decode step, which has one token a row. `roles`, `strengths` and `reads` are as for
+    /// [`Self::pass`].
     pub fn wish(&self, roles: &[TokenRole], strengths: &[Vec<f32>], reads: &[usize]) -> Wish {
         let tokens: Vec<usize> = (0..roles.len()).collect();
         let columns: Vec<_> = (0..self.edits.len()).map(|e| self.column(e, roles, strengths, &tokens)).collect();
@@ -86,7 +88,7 @@ impl Program {
         wish
     }
 
-    /// Strengths of an edit for tokens; nothing where all are 0.
+    /// Strength of an edit for each of `tokens`; `None` if all are 0.
     fn column(&self, edit: usize, roles: &[TokenRole], strengths: &[Vec<f32>], tokens: &[usize]) -> Option<Vec<f32>> {
         let at = self.edits[edit].at;
         let column: Vec<f32> = tokens
@@ -115,7 +117,7 @@ impl Program {
         x
     }
 
-    /// Sites by their width, from the narrowest; sites of a width in the order that they are given in.
+    /// Groups sites by width, the narrowest first. Sites of one width keep their order.
     fn by_width<T: Clone>(read: &[(Site, T)], width: impl Fn(&T) -> usize) -> Vec<Vec<(Site, T)>> {
         let mut widths: Vec<usize> = read.iter().map(|(_, t)| width(t)).collect();
         widths.sort_unstable();
@@ -123,8 +125,8 @@ impl Program {
         widths.into_iter().map(|w| read.iter().filter(|(_, t)| width(t) == w).cloned().collect()).collect()
     }
 
-    /// Rows of each site, of what a recorded step took: `[sites × reads, width]` for each width, in the order of
-    /// `run`. Rows of logits that nobody wanted predict nothing: they are not numbers.
+    /// Splits what a recorded step read into the rows of each site. `taken` holds one block `[sites × reads, width]`
+    /// for each width, in the order of [`Hooks::run`]. Rows of logits that were not computed are NaN.
     pub fn taken(
         &self,
         taken: &[Vec<f32>],
@@ -143,8 +145,8 @@ impl Program {
         out
     }
 
-    /// Prepares a step. `roles` are the tokens', `strengths` the rows' (`[rows][edits]`), `reads` the
-    /// tokens whose activations are wanted, `logits` the tokens whose logits are computed.
+    /// Prepares a forward pass. `roles` has an entry for each token. `strengths` is `[rows][edits]`. `reads` holds the
+    /// indices of the tokens whose activations are wanted, `logits` those of the tokens whose logits are computed.
     pub fn pass<'a>(
         &'a self,
         roles: &'a [TokenRole],
@@ -156,7 +158,7 @@ impl Program {
     }
 }
 
-/// One forward pass under a program.
+/// One forward pass to which a program is applied.
 pub struct Pass<'a> {
     program: &'a Program,
     roles: &'a [TokenRole],
@@ -167,8 +169,8 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Reads everything that was tapped: one transfer per width. For each site, rows in the order
-    /// of `reads`.
+    /// Copies everything that was tapped to the host, in one transfer per width. Each site has one row for each of
+    /// `reads`, in their order.
     pub fn finish(self) -> Vec<(Site, Vec<Vec<f32>>)> {
         let mut out = vec![];
         for group in Program::by_width(&self.read, |t: &Tensor<2>| t.dims()[1]) {
@@ -180,7 +182,7 @@ impl Pass<'_> {
     }
 }
 
-/// Rows of sites that are of one width, `[sites × reads, width]`.
+/// Splits `values`, `[sites × reads, width]`, into the rows of each site.
 fn rows(sites: &[Site], width: usize, values: &[f32], reads: &[usize], logits: &[usize]) -> Vec<(Site, Vec<Vec<f32>>)> {
     let blocks = values.chunks(reads.len() * width);
     sites
@@ -189,7 +191,7 @@ fn rows(sites: &[Site], width: usize, values: &[f32], reads: &[usize], logits: &
         .map(|(site, block)| {
             let mut rows: Vec<Vec<f32>> = block.chunks(width).map(<[f32]>::to_vec).collect();
             if *site == Site::Logits {
-                // The last token of a reply that met its limit predicts nothing.
+                // The last token of a reply that reached its limit has no logits.
                 for (row, _) in rows.iter_mut().zip(reads).filter(|(_, t)| !logits.contains(t)) {
                     row.fill(f32::NAN);
                 }
@@ -199,7 +201,8 @@ fn rows(sites: &[Site], width: usize, values: &[f32], reads: &[usize], logits: &
         .collect()
 }
 
-/// A recorded step under a program: strengths are buffers, and every row of a tapped site is taken.
+/// A recorded step to which a program is applied: strengths are buffers on the device, and every row of a tapped site
+/// is read.
 struct Inside<'a> {
     program: &'a Program,
     strengths: &'a [Tensor<2>],
@@ -231,7 +234,7 @@ impl Hooks for Program {
     fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>> {
         let mut inside = Inside { program: self, strengths, tapped, read: vec![] };
         pass(&mut inside);
-        // The order of `tapped`, by which `taken` reads them.
+        // `taken` expects the sites in the order of `tapped`.
         inside.read.sort_by_key(|(site, _)| *site);
         Self::by_width(&inside.read, |t: &Tensor<2>| t.dims()[1])
             .into_iter()
@@ -290,7 +293,7 @@ fn apply(edit: &Compiled, x: Tensor<2>, s: Tensor<2>) -> Tensor<2> {
             x + s * (p.clone().clamp(*min, *max) - p) * u.clone()
         }
         (EditOp::Custom { run, .. }, _) => run(x, s),
-        // Every other operation was given its vector when it was compiled.
+        // Every other operation got its vector in `Program::new`.
         (_, None) => x,
     }
 }

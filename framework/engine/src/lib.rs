@@ -1,9 +1,11 @@
-//! Many conversations at once: slots, prefix reuse, forks, sampling, hooks applied.
+//! Runs many conversations at once on one model.
 //!
-//! The road: a [`Dialogue`] says what is asked next; [`Engine::run`] ([`schedule`]) keeps slots full
-//! and steps the model; `turns` begins and ends turns; [`slot`] is one conversation's state; [`hooks`] applies a
-//! program to a forward pass; [`sampling`] picks tokens; [`finite`] stops what is not a number. On a GPU steps are launched before the host has looked at the tokens of the
-//! one before (`ahead`).
+//! In reading order: a [`Dialogue`] supplies the messages of one conversation. [`Engine::run`] ([`schedule`]) assigns
+//! conversations to slots of the cache and runs the forward passes. `turns` begins and ends turns: it reuses the prefix
+//! of a prompt that the cache holds, and forks first turns that conversations share. [`slot`] is the state of one
+//! conversation. [`hooks`] applies taps and edits to a forward pass. [`sampling`] picks tokens. [`finite`] stops a run
+//! at numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step
+//! before it.
 mod ahead;
 pub mod dialogue;
 pub mod finite;
@@ -20,7 +22,7 @@ pub use options::{EngineOptions, Flow, Progress};
 pub use sampling::Sampling;
 pub use schedule::Engine;
 
-/// What can go wrong while conversations run.
+/// An error while conversations run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,14 +37,14 @@ pub enum Error {
         "a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation"
     )]
     TooLong {
-        /// Tokens of the prompt.
+        /// Number of tokens of the prompt.
         prompt: usize,
-        /// Longest reply.
+        /// Longest reply, in tokens.
         reply: usize,
-        /// Positions of a slot.
+        /// Number of positions of a slot.
         capacity: usize,
     },
-    /// Numbers of a conversation are not finite.
+    /// A conversation has numbers that are not finite.
     #[error("{0}")]
     NotFinite(Box<NotFinite>),
     /// The user stopped the run.

@@ -1,58 +1,60 @@
-//! Sizes and rules of a run, and how far it is.
+//! Sizes and rules of a run, and its progress.
 use crate::sampling::Sampling;
 use friction_model::cache::CacheShape;
 
 /// Sizes and rules of a run.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Conversations in flight.
+    /// Number of conversations in flight.
     pub slots: usize,
-    /// Positions of a conversation.
+    /// Number of positions (tokens) that a conversation may have.
     pub capacity: usize,
-    /// Longest reply.
+    /// Longest reply, in tokens.
     pub max_new_tokens: usize,
     /// How tokens are picked.
     pub sampling: Sampling,
-    /// Prompt tokens of one conversation computed in one step.
+    /// Largest number of tokens of one conversation that one step computes.
     pub chunk: usize,
-    /// Tokens of all conversations in one step.
+    /// Largest number of tokens of all conversations that one step computes.
     pub step_tokens: usize,
-    /// Keep common prefixes and share first turns. Off only to prove that it changes nothing.
+    /// Whether common prefixes are kept in the cache and equal first turns are computed once. Results do not depend on
+    /// it; tests switch it off to prove that.
     pub reuse: bool,
 }
 
 impl EngineOptions {
-    /// The usual [`Self::chunk`].
+    /// The default of [`Self::chunk`].
     pub const CHUNK: usize = 256;
 
-    /// The usual [`Self::step_tokens`]: a GPU's products want many rows at once, a processor's that they stay near it.
+    /// The default of [`Self::step_tokens`]. A GPU needs many rows at once to be busy; on a processor, few rows stay in
+    /// its caches.
     pub fn step_tokens(on_cpu: bool) -> usize {
         if on_cpu { 512 } else { 8192 }
     }
 
-    /// The cache that it needs.
+    /// The shape of the cache that these options need.
     pub fn cache(&self, config: &friction_model::Config) -> CacheShape {
-        // A roll-back reaches at most over one reply and a few tokens of re-tokenised border.
+        // A roll-back removes one reply at most, and a few tokens that are tokenised differently at its border.
         CacheShape::new(config, self.slots, self.capacity, self.chunk + self.max_new_tokens + 16)
     }
 }
 
-/// What has happened so far.
+/// Counts since a run began.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Progress {
-    /// Prompt tokens computed.
+    /// Number of prompt tokens computed.
     pub prefilled: u64,
-    /// Prompt tokens taken from the cache or a fork.
+    /// Number of prompt tokens taken from the cache or a fork.
     pub reused: u64,
-    /// Reply tokens generated.
+    /// Number of reply tokens generated.
     pub generated: u64,
-    /// Turns finished.
+    /// Number of turns finished.
     pub turns: u64,
-    /// Turns that were another conversation's first turn, taken over whole.
+    /// Number of first turns that were taken over whole from another conversation.
     pub forked_turns: u64,
-    /// Forward passes.
+    /// Number of forward passes.
     pub steps: u64,
-    /// Seconds.
+    /// Wall-clock seconds.
     pub seconds: f64,
 }
 
@@ -72,7 +74,7 @@ impl std::ops::Add for Progress {
     }
 }
 
-/// Whether to go on.
+/// Whether a run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// Go on.

@@ -4,23 +4,23 @@ use friction_core::seed::derive;
 /// How tokens are picked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// 0 is greedy.
+    /// Divisor of the logits before the softmax. 0 means greedy: the likeliest token.
     pub temperature: f64,
-    /// Keep the smallest set of tokens whose probability reaches this.
+    /// Nucleus sampling: keep the smallest set of likeliest tokens whose probabilities sum to this. 1 keeps all.
     pub top_p: f64,
 }
 
 impl Sampling {
-    /// Always the largest logit.
+    /// Always picks the largest logit.
     pub const GREEDY: Self = Self { temperature: 0.0, top_p: 1.0 };
 
-    /// Whether no draw is needed.
+    /// Whether the likeliest token is always picked, so that no draw is needed.
     pub fn greedy(self) -> bool {
         self.temperature == 0.0
     }
 
-    /// Draws from softmax(logits / temperature) cut to `top_p`. The draw depends on `seed` and the
-    /// reply's token `index` alone.
+    /// Draws a token id from softmax(logits / temperature), limited to `top_p`. The random number depends only on
+    /// `seed` and `index`, the token's index in the reply from 0.
     pub fn draw(self, logits: &[f32], seed: u64, index: usize) -> u32 {
         if self.greedy() {
             return argmax(logits);
@@ -51,7 +51,7 @@ impl Sampling {
     }
 }
 
-/// The first of the largest.
+/// Index of the largest logit; the first of equal ones.
 pub fn argmax(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (i, l) in logits.iter().enumerate() {
@@ -62,7 +62,7 @@ pub fn argmax(logits: &[f32]) -> u32 {
     best as u32
 }
 
-/// Log-probabilities of `ids` under softmax(logits).
+/// Log-probabilities (nats) of `ids` under softmax(logits); NaN for an id without a logit.
 pub fn log_probs(logits: &[f32], ids: &[u32]) -> Vec<f32> {
     let max = f64::from(logits[argmax(logits) as usize]);
     let sum: f64 = logits.iter().map(|l| (f64::from(*l) - max).exp()).sum();

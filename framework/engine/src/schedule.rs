@@ -1,4 +1,4 @@
-//! Keeping slots full and stepping the model.
+//! Keeps the slots filled and runs the model step by step.
 use crate::ahead::{Asked, Launched, Owner, Rules, open};
 use crate::dialogue::{Finish, Unit};
 use crate::finite::{self, NotFinite, Noticed};
@@ -26,30 +26,31 @@ pub struct Engine<'a> {
     pub options: EngineOptions,
     program: Program,
     pub(crate) taps: Vec<(Tap, usize)>,
-    /// Reading the user's tokens: they must be computed in the turn itself.
+    /// Whether a tap reads the user's tokens. These must then be computed in the turn itself and not come from the
+    /// cache.
     pub(crate) reads_user: bool,
-    /// Turns begun.
+    /// Number of turns begun, which gives each turn its number.
     pub(crate) turns: AtomicU64,
 }
 
-/// Where a run stands.
+/// The state of a run in progress.
 pub(crate) struct State<'a> {
     decoder: Decoder<'a>,
-    /// A step that was launched before the one before it was looked at.
+    /// A step that was launched before the results of the step before it were read.
     ahead: Option<Launched>,
     /// The conversations.
     pub slots: Vec<Option<Slot>>,
     /// Their keys and values.
     pub cache: KvCache,
-    /// What has happened.
+    /// Counts so far.
     pub progress: Progress,
 }
 
 impl<'a> Engine<'a> {
-    /// Prepares a program.
+    /// Prepares a program for a model.
     ///
     /// # Errors
-    /// When the program does not fit the model.
+    /// If the program does not fit the model.
     pub fn new(
         model: &'a Gemma3,
         tokenizer: &'a Tokenizer,
@@ -77,7 +78,8 @@ impl<'a> Engine<'a> {
     /// after every step.
     ///
     /// # Errors
-    /// When a conversation does not fit, a plugin fails, or `tick` says stop.
+    /// If a conversation does not fit its slot, its numbers are not finite, the model or a plugin fails, `finished`
+    /// fails, or `tick` says stop.
     pub fn run(
         &self,
         units: impl IntoIterator<Item = Unit>,
@@ -99,7 +101,7 @@ impl<'a> Engine<'a> {
         let mut units = units.into_iter().peekable();
         let mut open: Vec<(usize, Vec<usize>)> = vec![];
         loop {
-            // A unit is admitted whole or waits: what it computes never depends on who else is there.
+            // A unit is admitted whole or waits, so its results never depend on other units.
             while let Some(next) = units.peek() {
                 let free: Vec<usize> = (0..o.slots).filter(|i| st.slots[*i].is_none()).collect();
                 if next.dialogues.len() > free.len() {
@@ -132,7 +134,7 @@ impl<'a> Engine<'a> {
         Ok(st.progress)
     }
 
-    /// One forward pass: over what every slot has to compute, or the one that was launched ahead.
+    /// One forward pass: the one that was launched ahead, or one over what every slot has to compute.
     fn step(&self, st: &mut State<'_>) -> Result<()> {
         let now = match st.ahead.take() {
             Some(launched) => launched,
@@ -154,12 +156,12 @@ impl<'a> Engine<'a> {
         self.close_turns(st)
     }
 
-    /// Whether a step of so many rows is recorded, hooks and all.
+    /// Whether a step of this many rows is recorded as a graph, hooks included.
     fn records(&self, st: &State<'_>, rows: usize) -> bool {
         st.decoder.records(rows) && self.program.records()
     }
 
-    /// What every slot has to compute.
+    /// Collects what every slot has to compute.
     fn asked(&self, slots: &[Option<Slot>]) -> Asked {
         let o = &self.options;
         let mut asked = Asked::default();
@@ -168,7 +170,7 @@ impl<'a> Engine<'a> {
             let step = &mut asked.step;
             let start = slot.cached.len();
             let len = (turn.len() - start).min(o.chunk);
-            // Whole chunks wait for the next step: a chunk's length depends on its own slot alone.
+            // A chunk that does not fit waits whole for the next step: its length depends only on its own slot.
             if !step.ids.is_empty() && step.ids.len() + len > o.step_tokens {
                 continue;
             }
@@ -195,7 +197,7 @@ impl<'a> Engine<'a> {
         asked
     }
 
-    /// Launches a step; of tokens that are `before`'s, where it is given.
+    /// Launches a step. If `before` is given, its input tokens are those of that answer.
     fn launch(&self, st: &mut State<'_>, asked: Asked, before: Option<&Answer>) -> Result<Launched> {
         st.progress.steps += 1;
         let step = &asked.step;
@@ -214,7 +216,7 @@ impl<'a> Engine<'a> {
         Ok(Launched { asked, answer, sums })
     }
 
-    /// Gives a step's tokens and readings to the turns whose they are.
+    /// Hands a step's tokens and activations to the turns that they belong to.
     fn settle(&self, st: &mut State<'_>, Launched { asked, answer, sums }: Launched) -> Result<()> {
         for (segment, owner) in asked.step.segments.iter().zip(&asked.segments) {
             let Some(slot) = open(&mut st.slots, owner) else { continue };
@@ -235,7 +237,7 @@ impl<'a> Engine<'a> {
         for (row, owner) in asked.sampled.iter().enumerate() {
             let slot = open(&mut st.slots, owner);
             let Some(turn) = slot.and_then(|s| s.turn.as_mut()).filter(|t| t.finish.is_none()) else { continue };
-            // A sum that is finite has finite numbers alone; else the row itself is looked at.
+            // If the sum is finite, all logits are; otherwise the row itself is checked.
             let whole = asked.whole[row] || sums.get(row).is_some_and(|sum| !sum.is_finite());
             let values = whole.then(|| floats(&logits.clone().narrow(0, row, 1).into_data()));
             if values.as_ref().is_some_and(|values| !finite::proper(values)) {
@@ -247,7 +249,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Gives rows that were read to the turns whose they are.
+    /// Hands activations that were read to the turns that they belong to.
     fn keep(&self, st: &mut State, readers: &[Owner], taken: Vec<(Site, Vec<Vec<f32>>)>) -> Result<()> {
         for (site, rows) in taken {
             for (owner, row) in readers.iter().zip(rows) {
@@ -261,7 +263,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// The error of a conversation whose numbers are not finite: the pass is done once more, to see where they begin.
+    /// The error of a conversation whose numbers are not finite. The pass is repeated to find where they begin.
     fn not_finite(&self, st: &State, owner: &Owner, noticed: Noticed) -> Error {
         let slot = st.slots[owner.slot].as_ref();
         let shape = self.options.cache(&self.model.config);
@@ -274,7 +276,8 @@ impl<'a> Engine<'a> {
         }))
     }
 
-    /// Gives a turn its next token: the likeliest, or as whole logits have it. Tells whether it was generated.
+    /// Gives a turn its next token: `best`, or the forced or sampled one if `values` holds the whole logits. Returns
+    /// whether the token was generated.
     fn sample(&self, turn: &mut Turn, best: u32, values: Option<Vec<f32>>) -> bool {
         let o = &self.options;
         let mut token = best;

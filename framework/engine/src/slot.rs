@@ -1,4 +1,4 @@
-//! One conversation in the batch.
+//! The state of one conversation in the batch.
 use crate::dialogue::{Dialogue, Finish, TapRows, TurnOutcome};
 use friction_core::{Position, Site, Tap};
 use std::collections::BTreeMap;
@@ -6,34 +6,34 @@ use std::time::Instant;
 
 /// A turn in progress.
 pub(crate) struct Turn {
-    /// Tells it from every other turn of a run.
+    /// Number of the turn, unique in a run.
     pub number: u64,
-    /// The whole prompt.
+    /// Token ids of the whole prompt.
     pub prompt: Vec<u32>,
-    /// Tokens of it that were in the cache.
+    /// Number of prompt tokens that were in the cache.
     pub reused: usize,
-    /// Where the user's message stands in the prompt.
+    /// First position of the user's message in the prompt, and the position after its last.
     pub user: (usize, usize),
-    /// First token that this turn added.
+    /// Position of the first token that this turn added.
     pub added: usize,
-    /// The reply so far, the end id left out.
+    /// Token ids of the reply so far, without the end id.
     pub reply: Vec<u32>,
     /// Set when the reply is complete; its last token may still have to be computed.
     pub finish: Option<Finish>,
     /// Watched ids and their log-probabilities.
     pub watched: (Vec<u32>, Vec<f32>),
-    /// The reply that it is made to give, and the log-probabilities of its tokens so far.
+    /// The reply that the turn is made to give, and the log-probabilities of its tokens so far.
     pub forced: (Vec<u32>, Vec<f32>),
-    /// Seed of its draws.
+    /// Seed for sampling its tokens.
     pub seed: u64,
-    /// Rows read, by site and token position.
+    /// Activations that were read, by site and token position.
     pub rows: BTreeMap<Site, BTreeMap<usize, Vec<f32>>>,
     /// When it began.
     pub began: Instant,
 }
 
 impl Turn {
-    /// Length of prompt and reply.
+    /// Number of tokens of prompt and reply.
     pub fn len(&self) -> usize {
         self.prompt.len() + self.reply.len()
     }
@@ -42,7 +42,7 @@ impl Turn {
         if at < self.prompt.len() { self.prompt[at] } else { self.reply[at - self.prompt.len()] }
     }
 
-    /// Whether a tap reads the token at `at`.
+    /// Whether a tap at `position` reads the token at `at`.
     pub fn reads(&self, position: Position, at: usize) -> bool {
         let end = self.prompt.len() - 1;
         match position {
@@ -54,10 +54,10 @@ impl Turn {
         }
     }
 
-    /// Whether the whole logits of its reply's token `index`, from 0, are looked at where tokens are the likeliest
-    /// ones: of forced and watched tokens, and of a reply's first and last, by which numbers are noticed that are not
-    /// finite. They stay in the cache, so that what is not finite once is not finite again; and the likeliest of such
-    /// logits is id 0, which ends no reply.
+    /// Whether the host looks at the whole logits of reply token `index` (from 0) under greedy decoding, where `most`
+    /// is the longest reply. It does so for forced and watched tokens, and for the first and last token of a reply. The
+    /// last ones show numbers that are not finite: such numbers stay in the cache, so later logits have them too, and
+    /// the likeliest of such logits is id 0, which does not end a reply.
     pub fn looked_at(&self, index: usize, most: usize) -> bool {
         !self.forced.0.is_empty() || index == 0 || index + 1 >= most
     }
@@ -76,7 +76,7 @@ impl Turn {
     pub fn tapped(&self, tap: &Tap, width: usize) -> TapRows {
         let empty = BTreeMap::new();
         let rows = self.rows.get(&tap.site).unwrap_or(&empty);
-        // A reply stopped at its last token holds rows for its tokens only, never for the end id.
+        // There are rows for the reply's tokens only, never for the end id.
         let of: Vec<&Vec<f32>> = rows.iter().filter(|(at, _)| self.reads(tap.position, **at)).map(|(_, r)| r).collect();
         let nan = || vec![f32::NAN; width];
         let rows = match tap.position {
@@ -89,7 +89,7 @@ impl Turn {
         TapRows { tap: tap.clone(), rows }
     }
 
-    /// What the dialogue is told.
+    /// What the dialogue gets when the turn is over.
     pub fn outcome(&self, text: String, taps: &[(Tap, usize)]) -> TurnOutcome {
         TurnOutcome {
             ids: self.reply.clone(),
@@ -105,19 +105,19 @@ impl Turn {
     }
 }
 
-/// A conversation with its place in the cache.
+/// A conversation and what the cache holds of it.
 pub(crate) struct Slot {
     /// The conversation.
     pub dialogue: Box<dyn Dialogue>,
-    /// Strength of each edit.
+    /// Strength of each edit in the turn in progress.
     pub strengths: Vec<f32>,
-    /// Ids whose keys and values stand in the cache.
+    /// Token ids whose keys and values are in the cache.
     pub cached: Vec<u32>,
     /// The turn in progress; `None` while it waits for the leader of a fork.
     pub turn: Option<Turn>,
-    /// The slot whose first turn is also this one's.
+    /// The slot whose first turn this one takes over.
     pub leader: Option<usize>,
-    /// The conversation is over.
+    /// Whether the conversation is over.
     pub over: bool,
 }
 

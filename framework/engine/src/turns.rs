@@ -1,4 +1,4 @@
-//! Turns: how they begin, and what follows when they end.
+//! Begins turns, and continues conversations when turns end.
 use crate::dialogue::Unit;
 use crate::schedule::{Engine, State};
 use crate::slot::{Slot, Turn, common_prefix};
@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 impl Engine<'_> {
-    /// Gives a unit's conversations their slots; those whose first turn is another's follow it.
+    /// Gives a unit's conversations their slots. A conversation whose first turn equals another's waits and takes it
+    /// over.
     pub(crate) fn admit(&self, st: &mut State<'_>, unit: Unit, places: &[usize]) -> Result<()> {
         let mut first: Vec<(Vec<u32>, usize)> = vec![];
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
@@ -19,7 +20,7 @@ impl Engine<'_> {
                 None => slot.over = true,
                 Some(turns) => {
                     let prompt = self.prompt(&turns)?;
-                    // Same prompt, strengths and draws: the same first turn.
+                    // The same prompt, strengths, seed and watched ids give the same first turn.
                     slot.leader = first
                         .iter()
                         .find(|(p, l)| {
@@ -49,7 +50,7 @@ impl Engine<'_> {
         Ok(self.tokenizer.encode(&self.template.render(turns)?)?)
     }
 
-    /// Starts a turn: keeps the longest common prefix with the cache, rolls back to it.
+    /// Starts a turn: keeps the longest common prefix of cache and prompt, and rolls the cache back to it.
     fn begin(&self, slot: &mut Slot, prompt: Vec<u32>, cache: &KvCache) -> Result<()> {
         let o = &self.options;
         let forced = slot.dialogue.forced();
@@ -87,7 +88,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Where the last user message stands: between Gemma's markers, else everything.
+    /// First position of the last user message, and the position after its last: the text between Gemma's turn markers,
+    /// or the whole prompt if there are none.
     fn user_span(&self, prompt: &[u32]) -> (usize, usize) {
         let (Some(open), Some(close)) = (self.tokenizer.id("<start_of_turn>"), self.tokenizer.id("<end_of_turn>"))
         else {
@@ -98,7 +100,8 @@ impl Engine<'_> {
         (start, end)
     }
 
-    /// Ends turns that are complete and computed, lets followers take over the first, asks on.
+    /// Ends turns that are complete and computed, lets waiting conversations take over a first turn, and asks for the
+    /// next messages.
     pub(crate) fn close_turns(&self, st: &mut State<'_>) -> Result<()> {
         for i in 0..st.slots.len() {
             let done = st.slots[i]

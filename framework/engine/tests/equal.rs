@@ -1,4 +1,4 @@
-//! Invariants: neighbours, prefix reuse, roll-back, forks and chunks change nothing.
+//! Invariants: a conversation's results do not depend on its neighbours, prefix reuse, roll-back, forks or chunks.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
 use friction_core::program::{Edit, EditAt, EditOp};
@@ -112,7 +112,7 @@ fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineO
     }
 }
 
-/// Units of talks, and what will be said in each.
+/// Units of talks, and the messages of each.
 fn scripts(units: &[Vec<Talk>]) -> (Vec<Unit>, Vec<Log>) {
     let mut logs: Vec<Log> = vec![];
     let units = units
@@ -317,7 +317,7 @@ fn a_forced_reply_has_the_models_own_probabilities() {
     let got = hold(&w, &both, options(3, true, 5, 0.0));
     assert!(got[2][0].forced.is_empty() && got[0][1].forced.is_empty());
     assert_eq!(got[0][0].ids, said);
-    // Longer than any free reply, and the conversation goes on behind it.
+    // The forced reply is longer than any generated one, and the conversation continues after it.
     assert_eq!((got[0].len(), got[0][0].forced.len()), (2, 23));
     assert_ne!(got[0][0].forced, got[1][0].forced, "edits reach what is said");
     let turns = [ChatTurn::user("tell me")];

@@ -1,4 +1,4 @@
-//! Numbers that are not finite stop a run and are followed to where they begin; units finished before stay finished.
+//! Numbers that are not finite stop a run, and the error says where they begin; units finished before are kept.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::program::{Edit, EditAt, EditOp};
@@ -146,7 +146,7 @@ fn an_edit_that_overflows_is_told_by_its_name_and_what_was_finished_stays() {
 
 #[test]
 fn what_begins_within_a_reply_is_noticed_too() {
-    // Only the tokens of replies behind `prompt-end` are pushed: the first token is as ever.
+    // Only tokens of replies after `prompt-end` are edited: the first token is unchanged.
     let push = |x: Tensor<2>, s: Tensor<2>| {
         let rows = x.dims()[0];
         if rows > 1 { x } else { x + s * f32::INFINITY }

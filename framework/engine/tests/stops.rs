@@ -1,4 +1,4 @@
-//! A reply ends at the ids that the checkpoint's files name and at the marker that its template puts behind a reply.
+//! A reply ends at the ids that the checkpoint's files name and at the marker that its template puts after a reply.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::DType;
 use friction_core::HookProgram;
@@ -59,7 +59,7 @@ fn the_templates_marker_ends_a_reply() {
     let plain = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let (ids, finish) = reply(&model, &plain, &ChatTemplate::gemma(&plain).unwrap());
     assert_eq!((ids.len(), finish), (12, Finish::Length));
-    // What the model says becomes the end of a reply: a control token that the template writes behind each.
+    // The token that the model generates becomes the control token that the template writes after each reply.
     let end = *ids
         .iter()
         .find(|id| (8..102).contains(*id) && !"user model 0 1 2".contains(&plain.token(**id).unwrap()))
