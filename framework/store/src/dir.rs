@@ -1,4 +1,4 @@
-//! Writing a run directory.
+//! Writes a run directory.
 use crate::error::{format, io};
 use crate::{Error, Result, SCHEMA, table, temp};
 use friction_core::{Findings, Position, Site, TapArray, TurnRow};
@@ -14,29 +14,29 @@ use std::path::{Path, PathBuf};
 pub struct TapEntry {
     /// Condition name.
     pub condition: String,
-    /// Arm name; empty for the control.
+    /// Arm name; empty for the untouched control.
     pub arm: String,
-    /// Where.
+    /// Where in the forward pass.
     pub site: Site,
-    /// At which tokens.
+    /// At which tokens of each turn.
     pub position: Position,
-    /// `[turns, positions, width]`.
+    /// The values, `[turns, positions, width]`.
     pub array: TapArray,
 }
 
-/// Everything of one group.
+/// Everything that a run stores of one group.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupData {
-    /// Turns, ordered by condition, arm and turn.
+    /// Its turns, ordered by condition, arm and turn.
     pub turns: Vec<TurnRow>,
-    /// Activations.
+    /// Its activations, one entry for each conversation and tap.
     pub taps: Vec<TapEntry>,
 }
 
 /// First line of a run's manifest.
 const HEADER: &str = "# What this run was made of: its manifest with every setting applied. Written by friction.\n";
 
-/// Name of a tap's tensor.
+/// Name of a tap's tensor in `taps.safetensors`: `<condition>[@<arm>]/<site>/<position>`.
 pub fn tap_name(condition: &str, arm: &str, site: Site, position: Position) -> String {
     let at = if arm.is_empty() { String::new() } else { format!("@{arm}") };
     format!("{condition}{at}/{site}/{position}")
@@ -49,13 +49,13 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates a run directory, or opens the one that is there if its lock is equal. Keys under
-    /// `machine` may differ: they say where a run began, not what it is. `manifest` is stored, and stored again
-    /// where only its analyzers differ, which no lock holds.
+    /// Creates a run directory, or opens an existing one whose lock equals `lock`. Keys under `machine` may differ:
+    /// they say where a run began, not what it is. `manifest` is stored; it replaces a stored one that has the same
+    /// lock, as when only its analyzers differ.
     ///
     /// # Errors
-    /// When it differs, is being written, is of another schema, holds files that would be overwritten, or cannot
-    /// be written; what is there is untouched then.
+    /// If the stored lock differs or is of another schema, another process writes to the directory, it holds files that
+    /// would be overwritten, or it cannot be written. What it holds is untouched then.
     pub fn open(path: &Path, manifest: &str, lock: &Value) -> Result<Self> {
         let (at, text) = (path.join("lock.json"), path.join("manifest.toml"));
         let manifest = format!("{HEADER}{manifest}");
@@ -83,10 +83,10 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Opens an existing run for new analyses.
+    /// Opens an existing run to write new analyses.
     ///
     /// # Errors
-    /// When there is none or it is being written.
+    /// If there is no run, or another process writes to it.
     pub fn reopen(path: &Path) -> Result<Self> {
         read_lock(path)?;
         let run = Self { path: path.into(), _lock: guard(path)? };
@@ -94,7 +94,7 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Refuses a lock that differs from the stored one.
+    /// Fails if the lock differs from the stored one.
     fn compare(&self, now: &Value) -> Result<()> {
         let (mut stored, mut now) = (read_lock(&self.path)?, now.clone());
         let schema = stored["schema"].as_u64().unwrap_or(0);
@@ -112,20 +112,20 @@ impl RunDir {
         Err(Error::Differs { path: self.path.clone(), differences: differ.join("\n") })
     }
 
-    /// Removes what a killed writer left half-written, and nothing else.
+    /// Removes files and folders that a killed writer left half-written, and nothing else.
     fn sweep(&self) -> Result<()> {
         ["", "groups", "analysis"].into_iter().try_for_each(|dir| temp::sweep(&self.path.join(dir)))
     }
 
-    /// The directory.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Groups that are written.
+    /// Indices of the groups that are written.
     ///
     /// # Errors
-    /// When the directory cannot be read.
+    /// If the directory cannot be read.
     pub fn done(&self) -> Result<BTreeSet<usize>> {
         Ok(groups(&self.path)?.into_iter().map(|(i, _)| i).collect())
     }
@@ -133,7 +133,7 @@ impl RunDir {
     /// Writes a group: whole or not at all.
     ///
     /// # Errors
-    /// When it cannot be written; nothing else is lost then.
+    /// If it cannot be written. Other groups are not affected.
     pub fn write_group(&self, index: usize, data: &GroupData) -> Result<()> {
         let to = self.path.join("groups").join(format!("{index:04}"));
         let tmp = temp::folder(&to)?;
@@ -150,28 +150,28 @@ impl RunDir {
         })
     }
 
-    /// Writes what an analyzer found, replacing what it found before. Files in its folder that it did not write
-    /// stay. `departs` says what of its settings differs from the run's manifest.
+    /// Writes an analyzer's findings into `analysis/<analyzer>/` and returns that folder. They replace its earlier
+    /// findings; other files in the folder stay. `departs` lists how its settings differ from the run's manifest.
     ///
     /// # Errors
-    /// When it cannot be written, or a name in it is no file's.
+    /// If they cannot be written, or a name in them is not a valid file name.
     pub fn write_findings(&self, analyzer: &str, f: &Findings, departs: &[String]) -> Result<PathBuf> {
         crate::found::write(&self.path.join("analysis").join(analyzer), analyzer, f, departs)
     }
 
-    /// Appends an event to log.jsonl.
+    /// Appends an event to `log.jsonl`, as one line of JSON.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn log(&self, event: &Value) -> Result<()> {
         let path = self.path.join("log.jsonl");
         let mut f = File::options().create(true).append(true).open(&path).map_err(io(&path))?;
-        // One write: a line is whole, or it is not there.
+        // A single write, so that a line is written whole or not at all.
         f.write_all(format!("{event}\n").as_bytes()).map_err(io(&path))
     }
 }
 
-/// The lock against other writers, held until the file is dropped.
+/// Takes the lock against other writers. It is held until the file is dropped.
 fn guard(path: &Path) -> Result<File> {
     let at = path.join(".writer");
     let file = File::create(&at).map_err(io(&at))?;
@@ -182,7 +182,7 @@ fn guard(path: &Path) -> Result<File> {
     }
 }
 
-/// Keys at which two locks differ, `a` as stored.
+/// Adds a line to `out` for each key at which two locks differ. `a` is the stored one.
 fn differences(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
     match (a, b) {
         (Value::Object(x), Value::Object(y)) => {
@@ -207,7 +207,7 @@ fn differences(at: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
     }
 }
 
-/// A value in a message: on one line, its beginning where it is long.
+/// A JSON value for a message: on one line, cut after 60 characters.
 pub fn shown(v: &Value) -> String {
     const LONGEST: usize = 60;
     let text = v.to_string();
@@ -221,7 +221,7 @@ pub fn shown(v: &Value) -> String {
     }
 }
 
-/// A hash in a message; a part may be missing.
+/// A hash for a message; `none` if the part is missing.
 fn hash(v: &Value) -> &str {
     v.as_str().unwrap_or("none")
 }
@@ -240,10 +240,10 @@ fn write_taps(path: &Path, taps: &[TapEntry]) -> Result<()> {
     temp::write(path, &bytes)
 }
 
-/// A run's lock, its schema checked: [`SCHEMA`] or an older one.
+/// Reads a run's `lock.json` and checks that its schema is [`SCHEMA`] or an older one.
 ///
 /// # Errors
-/// When the folder holds no run, or one of a newer schema.
+/// If the folder holds no run, or one of a newer schema.
 pub fn read_lock(path: &Path) -> Result<Value> {
     let at = path.join("lock.json");
     if !at.exists() {
@@ -261,8 +261,8 @@ pub fn read_lock(path: &Path) -> Result<Value> {
     }
 }
 
-/// Written groups with their folders, by index. Only folders that are called as [`RunDir::write_group`] calls them
-/// are groups: what else lies there is not the run's.
+/// The groups that are written, with their folders, sorted by index. Only folders that are named as
+/// [`RunDir::write_group`] names them are groups; anything else in the folder is ignored.
 pub(crate) fn groups(path: &Path) -> Result<Vec<(usize, PathBuf)>> {
     let dir = path.join("groups");
     let mut out = vec![];
@@ -270,7 +270,7 @@ pub(crate) fn groups(path: &Path) -> Result<Vec<(usize, PathBuf)>> {
         let entry = entry.map_err(io(&dir))?;
         let index = entry.file_name().to_str().and_then(|name| name.parse().ok().filter(|i| format!("{i:04}") == name));
         if let Some(i) = index.filter(|_| entry.path().is_dir()) {
-            // A group is written whole: somebody took its turns away.
+            // Groups are written whole, so the file was removed later.
             if !entry.path().join("turns.parquet").is_file() {
                 let message = "holds no turns.parquet: its file was taken away; remove the folder, and the same `friction run` makes the group again".into();
                 return Err(Error::Format { path: entry.path(), message });

@@ -1,8 +1,8 @@
-//! What can go wrong with a run directory, in words that say what to do.
+//! Errors of run directories, with messages that say what to do.
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// What can go wrong with a run directory.
+/// An error of a run directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,7 +11,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
@@ -23,7 +23,7 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
-    /// The directory belongs to another study.
+    /// The directory holds a run whose lock differs.
     #[error("{path} holds a run that differs from this manifest:\n{differences}\nname another directory with --out, or change it back; the run is untouched", path = path.display())]
     Differs {
         /// The directory.
@@ -31,7 +31,7 @@ pub enum Error {
         /// Each thing that differs, with both values.
         differences: String,
     },
-    /// The lock holds less than a resumed run must be compared with.
+    /// The lock is of an older schema and lacks hashes that a resumed run must be compared with.
     #[error("{path} was begun by an older friction: its lock (schema {schema}) holds no hashes of tokenizer, configuration and chat template, so they cannot be verified and no more groups are added; `friction analyze {path}` reads what it holds, and --out names another directory for a new run", path = path.display())]
     Older {
         /// The directory.
@@ -72,7 +72,7 @@ fn told(path: &std::path::Path, source: &std::io::Error) -> String {
 }
 
 impl Error {
-    /// The same about another path: the name that a temporary one stands for.
+    /// The same error about another path: the final name instead of the temporary one.
     pub(crate) fn at(self, path: impl Into<PathBuf>) -> Self {
         match self {
             Self::Io { source, .. } => Self::Io { path: path.into(), source },
@@ -81,7 +81,7 @@ impl Error {
     }
 }
 
-/// A plugin that reads a run is told what the system said, not a plugin's fault.
+/// An I/O error stays one, so that a plugin that reads a run passes on the operating system's reason.
 impl From<Error> for friction_core::Error {
     fn from(e: Error) -> Self {
         match e {
@@ -117,7 +117,7 @@ mod tests {
             assert!(e.to_string().contains(words), "{e}");
             let Error::Io { source, .. } = &e else { panic!("{e}") };
             assert_eq!(source.kind(), kind);
-            // It stays what it is on its way through a plugin.
+            // The kind is kept when the error passes through a plugin.
             let friction_core::Error::Io { source, .. } = e.into() else { panic!("{kind}") };
             assert_eq!(source.kind(), kind);
         }

@@ -1,4 +1,4 @@
-//! Writing what an analyzer found.
+//! Writes an analyzer's findings.
 use crate::error::{format, io};
 use crate::{Result, table, temp};
 use friction_core::Findings;
@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The findings that are being replaced: while it is there, files are exchanged.
+/// Name of the old `findings.json` while its files are being replaced.
 const REPLACED: &str = ".friction-replaced.json";
 
-/// Writes findings into `to`. Files are made beside it and moved in, findings.json last: a folder without one holds
-/// no findings. Of what lies there already, only what findings.json lists is replaced or removed.
+/// Writes findings into the folder `to`. Files are written to a temporary folder and moved in, `findings.json` last: a
+/// folder without it holds no findings. Of the files already there, only those that the old `findings.json` lists are
+/// replaced or removed.
 pub(crate) fn write(to: &Path, analyzer: &str, f: &Findings, departs: &[String]) -> Result<PathBuf> {
     let names = f.tables.iter().map(|t| &t.name).chain(f.figures.iter().map(|g| &g.name));
     if let Some(bad) = names.chain(f.files.iter().map(|(name, _)| name)).find(|n| !is_file_name(n)) {
@@ -24,7 +25,7 @@ pub(crate) fn write(to: &Path, analyzer: &str, f: &Findings, departs: &[String])
     done.map_err(|e| e.at(to)).map(|()| to.to_path_buf())
 }
 
-/// Writes all files into a folder, and returns their names.
+/// Writes all files into a folder and returns their names, without `findings.json`.
 fn fill(tmp: &Path, analyzer: &str, f: &Findings, departs: &[String]) -> Result<BTreeSet<String>> {
     for t in &f.tables {
         table::write_table(&tmp.join(format!("{}.parquet", t.name)), t)?;
@@ -48,7 +49,7 @@ fn fill(tmp: &Path, analyzer: &str, f: &Findings, departs: &[String]) -> Result<
     Ok(listed(&doc))
 }
 
-/// The files that findings list, findings.json left out.
+/// The files that a `findings.json` lists, without itself.
 fn listed(doc: &Value) -> BTreeSet<String> {
     let texts = |key: &str| doc[key].as_array().into_iter().flatten().filter_map(Value::as_str);
     let figures = doc["figures"].as_array().into_iter().flatten().filter_map(|f| f["file"].as_str());
@@ -57,12 +58,12 @@ fn listed(doc: &Value) -> BTreeSet<String> {
     all.filter(|name| is_file_name(name) && name != "findings.json").collect()
 }
 
-/// Moves new files into a folder in place of the ones that its findings list.
+/// Moves new files into a folder and removes the old ones that its findings list.
 fn exchange(tmp: &Path, to: &Path, new: &BTreeSet<String>) -> Result<()> {
     fs::create_dir_all(to).map_err(io(to))?;
     let (current, replaced) = (to.join("findings.json"), to.join(REPLACED));
     let mut old = BTreeSet::new();
-    // A killed exchange leaves the list of what it replaced.
+    // If an earlier exchange was killed, its list of old files is still there.
     for path in [&replaced, &current] {
         let doc = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         old.extend(doc.iter().flat_map(listed));
@@ -80,7 +81,7 @@ fn exchange(tmp: &Path, to: &Path, new: &BTreeSet<String>) -> Result<()> {
     fs::File::open(to).and_then(|d| d.sync_all()).map_err(io(to))
 }
 
-/// Whether a name given by a plugin stays in the folder that it is written to.
+/// Whether a name given by a plugin is a plain file name, which cannot leave the folder.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 120

@@ -1,4 +1,4 @@
-//! The run directory: written whole groups at a time, resumed, read.
+//! Run directories: writing one group after another, resuming, and reading.
 //!
 //! ```text
 //! runs/<name>/
@@ -8,10 +8,10 @@
 //!   analysis/<analyzer>/findings.json + *.parquet + *.svg + *.png
 //! ```
 //!
-//! Everything is written under a temporary name ([`temp`]) and renamed. What friction did not write is left alone,
-//! wherever it lies.
+//! Everything is written under a temporary name ([`temp`]) and then renamed. Files that friction did not write are
+//! left alone.
 //!
-//! [`RunDir`] writes, [`StoredRun`] reads; [`table`] is the Parquet schema.
+//! [`RunDir`] writes, [`StoredRun`] reads; [`table`] holds the Parquet schema.
 pub mod dir;
 mod error;
 mod found;
@@ -23,6 +23,6 @@ pub use dir::{GroupData, RunDir, TapEntry};
 pub use error::{Error, Result};
 pub use read::StoredRun;
 
-/// Version of the layout and of lock.json. A reader refuses a newer one and reads older ones: 1 identified a model by
-/// its weights alone, and its manifest.toml was the file as given, without `--set`.
+/// Version of the directory layout and of `lock.json`. Readers refuse newer versions and read older ones. In version 1
+/// the lock identified a model only by its weights, and `manifest.toml` was the file as given, without `--set`.
 pub const SCHEMA: u64 = 2;

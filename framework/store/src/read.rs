@@ -1,4 +1,4 @@
-//! Reading a run directory.
+//! Reads a run directory.
 use crate::dir::{groups, read_lock, tap_name};
 use crate::error::{format, io};
 use crate::{Result, table};
@@ -10,10 +10,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// A stored run. Turns are read at once, activations when asked for.
+/// A stored run. Its turns are read when it is opened, activations when they are asked for.
 pub struct StoredRun {
     path: PathBuf,
-    /// The lock.
+    /// Content of `lock.json`.
     pub lock: Value,
     name: String,
     seed: u64,
@@ -21,10 +21,10 @@ pub struct StoredRun {
 }
 
 impl StoredRun {
-    /// Opens a run with the groups that are finished.
+    /// Opens a run and reads the turns of its finished groups.
     ///
     /// # Errors
-    /// When there is none, or a file is broken.
+    /// If there is no run, or a file is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let lock = read_lock(path)?;
         let mut turns = vec![];
@@ -66,7 +66,7 @@ impl RunReader for StoredRun {
         }
         let name = tap_name(condition, arm, site, position);
         let Some(tap) = read_tap(&path, &name)? else { return Ok(None) };
-        // Readers go to the place of a turn: there must be one.
+        // Callers index the array by turn, so it must hold all turns.
         let of = &self.turns[self.turns.partition_point(|t| t.group < group)..];
         let own = of.iter().take_while(|t| t.group == group).filter(|t| t.condition == condition && t.arm == arm);
         let turns = own.map(|t| t.turn as usize).max().unwrap_or(0);
@@ -84,10 +84,10 @@ impl RunReader for StoredRun {
     }
 }
 
-/// Longest header that is believed: a group has some hundred taps.
+/// Largest header that is read, in bytes. A damaged file may claim any length.
 const HEADER: u64 = 16 << 20;
 
-/// Reads one tensor, and of the file no more than its header beside it.
+/// Reads one tensor; of the rest of the file, only the header.
 fn read_tap(path: &Path, name: &str) -> Result<Option<TapArray>> {
     let mut file = File::open(path).map_err(io(path))?;
     let mut length = [0; 8];

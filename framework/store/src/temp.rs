@@ -1,7 +1,7 @@
-//! Files and folders that are written whole or not at all: under a temporary name, synced, renamed.
+//! Writes files and folders whole or not at all: under a temporary name, then synced and renamed.
 //!
-//! A temporary name is `.friction-<name>-<process>.tmp`. Nothing else is ever taken for one: other hidden files, and
-//! what other programs put into a run, are left alone.
+//! A temporary name is `.friction-<name>-<process id>.tmp`. Only such names are cleaned up: other hidden files, and
+//! files that other programs put into a run, are left alone.
 use crate::Result;
 use crate::error::io;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const START: &str = ".friction-";
 const END: &str = ".tmp";
 
-/// Where `path` is written until it is whole: beside it, under a name that only this process gives.
+/// The temporary name for `path`: in the same folder, and used by this process only.
 pub fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!("{START}{name}-{}{END}", std::process::id()))
@@ -26,8 +26,8 @@ pub fn is_temporary(name: &OsStr) -> bool {
     })
 }
 
-/// Removes what killed writers left half-written in a folder. Only for who holds the run's lock: nobody else
-/// writes there then. What cannot be removed is in nobody's way and stays.
+/// Removes files and folders that killed writers left half-written in a folder. The caller must hold the run's lock, so
+/// that nobody else writes there. Entries that cannot be removed do no harm and stay.
 pub(crate) fn sweep(dir: &Path) -> Result<()> {
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -42,7 +42,7 @@ pub(crate) fn sweep(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes a file or a folder of ours, if it is there.
+/// Removes a temporary file or folder, if it is there.
 fn remove(path: &Path) {
     let _ = if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }
@@ -58,12 +58,12 @@ pub(crate) fn folder(path: &Path) -> Result<PathBuf> {
     Ok(tmp)
 }
 
-/// Takes a temporary folder back: its content is worth nothing.
+/// Removes a temporary folder that is no longer needed.
 pub(crate) fn discard(tmp: &Path) {
     remove(tmp);
 }
 
-/// Syncs a folder and gives it its name; fails where something else has it.
+/// Syncs a folder and renames it to `path`. Fails if another folder that is not empty, or a file, has that name.
 pub(crate) fn rename(tmp: &Path, path: &Path) -> Result<()> {
     sync(tmp).and_then(|()| fs::rename(tmp, path)).map_err(io(path))?;
     path.parent().map_or(Ok(()), |parent| sync(parent).map_err(io(parent)))
@@ -75,15 +75,15 @@ fn sync(dir: &Path) -> std::io::Result<()> {
     File::open(dir).and_then(|d| d.sync_all())
 }
 
-/// Writes a file and syncs it. For files within a temporary folder.
+/// Writes a file and syncs it. Meant for files in a temporary folder.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     File::create(path).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).map_err(io(path))
 }
 
-/// Writes a new folder of files: whole or not at all.
+/// Writes a new folder of files, whole or not at all.
 ///
 /// # Errors
-/// When it cannot be written, or something else has the name.
+/// If it cannot be written, or its name is taken.
 pub fn write_folder(path: &Path, files: impl IntoIterator<Item = (impl AsRef<Path>, Vec<u8>)>) -> Result<()> {
     let tmp = folder(path)?;
     let done = files.into_iter().try_for_each(|(name, bytes)| write(&tmp.join(name), &bytes));
@@ -93,10 +93,10 @@ pub fn write_folder(path: &Path, files: impl IntoIterator<Item = (impl AsRef<Pat
     })
 }
 
-/// Writes a file whole, or leaves the one that is there.
+/// Writes a file whole, or leaves the existing one as it is.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let tmp = temporary(path);
     let done = write(&tmp, bytes).and_then(|()| fs::rename(&tmp, path).map_err(io(path)));
@@ -153,7 +153,7 @@ mod tests {
         for name in keep {
             assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), name);
         }
-        // A folder of somebody else's keeps its name.
+        // A folder that friction did not write is not replaced.
         assert!(write_folder(&dir.path().join(".hidden"), [("x", b"mine".to_vec())]).is_err());
         write_folder(&dir.path().join("sae"), [("x", b"whole".to_vec())]).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("sae/x")).unwrap(), "whole");
