@@ -23,9 +23,9 @@ pub(crate) struct Kept {
     head_dim: usize,
     /// Positions per slot, a multiple of 16. Position p is stored at index p mod `keys`.
     keys: usize,
-    /// `[slots, kv_heads, keys / 16, head_dim, 16]`.
+    /// Keys, `[slots, kv_heads, keys / 16, head_dim, 16]`.
     k: Vec<f32>,
-    /// `[slots, kv_heads, keys, head_dim]`.
+    /// Values, `[slots, kv_heads, keys, head_dim]`.
     v: Vec<f32>,
 }
 

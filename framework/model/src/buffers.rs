@@ -49,7 +49,7 @@ mod tests {
             said.starts_with("the embedding takes 1 MiB, and a buffer of this device holds 1 at most; set"),
             "{said}"
         );
-        // Half as wide, half the bytes.
+        // bf16 takes half the bytes.
         assert!(room(&c, DType::BF16, Some(table / 2)).is_ok());
     }
 

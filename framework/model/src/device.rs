@@ -3,7 +3,8 @@ use crate::{Error, Result};
 use burn::tensor::{DType, Device};
 use friction_core::manifest::{BackendKind, ModelDtype};
 
-/// Opens device `index` of a backend. On WGPU index 0 is the default adapter and index n > 0 the n-th discrete GPU.
+/// Opens device `index` of a backend. On WGPU, index 0 is the default adapter, and index n > 0 is discrete GPU n,
+/// counted from 0.
 ///
 /// # Errors
 /// When this binary was built without the backend, or the machine lacks the device.

@@ -21,7 +21,7 @@ pub(crate) fn fired(product: Tensors<2>, gate: Tensors<2>, room: usize, k: usize
 /// The operation that Burn dispatches to the device's backend.
 #[backend_extension(Cube, Fusion)]
 pub trait Fired: Backend {
-    /// See the function of this name.
+    /// Collects active features; shapes as in the function of this name.
     #[fusion(dtype = product, shape = output(product, *room))]
     fn fired(product: FloatTensor<Self>, gate: FloatTensor<Self>, room: usize, k: usize) -> FloatTensor<Self>;
 }

@@ -111,7 +111,7 @@ impl Found {
 
 /// Parameters, and what the configuration says about them.
 pub struct Loaded {
-    /// The parameters.
+    /// Weights and settings; their shapes agree.
     pub parameters: Parameters,
     /// Site whose activations it encodes; `None` where the configuration does not say.
     pub reads: Option<Site>,

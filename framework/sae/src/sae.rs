@@ -102,7 +102,7 @@ impl Sae {
         Ok(sae)
     }
 
-    /// The parameters.
+    /// The parameters that it computes with.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }

@@ -182,7 +182,7 @@ impl<'a> Tensors<'a> {
         Ok(values)
     }
 
-    /// The first dimension of a matrix.
+    /// Size of the first dimension of a tensor; 0 for a scalar.
     ///
     /// # Errors
     /// As [`Tensors::get`].

@@ -8,7 +8,7 @@ const MAX: u64 = 1 << 24;
 
 /// A JSON table of a configuration file.
 pub(super) struct Reader<'a> {
-    /// The table.
+    /// The JSON object that is read.
     pub map: &'a Map<String, Value>,
     /// Path of its file, for error messages.
     pub path: &'a Path,

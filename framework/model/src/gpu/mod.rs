@@ -175,36 +175,36 @@ pub fn free(device: &Device) -> Option<u64> {
     answer.get().copied()
 }
 
-/// See [`Ops::embed`].
+/// Embedding lookup; see [`Ops::embed`].
 pub fn embed(table: &Tensor<2>, ids: &Tensor<1, Int>, scale: f32) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Ops>::embed(table.clone().into_dispatch(), ids.clone().into_dispatch(), scale))
 }
 
-/// See [`Ops::widen`].
+/// Dequantisation; see [`Ops::widen`].
 pub fn widen(codes: &Tensor<1, Int>, scales: &Tensor<1>, four: bool, dtype: DType) -> Tensor<2> {
     let (codes, scales) = (codes.clone().into_dispatch(), scales.clone().into_dispatch());
     Tensor::from_dispatch(<Dispatch as Ops>::widen(codes, scales, four, dtype))
 }
 
-/// See [`Ops::norm`].
+/// RMSNorm; see [`Ops::norm`].
 pub fn norm(x: Tensor<2>, weight: &Tensor<1>, eps: f64, dtype: DType) -> Tensor<2> {
     let weight = weight.clone().into_dispatch();
     Tensor::from_dispatch(<Dispatch as Ops>::norm(x.into_dispatch(), weight, eps as f32, dtype))
 }
 
-/// See [`Ops::join`].
+/// Residual sum between two RMSNorms, `[sum in f32, its norm in dtype]`; see [`Ops::join`].
 pub fn join(x: Tensor<2>, y: Product, post: &Tensor<1>, next: &Tensor<1>, eps: f64, dtype: DType) -> [Tensor<2>; 2] {
     let (post, next) = (post.clone().into_dispatch(), next.clone().into_dispatch());
     let (x, h) = <Dispatch as Ops>::join(x.into_dispatch(), y.0.into_dispatch(), post, next, eps as f32, dtype);
     [Tensor::from_dispatch(x), Tensor::from_dispatch(h)]
 }
 
-/// See [`Ops::gate`].
+/// GeGLU; see [`Ops::gate`].
 pub fn gate(both: Product, rows: usize, dtype: DType) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Ops>::gate(both.0.into_dispatch(), rows, dtype))
 }
 
-/// See [`Ops::best`].
+/// Argmax of each row; see [`Ops::best`].
 pub fn best(x: Tensor<2>) -> Tensor<2, Int> {
     Tensor::from_dispatch(<Dispatch as Ops>::best(x.into_dispatch()))
 }
@@ -249,7 +249,7 @@ pub struct Turned<'a> {
     pub scale: f32,
 }
 
-/// See [`Ops::heads`]. Returns the queries; `keys` and `values` are written in place.
+/// QK-norm, RoPE and cache write; see [`Ops::heads`]. Returns the queries; `keys` and `values` are written in place.
 pub fn heads(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &Turned) -> Tensor<3> {
     let mut queries = None;
     keys.inplace(|k| {

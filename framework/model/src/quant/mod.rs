@@ -86,7 +86,7 @@ impl Blocks {
         Ok(Self { rows, columns, codes, scales })
     }
 
-    /// Rows and columns.
+    /// Dimensions of the matrix, `[rows, columns]`.
     pub fn dims(&self) -> [usize; 2] {
         [self.rows, self.columns]
     }
