@@ -1,5 +1,5 @@
-//! What a call across the border costs: the condition `impatient` and the hook `norms`, both in C and C++,
-//! beside the same work done in this process. One turn of a study asks once, keeps once and may read once.
+//! Times calls into a library: the condition `impatient` in C and the hook `norms` in C++, next to the same work
+//! done in this process. One turn of a study calls `ask` once, `keep` at most once, and `read` at most once.
 //!
 //! `cargo bench --workspace --bench border`
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -37,7 +37,7 @@ impl TextCodec for Words {
     }
 }
 
-/// The same condition in this process.
+/// The condition `impatient`, implemented in this process.
 struct Here;
 impl Condition for Here {
     fn ask(&self, cx: &TurnContext) -> Result<Message> {
@@ -58,7 +58,7 @@ fn conditions(c: &mut Criterion) {
     let Maker::Condition(prepare) = library.plugins().unwrap()[0].maker.clone() else { unreachable!() };
     let table = toml::from_str("patience = 20").map(toml::Value::Table).unwrap();
     let there = prepare(table, &Key::default(), &mut Issues::default()).unwrap()(&context()).unwrap();
-    // An MMLU-Pro question is some 700 characters, a reply 256 tokens.
+    // An MMLU-Pro question has about 700 characters, a reply 256 tokens.
     let question = "Which of these is right? ".repeat(28);
     let cx = TurnContext { seed: 1, group: 3, turn: 5, turns: 14, topic: "law", question: &question };
     let ids: Vec<u32> = (0..256).map(|i| 1000 + 7 * i).collect();

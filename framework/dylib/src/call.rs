@@ -1,4 +1,4 @@
-//! One call across the border.
+//! Calls functions of a library, one at a time, and checks their answers.
 use crate::library::Library;
 use crate::stdout::Taken;
 use friction_core::{Error, Result, RunReader, TextCodec};
@@ -9,14 +9,14 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One call at a time, of all libraries: what they print can be told apart by it.
+/// Held during every call, so that one library runs at a time and its printed text can be attributed to it.
 static GATE: Mutex<()> = Mutex::new(());
 
 pub(crate) fn gate() -> MutexGuard<'static, ()> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Calls `f` and reads its answer: `None` where the library knows no such thing.
+/// Calls `f` and reads its answer as JSON; `None` if the library answers [`UNKNOWN`]. `what` names the call in errors.
 pub(crate) fn call<T: DeserializeOwned>(
     library: &Library,
     what: &str,
@@ -30,7 +30,7 @@ pub(crate) fn call<T: DeserializeOwned>(
     Ok(Some(value))
 }
 
-/// As [`call`], the answer as bytes.
+/// As [`call`], but returns the answer as bytes.
 pub(crate) fn raw(library: &Library, what: &str, f: impl FnOnce(&Out) -> i32) -> Result<Option<Vec<u8>>> {
     let mut answer = Answer::default();
     let code = {
@@ -51,17 +51,17 @@ pub(crate) fn raw(library: &Library, what: &str, f: impl FnOnce(&Out) -> i32) ->
     }
 }
 
-/// What stands behind the host's functions during one call.
+/// What the host's functions give access to during one call.
 #[derive(Default)]
 pub(crate) struct Offer<'a> {
     pub codec: Option<&'a dyn TextCodec>,
     pub run: Option<&'a dyn RunReader>,
-    /// The tap that was read last: it lives until the next.
+    /// Values of the tap that was read last. They stay valid until the next one is read.
     pub tap: Vec<f32>,
 }
 
 impl Offer<'_> {
-    /// The functions, for a call during which `self` stays where it is.
+    /// The host's functions for one call, during which `self` must not move.
     pub fn host(&mut self) -> Host {
         let codec = self.codec.is_some();
         let run = self.run.is_some();
@@ -76,7 +76,8 @@ impl Offer<'_> {
     }
 }
 
-/// Runs a host function: its errors and panics are told to the library, not thrown through it.
+/// Runs a host function for a library. Errors and panics become a code and a message; no panic passes through the
+/// library.
 fn offered(out: *const Out, f: impl FnOnce() -> Result<Option<String>>) -> i32 {
     // SAFETY: the library hands an `Out` that lives through the call, or null.
     let out = unsafe { out.as_ref() };
@@ -92,7 +93,7 @@ fn offered(out: *const Out, f: impl FnOnce() -> Result<Option<String>>) -> i32 {
     code
 }
 
-/// What `this` of a host function points at.
+/// What `this` of a host function points to.
 ///
 /// # Safety
 /// It must be the `this` that the host handed over with the call that is under way.
@@ -178,7 +179,7 @@ unsafe extern "C" fn findings(this: *mut c_void, analyzer: Text, out: *const Out
     })
 }
 
-/// A plugin's identity, as the table's functions are told it.
+/// A plugin's kind and name as JSON, which functions of the table take.
 pub(crate) fn identity(kind: friction_core::Kind, name: &str) -> String {
     let v: Value = json!({"kind": kind, "name": name});
     v.to_string()

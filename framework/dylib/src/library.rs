@@ -1,4 +1,4 @@
-//! Loading a library: by path and SHA-256, within a time limit, for good.
+//! Loads a library by path and SHA-256, within a time limit. It is never unloaded.
 use crate::call;
 use crate::remote;
 use crate::stdout::Taken;
@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most bytes of a library's printing that are kept.
+/// Largest number of bytes of a library's printed text that are kept.
 const HEARD: usize = 4096;
 
-/// A plugin as a library lists it.
+/// A plugin, as a library's `list` describes it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listed {
@@ -40,7 +40,7 @@ pub struct Library {
 
 static LOADED: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
 
-/// What loaded libraries have printed on standard output since this was last asked, one note each.
+/// What loaded libraries have printed to standard output since the last call of this function, one note for each.
 pub fn printed() -> Vec<String> {
     let all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     all.values().filter_map(|l| l.printed()).collect()
@@ -49,7 +49,7 @@ pub fn printed() -> Vec<String> {
 /// The SHA-256 of a file's bytes, in hexadecimal.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the file cannot be read.
 pub fn digest(path: &Path) -> Result<String> {
     let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let mut hash = Sha256::new();
@@ -58,10 +58,12 @@ pub fn digest(path: &Path) -> Result<String> {
 }
 
 impl Library {
-    /// Loads the file `path`, which must be absolute and have the bytes that `sha256` says.
+    /// Loads the library at `path`, whose bytes must have the SHA-256 `sha256` (hexadecimal). A library that is loaded
+    /// already is returned as it is.
     ///
     /// # Errors
-    /// Says what is wrong with the file or with what it holds, and what to do.
+    /// If there is no such file, `sha256` is missing or another, the library cannot be loaded within the time limit, or
+    /// its table or list of plugins is not valid. The message says what to do.
     pub fn open(path: &Path, sha256: Option<&str>) -> Result<Arc<Self>> {
         let path = path.canonicalize().map_err(|e| Error::io(path, e))?;
         let found = digest(&path)?;
@@ -95,7 +97,7 @@ impl Library {
         Ok(library)
     }
 
-    /// Its file's name.
+    /// Name of its file.
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
     }
@@ -103,17 +105,17 @@ impl Library {
     /// Its plugins.
     ///
     /// # Errors
-    /// When it lists something that cannot be a plugin.
+    /// If it lists a plugin whose name is not valid.
     pub fn plugins(self: &Arc<Self>) -> Result<Vec<Plugin>> {
         self.listed.iter().map(|l| remote::plugin(self, l)).collect()
     }
 
-    /// Where it lies.
+    /// Path of its file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The SHA-256 of its bytes.
+    /// The SHA-256 of its bytes, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -137,14 +139,14 @@ impl Library {
     }
 }
 
-/// Text of others on a terminal: without control characters.
+/// A character of foreign text for a terminal: control characters other than line breaks are escaped.
 fn shown(c: char) -> Vec<char> {
     if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] }
 }
 
 type Opened = (Table, Vec<Listed>, Vec<u8>);
 
-/// Loads a library once a child process has done so without hanging or dying.
+/// Loads a library, after a child process has loaded it without hanging or dying.
 fn within(path: &Path) -> Result<Opened> {
     let _gate = call::gate();
     trial::load(|| drop(open(path))).map_err(|what| Error::data(path, what))?;
@@ -155,14 +157,14 @@ fn within(path: &Path) -> Result<Opened> {
     Ok((table, listed, said))
 }
 
-/// Loads and asks for the table and the list.
+/// Loads a library and asks for its table and its list of plugins.
 fn open(path: &Path) -> Result<(Table, Vec<Listed>)> {
     type Entry = unsafe extern "C" fn(u32) -> *const Table;
     let bad = |what: String| Error::data(path, what);
-    // SAFETY: loading runs the library's initialisers, which cannot be vouched for: the manifest names the
-    // file and its SHA-256, and the documentation says what that means.
+    // SAFETY: loading runs the library's initialisers, which cannot be checked. The manifest names the file and its
+    // SHA-256, and the header says what native code may do.
     let library = unsafe { libloading::Library::new(path) }.map_err(|e| bad(format!("cannot be loaded: {e}")))?;
-    // Never unloaded: plugins and threads of it may live to the end.
+    // Never unloaded: its plugins and threads may live until the process ends.
     let library = Box::leak(Box::new(library));
     // SAFETY: the header gives this symbol this type.
     let entry: libloading::Symbol<Entry> = unsafe { library.get(b"friction_plugin\0") }
@@ -190,7 +192,7 @@ fn open(path: &Path) -> Result<(Table, Vec<Listed>)> {
     }
     let mut own =
         Table { version, size: 0, list: None, build: None, drop: None, call: None, read: None, validate: None };
-    // SAFETY: `size` bytes are the library's table; of an older one the functions it lacks stay `None`.
+    // SAFETY: `size` bytes are the library's table. Functions that an older table lacks stay `None`.
     unsafe {
         let n = size.min(std::mem::size_of::<Table>());
         std::ptr::copy_nonoverlapping(table.cast::<u8>(), std::ptr::from_mut(&mut own).cast::<u8>(), n);

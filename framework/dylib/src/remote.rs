@@ -1,4 +1,4 @@
-//! A library's plugins as the host's traits.
+//! Implements the plugin traits by calls to a library.
 use crate::call::{Offer, call, identity, raw};
 use crate::library::{Library, Listed};
 use friction_core::manifest::{Issues, Path, Step, to_json};
@@ -17,7 +17,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A library's plugin, for a registry.
+/// A plugin of a library, for a registry.
 pub(crate) fn plugin(library: &Arc<Library>, listed: &Listed) -> Result<Plugin> {
     let fits = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if !fits(&listed.name) {
@@ -65,7 +65,7 @@ struct Wrong {
     help: Option<String>,
 }
 
-/// The configuration as JSON, once the library finds nothing wrong with it.
+/// The configuration as JSON, if the library finds nothing wrong with it. Otherwise faults are added to the issues.
 fn validated(
     library: &Library,
     kind: Kind,
@@ -75,7 +75,7 @@ fn validated(
     issues: &mut Issues,
 ) -> Option<String> {
     let config = to_json(table).to_string();
-    // Tables of version 1 check nothing here: `build` says what is wrong, also before any token.
+    // Tables of version 1 have no `validate`: `build` reports what is wrong, also before any token is generated.
     let Some(validate) = library.table.validate else { return Some(config) };
     let who = identity(kind, name);
     // SAFETY: the table's functions live as long as the process; the texts through the call.
@@ -103,7 +103,7 @@ fn validated(
     right.then_some(config)
 }
 
-/// A plugin of a library, built.
+/// An instance of a plugin, made by its library.
 struct Instance {
     library: Arc<Library>,
     label: String,
@@ -137,7 +137,7 @@ impl Instance {
         Ok(Self { library: library.clone(), label: format!("{} `{name}`", kind.word()), pointer })
     }
 
-    /// Calls a method; `None` where the library lacks it.
+    /// Calls a method; `None` if the library lacks it.
     fn maybe<T: DeserializeOwned>(&self, method: &str, request: &impl Serialize, offer: Offer) -> Result<Option<T>> {
         let function = self.library.table.call.ok_or_else(|| Error::other("the table lacks `call`"))?;
         let request = serde_json::to_string(request).map_err(Error::other)?;
@@ -175,12 +175,12 @@ impl Drop for Instance {
     }
 }
 
-/// A turn as the header writes it.
+/// A turn in the JSON form of the header.
 fn turn(cx: &TurnContext) -> Value {
     json!({"seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "topic": cx.topic, "question": cx.question})
 }
 
-/// A condition.
+/// A condition of a library.
 struct RemoteCondition(Instance);
 
 impl RemoteCondition {
@@ -200,7 +200,7 @@ impl Condition for RemoteCondition {
     }
 }
 
-/// Topics.
+/// Topics of a library.
 struct RemoteTopics(Instance);
 
 impl RemoteTopics {
@@ -217,7 +217,7 @@ impl Topics for RemoteTopics {
     }
 }
 
-/// A dataset, its questions fetched when it is built.
+/// A dataset of a library. Its questions are fetched when it is built.
 struct RemoteDataset {
     instance: Instance,
     categories: Vec<Category>,
@@ -268,10 +268,10 @@ impl Dataset for RemoteDataset {
     }
 }
 
-/// A hook.
+/// A hook of a library.
 struct RemoteHook {
     instance: Instance,
-    /// It said that it reads nothing.
+    /// The library answered that this hook reads nothing, so it is not asked again.
     idle: AtomicBool,
 }
 
@@ -315,7 +315,7 @@ impl Hook for RemoteHook {
     }
 }
 
-/// An analyzer; what it needs is asked when it is built.
+/// An analyzer of a library. What it needs is asked when it is built.
 struct RemoteAnalyzer {
     instance: Instance,
     needs: Needs,

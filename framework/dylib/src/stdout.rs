@@ -1,4 +1,4 @@
-//! Standard output while a library runs: what it prints there is taken away, because programs read it.
+//! Captures what a library prints to standard output, which belongs to the host and may be read by programs.
 #[cfg(unix)]
 mod taken {
     use std::fs::File;
@@ -6,7 +6,7 @@ mod taken {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
-    /// The real standard output, and a file without a name that stands in its place.
+    /// The real standard output, and an unnamed file that replaces it during a call.
     struct Fds {
         real: OwnedFd,
         sink: File,
@@ -27,7 +27,7 @@ mod taken {
         FDS.get_or_init(make).as_ref()
     }
 
-    /// Puts the sink in the place of standard output until it is dropped or asked what came.
+    /// Replaces standard output by the file until this value is ended or dropped. Holds whether that succeeded.
     pub(crate) struct Taken(bool);
 
     impl Taken {
@@ -39,7 +39,7 @@ mod taken {
             Self(unsafe { libc::dup2(fds.sink.as_raw_fd(), 1) } >= 0)
         }
 
-        /// Gives standard output back, and what was printed meanwhile.
+        /// Restores standard output and returns what was printed meanwhile.
         pub fn end(mut self) -> Vec<u8> {
             self.restore()
         }
@@ -47,7 +47,7 @@ mod taken {
         fn restore(&mut self) -> Vec<u8> {
             let (true, Some(fds)) = (std::mem::take(&mut self.0), fds()) else { return vec![] };
             let mut fds = fds.lock().unwrap_or_else(PoisonError::into_inner);
-            // SAFETY: C's own buffers are written out while the sink still stands; then two open
+            // SAFETY: C's own buffers are flushed while the file still replaces standard output; then two open
             // descriptors.
             unsafe {
                 libc::fflush(std::ptr::null_mut());

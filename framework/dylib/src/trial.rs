@@ -1,5 +1,5 @@
-//! Loading a library in a child process first: an initialiser that hangs holds the loader's lock, and one
-//! that dies takes its process with it. In a child neither matters.
+//! Loads a library in a child process first. An initialiser that hangs would keep the loader's lock, and one that
+//! crashes would end the process; in a child neither does harm.
 #[cfg(unix)]
 pub(crate) fn load(f: impl FnOnce()) -> Result<(), String> {
     use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ pub(crate) fn load(f: impl FnOnce()) -> Result<(), String> {
         return Err(format!("no child process can be started: {}", std::io::Error::last_os_error()));
     }
     if child == 0 {
-        // SAFETY: plain system calls on the child's own descriptors. What is printed here will be printed
-        // again when the library is loaded in earnest.
+        // SAFETY: plain system calls on the child's own descriptors. Text that is printed here is printed again when
+        // the parent loads the library.
         unsafe {
             let null = libc::open(c"/dev/null".as_ptr(), libc::O_WRONLY);
             libc::dup2(null, 1);
             libc::dup2(null, 2);
-            // Rust's handlers look for a stack overflow and would let a raised signal pass.
+            // Rust's handlers check for a stack overflow and may ignore a signal that was raised.
             libc::signal(libc::SIGSEGV, libc::SIG_DFL);
             libc::signal(libc::SIGBUS, libc::SIG_DFL);
         }

@@ -1,35 +1,35 @@
-//! `friction_plugin.h` in Rust. That header says what each item means; both must say the same, which
-//! friction-dylib's tests prove by plugins in C and C++.
+//! The types of `friction_plugin.h` in Rust. The header explains each item in full. The two must agree; tests that load
+//! plugins written in C and C++ check that they do.
 use std::ffi::{c_char, c_void};
 
-/// The version that this crate speaks.
+/// Version of the header that this crate implements.
 pub const VERSION: u32 = 2;
-/// The answer was written.
+/// Return code: the answer was written.
 pub const OK: i32 = 0;
-/// What was written is a message for people.
+/// Return code: an error message for people was written.
 pub const ERROR: i32 = 1;
-/// Like [`ERROR`], for a defect of the plugin.
+/// Return code: like [`ERROR`], for a defect of the plugin.
 pub const PANIC: i32 = 2;
-/// No such method, plugin or record.
+/// Return code: there is no such method, plugin or record.
 pub const UNKNOWN: i32 = 3;
 
-/// Borrowed UTF-8.
+/// Borrowed UTF-8 text, not NUL-terminated.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Text {
-    /// Its bytes; may be null where `len` is 0.
+    /// Its bytes; may be null if `len` is 0.
     pub data: *const c_char,
-    /// How many.
+    /// Number of bytes.
     pub len: usize,
 }
 
 impl Text {
-    /// Borrows a text.
+    /// Borrows a text. The value must not be used after `s` is gone.
     pub fn of(s: &str) -> Self {
         Self { data: s.as_ptr().cast(), len: s.len() }
     }
 
-    /// The bytes.
+    /// The text's bytes.
     ///
     /// # Safety
     /// `data` must point at `len` bytes that live and stay unchanged for `'a`.
@@ -45,31 +45,31 @@ impl Text {
 /// Where a function writes its answer.
 #[repr(C)]
 pub struct Out {
-    /// The first argument of `write`.
+    /// First argument of `write`.
     pub to: *mut c_void,
-    /// Appends bytes.
+    /// Appends bytes to the answer. May be called any number of times.
     pub write: Option<unsafe extern "C" fn(*mut c_void, *const c_char, usize)>,
 }
 
-/// Longest answer that is taken: more is a defect of the other side.
+/// Longest answer that is accepted, in bytes. A longer one is a defect of the other side.
 pub const LONGEST: usize = 1 << 30;
 
-/// What was written to an [`Out`].
+/// The bytes that were written to an [`Out`].
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// The bytes.
+    /// The bytes that were accepted.
     pub bytes: Vec<u8>,
-    /// Why some were not taken.
+    /// Why some bytes were refused; `None` if all were accepted.
     pub refused: Option<String>,
 }
 
 impl Answer {
-    /// An `Out` that appends to this answer; it must not outlive it.
+    /// An [`Out`] that appends to this answer. It must not be used after the answer is gone.
     pub fn out(&mut self) -> Out {
         Out { to: std::ptr::from_mut(self).cast(), write: Some(append) }
     }
 
-    /// As a message for people.
+    /// The answer as an error message for people.
     pub fn message(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         match (text.trim(), &self.refused) {
@@ -106,76 +106,76 @@ impl Out {
     }
 }
 
-/// Activations at a tap.
+/// Activations of one turn at one tap.
 #[repr(C)]
 pub struct Tap {
-    /// JSON.
+    /// The tap as JSON: `{"site": …, "position": …}`.
     pub tap: Text,
-    /// Row-major.
+    /// `rows × width` values, row-major; NaN where the turn has no such token.
     pub data: *const f32,
-    /// Positions.
+    /// Number of positions.
     pub rows: usize,
-    /// Floats of a row.
+    /// Number of values of a position: the width of the site.
     pub width: usize,
 }
 
-/// `decode` of [`Host`].
+/// Type of [`Host::decode`].
 pub type Decode = unsafe extern "C" fn(*mut c_void, *const u32, usize, *const Out) -> i32;
-/// `run` of [`Host`].
+/// Type of [`Host::run`].
 pub type Run = unsafe extern "C" fn(*mut c_void, *const Out) -> i32;
-/// `tap` of [`Host`].
+/// Type of [`Host::tap`].
 pub type ReadTap = unsafe extern "C" fn(*mut c_void, Text, *mut *const f32, *mut usize, *const Out) -> i32;
-/// `findings` of [`Host`].
+/// Type of [`Host::findings`].
 pub type Findings = unsafe extern "C" fn(*mut c_void, Text, *const Out) -> i32;
 
-/// What a method may ask of the host.
+/// Functions of the host that a method may call while it runs.
 #[repr(C)]
 pub struct Host {
-    /// Bytes of this struct as the host knows it.
+    /// Size of this struct in bytes, as the host knows it.
     pub size: usize,
-    /// First argument of the functions.
+    /// First argument of each function; called `self` in the header.
     pub this: *mut c_void,
-    /// The text of ids.
+    /// Decodes token ids to text. For `keep` of a condition.
     pub decode: Option<Decode>,
-    /// The run's turns.
+    /// Writes the run's name, seed and turns as JSON. For `analyze`.
     pub run: Option<Run>,
-    /// A conversation's activations.
+    /// Gives the activations of a conversation at a site and position. For `analyze`.
     pub tap: Option<ReadTap>,
-    /// An earlier analyzer's findings.
+    /// Writes the findings of an analyzer that ran before, as JSON. For `analyze`.
     pub findings: Option<Findings>,
 }
 
-/// `list` of [`Table`].
+/// Type of [`Table::list`].
 pub type List = unsafe extern "C" fn(*const Out) -> i32;
-/// `build` of [`Table`].
+/// Type of [`Table::build`].
 pub type Build = unsafe extern "C" fn(Text, Text, Text, *mut *mut c_void, *const Out) -> i32;
-/// `drop` of [`Table`].
+/// Type of [`Table::drop`].
 pub type Drop = unsafe extern "C" fn(*mut c_void);
-/// `call` of [`Table`].
+/// Type of [`Table::call`].
 pub type Call = unsafe extern "C" fn(*mut c_void, Text, Text, *const Host, *const Out) -> i32;
-/// `read` of [`Table`].
+/// Type of [`Table::read`].
 pub type Read = unsafe extern "C" fn(*mut c_void, Text, *const Tap, usize, *const Out) -> i32;
-/// `validate` of [`Table`].
+/// Type of [`Table::validate`].
 pub type Validate = unsafe extern "C" fn(Text, Text, *const Out) -> i32;
 
-/// What a library exports.
+/// The function table that a library exports.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Table {
-    /// [`VERSION`] of the header it was compiled with.
+    /// [`VERSION`] of the header that the library was compiled with.
     pub version: u32,
-    /// Bytes of this struct there.
+    /// Size of this struct in bytes in that header.
     pub size: u32,
-    /// Its plugins.
+    /// Lists the library's plugins as JSON.
     pub list: Option<List>,
-    /// Makes an instance.
+    /// Makes an instance of a plugin from its configuration.
     pub build: Option<Build>,
     /// Destroys an instance.
     pub drop: Option<Drop>,
-    /// Calls a method.
+    /// Calls a method of an instance.
     pub call: Option<Call>,
-    /// Reads activations.
+    /// Of a hook: reads the activations of a finished turn.
     pub read: Option<Read>,
-    /// Since 2: checks a configuration.
+    /// Since version 2: checks a configuration before anything is opened.
     pub validate: Option<Validate>,
 }

@@ -1,4 +1,4 @@
-//! The library's side of the border: calls by name on the plugins that `inventory` holds.
+//! The library's side of the C interface: calls plugins that were submitted to `inventory`, by kind and name.
 use crate::abi::{ERROR, Host, OK, Out, PANIC, Table, Tap, Text, UNKNOWN, VERSION};
 use crate::guest::host::{HostCodec, HostRun};
 use friction_core::manifest::{Issues, Path, Step};
@@ -18,7 +18,7 @@ use std::sync::Once;
 
 mod host;
 
-/// A plugin, built.
+/// An instance of a plugin.
 enum Instance {
     Condition(Box<dyn Condition>),
     Dataset(Box<dyn Dataset>),
@@ -27,7 +27,7 @@ enum Instance {
     Analyzer(Box<dyn Analyzer>),
 }
 
-/// What a call ends in.
+/// Why a call failed: with an error, or because there is no such plugin or method.
 enum Fault {
     Error(Error),
     Unknown,
@@ -50,20 +50,21 @@ static TABLE: Table = Table {
     validate: Some(validate),
 };
 
-/// The table of this library. The host looks at its version and refuses what it does not know.
+/// The function table of this library. The host checks its version, so `_host_version` is not used.
 pub fn table(_host_version: u32) -> *const Table {
     &TABLE
 }
 
 thread_local! {
-    /// Where and why this thread panicked last.
+    /// Message and place of this thread's last panic.
     static PANICKED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `f`, writes its answer or its error to `out`, and lets no panic through.
+/// Runs `f`, writes its answer or error to `out`, and returns the code. A panic becomes the code [`PANIC`].
 fn guarded(out: *const Out, f: impl FnOnce() -> Outcome<Option<String>>) -> i32 {
     static QUIET: Once = Once::new();
-    // The library's own copy of the standard library has a panic hook of its own: the host prints.
+    // The library has its own copy of the standard library, and so its own panic hook. The hook stores the message
+    // and prints nothing; the host prints it.
     QUIET.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
             let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
@@ -126,7 +127,7 @@ unsafe extern "C" fn list(out: *const Out) -> i32 {
     })
 }
 
-/// What is wrong with a configuration.
+/// Checks a configuration, given as JSON.
 fn issues(plugin: &Plugin, config: &[u8]) -> Result<Issues> {
     let table: toml::Value = json(config)?;
     let mut issues = Issues::default();

@@ -1,4 +1,4 @@
-//! What the host offers while it calls: decoding, and the run that is analyzed.
+//! The host's functions as traits, for the time of a call: decoding, and the run that is analysed.
 use crate::abi::{Answer, Host, OK, Text, UNKNOWN};
 use friction_core::{Error, Position, Result, RunReader, Site, TapArray, TextCodec, TurnRow};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ fn missing(what: &str) -> Error {
     Error::other(format!("this host does not offer `{what}` here"))
 }
 
-/// Decodes by the host's tokenizer.
+/// Decodes token ids with the host's tokenizer.
 pub(super) struct HostCodec<'a>(pub Option<&'a Host>);
 
 impl TextCodec for HostCodec<'_> {
@@ -32,13 +32,13 @@ struct Turns {
     turns: Vec<TurnRow>,
 }
 
-/// The host's run. Its functions are called by one thread at a time.
+/// The run that the host analyses. The host's functions are called by one thread at a time.
 pub(super) struct HostRun<'a> {
     host: Mutex<&'a Host>,
     told: Turns,
 }
 
-// SAFETY: the host lets any thread call `tap` and `findings`, one at a time: the mutex sees to that.
+// SAFETY: the host lets any thread call `tap` and `findings`, one at a time; the mutex makes sure of that.
 unsafe impl Sync for HostRun<'_> {}
 
 impl<'a> HostRun<'a> {
@@ -79,7 +79,7 @@ impl RunReader for HostRun<'_> {
         let code = unsafe { read(host.this, Text::of(&which), &mut data, shape.as_mut_ptr(), &answer.out()) };
         match code {
             OK if !data.is_null() => {
-                // SAFETY: the host's array stays valid until its next call, which the guard holds off.
+                // SAFETY: the host's array stays valid until the next call of the host, which the lock prevents.
                 let data = unsafe { std::slice::from_raw_parts(data, shape.iter().product()) }.to_vec();
                 Ok(Some(TapArray { shape, data }))
             }
