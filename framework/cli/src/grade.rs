@@ -111,7 +111,7 @@ fn table(replies: &[Reply]) {
     let n = replies.len();
     outln!("\n{n} {}", if n == 1 { "reply" } else { "replies" });
     for (k, name) in ["declared", "lenient", "official"].iter().enumerate() {
-        let beside = if k == 0 { String::new() } else { format!(", as declared in {}", agree[k]) };
+        let beside = if k == 0 { String::new() } else { format!(", the same as `declared` in {}", agree[k]) };
         outln!("  {name:<9} reads a letter in {}{beside}", found[k]);
     }
     outln!("  {torn} declare another letter beside the one that counts, or several at once");

@@ -215,12 +215,12 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
         }
     }
     if args.l0 > args.width / 2 {
-        let half = format!("--l0 is {}, and --width {}: it must be at most half of that", args.l0, args.width);
+        let half = format!("--l0 is {}, but --width is {}: it must be at most half of that", args.l0, args.width);
         return Err(CliError::usage(half));
     }
     let numbers = |n: usize| n.checked_mul(args.width.max(args.input)).filter(|all| *all <= MOST);
     if numbers(args.input).is_none() || numbers(args.rows).is_none() {
-        let what = format!("--input or --rows times --width is more than the {MOST} numbers that are measured at most");
+        let what = format!("--input or --rows times --width is above the limit of {MOST} numbers");
         return Err(CliError::usage(what));
     }
     let kind = backend(&args.backend)?;
@@ -280,7 +280,7 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
         );
         outln!("  encode   {:>9.3} s  {rate:>11.0} tokens/s  {:>8.1} GFLOP/s", encode, flops / encode / 1e9);
         outln!("  product  {:>9.3} s  {:>31.1} GFLOP/s", product, flops / product / 1e9);
-        outln!("  share of the matrix product's rate {:.0} %", 100.0 * product / encode);
+        outln!("  encoding reaches {:.0} % of the matrix product's rate", 100.0 * product / encode);
         if let Some(p) = peak {
             outln!("  peak memory {:.2} GiB", p as f64 / (1u64 << 30) as f64);
         }

@@ -84,7 +84,7 @@ pub fn judge(all: &[Feature], performance: &[f64], halves: &Halves, limits: &Lim
     let mut out = Judgement { tested: vec![], performance: None, says: Says::CannotBeTold, why: String::new() };
     if groups < FEWEST {
         out.why = format!(
-            "{groups} groups confirm and {} discover: at least {FEWEST} must confirm, {} in all",
+            "only {groups} groups are left for confirmation and {} for discovery: confirmation needs at least {FEWEST}, {} in all",
             halves.discovery.len(),
             2 * FEWEST - 1
         );
@@ -146,12 +146,12 @@ fn verdict(tested: &[Tested], groups: usize, limits: &Limits) -> (Says, String) 
     let Some(first) = tested.first() else {
         return (
             Says::CannotBeTold,
-            "no feature follows the condition and goes with the answers in the discovery groups".into(),
+            "in the discovery groups no feature differs between the conditions and also predicts the answers".into(),
         );
     };
     if let Some(t) = tested.iter().find(|t| t.confirmed(limits)) {
         let why = format!(
-            "feature {} follows the condition (d_z {:+.2}) and goes with the answers to a question ({:+.1} points per standard deviation, {:+.1} to {:+.1}) on {groups} groups that did not pick it; {} over the links of {} features",
+            "feature {} differs between the conditions (d_z {:+.2}) and predicts right answers within a question ({:+.1} points per standard deviation, {:+.1} to {:+.1}) on {groups} groups that were not used to pick it; {} adjusted for both tests of {} features",
             t.index,
             t.d_z,
             t.answers.estimate,
@@ -164,7 +164,7 @@ fn verdict(tested: &[Tested], groups: usize, limits: &Limits) -> (Says, String) 
     }
     if tested.iter().all(|t| t.narrow.low > -limits.points && t.narrow.high < limits.points) {
         let why = format!(
-            "each of the {} features picked goes with the answers by less than {} points per standard deviation (90 % intervals on {groups} groups)",
+            "each of the {} picked features predicts the answers by less than {} points per standard deviation (90 % intervals on {groups} groups)",
             tested.len(),
             limits.points
         );
@@ -172,16 +172,19 @@ fn verdict(tested: &[Tested], groups: usize, limits: &Limits) -> (Says, String) 
     }
     let needed = match first.needed {
         Some(n) => {
-            format!("; if feature {} is as it looks here, {n} groups would tell in 80 % of studies", first.index)
+            format!(
+                "; if the effects of feature {} are those seen here, {n} groups would confirm it in 80 % of studies",
+                first.index
+            )
         }
         None => String::new(),
     };
     let why = format!(
-        "of the {} features that discovery picked none is confirmed on {groups} groups (least {} over all links{}){needed}",
+        "none of the {} features that discovery picked is confirmed on {groups} groups (smallest adjusted {}{}){needed}",
         tested.len(),
         p_words(first.family),
         if first.family <= ALPHA {
-            ", but it is smaller than asked for, or its signs contradict discovery or the condition's effect"
+            ", but the effects are below the limits, or their signs contradict discovery or the condition's effect on accuracy"
         } else {
             ""
         },

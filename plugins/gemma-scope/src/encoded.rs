@@ -65,7 +65,7 @@ impl Scope {
             }
         }
         if out.read.is_empty() {
-            return Err(Error::other("the run has no tokens from that turn on"));
+            return Err(Error::other("the run has no tapped tokens from turn `first_turn` on"));
         }
         Ok(out)
     }

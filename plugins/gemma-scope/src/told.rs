@@ -25,7 +25,7 @@ pub fn label(scope: &Scope, told: &[&Difference], p: &Parameters, out: &mut Find
         match all {
             Ok(Some(words)) => return words,
             Ok(None) => {}
-            Err(e) => out.warn(format!("no labels: {e}. Features are named by the tokens that they speak for")),
+            Err(e) => out.warn(format!("no labels: {e}. Features are described by the tokens that they promote")),
         }
     }
     // The unembedding can read what is written into the residual stream, but not the outputs of heads.
@@ -39,12 +39,12 @@ pub fn label(scope: &Scope, told: &[&Difference], p: &Parameters, out: &mut Find
             u.speaks_for(&rows, &tokenizer, 5)
                 .into_iter()
                 .map(|t| {
-                    format!("speaks for {}", t.iter().map(|t| format!("{:?}", plain(t))).collect::<Vec<_>>().join(" "))
+                    format!("promotes {}", t.iter().map(|t| format!("{:?}", plain(t))).collect::<Vec<_>>().join(" "))
                 })
                 .collect()
         }
         Err(e) => {
-            out.warn(format!("features stay without words: {e}"));
+            out.warn(format!("features have no descriptions: {e}"));
             none
         }
     }
@@ -93,7 +93,7 @@ pub fn tell(
             "replicates": d.replicates, "difference": number(&difference), "points": number(&answers),
         }));
     }
-    out.say("  difference: between the levels at the same question, mean over groups; effect: that over its standard deviation across groups; AUC: of conversations' means; points: per standard deviation of the feature within questions, with a 95 % interval over groups; each feature by itself, over all groups".to_string());
+    out.say("  difference: between the levels at the same question, mean over groups; effect: difference / standard deviation over groups (d_z); AUC: of conversations' means; points: points of accuracy per standard deviation of the feature within questions, with a 95 % interval over groups; each feature alone, over all groups".to_string());
     // Values of the first reported feature, which was chosen without looking at the answers.
     if let (Some(d), Some(first)) = (told.first(), values.first()) {
         let p = &first["points"];

@@ -25,7 +25,7 @@ pub fn tell(
     let v = &direction.vector;
     if v.len() != u.hidden() {
         return Err(Error::other(format!(
-            "`{name}` is {} wide; only directions of the residual stream ({}) reach the letters directly",
+            "`{name}` is {} wide; direct attribution needs a direction of the residual stream, {} wide",
             v.len(),
             u.hidden()
         )));
@@ -53,7 +53,7 @@ pub fn tell(
     let words: Vec<String> = own.iter().enumerate().map(|(i, x)| format!("{} {x:+.3}", Question::letter(i))).collect();
     let mean = random.iter().sum::<f64>() / random.len().max(1) as f64;
     out.say(format!(
-        "Asked: does `{name}` push the letters by itself? Logits above their mean: {}; spread {:.3}, of {} random directions {mean:.3} on average, p = {p:.4}",
+        "Asked: does `{name}` change the letters' logits directly? Changes minus their mean: {}; root mean square {:.3}; of {} random directions {mean:.3} on average; p = {p:.4}",
         words.join(", "),
         spread(&own),
         random.len()

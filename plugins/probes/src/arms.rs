@@ -46,13 +46,13 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
         found.extend(reading(arm, &rows, &held, &y, &design));
     }
     if found.is_empty() {
-        out.warn(format!("no other arm was tapped at `{site}`: the probe cannot be read there"));
+        out.warn(format!("no other arm was tapped at `{site}`, so the probe cannot be applied to arms"));
         return Ok(None);
     }
-    out.say(format!("  across arms, {site}, learnt from the untouched arm ({}):", r.measure()));
+    out.say(format!("  on other arms, at {site}, fitted on the untouched arm ({}):", r.measure()));
     for f in &found {
         out.say(format!(
-            "  {:<22} {:>7.3} on {} rows; the score moves by {:+.3} standard deviations, groups differ by {:.3}",
+            "  {:<22} {:>7.3} on {} rows; the score shifts by {:+.3} standard deviations (standard deviation over groups {:.3})",
             f.arm, f.quality, f.rows, f.shift, f.spread
         ));
     }

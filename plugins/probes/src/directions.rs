@@ -117,7 +117,7 @@ fn tell(vector: ControlVector, out: &mut Findings) {
         (Some(_), true) => {}
         (Some(_), false) => out.say(format!("`{CONTROL}` leaves {} out: {reason}", sites.join(", "))),
         (None, _) => {
-            out.say(format!("`{CONTROL}` is not written, for it would hold {} alone: {reason}", sites.join(", ")))
+            out.say(format!("`{CONTROL}` is not written, because it would hold {} only: {reason}", sites.join(", ")))
         }
     }
     out.files.extend(file.map(|bytes| (CONTROL.to_string(), bytes)));

@@ -58,10 +58,9 @@ pub fn of_hook<'a>(names: &BTreeSet<&'a str>, hook: Option<&str>) -> Result<BTre
     match hook {
         // If only one hook has arms, their names do not carry the hook's.
         _ if by_hook.is_empty() => Ok(own),
-        Some(hook) => by_hook
-            .get(hook)
-            .cloned()
-            .ok_or_else(|| Error::at("hook", format!("no hook `{hook}` has such arms; there are {}", listed()))),
+        Some(hook) => by_hook.get(hook).cloned().ok_or_else(|| {
+            Error::at("hook", format!("no hook `{hook}` has arms of `steer`; hooks that have: {}", listed()))
+        }),
         None if by_hook.len() == 1 => Ok(by_hook.into_values().next().unwrap_or_default()),
         None => Err(Error::at("hook", format!("the hooks {} have arms: name one of them in `hook`", listed()))),
     }

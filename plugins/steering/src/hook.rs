@@ -29,7 +29,7 @@ impl PluginConfig for Steer {
             if reads != writes {
                 let file = found.tensors.display();
                 let what = format!(
-                    "{file} is a transcoder: it reads `{reads}` and writes `{writes}`; features of autoencoders are steered"
+                    "{file} is a transcoder: it reads `{reads}` and writes `{writes}`; `steer` needs an autoencoder"
                 );
                 return Err(Error::at("sae", what));
             }

@@ -81,7 +81,8 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let checkpoint = Checkpoint::resolve(&args.model, None, None, Path::new(""), 0)?;
     let context = checkpoint.config.context;
     if args.context > context || args.steps > context || args.batch.iter().any(|b| *b > MOST) {
-        let what = format!("--context and --steps may be {context}, the model's context, and --batch {MOST} at most");
+        let what =
+            format!("--context and --steps may be at most {context}, the model's context, and --batch at most {MOST}");
         return Err(CliError::usage(what));
     }
     let began = Instant::now();
@@ -181,7 +182,7 @@ impl Bench<'_> {
         let shape = CacheShape::new(c, batch + spare_slots(self.model), capacity, chunk);
         if let Some(most) = most_conversations(self.model, shape).filter(|most| batch > *most) {
             return Err(CliError::usage(format!(
-                "--batch {batch}: its keys need a larger buffer than this device has, at {capacity} positions {most} is the most"
+                "--batch {batch}: its keys need a larger buffer than this device has; at {capacity} positions the largest batch is {most}"
             )));
         }
         let mut cache = self.model.cache(shape);

@@ -112,7 +112,7 @@ impl fmt::Display for Table<'_> {
         )?;
         writeln!(
             f,
-            "ceilings: a copy {:.0} GB/s, a product {:.2} TFLOP/s",
+            "limits of this machine: copying {:.0} GB/s, matrix product {:.2} TFLOP/s",
             self.ceilings.bytes / 1e9,
             self.ceilings.operations / 1e12
         )?;
@@ -150,16 +150,16 @@ impl fmt::Display for Table<'_> {
         let [conversations, turns, reply, user] = PROTOCOL;
         writeln!(
             f,
-            "of floor: bytes of weights and keys in sight at the copy's rate ÷ the step; of rate: operations at the product's rate;\n\
-             tapped, edited: a step that reads every layer of every row, or edits one layer, against a plain one;\n\
-             a turn: of {reply} tokens, read at every layer at prompt-end and reply:5, against one that is not;\n\
-             study: {conversations} conversations of {turns} turns, {reply} tokens a reply and {user} a user's text, projected"
+            "of floor: share of a step that reading its weights and keys takes at the copying rate; of rate: prefill's operations per second ÷ the product's;\n\
+             tapped, edited: extra time of a step that reads every layer of every row, or edits one layer;\n\
+             a turn: extra time of a turn of {reply} tokens that is read at every layer at prompt-end and reply:5;\n\
+             study: projected time of {conversations} conversations of {turns} turns, with {reply} tokens a reply and {user} a user message"
         )?;
         for (i, memory) in ["host", "device"].iter().enumerate() {
             if let Some(most) = self.rows.iter().filter_map(|r| r.grown[i]).max() {
                 writeln!(
                     f,
-                    "{memory} memory grew by {:.1} MiB over the later half of the plain steps",
+                    "{memory} memory grew by {:.1} MiB over the second half of the plain steps",
                     most as f64 / 1048576.0
                 )?;
             }
