@@ -2,8 +2,8 @@
  *
  *   cc -O2 -shared -fPIC -I. examples/impatient.c -o libimpatient.so
  *
- * It needs no JSON library: of a request it reads a few numbers and one text, and that text goes back as
- * it came, escapes and all. */
+ * It needs no JSON library: it reads a few numbers and one text of a request, and writes that text back
+ * unchanged, with its escapes. */
 #include "friction_plugin.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 static void say(const friction_out *out, const char *text) { out->write(out->to, text, strlen(text)); }
 
-/* The end of the JSON value at `p`. */
+/* Returns the end of the JSON value that starts at `p`. */
 static const char *skip(const char *p, const char *end) {
   int depth = 0;
   while (p < end) {
@@ -31,7 +31,7 @@ static const char *skip(const char *p, const char *end) {
   return end;
 }
 
-/* The value of a key of the object `json`, or an empty text. The host writes no spaces. */
+/* Returns the value of a key of the object `json`, or an empty text. The host writes JSON without spaces. */
 static friction_text get(friction_text json, const char *key) {
   const char *p = json.data, *end = json.data + json.len;
   size_t n = strlen(key);
@@ -52,7 +52,7 @@ static uint64_t number(friction_text json) {
   return n;
 }
 
-/* friction_core::seed::derive. */
+/* The same hash as friction_core::seed::derive, so that wordings are drawn as by the Rust plugin. */
 static uint64_t fold(uint64_t h, const void *bytes, uint64_t len) {
   for (uint64_t i = 0; i < len; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3ULL;
   for (int i = 0; i < 8; i++) h = (h ^ ((len >> (8 * i)) & 255)) * 0x100000001b3ULL;
@@ -71,7 +71,7 @@ static uint64_t draw(uint64_t seed, uint64_t group, uint64_t turn) {
   return h ^ (h >> 31);
 }
 
-/* A growing text: what `decode` answers. */
+/* A text that grows, for the answer of `decode`. */
 typedef struct text {
   char *data;
   size_t len;
@@ -85,7 +85,7 @@ static void append(void *to, const char *data, size_t len) {
   t->len += len;
 }
 
-/* The body of a JSON string. */
+/* Writes the body of a JSON string. */
 static void escaped(const friction_out *out, const char *s, size_t len) {
   for (size_t i = 0; i < len; i++) {
     char code[8];
@@ -117,7 +117,7 @@ static int32_t list(const friction_out *out) {
 #if FRICTION_ABI_VERSION >= 2
 static int32_t validate(friction_text plugin, friction_text config, const friction_out *out) {
   (void)plugin;
-  /* {"patience":N} and nothing else. */
+  /* The configuration must be {"patience":N} and nothing else. */
   friction_text n = get(config, "patience");
   if (number(n) == 0)
     say(out, "[{\"at\": [\"patience\"], \"message\": \"`patience` must be at least 1\"}]");

@@ -1,8 +1,8 @@
-// `norms` in C++: a hook that taps a site and reads the norm of each position on the host.
+// `norms` in C++: a hook that taps a site and computes the norm of the activations at each position, on the host.
 //
 //   c++ -std=c++17 -O2 -shared -fPIC -I. examples/norms.cpp -o libnorms.so
 //
-// Whatever is thrown is caught at the border: no exception may cross it.
+// Every exception is caught here: none may leave a function of the table.
 #include "friction_plugin.h"
 #include <cmath>
 #include <exception>
@@ -22,7 +22,7 @@ struct Norms {
   std::string site;
 };
 
-// The text of `"site":"…"`, the one option.
+// Returns the text of `"site":"…"`, the only option.
 std::string site_of(std::string_view config) {
   constexpr std::string_view key = "{\"site\":\"";
   if (config.substr(0, key.size()) != key || config.size() < key.size() + 2)
