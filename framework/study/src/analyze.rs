@@ -1,4 +1,4 @@
-//! Running analyzers over a stored run.
+//! Runs analyzers over a stored run.
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
 use friction_core::{Analyzer, Findings, RunReader};
@@ -6,9 +6,9 @@ use friction_store::{RunDir, StoredRun};
 use serde_json::json;
 use std::path::Path;
 
-/// What one analyzer found.
+/// The findings of one analyzer.
 pub struct Analysis {
-    /// Its name.
+    /// The analyzer's name in the manifest.
     pub name: String,
     /// Its findings.
     pub findings: Findings,
@@ -17,17 +17,17 @@ pub struct Analysis {
 /// How many replies declare an answer that could be read, in the untouched conversations of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Replies.
+    /// Number of replies.
     pub replies: usize,
-    /// Replies whose answer the primary parser read.
+    /// Number of replies whose answer the primary parser read.
     pub read: usize,
 }
 
-/// What the analyzers of a run found.
+/// The findings of a run's analyzers.
 pub struct Analyses {
     /// Findings of the analyzers that succeeded, in the manifest's order.
     pub found: Vec<Analysis>,
-    /// What a reader must know of the run and its manifest.
+    /// Notes on the run and its manifest that a reader must know.
     pub notes: Vec<String>,
     /// Errors of the analyzers that could not be built or that failed, in the manifest's order.
     pub failed: Vec<Error>,
@@ -35,11 +35,11 @@ pub struct Analyses {
     pub answers: Answers,
 }
 
-/// Runs analyzers in order; each sees the findings of those before it. All are tried.
+/// Runs analyzers in order; each can read the findings of those before it. All are run, even if one fails.
 ///
 /// # Errors
-/// When the run cannot be read or written; else the error of the first analyzer that fails, after the findings of the
-/// others are written.
+/// If the run cannot be read or written. Otherwise, the error of the first analyzer that fails, after the findings of
+/// the others are written.
 pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result<Vec<Analysis>> {
     let mut all = Each::open(path)?;
     for (name, analyzer) in analyzers {
@@ -48,23 +48,23 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
     first(all.end(vec![])).map(|all| all.found)
 }
 
-/// Runs the analyzers of a run's own manifest, or others: the same run gives the same findings. The second value
-/// is what a reader must know.
+/// Runs the analyzers of a run's own manifest, or others as `otherwise` says. The same run gives the same findings. The
+/// second value is notes that a reader must know.
 ///
-/// Findings of an analyzer whose table departs from that of the same name in the run's manifest take the place of
-/// the former ones, and say in a warning, in `departs` and in the log how they depart.
+/// If an analyzer's table differs from that of the same name in the run's manifest, its findings replace the earlier
+/// ones. A warning, the key `departs` of `findings.json`, and the log then say how the table differs.
 ///
 /// # Errors
-/// As [`analyze`], and when the run's manifest or model is not what it was made of.
+/// As for [`analyze`], and if the run's manifest or model is not the one that it was made with.
 pub fn analyze_stored(path: &Path, otherwise: &Otherwise) -> Result<(Vec<Analysis>, Vec<String>)> {
     first(analyses_stored(path, otherwise, &mut |_, _, _| ())?).map(|all| (all.found, all.notes))
 }
 
-/// As [`analyze_stored`], but an analyzer that fails takes nothing from the others. Before each analyzer, `begins` is
-/// called with its name, its index and the number of analyzers.
+/// As [`analyze_stored`], but errors of analyzers are returned beside the findings of the others. Before each analyzer,
+/// `begins` is called with its name, its index from 0 and the number of analyzers.
 ///
 /// # Errors
-/// When the run's manifest or model is not what it was made of, or findings cannot be written.
+/// If the run's manifest or model is not the one that it was made with, or findings cannot be written.
 pub fn analyses_stored(
     path: &Path,
     otherwise: &Otherwise,

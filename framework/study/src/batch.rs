@@ -1,23 +1,24 @@
-//! How many conversations a GPU holds at once where the manifest says `batch = "auto"`: as many as its free
-//! memory takes, and fewer when it runs out after all.
+//! Chooses how many conversations a GPU holds at once for `batch = "auto"`: as many as its free memory allows, and
+//! fewer if memory runs out anyway.
 use crate::{Plan, Result};
 use friction_core::plural;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
 use friction_model::{Gemma3, device};
 
-/// Share of free memory that is planned with; the rest is for what allocators round up.
+/// Share of the free memory that is planned for. The rest covers what allocators round up.
 const SHARE: f64 = 0.8;
 
-/// Whether the batch is found here.
+/// Whether the number of conversations is chosen here, and not by the manifest.
 pub(crate) fn found_here(plan: &Plan) -> bool {
     plan.estimate.slots.is_none()
 }
 
-/// Conversations for a model that is on its device; the plan's own where the device does not tell what is free.
+/// Number of conversations for a model that is loaded. If the device does not report its free memory, the plan's
+/// number.
 ///
 /// # Errors
-/// When the manifest's number, or one conversation, takes larger buffers than the device has.
+/// If the manifest's number of conversations, or a single one, needs larger buffers than the device allows.
 pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
     let c = &model.config;
     let one = CacheShape { slots: 1, ..plan.engine.cache(c) };
@@ -50,8 +51,9 @@ fn failed(what: &str) -> crate::Error {
     friction_model::Error::Device(what.to_owned()).into()
 }
 
-/// Conversations of `each` bytes beside `fixed` ones, `all` at most: whole groups of `group` where one fits, and where
-/// they are many no more than fill the rows that a recorded step is padded to.
+/// Number of conversations that fit in `free` bytes, beside `fixed` bytes and with `each` bytes for a conversation;
+/// `all` at most. Whole groups of `group` conversations if one fits. Large numbers are rounded down to the rows that a
+/// recorded step is padded to.
 fn within(free: u64, fixed: u64, each: u64, group: usize, all: usize) -> usize {
     let most = (free.saturating_sub(fixed) / each.max(1)).min(MOST_RECORDED as u64) as usize;
     match most {
@@ -61,16 +63,16 @@ fn within(free: u64, fixed: u64, each: u64, group: usize, all: usize) -> usize {
     }
 }
 
-/// `most`, or the nearest number below that is whole groups.
+/// `most`, rounded down to whole groups if one fits; at least 1.
 fn fewer(most: usize, group: usize) -> usize {
     if most < group { most.max(1) } else { most / group * group }
 }
 
-/// Runs `attempt` with a number of conversations; where the number is found here, with fewer for as long as memory
-/// runs out, in whole groups of `group`. `told` hears of each number that was too many.
+/// Runs `attempt` with `slots` conversations. If `group` is given, it tries again with fewer, in whole groups, each
+/// time the device fails; `told` is called with each number that was too large.
 ///
 /// # Errors
-/// When the attempt fails, or the device with as few as there can be.
+/// If the attempt fails, or the device fails with the smallest number.
 pub(crate) fn backing_off<T>(
     mut slots: usize,
     group: Option<usize>,
@@ -78,7 +80,7 @@ pub(crate) fn backing_off<T>(
     mut attempt: impl FnMut(usize) -> Result<T>,
 ) -> Result<T> {
     loop {
-        // The first cause is not always told, so whatever the device could not compute counts.
+        // Devices do not always report the first cause, so every failure of the device counts.
         let why = match device::caught(|| attempt(slots)) {
             Ok(done) => return done,
             Err(why) => why,
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(within(1000, 970, 10, 4, 500), 3);
         assert_eq!(within(1 << 40, 0, 10, 12, 500), 252);
         assert_eq!(within(10, 100, 10, 4, 500), 1);
-        // All at once where they fit; else as many as a padded step has rows.
+        // All at once if they fit; otherwise as many as a padded step has rows.
         assert_eq!(within(1 << 40, 0, 10, 4, 200), 200);
         assert_eq!(within(1000, 100, 10, 4, 20), 20);
         assert_eq!(within(1640, 0, 10, 4, 200), 128);

@@ -8,12 +8,12 @@ use friction_store::GroupData;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What a conversation leaves behind.
+/// What is recorded of a conversation.
 #[derive(Debug, Default)]
 pub struct Record {
-    /// Its turns.
+    /// One row for each turn.
     pub turns: Vec<TurnRow>,
-    /// Its activations: `[turns][taps]`.
+    /// Activations, `[turns][taps]`.
     pub taps: Vec<Vec<TapRows>>,
 }
 
@@ -31,7 +31,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Group with its list of questions × condition × arm; what happens is put into `record`.
+    /// Makes the conversation of a group (its index and question list), a condition and an arm (indices into the plan).
+    /// Its turns are added to `record`.
     pub fn new(
         plan: SharedPlan,
         (group, list): (usize, Rc<[PlannedTurn]>),
@@ -41,7 +42,7 @@ impl Conversation {
         Self { plan, group, list, condition, arm, history: vec![], phrase: None, turn: 0, record }
     }
 
-    /// What hooks read out of this turn.
+    /// The numbers that hooks compute in this turn.
     fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<Readings> {
         let condition = &self.plan.conditions[self.condition];
         let spoken = Spoken {
@@ -68,7 +69,7 @@ impl Conversation {
         Ok(out)
     }
 
-    /// The letters of this turn's options as token ids, where each is one token.
+    /// Token ids of the letters of this turn's options; empty if one of them is not a single token.
     fn letters(&self) -> Vec<u32> {
         let Some(planned) = self.list.get(self.turn) else { return vec![] };
         let ids: Option<Vec<u32>> = (0..planned.question.options.len())
@@ -98,7 +99,7 @@ impl Dialogue for Conversation {
     fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
         let group = self.list.clone();
         let Some(planned) = group.get(self.turn) else {
-            // The neutral text: no turn of the study.
+            // This was the neutral text, which is not a turn of the study.
             if let Some(last) = self.record.borrow_mut().turns.last_mut() {
                 last.neutral_logprobs = outcome.forced;
             }
@@ -151,7 +152,7 @@ impl Dialogue for Conversation {
     fn seed(&self) -> u64 {
         let plan = &self.plan;
         let (seed, group, turn) = (plan.manifest.study.seed, self.group as u64, self.turn as u64);
-        // Nothing tells conditions apart before the second turn: the first is the same draw for all.
+        // The conditions share the seed of the first turn, so that equal first prompts get equal replies.
         let condition = if self.turn == 0 { "" } else { &plan.conditions[self.condition].name };
         derive(&[b"draw", &seed.to_le_bytes(), &group.to_le_bytes(), condition.as_bytes(), &turn.to_le_bytes()])
     }
@@ -166,7 +167,7 @@ impl Dialogue for Conversation {
 
     fn strengths(&self) -> Vec<f32> {
         let arm = &self.plan.arms[self.arm];
-        // A neutral text is said as the last turn was.
+        // The neutral text is forced with the strengths of the last turn.
         let turn = (self.turn + 1).min(self.list.len());
         let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(turn));
         self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
@@ -185,7 +186,7 @@ impl Dialogue for Conversation {
     }
 }
 
-/// Joins the conversations of a group into what the store writes.
+/// Joins the records of a group's conversations into what the store writes.
 pub fn group_data(records: &[Rc<RefCell<Record>>]) -> GroupData {
     let mut out = GroupData::default();
     for record in records {

@@ -1,4 +1,4 @@
-//! How long the design makes a conversation, and where in it a turn stands.
+//! Counts the tokens that the design's conversations need, and makes the context of a turn.
 use crate::Result;
 use crate::lists::{Lists, PlannedTurn};
 use crate::plan::PlannedCondition;
@@ -7,16 +7,17 @@ use friction_core::{Dataset, NeutralText, TurnContext};
 use friction_model::{ChatTemplate, ChatTurn, Tokenizer};
 use std::collections::BTreeSet;
 
-/// Conversations that are all counted; of more, some are.
+/// Largest number of conversations that are all counted. Of a larger study, some are.
 const COUNTED: usize = 4096;
 
-/// Groups spread over a larger study that are counted, in conversations. Its longest groups are counted beside them.
+/// Number of conversations that are counted of a larger study, in groups spread evenly over it. Its longest groups are
+/// counted too.
 const SPREAD: usize = 1024;
 
-/// Of the model's context: where the longest counted conversation fills more, all of a large study are counted.
+/// Share of the model's context. If the longest counted conversation fills more, all of a large study are counted.
 const NEAR: f64 = 0.9;
 
-/// What counting messages needs.
+/// What is needed to count tokens.
 pub(crate) struct Counter<'a> {
     pub manifest: &'a Manifest,
     pub conditions: &'a [PlannedCondition],
@@ -30,20 +31,20 @@ pub(crate) struct Counter<'a> {
 /// Lengths of a study's conversations in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lengths {
-    /// All user messages, template included; where groups were left out, as many as the counted ones lead to expect.
+    /// Tokens of all user messages, template included. If groups were left out, extrapolated from those counted.
     pub user_tokens: u64,
-    /// Positions of the longest counted conversation at its longest replies.
+    /// Positions that the longest counted conversation needs if every reply is as long as allowed.
     pub longest: usize,
-    /// Groups that were counted.
+    /// Number of groups that were counted.
     pub groups: usize,
 }
 
 impl Counter<'_> {
-    /// Counts a study's conversations: all of a small one; of a large one the groups that ask the most text and
-    /// some between. Where those come near the model's context, all are counted.
+    /// Counts a study's conversations: all of a small study; of a large one the groups with the most text and groups
+    /// spread over it. If these come near the model's context of `context` positions, all are counted.
     ///
     /// # Errors
-    /// When a plugin, the template or the tokenizer fails.
+    /// If a plugin, the template or the tokenizer fails.
     pub fn study(&self, context: usize) -> Result<Lengths> {
         let (groups, conditions) = (self.lists.groups(), self.conditions.len().max(1));
         if groups * conditions <= COUNTED {
@@ -63,7 +64,7 @@ impl Counter<'_> {
     /// Counts the conversations of groups.
     ///
     /// # Errors
-    /// As [`Counter::study`].
+    /// As for [`Counter::study`].
     pub fn groups(&self, groups: impl IntoIterator<Item = usize>) -> Result<Lengths> {
         // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
         const SLACK: usize = 16;
@@ -96,7 +97,7 @@ impl Counter<'_> {
     }
 }
 
-/// Where in the design a turn stands.
+/// The context of a turn. The argument `turn` counts from 0, [`TurnContext::turn`] from 1.
 pub fn context<'a>(seed: u64, group: usize, turn: usize, turns: usize, planned: &'a PlannedTurn) -> TurnContext<'a> {
     TurnContext { seed, group, turn: turn + 1, turns, topic: &planned.topic, question: &planned.prompt }
 }

@@ -1,4 +1,4 @@
-//! A folder's path in a lock: text, or its bytes in hexadecimal where they are no UTF-8.
+//! A folder's path in a lock: text, or its bytes in hexadecimal if they are not UTF-8.
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub fn written(path: &Path) -> Value {
     }
 }
 
-/// The path that [`written`] wrote; nothing where the value is no path of this system.
+/// The path that [`written`] wrote; `None` if the value is not a path of this system.
 pub fn read(value: &Value) -> Option<PathBuf> {
     if let Some(text) = value.as_str() {
         return Some(text.into());

@@ -1,5 +1,5 @@
-//! What is declared and would do nothing: conditions that do not differ, edits that are never applied, positions
-//! that no reply reaches, libraries that bring nothing that is used.
+//! Finds settings that would have no effect: conditions that do not differ, edits that are never applied, positions
+//! that no reply reaches, libraries whose plugins are not used.
 use crate::plan::{PlannedCondition, PlannedTurn};
 use crate::{design::context, manifest::library_file};
 use friction_core::manifest::{Chosen, Issues, Manifest, libraries};
@@ -10,10 +10,10 @@ use friction_core::{
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Groups that are looked at before two conditions are taken for one.
+/// Largest number of groups in which two conditions are compared.
 pub(crate) const GROUPS: usize = 200;
 
-/// Ids as words, sentences and paragraphs: what a condition could cut at.
+/// Decodes made-up ids to words, sentences and paragraphs, at whose ends a condition may cut.
 struct Words;
 
 impl TextCodec for Words {
@@ -27,7 +27,7 @@ impl TextCodec for Words {
     }
 }
 
-/// Replies of the longest length, half of it, and one token.
+/// Made-up replies, ids and text: of the longest length, of half of it, and of one token.
 fn replies(longest: usize) -> Vec<(Vec<u32>, String)> {
     let mut lengths = vec![longest, longest.div_ceil(2), 1];
     lengths.dedup();
@@ -35,7 +35,7 @@ fn replies(longest: usize) -> Vec<(Vec<u32>, String)> {
     lengths.into_iter().filter_map(|n| Some((of(n), Words.decode(&of(n)).ok()?))).collect()
 }
 
-/// The design's turns, of as many groups as it takes.
+/// The design's turns in some groups, with made-up replies.
 struct Design<'a> {
     seed: u64,
     groups: &'a [Vec<PlannedTurn>],
@@ -57,14 +57,15 @@ impl<'a> Design<'a> {
         self.groups.iter().enumerate().flat_map(of)
     }
 
-    /// Whether two conditions say or keep something else anywhere. What fails is told elsewhere.
+    /// Whether two conditions say or keep something different in any turn. A condition that fails counts as different;
+    /// its error is reported elsewhere.
     fn differ(&self, a: &dyn Condition, b: &dyn Condition) -> bool {
         self.turns().any(|cx| {
             let said = match (a.ask(&cx), b.ask(&cx)) {
                 (Ok(x), Ok(y)) => x.text != y.text,
                 _ => true,
             };
-            // The last turn's reply goes into no history.
+            // No history holds the last turn's reply.
             said || cx.turn < cx.turns
                 && self.replies.iter().any(|(ids, text)| {
                     let reply = || Reply { text, ids, codec: &Words };
@@ -88,27 +89,27 @@ impl<'a> Design<'a> {
 /// What a condition does in a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Habit {
-    /// Whether it cuts replies of any length.
+    /// Whether it cuts any of the made-up replies.
     pub cuts: bool,
-    /// How many wordings it says.
+    /// Number of wordings that it uses; at least 1.
     pub wordings: usize,
 }
 
-/// What each condition does.
+/// The habit of each condition.
 pub(crate) fn habits(m: &Manifest, conditions: &[PlannedCondition], groups: &[Vec<PlannedTurn>]) -> Vec<Habit> {
     let design = Design::new(m, groups);
     let of = |c: &PlannedCondition| {
         let phrases: BTreeSet<Option<u32>> =
             design.turns().filter_map(|cx| Some(c.plugin.ask(&cx).ok()?.phrase)).collect();
-        // The bare question of the first turns is no wording beside others.
+        // The bare question, as in first turns, does not count as a wording.
         let wordings = phrases.iter().flatten().count().max(1);
         Habit { cuts: design.cuts(c.plugin.as_ref()), wordings }
     };
     conditions.iter().map(of).collect()
 }
 
-/// Refuses conditions of other factors that say and keep the same throughout, and those that are declared the same
-/// and are not; warns of those of equal factors.
+/// Refuses conditions with different factors that say and keep the same throughout, and conditions that are declared
+/// `same_as` another but differ from it. Warns of conditions with equal factors that are the same.
 pub(crate) fn same(
     m: &Manifest,
     conditions: &[PlannedCondition],
@@ -135,7 +136,7 @@ pub(crate) fn same(
             }
             continue;
         }
-        // Each is told beside the first that it is the same as.
+        // Each is reported with the first condition that it equals.
         let twin = conditions[..i].iter().zip(&m.conditions).find(|(o, chosen)| {
             chosen.same_as.as_ref() != Some(&c.name) && !design.differ(o.plugin.as_ref(), c.plugin.as_ref())
         });
@@ -194,7 +195,7 @@ pub(crate) fn program(
     }
 }
 
-/// Warns of libraries that are loaded and bring nothing that the manifest names.
+/// Warns of libraries that are loaded although the manifest names none of their plugins.
 pub(crate) fn unused(m: &Manifest, base: &Path, warnings: &mut Issues) {
     let mut used: Vec<&Origin> = vec![&m.dataset.origin, &m.topics.origin];
     used.extend(m.conditions.iter().map(|c| &c.chosen.origin));

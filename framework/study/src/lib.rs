@@ -19,7 +19,7 @@ pub use plan::{Cost, Plan};
 pub use run::{RunOptions, RunReport, run};
 pub use stored::Otherwise;
 
-/// What can go wrong between a manifest and its findings.
+/// An error between a manifest and its findings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,11 +31,11 @@ pub enum Error {
     Io {
         /// The file.
         path: std::path::PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// What was asked for is not possible with this run.
+    /// The request is not possible with this run.
     #[error("{0}")]
     Usage(String),
     /// An analyzer could not be built, or failed.

@@ -1,5 +1,5 @@
-//! The question list of every group: drawn when it is asked for, so that a study of a million groups needs no more
-//! memory than one of ten.
+//! The question list of every group. Lists are drawn when they are asked for, so that memory hardly grows with the
+//! number of groups.
 use friction_core::{Category, Dataset, Error, PlanContext, Question, Result, Topics, plural, seed};
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -7,70 +7,71 @@ use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// One turn of a group: the same in every condition.
+/// One turn of a group. It is the same in every condition.
 #[derive(Debug, Clone)]
 pub struct PlannedTurn {
-    /// Category name.
+    /// Name of the question's category.
     pub topic: String,
     /// The question.
     pub question: Question,
-    /// As the user asks it.
+    /// The text with which the user asks the question.
     pub prompt: String,
 }
 
-/// Groups that are drawn at once.
+/// Number of groups that are drawn at once.
 const CHUNK: usize = 512;
 
-/// Longest groups that are remembered.
+/// Number of longest groups that are remembered.
 const LONGEST: usize = 64;
 
 /// A category's questions, shuffled once for the study.
 struct Deck {
     order: Vec<u32>,
-    /// Of each question a number that its id, and one that its text, alone has.
+    /// For each question, a number that stands for its id.
     ids: Vec<u32>,
+    /// For each question, a number that stands for its text.
     texts: Vec<u32>,
 }
 
-/// Where each category's deck stands.
+/// Position in each category's deck.
 type Places = Vec<u32>;
-/// A turn's category and question.
+/// Indices of a turn's category and of its question.
 type Pick = (u32, u32);
 /// The picks of a chunk's groups, `[groups][turns]`.
 type Picks = Rc<Vec<Vec<Pick>>>;
 
 /// Where the topics of a group come from.
 enum Order {
-    /// From the plugin, some groups at a time.
+    /// From the plugin, one chunk of groups at a time.
     Asked(Box<dyn Topics>),
-    /// `[groups × turns]`: the plugin chooses for all groups at once.
+    /// Categories `[groups × turns]`, which the plugin chose for all groups at once.
     Held(Vec<u32>),
 }
 
-/// What is wrong with a plan.
+/// Which plugin made drawing fail.
 pub(crate) enum Fault {
-    /// The topics plugin's fault.
+    /// The topics plugin.
     Topics(Error),
-    /// The dataset's.
+    /// The dataset.
     Dataset(Error),
 }
 
-/// The question lists of all groups: from each turn's category, none twice in a group, and none twice in the study
-/// until a category is used up. Equal seeds give equal lists.
+/// The question lists of all groups. Each question is of its turn's category. No id and no text occurs twice in a
+/// group, and no question twice in the study until its category is used up. Equal seeds give equal lists.
 pub struct Lists {
     cx: PlanContext,
     categories: Vec<Category>,
     decks: Vec<Deck>,
-    /// Numbers of ids and texts.
+    /// Number of different ids, and of different texts.
     numbers: (usize, usize),
     order: Order,
-    /// Where the decks stand before each chunk.
+    /// Positions in the decks before each chunk.
     marks: Vec<Places>,
     longest: Vec<usize>,
     held: RefCell<Option<(usize, Picks)>>,
 }
 
-/// What a group has asked already: the group that asked it last, by number.
+/// For each number of an id or a text, the group that asked it last. `group` is the current one, from 1.
 struct Asked {
     ids: Vec<u32>,
     texts: Vec<u32>,
@@ -78,7 +79,7 @@ struct Asked {
 }
 
 impl Lists {
-    /// Draws every list once, to know that it can be drawn; keeps where each chunk begins.
+    /// Draws every list once to check that it can be drawn, and stores where each chunk begins.
     pub(crate) fn new(
         dataset: &dyn Dataset,
         topics: Box<dyn Topics>,
@@ -122,9 +123,9 @@ impl Lists {
         self.numbers = (ids.len(), texts.len());
     }
 
-    /// Goes through all groups.
+    /// Draws all groups once.
     fn walk(&mut self, dataset: &dyn Dataset) -> std::result::Result<(), Fault> {
-        // Bytes of what is asked stand for how long a group is.
+        // The bytes of the prompts approximate how long a group is.
         let bytes = |c: &Category| -> Result<Vec<u32>> {
             dataset.questions(c).iter().map(|q| Ok(dataset.prompt(q)?.len() as u32)).collect()
         };
@@ -157,7 +158,7 @@ impl Lists {
         Asked { ids: vec![0; self.numbers.0], texts: vec![0; self.numbers.1], group: 0 }
     }
 
-    /// Groups of a chunk.
+    /// The groups of a chunk.
     fn range(&self, chunk: usize) -> Range<usize> {
         chunk * CHUNK..((chunk + 1) * CHUNK).min(self.cx.groups)
     }
@@ -232,15 +233,15 @@ impl Lists {
         self.cx.groups
     }
 
-    /// The groups that ask the most text, in order; none where there are few groups.
+    /// Indices of the groups that ask the most text, sorted; empty if there are few groups.
     pub(crate) fn longest(&self) -> &[usize] {
         &self.longest
     }
 
-    /// The list of a group.
+    /// The question list of a group.
     ///
     /// # Errors
-    /// When there is no such group, or a plugin fails.
+    /// If there is no such group, or a plugin fails.
     pub fn group(&self, dataset: &dyn Dataset, group: usize) -> Result<Rc<[PlannedTurn]>> {
         let picks = if group < self.cx.groups { self.picks(group / CHUNK)? } else { Rc::default() };
         let Some(row) = picks.get(group % CHUNK) else {
@@ -255,13 +256,13 @@ impl Lists {
     }
 }
 
-/// The number that a text alone has.
+/// The number that stands for a text: the same for equal texts, another for others.
 fn number<'a>(known: &mut HashMap<&'a str, u32>, text: &'a str) -> u32 {
     let next = known.len() as u32;
     *known.entry(text).or_insert(next)
 }
 
-/// Refuses rows of another number or length.
+/// Fails if the number of rows is not `groups`, or if a row is not `turns` long.
 fn shaped(rows: &[Vec<usize>], groups: usize, turns: usize) -> Result<()> {
     if rows.len() == groups && rows.iter().all(|row| row.len() == turns) {
         return Ok(());

@@ -1,25 +1,25 @@
-//! What a run is, resolved: equal locks give equal runs.
+//! Makes `lock.json`, which identifies a run: equal locks give equal runs.
 //!
-//! `lock.json`, schema 2 (the store adds `schema`), all texts, numbers and SHA-256 in hexadecimal:
+//! Schema 2, without the key `schema`, which the store adds. Hashes are SHA-256 in hexadecimal.
 //!
 //! ```text
 //! friction      version of the program
 //! study         [study], defaults filled in
 //! model         source, revision, dtype, quantize; commit of a hub source; sha256 by part: weights, config,
-//!               generation_config, tokenizer, tokenizer_config, chat_template (null where there is none)
-//! backend       kind; slots where the manifest sets them, else "auto"
+//!               generation_config, tokenizer, tokenizer_config, chat_template (null if there is none)
+//! backend       kind; slots if the manifest sets them, otherwise "auto"
 //! generation    [generation], defaults filled in
-//! dataset       table, version, library (its SHA-256, of a dynamic library); fingerprint, sha256 of all questions
+//! dataset       table, version, library (SHA-256, if it is a dynamic library); fingerprint, sha256 of all questions
 //! topics        table, version, library
 //! conditions    list of: table, version, library, factors
 //! hooks         list of: table, version, library
-//! edits, arms   where hooks bring any: name, site, at, turns, op, sha256 of the numbers; name, strengths, only
+//! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers; name, strengths, only
 //! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
 //!
-//! Analyzers are left out: they may change without a new run. Schema 1 had the SHA-256 of the weights in the place of
-//! `model.sha256`, no questions' hash, and names of Rust types in `edits`.
+//! Analyzers are left out: they may change without a new run. In schema 1, `model.sha256` was the SHA-256 of the
+//! weights alone, there was no hash of the questions, and `edits` held names of Rust types.
 use crate::batch::found_here;
 use crate::{Plan, Result, folder};
 use friction_core::manifest::{Chosen, Manifest, to_json};
@@ -28,7 +28,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// What was chosen: its table and, of a run, the plugin's version and a dynamic library's SHA-256.
+/// A chosen plugin: its table, its version and, if it is a dynamic library, the SHA-256.
 fn chosen<O: ?Sized>(c: &Chosen<O>) -> Map<String, Value> {
     let mut out = Map::new();
     out.insert("table".into(), to_json(&toml::Value::Table(c.table.clone())));
@@ -39,7 +39,7 @@ fn chosen<O: ?Sized>(c: &Chosen<O>) -> Map<String, Value> {
     out
 }
 
-/// What a manifest alone says of a run: all of a lock that needs neither model nor data.
+/// The part of a lock that the manifest alone determines, without model or data.
 pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     let conditions: Vec<Value> = m
         .conditions
@@ -71,7 +71,7 @@ fn hex(sha: Sha256) -> String {
     sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// SHA-256 of all that a dataset offers, whatever its own fingerprint covers.
+/// SHA-256 of all questions of a dataset, whatever its own fingerprint covers.
 fn questions(dataset: &dyn Dataset) -> Result<String> {
     let mut sha = Sha256::new();
     for category in dataset.categories() {
@@ -84,7 +84,7 @@ fn questions(dataset: &dyn Dataset) -> Result<String> {
     Ok(hex(sha))
 }
 
-/// An edit as data: directions come from files, so their numbers are what a run depends on.
+/// An edit as JSON. Directions come from files, so the hash covers their numbers.
 fn edit(e: &Edit) -> Value {
     let (op, numbers) = match &e.op {
         EditOp::Add(v) => ("add", bytes(v, &[])),
@@ -101,10 +101,10 @@ fn bytes(direction: &[f32], more: &[f32]) -> Vec<u8> {
     direction.iter().chain(more).flat_map(|x| x.to_le_bytes()).collect()
 }
 
-/// The lock of a plan whose model has this identity, run in the directory `run`.
+/// The lock of a plan whose model has the identity `identity`. `run` is the run directory.
 ///
 /// # Errors
-/// When the dataset's questions cannot be written down.
+/// If the dataset's questions cannot be written as JSON.
 pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> {
     let m = &plan.manifest;
     let mut lock = json!({"friction": env!("CARGO_PKG_VERSION")});
@@ -113,7 +113,7 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     }
     lock["model"]["commit"] = json!(plan.checkpoint.commit);
     lock["model"]["sha256"] = json!(identity);
-    // What a device's memory takes may change from run to run; the log tells it.
+    // The number that fits a device's memory may change from run to run; the log records it.
     lock["backend"]["slots"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
     lock["dataset"]["fingerprint"] = json!(plan.dataset.fingerprint());
     lock["dataset"]["sha256"] = json!(questions(plan.dataset.as_ref())?);
@@ -134,19 +134,19 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     Ok(lock)
 }
 
-/// A path without links, as far as there is one.
+/// An absolute path, with symbolic links resolved as far as the path exists.
 fn real(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let known = path.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
     known.map_or_else(|| path.clone(), |(a, real)| path.strip_prefix(a).map_or(real.clone(), |rest| join(&real, rest)))
 }
 
-/// Without the separator that joining nothing adds.
+/// Joins two paths. An empty `rest` adds no separator.
 fn join(base: &Path, rest: &Path) -> PathBuf {
     if rest.as_os_str().is_empty() { base.to_path_buf() } else { base.join(rest) }
 }
 
-/// The way from one folder to another, both without links.
+/// The relative path from one folder to another; both must be absolute and without links.
 fn between(from: &Path, to: &Path) -> Option<PathBuf> {
     let same = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     if same == 0 {

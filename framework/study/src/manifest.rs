@@ -1,4 +1,4 @@
-//! Reading a manifest with the dynamic libraries that it loads, and writing it resolved.
+//! Reads a manifest with the dynamic libraries that it loads, and writes it resolved.
 use crate::{Error, Result};
 use friction_core::Registry;
 use friction_core::manifest::{Issues, LibraryEntry, Manifest, Source, libraries};
@@ -6,22 +6,22 @@ use friction_dylib::Library;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The folder that a manifest's paths are relative to.
+/// The folder that a manifest's relative paths refer to: the one that holds the file.
 pub fn base(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
 }
 
-/// A library's file: absolute, or relative to the manifest's folder. Never searched for elsewhere.
+/// A library's file: absolute, or relative to the manifest's folder. It is not searched for elsewhere.
 ///
 /// # Errors
-/// When there is no such file.
+/// If there is no such file.
 pub fn library_file(entry: &LibraryEntry, base: &Path) -> Result<PathBuf> {
     let at = base.join(&entry.path);
     at.canonicalize().map_err(|source| Error::Io { path: at, source })
 }
 
-/// The plugins that a manifest may name: those linked, and those of its libraries. What is wrong with
-/// these goes into the issues.
+/// The plugins that a manifest may name: those that are linked, and those of its libraries. Errors of libraries are
+/// added to `issues`.
 pub fn registry(source: &Source, base: &Path, issues: &mut Issues) -> Registry {
     let mut registry = Registry::linked();
     for (path, entry) in libraries(source, issues) {
@@ -47,7 +47,7 @@ pub fn read(path: &Path, base: &Path, settings: &[String]) -> Result<Manifest> {
     checked(parse(path, settings)?, base)
 }
 
-/// A manifest file's text and values, settings applied, not yet checked.
+/// A manifest file's text and values with settings applied, not yet checked.
 pub(crate) fn parse(path: &Path, settings: &[String]) -> Result<Source> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
     Ok(Source::parse(&path.display().to_string(), &text, settings)?)
@@ -60,11 +60,11 @@ pub(crate) fn checked(source: Source, base: &Path) -> Result<Manifest> {
     Ok(Manifest::read(source, &registry, issues)?)
 }
 
-/// A manifest's text with settings applied, and the defaults of its fixed sections filled in: what it meant when
-/// it was run. Relative paths stay relative to the folder that it lay in.
+/// A manifest's text as it was run: settings are applied, and defaults of the fixed sections are filled in. Relative
+/// paths still refer to the original file's folder.
 ///
 /// # Errors
-/// When a value has no TOML.
+/// If a value cannot be written as TOML.
 pub fn resolved(m: &Manifest) -> Result<String> {
     let wrong = |e: toml::ser::Error| friction_core::Error::other(format!("the manifest cannot be written: {e}"));
     let mut out = toml::Table::new();

@@ -1,20 +1,20 @@
-//! Whether a manifest produces what an analyzer reads: told before any token, each thing at its own key.
+//! Checks before a run whether a manifest produces what an analyzer reads. Each fault is reported at its own key.
 use crate::idle::Habit;
 use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
 use friction_core::run::has_levels;
 use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a study produces, as far as it is known.
+/// What a study produces, as far as that is known.
 pub(crate) struct Produced<'a> {
     pub manifest: &'a Manifest,
-    /// All hooks' program; nothing where the hooks are told to be wrong already.
+    /// The joined program of all hooks; `None` if errors of hooks are reported already.
     pub program: Option<&'a HookProgram>,
-    /// What each condition does; nothing where conditions or questions are wrong already.
+    /// What each condition does; `None` if it is not needed, or errors of conditions or questions are reported already.
     pub habits: Option<Vec<Habit>>,
 }
 
-/// An analyzer's table and what it needs, held against a study.
+/// Checks what an analyzer needs against what a study produces.
 pub(crate) struct Check<'a> {
     pub produced: &'a Produced<'a>,
     pub analyzer: &'a Chosen<dyn Analyzer>,
@@ -24,7 +24,7 @@ pub(crate) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Notes everything that the study lacks.
+    /// Reports everything that the study lacks.
     pub fn all(mut self) {
         self.taps();
         self.factors();
@@ -42,12 +42,12 @@ impl Check<'_> {
         self.wordings();
     }
 
-    /// The levels of a factor, in order.
+    /// The levels of a factor, sorted.
     fn levels(&self, factor: &str) -> BTreeSet<&str> {
         self.produced.manifest.conditions.iter().filter_map(|c| c.factors.get(factor)).map(String::as_str).collect()
     }
 
-    /// Where an option stands; the table where it has its default.
+    /// The path of an option; the analyzer's table if the option is not set.
     fn option(&self, key: &str) -> Path {
         if self.analyzer.table.contains_key(key) { self.analyzer.key(key) } else { self.analyzer.path.clone() }
     }
@@ -110,7 +110,8 @@ impl Check<'_> {
         self.issues.push(self.option("first_turn"), message, Some(help));
     }
 
-    /// Conditions that differ in `factor` alone: some must, and those without a partner do not count.
+    /// Checks that there are conditions that differ in `factor` alone. Warns of conditions without such a partner,
+    /// which are left out.
     fn pairs(&mut self, factor: &str) {
         let levels = self.levels(factor).len();
         if levels < 2 {
@@ -193,7 +194,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether the filter `where` holds for a condition.
+    /// Whether the filter `where` selects a condition with these factors.
     fn looks_at(&self, factors: &Factors) -> bool {
         self.needs.filters.get("where").is_none_or(|f| has_levels(factors, &f.levels))
     }
@@ -210,7 +211,7 @@ impl Check<'_> {
         }
     }
 
-    /// The arm that is named, of any hook and at any dose.
+    /// Checks that the arm that is named exists, in any hook and at any dose.
     fn arm(&mut self) {
         let (Some(program), Some(wanted)) = (self.produced.program, self.needs.arm.as_deref()) else { return };
         let name = |full: &str| {
@@ -241,13 +242,13 @@ impl Check<'_> {
         self.hook(program);
     }
 
-    /// Whether the arms are those of the one hook that is read.
+    /// Checks that there is one hook whose arms are read.
     fn hook(&mut self, program: &HookProgram) {
         let Some(wanted) = self.needs.hook.as_deref() else { return };
         let mut hooks: BTreeSet<&str> =
             program.arms.iter().filter_map(|a| friction_core::arms::split(&a.name)).map(|(hook, _)| hook).collect();
         if hooks.is_empty() {
-            // One hook alone has arms: they do not carry its name.
+            // If only one hook has arms, their names do not begin with the hook's.
             hooks.extend(self.produced.manifest.hooks.iter().map(|h| h.name.as_str()));
             if wanted.is_empty() {
                 return;
@@ -272,7 +273,7 @@ impl Check<'_> {
         };
         let nothing = Factors::new();
         let chosen = |key: &str| self.needs.filters.get(key).map(|f| &f.levels).filter(|l| !l.is_empty());
-        // What is learnt from must hold cut replies too.
+        // The conditions that are trained on must have cut replies too.
         let without = [("where", chosen("where")), ("train_where", chosen("train_where"))]
             .into_iter()
             .find(|(_, levels)| !cut(levels.unwrap_or(&nothing)));
@@ -308,7 +309,7 @@ impl Check<'_> {
     }
 }
 
-/// Two conditions that differ in a factor and in another too, in words.
+/// Names two conditions that differ in `factor` and in another factor too.
 fn confounded<'a>(factor: &str, all: impl Iterator<Item = (&'a str, &'a Factors)> + Clone) -> String {
     for (i, (a, x)) in all.clone().enumerate() {
         for (b, y) in all.clone().skip(i + 1).filter(|(_, y)| x.get(factor) != y.get(factor)) {

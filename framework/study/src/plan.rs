@@ -1,4 +1,4 @@
-//! Everything that can be known, and refused, before a token is generated.
+//! Assembles a study and checks it before any token is generated.
 use crate::design::Counter;
 use crate::lists::{Fault, Lists};
 use crate::needs::{Check, Produced};
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// A condition, built.
+/// A condition of the study, built.
 pub struct PlannedCondition {
     /// Its name.
     pub name: String,
@@ -26,11 +26,11 @@ pub struct PlannedCondition {
     pub plugin: Box<dyn Condition>,
 }
 
-/// A hook, built.
+/// A hook of the study, built.
 pub struct PlannedHook {
     /// Its name.
     pub name: String,
-    /// The taps of its own program, in its order.
+    /// The taps of its own program, in the program's order.
     pub taps: Vec<Tap>,
     /// The plugin.
     pub plugin: Box<dyn Hook>,
@@ -42,9 +42,9 @@ pub use crate::lists::PlannedTurn;
 pub struct Plan {
     /// The manifest.
     pub manifest: Manifest,
-    /// The folder that its paths are relative to.
+    /// The folder that its relative paths refer to.
     pub base: PathBuf,
-    /// The checkpoint, weights not read.
+    /// The checkpoint; its weights are not read yet.
     pub checkpoint: Checkpoint,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
@@ -54,51 +54,51 @@ pub struct Plan {
     pub dataset: Box<dyn Dataset>,
     /// The conditions.
     pub conditions: Vec<PlannedCondition>,
-    /// Arms; at least the control.
+    /// Arms; at least the untouched control.
     pub arms: Vec<Arm>,
-    /// The conversations of a group: indices of condition and arm.
+    /// The conversations of each group, as indices into `conditions` and `arms`.
     pub members: Vec<(usize, usize)>,
     /// The hooks.
     pub hooks: Vec<PlannedHook>,
-    /// All hooks' program.
+    /// The joined program of all hooks.
     pub program: HookProgram,
-    /// Tokens of its neutral text.
+    /// Token ids of its neutral text; empty if there is none.
     pub neutral: Vec<u32>,
     /// The question list of every group.
     pub lists: Lists,
-    /// Analyzers with their names.
+    /// The analyzers, with their names.
     pub analyzers: Vec<(String, Box<dyn Analyzer>)>,
-    /// Sizes for the engine.
+    /// Sizes and rules for the engine.
     pub engine: EngineOptions,
-    /// Costs.
+    /// What a run will cost.
     pub estimate: Cost,
-    /// What is declared and does nothing, where a run goes on: each with its place.
+    /// Settings that have no effect, each with its place. A run goes on all the same.
     pub warnings: Vec<String>,
 }
 
 /// What a run will need.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Cost {
-    /// Conversations.
+    /// Number of conversations.
     pub conversations: usize,
-    /// Turns.
+    /// Number of turns.
     pub turns: usize,
-    /// Conversations at once; nothing where the device's memory decides, once the model is there.
+    /// Conversations at once; `None` if the device's memory decides once the model is loaded.
     pub slots: Option<usize>,
-    /// Positions of a conversation.
+    /// Positions (tokens) of the longest conversation.
     pub capacity: usize,
-    /// Bytes of weights on the device.
+    /// Bytes of the weights on the device.
     pub weight_bytes: u64,
-    /// Bytes of a conversation's keys and values.
+    /// Bytes of one conversation's keys and values.
     pub slot_bytes: u64,
-    /// Bytes of a step's largest intermediates, roughly.
+    /// Bytes of a step's largest intermediate tensors, approximately.
     pub step_bytes: u64,
-    /// Tokens of user messages, template included.
+    /// Tokens of all user messages, template included.
     pub user_tokens: u64,
-    /// Groups whose messages were counted: all of a small study. Of a large one the groups that ask the most are
-    /// among them, and `user_tokens` is what the others let expect of all.
+    /// Number of groups whose messages were counted: all of a small study. Of a large one the longest groups are among
+    /// them, and `user_tokens` is extrapolated from the others.
     pub groups_counted: usize,
-    /// Reply tokens at most.
+    /// Tokens of all replies if each is as long as allowed.
     pub reply_tokens: u64,
 }
 
@@ -106,8 +106,7 @@ impl Plan {
     /// Assembles a study from a manifest.
     ///
     /// # Errors
-    /// Says where the manifest is wrong or what is missing, everything at once that does not hang on
-    /// something else.
+    /// If the manifest is wrong or something is missing. Errors that do not depend on each other are reported together.
     pub fn new(manifest: Manifest, base: &Path) -> Result<Self> {
         let m = &manifest;
         let mut wrong = Wrong { manifest: m, issues: Issues::default(), warnings: m.warnings.clone() };
@@ -115,7 +114,7 @@ impl Plan {
         let source = key("model").key("source");
         let cx = BuildContext::new(m, base);
 
-        // The shape of the model comes from its configuration: hooks are checked without weights.
+        // The model's shape comes from its configuration, so hooks are checked without weights.
         let checkpoint = wrong.keep(&source, Checkpoint::of(&cx));
         let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
         let (mut analyzers, mut needs) = (vec![], vec![]);
@@ -161,7 +160,7 @@ impl Plan {
         }
         idle::unused(m, base, &mut wrong.warnings);
         let texts = checkpoint.as_ref().and_then(|c| {
-            // One that is named is told at its own key.
+            // An error of a tokenizer that the manifest names is reported at its key.
             let named = m.model.tokenizer.as_ref().map(|_| key("model").key("tokenizer"));
             let tokenizer = wrong.keep(named.as_ref().unwrap_or(&source), c.tokenizer())?;
             if tokenizer.ids_of_text() > c.config.vocab {
@@ -223,7 +222,7 @@ impl Plan {
         };
         let per_group = members.len();
         let conversations = per_group * m.study.groups;
-        // A device that does not tell what is free holds as many as these.
+        // These numbers are used on a device that does not report its free memory.
         let (slots, found) = match (m.backend.batch, m.backend.kind) {
             (BatchSize::Fixed(n), _) => (n.min(conversations), false),
             (BatchSize::Auto, BackendKind::Cpu) => (auto(16, per_group, conversations), false),
@@ -247,7 +246,7 @@ impl Plan {
             capacity,
             weight_bytes: match m.model.quantize {
                 Quantize::None => c.parameters() * bytes,
-                // 32 codes and a scale a block; norms are few.
+                // A block of 32 weights has 32 codes and an f32 scale. Norms are not quantised, but few.
                 Quantize::Q8 => c.parameters() * 36 / 32,
                 Quantize::Q4 => c.parameters() * 20 / 32,
             },
@@ -283,12 +282,12 @@ impl Plan {
     /// The question list of a group.
     ///
     /// # Errors
-    /// When there is no such group, or the dataset fails.
+    /// If there is no such group, or the dataset fails.
     pub fn group(&self, group: usize) -> friction_core::Result<Rc<[PlannedTurn]>> {
         self.lists.group(self.dataset.as_ref(), group)
     }
 
-    /// Positions that the longest conversation of some groups needs; what was planned, where all were counted.
+    /// Positions that the longest conversation of `groups` needs. The planned number, if all groups were counted.
     pub(crate) fn capacity(&self, groups: &[usize]) -> Result<usize> {
         if self.estimate.groups_counted == self.manifest.study.groups {
             return Ok(self.engine.capacity);
@@ -315,7 +314,7 @@ impl Plan {
     }
 }
 
-/// All hooks' program on a model of this shape.
+/// Builds the hooks and joins their programs, for a model of this shape.
 fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(HookProgram, Vec<PlannedHook>)> {
     let (mut programs, mut hooks) = (Vec::<(String, HookProgram)>::new(), vec![]);
     let mut whole = true;
@@ -324,7 +323,7 @@ fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(Hook
             let p = h.program(spec)?;
             Ok((h, p))
         });
-        // A site that the model lacks is told at the option that names it.
+        // A site that the model lacks is reported at the option that names it.
         let fits = |p: &HookProgram, wrong: &mut Wrong| {
             let sites = p.taps.iter().map(|t| t.site).chain(p.edits.iter().map(|e| e.site));
             let lacking: BTreeSet<_> = sites.filter(|s| spec.width(*s).is_err()).collect();
@@ -361,5 +360,5 @@ fn auto(about: usize, per_group: usize, conversations: usize) -> usize {
     (about / per_group * per_group).max(per_group.min(256)).min(conversations)
 }
 
-/// Shared by all conversations of a run.
+/// A plan that all conversations of a run share.
 pub type SharedPlan = Rc<Plan>;

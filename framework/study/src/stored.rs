@@ -1,4 +1,4 @@
-//! A stored run's study, as it was run: its manifest, its folder, and the model that it must be.
+//! A stored run's study as it was run: its manifest, its folder, and the identity of its model.
 use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, lock};
 use friction_core::manifest::{Manifest, Source, to_json};
@@ -8,26 +8,26 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// How a stored run is to be analysed, where not as its own manifest says.
+/// How to analyse a stored run differently from its own manifest.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Otherwise<'a> {
-    /// The folder that the run's manifest lay in, where it is found neither at its old place nor beside the run.
+    /// The folder of the run's manifest. Needed if that folder is found neither at its old place nor beside the run.
     pub base: Option<&'a Path>,
-    /// Another manifest: its `[[analyzer]]` tables are used, and nothing else of it.
+    /// Another manifest, of which only the `[[analyzer]]` tables are used.
     pub manifest: Option<&'a Path>,
-    /// `analyzer.….key=value`: nothing else can change once a run was made.
+    /// Settings of the form `analyzer.….key=value`. Nothing else can change after a run.
     pub settings: &'a [String],
 }
 
-/// What a stored run is analysed with.
+/// Everything that a stored run is analysed with.
 pub struct Stored {
-    /// The run's manifest, or the other one whose analyzers are used.
+    /// The run's own manifest, or the other one whose analyzers are used.
     pub manifest: Manifest,
-    /// What analyzers are built with: seed, model and device of the run, its model held to the lock.
+    /// The context that analyzers are built with: seed, model and device of the run. The model must match the lock.
     pub context: BuildContext,
-    /// By analyzer, how its table departs from that of its name in the run's own manifest.
+    /// For each analyzer, how its table differs from that of the same name in the run's own manifest.
     pub departs: BTreeMap<String, Vec<String>>,
-    /// What a reader must know.
+    /// Notes that a reader must know.
     pub notes: Vec<String>,
 }
 
@@ -35,8 +35,7 @@ impl Stored {
     /// Reads a run's study.
     ///
     /// # Errors
-    /// When there is no run, its manifest is not the one that it was made of, or a setting is of something else than
-    /// an analyzer.
+    /// If there is no run, its manifest is not the one that it was made with, or a setting is not an analyzer's.
     pub fn open(run: &Path, otherwise: &Otherwise) -> Result<Self> {
         if let Some(other) = otherwise.settings.iter().find(|s| !s.trim_start().starts_with("analyzer.")) {
             return Err(Error::Usage(format!(
@@ -84,7 +83,7 @@ impl Stored {
             None if otherwise.settings.is_empty() => {
                 return Ok(Self { manifest: own, context, departs: BTreeMap::new(), notes });
             }
-            // Settings go on top of what stands; what is restored of an old lock is in the context.
+            // Settings apply to the stored manifest; values restored from an old lock are in the context.
             None => checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &base)?,
         };
         let mut departs = BTreeMap::new();
@@ -100,8 +99,8 @@ impl Stored {
     }
 }
 
-/// The folder that a run's paths are relative to: as given, where it was, or, of a tree that was moved as a whole,
-/// where it lies now.
+/// The folder that a run's relative paths refer to: `given`, or where it was, or, if the whole tree was moved, where it
+/// is now.
 fn base(run: &Path, lock: &Value, given: Option<&Path>, notes: &mut Vec<String>) -> PathBuf {
     if let Some(given) = given {
         return given.into();
@@ -128,7 +127,7 @@ fn table(t: &toml::Table) -> Value {
     to_json(&toml::Value::Table(t.clone()))
 }
 
-/// Keys at which two values differ.
+/// Adds a text to `out` for each key at which two values differ.
 fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
     match (stored, now) {
         (Value::Object(x), Value::Object(y)) => {
@@ -143,8 +142,8 @@ fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
     }
 }
 
-/// Where a manifest says something else than the lock of the run that holds it. Analyzers are in no lock; versions of
-/// plugins, and the bytes of libraries, do not matter any more.
+/// How a manifest differs from the lock of the run that holds it. Analyzers are not in the lock. Versions of plugins
+/// and hashes of libraries are not compared: they matter only when a run is resumed.
 fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
     fn compare(at: &str, lock: &Value, now: &Value, out: &mut Vec<String>) {
         match now {
@@ -171,7 +170,7 @@ fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
     out
 }
 
-/// What the model of a run was. Locks of schema 1 hold the weights alone.
+/// The identity of a run's model. Locks of schema 1 hold only the weights'.
 fn identity(lock: &Value) -> Result<ModelIdentity> {
     match &lock["model"]["sha256"] {
         Value::String(weights) => Ok(ModelIdentity([(ModelPart::Weights, Some(weights.clone()))].into())),
@@ -180,13 +179,13 @@ fn identity(lock: &Value) -> Result<ModelIdentity> {
     }
 }
 
-/// Runs of schema 1 stored their manifest without settings: what the lock holds of them is put back. What is lost is
-/// told.
+/// Puts settings from the lock back into the manifest of a run of schema 1, which was stored without them. Returns a
+/// note of what was restored and what is lost.
 fn restored(source: &mut Source, lock: &Value) -> Option<String> {
     let mut changed = vec![];
     for section in ["study", "model", "backend", "generation"] {
         let stored = lock[section].as_object()?;
-        // Of a model the manifest knows some keys, and the lock no tokenizer.
+        // The lock's `model` has keys that the manifest's has not, and no tokenizer.
         let known = |k: &str| match section {
             "model" => ["source", "dtype", "quantize"].contains(&k),
             "backend" => k == "kind",
@@ -215,7 +214,7 @@ fn restored(source: &mut Source, lock: &Value) -> Option<String> {
     })
 }
 
-/// Makes the paths of a context's model independent of its folder.
+/// Makes the paths of a context's model absolute.
 fn absolute(cx: &mut BuildContext, base: &Path) -> Result<()> {
     let found = |path: &str| -> Result<String> {
         if path.starts_with("~/") || Path::new(path).is_absolute() {

@@ -1,4 +1,4 @@
-//! A run whose numbers stop being finite ends with an error that names the turn; groups finished before stand.
+//! A run whose numbers stop being finite ends with an error that names the turn; groups finished before are kept.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::Tensor;
 use friction_conditions as _;
@@ -17,10 +17,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Passes that are left to be finite.
+/// Number of passes that are still finite.
 static LEFT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// A hook whose edit does nothing, and too much once its passes are used up.
+/// A hook whose edit changes nothing, until its passes are used up; then it multiplies by infinity.
 #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Spoils {}
@@ -95,7 +95,7 @@ fn finished_groups_stand_when_numbers_stop_being_finite() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
-    // Nothing of what stands is computed again.
+    // Finished groups are not computed again.
     LEFT.store(usize::MAX, Ordering::SeqCst);
     let report = run(&plan(), &out, &mut Silent).unwrap();
     assert_eq!((report.resumed, report.groups), (done as usize, 6 - done as usize));

@@ -1,4 +1,4 @@
-//! What a run directory holds identifies it, is read back as it was run, and is all that is touched.
+//! A run directory identifies its run and is read back as it was run; other files in it are not touched.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_behavior as _;
 use friction_conditions as _;
@@ -51,7 +51,7 @@ plugin = "behavior"
 primary = "completion × turn"
 "#;
 
-/// Stops when so many groups are written.
+/// Stops when this many groups are written.
 struct StopAfter(usize);
 impl RunOptions for StopAfter {
     fn loading(&mut self, _: u64, _: u64) {}
@@ -128,7 +128,7 @@ fn every_part_of_a_half_done_run_is_told_apart() {
         let e = go(base, &out, set, ALL).unwrap_err();
         assert!(matches!(e, Error::Store(friction_store::Error::Differs { .. })), "{file}: {e}");
         assert!(e.to_string().contains(told), "{file}: {e}");
-        // One thing differs, and one is told.
+        // One thing differs, and the error names it alone.
         assert_eq!(e.to_string().lines().filter(|l| l.starts_with("  ")).count(), 1, "{file}: {e}");
         match old {
             Some(bytes) => fs::write(&path, bytes).unwrap(),
@@ -142,7 +142,7 @@ fn every_part_of_a_half_done_run_is_told_apart() {
     part("t.json", &format!("{tokenizer} "), "tokenizer differs: stored ", &named);
     part("model/chat_template.jinja", "{{ messages[0].content }}", "chat template differs: stored ", &[]);
     part("model/tokenizer_config.json", r#"{"bos_token": "<bos>"}"#, "tokenizer_config differs: stored none", &[]);
-    // The same questions, written otherwise: the dataset's own fingerprint.
+    // The same questions in a different file: only the dataset's own fingerprint differs.
     let q = fs::read_to_string(base.join("q.jsonl")).unwrap();
     part("q.jsonl", &format!("{q}\n"), "dataset.fingerprint: stored ", &[]);
     let e = go(base, &out, &["generation.temperature=0.5"], ALL).unwrap_err().to_string();
@@ -154,7 +154,8 @@ fn every_part_of_a_half_done_run_is_told_apart() {
     let e = go(base, &out, &[], ALL).unwrap_err().to_string();
     assert!(e.contains("weights differs: stored "), "{e}");
     fs::write(base.join("model/model.safetensors"), weights).unwrap();
-    // Nothing was lost, and all put back it goes on; a tokenizer of another name with the same bytes too.
+    // Nothing was lost: with everything put back, the run resumes; also with a tokenizer file of another name but the
+    // same bytes.
     assert_eq!(files(&out), before);
     let report = go(base, &out, &named, ALL).unwrap();
     assert_eq!((report.groups, report.resumed), (2, 1));
@@ -192,7 +193,7 @@ fn a_run_is_analysed_as_it_was_run() {
     analyze_stored(&out, &Otherwise::default()).unwrap();
     assert_eq!(files(&out.join("analysis")), first);
 
-    // Another level is written, and says so.
+    // Findings with another level are written and say so.
     let settings = ["analyzer.0.level=0.8".to_string()];
     analyze_stored(&out, &Otherwise { settings: &settings, ..Otherwise::default() }).unwrap();
     let found = behavior(&out);
@@ -204,15 +205,15 @@ fn a_run_is_analysed_as_it_was_run() {
     let (_, notes) = analyze_stored(&out, &Otherwise { manifest: Some(&other), ..Otherwise::default() }).unwrap();
     assert!(notes[0].contains("study.seed: stored 11, now 3"), "{notes:?}");
     assert!(behavior(&out)["departs"].to_string().contains("level: stored 0.9, now null"));
-    // What is no analyzer's cannot change.
+    // Settings of anything but analyzers cannot change.
     let settings = ["study.seed=9".to_string()];
     let e = analyze_stored(&out, &Otherwise { settings: &settings, ..Otherwise::default() }).err().unwrap();
     assert!(matches!(&e, Error::Usage(m) if m.contains("--set study.seed=9")), "{e}");
-    // And back.
+    // And back to the run's own settings.
     analyze_stored(&out, &Otherwise::default()).unwrap();
     assert_eq!(files(&out.join("analysis")), first);
 
-    // A run goes on with other analyzers; then they are the run's.
+    // A run that is resumed with other analyzers takes them as its own.
     go(w.path(), &out, &["study.seed=11", "study.groups=2", "analyzer.0.level=0.7"], ALL).unwrap();
     assert!(fs::read_to_string(out.join("manifest.toml")).unwrap().contains("level = 0.7"));
 
@@ -235,7 +236,7 @@ fn a_tree_that_was_moved_is_analysed_where_it_lies() {
     fs::rename(&old, &new).unwrap();
     let (_, notes) = analyze_stored(&new.join("runs/x"), &Otherwise::default()).unwrap();
     assert_eq!(notes, [""; 0]);
-    // The run alone: what its manifest names is not found, and that is told.
+    // The run directory alone: files that its manifest names are not found, and the notes say so.
     fs::rename(new.join("runs/x"), w.path().join("alone")).unwrap();
     let (_, notes) = analyze_stored(&w.path().join("alone"), &Otherwise::default()).unwrap();
     assert!(notes[0].contains("--base names another folder"), "{notes:?}");
@@ -355,7 +356,7 @@ fn findings_replace_their_own_files_only() {
     assert_eq!(now, first);
 }
 
-/// A disk that is full, as the system says it: `/dev/full` takes no byte.
+/// A full disk, as the operating system reports it: nothing can be written to `/dev/full`.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_a_full_disk() {

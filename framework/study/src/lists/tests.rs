@@ -1,4 +1,4 @@
-//! Lists drawn on demand, beside lists drawn at once.
+//! Lists drawn on demand equal lists drawn at once.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use friction_core::TopicPlan;
@@ -19,7 +19,7 @@ fn bank() -> Bank {
     Bank::new(all, "test".into())
 }
 
-/// Topics by group and turn; told all at once, or some groups at a time.
+/// Topics by group and turn, given all at once or some groups at a time.
 struct Round {
     some: bool,
 }
@@ -40,7 +40,7 @@ impl Topics for Round {
     }
 }
 
-/// The lists as they were drawn before: all groups one after the other, questions compared as texts.
+/// A simple reference: draws all groups one after the other and compares questions as texts.
 fn at_once(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> Vec<Vec<String>> {
     let categories = dataset.categories();
     let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
@@ -130,7 +130,7 @@ fn a_million_groups_take_no_memory_of_a_million_groups() {
     let lists = new(true, &PlanContext { seed: 5, groups: 1_000_000, turns: 3 }).unwrap();
     let spent = began.elapsed();
     assert!(spent.as_secs() < 20, "{spent:?}: in a release build it is below 1 s");
-    // What stays of a million groups: where some two thousand chunks begin.
+    // What is kept of a million groups: where about two thousand chunks begin.
     let kept: usize = lists.marks.iter().map(|m| 4 * m.len()).sum();
     assert!(kept < 100_000 && lists.held.borrow().is_none(), "{kept}");
     ids(&lists, &bank(), 999_999);
