@@ -4,27 +4,27 @@ use super::source::Source;
 use crate::registry::{Kind, Maker, Origin, Prepare, Prepared, Registry};
 use crate::{Condition, Error, Factors};
 
-/// A plugin chosen by a manifest, its configuration checked.
+/// A plugin that a manifest chooses, with its configuration checked.
 pub struct Chosen<O: ?Sized> {
     /// The plugin's name.
     pub plugin: String,
-    /// The name given in the manifest, else the plugin's.
+    /// The name given in the manifest, or else the plugin's.
     pub name: String,
-    /// Where in the manifest.
+    /// Path of its table in the manifest.
     pub path: Path,
     /// The plugin's crate version.
     pub version: String,
     /// Where the plugin came from.
     pub origin: Origin,
-    /// Its table as given, for the lock.
+    /// Its table as given. The lock stores it.
     pub table: toml::Table,
-    /// Builds it.
+    /// Builds the plugin.
     pub build: Prepared<O>,
 }
 
 impl<O: ?Sized> Chosen<O> {
-    /// Where its table speaks of `word`: the key whose value is it, or which is it, or whose text holds it; the
-    /// table itself where none does. For errors about what an option names.
+    /// The path at which its table mentions `word`: a key or value that equals it, or else a text that contains it, or
+    /// else the table itself. Errors about something that an option names are placed there.
     pub fn speaks_of(&self, word: &str) -> Path {
         let whole = toml::Value::Table(self.table.clone());
         let is = |k: Option<&str>, v: &toml::Value| v.as_str() == Some(word) || k == Some(word);
@@ -33,8 +33,8 @@ impl<O: ?Sized> Chosen<O> {
         found.unwrap_or_else(|| self.path.clone())
     }
 
-    /// Notes what the plugin says of its table: at the key that it names, or at the option that names the file
-    /// which it could not use.
+    /// Adds a plugin's error about its table to `issues`: at the key that the error names, or at the option that names
+    /// the file which could not be used.
     pub fn fault(&self, error: &Error, issues: &mut Issues) {
         let told = match error {
             Error::Io { path, .. } | Error::Data { path, .. } => path.display().to_string(),
@@ -49,13 +49,13 @@ impl<O: ?Sized> Chosen<O> {
         issues.error(&at.unwrap_or_else(|| self.path.clone()), error);
     }
 
-    /// The path of an option, whether or not it is given: an error then points at the table.
+    /// The path of an option. If the option is not set, an error at this path points at the table.
     pub fn key(&self, key: &str) -> Path {
         self.path.below(key)
     }
 }
 
-/// The first place below a value that is right.
+/// The path of the first value, `v` itself or one in it, for which `right` is true.
 fn seek(
     v: &toml::Value,
     path: &Path,
@@ -67,7 +67,7 @@ fn seek(
     }
     match v {
         toml::Value::Table(t) => {
-            // `plugin` and `name` are no options.
+            // `plugin` and `name` are not options of the plugin.
             let options = t.iter().filter(|(k, _)| key.is_some() || !["plugin", "name"].contains(&k.as_str()));
             options.into_iter().find_map(|(k, v)| seek(v, &path.key(k), Some(k), right))
         }
@@ -78,11 +78,11 @@ fn seek(
 
 /// A condition of the design.
 pub struct ConditionChoice {
-    /// Its factors.
+    /// Its level of each factor.
     pub factors: Factors,
-    /// Another condition that it is the same as, on purpose.
+    /// Name of another condition that it repeats on purpose (a placebo).
     pub same_as: Option<String>,
-    /// The plugin behind it.
+    /// The plugin that implements it.
     pub chosen: Chosen<dyn Condition>,
 }
 
@@ -119,7 +119,7 @@ fn choose<O: ?Sized>(
         }
     };
     let Some(entry) = all.iter().find(|p| p.maker.kind() == kind && p.name == plugin) else {
-        // A library that was not loaded may have brought it: that one error says what to do.
+        // The plugin may be of a library that failed to load. That error is reported already.
         if issues.0.iter().any(|i| matches!(i.path.0.first(), Some(Step::Key(k)) if k == "plugins")) {
             return None;
         }
@@ -136,7 +136,7 @@ fn choose<O: ?Sized>(
     Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, build })
 }
 
-/// Names become file names: keep them to characters that are safe in one.
+/// Whether a name is valid. Names become file names, so they are limited to characters that are safe in one.
 fn is_name(s: &str) -> bool {
     !s.is_empty() && s.len() <= 80 && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
@@ -261,7 +261,7 @@ pub(super) fn conditions(
             issues.push(c.chosen.path.key("same_as"), format!("no other condition is called `{name}`"), help);
         }
     }
-    // A factor of one level tells no two conditions apart.
+    // A factor with a single level distinguishes no conditions.
     for (factor, level) in out.first().filter(|_| out.len() > 1).map(|c| &c.factors).into_iter().flatten() {
         if out.iter().all(|c| c.factors.get(factor) == Some(level)) {
             let what = format!("factor `{factor}` is `{level}` in all {} conditions: it tells none apart", out.len());
