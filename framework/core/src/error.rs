@@ -24,7 +24,7 @@ pub enum Error {
     /// A data file that is not what it should be.
     #[error("{path}: {message}", path = path.display())]
     Data {
-        /// The file.
+        /// The data file.
         path: PathBuf,
         /// What is wrong with it, and what to do.
         message: String,
@@ -32,7 +32,7 @@ pub enum Error {
     /// An operation on a file failed.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// The operating system's error.
         #[source]

@@ -16,7 +16,7 @@ pub enum Column {
 }
 
 impl Column {
-    /// Number of rows.
+    /// Number of entries.
     pub fn len(&self) -> usize {
         match self {
             Column::Text(v) => v.len(),
@@ -24,7 +24,7 @@ impl Column {
             Column::Count(v) => v.len(),
         }
     }
-    /// Whether it has no rows.
+    /// Whether it has no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -95,8 +95,8 @@ pub struct Estimate {
     /// p-value of the test that there is no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p: Option<f64>,
-    /// The value that means no effect: 0 for a difference, 0.5 for an AUC. Where it is 0, the number is shown with
-    /// its sign.
+    /// The value that means no effect: 0 for a difference, 0.5 for an AUC. If it is 0, the number is shown with its
+    /// sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub null: Option<f64>,
     /// The true value, if it is known by construction.
@@ -231,7 +231,7 @@ impl Findings {
     pub fn estimate(&mut self, estimate: Estimate) {
         self.estimates.push(estimate);
     }
-    /// Adds a sentence.
+    /// Adds a sentence to the summary.
     pub fn say(&mut self, sentence: impl Into<String>) {
         self.summary.push(sentence.into());
     }
@@ -239,7 +239,7 @@ impl Findings {
     pub fn warn(&mut self, sentence: impl Into<String>) {
         self.warnings.push(sentence.into());
     }
-    /// Sets a value.
+    /// Sets the value of a key for programs.
     pub fn value(&mut self, key: &str, value: impl Into<Value>) {
         self.values.insert(key.to_string(), value.into());
     }

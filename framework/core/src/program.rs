@@ -94,7 +94,7 @@ pub enum EditOp {
     #[cfg(feature = "tensors")]
     #[serde(skip)]
     Custom {
-        /// The function.
+        /// The function, called with the rows of a step and their strengths.
         run: EditFn,
         /// Identifies the function. The run's lock stores a hash of it, and a resume with another digest is refused.
         digest: String,

@@ -45,7 +45,7 @@ use std::sync::Arc;
 pub struct BuildContext {
     /// The folder that holds the manifest. Relative paths in the manifest are relative to it.
     pub base: PathBuf,
-    /// The study's seed.
+    /// The study's seed, `study.seed`.
     pub seed: u64,
     /// The study's model, for plugins that read its weights (such as the unembedding).
     pub model: ModelSection,
@@ -294,7 +294,7 @@ impl Registry {
         Self { plugins }
     }
 
-    /// Adds a plugin.
+    /// Adds a plugin after those that are there.
     ///
     /// # Errors
     /// If a plugin of the same kind and name is there already.

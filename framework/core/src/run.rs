@@ -12,15 +12,15 @@ pub type Readings = BTreeMap<String, f64>;
 pub struct Spoken<'a> {
     /// Group index, from 0.
     pub group: usize,
-    /// Condition name.
+    /// Name of the condition.
     pub condition: &'a str,
-    /// Arm name; empty for the untouched control.
+    /// Name of the arm; empty for the untouched control.
     pub arm: &'a str,
-    /// The condition's factors.
+    /// The condition's level of each factor.
     pub factors: &'a Factors,
-    /// Turn, from 1.
+    /// Number of the turn in its conversation, from 1.
     pub turn: usize,
-    /// The reply's text.
+    /// The reply's text, without special tokens.
     pub reply: &'a str,
 }
 
@@ -39,13 +39,13 @@ pub struct TapView<'a> {
 pub struct TurnRow {
     /// Group index, from 0.
     pub group: u32,
-    /// Condition name.
+    /// Name of the condition.
     pub condition: String,
-    /// Arm name; empty for the untouched control.
+    /// Name of the arm; empty for the untouched control.
     pub arm: String,
-    /// The condition's factors.
+    /// The condition's level of each factor.
     pub factors: Factors,
-    /// Turn, from 1.
+    /// Number of the turn in its conversation, from 1.
     pub turn: u32,
     /// Name of the question's category.
     pub topic: String,
@@ -121,7 +121,7 @@ pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
 /// Activations of one conversation at one site and one position.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TapArray {
-    /// `[turns, positions, width]`.
+    /// `[turns, positions, width]`: the turns of the conversation, the positions of the tap, the width of the site.
     pub shape: [usize; 3],
     /// The values, row-major; NaN where a turn has no such token.
     pub data: Vec<f32>,

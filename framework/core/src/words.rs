@@ -16,7 +16,7 @@ pub struct Category {
     pub questions: usize,
 }
 
-/// One multiple-choice question.
+/// A multiple-choice question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// Id, unique in its dataset: `<category>_<row>`.
@@ -118,7 +118,7 @@ pub struct TurnContext<'a> {
     pub seed: u64,
     /// Group index, from 0.
     pub group: usize,
-    /// Turn, from 1.
+    /// Number of the turn in its conversation, from 1.
     pub turn: usize,
     /// Number of turns of the conversation.
     pub turns: usize,

@@ -29,7 +29,7 @@ pub(crate) struct Listed {
     pub options: Option<Value>,
 }
 
-/// A loaded library.
+/// A library that was loaded, with its function table and list of plugins.
 pub struct Library {
     path: PathBuf,
     sha256: String,
@@ -102,7 +102,7 @@ impl Library {
         self.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
     }
 
-    /// Its plugins.
+    /// Its plugins, in a form that a registry takes.
     ///
     /// # Errors
     /// If it lists a plugin whose name is not valid.

@@ -24,13 +24,13 @@ impl Finish {
 /// Activations of one turn at one tap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TapRows {
-    /// The tap.
+    /// The tap that read them.
     pub tap: Tap,
     /// `[positions][width]`; NaN where the turn has no such token.
     pub rows: Vec<Vec<f32>>,
 }
 
-/// One finished turn.
+/// A finished turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TurnOutcome {
     /// Token ids of the reply, without the end id.
@@ -87,6 +87,6 @@ pub trait Dialogue {
 pub struct Unit {
     /// Index that the caller chose; returned with the finished unit.
     pub index: usize,
-    /// The conversations.
+    /// The conversations, in the order in which they get slots.
     pub dialogues: Vec<Box<dyn Dialogue>>,
 }

@@ -36,9 +36,9 @@ pub enum Noticed {
     },
     /// In the activations that a tap reads.
     Tap {
-        /// The tap.
+        /// The tap that read it.
         tap: Tap,
-        /// The value.
+        /// The value: NaN, inf or -inf.
         value: f32,
     },
 }
@@ -46,7 +46,7 @@ pub enum Noticed {
 /// The first site of the forward pass with a number that is not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct First {
-    /// The site.
+    /// The site, with its layer.
     pub site: Site,
     /// The value: NaN, inf or -inf.
     pub value: f32,

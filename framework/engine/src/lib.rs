@@ -29,7 +29,7 @@ pub enum Error {
     /// The model, its tokenizer or its template failed.
     #[error(transparent)]
     Model(#[from] friction_model::Error),
-    /// A plugin failed.
+    /// A plugin failed while a conversation asked, kept, graded or read.
     #[error(transparent)]
     Plugin(#[from] friction_core::Error),
     /// A conversation does not fit its slot.

@@ -16,13 +16,13 @@ use std::time::Instant;
 
 /// A model with everything that conversations need.
 pub struct Engine<'a> {
-    /// The model.
+    /// The model, with its weights on a device.
     pub model: &'a Gemma3,
-    /// Its tokenizer.
+    /// The model's tokenizer.
     pub tokenizer: &'a Tokenizer,
-    /// Its chat template.
+    /// The model's chat template, which renders prompts.
     pub template: &'a ChatTemplate,
-    /// Sizes and rules.
+    /// Sizes and rules of the run.
     pub options: EngineOptions,
     program: Program,
     pub(crate) taps: Vec<(Tap, usize)>,

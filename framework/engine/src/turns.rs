@@ -115,7 +115,7 @@ impl Engine<'_> {
             let outcome = turn.outcome(text, &self.taps);
             st.progress.turns += 1;
             st.progress.reused += turn.reused as u64;
-            // Followers copy the cache before the leader goes on.
+            // Waiting conversations copy the cache before the leader's next turn changes it.
             for j in 0..st.slots.len() {
                 if st.slots[j].as_ref().is_some_and(|s| s.leader == Some(i)) {
                     let cached = st.slots[i].as_ref().map(|s| s.cached.clone()).unwrap_or_default();

@@ -204,7 +204,7 @@ proptest! {
         let single: Vec<_> = units.iter().flat_map(|u| hold(&w, std::slice::from_ref(u), options(1, true, 16, t))).collect();
         identical(&together, &few);
         identical(&together, &alone);
-        // One slot alone takes another path for one row: equal tokens, activations up to rounding.
+        // A single slot takes another code path, for one row: tokens are equal, activations equal up to rounding.
         same(&together, &single);
     }
 

@@ -97,7 +97,7 @@ unsafe extern "C" fn append(to: *mut c_void, data: *const c_char, len: usize) {
 }
 
 impl Out {
-    /// Writes a text.
+    /// Writes a text to the answer. Does nothing if `write` is null.
     pub fn text(&self, s: &str) {
         if let Some(write) = self.write {
             // SAFETY: the side that made this `Out` vouches for `write`; the text lives through the call.

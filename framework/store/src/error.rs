@@ -9,7 +9,7 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{}", told(path, source))]
     Io {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// The operating system's error.
         #[source]
@@ -18,7 +18,7 @@ pub enum Error {
     /// A file is not what it should be.
     #[error("{path}: {message}", path = path.display())]
     Format {
-        /// The file.
+        /// The file or folder that is wrong.
         path: PathBuf,
         /// What is wrong with it.
         message: String,
@@ -26,23 +26,23 @@ pub enum Error {
     /// The directory holds a run whose lock differs.
     #[error("{path} holds a run that differs from this manifest:\n{differences}\nname another directory with --out, or change it back; the run is untouched", path = path.display())]
     Differs {
-        /// The directory.
+        /// The run directory.
         path: PathBuf,
-        /// Each thing that differs, with both values.
+        /// One line for each thing that differs, with both values.
         differences: String,
     },
     /// The lock is of an older schema and lacks hashes that a resumed run must be compared with.
     #[error("{path} was begun by an older friction: its lock (schema {schema}) holds no hashes of tokenizer, configuration and chat template, so they cannot be verified and no more groups are added; `friction analyze {path}` reads what it holds, and --out names another directory for a new run", path = path.display())]
     Older {
-        /// The directory.
+        /// The run directory.
         path: PathBuf,
-        /// Its lock's schema.
+        /// Schema of its lock.
         schema: u64,
     },
     /// Another process writes to it.
     #[error("{path} is being written by another process; wait for it, or name another directory with --out", path = path.display())]
     Busy {
-        /// The directory.
+        /// The run directory.
         path: PathBuf,
     },
 }

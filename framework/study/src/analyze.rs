@@ -10,7 +10,7 @@ use std::path::Path;
 pub struct Analysis {
     /// The analyzer's name in the manifest.
     pub name: String,
-    /// Its findings.
+    /// What it found, as it was written to the run directory.
     pub findings: Findings,
 }
 

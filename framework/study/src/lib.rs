@@ -1,4 +1,5 @@
-//! From a manifest to findings: [`plan`] → [`run()`] (engine and store) → [`analyze()`].
+//! The steps from a manifest to findings: [`plan`] assembles and checks a study, [`run()`] runs it by the engine into a
+//! run directory, and [`analyze()`] runs its analyzers.
 pub mod analyze;
 mod batch;
 pub mod conversation;
@@ -29,7 +30,7 @@ pub enum Error {
     /// A file could not be read.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// The file.
+        /// The file that could not be read.
         path: std::path::PathBuf,
         /// The operating system's error.
         #[source]
@@ -41,21 +42,21 @@ pub enum Error {
     /// An analyzer could not be built, or failed.
     #[error("analyzer `{name}`: {source}")]
     Analyzer {
-        /// Its name in the manifest.
+        /// The analyzer's name in the manifest.
         name: String,
-        /// Why.
+        /// The plugin's error.
         source: friction_core::Error,
     },
-    /// A plugin failed.
+    /// A plugin failed. Errors of analyzers are [`Error::Analyzer`].
     #[error(transparent)]
     Plugin(#[from] friction_core::Error),
-    /// The model failed.
+    /// The checkpoint, the device or the model failed.
     #[error(transparent)]
     Model(#[from] friction_model::Error),
-    /// The engine failed.
+    /// A conversation could not go on, or the run was stopped.
     #[error(transparent)]
     Engine(#[from] friction_engine::Error),
-    /// The run directory failed.
+    /// The run directory could not be read or written, or holds another run.
     #[error(transparent)]
     Store(#[from] friction_store::Error),
 }

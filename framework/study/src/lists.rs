@@ -12,7 +12,7 @@ use std::rc::Rc;
 pub struct PlannedTurn {
     /// Name of the question's category.
     pub topic: String,
-    /// The question.
+    /// The question that is asked.
     pub question: Question,
     /// The text with which the user asks the question.
     pub prompt: String,

@@ -18,27 +18,27 @@ use std::rc::Rc;
 
 /// A condition of the study, built.
 pub struct PlannedCondition {
-    /// Its name.
+    /// Name of the condition in the manifest.
     pub name: String,
-    /// Its factors.
+    /// Its level of each factor.
     pub factors: Factors,
-    /// The plugin.
+    /// The plugin that implements it.
     pub plugin: Box<dyn Condition>,
 }
 
 /// A hook of the study, built.
 pub struct PlannedHook {
-    /// Its name.
+    /// Name of the hook in the manifest.
     pub name: String,
     /// The taps of its own program, in the program's order.
     pub taps: Vec<Tap>,
-    /// The plugin.
+    /// The plugin that implements it.
     pub plugin: Box<dyn Hook>,
 }
 
 pub use crate::lists::PlannedTurn;
 
-/// A study, assembled.
+/// A study that was assembled and checked.
 pub struct Plan {
     /// The manifest.
     pub manifest: Manifest,
@@ -46,19 +46,19 @@ pub struct Plan {
     pub base: PathBuf,
     /// The checkpoint; its weights are not read yet.
     pub checkpoint: Checkpoint,
-    /// Its tokenizer.
+    /// The checkpoint's tokenizer, or the one that the manifest names.
     pub tokenizer: Tokenizer,
-    /// Its chat template.
+    /// The checkpoint's chat template.
     pub template: ChatTemplate,
-    /// The dataset.
+    /// The dataset plugin.
     pub dataset: Box<dyn Dataset>,
-    /// The conditions.
+    /// The conditions, in the manifest's order.
     pub conditions: Vec<PlannedCondition>,
     /// Arms; at least the untouched control.
     pub arms: Vec<Arm>,
     /// The conversations of each group, as indices into `conditions` and `arms`.
     pub members: Vec<(usize, usize)>,
-    /// The hooks.
+    /// The hooks, in the manifest's order.
     pub hooks: Vec<PlannedHook>,
     /// The joined program of all hooks.
     pub program: HookProgram,
@@ -79,9 +79,9 @@ pub struct Plan {
 /// What a run will need.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Cost {
-    /// Number of conversations.
+    /// Number of conversations: groups × members of a group.
     pub conversations: usize,
-    /// Number of turns.
+    /// Number of turns of all conversations.
     pub turns: usize,
     /// Conversations at once; `None` if the device's memory decides once the model is loaded.
     pub slots: Option<usize>,

@@ -326,7 +326,7 @@ fn what_others_put_into_a_run_is_left_alone() {
         there("analysed");
     }
     assert_eq!(StoredRun::open(&out).unwrap().turns().len(), 3 * 2 * 3);
-    // A folder with somebody's manifest.toml is no run.
+    // A folder with a manifest.toml that friction did not write is not a run.
     fs::write(base.join("manifest.toml"), MANIFEST).unwrap();
     let e = go(base, base, &[], ALL).unwrap_err().to_string();
     assert!(e.contains("holds a manifest.toml that is no run's"), "{e}");
@@ -348,7 +348,7 @@ fn findings_replace_their_own_files_only() {
     fs::write(dir.join("findings.json"), found.to_string()).unwrap();
     fs::write(dir.join("former.parquet"), "x").unwrap();
     fs::write(dir.join("mine.parquet"), "x").unwrap();
-    // A killed exchange: the list stands under the name that it was put away to.
+    // An exchange that was killed: the old list has its temporary name.
     fs::rename(dir.join("findings.json"), dir.join(".friction-replaced.json")).unwrap();
     analyze_stored(&out, &Otherwise::default()).unwrap();
     let mut now = files(&dir);
