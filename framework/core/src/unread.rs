@@ -25,9 +25,9 @@ pub fn unread<'a>(turns: impl IntoIterator<Item = &'a TurnRow>) -> Option<String
     }
     (all > 0).then(|| {
         format!(
-            "none of the {all} replies declares an answer that could be read: all count as wrong, and what is told of \
-             accuracy cannot be told from them. Look at the replies; a model may need more `generation.max_new_tokens`, \
-             or be no chat model"
+            "none of the {all} replies declares an answer that could be read: all count as wrong, so accuracy says \
+             nothing here. Look at the replies; the model may need a larger `generation.max_new_tokens`, or may not be a \
+             chat model"
         )
     })
 }

@@ -175,7 +175,7 @@ fn open(path: &Path) -> Result<(Table, Vec<Listed>)> {
         return Err(bad(format!("refuses this host, which speaks version {VERSION} of friction_plugin.h")));
     }
     if !table.is_aligned() {
-        return Err(bad("`friction_plugin` returned a pointer that is no table".into()));
+        return Err(bad("`friction_plugin` returned a pointer that is not a table".into()));
     }
     // SAFETY: a table begins with its version and size.
     let (version, size) = unsafe { ((*table).version, (*table).size as usize) };

@@ -121,7 +121,7 @@ impl Instance {
         let who = identity(kind, name);
         if cx.base.to_str().is_none() {
             return Err(Error::config(format!(
-                "a library is told the manifest's folder as UTF-8 text, and {} is none: rename the folder",
+                "the manifest's folder {} is not valid UTF-8 and cannot be passed to a library: rename the folder",
                 cx.base.display()
             )));
         }
@@ -235,7 +235,7 @@ impl RemoteDataset {
             let all: Vec<Question> = instance.call("questions", &c.name)?;
             if let Some(q) = all.iter().find(|q| q.answer >= q.options.len() || !ids.insert(q.id.clone())) {
                 return Err(instance.wrong(&format!(
-                    "gave question `{}`, whose `id` is not its own or whose `answer` is none of its options",
+                    "gave question `{}`, whose `id` occurs twice or whose `answer` is not the index of one of its options",
                     q.id
                 )));
             }

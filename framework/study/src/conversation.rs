@@ -176,7 +176,7 @@ impl Dialogue for Conversation {
     fn place(&self) -> String {
         let turn = match self.turn + 1 {
             turn if turn <= self.list.len() => format!("turn {turn}"),
-            _ => "the neutral text behind the last turn".into(),
+            _ => "the neutral text after the last turn".into(),
         };
         let arm = match self.plan.arms[self.arm].name.as_str() {
             "" => String::new(),

@@ -74,7 +74,7 @@ impl Stored {
                 if !unused.is_empty() {
                     let file = path.display();
                     notes.push(format!(
-                        "of {file} only the analyzers are used; what else it says is not the run's: {}",
+                        "of {file} only the analyzers are used; other settings in it differ from the run's: {}",
                         unused.join("; ")
                     ));
                 }
@@ -117,7 +117,7 @@ fn base(run: &Path, lock: &Value, given: Option<&Path>, notes: &mut Vec<String>)
         }
     }
     notes.push(format!(
-        "the run's manifest lay in {}, which is not there: files that it names are not found; --base names another folder",
+        "the run's manifest was in {}, which does not exist: files that it names cannot be found; --base names another folder",
         base.display()
     ));
     base
@@ -222,7 +222,7 @@ fn absolute(cx: &mut BuildContext, base: &Path) -> Result<()> {
         }
         let at = base.join(path);
         let text = at.to_str().ok_or_else(|| {
-            Error::Usage(format!("{} is no UTF-8 path: rename the folder to analyse with --manifest", at.display()))
+            Error::Usage(format!("{} is not a UTF-8 path: rename the folder to analyse with --manifest", at.display()))
         })?;
         Ok(text.to_string())
     };

@@ -264,7 +264,7 @@ pub(super) fn conditions(
     // A factor with a single level distinguishes no conditions.
     for (factor, level) in out.first().filter(|_| out.len() > 1).map(|c| &c.factors).into_iter().flatten() {
         if out.iter().all(|c| c.factors.get(factor) == Some(level)) {
-            let what = format!("factor `{factor}` is `{level}` in all {} conditions: it tells none apart", out.len());
+            let what = format!("factor `{factor}` is `{level}` in all {} conditions: it distinguishes none", out.len());
             warnings.push(out[0].chosen.path.key("factors").key(factor), what, None);
         }
     }
