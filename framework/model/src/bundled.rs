@@ -1,5 +1,5 @@
-//! Models embedded in the binary, named `bundled:NAME`. A crate registers one with `inventory::submit! { BundledModel
-//! { … } }`.
+//! Models embedded in the binary, named `bundled:NAME`. A crate registers one with
+//! `inventory::submit! { BundledModel { … } }`.
 use crate::{Error, Result};
 
 /// A checkpoint in the hub's file layout, embedded in the binary.

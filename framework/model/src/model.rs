@@ -95,8 +95,8 @@ pub(crate) struct Block {
 pub(crate) struct Inputs {
     /// Token ids `[tokens]`, on the device.
     pub ids: Tensor<1, Int>,
-    /// cos and sin of the tokens' positions, for sliding and then for global layers: row-major `[tokens, head_dim /
-    /// 2]` on the host. Filled on the processor only.
+    /// cos and sin of the tokens' positions, for sliding and then for global layers: row-major
+    /// `[tokens, head_dim / 2]` on the host. Filled on the processor only.
     pub angles: [(Vec<f32>, Vec<f32>); 2],
     /// The same as tensors `[tokens, 1, head_dim / 2]`, for the GPU's pass.
     #[cfg(feature = "cube")]

@@ -8,11 +8,11 @@ pub fn units(dim: usize) -> usize {
     (dim / 2).next_power_of_two().max(32)
 }
 
-/// One cube per token and head of q, k or v; one unit per pair (i, i + dim / 2). `qkv` `[parts, tokens, (heads + 2
-/// kv_heads) × dim]` is a split-K product whose parts begin `part` and whose rows begin `line` numbers apart; parts
-/// are added up here. `cos` and `sin` are `[tokens, dim / 2]`. `to` holds slot and index of each token in `keys` and
-/// `values` `[slots, kv_heads, keys, dim]`. `scale` multiplies the queries, which are written to `queries` `[tokens,
-/// heads, dim]`.
+/// One cube per token and head of q, k or v; one unit per pair (i, i + dim / 2). `qkv`
+/// `[parts, tokens, (heads + 2 kv_heads) × dim]` is a split-K product whose parts begin `part` and whose rows begin
+/// `line` numbers apart; parts are added up here. `cos` and `sin` are `[tokens, dim / 2]`. `to` holds slot and index
+/// of each token in `keys` and `values` `[slots, kv_heads, keys, dim]`. `scale` multiplies the queries, which are
+/// written to `queries` `[tokens, heads, dim]`.
 #[cube(launch)]
 pub fn heads<Y: Float, F: Float>(
     qkv: &[Y],

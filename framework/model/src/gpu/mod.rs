@@ -75,10 +75,10 @@ pub trait Ops: Backend {
         eps: f32,
         dtype: DType,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// QK-norm, RoPE and cache write. Takes the qkv product `[parts, tokens or more, (heads + 2 kv_heads) ×
-    /// head_dim]`; returns queries `[tokens, heads, head_dim]`, normalised, rotated and multiplied by `scale`. Keys
-    /// (normalised and rotated) and values are written to the caches `[slots, kv_heads, keys, head_dim]` at `to`
-    /// (slot and index per token).
+    /// QK-norm, RoPE and cache write. Takes the qkv product
+    /// `[parts, tokens or more, (heads + 2 kv_heads) × head_dim]`; returns queries `[tokens, heads, head_dim]`,
+    /// normalised, rotated and multiplied by `scale`. Keys (normalised and rotated) and values are written to the
+    /// caches `[slots, kv_heads, keys, head_dim]` at `to` (slot and index per token).
     ///
     /// The caches are written in place even where other tensors share them: clones of a cache are meant to see the
     /// writes, and a recorded step refers to the buffers by address.

@@ -6,8 +6,8 @@ use cubecl::prelude::*;
 /// Units of a cube, which computes one row.
 pub const UNITS: usize = 256;
 
-/// RMSNorm of f32 rows, written in type F. One cube per row, which each unit holds in registers in part; `width`
-/// counts vectors, `plane` is as in `cube_sum`.
+/// RMSNorm of f32 rows, written in type F. One cube per row; its units hold the row in registers. `width` counts
+/// vectors, `plane` is as in `cube_sum`.
 #[cube(launch)]
 pub fn norm<F: Float, N: Size>(
     x: &[Vector<f32, N>],
