@@ -1,5 +1,5 @@
-//! Decode steps recorded as CUDA graphs. A decode step on a GPU launches hundreds of small kernels, and launching
-//! them takes most of its time; a recorded step is launched as one.
+//! Decode steps recorded as graphs: CUDA graphs, or on WGPU dispatches that cubecl replays. A decode step on a GPU
+//! launches hundreds of small kernels, and launching them takes most of its time; a recorded step is launched as one.
 //!
 //! A graph refers to its buffers by address. Everything that changes from step to step (ids, positions, cache slots,
 //! edit strengths) is therefore written into buffers that persist, the cache is only written in place (see `gpu`),
@@ -51,7 +51,7 @@ impl Answer {
 
 /// Hooks that can run inside a recorded step: they compute with device tensors alone and upload nothing.
 pub trait Hooks {
-    /// Number of strength columns: one per edit whose strength varies by row.
+    /// Number of strength columns: one per edit.
     fn columns(&self) -> usize;
     /// Runs the forward pass `pass` with a probe that applies these hooks. `strengths` holds a tensor `[rows, 1]` for
     /// each column, or is empty where the step edits nothing. Where `tapped`, returns the tapped activations of all
