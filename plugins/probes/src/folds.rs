@@ -1,4 +1,4 @@
-//! Folds that share nothing: rows are held out by group, and by phrase or question beside it.
+//! Folds without shared data: rows are held out by group, and if asked for by phrase or question too.
 use crate::rows::Row;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::permutation;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Key {
-    /// The group: all conversations over the same questions.
+    /// The group, that is all conversations over the same questions.
     Group,
     /// The wording of the user's message.
     Phrase,
@@ -27,19 +27,19 @@ impl Key {
     }
 }
 
-/// Rows to learn from and rows to test on.
+/// The training and test rows of one fold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold {
-    /// Indices of rows.
+    /// Indices of the training rows.
     pub train: Vec<usize>,
-    /// Indices of rows.
+    /// Indices of the test rows.
     pub test: Vec<usize>,
 }
 
-/// Each key's values are dealt into `k` parts (as many as there are, where there are fewer), phrases
-/// by class so that each part holds every class where it can; a fold tests one part of every key and
-/// learns from rows that lie in other parts of all keys. So with two keys there are k² folds, each row
-/// is tested once, and no test row shares a group or a phrase with a training row.
+/// Folds over the rows `of`. The values of each key are dealt into `k` parts (fewer if there are fewer values);
+/// phrases are dealt by class, so that each part has every class where possible. A fold tests one part of every key and
+/// trains on rows that are in other parts of all keys. So two keys give k² folds, each row is tested once, and no test
+/// row shares a group or a phrase with a training row.
 pub fn folds(rows: &[Row], of: &[usize], keys: &[Key], k: usize, seed: u64) -> Vec<Fold> {
     let parts: Vec<BTreeMap<String, usize>> = keys.iter().map(|key| deal(rows, of, *key, k, seed)).collect();
     let place =
@@ -56,7 +56,7 @@ pub fn folds(rows: &[Row], of: &[usize], keys: &[Key], k: usize, seed: u64) -> V
 }
 
 fn deal(rows: &[Row], of: &[usize], key: Key, k: usize, seed: u64) -> BTreeMap<String, usize> {
-    // Strata: the class for phrases, whose class never changes; one for all otherwise.
+    // Phrases are dealt within their class, which is fixed for a phrase; other keys have one stratum.
     let mut strata: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
     for i in of {
         let stratum = if key == Key::Phrase { rows[*i].y as i64 } else { 0 };

@@ -1,10 +1,10 @@
-//! Best: one locked question over all doses at once. Does the direction move the answers the way that was
-//! named before the run, and further than random directions of the same push?
+//! The verdict: one question over all doses together, fixed before the run. Does steering along the direction change
+//! accuracy in the expected direction, and more than random directions with the same push do?
 //!
-//! A group's value is the mean over the tested doses of its change of accuracy, with the sign that the manifest
-//! expects at that dose: doses above the untouched one push up, doses below push down. p is the larger of two:
-//! sign flips of the groups' values (one sign per group, all doses together), and the rank of the size of the
-//! mean among the random directions', which were given the same doses.
+//! A group's value is the mean over doses of its change of accuracy, with the sign that the manifest expects at that
+//! dose: doses above `zero` push up, doses below it push down. p is the larger one of two: of sign flips of the groups'
+//! values (one sign per group, all doses together), and of the rank of the absolute mean among those of the random
+//! directions at the same doses.
 use crate::arms::Kind;
 use crate::response::Arm;
 use friction_core::schemars::{self, JsonSchema};
@@ -13,9 +13,9 @@ use friction_stats::{Flips, Says, bounds, groups_needed, p_words, permutation_p,
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Fewer groups than these can tell nothing.
+/// The smallest number of groups that can support a verdict.
 pub const FEWEST_GROUPS: usize = 8;
-/// Fewer random directions than these cannot make p ≤ 0.05: the least is 1 / (1 + their number).
+/// The smallest number of random directions: with fewer, the smallest p, 1 / (1 + their number), is above 0.05.
 pub const FEWEST_CONTROLS: usize = 19;
 const ALPHA: f64 = 0.05;
 
@@ -23,52 +23,52 @@ const ALPHA: f64 = 0.05;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expect {
-    /// It rises: doses below the untouched one lower it.
+    /// Accuracy rises as the dose grows.
     Rises,
-    /// It falls: doses below the untouched one raise it.
+    /// Accuracy falls as the dose grows.
     Falls,
 }
 
-/// The question, as the manifest locks it.
+/// The question that the manifest fixes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Question {
-    /// What plays the tested direction.
+    /// The kind of arm that is tested as the direction.
     pub tested: Kind,
-    /// What accuracy does as the dose grows; `None` explores.
+    /// Whether accuracy is expected to rise or fall with the dose; `None` means exploration, without a verdict.
     pub expect: Option<Expect>,
-    /// The dose that changes nothing.
+    /// The dose that changes nothing, `zero`.
     pub zero: f32,
-    /// Smallest change of interest, in points.
+    /// Smallest change of interest, in percentage points.
     pub smallest: f64,
-    /// Level of the interval.
+    /// Level of the interval, such as 0.95.
     pub level: f64,
-    /// Of random sign patterns, where there are too many to try all.
+    /// Seed of the random sign patterns, if there are too many groups for all patterns.
     pub seed: u64,
 }
 
-/// The answer.
+/// The answer to the question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Doses that entered: those at which all random directions ran too.
+    /// Doses that were used: those at which all random directions ran too.
     pub doses: Vec<f32>,
-    /// Doses of the tested direction that did not enter.
+    /// Doses of the tested direction that were not used.
     pub left_out: Vec<f32>,
-    /// Mean over the doses of the change as expected, in points; without `expect`, of the change as the dose
-    /// grows.
+    /// Mean over doses of the change in percentage points, positive in the expected direction; without `expect`,
+    /// positive if accuracy rises with the dose.
     pub points: Option<Flips>,
-    /// Sizes of the same mean of the random directions.
+    /// Absolute value of the same mean for each random direction.
     pub controls: Vec<f64>,
-    /// Of the rank among them.
+    /// p-value of the rank among `controls`.
     pub p_rank: Option<f64>,
-    /// The larger of both p.
+    /// The larger one of the p-values of sign flips and rank.
     pub p: Option<f64>,
     /// The verdict.
     pub says: Says,
-    /// Its reason, a sentence without its full stop.
+    /// The reason for the verdict: a sentence without a full stop.
     pub why: String,
 }
 
-/// Asks the question of a run's arms.
+/// Answers the question from a run's arms.
 ///
 /// # Errors
 /// When a value is not finite.
@@ -109,7 +109,7 @@ pub fn ask(q: &Question, arms: &[Arm]) -> Result<Answer> {
     Ok(out)
 }
 
-/// The sign of the change that is expected at a dose.
+/// The sign of the change that is expected at a dose; without `expect`, that of rising accuracy.
 fn expected(q: &Question, dose: f32) -> f64 {
     let up = if dose > q.zero { 1.0 } else { -1.0 };
     if q.expect == Some(Expect::Falls) { -up } else { up }
@@ -123,7 +123,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     let untold = |why: String| Ok((Says::CannotBeTold, why));
     let (Some(points), Some(p)) = (&a.points, a.p) else {
         return untold(format!(
-            "at no dose but {} (`zero`, which is taken to change nothing) did the direction run beside every random direction over two groups or more (doses {})",
+            "at no dose other than {} (`zero`, which changes nothing) did the direction and every random direction run in at least two groups (doses of the direction: {})",
             q.zero,
             listed(&a.left_out)
         ));
@@ -152,7 +152,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     }
     if p <= ALPHA && points.low > 0.0 && points.estimate >= q.smallest {
         let why = format!(
-            "changing what the direction says changes the answers as expected, by {change}, and {} of {} random directions as much",
+            "steering along the direction changes the answers as expected, by {change}, and {} of {} random directions change them as much",
             if alike == 0 { "none".into() } else { format!("only {alike}") },
             a.controls.len(),
         );
@@ -173,7 +173,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     untold(format!("the change of {change} on {} groups could be chance, {}{needed}", points.n, p_words(p)))
 }
 
-/// Doses in words.
+/// Doses as text, separated by commas.
 pub fn listed(doses: &[f32]) -> String {
     if doses.is_empty() {
         return "none".into();
