@@ -1,23 +1,23 @@
-//! Links, images and named paths in the repository's Markdown pages lead somewhere.
+//! All links, images and paths in the repository's Markdown pages exist.
 #![allow(missing_docs, clippy::unwrap_used)]
 use pulldown_cmark::{BrokenLink, CodeBlockKind, Event, LinkType, Options, Parser, Tag, TagEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Folders whose files pages name by their path from the root.
+/// Folders whose files are named in pages by their path from the root.
 const FOLDERS: [&str; 4] = ["framework/", "plugins/", "experiments/", ".ci/"];
 
-/// What a page holds that can be wrong.
+/// The parts of a page that are checked.
 #[derive(Debug, Default)]
 struct Page {
     /// Destinations of links and images, with their lines.
     links: Vec<(usize, String)>,
     /// Words of code that look like paths of the repository.
     paths: Vec<(usize, String)>,
-    /// Names that `#…` may end in.
+    /// Anchors that links may name after `#`.
     anchors: BTreeSet<String>,
-    /// References that nothing defines.
+    /// Link references without a definition, with their lines.
     faults: Vec<(usize, String)>,
 }
 
@@ -99,7 +99,7 @@ impl Page {
         page
     }
 
-    /// Takes words of code that begin as paths of the repository do.
+    /// Collects words of code that begin like paths of the repository.
     fn words(&mut self, code: &str, line: usize) {
         for (i, text) in code.lines().enumerate() {
             for word in text.split_whitespace() {
@@ -112,7 +112,7 @@ impl Page {
     }
 }
 
-/// A path with `.` and `..` taken out; nothing where it climbs above the root.
+/// A path without `.` and `..`; `None` if it leaves the root.
 fn normal(path: &Path) -> Option<PathBuf> {
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -147,7 +147,7 @@ struct Pages {
 }
 
 impl Pages {
-    /// README.md and every page under the folders of sources; what builds and runs leave there is no page.
+    /// README.md and every page in the folders of sources, without the folders of builds and runs.
     fn of(root: &Path) -> Self {
         let mut pages = BTreeMap::new();
         let mut open: Vec<PathBuf> = FOLDERS.iter().map(|f| root.join(f)).filter(|p| p.is_dir()).collect();
@@ -170,7 +170,7 @@ impl Pages {
         Self { root: root.into(), pages }
     }
 
-    /// Everything that leads nowhere, as `page:line: what`.
+    /// Everything that does not exist, as `page:line: what`.
     fn faults(&self) -> Vec<String> {
         let mut out = vec![];
         for (name, page) in &self.pages {
@@ -218,7 +218,7 @@ impl Pages {
         (!found).then(|| format!("{url}: {} has no #{anchor}", to.display()))
     }
 
-    /// Of a pattern or a place to fill in, the folders before it must be there.
+    /// What is wrong with a path. If it contains a pattern or a placeholder, the folders before that must exist.
     fn path(&self, word: &str) -> Option<String> {
         let word = word.split([':', '#']).next()?;
         let known: PathBuf = Path::new(word)
@@ -300,4 +300,61 @@ friction run framework/core/src/lib.rs, --out runs/x   # and not framework/…
         let line = if text.starts_with("```") { 5 } else { 3 };
         assert_eq!(Pages::of(dir.path()).faults(), [format!("framework/guide/wrong.md:{line}: {what}")], "{text}");
     }
+}
+
+/// Sources of the framework and of plugins as one text, with string literals as the program prints them.
+fn sources(root: &Path) -> String {
+    let mut out = String::new();
+    let mut open = vec![root.join("framework"), root.join("plugins")];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !["target", "tests"].iter().any(|name| path.ends_with(name)) {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                out.push_str(&fs::read_to_string(&path).unwrap().replace("\\\"", "\""));
+            }
+        }
+    }
+    // A literal goes on behind a backslash at the end of its line.
+    let mut parts = out.split("\\\n");
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |all, part| all + part.trim_start())
+}
+
+/// Messages of a page: the code in the first cell of tables whose first column is of messages.
+fn messages(text: &str) -> Vec<(usize, String)> {
+    let (mut out, mut cell, mut of_messages, mut header) = (vec![], 0, false, false);
+    for (event, span) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
+        match event {
+            Event::Start(Tag::TableHead) => (cell, header, of_messages) = (0, true, false),
+            Event::End(TagEnd::TableHead) => header = false,
+            Event::Start(Tag::TableRow) => cell = 0,
+            Event::Start(Tag::TableCell) => cell += 1,
+            Event::Text(word) if header && cell == 1 => of_messages |= word.starts_with("message"),
+            Event::Code(code) if cell == 1 && of_messages => {
+                out.push((1 + text[..span.start].matches('\n').count(), code.to_string()));
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+#[test]
+fn messages_in_the_page_of_troubles_are_the_programs_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let text = fs::read_to_string(root.join("framework/guide/troubleshooting.md")).unwrap();
+    let (all, sources) = (messages(&text), sources(&root));
+    assert!(all.len() > 30, "{} messages", all.len());
+    let mut gone = vec![];
+    for (line, message) in &all {
+        // Between what differs stand the words of the code.
+        let parts: Vec<&str> = message.split('…').map(|p| p.trim_matches([' ', '`'])).filter(|p| p.len() > 3).collect();
+        assert!(parts.iter().any(|p| p.len() > 12), "line {line}: too little to search for: {message}");
+        gone.extend(parts.into_iter().filter(|p| !sources.contains(p)).map(|p| format!("line {line}: {p}")));
+    }
+    assert!(gone.is_empty(), "the code no longer says:\n{}", gone.join("\n"));
+    let made = "| message | why |\n|---|---|\n| ``a `b` … c`` | `no` |\n\n| symptom | `x` |\n|---|---|\n| `y` | |\n";
+    assert_eq!(messages(made), [(3, "a `b` … c".to_string())]);
 }
