@@ -89,8 +89,8 @@ pub enum EditOp {
         /// Highest projection x·u.
         max: f32,
     },
-    /// Any pure function of Burn tensors that keeps the shape. A dynamic library cannot declare it, and steps that
-    /// apply it are not recorded as a graph.
+    /// Any pure function of Burn tensors that keeps the shape. A dynamic library cannot declare one, and decode steps
+    /// of a program that has one are not recorded as a graph.
     #[cfg(feature = "tensors")]
     #[serde(skip)]
     Custom {
