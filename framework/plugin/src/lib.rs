@@ -1,4 +1,4 @@
-//! Plugins as dynamic libraries, from the Rust that a static plugin is written in.
+//! Builds plugins as dynamic libraries, from the same Rust code as a plugin that is linked into the program.
 //!
 //! ```
 //! # use friction_core::{schemars, BuildContext, Condition, JsonSchema, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext};
@@ -16,38 +16,66 @@
 //! # fn main() {}
 //! ```
 //!
-//! Everything that the crate submits to `inventory` is exported. The library has its own copy of
-//! friction-core; what crosses is `friction_plugin.h`: JSON and f32 slices. A panic becomes an error.
-//! [`abi`] is that header, [`guest`] this side of it; the host's side is friction-dylib.
+//! Everything that the crate submits to `inventory` is exported. The library has its own copy of friction-core. Host
+//! and library exchange JSON and f32 slices through the C interface of `friction_plugin.h`. A panic becomes an error.
+//! [`abi`] is that header in Rust, [`guest`] the library's side of it; the host's side is friction-dylib.
 //!
 //! # Guides
 //!
-//! One for each kind of plugin, with the road through the code and an example that is compiled and run:
+//! One for each kind of plugin, with when it is called and an example that is compiled and run:
 //! [`condition`](guide::condition), [`dataset`](guide::dataset), [`topics`](guide::topics),
 //! [`hook`](guide::hook), [`analyzer`](guide::analyzer); and [`library`](guide::library) for what crosses
 //! the border, in Rust or in C.
 pub mod abi;
 pub mod guest;
 
-/// How to write a plugin of each kind.
+/// How to write a plugin of each kind: the pages of `framework/guide/extend`, whose examples are compiled and run here.
+///
+/// The pages link to files, for readers of the repository. Definitions that stand before them make the same names links
+/// to this documentation.
 pub mod guide {
-    #[doc = include_str!("../guide/analyzer.md")]
+    #[doc = "[`needs`]: friction_core::Analyzer::needs"]
+    #[doc = "[`foresee`]: friction_core::Analyzer::foresee"]
+    #[doc = "[`analyze`]: friction_core::Analyzer::analyze"]
+    #[doc = "[`RunReader`]: friction_core::RunReader"]
+    #[doc = "[`Estimate`]: friction_core::Estimate"]
+    #[doc = include_str!("../../guide/extend/analyzer.md")]
     pub mod analyzer {}
-    #[doc = include_str!("../guide/condition.md")]
+    #[doc = "[`ask`]: friction_core::Condition::ask"]
+    #[doc = "[`keep`]: friction_core::Condition::keep"]
+    #[doc = "[`seed::derive`]: friction_core::seed::derive()"]
+    #[doc = "[`BuildContext`]: friction_core::BuildContext"]
+    #[doc = include_str!("../../guide/extend/condition.md")]
     pub mod condition {}
-    #[doc = include_str!("../guide/dataset.md")]
+    #[doc = "[`build`]: friction_core::PluginConfig::build"]
+    #[doc = "[`prompt`]: friction_core::Dataset::prompt"]
+    #[doc = "[`grade`]: friction_core::Dataset::grade"]
+    #[doc = "[`fingerprint`]: friction_core::Dataset::fingerprint"]
+    #[doc = "[`Dataset`]: friction_core::Dataset"]
+    #[doc = "[`Bank`]: friction_core::choice::Bank"]
+    #[doc = "[`friction_core::choice`]: friction_core::choice"]
+    #[doc = include_str!("../../guide/extend/dataset.md")]
     pub mod dataset {}
-    #[doc = include_str!("../guide/hook.md")]
+    #[doc = "[`program`]: friction_core::Hook::program"]
+    #[doc = "[`read`]: friction_core::Hook::read"]
+    #[doc = "[`HookProgram`]: friction_core::HookProgram"]
+    #[doc = include_str!("../../guide/extend/hook.md")]
     pub mod hook {}
-    #[doc = include_str!("../guide/library.md")]
+    #[doc = "[`condition`]: crate::guide::condition"]
+    #[doc = "[`friction_plugin::export!()`]: crate::export"]
+    #[doc = include_str!("../../guide/extend/library.md")]
     pub mod library {}
-    #[doc = include_str!("../guide/topics.md")]
+    #[doc = "[`choose`]: friction_core::Topics::choose"]
+    #[doc = "[`choose_groups`]: friction_core::Topics::choose_groups"]
+    #[doc = "[`seed`]: mod@friction_core::seed"]
+    #[doc = include_str!("../../guide/extend/topics.md")]
     pub mod topics {}
 }
 
 pub use friction_core;
 
-/// Exports every plugin of the crate and of the crates it links.
+/// Exports every plugin of the crate, and of the crates that it links, as the function `friction_plugin` of
+/// `friction_plugin.h`. Write it once, at the root of the crate.
 #[macro_export]
 macro_rules! export {
     () => {
