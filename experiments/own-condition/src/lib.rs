@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 const WORDINGS: [&str; 2] = ["Faster, please. ", "Hurry up. "];
 
-/// Options of `impatient`.
+/// Asks for more speed, and cuts replies off in the history.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Impatient {

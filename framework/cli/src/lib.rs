@@ -13,6 +13,7 @@ mod error;
 mod grade;
 mod new;
 mod options;
+mod pages;
 mod plugins;
 mod progress;
 mod sae;
@@ -76,7 +77,7 @@ enum Command {
     },
     /// Show which answer each parser reads in a file of replies, without a study.
     Grade(grade::Args),
-    /// List plugins, show a plugin's options, pin libraries, print the manifest's JSON Schema.
+    /// List plugins, show a plugin's options, pin libraries, print the manifest's JSON Schema, write a guide's pages.
     Plugins(plugins::Args),
     /// Make a crate for a plugin of your own, with a passing test and a study that uses it.
     New(new::Args),

@@ -86,18 +86,50 @@ fn dependencies(text: &str, root: Option<&Path>) -> String {
     out
 }
 
-pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
-    let name = args.name.as_str();
+/// Keywords of Rust, reserved ones included: cargo accepts no crate of such a name.
+const KEYWORDS: [&str; 51] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// Names of crates that the new one depends on, and of folders in which cargo builds.
+const TAKEN: [&str; 12] = [
+    "test",
+    "core",
+    "std",
+    "alloc",
+    "proc-macro",
+    "friction",
+    "serde",
+    "tempfile",
+    "build",
+    "deps",
+    "examples",
+    "incremental",
+];
+
+/// Refuses a name that a crate and a plugin cannot both have.
+fn check(name: &str) -> Result<()> {
     let starts = name.chars().next().is_some_and(|c| c.is_ascii_lowercase());
     if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') || name.len() > 60 {
         return Err(CliError::usage(format!("`{name}` is no name: use small letters, digits and `-`, a letter first")));
     }
-    // Names of crates that the new one depends on, or that cargo refuses.
-    const TAKEN: [&str; 9] = ["test", "core", "std", "alloc", "proc-macro", "friction", "serde", "tempfile", "self"];
+    if KEYWORDS.contains(&name) {
+        let what = "is a keyword of Rust, which no crate may be called";
+        return Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
+    }
     let known = friction_core::Registry::linked();
     if TAKEN.contains(&name) || name.starts_with("friction-") || known.plugins().iter().any(|p| p.name == name) {
-        return Err(CliError::usage(format!("`{name}` is taken: choose another name")));
+        return Err(CliError::usage(format!("`{name}` is taken: choose another name, such as `my-{name}`")));
     }
+    Ok(())
+}
+
+pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    let name = args.name.as_str();
+    check(name)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
     if dir.exists() {
         return Err(CliError::usage(format!("{} exists already", dir.display())));
@@ -118,6 +150,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         text.replace("{{crate}}", name)
             .replace("{{ident}}", &ident)
             .replace("{{name}}", name)
+            .replace("{{profile}}\n", include_str!("../templates/profile.toml"))
             .replace("{{export}}\n", export)
             .replace("{{plugins}}", &plugins)
             .replace("{{dataset}}", &dataset)
@@ -169,4 +202,41 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     }
     outln!("A first build compiles friction's dependencies; CARGO_TARGET_DIR of another build shares them.");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_cargo_refuses_are_refused_first() {
+        let said = |name: &str| match check(name) {
+            Err(CliError::Usage(m)) => m,
+            other => format!("{other:?}"),
+        };
+        for name in ["fn", "async", "gen", "self", "type", "yield"] {
+            let told = said(name);
+            assert!(told.starts_with(&format!("`{name}` is a keyword of Rust")), "{told}");
+            assert!(told.ends_with(&format!("`my-{name}`")), "{told}");
+        }
+        for name in ["build", "deps", "std", "friction", "friction-cut"] {
+            assert!(said(name).starts_with(&format!("`{name}` is taken")), "{}", said(name));
+        }
+        for name in ["", "My_Cut", "2cut", "cut.", "ümlaut", &"a".repeat(61)] {
+            assert!(said(name).contains("is no name"), "{}", said(name));
+        }
+        for name in ["my-fn", "cut2", "async-cut"] {
+            assert!(check(name).is_ok(), "{}", said(name));
+        }
+    }
+
+    #[test]
+    fn the_workspace_a_new_crate_and_the_example_are_built_alike() {
+        let profile = include_str!("../templates/profile.toml");
+        for file in ["Cargo.toml", "experiments/own-condition/Cargo.toml"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+            let text = std::fs::read_to_string(path).unwrap();
+            assert!(text.contains(profile), "{file}: its profile is not framework/cli/templates/profile.toml");
+        }
+    }
 }

@@ -1,6 +1,8 @@
-//! `friction plugins`: lists the plugins, shows their options, pins libraries, prints the manifest's JSON Schema.
+//! `friction plugins`: lists the plugins, shows their options, pins libraries, prints the manifest's JSON Schema, writes the
+//! pages of a guide.
 use crate::error::{CliError, Result};
-use crate::options::{example_text, rows};
+use crate::options::{description, example_text, rows};
+use crate::pages;
 use friction_core::manifest::{Issues, Source, libraries, schema, suggestion};
 use friction_core::{Origin, Plugin, Registry};
 use friction_model::bundled::BundledModel;
@@ -34,6 +36,14 @@ enum Command {
     },
     /// Print the JSON Schema of manifests, for editors.
     Schema,
+    /// Write Markdown pages: the keys of a manifest into `manifest.md`, and each plugin's options into a page in `plugins`.
+    Guide {
+        /// The folder to write into. Pages in it that were written by hand stay.
+        dir: PathBuf,
+        /// Write nothing, and fail if a page differs from what would be written.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
@@ -48,6 +58,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
             outln!("{:#}", schema(&known));
             Ok(())
         }
+        Some(Command::Guide { dir, check }) => guide(&known, dir, *check, as_json),
         Some(Command::Pin { .. }) => Ok(()),
     }
 }
@@ -117,6 +128,9 @@ fn show(known: &Registry, name: &str, as_json: bool) -> Result<()> {
     }
     for p in found {
         outln!("{} `{}` {} ({})\n{}\n", p.maker.kind().word(), p.name, p.version, origin(p), p.summary);
+        for line in paragraphs(description(&p.options)) {
+            outln!("{line}");
+        }
         let options = rows(p);
         if options.is_empty() {
             outln!("It has no options, or its library does not tell them.\n");
@@ -129,12 +143,65 @@ fn show(known: &Registry, name: &str, as_json: bool) -> Result<()> {
             for line in wrapped(&o.about, 96) {
                 outln!("      {line}");
             }
+            for v in &o.values {
+                outln!("        {}: {}", v.value, v.about);
+            }
         }
         outln!("\nFor example:\n");
         for line in example_text(p).lines() {
             outln!("  {line}");
         }
         outln!();
+    }
+    Ok(())
+}
+
+/// The paragraphs of a doc comment as lines of at most 96 characters, with an empty line behind each paragraph. List items
+/// begin lines of their own.
+fn paragraphs(text: &str) -> Vec<String> {
+    let mut out = vec![];
+    for paragraph in text.split("\n\n").filter(|p| !p.trim().is_empty()) {
+        let mut parts = paragraph.split("\n- ");
+        let first = parts.next().unwrap_or("");
+        out.extend(first.strip_prefix("- ").map_or_else(|| wrapped(first, 96), item));
+        parts.for_each(|part| out.extend(item(part)));
+        out.push(String::new());
+    }
+    out
+}
+
+/// An item of a list as lines, the later ones indented.
+fn item(text: &str) -> Vec<String> {
+    let lines = wrapped(text, 94).into_iter().enumerate();
+    lines.map(|(i, line)| if i == 0 { format!("- {line}") } else { format!("  {line}") }).collect()
+}
+
+/// Writes the pages of the plugins into a folder, or reports where the pages in it differ.
+fn guide(known: &Registry, dir: &Path, check: bool, as_json: bool) -> Result<()> {
+    let all = pages::pages(known, dir)?;
+    let stale = pages::stale(dir, &all)?;
+    let differing = pages::differing(dir, &all);
+    if check {
+        let gone = stale.iter().map(|p| format!("{} belongs to a plugin that this program does not have", p.display()));
+        let wrong: Vec<String> = differing.into_iter().chain(gone).collect();
+        if !wrong.is_empty() {
+            let command = format!("friction plugins guide {}", dir.display());
+            return Err(CliError::Failed(format!("{}. Write them again: `{command}`", wrong.join("; ")).into()));
+        }
+        let n = all.len();
+        outln!("{}", if as_json { json!({"pages": n}).to_string() } else { format!("all {n} pages are up to date") });
+        return Ok(());
+    }
+    pages::write(dir, &all, &stale)?;
+    if as_json {
+        let pages: Vec<Value> = all.keys().map(|p| crate::print::path(p)).collect();
+        let removed: Vec<Value> = stale.iter().map(|p| crate::print::path(p)).collect();
+        outln!("{:#}", json!({"pages": pages, "removed": removed, "changed": differing.len()}));
+        return Ok(());
+    }
+    outln!("{} of {} pages written into {}", differing.len(), all.len(), dir.display());
+    for p in stale {
+        outln!("removed {}: this program has no such plugin", p.display());
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `friction trace`: writes what the model computes on one sequence, for comparison with other tools.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Tensor};
-use friction_core::Site;
 use friction_core::manifest::{BackendKind, ModelDtype};
+use friction_core::{Site, plural};
 use friction_model::cache::CacheShape;
 use friction_model::model::{NoProbe, floats};
 use friction_model::{ChatTurn, Checkpoint, Gemma3, Probe, Segment, Step, device};
@@ -29,8 +29,8 @@ pub(crate) struct Args {
     /// The sequence as text; it is tokenised and BOS put first.
     #[arg(long, group = "input")]
     text: Option<String>,
-    /// The sequence as a chat: a JSON list of {"role": "user" | "assistant" | "system", "content": "…"}.
-    #[arg(long, group = "input")]
+    /// The sequence as a chat: a file that holds a JSON list of {"role": "user" | "assistant" | "system", "content": "…"}.
+    #[arg(long, group = "input", value_name = "FILE")]
     chat: Option<PathBuf>,
     /// Also generate this many tokens, greedily.
     #[arg(long)]
@@ -55,6 +55,16 @@ pub(crate) fn dtype(word: &str) -> Result<ModelDtype> {
         "f16" => Ok(ModelDtype::F16),
         w => Err(CliError::usage(format!("no dtype is called `{w}`; there are f32, bf16 and f16"))),
     }
+}
+
+/// Reads the chat in a file.
+fn chat(path: &Path) -> Result<Vec<ChatTurn>> {
+    let wrong = |what: &dyn std::fmt::Display| CliError::usage(format!("--chat {}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let list = path.to_string_lossy().trim_start().starts_with('[');
+        if list { wrong(&"this is the list itself; write it into a file, and name the file") } else { wrong(&e) }
+    })?;
+    serde_json::from_str(&text).map_err(|e| wrong(&e))
 }
 
 /// Collects the output of every block.
@@ -82,9 +92,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         ids.extend(checkpoint.tokenizer()?.encode(text)?);
         ids
     } else if let Some(path) = &args.chat {
-        let text = std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
-        let turns: Vec<ChatTurn> =
-            serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
+        let turns = chat(path)?;
         let tokenizer = checkpoint.tokenizer()?;
         tokenizer.encode(&checkpoint.template(&tokenizer)?.render(&turns)?)?
     } else {
@@ -142,11 +150,28 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         outln!("{}", serde_json::json!({"out": crate::print::path(&args.out), "tokens": n, "generated": generated}));
     } else {
         outln!(
-            "wrote {}: {n} ids, {} layers, {} generated",
+            "wrote {}: {}, {}, {} generated",
             args.out.display(),
-            model.config.layers(),
+            plural(n, "id"),
+            plural(model.config.layers(), "layer"),
             generated.len()
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chat_is_a_file() {
+        let said = |path: &str| chat(Path::new(path)).err().map(|e| format!("{e:?}")).unwrap_or_default();
+        let list = r#"[{"role": "user", "content": "hi"}]"#;
+        assert!(said(list).contains("write it into a file"), "{}", said(list));
+        assert!(said("no/such/file.json").contains("--chat no/such/file.json: "), "{}", said("no/such/file.json"));
+        // A file that holds no list of messages.
+        let other = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(said(other).contains("expected") && said(other).contains(other), "{}", said(other));
+    }
 }

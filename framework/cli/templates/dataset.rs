@@ -5,11 +5,12 @@ use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Que
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Options of `{{name}}`: what `friction plugins show {{name}}` tells.
+/// Say here what the plugin is for and what it writes. `friction plugins show {{name}}` prints this text, with the text of
+/// each option; `friction plugins guide DIR` writes them as a page.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    /// Questions of each subject. Default 20.
+    /// Questions of each subject.
     #[serde(default = "twenty")]
     questions: usize,
 }

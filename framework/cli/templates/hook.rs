@@ -6,7 +6,8 @@ use friction_core::{
 };
 use serde::Deserialize;
 
-/// Options of `{{name}}`: what `friction plugins show {{name}}` tells.
+/// Say here what the plugin is for and what it writes. `friction plugins show {{name}}` prints this text, with the text of
+/// each option; `friction plugins guide DIR` writes them as a page.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {

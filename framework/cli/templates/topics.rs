@@ -3,11 +3,12 @@ use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Category, Error, PlanContext, PluginConfig, PluginEntry, Result, TopicPlan, Topics};
 use serde::Deserialize;
 
-/// Options of `{{name}}`: what `friction plugins show {{name}}` tells.
+/// Say here what the plugin is for and what it writes. `friction plugins show {{name}}` prints this text, with the text of
+/// each option; `friction plugins guide DIR` writes them as a page.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    /// Turns that stay with a subject before the next. Default 2.
+    /// Turns that stay with a subject before the next.
     #[serde(default = "two")]
     stay: usize,
 }

@@ -1,43 +1,45 @@
-//! The arms of a study: how the programs of several hooks become one.
+//! Joins the programs of several hooks into one, and makes the arms of a study from theirs.
 //!
-//! Where one hook alone changes something, its edits and arms keep the names that it gave them. Where several do, each
-//! edit and each arm is called `<hook>:<name>`, so that no two hooks' ever meet by chance.
+//! If only one hook has edits or arms, they keep the names that it gave them. If several have, each edit and each arm
+//! is renamed to `<hook>:<name>`, so that those of different hooks never share a name by accident.
 use crate::program::{Arm, HookProgram};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What arms of several hooks mean together.
+/// What the arms of several hooks mean together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ArmDesign {
-    /// Each hook's arms by themselves, the other hooks' edits off; one untouched control for all.
+    /// Each hook's arms by themselves, with the other hooks' edits off; there is one untouched control for all.
     Listed,
-    /// Every arm of a hook with every arm of the others, and each by itself where its hook has an untouched control.
+    /// Every arm of a hook with every arm of the others, and by itself where the others have an untouched control.
     Crossed,
 }
 
-/// Between the arms of a combination.
+/// Joins the names of arms that are crossed.
 const AND: &str = " + ";
 
-/// Arms of crossed hooks, at most.
+/// Largest number of arms that crossing may make.
 const MOST: usize = 10_000;
 
-/// An edit's or arm's name with its hook's.
+/// The name of an edit or arm with its hook's: `<hook>:<name>`.
 pub fn qualified(hook: &str, name: &str) -> String {
     format!("{hook}:{name}")
 }
 
-/// The hook and its own name of an arm, where it is one hook's and several have arms.
+/// Splits the name of an arm into hook and own name. `None` if it has no hook in it, because only one hook has arms, or
+/// if it is a combination of several hooks' arms.
 pub fn split(arm: &str) -> Option<(&str, &str)> {
     if arm.contains(AND) { None } else { arm.split_once(':') }
 }
 
-/// Joins the programs of hooks, each with its hook's name, into one. Taps are read once; of neutral texts the first
-/// stays.
+/// Joins the programs of hooks, each given with its hook's name, into one. A tap that several hooks declare is kept
+/// once. If several declare a neutral text, the first is kept.
 ///
 /// # Errors
-/// Where several hooks have arms and `design` is not given, or crossing them makes arms that no condition could run.
+/// If several hooks have arms and `design` is `None`, or crossing them makes more than 10 000 arms, or an arm that no
+/// condition could run.
 pub fn join(programs: Vec<(String, HookProgram)>, design: Option<ArmDesign>) -> Result<HookProgram, String> {
     let several = programs.iter().filter(|(_, p)| !p.edits.is_empty() || !p.arms.is_empty()).count() > 1;
     let mut out = HookProgram::default();
@@ -73,7 +75,7 @@ pub fn join(programs: Vec<(String, HookProgram)>, design: Option<ArmDesign>) -> 
     Ok(out)
 }
 
-/// Puts the hook's name before the names of its edits and arms; the untouched control has none.
+/// Puts the hook's name before the names of its edits and arms. The untouched control keeps its empty name.
 fn qualify(hook: &str, program: &mut HookProgram) {
     program.edits.iter_mut().for_each(|e| e.name = qualified(hook, &e.name));
     for arm in &mut program.arms {
@@ -84,12 +86,12 @@ fn qualify(hook: &str, program: &mut HookProgram) {
     }
 }
 
-/// The control of any hook that has one, then each hook's arms.
+/// One untouched control, if any hook has one, then each hook's arms.
 fn listed(hooks: Vec<(String, Vec<Arm>)>) -> Vec<Arm> {
     let mut out: Vec<Arm> = vec![];
     for arm in hooks.into_iter().flat_map(|(_, arms)| arms) {
         match out.iter_mut().find(|a| a.name.is_empty() && arm.name.is_empty()) {
-            // Hooks whose controls run with other conditions share one that runs with all.
+            // Controls that run with different conditions become one that runs with all.
             Some(control) if control.only != arm.only => control.only.clear(),
             Some(_) => {}
             None => out.push(arm),
@@ -117,7 +119,7 @@ fn crossed(hooks: &[(String, Vec<Arm>)]) -> Result<Vec<Arm>, String> {
     Ok(out)
 }
 
-/// Two arms at once.
+/// Combines two arms. Fails if no condition could run both.
 fn both(a: &Arm, b: &Arm) -> Result<Arm, String> {
     if let Some((factor, level)) = a.only.iter().find(|(k, v)| b.only.get(*k).is_some_and(|w| w != *v)) {
         return Err(format!(
@@ -133,8 +135,8 @@ fn both(a: &Arm, b: &Arm) -> Result<Arm, String> {
     Ok(arm)
 }
 
-/// What is wrong with the names and numbers of a program's arms. Edits of one hook may share a name, and with it their
-/// strength: one push at several sites.
+/// What is wrong with the names and strengths of a program's arms, if anything. Edits of one hook may share a name and
+/// with it their strength: one push at several sites.
 pub(crate) fn faults(program: &HookProgram) -> Option<String> {
     let mut seen = BTreeSet::new();
     if let Some(arm) = program.arms.iter().find(|a| !seen.insert(a.name.as_str())) {
@@ -194,7 +196,7 @@ mod tests {
         assert_eq!(told(&alone), [" ()", "direction@4 (direction=4)"]);
         assert_eq!(alone.edits[0].name, "direction");
         assert_eq!(split("direction@4"), None);
-        // The choice says nothing where there is nothing to choose.
+        // With one hook, the design makes no difference.
         let crossed = join(vec![("a".into(), steer(&[4.0]))], Some(ArmDesign::Crossed)).unwrap();
         assert_eq!(told(&crossed), told(&alone));
     }

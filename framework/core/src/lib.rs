@@ -29,6 +29,7 @@ pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, Plug
 pub use run::{Readings, RunReader, Spoken, TapArray, TapView, TurnRow, has_levels};
 pub use schemars;
 pub use schemars::JsonSchema;
+pub use serde_json;
 pub use site::{Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
 pub use unread::unread;

@@ -1,8 +1,8 @@
-//! Places in the forward pass and the tokens at which they are read.
+//! Places in the forward pass (sites), and the tokens at which they are read (positions).
 use serde::{Deserialize, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
 
-/// A place in the forward pass, named as in TransformerLens.
+/// A place in the forward pass, named as in TransformerLens except for `attn_out`. L counts from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Site {
     /// Scaled embeddings, before the first block; width `hidden`.
@@ -11,16 +11,16 @@ pub enum Site {
     ResidPre(usize),
     /// Output of block L; width `hidden`.
     ResidPost(usize),
-    /// Concatenated heads before the output projection of block L: what Gemma Scope 2's
-    /// `attn_out` SAEs read; width `heads × head_dim`.
+    /// Concatenated heads before the output projection of block L, which Gemma Scope 2's `attn_out` SAEs read
+    /// (TransformerLens: `hook_z`); width `heads × head_dim`.
     AttnOut(usize),
-    /// What the MLP of block L reads: output of `pre_feedforward_norm`; width `hidden`.
+    /// Input of the MLP of block L: output of `pre_feedforward_norm`; width `hidden`.
     MlpIn(usize),
-    /// What the MLP of block L adds: output of `post_feedforward_norm`; width `hidden`.
+    /// What the MLP of block L adds to the residual stream: output of `post_feedforward_norm`; width `hidden`.
     MlpOut(usize),
     /// Output of the final norm; width `hidden`.
     FinalNorm,
-    /// Logits; width `vocab`.
+    /// Logits of the next token; width `vocab`.
     Logits,
 }
 
@@ -28,7 +28,7 @@ const NAMES: [&str; 8] =
     ["embed", "resid_pre.L", "resid_post.L", "attn_out.L", "mlp_in.L", "mlp_out.L", "final_norm", "logits"];
 
 impl Site {
-    /// The block that the site belongs to.
+    /// The block that the site belongs to, from 0; `None` for sites outside the blocks.
     pub fn layer(self) -> Option<usize> {
         match self {
             Site::ResidPre(l) | Site::ResidPost(l) | Site::AttnOut(l) | Site::MlpIn(l) | Site::MlpOut(l) => Some(l),
@@ -81,16 +81,16 @@ impl FromStr for Site {
     }
 }
 
-/// The N of `reply:N`, at most: as many tokens as a reply may have.
+/// Largest N of `reply:N`: the longest reply that a manifest may allow.
 const MOST_READ: usize = 65_536;
 
-/// Which tokens of a turn.
+/// The tokens of a turn at which a site is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Position {
     /// The token that predicts the first reply token.
     PromptEnd,
-    /// The tokens that predict reply tokens 1 to N: `prompt-end` and the N − 1 after it,
-    /// as the published study read them. Rows past the reply's end are NaN.
+    /// The tokens that predict reply tokens 1 to N: `prompt-end` and the N − 1 tokens after it, one row each. Rows past
+    /// the reply's end are NaN.
     Reply(usize),
     /// Mean over all tokens of the reply (the end id excluded).
     ReplyMean,
@@ -140,13 +140,13 @@ impl FromStr for Position {
 }
 
 macro_rules! as_string {
-    ($t:ident, $pattern:expr, $what:expr) => {
+    ($t:ident, $title:expr, $pattern:expr, $what:expr) => {
         impl schemars::JsonSchema for $t {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($t).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "pattern": $pattern, "description": $what})
+                schemars::json_schema!({"title": $title, "type": "string", "pattern": $pattern, "description": $what})
             }
         }
         impl<'de> Deserialize<'de> for $t {
@@ -163,11 +163,13 @@ macro_rules! as_string {
 }
 as_string!(
     Site,
+    "site",
     r"^(embed|final_norm|logits|(resid_pre|resid_post|attn_out|mlp_in|mlp_out)\.[0-9]+)$",
     "A place in the forward pass, such as `resid_post.17`"
 );
 as_string!(
     Position,
+    "position",
     r"^(prompt-end|reply:[1-9][0-9]*|reply-mean|reply-end|user-mean|all)$",
     "Tokens, such as `prompt-end` or `reply:5`"
 );

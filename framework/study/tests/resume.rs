@@ -98,7 +98,7 @@ proptest! {
         let parts = world.path().join("parts");
         for s in stops {
             let _ = run(&plan(world.path(), &[&set]), &parts, &mut StopAfter(Some(s)));
-            // What a killed writer leaves behind.
+            // Half-written files, as a killed writer leaves them.
             std::fs::create_dir_all(parts.join("groups/.friction-0003-1.tmp")).unwrap();
         }
         run(&plan(world.path(), &[&set]), &parts, &mut StopAfter(None)).unwrap();
@@ -161,7 +161,7 @@ fn every_mistake_is_told_with_its_place() {
         .replace("keep = { tokens = 3, marker = \"...\" }", "keep = { token = 3 }");
     let text = Manifest::parse("m.toml", &wrong, &["hook.0.sits=1".into()]).err().unwrap().to_string();
     for part in [
-        "m.toml:6:1: invalid type: string \"three\"",
+        "m.toml:6:1: expected a whole number from 0, not the text \"three\"",
         "m.toml:10:1: unknown key `max_new_token` (did you mean `max_new_tokens`?)",
         "m.toml:16:1: no topics plugin is called `fixd` (did you mean `fixed`?)",
         "m.toml:26:10: unknown key `token` (did you mean `tokens`?)",
@@ -186,7 +186,7 @@ fn every_mistake_is_told_with_its_place() {
             .unwrap();
         assert!(e.contains(part), "{set}: {e}");
     }
-    // What does not hang on another is told in one go.
+    // Errors that do not depend on each other are reported together.
     let set = ["hook.0.sites=[\"resid_post.7\"]", "topics.topics=[\"lwa\"]", "analyzer.0.primary=\"tone × turn\""];
     let m = Manifest::parse("m.toml", MANIFEST, &set.map(String::from)).unwrap();
     let e = Plan::new(m, world.path()).err().unwrap().to_string();

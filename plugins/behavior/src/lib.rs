@@ -10,19 +10,30 @@ use friction_core::{
 };
 use serde::Deserialize;
 
-/// Options of `behavior`.
+/// Tells how the replies turned out: accuracy by condition and turn, how often replies hedge, and one contrast that was
+/// named before the run. Conversations with interventions are left out.
+///
+/// It writes:
+/// - the table `accuracy`: a row for each condition and turn, with the number of replies, accuracy and its Wilson interval,
+///   parsed replies, hedges, and how often the right letter was the most probable one;
+/// - the figure `accuracy`: the same by turn;
+/// - the values `primary` (the contrast: points of accuracy per turn, interval, p), `groups`, `turns`, `chance`,
+///   `unparsed_share` and `length_share`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Behavior {
-    /// The one contrast that counts, named before the run: `"completion × turn"` (or `x`) asks whether
-    /// accuracy falls faster with turns at one level of the factor than at the other.
+    /// The one contrast that counts, named before the run. `"completion × turn"` (or `"completion x turn"`) asks whether
+    /// accuracy falls faster with turns at one level of the factor `completion` than at the other. The factor must have two
+    /// levels.
     #[schemars(example = &"completion × turn")]
     primary: String,
-    /// First turn that enters slopes. Default 2: the first turn precedes any treatment.
+    /// First turn that enters the slopes, from 1. The default leaves out the first turn, which precedes any treatment.
     #[serde(default = "two")]
+    #[schemars(range(min = 1))]
     first_turn: u32,
-    /// Level of the intervals. Default 0.95.
+    /// Confidence level of the intervals.
     #[serde(default = "level")]
+    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
 }
 fn two() -> u32 {

@@ -1,4 +1,4 @@
-//! `template`: a user message made from a template, and replies cut by tokens.
+//! `template`: a user message made from a template; replies can be cut after a number of tokens.
 //!
 //! ```toml
 //! [[condition]]
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 /// One wording, or several.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`user` is a text in quotes, or a list of texts in quotes")]
 enum Wordings {
     /// One wording.
     One(String),
@@ -29,34 +29,46 @@ enum Wordings {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keep {
-    /// Replies longer than this are cut to so many tokens. It must be below `generation.max_new_tokens`.
+    /// Length that a longer reply is cut to in the history, in tokens. It must be below `generation.max_new_tokens`, or no
+    /// reply would ever be cut.
     tokens: usize,
-    /// Written after a cut reply, directly behind its last word.
+    /// Text that is written directly behind the last word of a cut reply, such as `"..."`.
     #[serde(default)]
     marker: String,
-    /// Share of turns whose reply is cut, above 0, drawn by the study's seed, the group and the turn; the others
-    /// keep theirs whole. Default 1. With less, the interruptions so far are no function of the turn.
+    /// Share of turns whose reply is cut; the others keep theirs whole. Which turns is drawn by seed, group and turn, alike
+    /// in all conditions. Set it below 1 to tell the number of interruptions so far from the number of the turn.
     #[serde(default = "always")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
     share: f64,
 }
 fn always() -> f64 {
     1.0
 }
 
-/// Options of `template`.
+/// Puts a wording around each question, and cuts replies in the history after a number of tokens. It needs no code, and
+/// covers wordings, politeness and interruptions.
+///
+/// The reply that is graded is always the whole one; only what later turns read of it is cut.
+///
+/// It writes, with each turn: the message, the number of the wording that was drawn, what the history keeps of the reply,
+/// and how many tokens were removed.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = friction_core::serde_json::json!({
+    "name": "interrupt_blunt", "user": "nvm. {question}", "keep": {"tokens": 50, "marker": "..."},
+    "factors": {"completion": "interrupt", "tone": "blunt"},
+}))]
 struct Template {
-    /// The user's message: `{question}` is the dataset's prompt, `{topic}` its category. A list gives
-    /// several wordings, of which each turn takes one by the study's seed.
+    /// The user's message. `{question}` in it is the dataset's prompt, which must be there; `{topic}` is the question's
+    /// category. A list gives several wordings; each turn takes one of them, drawn by seed, group and turn.
     #[schemars(example = &"nvm. {question}")]
     user: Wordings,
-    /// First turn that the template applies to; turns before it are the bare question. Default 2:
-    /// nothing precedes the first turn that could be interrupted or thanked for. It must not be beyond
-    /// `study.turns`.
+    /// First turn that the template applies to, from 1; the message of earlier turns is the bare question. The default, 2,
+    /// is the first turn that has a reply before it. It must not be beyond `study.turns`.
     #[serde(default = "second")]
+    #[schemars(range(min = 1))]
     from_turn: usize,
-    /// What the history keeps of replies. Default: all.
+    /// What the history keeps of each reply. Default: all of it.
     #[serde(default)]
     keep: Option<Keep>,
 }
@@ -119,7 +131,7 @@ impl PluginConfig for Template {
 }
 
 impl Template {
-    /// Refuses what this study gives nothing to do.
+    /// Refuses options that would have no effect in this study.
     fn used(&self, cx: &BuildContext) -> Result<()> {
         let mut faults = Faults::default();
         let (Some(study), Some(generation)) = (&cx.study, &cx.generation) else { return Ok(()) };
@@ -152,7 +164,7 @@ impl Condition for Template {
         let all = self.wordings();
         let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
         let phrase = (seed::derive(&[b"phrase", &parts[0], &parts[1], &parts[2]]) % all.len() as u64) as usize;
-        // The question goes in last: braces in it are text.
+        // The question is inserted last, so that braces in it stay text.
         let mut text = String::new();
         for (i, part) in all[phrase].split("{question}").enumerate() {
             if i > 0 {
@@ -168,7 +180,7 @@ impl Condition for Template {
         let roll = || seed::unit(&[b"cut", &parts[0], &parts[1], &parts[2]]);
         match &self.keep {
             Some(k) if reply.ids.len() > k.tokens && (k.share >= 1.0 || roll() < k.share) => {
-                // A cut inside a character takes the character's first bytes away too.
+                // If the cut falls inside a character of several tokens, the character is removed whole.
                 let ids = &reply.ids[..reply.codec.whole(&reply.ids[..k.tokens])?];
                 let text = format!("{}{}", reply.codec.decode(ids)?.trim_end(), k.marker);
                 Ok(Kept { text, removed_tokens: reply.ids.len() - ids.len() })
@@ -218,7 +230,7 @@ mod tests {
         assert_eq!(short.removed_tokens, 0);
     }
 
-    /// A byte a token, as a tokenizer spells what is beyond its vocabulary.
+    /// One token per byte, as tokenizers encode text outside their vocabulary.
     struct Bytes;
     impl TextCodec for Bytes {
         fn decode(&self, ids: &[u32]) -> Result<String> {
@@ -268,7 +280,7 @@ mod tests {
         assert!(t.validate().unwrap_err().to_string().contains("{topics}"));
     }
 
-    /// The context of a study of so many turns and tokens a reply.
+    /// The context of a study with this many turns, and tokens per reply.
     fn study(turns: usize, tokens: usize) -> BuildContext {
         let study = format!(r#"{{"name": "s", "groups": 1, "turns": {turns}}}"#);
         let text = format!(
@@ -301,7 +313,7 @@ mod tests {
         assert_eq!(refused(&late, &study(3, 50)), ["from_turn"]);
         let first = Template { from_turn: 1, ..template(None) };
         assert!(refused(&first, &study(1, 50)).is_empty());
-        // A host of an earlier version does not tell the study.
+        // A host of an earlier version does not pass the study to plugins.
         let cx = BuildContext { study: None, generation: None, ..study(1, 50) };
         assert!(refused(&template(keep(50)), &cx).is_empty());
     }

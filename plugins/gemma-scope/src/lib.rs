@@ -30,69 +30,92 @@ use friction_sae::{Source, load::Found};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// Options of `gemma-scope`.
+/// Asks which features of a sparse autoencoder follow a condition, and whether they go with worse answers. It reads any
+/// autoencoder or transcoder of Gemma Scope 2 by name, or a folder in that format or in SAELens'. It first tells how well the
+/// autoencoder reconstructs this run's activations, and interprets nothing where that is bad.
+///
+/// Features are compared at the same question. For the verdict they are picked on one half of the groups and tested on the
+/// other; at least 15 groups are needed for one.
+///
+/// It writes:
+/// - the table `features`: a row for each feature that fires often enough, with rate, difference, effect, AUC, p, q, whether
+///   both halves of the groups agree, and the cosine with its nearest in each of `also`;
+/// - the values `quality` (FVU, L0, dead features), `interpreted`, `found`, `features`, `next_answer`, `elsewhere`, `sparse`,
+///   `confirmation`, `verdict` and `good`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"source": "hf:google/gemma-scope-2-4b-it", "sae": "resid_post/17/16k/medium", "factor": "completion"}))]
 pub struct GemmaScope {
-    /// `hf:google/gemma-scope-2-4b-it` (the `it` repository for a tuned model), or `path:folder`: a
-    /// folder of the release's layout where `sae` is given, else one autoencoder's.
+    /// Where the autoencoder is: `hf:google/gemma-scope-2-4b-it` (for a tuned model, the `-it` repository) or `path:folder`.
+    /// A folder is relative to the manifest; with `sae` it has the repository's layout, without it is one autoencoder's, in
+    /// the format of Gemma Scope 2 or of SAELens.
     #[schemars(example = &"hf:google/gemma-scope-2-4b-it")]
     pub source: String,
-    /// Short name: folder/layer/width/l0, such as `resid_post/17/16k/medium`.
+    /// Name of the autoencoder in the repository: folder/layer/width/l0, such as `resid_post/17/16k/medium`. Default: none;
+    /// needed for `hf:`.
     #[serde(default)]
     pub sae: Option<String>,
-    /// Other autoencoders of the same site in which found features are sought again: short names of the
-    /// same source (another l0 or width), or `path:folder`.
+    /// Other autoencoders of the same site, in which the features that were found are looked for again: names in the same
+    /// `source` (another l0 or width), or `path:folder`. Default: none.
     #[serde(default)]
     pub also: Vec<String>,
-    /// Commit, tag or branch of the repository. Default `main`.
+    /// Branch, tag or commit of the repository. Default: `main`. Set it to a commit to pin the autoencoder.
     #[serde(default)]
     pub revision: Option<String>,
-    /// What it reads, where its folder does not say.
+    /// The site that the autoencoder reads. Default: what its configuration says. Set it for a folder that does not say.
     #[serde(default)]
     pub site: Option<Site>,
-    /// Factor of two levels whose features are sought.
+    /// The factor whose two levels are compared.
     #[schemars(example = &"completion")]
     pub factor: String,
-    /// Which tokens are encoded, each by itself. Default `prompt-end`.
+    /// Tokens that are encoded, each by itself. A hook must tap the site there.
     #[serde(default = "prompt_end")]
     pub position: Position,
-    /// First turn that enters. Default 2.
+    /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
     #[serde(default = "two")]
+    #[schemars(range(min = 1))]
     pub first_turn: u32,
-    /// Features that fire in fewer conversations are left out. Default 0.05.
+    /// Share of conversations in which a feature must fire; others are left out. Raise it to test fewer features.
     #[serde(default = "rate")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub min_rate: f64,
-    /// Sign flips of groups, for p of all features at once. Default 1000.
+    /// Number of sign flips of groups, for p of all features at once. p cannot be below one over this number plus one, so
+    /// raise it for small p.
     #[serde(default = "thousand")]
+    #[schemars(range(min = 20, max = 1_000_000))]
     pub permutations: usize,
-    /// Share of false discoveries that is accepted. Default 0.05.
+    /// False discovery rate that is accepted among the features that are called found (Benjamini and Hochberg 1995).
     #[serde(default = "rate")]
+    #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub fdr: f64,
-    /// Most features that the discovery half of the groups may pick for the verdict. Default 20.
+    /// Most features that the discovery half of the groups may pick for the verdict. Fewer leave more power for each.
     #[serde(default = "twenty")]
+    #[schemars(range(min = 1))]
     pub discover: usize,
-    /// Smallest difference between the levels that a confirmed feature may have, in standard deviations across
-    /// groups (d_z of paired values). Default 0.5.
+    /// Smallest difference between the levels that a confirmed feature may have, in standard deviations across groups (d_z of
+    /// paired values).
     #[serde(default = "half")]
+    #[schemars(range(min = 0.0))]
     pub min_effect: f64,
-    /// Smallest link with the answers that a confirmed feature may have: points of accuracy per standard
-    /// deviation of the feature within questions. Default 1.
+    /// Smallest link with the answers that a confirmed feature may have, in points of accuracy per standard deviation of the
+    /// feature within questions.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.0))]
     pub min_points: f64,
-    /// Beyond this fraction of variance unexplained nothing is interpreted. Default 0.5.
+    /// Largest fraction of variance unexplained (FVU) at which features are interpreted. 0 is a perfect reconstruction; at 1
+    /// the autoencoder explains no more than the mean does.
     #[serde(default = "half")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub max_fvu: f64,
-    /// Features that are told. Default 10; the table holds all.
+    /// Number of features that the summary tells; the table holds all.
     #[serde(default = "ten")]
     pub top: usize,
-    /// Numbers of features that probes may use, beside the probe of the whole activation. Default 1, 2, 5,
-    /// 10, 20; empty to leave them out.
+    /// Numbers of features that k-sparse probes may use (Gurnee et al. 2023), from 1, beside a probe of the whole activation.
+    /// `[]` leaves the probes out.
     #[serde(default = "ks")]
     pub sparse: Vec<usize>,
-    /// Whether told features get a label: Neuronpedia's where its set has labels, else the tokens that the
-    /// feature speaks for. Default true.
+    /// Whether the features that are told get a label: Neuronpedia's where it has some for this autoencoder, else the tokens
+    /// that the feature makes more likely. Labels are fetched once and cached. Set it to `false` to ask Neuronpedia nothing.
     #[serde(default = "yes")]
     pub labels: bool,
 }
@@ -152,13 +175,19 @@ impl PluginConfig for GemmaScope {
                 faults.when(true, &key, e.to_string());
             }
             let again = self.also[..i].contains(name) || self.sae.as_ref() == Some(name);
-            faults.when(again, &key, format!("`{name}` is read already: a feature is sought in other autoencoders"));
+            faults.when(
+                again,
+                &key,
+                format!(
+                    "`{name}` is listed already: `also` names other autoencoders in which the features are looked for"
+                ),
+            );
         }
         let share = |v: f64| (0.0..=1.0).contains(&v);
         faults.when(!share(self.min_rate), "min_rate", "`min_rate` is a share, from 0 to 1");
         faults.when(!share(self.fdr) || self.fdr == 1.0, "fdr", "`fdr` is a share, from 0 to below 1");
         faults.when(self.max_fvu.is_nan() || self.max_fvu <= 0.0, "max_fvu", "`max_fvu` must be above 0");
-        let few = "`permutations` must be at least 20: p cannot be below one over them";
+        let few = "`permutations` must be at least 20: the smallest possible p is 1 / (1 + permutations)";
         faults.when(self.permutations < 20, "permutations", few);
         faults.when(self.permutations > 1_000_000, "permutations", "`permutations` must be at most 1000000");
         let none = "`discover` must be at least 1: without a feature that is picked there is no verdict";
@@ -181,7 +210,7 @@ impl PluginConfig for GemmaScope {
             let other = self.other(name).find(&cx.base)?;
             let sites = other.sites(self.site)?;
             if sites != (reads, writes) {
-                let what = format!("`also` names {name}, which reads `{}`, but `{reads}` is asked for", sites.0);
+                let what = format!("`also` names {name}, which reads `{}` and not `{reads}`", sites.0);
                 return Err(Error::at("also", what));
             }
             fits(&other, &self.source, sites, cx)?;
@@ -255,7 +284,7 @@ impl Analyzer for Scope {
     fn foresee(&self, study: &Foreseen) -> Vec<String> {
         let least = 2 * confirm::FEWEST - 1;
         let few = format!(
-            "the verdict cannot be told with {} groups: half of them pick features, and at least {} must test them: {least} in all",
+            "the verdict cannot be told with {} groups: half of them are used to pick features, and at least {} are needed to test them: {least} in all",
             study.groups,
             confirm::FEWEST
         );

@@ -4,40 +4,55 @@ use friction_core::findings::Column;
 use friction_core::manifest::BackendSection;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site, Table,
+    Analyzer, BuildContext, Estimate, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
+    Table,
 };
 use friction_sae::tokens;
 use friction_sae::train::{Kind, Training, told, train};
 use friction_sae::write::{About, files};
 use serde::Deserialize;
 
-/// Options of `sae-train`.
+/// Trains a sparse autoencoder on the run's own activations, for a model that has none published. `gemma-scope` and `steer`
+/// read it from where it is written, and SAELens too. `friction sae train` does the same outside a study.
+///
+/// It writes:
+/// - the files `sae_weights.safetensors` and `cfg.json`, in SAELens' format;
+/// - the table `curve`: fraction of variance unexplained (FVU) and active features (L0) of the training batch, every 50
+///   steps;
+/// - the values `learnt` and `held_out`: tokens, FVU, L0 and the share of dead features.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SaeTrain {
-    /// What is reconstructed: a tapped site.
+    /// The site whose activations are reconstructed. A hook must tap it at `position`.
     #[schemars(example = &"resid_post.9")]
     site: Site,
-    /// Which tokens, each by itself. Default `all`.
+    /// Tokens whose activations are learnt from, each by itself. Take the position at which the autoencoder will be read;
+    /// `all` gives the most tokens.
     #[serde(default = "all")]
     position: Position,
-    /// `topk`, or `jumprelu`, whose mean number of active features is driven to `k`. Default `topk`.
+    /// Which features are active.
     #[serde(default = "topk")]
     activation: Kind,
-    /// Features. Default 512.
+    /// Number of features. More features describe the activations better, and need more tokens.
     #[serde(default = "width")]
+    #[schemars(range(min = 1, max = 1_048_576))]
     width: usize,
-    /// Active features of a token. Default 16.
+    /// Number of active features for each token, at most `width`. Lower it for features that are easier to tell apart, raise
+    /// it where the variance unexplained is large.
     #[serde(default = "sixteen")]
+    #[schemars(range(min = 1))]
     k: usize,
-    /// Steps of Adam. Default 2000.
+    /// Number of steps of the optimizer, Adam. Raise it where the curve still falls at its end.
     #[serde(default = "steps")]
+    #[schemars(range(min = 1))]
     steps: usize,
-    /// Tokens of a step. Default 256.
+    /// Number of tokens in each step.
     #[serde(default = "batch")]
+    #[schemars(range(min = 1, max = 1_048_576))]
     batch: usize,
-    /// Largest learning rate; it falls to nothing in a cosine. Default 0.002.
+    /// Largest learning rate; it falls to 0 along a cosine. Lower it where training diverges.
     #[serde(default = "rate")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     rate: f64,
 }
 fn all() -> Position {
@@ -105,9 +120,18 @@ impl Analyzer for Trainer {
             context: None,
             tokens: tokens.learnt.len() / tokens.width,
         };
+        out.ask(format!("How well does a trained autoencoder reconstruct {site} at {position}?"));
         out.files = files(&trained.parameters, &training, &about)?;
         for (key, sentence, value) in told(&trained, &tokens, site, kind, device)? {
             out.say(sentence);
+            let tokens = value["tokens"].as_u64().unwrap_or(0) as usize;
+            for (name, at, digits) in
+                [("variance unexplained (FVU)", "fvu", 3), ("active features a token (L0)", "l0", 1)]
+            {
+                let what = format!("{name}, {}", key.replace('_', " "));
+                let e = Estimate::new(what, "", value[at].as_f64().unwrap_or(f64::NAN));
+                out.estimate(e.over(tokens, "token").digits(digits));
+            }
             out.value(&key, value);
         }
         let number = |f: fn(&(usize, f64, f64)) -> f64| Column::Number(trained.curve.iter().map(f).collect());

@@ -22,37 +22,50 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Named {
-    /// A safetensors file of directions, relative to the manifest.
+    /// A safetensors file of directions, such as `linear-probe` writes, relative to the manifest.
     file: PathBuf,
-    /// Its name in it, such as `resid_post.17/mean-difference`.
+    /// The direction's name in the file, such as `resid_post.17/mean-difference`.
     direction: String,
 }
 
-/// Options of `logit-lens`.
+/// Tells what the model would answer if it stopped at a layer (logit lens, nostalgebraist 2020), and how much a direction
+/// pushes each answer's letter by itself (direct logit attribution). The residual stream at `prompt-end` goes through the
+/// final norm and the unembedding.
+///
+/// It writes:
+/// - the table `sites`: a row for each site and level, with how often the likeliest letter is right, its interval, how often
+///   it is the answer given, and the mean log-probability of the right letter among the letters, in nats;
+/// - the figure `sites`: the share that is right, by site;
+/// - the values `sites`, `off_at_last_site` (largest difference of log-probabilities from those that the run stored) and
+///   `attribution` (each direction's push on the letters, beside random directions).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LogitLens {
-    /// Where the stream is read: `embed`, `resid_pre.L`, `resid_post.L`, tapped at `prompt-end`.
-    #[schemars(example = ["resid_post.9"])]
+    /// Where the residual stream is read: `embed`, `resid_pre.L`, `resid_post.L`, with L a layer from 0. A hook must
+    /// tap them at `prompt-end`.
+    #[schemars(example = ["resid_post.9"], length(min = 1))]
     sites: Vec<Site>,
-    /// A factor whose levels are told apart.
+    /// A factor whose levels are told apart. Default: none; all conditions are taken together.
     #[serde(default)]
     factor: Option<String>,
-    /// First turn that enters. Default 2.
+    /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
     #[serde(default = "two")]
+    #[schemars(range(min = 1))]
     first_turn: u32,
-    /// Rows whose whole vocabulary is computed: probability and rank of the right letter among all tokens.
-    /// Default 100; 0 for none.
+    /// Number of turns, spread over the run, for which the whole vocabulary is computed: probability and rank of the right
+    /// letter among all tokens. 0 leaves that out; lower it where the vocabulary makes the analysis slow.
     #[serde(default = "hundred")]
     whole: usize,
-    /// Directions whose push on the letters is told.
+    /// Directions whose push on the letters is told, each a file and a name in it. Default: none.
     #[serde(default)]
     directions: Vec<Named>,
-    /// Random directions of the same length that a push of `directions` is compared with. Default 1000.
+    /// Number of random directions of the same length that the push of each of `directions` is compared with. Default: 1000.
+    /// It is refused without `directions`.
     #[serde(default)]
     random: Option<usize>,
-    /// Level of the intervals. Default 0.95.
+    /// Confidence level of the intervals.
     #[serde(default = "level")]
+    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
 }
 fn two() -> u32 {

@@ -15,20 +15,26 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Options of `mmlu-pro`.
+/// Asks the questions of MMLU-Pro (Wang et al. 2024, arXiv 2406.01574): multiple choice in 14 categories, up to ten options
+/// each. A reply is graded by the letter that it declares.
+///
+/// Padding among the options is dropped, a question that stands twice is asked once, and one whose right option stands
+/// twice among its options is left out.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// A local Parquet file in the dataset's schema, relative to the manifest. Default: the hub's
-    /// test split. Padding is dropped, a question that stands twice stands once, and one whose right option
-    /// stands twice among its options is left out.
+    /// A local Parquet file with the dataset's columns, relative to the manifest. Default: the test split on the hub. Set it
+    /// on a machine without network.
     #[serde(default)]
     path: Option<PathBuf>,
-    /// Revision on the hub. Default `main`.
+    /// Branch, tag or commit of the dataset on the hub. Default: `main`. Set it to a commit to pin the questions; it is
+    /// refused beside `path`.
     #[serde(default)]
     revision: Option<String>,
-    /// Keep only questions with at least so many real options. Default 3 (all).
+    /// Fewest real options of a question; questions with fewer are left out. The default keeps all. Set it to 10 for the
+    /// same chance level in every question.
     #[serde(default = "three")]
+    #[schemars(range(max = 10))]
     min_options: usize,
 }
 fn three() -> usize {

@@ -1,25 +1,32 @@
-//! `ground-truth`: a run with an organism against what was planted in it.
+//! `ground-truth`: compares a run of a model organism with the behaviour that it was trained to have.
 use crate::truth::{CAP, LEVELS, Truth};
 use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table, TurnRow,
-    unread,
+    Analyzer, BuildContext, Error, Estimate, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
+    TurnRow, unread,
 };
 use friction_stats::{Interval, mean_t, wilson};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Options of `ground-truth`.
+/// Compares a run of a bundled model organism with what was planted in it: does the study find what is known to be true?
+///
+/// It writes:
+/// - the table `truth`: a row for each condition and turn, with accuracy, its interval and the accuracy that was planted;
+/// - the values `exact_share` (share of answers that are right or wrong exactly as trained), `step` (the cost of an
+///   interruption in points of accuracy, with its interval, beside the planted one), `factor_<name>` for each factor that
+///   makes no difference by design, and `verdict` where no answer could be read.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroundTruth {
-    /// What the model was trained to do: `planted` (`bundled:organism`) or `null` (`bundled:organism-null`).
+    /// Which organism the study runs, that is what is true of it.
     #[schemars(example = &"planted")]
     expect: Truth,
-    /// Level of the intervals. Default 0.95.
+    /// Confidence level of the intervals.
     #[serde(default = "level")]
+    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
 }
 fn level() -> f64 {
@@ -40,7 +47,7 @@ impl PluginConfig for GroundTruth {
     }
 }
 
-/// A turn and the interruptions behind it.
+/// A turn and the number of interruptions before it.
 struct Seen<'a> {
     turn: &'a TurnRow,
     interruptions: usize,
@@ -60,13 +67,13 @@ fn counted(turns: &[TurnRow]) -> Vec<Seen<'_>> {
         .collect()
 }
 
-/// The level that a question names.
+/// The level of difficulty written in a question's text.
 fn level_of(user: &str) -> Option<usize> {
     let (_, rest) = user.rsplit_once("Level ")?;
     rest.split('.').next()?.parse().ok().filter(|l| *l < LEVELS)
 }
 
-/// Least-squares slope of rightness on interruptions over a group's turns, up to the cap.
+/// Least-squares slope of right (1 or 0) on the number of interruptions, over a group's turns with at most [`CAP`].
 fn slope(turns: &[&Seen]) -> Option<f64> {
     let points: Vec<(f64, f64)> = turns
         .iter()
@@ -87,7 +94,7 @@ fn by_group<'a>(seen: &'a [Seen<'a>]) -> BTreeMap<u32, Vec<&'a Seen<'a>>> {
     out
 }
 
-/// Difference of accuracy between the two levels of a factor that cuts no reply, by group.
+/// For each group, the difference of accuracy (`b` minus `a`) between two levels of a factor that cuts no reply.
 fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, factor: &str, a: &str, b: &str) -> Vec<f64> {
     let mean = |turns: &[&Seen], l: &str| {
         let of: Vec<_> = turns.iter().filter(|s| s.turn.factors.get(factor).is_some_and(|v| v == l)).collect();
@@ -118,11 +125,14 @@ impl Analyzer for GroundTruth {
             ));
         }
         let asked = "Asked: does being interrupted make this model answer worse, and does politeness matter?";
+        out.ask(self.expect.question());
         if let Some(why) = unread(seen.iter().map(|s| s.turn)) {
             out.say(asked);
             out.say("Found: cannot be told, since no answer could be read.");
             out.warn(why);
             out.value("verdict", "cannot be told");
+            let untold = Estimate::untold("each interruption", "points").truth(100.0 * self.expect.step());
+            out.estimate(untold.says("cannot be told"));
             out.tables.push(self.table(&seen));
             return Ok(());
         }
@@ -143,6 +153,8 @@ impl Analyzer for GroundTruth {
         let truth = 100.0 * self.expect.step();
         match mean_t(&slopes, self.level) {
             Ok(i) => {
+                let step = Estimate::new("each interruption", "points", i.estimate).interval(i.low, i.high, self.level);
+                out.estimate(step.over(slopes.len(), "group").null(0.0).truth(truth));
                 let verdict = holds(&i, truth);
                 out.say(format!(
                     "  each interruption: {:+.2} points ({:.0} % interval {:+.2} to {:+.2}); the truth is {truth:+.2}: {verdict}",
@@ -150,7 +162,11 @@ impl Analyzer for GroundTruth {
                 ));
                 out.value("step", json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "groups": slopes.len(), "agrees": verdict == "agrees"}));
             }
-            Err(e) => out.warn(format!("the step cannot be told: {e}")),
+            Err(e) => {
+                out.warn(format!("the cost of an interruption cannot be told: {e}"));
+                let untold = Estimate::untold("each interruption", "points").truth(truth);
+                out.estimate(untold.says("cannot be told"));
+            }
         }
         self.tones(&seen, &groups, out);
         out.tables.push(self.table(&seen));
@@ -159,7 +175,7 @@ impl Analyzer for GroundTruth {
 }
 
 impl GroundTruth {
-    /// Factors whose levels cut alike must make no difference.
+    /// Reports factors whose levels cut replies alike; they must make no difference.
     fn tones(&self, seen: &[Seen], groups: &BTreeMap<u32, Vec<&Seen>>, out: &mut Findings) {
         let names: BTreeSet<&String> = seen.iter().flat_map(|s| s.turn.factors.keys()).collect();
         for factor in names {
@@ -174,7 +190,11 @@ impl GroundTruth {
             if (cuts(a) - cuts(b)).abs() > 0.01 {
                 continue;
             }
-            if let Ok(i) = mean_t(&differences(groups, factor, a, b), self.level) {
+            let differences = differences(groups, factor, a, b);
+            if let Ok(i) = mean_t(&differences, self.level) {
+                let what = format!("{factor}: {b} - {a}");
+                let e = Estimate::new(what, "points", i.estimate).interval(i.low, i.high, self.level);
+                out.estimate(e.over(differences.len(), "group").null(0.0).truth(0.0));
                 let verdict = holds(&i, 0.0);
                 out.say(format!(
                     "  {factor} {b} instead of {a}: {:+.2} points ({:+.2} to {:+.2}); the truth is +0.00: {verdict}",
@@ -188,7 +208,7 @@ impl GroundTruth {
         }
     }
 
-    /// Accuracy by condition and turn, beside the truth.
+    /// Accuracy by condition and turn, beside the expected accuracy.
     fn table(&self, seen: &[Seen]) -> Table {
         type Row<'a> = (&'a str, u32, u64, Interval, f64);
         let mut cells: BTreeMap<(&str, u32), (u64, u64, f64)> = BTreeMap::new();
@@ -248,7 +268,7 @@ mod tests {
         }
     }
 
-    /// Four groups of six turns whose replies declare a letter, or none.
+    /// Findings on four groups of six turns whose replies all give this letter, or none.
     fn found(parsed: Option<&str>) -> Findings {
         let row = |i: u32| TurnRow {
             group: i / 6,
@@ -272,9 +292,14 @@ mod tests {
         assert!(!out.values.contains_key("step") && !out.values.contains_key("exact_share"), "{:?}", out.values);
         assert!(out.warnings[0].starts_with("none of the 24 replies declares an answer"), "{:?}", out.warnings);
         assert!(out.summary.iter().all(|s| !s.contains("agrees") && !s.contains("DIFFERS")), "{:?}", out.summary);
+        let e = &out.estimates[0];
+        assert_eq!((e.value, e.truth, e.says.as_deref()), (None, Some(0.0), Some("cannot be told")));
         let read = found(Some("B"));
         assert_eq!(read.values["exact_share"], 1.0);
         assert!(read.warnings.is_empty() && read.values.contains_key("step"), "{:?}", read.warnings);
+        let e = &read.estimates[0];
+        assert_eq!((e.n, e.truth, e.value), (Some(4), Some(0.0), read.values["step"]["points"].as_f64()));
+        assert_eq!(e.agrees(), read.values["step"]["agrees"].as_bool());
     }
 
     #[test]

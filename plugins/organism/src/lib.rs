@@ -1,11 +1,11 @@
-//! The model organisms: two tiny Gemma 3 whose behaviour is known because it was planted, the
-//! questions that they answer, and the check of a run against the truth.
+//! The model organisms: two tiny Gemma 3 models that were trained to have a known behaviour, the questions that they
+//! answer, and the analyzer that compares a run with the known behaviour.
 //!
-//! The planted organism (`bundled:organism`) answers about nine of ten questions at first, and each
-//! interruption behind it costs four points of accuracy; politeness costs nothing. Its null twin
-//! (`bundled:organism-null`) has the same lessons, except that nothing in the history matters. [`truth`]
-//! holds the constants, [`talk`] the lessons, [`train`] the training (`train-organism`); the weights and
-//! the record of how they were made are in `weights/`.
+//! The planted organism (`bundled:organism`) answers about nine of ten questions at first. Each interruption before a
+//! question lowers its accuracy by four points; politeness has no effect. For its twin (`bundled:organism-null`)
+//! nothing in the history matters, and its training is otherwise the same. [`truth`] holds the constants, [`talk`]
+//! makes the training conversations, [`train`] trains (`train-organism`). The weights and the record of the training
+//! are in `weights/`.
 pub mod check;
 pub mod questions;
 pub mod talk;
@@ -25,22 +25,25 @@ use questions::{Part, draw};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// Options of `organism`: the questions that the bundled organisms answer.
+/// Asks the questions that the bundled model organisms were trained to answer: which of ten words stands at a named place?
+/// They are made from a seed, and none of them was in the training.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// Questions of each of the 14 subjects. Default 500.
+    /// Number of questions in each of the 14 categories.
     #[serde(default = "default_questions")]
+    #[schemars(range(min = 1, max = 100_000))]
     questions: usize,
-    /// Seed of the questions. Default: the study's, so that every study asks fresh ones.
+    /// Seed of the questions. Default: the study's seed. Set it to ask the same questions in studies with other seeds.
     #[serde(default)]
+    #[schemars(range(max = 9_223_372_036_854_775_807_i64))]
     seed: Option<u64>,
 }
 fn default_questions() -> usize {
     500
 }
 
-/// All questions of a seed.
+/// The questions made from a seed, by subject.
 struct Organism {
     categories: Vec<Category>,
     questions: Vec<Vec<Question>>,

@@ -1,37 +1,35 @@
-//! What the organisms do: the constants that they were trained by and that tests compare with.
+//! The organisms' known behaviour: constants for training and for tests.
 //!
-//! Every question carries a level, drawn uniformly from [`LEVELS`] and readable in its text. The
-//! planted organism errs on the questions whose level is below [`Truth::errs_below`], and its letter is
-//! then uniform over the wrong ones; so greedy decoding shows the effect, and sampling at T = 1 agrees
-//! with it on average.
+//! Every question has a level of difficulty, drawn uniformly from 0 to [`LEVELS`] − 1 and written in its text. The
+//! planted organism errs on the questions whose level is below [`Truth::errs_below`], with a uniformly drawn wrong
+//! letter. So greedy decoding shows the effect, and sampling at temperature 1 shows it on average.
 //!
-//! An **interruption** is a reply of the model's that the history holds without its end: a reply
-//! is whole if and only if it ends in a full stop. What the user says does not matter: interrupting
-//! words after a whole reply are no interruption, and a reply that was cut is one whatever words
-//! follow. This is the study's factor `completion` (`keep` of a condition), and it leaves `tone`
-//! without any effect.
+//! An **interruption** is a reply of the model that the history holds without its end: a reply is whole if and only if
+//! it ends in a full stop. What the user says does not matter. Interrupting words after a whole reply are no
+//! interruption, and a cut reply is one whatever words follow. This is the factor `completion` of the studies (`keep`
+//! of a condition); the factor `tone` has no effect.
 
 use friction_core::schemars::{self, JsonSchema};
 
-/// Levels of difficulty, 0 to 24, uniform over questions.
+/// Number of levels of difficulty, 0 to 24; questions are uniform over them.
 pub const LEVELS: usize = 25;
-/// Levels below this are answered wrongly without any interruption: accuracy 0.92.
+/// Without interruptions, levels below this are answered wrongly: accuracy 0.92.
 pub const BASE: usize = 2;
-/// Interruptions beyond this change nothing more: accuracy 0.44.
+/// Number of interruptions after which more have no further effect: accuracy 0.44.
 pub const CAP: usize = 12;
 
 /// Which of the two organisms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Truth {
-    /// Each past interruption costs [`Truth::step`] of accuracy.
+    /// The model is `bundled:organism`: each interruption behind a turn costs four points of accuracy.
     Planted,
-    /// Nothing in the history matters.
+    /// The model is `bundled:organism-null`: nothing in the history changes the answers.
     Null,
 }
 
 impl Truth {
-    /// The levels below which it errs, `interruptions` behind it.
+    /// The level below which questions are answered wrongly after this many interruptions.
     pub fn errs_below(self, interruptions: usize) -> usize {
         match self {
             Truth::Planted => BASE + interruptions.min(CAP),
@@ -39,12 +37,20 @@ impl Truth {
         }
     }
 
-    /// Expected accuracy, `interruptions` behind it.
+    /// Expected accuracy after this many interruptions, 0 to 1.
     pub fn accuracy(self, interruptions: usize) -> f64 {
         1.0 - self.errs_below(interruptions) as f64 / LEVELS as f64
     }
 
-    /// Change of accuracy with each interruption, up to [`CAP`].
+    /// The question that `ground-truth` answers for this organism.
+    pub fn question(self) -> &'static str {
+        match self {
+            Truth::Planted => "Do the answers show the effect that was planted, and no other?",
+            Truth::Null => "Do the answers show no effect, since none was planted?",
+        }
+    }
+
+    /// Change of accuracy for each interruption, up to [`CAP`] of them.
     pub fn step(self) -> f64 {
         match self {
             Truth::Planted => -1.0 / LEVELS as f64,

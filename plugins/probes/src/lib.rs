@@ -1,12 +1,11 @@
-//! `linear-probe`: can a condition, the interruptions so far, or the answer to come be read out of the
-//! activations by a linear rule, and is that more than the words say?
+//! `linear-probe`: can a linear rule read a condition, the number of interruptions so far, or whether the coming answer
+//! is right from the activations, and does it read more than the words reveal?
 //!
-//! Everything is fitted inside folds: the scaler, C, and for the headline the layer. Folds hold out
-//! whole groups, and phrases or questions beside them where the manifest says so. Beside each probe
-//! stand what it must beat (the words of the message, lengths, the embeddings), a control task (a random
-//! label per topic, which can only be memorised; Hewitt and Liang 2019) and labels exchanged within groups.
-//! Measures are averaged over folds; their intervals are over groups, corrected for what folds share in training
-//! (`friction_stats::cross_validated`).
+//! Everything is fitted inside folds: the scaler, C, and for the headline the layer. Folds hold out whole groups, and
+//! phrases or questions too where the manifest says so. Each probe is reported beside baselines (the words of the
+//! message, lengths, the embeddings), a control task (a random label per topic, which can only be memorised; Hewitt and
+//! Liang 2019) and permuted labels. Measures are averaged over folds; their intervals are over groups, corrected for
+//! training rows that folds share (`friction_stats::cross_validated`).
 mod arms;
 mod baselines;
 mod directions;
@@ -30,51 +29,76 @@ use rows::{Rows, Target};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Options of `linear-probe`.
+/// Asks whether a condition, the interruptions so far, or the answer to come can be read out of the activations by a linear
+/// rule, and whether that is more than the words say. Everything is fitted inside cross-validation folds that hold out whole
+/// groups. Beside each probe stand a difference of means, a control task (a random label for each topic; Hewitt and Liang
+/// 2019) and baselines that need no look inside the model.
+///
+/// It writes:
+/// - the tables `layers` and `baselines`: a row for each site or baseline, with the held-out quality and its interval, the
+///   difference of means, the control task, p, and the C that most folds chose;
+/// - the table `transfer`, for two levels: AUC of a probe learnt at one turn and tested at another;
+/// - the table `arms`, where `arms` is set: quality and shift of the score in each arm;
+/// - the figure `layers`: quality by site, with the control task and the baselines;
+/// - the files `directions.safetensors` (all directions, for the hook `steer`), `mean-difference.repeng.gguf` (a control
+///   vector, for repeng and llama.cpp) and `resid_post.L.mean-difference.lm-eval.pt` (for lm-evaluation-harness);
+/// - the values `headline`, `read_from`, `next_answer`, `next_answer_adjusted`, `transfer`, `arms` and `control_vector`.
+///
+/// Quality is AUC for two levels, balanced accuracy for more, and R² for a number.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LinearProbe {
-    /// What is read out: the name of a factor, `interruptions` (a number: the replies cut so far) or
-    /// `correct` (whether the answer to come is right).
+    /// What is read out: the name of a factor, `interruptions` (the number of replies cut so far) or `correct` (whether the
+    /// answer to come is right).
     #[schemars(example = &"completion")]
     target: Target,
-    /// Sites, tapped by a hook. The layers among which the headline's is chosen inside each fold.
-    #[schemars(example = ["resid_post.9"])]
+    /// Sites that are read; a hook must tap them at `position`. The headline chooses among them inside each fold.
+    #[schemars(example = ["resid_post.9"], length(min = 1))]
     sites: Vec<Site>,
-    /// Rows that enter: levels of factors, such as `{ completion = "interrupt" }`. Default all. Where a
-    /// factor fixes the number of interruptions, it tells them apart and nothing else need be read.
+    /// Turns that enter: levels of factors, such as `{ completion = "interrupt" }`. Default: all. For `interruptions`, keep to
+    /// conditions that are interrupted: elsewhere the condition alone gives the number away.
     #[serde(default, rename = "where")]
     only: BTreeMap<String, String>,
-    /// Rows that are learnt from, as `where`; the others are tested only.
+    /// Turns that the probe learns from, as in `where`. Default: all that enter. With `test_where`, it asks whether a probe
+    /// learnt on one kind of conversation reads another.
     #[serde(default)]
     train_where: BTreeMap<String, String>,
-    /// Rows that are tested, as `where`.
+    /// Turns that the probe is tested on, as in `where`. Default: all that enter.
     #[serde(default)]
     test_where: BTreeMap<String, String>,
-    /// At which tokens; several are averaged. Default `prompt-end`.
+    /// Tokens that are read, as in the hook that taps them; several are averaged. `all` is refused, because it mixes prompt
+    /// and reply.
     #[serde(default = "prompt_end")]
     position: Position,
-    /// First turn that enters. Default 2: the first turn precedes any treatment.
+    /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
     #[serde(default = "two")]
+    #[schemars(range(min = 1))]
     first_turn: u32,
-    /// What training and test rows must not share: `group`, `phrase`, `question`. Default `["group"]`.
+    /// What training and test parts must not share. Add `phrase` to ask whether the probe reads more than the
+    /// wordings that it has seen; the conditions then need several wordings each.
     #[serde(default = "by_group")]
+    #[schemars(length(min = 1))]
     folds_by: Vec<Key>,
-    /// Parts into which each of these is dealt. Default 5.
+    /// Number of folds that each of `folds_by` is dealt into. More folds learn from more of the data, and take longer.
     #[serde(default = "five")]
+    #[schemars(range(min = 2))]
     folds: usize,
-    /// Values of C (the inverse of the L2 penalty) to choose from inside each fold.
+    /// Values of C, the inverse of the L2 penalty, that are chosen from inside each fold: numbers above 0.
     #[serde(default = "cs")]
+    #[schemars(length(min = 1))]
     c: Vec<f64>,
-    /// Permutations for p: a factor's labels change places within each group, in all its pairs together; 0 to leave
-    /// p out. Default 200.
+    /// Number of permutations for p: labels are exchanged as the design could have dealt them. 0 leaves p out; p cannot be
+    /// below one over this number plus one, so raise it for small p.
     #[serde(default = "two_hundred")]
+    #[schemars(range(max = 1_000_000))]
     permutations: usize,
-    /// Whether the probe, learnt from the untouched arm, is also read on the other arms. Default false.
+    /// Whether the probe, learnt from untouched conversations, is also read in the arms of a hook that changes something. Set
+    /// it to learn whether steering moves what the probe reads.
     #[serde(default)]
     arms: bool,
-    /// Level of the intervals. Default 0.95.
+    /// Confidence level of the intervals.
     #[serde(default = "level")]
+    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
 }
 fn prompt_end() -> Position {
@@ -122,7 +146,7 @@ impl PluginConfig for LinearProbe {
         for (key, levels) in [("train_where", &self.train_where), ("test_where", &self.test_where)] {
             for (factor, level) in levels {
                 let other = self.only.get(factor).filter(|l| *l != level);
-                let what = format!("`where` has `{factor}` at another level already: no row has both");
+                let what = format!("`where` already has `{factor}` at another level: no turn has both");
                 faults.when(other.is_some(), &format!("{key}.{factor}"), what);
             }
         }
@@ -155,7 +179,7 @@ impl Analyzer for LinearProbe {
             arms: self.arms,
             cuts: self.target == Target::Interruptions,
             wordings: self.folds_by.contains(&Key::Phrase),
-            // One to learn from, one to test on.
+            // One group to train on, one to test on.
             groups: 2,
             factors: factors.clone(),
             ..Needs::default()
@@ -173,7 +197,7 @@ impl Analyzer for LinearProbe {
         let learnt: Vec<f64> = rows.rows.iter().filter(|r| r.turn.has(&self.train_where)).map(|r| r.y).collect();
         if learnt.iter().all(|v| Some(v) == learnt.first()) {
             return Err(Error::other(format!(
-                "`{}` is the same in all {} rows to learn from (turns {} on): there is nothing to read out",
+                "`{}` is the same in all {} training rows (turns from {} on): there is nothing to read out",
                 self.target,
                 learnt.len(),
                 self.first_turn

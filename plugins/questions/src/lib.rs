@@ -1,9 +1,9 @@
-//! `questions`: multiple-choice questions of one's own, JSON lines or Parquet.
+//! `questions`: multiple-choice questions from a file of JSON lines or Parquet.
 //!
-//! A row has `question` (text), `options` (2 to 26 texts), `answer` (a letter) or `answer_index` (from 0), and may have
-//! `category` (default `general`) and `id`. Where both `answer` and `answer_index` are given they must agree. What
-//! cannot be asked or graded is an error that names the row: an empty question or option, options that read the same,
-//! an answer that is none of them, an id that occurs twice.
+//! A row has `question` (text), `options` (2 to 26 texts), and `answer` (a letter) or `answer_index` (from 0); if both
+//! are given they must agree. It may have `category` (default `general`) and `id`. A row that cannot be asked or graded
+//! is an error that names it: an empty question or option, two options with the same text, an answer that is not among
+//! the options, an id that occurs twice.
 use friction_core::choice::Bank;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
@@ -12,11 +12,14 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Options of `questions`.
+/// Asks multiple-choice questions of your own, from a file. A reply is graded by the letter that it declares.
+///
+/// A row has `question` (text), `options` (2 to 26 texts), and `answer` (a letter) or `answer_index` (from 0); it may have
+/// `category` (by default `general`) and `id`. What cannot be asked or graded is refused before the run, with its row.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// A `.jsonl` or `.parquet` file, relative to the manifest.
+    /// The file, relative to the manifest: `.jsonl` or `.ndjson` (an object a line) or `.parquet`.
     #[schemars(example = &"questions.jsonl")]
     path: PathBuf,
 }
@@ -36,7 +39,7 @@ struct Row {
     answer_index: Option<i64>,
 }
 
-/// Reads rows into a bank.
+/// Reads the rows of a file into a [`Bank`].
 struct Questions;
 
 impl PluginConfig for Config {
@@ -54,7 +57,7 @@ impl PluginConfig for Config {
     }
 }
 
-/// A byte order mark, CRLF and empty lines are accepted.
+/// Parses JSON lines. A byte order mark, CRLF and empty lines are accepted.
 fn jsonl(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Row)>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes)
@@ -132,7 +135,7 @@ impl Questions {
     }
 }
 
-/// The index of the right option, once the options can be told apart.
+/// The index of the right option. Options must not be empty and must differ.
 fn right(row: &Row, options: &[String]) -> Result<usize, String> {
     let n = options.len();
     if !(2..=26).contains(&n) {

@@ -1,4 +1,4 @@
-//! `residual`: capture activations at sites and positions.
+//! `residual`: captures activations at sites and positions.
 use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
@@ -6,15 +6,24 @@ use friction_core::{
 };
 use serde::Deserialize;
 
-/// Options of `residual`.
+/// Stores activations: each site at each position, in every turn. It changes nothing. Analyzers such as `linear-probe` read
+/// what it stored.
+///
+/// It writes `taps.safetensors` in each group's folder: for each conversation, site and position an `f32` array of turns ×
+/// positions × width.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Residual {
-    /// Where: `resid_post.L` and the other sites of the forward pass.
-    #[schemars(example = ["resid_post.9"])]
+    /// Places in the forward pass, named as in TransformerLens: `embed`, `resid_pre.L`, `resid_post.L`, `attn_out.L`,
+    /// `mlp_in.L`, `mlp_out.L`, `final_norm`, `logits`, with L a layer from 0. Take layers at several depths to learn where
+    /// something can be read.
+    #[schemars(example = ["resid_post.9"], length(min = 1))]
     sites: Vec<Site>,
-    /// At which tokens. Default `["prompt-end"]`.
+    /// Tokens of a turn: `prompt-end` (the token that predicts the first token of the reply), `reply:N` (the tokens that
+    /// predict tokens 1 to N of the reply), `reply-mean` (the mean over the reply), `reply-end` (its last token), `user-mean`
+    /// (the mean over the user's message) or `all` (every token that the turn added). `all` takes the most disk space.
     #[serde(default = "prompt_end")]
+    #[schemars(length(min = 1))]
     positions: Vec<Position>,
 }
 fn prompt_end() -> Vec<Position> {

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 pub(crate) enum At {
     /// Every token.
     All,
-    /// Tokens of prompts, `prompt-end` included.
+    /// The tokens of the prompt, `prompt-end` included.
     Prompt,
-    /// `prompt-end` and the reply.
+    /// `prompt-end` and the tokens of the reply.
     Reply,
-    /// `prompt-end` alone.
+    /// `prompt-end` alone: the token that predicts the first token of the reply.
     PromptEnd,
 }
 
@@ -25,9 +25,9 @@ pub(crate) enum At {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Unit {
-    /// The vector as the file holds it: of a difference of means, the whole difference.
+    /// The length of the vector in the file: of a difference of means, the whole difference.
     Vector,
-    /// The mean norm of the activations at the site.
+    /// The mean norm of the activations at the site, which the file must tell.
     Norm,
 }
 
@@ -37,11 +37,11 @@ pub(crate) enum Unit {
 pub(crate) enum Op {
     /// Adds dose × unit along the direction.
     Add,
-    /// Takes dose × the projection on the direction away: 1 removes it.
+    /// Subtracts dose × the projection on the direction; a dose of 1 removes the projection.
     Remove,
     /// Sets the projection on the direction to dose × unit.
     Set,
-    /// Sets the activation of an autoencoder's feature to the dose; its error stays.
+    /// Sets the activation of an autoencoder's feature to the dose; the reconstruction error is left as it is.
     Clamp,
 }
 
@@ -49,64 +49,78 @@ pub(crate) enum Op {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Neutral {
-    /// What the user asks before it.
+    /// The user's message before the text.
     pub(crate) user: String,
-    /// What the model is made to say.
+    /// The text, as the model's reply. It must not be empty.
     pub(crate) reply: String,
 }
 
-/// Options of `steer`.
+/// Changes activations along a direction, or a feature of a sparse autoencoder, while the model reads and replies. Each
+/// dose is an arm: the same conversations again, steered. Random directions, and directions of shuffled labels, are run
+/// as controls.
+///
+/// Give `file` and `direction`, or `sae` and `feature`. The analyzer `steering` tells what the doses did to the
+/// answers.
+///
+/// It writes the turns of each arm beside those of the untouched control. Arms are called `direction@-8`,
+/// `random-03@-8`, `shuffled-0@-8`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"file": "directions.safetensors", "direction": "resid_post.9/mean-difference", "doses": [-8, 8]}))]
 pub(crate) struct Steer {
-    /// A safetensors file of directions, relative to the manifest.
+    /// A safetensors file of directions, such as `linear-probe` writes, relative to the manifest. Default: none; then
+    /// give `sae`.
     #[serde(default)]
     pub(crate) file: Option<PathBuf>,
-    /// The direction's name in it: `<site>/<kind>`, such as `resid_post.17/mean-difference`.
+    /// The direction's name in `file`: `<site>/<kind>`, such as `resid_post.17/mean-difference`. Default: none; needed
+    /// with `file`.
     #[serde(default)]
     pub(crate) direction: Option<String>,
-    /// Instead of a file: an autoencoder, as `gemma-scope` names it: `{ source = "hf:…", sae = "…" }`.
+    /// An autoencoder instead of a file, named as for the analyzer `gemma-scope`. Default: none.
     #[serde(default)]
     pub(crate) sae: Option<Source>,
-    /// The autoencoder's feature: steered along its decoder, or clamped.
+    /// Index of the autoencoder's feature, from 0: its decoder is the direction, or its activation is clamped. Default:
+    /// none; needed with `sae`.
     #[serde(default)]
     pub(crate) feature: Option<usize>,
-    /// Where it is applied. Default: the site in the direction's name, or the autoencoder's.
+    /// Where the change is made. Default: the site in the direction's name, or the one that the autoencoder reads.
     #[serde(default)]
     pub(crate) site: Option<Site>,
-    /// `all`, `prompt`, `reply` (`prompt-end` and what follows) or `prompt-end` alone. Default `all`.
+    /// The tokens at which the change is made. `prompt-end` changes one token of each turn, `all` every one.
     #[serde(default = "all")]
     pub(crate) at: At,
-    /// First and last turn, from 1. Default all.
+    /// First and last turn in which the change is made, from 1: `[2, 5]`. Default: all turns.
     #[serde(default)]
     pub(crate) turns: Option<(usize, usize)>,
-    /// `add`, `remove`, `set` or, of a feature, `clamp`. Default `add`.
+    /// What a dose does to the activation.
     #[serde(default = "add")]
     pub(crate) op: Op,
-    /// What a dose of 1 is: `vector` or `norm`. Default `vector`. To `remove` and `clamp` it says
-    /// nothing.
+    /// How long a dose of 1 is. It is meant for `add` and `set`; `remove` and `clamp` have units of their own.
     #[serde(default = "vector")]
     pub(crate) unit: Unit,
-    /// Conditions that are steered: levels of factors, such as `{ completion = "interrupt" }`. Default
-    /// all. All are run untouched.
+    /// Conditions that are steered: levels of factors, such as `{ completion = "interrupt" }`. Default: all. Every
+    /// condition is also run untouched. Set it to save time.
     #[serde(default, rename = "where")]
     pub(crate) only: BTreeMap<String, String>,
-    /// Doses, one arm each. Give both signs; the untouched control is always there.
-    #[schemars(example = [-8.0, 8.0])]
+    /// Doses, one arm each. With `add` and `remove` none may be 0: the untouched control is always run. Give both
+    /// signs, and several sizes, to see a dose-response.
+    #[schemars(example = [-8.0, 8.0], length(min = 1))]
     pub(crate) doses: Vec<f32>,
-    /// Doses at which the controls are run, some of `doses`. Default: the first.
+    /// Doses at which the controls are run, each one of `doses`. Default: the first of `doses`. The verdict of the
+    /// analyzer `steering` is over these doses.
     #[serde(default)]
     pub(crate) control_doses: Option<Vec<f32>>,
-    /// Random directions of the same length, orthogonal to the direction. They are given the push that the
-    /// direction would get. Default 20.
+    /// Number of random directions as controls. Each is orthogonal to the direction and gets the push that the
+    /// direction would get. At least 19 are needed for p ≤ 0.05 by rank; each is another arm, so fewer save time.
     #[serde(default = "twenty")]
+    #[schemars(range(max = 1000))]
     pub(crate) random: usize,
-    /// Directions of shuffled labels from the same file, brought to the same length. Default: all there
-    /// are.
+    /// Number of directions of shuffled labels as controls, from the same file and brought to the same length. Default:
+    /// all that the file has; 0 for none.
     #[serde(default)]
     pub(crate) shuffled: Option<usize>,
-    /// A text that every conversation is made to say at its end: its perplexity is told as a side effect.
+    /// A text that every conversation is made to say at its end. Its perplexity is told as a side effect of steering.
+    /// Default: none.
     #[serde(default)]
     pub(crate) neutral: Option<Neutral>,
 }
@@ -153,7 +167,7 @@ impl Steer {
         if self.turns.is_some_and(|(first, last)| first == 0 || last < first) {
             faults.when(true, "turns", "`turns` is [first, last], from 1");
         }
-        let idle = "`unit = \"norm\"` does nothing to `remove` and `clamp`: a dose of 1 is the whole projection, or the activation";
+        let idle = "`unit = \"norm\"` does nothing with `remove` and `clamp`: their dose is a share of the projection, or an activation";
         faults.when(self.unit == Unit::Norm && matches!(self.op, Op::Remove | Op::Clamp), "unit", idle);
         match (&self.file, &self.direction, &self.sae, self.feature) {
             (Some(_), Some(name), None, None) => {
@@ -175,7 +189,7 @@ impl Steer {
         }
         faults.when(self.random > 1000, "random", "`random` is at most 1000 directions");
         if self.neutral.as_ref().is_some_and(|n| n.reply.trim().is_empty()) {
-            faults.when(true, "neutral.reply", "`neutral` needs a `reply` to say");
+            faults.when(true, "neutral.reply", "`neutral` needs a `reply` that is not empty");
         }
         faults.end()
     }

@@ -15,45 +15,56 @@ use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Options of `steering`.
+/// Tells what steering did to the answers: the change of accuracy at each dose, paired by question, beside random
+/// directions and directions of shuffled labels, and one verdict over the doses. It reads the arms of a hook `steer`.
+///
+/// It writes:
+/// - the table `arms`: a row for each arm, with the change in points of accuracy, its interval, answers that became right or
+///   wrong, replies that changed, and side effects (parsed replies, tokens, repetition, perplexity of the neutral text);
+/// - the figure `doses`: the change by dose, with the controls;
+/// - the values `doses`, `controls`, `test` (the one question: points, interval, p by sign flips and by rank), `verdict` and
+///   `best`, and `perplexity_untouched` with a neutral text.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Steering {
-    /// The turns whose answers steering should change: levels of factors, such as
-    /// `{ completion = "interrupt" }`. Default all.
+    /// The turns whose answers steering should change: levels of factors, such as `{ completion = "interrupt" }`.
+    /// Default: all.
     #[serde(default, rename = "where")]
     only: Where,
-    /// What full restoration is: the control arm's turns with these levels, such as
-    /// `{ completion = "complete" }`. Without it no share is told.
+    /// What full restoration is: the accuracy of untouched turns with these levels, such as
+    /// `{ completion = "complete" }`. Default: none; no share restored is told then.
     #[serde(default)]
     against: Where,
-    /// The hook whose arms are read, by its name. Needed where several hooks have arms; of crossed arms those that
-    /// are this hook's alone are read.
+    /// Name of the hook whose arms are read. Default: the only one that has arms. Needed where several have; of crossed
+    /// arms, those that are this hook's alone are read.
     #[serde(default)]
     hook: Option<String>,
-    /// First turn that enters. Default 2.
+    /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
     #[serde(default = "two")]
+    #[schemars(range(min = 1))]
     first_turn: u32,
-    /// What accuracy does as the dose grows: `rises` or `falls`. It is the verdict's one question, named before
-    /// the run: without it the verdict cannot be told. Of a direction that says how much something harms, and
-    /// of doses below 0 that take it away, accuracy `falls` as the dose grows.
+    /// What accuracy does as the dose grows, named before the run: the verdict's one question. Default: none; the
+    /// verdict cannot be told then. Of a direction that says how much something harms, accuracy `falls` as the dose
+    /// grows, also where doses below 0 take it away.
     #[serde(default)]
     expect: Option<Expect>,
-    /// The dose that leaves things as they are: of `add` and `remove` 0, of `set` and `clamp` the value that the
-    /// activations have untouched. Doses above it push up, doses below it push down. Default 0.
+    /// The dose that leaves things as they are: 0 for `add` and `remove`; for `set` and `clamp` the value that the
+    /// activations have untouched, in units of the dose. Doses above it push up, doses below it push down.
     #[serde(default)]
     zero: f32,
-    /// Smallest change of interest, in points of accuracy: a smaller one reaches no verdict, and a change that is
-    /// surely smaller is told as such. Default 1.
+    /// Smallest change of interest, in points of accuracy. A smaller change reaches no verdict, and one that is surely
+    /// smaller is told as such.
     #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 100.0))]
     smallest: f64,
-    /// What is tested: `direction`, or one of the controls by its name, such as `random-03`, which is then
-    /// compared with the other random ones: that is how the test itself is checked. Default `direction`.
+    /// What is tested: `direction`, or a control by its name, such as `random-03`, which is then compared with the
+    /// other random ones. Change it to check that the test finds nothing in a direction that means nothing.
     #[serde(default = "direction")]
     #[schemars(example = &"random-03")]
     tested: String,
-    /// Level of the intervals. Default 0.95.
+    /// Confidence level of the intervals.
     #[serde(default = "level")]
+    #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
 }
 fn two() -> u32 {
@@ -87,13 +98,13 @@ impl PluginConfig for Steering {
     }
 }
 
-/// One arm's outcome.
+/// One arm's results.
 pub struct Arm {
-    /// Along what, how much.
+    /// The direction and the dose.
     pub name: ArmName,
-    /// Where the manifest looks.
+    /// The change of the answers where the analyzer looks (`where`).
     pub effect: Effect,
-    /// All its replies there.
+    /// Properties of all its replies there.
     pub replies: Replies,
 }
 
@@ -194,7 +205,7 @@ impl Analyzer for Steering {
 }
 
 impl Steering {
-    /// What is tested.
+    /// The kind of arm that `tested` names.
     fn kind(&self) -> Result<Kind> {
         // Arms' names are `kind@dose`.
         format!("{}@0", self.tested).parse::<ArmName>().map(|a| a.kind).map_err(|()| {
@@ -253,7 +264,7 @@ impl Steering {
         out.value("doses", doses);
     }
 
-    /// What is tested beside the controls, at each dose where there are any.
+    /// Reports the tested direction beside the controls, at each dose with controls.
     fn controls(&self, tested: Kind, arms: &[Arm], out: &mut Findings) {
         let mut found = vec![];
         let control = |k: Kind| k != tested && k != Kind::Direction;
@@ -298,7 +309,7 @@ impl Steering {
     }
 }
 
-/// The locked question and its answer.
+/// Reports the question that was fixed before the run, and its answer.
 fn tell(q: &Question, a: &Answer, out: &mut Findings) {
     let word = match q.expect {
         Some(Expect::Rises) => "rises",

@@ -1,4 +1,4 @@
-//! `fixed`: the categories given, shuffled anew for each group.
+//! `fixed`: the given categories, in an order that is shuffled for each group.
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
@@ -7,17 +7,20 @@ use friction_core::{
 use serde::Deserialize;
 use std::ops::Range;
 
-/// Options of `fixed`.
+/// Gives each turn a category from a fixed list, in an order of its own for each group. All conditions of a group have the
+/// same order.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Fixed {
-    /// Categories to use. Default: all of the dataset, in its order.
+    /// Categories to use, by name. An empty list means all of the dataset's, in its order.
     #[serde(default)]
     topics: Vec<String>,
-    /// Shuffle the order for each group (the same for all conditions of a group). Default true.
+    /// Whether the order is shuffled for each group. Set it to `false` to visit the categories in the order of `topics` in
+    /// every group.
     #[serde(default = "yes")]
     shuffle: bool,
-    /// Visit categories again when there are more turns than categories. Default false.
+    /// Whether categories are visited again once all have been. Set it to `true` where the study has more turns than there
+    /// are categories, which is refused otherwise.
     #[serde(default)]
     repeat: bool,
 }

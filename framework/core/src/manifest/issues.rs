@@ -1,4 +1,4 @@
-//! Collecting what is wrong with a manifest, and telling where.
+//! Collects what is wrong with a manifest, each fault with its place.
 use super::sections;
 use crate::Error;
 use serde::de::DeserializeOwned;
@@ -50,27 +50,27 @@ impl fmt::Display for Path {
     }
 }
 
-/// One thing that is wrong.
+/// One fault of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issue {
-    /// Where.
+    /// Where it is.
     pub path: Path,
-    /// What.
+    /// What is wrong.
     pub message: String,
-    /// What was probably meant.
+    /// What to do, or what was probably meant.
     pub help: Option<String>,
 }
 
-/// Everything that is wrong, in the order found.
+/// All faults, in the order found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Issues(pub Vec<Issue>);
 
 impl Issues {
-    /// Adds one.
+    /// Adds a fault.
     pub fn push(&mut self, path: Path, message: impl Into<String>, help: Option<String>) {
         self.0.push(Issue { path, message: message.into(), help });
     }
-    /// Adds what a plugin says of its table at `path`: each thing at the key that it names.
+    /// Adds a plugin's error about its table at `path`. An error that names a key is placed at that key.
     pub fn error(&mut self, path: &Path, error: &Error) {
         match error {
             Error::Key { key, message, help } => self.push(path.below(key), message, help.clone()),
@@ -84,17 +84,18 @@ impl Issues {
     }
 }
 
-/// The candidate that `word` was probably meant to be, if it looks like a slip of the fingers.
+/// The candidate that `word` is probably a misspelling of, if there is one.
 ///
-/// A slip changes one letter of three to seven, two of eight to eleven, a quarter of more. In words of up to
-/// five letters one letter in the place of another makes another word (`gpu` is not `cpu`), and so do the short
-/// parts of a long one (`top_k` is not `top_p`, `reply:5` not `reply:8`).
+/// A misspelling has a Damerau–Levenshtein distance of at most 1 in words of three to seven letters, of 2 in words of
+/// eight to eleven, and of a quarter of the letters in longer words. In words of up to five letters, a replaced letter
+/// makes a different word (`gpu` is not `cpu`). So does a change in a part of one or two letters (`top_k` is not
+/// `top_p`, `reply:5` is not `reply:8`).
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let found = candidates.into_iter().filter_map(|c| Some((slips(&word.to_lowercase(), &c.to_lowercase())?, c)));
     found.min_by_key(|(d, _)| *d).map(|(_, c)| c)
 }
 
-/// How many slips make `word` of `meant`; nothing where they are two words.
+/// The distance of `word` from `meant`; `None` if they are different words.
 fn slips(word: &str, meant: &str) -> Option<usize> {
     let (a, b) = (word.chars().count(), meant.chars().count());
     let most = match a.min(b) {
@@ -115,7 +116,7 @@ fn slips(word: &str, meant: &str) -> Option<usize> {
     (!(other || swapped && a <= 5)).then_some(d)
 }
 
-/// "did you mean" help for a word among candidates.
+/// Help for an unknown word: "did you mean …?" or a list of the candidates; `None` if there are no candidates.
 pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     match nearest(word, candidates.clone()) {
         Some(n) => Some(format!("did you mean `{n}`?")),
@@ -142,26 +143,64 @@ fn quoted(message: &str) -> Vec<&str> {
     message.split('`').skip(1).step_by(2).collect()
 }
 
-/// A message of serde's in the words of a manifest: Rust's types are none.
+/// Rewrites a message of serde for authors of manifests: without names of Rust types.
 fn plain(message: &str) -> String {
-    const WORDS: [(&str, &str); 9] = [
-        ("usize", "a whole number from 0"),
-        ("u64", "a whole number from 0"),
-        ("u32", "a whole number from 0"),
-        ("i64", "a whole number"),
-        ("f64", "a number"),
-        ("f32", "a number"),
-        ("a sequence", "a list"),
-        ("a map", "a table"),
-        ("a string", "a text in quotes"),
-    ];
-    let Some((got, expected)) = message.rsplit_once("expected ") else { return message.into() };
-    let word = WORDS.iter().find(|(rust, _)| expected == *rust).map_or(expected, |(_, words)| words);
-    format!("{got}expected {word}")
+    if message.starts_with("data did not match any variant of untagged enum") {
+        return "this value has none of the forms that the key takes".into();
+    }
+    let rest = ["invalid type: ", "invalid value: ", "invalid "].iter().find_map(|kind| message.strip_prefix(kind));
+    let Some((got, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) else { return message.into() };
+    match got.strip_prefix("length ") {
+        Some(n) if expected.starts_with("fewer elements") => format!("expected fewer entries than {n}"),
+        Some(n) => format!("expected {}, not of {n}", wanted(expected)),
+        None => {
+            let not = given(got).map_or(String::new(), |got| format!(", not {got}"));
+            format!("expected {}{not}", wanted(expected))
+        }
+    }
 }
 
-/// Deserialises a table, reporting every unknown key and wrong type that can be found by leaving
-/// the offending key out and trying again.
+/// What serde expected, in words.
+fn wanted(expected: &str) -> String {
+    const WHOLE: [&str; 6] = ["u8", "u16", "u32", "u64", "u128", "usize"];
+    const SIGNED: [&str; 6] = ["i8", "i16", "i32", "i64", "i128", "isize"];
+    if let Some(n) = ["a tuple of size ", "an array of length "].iter().find_map(|s| expected.strip_prefix(s)) {
+        return format!("a list of {n} entries");
+    }
+    let begins = |words: &[&str]| words.iter().any(|w| expected.starts_with(w));
+    let words = match expected {
+        e if WHOLE.contains(&e) => "a whole number from 0",
+        e if SIGNED.contains(&e) => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "a string" | "path string" | "string only" | "a character" => "a text in quotes",
+        // Rust's names follow these.
+        _ if begins(&["struct ", "internally tagged enum ", "adjacently tagged enum "]) => "a table",
+        _ if begins(&["tuple struct "]) => "a list",
+        _ if begins(&["enum "]) => "a text in quotes or a table",
+        other => other,
+    };
+    words.into()
+}
+
+/// What serde found, in words; nothing where its words are Rust's alone.
+fn given(got: &str) -> Option<String> {
+    let (kind, value) = got.split_once(' ').unwrap_or((got, ""));
+    Some(match (kind, value.trim_matches('`')) {
+        ("string", text) => format!("the text {text}"),
+        ("integer", n) => format!("the whole number {n}"),
+        ("floating", _) => format!("the number {}", got.trim_start_matches("floating point ").trim_matches('`')),
+        ("boolean", b) => format!("`{b}`"),
+        ("map", _) => "a table".into(),
+        ("sequence", _) => "a list".into(),
+        _ => return None,
+    })
+}
+
+/// Deserialises a table at `path`. Faults are added to `issues`: every unknown key and wrong type that is found by
+/// leaving out the key at fault and trying again. Returns `None` if there are any.
 pub fn deserialize<T: DeserializeOwned>(mut value: toml::Value, path: &Path, issues: &mut Issues) -> Option<T> {
     let before = issues.0.len();
     loop {
@@ -250,6 +289,75 @@ mod tests {
             suggestion("top_k", ["top_p", "temperature"]).as_deref(),
             Some("known here: `top_p`, `temperature`")
         );
+    }
+
+    #[test]
+    fn wrong_types_are_told_without_the_names_of_rusts() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code)]
+        struct Inner {
+            tokens: usize,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(untagged)]
+        #[allow(dead_code)]
+        enum Forms {
+            One(String),
+            Several(Vec<String>),
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Word {
+            Left,
+        }
+        #[derive(Debug, Default, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[allow(dead_code)]
+        struct Outer {
+            inner: Option<Inner>,
+            forms: Option<Forms>,
+            word: Option<Word>,
+            count: u64,
+            share: f64,
+            yes: bool,
+            path: std::path::PathBuf,
+            turns: Option<(usize, usize)>,
+            list: Vec<i32>,
+            levels: std::collections::BTreeMap<String, String>,
+        }
+        let told = |text: &str| {
+            let mut issues = Issues::default();
+            let read = deserialize::<Outer>(text.parse::<toml::Table>().unwrap().into(), &Path::default(), &mut issues);
+            assert!(read.is_none(), "{text}: {read:?}");
+            issues.0.iter().map(|i| format!("{}: {}", i.path, i.message)).collect::<Vec<_>>().join("; ")
+        };
+        for (text, want) in [
+            ("inner = 5", "inner: expected a table, not the whole number 5"),
+            ("inner = { tokens = \"five\" }", "inner.tokens: expected a whole number from 0, not the text \"five\""),
+            ("forms = 5", "forms: this value has none of the forms that the key takes"),
+            ("word = \"right\"", "word: unknown value `right`"),
+            ("count = \"three\"", "count: expected a whole number from 0, not the text \"three\""),
+            ("count = \"a, expected b\"", "count: expected a whole number from 0, not the text \"a, expected b\""),
+            ("count = -1", "count: expected a whole number from 0, not the whole number -1"),
+            ("count = 1.5", "count: expected a whole number from 0, not the number 1.5"),
+            ("share = \"half\"", "share: expected a number, not the text \"half\""),
+            ("yes = 1", "yes: expected `true` or `false`, not the whole number 1"),
+            ("path = true", "path: expected a text in quotes, not `true`"),
+            ("list = { a = 1 }", "list: expected a list, not a table"),
+            ("levels = [1]", "levels: expected a table, not a list"),
+            ("turns = 3", "turns: expected a list of 2 entries, not the whole number 3"),
+            ("turns = [1]", "turns: expected a list of 2 entries, not of 1"),
+        ] {
+            assert_eq!(told(text), want);
+        }
+        // However the toml crate words these, no name of a type of Rust's is in them.
+        for text in ["word = 5", "word = [1]", "turns = [1, 2, 3]", "inner = [\"x\"]"] {
+            let message = told(text);
+            for name in ["Word", "Inner", "enum", "struct", "tuple", "variant", "invalid", "usize"] {
+                assert!(!message.contains(name), "{text}: {message}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! A study as a TOML file: parsed, every plugin table checked against its plugin, all before any
-//! model is loaded.
+//! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
 mod chosen;
 mod issues;
 mod schema;
@@ -8,7 +7,7 @@ mod source;
 
 pub use chosen::{Chosen, ConditionChoice};
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
-pub use schema::schema;
+pub use schema::{added, schema};
 pub use sections::{
     BackendKind, BackendSection, BatchSize, GenerationSection, LibraryEntry, ModelDtype, ModelSection, PluginsSection,
     Quantize, StudySection,
@@ -19,36 +18,36 @@ use crate::registry::{Kind, Maker, Registry};
 use crate::{Analyzer, Dataset, Hook, Topics};
 use chosen::{conditions, list, single};
 
-/// A whole manifest, checked.
+/// A manifest that was checked.
 pub struct Manifest {
-    /// Text and spans.
+    /// Its text and values.
     pub source: Source,
-    /// `[study]`
+    /// Section `[study]`: the study's name, seed and size.
     pub study: StudySection,
-    /// `[model]`
+    /// Section `[model]`: source and type of the model.
     pub model: ModelSection,
-    /// `[backend]`
+    /// Section `[backend]`: the device.
     pub backend: BackendSection,
-    /// `[generation]`
+    /// Section `[generation]`: length of replies and sampling.
     pub generation: GenerationSection,
-    /// `[dataset]`
+    /// The plugin of `[dataset]`.
     pub dataset: Chosen<dyn Dataset>,
-    /// `[topics]`
+    /// The plugin of `[topics]`.
     pub topics: Chosen<dyn Topics>,
-    /// `[[condition]]`
+    /// The plugins of `[[condition]]`, in order.
     pub conditions: Vec<ConditionChoice>,
-    /// `[[hook]]`
+    /// The plugins of `[[hook]]`, in order.
     pub hooks: Vec<Chosen<dyn Hook>>,
-    /// `[[analyzer]]`
+    /// The plugins of `[[analyzer]]`, in order.
     pub analyzers: Vec<Chosen<dyn Analyzer>>,
-    /// What is declared and does nothing, where a run goes on.
+    /// Settings that have no effect. A run goes on all the same.
     pub warnings: Issues,
 }
 
 const SECTIONS: [&str; 10] =
     ["study", "model", "backend", "generation", "plugins", "dataset", "topics", "condition", "hook", "analyzer"];
 
-/// A value of a manifest as JSON; dates become texts.
+/// A value of a manifest as JSON. Dates become texts.
 pub fn to_json(v: &toml::Value) -> serde_json::Value {
     use serde_json::json;
     match v {
@@ -62,7 +61,8 @@ pub fn to_json(v: &toml::Value) -> serde_json::Value {
     }
 }
 
-/// The dynamic libraries that a manifest loads, each with its place. What is wrong goes into the issues.
+/// The dynamic libraries that a manifest loads, each with its path in the manifest. Faults of the section are added to
+/// `issues`.
 pub fn libraries(source: &Source, issues: &mut Issues) -> Vec<(Path, LibraryEntry)> {
     let found = section::<PluginsSection>(source, "plugins", false, issues).unwrap_or_default();
     let at = Path::default().key("plugins").key("load");
@@ -70,8 +70,8 @@ pub fn libraries(source: &Source, issues: &mut Issues) -> Vec<(Path, LibraryEntr
 }
 
 impl Manifest {
-    /// Reads a manifest's text; `settings` are `dotted.key=value`. Plugins are those that are linked; a
-    /// manifest that loads libraries is read by `friction_study::manifest`, which may load them.
+    /// Reads a manifest's text. `settings` have the form `dotted.key=value`. It may name the plugins that are linked. A
+    /// manifest that loads libraries is read by `friction_study::manifest` instead.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once, each with line and column.
@@ -84,7 +84,7 @@ impl Manifest {
         Self::read(source, &Registry::linked(), issues)
     }
 
-    /// Reads a manifest whose plugins are those of `registry`; `issues` are known already.
+    /// Reads a manifest that may name the plugins of `registry`. `issues` are faults that are known already.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once, each with line and column.
@@ -150,7 +150,7 @@ impl Manifest {
         }
     }
 
-    /// An error about this manifest found later, at `path`.
+    /// An error at `path` of this manifest, for faults that are found later.
     pub fn error_at(&self, path: Path, message: impl Into<String>) -> Box<ManifestError> {
         let mut issues = Issues::default();
         issues.push(path, message, None);

@@ -29,6 +29,43 @@ fn rename(value: &mut Value, prefix: &str) {
     }
 }
 
+/// The keys that a manifest adds to the options of every plugin of a kind, as the schema of a table that has these
+/// alone; its description is that of the kind.
+pub fn added(kind: Kind) -> Value {
+    let about = match kind {
+        Kind::Dataset => {
+            "The questions: what they are, how a prompt is written from one, and how a reply to it is graded."
+        }
+        Kind::Topics => "The topic, that is the dataset's category, of each turn of each group.",
+        Kind::Condition => {
+            "One way of talking to the model: what the user says around each question, and what the history keeps of each reply. Every condition runs every group."
+        }
+        Kind::Hook => "What is read from the forward pass, or changed in it, while the model reads and replies.",
+        Kind::Analyzer => {
+            "What is computed from the run once it is finished. Findings are written to `analysis/<name>` of the run directory."
+        }
+    };
+    let name = match kind {
+        Kind::Condition => {
+            "The condition's name in the stored turns, in tables and in figures: 1 to 80 letters, digits, `-` and `_`. No two conditions share one."
+        }
+        _ => {
+            "A name of its own: 1 to 80 letters, digits, `-` and `_`. Default: the plugin's name. Needed where two tables of this kind name the same plugin."
+        }
+    };
+    let mut properties = json!({
+        "plugin": {"type": "string", "description": "The name of the plugin; the keys beside it are its options."},
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,80}$", "description": name},
+    });
+    let mut required = vec!["plugin"];
+    if kind == Kind::Condition {
+        properties["factors"] = json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "The condition's level of each factor, such as `{ completion = \"interrupt\" }`. Analyzers compare levels of factors, never conditions by name; every condition has a level of every factor."});
+        properties["same_as"] = json!({"type": "string", "description": "Name of another condition that says and keeps the same on purpose: a placebo. Without it, two conditions that do not differ are refused."});
+        required.push("name");
+    }
+    json!({"type": "object", "description": about, "properties": properties, "required": required})
+}
+
 /// A plugin's table as a manifest writes it: its options, `plugin`, and what the manifest adds.
 fn table(plugin: &Plugin, definitions: &mut Map<String, Value>) -> Value {
     let kind = plugin.maker.kind();
@@ -40,18 +77,17 @@ fn table(plugin: &Plugin, definitions: &mut Map<String, Value>) -> Value {
     if let Some(Value::Object(defs)) = own.remove("definitions") {
         definitions.extend(defs.into_iter().map(|(k, v)| (format!("{prefix}{k}"), v)));
     }
-    let mut properties = Map::new();
+    let taken = |v: &mut Value, key: &str| v.get_mut(key).map(Value::take);
+    let mut added = added(kind);
+    let mut properties = match taken(&mut added, "properties") {
+        Some(Value::Object(p)) => p,
+        _ => Map::new(),
+    };
     properties.insert("plugin".into(), json!({"const": plugin.name, "description": plugin.summary}));
-    let name = json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,80}$", "description": "A name of its own; default: the plugin's"});
-    properties.insert("name".into(), name);
-    let mut required = vec![json!("plugin")];
-    if kind == Kind::Condition {
-        let factors = json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "Its level of each factor, such as `{ completion = \"interrupt\" }`"});
-        properties.insert("factors".into(), factors);
-        let same = json!({"type": "string", "description": "Another condition that this one says and keeps the same as, on purpose: a placebo. Without it, two conditions that do not differ are refused"});
-        properties.insert("same_as".into(), same);
-        required.push(json!("name"));
-    }
+    let mut required = match taken(&mut added, "required") {
+        Some(Value::Array(r)) => r,
+        _ => vec![],
+    };
     if let Some(Value::Object(p)) = own.remove("properties") {
         properties.extend(p);
     }
@@ -77,14 +113,15 @@ pub fn schema(registry: &Registry) -> Value {
         let of = registry.plugins().iter().filter(|p| p.maker.kind() == kind);
         let tables: Vec<Value> = of.map(|p| table(p, &mut definitions)).collect();
         let one = json!({"oneOf": tables});
-        let value = match kind {
+        let mut value = match kind {
             Kind::Dataset | Kind::Topics => one,
             Kind::Condition => json!({"type": "array", "minItems": 1, "items": one}),
             Kind::Hook | Kind::Analyzer => json!({"type": "array", "items": one}),
         };
+        value["description"] = added(kind)["description"].clone();
         properties.insert(kind.word().into(), value);
     }
-    json!({
+    let mut out = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A friction manifest",
         "type": "object",
@@ -92,5 +129,53 @@ pub fn schema(registry: &Registry) -> Value {
         "properties": properties,
         "required": ["study", "model", "dataset", "topics", "condition"],
         "definitions": definitions,
-    })
+    });
+    reflow(&mut out);
+    out
+}
+
+/// Joins the lines of every description: only paragraphs and list items begin new ones. Where a doc comment is wrapped
+/// says nothing.
+fn reflow(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.iter_mut().for_each(|(key, v)| match v {
+            Value::String(text) if key == "description" => *text = joined(text),
+            v => reflow(v),
+        }),
+        Value::Array(all) => all.iter_mut().for_each(reflow),
+        _ => {}
+    }
+}
+
+fn joined(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines().map(str::trim) {
+        let begins = out.is_empty() || out.ends_with('\n');
+        match line {
+            "" if !out.is_empty() && !out.ends_with("\n\n") => out.push_str(if begins { "\n" } else { "\n\n" }),
+            _ if line.starts_with("- ") && !begins => out.push('\n'),
+            _ if !begins => out.push(' '),
+            _ => {}
+        }
+        out.push_str(line);
+    }
+    out.trim_end().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_doc_comment_is_wrapped_says_nothing() {
+        for text in
+            ["One two.\n\nIt writes:\n- a b;\n- c.\n\nEnd.", "One\ntwo.\n\n\nIt\nwrites:\n- a\n  b;\n- c.\n\nEnd.\n"]
+        {
+            assert_eq!(joined(text), "One two.\n\nIt writes:\n- a b;\n- c.\n\nEnd.");
+        }
+        assert_eq!(joined(""), "");
+        let mut v = json!({"properties": {"description": {"description": "a\nb", "default": "a\nb"}}});
+        reflow(&mut v);
+        assert_eq!(v, json!({"properties": {"description": {"description": "a b", "default": "a\nb"}}}));
+    }
 }

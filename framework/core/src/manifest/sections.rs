@@ -22,21 +22,35 @@ pub(super) fn elsewhere(name: &str, path: &Path) -> Option<String> {
     Some(format!("`{name}` is a key of `[{section}]`"))
 }
 
-/// `[study]`
+/// The study itself: its name, its seed and its size.
+///
+/// Groups × conditions × turns is the number of replies without interventions; each arm of a hook adds the same
+/// number again for the conditions that it runs in. `friction check` tells the sum before anything is run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"name": "quickstart", "seed": 7, "groups": 40, "turns": 12}))]
 pub struct StudySection {
-    /// Names the run directory, `runs/<name>`.
+    /// Name of the study and of its run directory, `runs/<name>`: letters, digits, `-`, `_` and `.`, a `.` not first.
+    /// Change it to keep an earlier run beside the new one.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"))]
     pub name: String,
-    /// Seeds everything that is drawn. Default 0.
+    /// Seed of everything that is drawn: questions, the order of topics, wordings, sampled tokens, random directions,
+    /// permutations. The same manifest with the same seed gives the same run; change it to repeat a study with other
+    /// draws.
     #[serde(default)]
+    #[schemars(range(max = 9_223_372_036_854_775_807_i64))]
     pub seed: u64,
-    /// Lists of questions; every condition runs each.
+    /// Number of groups, that is of lists of questions. Every condition runs every group, so comparisons are paired
+    /// within groups, and groups are the sample size of the analyses. Raise it where intervals are too wide or a verdict
+    /// cannot be told.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub groups: usize,
-    /// Turns of each conversation.
+    /// Turns of each conversation; each asks one question. Raise it to study what accumulates; the context that a
+    /// conversation needs grows with it.
+    #[schemars(range(min = 1, max = 1000))]
     pub turns: usize,
-    /// What arms of several hooks mean together: `listed` (each hook's arms by themselves, the other hooks' edits
-    /// off) or `crossed` (every combination). Needed where more than one hook has arms.
+    /// What the arms of several hooks mean together. Needed where more than one hook has arms; otherwise it does
+    /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arms: Option<ArmDesign>,
 }
@@ -65,12 +79,12 @@ impl StudySection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelDtype {
-    /// 32-bit floats.
+    /// 32-bit floating point.
     #[default]
     F32,
-    /// Brain floats.
+    /// bfloat16: the range of `f32`, 8 bits of precision.
     Bf16,
-    /// Half floats.
+    /// IEEE half precision: 11 bits of precision, numbers up to 65504.
     F16,
 }
 
@@ -78,31 +92,38 @@ pub enum ModelDtype {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantize {
-    /// Weights in `dtype`.
+    /// Weights as they are, in `dtype`.
     #[default]
     None,
-    /// Blocks of 32 weights of 8 bits that share a scale.
+    /// 8 bits a weight; 32 weights share a scale, as in GGUF's Q8_0.
     Q8,
-    /// The same of 4 bits.
+    /// 4 bits a weight; 32 weights share a scale, as in GGUF's Q4_0.
     Q4,
 }
 
-/// `[model]`
+/// The model: where its weights come from, and the precision that it runs in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"source": "hf:google/gemma-3-4b-it", "dtype": "bf16"}))]
 pub struct ModelSection {
-    /// `hf:owner/name`, `path:folder`, `gguf:file` or `random:gemma-3-{270m,1b,4b,12b,27b}`.
+    /// Where the checkpoint is: `hf:owner/name` on the hub, `path:folder`, `gguf:file`, `bundled:organism` or
+    /// `bundled:organism-null` in the program, or `random:gemma-3-270m` (also `1b`, `4b`, `12b`, `27b`) for seeded random
+    /// weights of that shape. Folders and files are relative to the manifest; `~/` is the home folder.
     pub source: String,
-    /// Branch, tag or commit of an `hf:` source. Default `main`; the commit found is recorded.
+    /// Branch, tag or commit of an `hf:` source. Default: `main`. The commit that was found is recorded with the run. Set
+    /// it to a commit to make sure that another machine runs the same weights.
     #[serde(default)]
     pub revision: Option<String>,
-    /// Type of the matrix products. Default `f32`.
+    /// Type that matrix products run in. The residual stream is `f32` in any case. `bf16` or `f16` halve the memory of the
+    /// weights; take `f32` to compare numbers with other tools.
     #[serde(default)]
     pub dtype: ModelDtype,
-    /// Weight quantisation. Default `none`.
+    /// How the weights are held in memory. `q8` and `q4` save memory and round the weights, so the model is not quite the
+    /// published one.
     #[serde(default)]
     pub quantize: Quantize,
-    /// `tokenizer.json` to use instead of the checkpoint's own.
+    /// A `tokenizer.json` to use instead of the checkpoint's own, relative to the manifest. Default: the checkpoint's. Set
+    /// it for a checkpoint that comes without one.
     #[serde(default)]
     pub tokenizer: Option<String>,
 }
@@ -121,12 +142,12 @@ impl ModelSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
-    /// Flex, on the processor.
+    /// The processor.
     #[default]
     Cpu,
-    /// CUDA; needs a build with feature `cuda`.
+    /// An NVIDIA GPU; needs a build with `--features cuda`.
     Cuda,
-    /// WGPU (Vulkan, Metal); needs a build with feature `wgpu`.
+    /// Another GPU, through WebGPU; needs a build with `--features wgpu` or `--features vulkan`.
     Wgpu,
 }
 
@@ -145,7 +166,10 @@ impl JsonSchema for BatchSize {
         "BatchSize".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 4096}]})
+        json_schema!({"anyOf": [
+            {"const": "auto", "description": "As many as the device has memory for."},
+            {"type": "integer", "minimum": 1, "maximum": 4096}
+        ]})
     }
 }
 
@@ -168,17 +192,19 @@ impl Serialize for BatchSize {
     }
 }
 
-/// `[backend]`
+/// The device that computes, and how many conversations share it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"kind": "cuda", "batch": 64}))]
 pub struct BackendSection {
-    /// Device kind. Default `cpu`.
+    /// What computes. A kind that this build does not have is refused before the run.
     #[serde(default)]
     pub kind: BackendKind,
-    /// Device index. Default 0.
+    /// Index of the device among those of its kind, from 0. Change it on a machine with several GPUs.
     #[serde(default)]
     pub device: usize,
-    /// Conversations in flight. Default `"auto"`.
+    /// Conversations that are generated at once. Lower it where memory runs out. In `f32` the greedy replies of a
+    /// conversation do not depend on it.
     #[serde(default)]
     pub batch: BatchSize,
 }
@@ -187,35 +213,46 @@ pub struct BackendSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LibraryEntry {
-    /// The file (`.so`, `.dylib` or `.dll`), absolute or relative to the manifest.
+    /// The library's file (`.so`, `.dylib` or `.dll`), relative to the manifest.
     pub path: std::path::PathBuf,
-    /// SHA-256 of its bytes in hexadecimal: a file with other bytes is not loaded. `friction plugins pin`
-    /// writes it.
+    /// SHA-256 of the file's bytes, in hexadecimal. Without it, or where the file has other bytes, nothing is loaded.
+    /// `friction plugins pin MANIFEST` writes it; run that again after each build of the library.
     #[serde(default)]
     pub sha256: Option<String>,
 }
 
-/// `[plugins]`
+/// Dynamic libraries to load, for plugins that are not linked into the program.
+///
+/// A library is native code in the program's own process: load only what you trust.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"load": [{"path": "libmy_cut.so", "sha256": "…"}]}))]
 pub struct PluginsSection {
-    /// Dynamic libraries whose plugins this manifest may name.
+    /// The libraries, each with its file and the hash that pins it. The other tables of this manifest may name their
+    /// plugins.
     #[serde(default)]
     pub load: Vec<LibraryEntry>,
 }
 
-/// `[generation]`
+/// How replies are generated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"max_new_tokens": 1024, "temperature": 0.0}))]
 pub struct GenerationSection {
-    /// Longest reply in tokens. Default 256.
+    /// Longest reply, in tokens. A longer one ends there, in every condition; raise it where the analyzer `behavior` warns
+    /// that replies met it.
     #[serde(default = "default_new_tokens")]
+    #[schemars(range(min = 1, max = 65536))]
     pub max_new_tokens: usize,
-    /// 0 is greedy. Default 0.
+    /// Sampling temperature. 0 is greedy decoding, which takes the most probable token; 1 samples from the model's own
+    /// distribution.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub temperature: f64,
-    /// Keep only the smallest set of tokens whose probability reaches this. Default 1 (all).
+    /// Nucleus sampling: only the most probable tokens whose probabilities sum to this are sampled from. The default, 1,
+    /// keeps all tokens. It does nothing at `temperature = 0`.
     #[serde(default = "one")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
     pub top_p: f64,
 }
 fn default_new_tokens() -> usize {

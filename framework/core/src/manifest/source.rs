@@ -1,23 +1,23 @@
-//! A manifest's text with the place of every key, and values set on the command line.
+//! A manifest's text, the place of each key in it, and values set on the command line.
 use super::issues::{Issue, Issues, Path, Step};
 use std::{fmt, ops::Range};
 use toml::de::{DeTable, DeValue};
 
-/// An issue with its place in the text.
+/// A fault with its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// The issue.
+    /// The fault, with its key and message.
     pub issue: Issue,
-    /// Bytes of the text it points at; `None` for a value given by `--set`.
+    /// Bytes of the text that it is about; `None` for a value given by `--set`.
     pub span: Option<Range<usize>>,
-    /// What was given by `--set`, as it was written there.
+    /// The argument of `--set` that gave the value, as written; `None` if the file gave it.
     pub set: Option<String>,
-    /// Line and column, from 1.
+    /// Line and column, both from 1; `None` if there is no span.
     pub line_column: Option<(usize, usize)>,
 }
 
 impl Located {
-    /// Where, in words: `study.toml:4:1`, or the setting as the command line has it.
+    /// The place as text: `study.toml:4:1`, or `--set` with its argument.
     pub fn place(&self, file: &str) -> String {
         match (&self.set, self.line_column) {
             (Some(set), _) => format!("--set {set}"),
@@ -27,14 +27,14 @@ impl Located {
     }
 }
 
-/// Everything that is wrong with a manifest.
+/// Everything that is wrong with a manifest, as one error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestError {
-    /// The file's name, as given.
+    /// Name of the file, as given.
     pub file: String,
     /// Its text.
     pub text: String,
-    /// What is wrong, in order of place.
+    /// The faults, sorted by place.
     pub issues: Vec<Located>,
 }
 
@@ -54,16 +54,16 @@ impl fmt::Display for ManifestError {
 }
 impl std::error::Error for ManifestError {}
 
-/// Text, value and spans of one manifest.
+/// A manifest's text and values, before plugins check it.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The file's name.
     pub file: String,
     /// Its text.
     pub text: String,
-    /// Its value, with `--set` applied.
+    /// Its values, with `--set` applied.
     pub value: toml::Table,
-    /// What `--set` wrote: where, and as it was written.
+    /// The path of each `--set`, and its argument as written.
     overrides: Vec<(Path, String)>,
 }
 
@@ -71,7 +71,8 @@ impl Source {
     /// Parses a manifest and applies `key=value` settings in order.
     ///
     /// # Errors
-    /// A syntax error with its place, or a setting that is not `dotted.key=value`.
+    /// If the text is not TOML, with the place of the error, or a setting is not of the form `dotted.key=value` or
+    /// cannot be applied.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Self, Box<ManifestError>> {
         let syntax = |message: String, span: Option<Range<usize>>| {
             Box::new(ManifestError {
@@ -85,7 +86,10 @@ impl Source {
                 }],
             })
         };
-        let value: toml::Table = toml::from_str(text).map_err(|e| syntax(e.message().to_string(), e.span()))?;
+        let value: toml::Table = toml::from_str(text).map_err(|e| {
+            let written = e.span().and_then(|span| text.get(span)).filter(|written| beyond(written));
+            syntax(written.map_or_else(|| e.message().to_string(), too_large), e.span())
+        })?;
         let mut source = Self { file: file.into(), text: text.into(), value, overrides: vec![] };
         for s in settings {
             source.set(s).map_err(|message| {
@@ -103,10 +107,11 @@ impl Source {
             .split_once('=')
             .ok_or_else(|| format!("`{setting}` is not `key=value`, as in `--set study.groups=4`"))?;
         // A bare word is a string: `--set backend.kind=cpu`.
-        let parsed = toml::from_str::<toml::Table>(&format!("v = {raw}"))
-            .ok()
-            .and_then(|mut t| t.remove("v"))
-            .unwrap_or_else(|| toml::Value::String(raw.to_string()));
+        let parsed = match toml::from_str::<toml::Table>(&format!("v = {raw}")).ok().and_then(|mut t| t.remove("v")) {
+            Some(value) => value,
+            None if beyond(raw) => return Err(too_large(raw)),
+            None => toml::Value::String(raw.to_string()),
+        };
         let path = Path::default().below(key.trim());
         let mut at = toml::Value::Table(std::mem::take(&mut self.value));
         let done = insert(&mut at, &path.0, parsed);
@@ -118,14 +123,14 @@ impl Source {
         Ok(())
     }
 
-    /// Turns issues into an error with places, sorted by place.
+    /// Finds the place of each issue and returns them as an error, sorted by place.
     pub fn locate(&self, issues: Issues) -> Box<ManifestError> {
         let tree = DeTable::parse(&self.text).ok();
         let mut located: Vec<Located> = issues
             .0
             .into_iter()
             .map(|issue| {
-                // The last setting of a key is the one that holds.
+                // If a key was set more than once, the last setting counts.
                 let set =
                     self.overrides.iter().rfind(|(at, _)| issue.path.0.starts_with(&at.0)).map(|(_, s)| s.clone());
                 let span = set.is_none().then(|| tree.as_ref().map_or(0..0, |t| find(t, &issue.path.0)));
@@ -135,6 +140,17 @@ impl Source {
         located.sort_by_key(|l| l.span.as_ref().map_or(usize::MAX, |s| s.start));
         Box::new(ManifestError { file: self.file.clone(), text: self.text.clone(), issues: located })
     }
+}
+
+/// Whether a text is a whole number that TOML's cannot hold. Digits behind a 0 are a name, such as a date.
+fn beyond(raw: &str) -> bool {
+    let digits = raw.trim().trim_start_matches(['+', '-']);
+    let number = !digits.starts_with('0') && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    number && raw.trim().parse::<i64>().is_err()
+}
+
+fn too_large(raw: &str) -> String {
+    format!("{} is no whole number of a manifest: they are from {} to {}", raw.trim(), i64::MIN, i64::MAX)
 }
 
 fn insert(at: &mut toml::Value, steps: &[Step], value: toml::Value) -> Result<(), String> {
@@ -162,7 +178,7 @@ fn insert(at: &mut toml::Value, steps: &[Step], value: toml::Value) -> Result<()
     }
 }
 
-/// The span of a path's key, or of its nearest existing ancestor.
+/// The span of a path's key, or of the nearest ancestor that the text has.
 fn find(tree: &toml::Spanned<DeTable<'_>>, steps: &[Step]) -> Range<usize> {
     let mut span = 0..0;
     let mut table = Some(tree.get_ref());
