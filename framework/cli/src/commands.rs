@@ -1,12 +1,16 @@
 //! The commands `run`, `check`, `analyze` and `model init`.
 use crate::error::{CliError, Result};
-use crate::progress::RunBars;
+use crate::print::{columns, plain, typed};
+use crate::progress::RunProgress;
+use crate::summary::{self, Summary};
 use friction_core::manifest::Manifest;
+use friction_core::plural;
 use friction_model::Config;
-use friction_study::{Analyses, Analysis, Estimate, Otherwise, Plan};
+use friction_study::{Analyses, Analysis, Cost, Otherwise, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 
 fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
     if !path.is_file() {
@@ -20,37 +24,46 @@ fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
 
+/// One line about the study, from the manifest alone, so that it can be printed before anything slow begins.
+fn heading(m: &Manifest) -> String {
+    let backend = format!("{:?}", m.backend.kind).to_lowercase();
+    let device = if m.backend.device == 0 { backend } else { format!("{backend} {}", m.backend.device) };
+    plain(&format!(
+        "{}: {} on {device}, {} × {} × {}",
+        m.study.name,
+        m.model.source,
+        plural(m.conditions.len(), "condition"),
+        plural(m.study.groups, "group"),
+        plural(m.study.turns, "turn")
+    ))
+}
+
 pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bool) -> Result<()> {
+    let began = Instant::now();
+    let mut progress = RunProgress::new("reading the manifest");
     let (manifest, base) = manifest(path, set)?;
+    if !as_json {
+        progress.aside(|| outln!("{}", heading(&manifest)));
+    }
+    progress.begin("planning");
     let plan = Rc::new(Plan::new(manifest, &base)?);
     let m = &plan.manifest;
     let out = out.unwrap_or_else(|| Path::new("runs").join(&m.study.name));
-    for w in &plan.warnings {
-        errln!("warning: {w}");
-    }
-    if !as_json {
-        let e = &plan.estimate;
-        outln!(
-            "{}: {} conditions × {} groups × {} turns on {} ({})",
-            m.study.name,
-            plan.conditions.len(),
-            m.study.groups,
-            m.study.turns,
-            m.model.source,
-            format!("{:?}", m.backend.kind).to_lowercase()
-        );
-        outln!(
-            "plan: {} conversations, {}, up to {} positions each; {}",
-            e.conversations,
-            at_once(e),
-            e.capacity,
-            memory(e)
-        );
-    }
-    let mut bars = RunBars::new(plan.estimate.turns as u64, m.study.groups);
-    let report = friction_study::run(&plan, &out, &mut bars);
-    drop(bars);
-    let report = match report {
+    progress.aside(|| {
+        for w in &plan.warnings {
+            errln!("warning: {}", plain(w));
+        }
+        if !as_json {
+            let c = &plan.estimate;
+            let memory = match c.slots {
+                Some(n) => format!("about {} of memory", gib(c.weight_bytes + n as u64 * c.slot_bytes + c.step_bytes)),
+                None => format!("{} of weights and {} a conversation", gib(c.weight_bytes), gib(c.slot_bytes)),
+            };
+            outln!("plan: {}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
+        }
+    });
+    progress.planned((plan.members.len() * m.study.turns) as u64);
+    let report = match friction_study::run(&plan, &out, &mut progress) {
         Err(friction_study::Error::Engine(friction_engine::Error::Stopped)) => {
             return Err(CliError::Failed(
                 format!("stopped; finished groups are in {}: run the same command again to go on", out.display())
@@ -59,53 +72,41 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         }
         other => other?,
     };
+    progress.held();
     // Analyze the stored run, as `friction analyze` does: both then find the same, on the model that was run.
     let otherwise = Otherwise { base: Some(&base), ..Otherwise::default() };
-    let Analyses { found: analyses, failed, .. } = friction_study::analyses_stored(&out, &otherwise)?;
+    let analyses = friction_study::analyses_stored(&out, &otherwise, &mut |name, i, n| progress.analyzing(name, i, n));
+    drop(progress);
+    let analyses = analyses.inspect_err(|_| {
+        errln!("note: all groups are stored; `friction analyze {}` tries the analyzers again", typed(&out));
+    })?;
     if as_json {
-        outln!("{:#}", json!({"run": crate::print::path(&out), "report": report, "findings": as_values(&analyses)}));
-        return failed.map_or(Ok(()), |e| Err(e.into()));
-    }
-    if report.groups == 0 {
-        outln!("run: all {} groups stand already in {}", report.resumed, out.display());
+        let failed: Vec<String> = analyses.failed.iter().map(ToString::to_string).collect();
+        outln!(
+            "{:#}",
+            json!({"run": crate::print::path(&out), "report": report, "findings": as_values(&analyses.found), "failed": failed})
+        );
     } else {
-        let all = report.prefilled_tokens + report.reused_tokens;
-        let resumed = if report.resumed > 0 { format!(" ({} stood already)", report.resumed) } else { String::new() };
-        outln!(
-            "run: {} groups{resumed}, {} turns in {:.1} s after {:.1} s of loading, {} conversations at once",
-            report.groups,
-            report.turns,
-            report.seconds,
-            report.load_seconds,
-            report.slots
-        );
-        outln!(
-            "     generated {} tokens ({:.1} tok/s), prefilled {} ({:.1} tok/s in all)",
-            report.generated_tokens,
-            report.generated_tokens as f64 / report.seconds,
-            report.prefilled_tokens,
-            (report.generated_tokens + report.prefilled_tokens) as f64 / report.seconds
-        );
-        outln!(
-            "     prefix reuse saved {} of {all} prompt tokens ({:.1} %); {} first turns were shared by forks",
-            report.reused_tokens,
-            100.0 * report.reused_tokens as f64 / all.max(1) as f64,
-            report.forked_turns
-        );
-        if let Some(peak) = report.peak_memory_bytes {
-            outln!("     peak memory {}", gib(peak));
-        }
+        let seconds = began.elapsed().as_secs_f64();
+        let (name, planned) = (m.study.name.as_str(), plan.warnings.as_slice());
+        let summary = Summary { name, out: &out, report: &report, seconds, analyses: &analyses, planned };
+        summary.lines(columns()).iter().for_each(|line| outln!("{line}"));
     }
-    print_findings(&analyses);
-    outln!("\nstored in {}", out.display());
-    failed.map_or(Ok(()), |e| Err(e.into()))
+    ended(analyses.failed)
 }
 
-fn at_once(e: &Estimate) -> String {
+/// Prints the analyzers' errors except for the last, which is returned and ends the command.
+fn ended(mut failed: Vec<friction_study::Error>) -> Result<()> {
+    let last = failed.pop();
+    failed.into_iter().for_each(|e| CliError::from(e).print());
+    last.map_or(Ok(()), |e| Err(e.into()))
+}
+
+fn at_once(e: &Cost) -> String {
     e.slots.map_or_else(|| "as many at once as memory takes".into(), |n| format!("{n} at once"))
 }
 
-fn memory(e: &Estimate) -> String {
+fn memory(e: &Cost) -> String {
     let cache = match e.slots {
         Some(n) => gib(n as u64 * e.slot_bytes),
         None => format!("{} a conversation", gib(e.slot_bytes)),
@@ -114,18 +115,22 @@ fn memory(e: &Estimate) -> String {
 }
 
 fn as_values(all: &[Analysis]) -> Value {
-    let of = |a: &Analysis| json!({"analyzer": a.name, "summary": a.findings.summary, "warnings": a.findings.warnings, "values": a.findings.values});
+    let of = |a: &Analysis| {
+        let f = &a.findings;
+        json!({"analyzer": a.name, "question": f.question, "estimates": f.estimates, "summary": f.summary, "warnings": f.warnings, "values": f.values})
+    };
     Value::Array(all.iter().map(of).collect())
 }
 
+/// Prints every sentence and warning.
 fn print_findings(all: &[Analysis]) {
     for a in all {
-        outln!("\n{}", a.name);
-        for s in &a.findings.summary {
-            outln!("  {s}");
+        outln!("\n{}", plain(&a.name));
+        for s in a.findings.summary.iter().flat_map(|s| s.lines()) {
+            outln!("  {}", plain(s));
         }
         for w in &a.findings.warnings {
-            outln!("  note: {w}");
+            outln!("  note: {}", plain(w));
         }
     }
 }
@@ -144,20 +149,20 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
         );
     } else {
         let e = &plan.estimate;
-        outln!("{}: the manifest is right", path.display());
+        outln!("{}: the manifest is valid", path.display());
         for w in &plan.warnings {
-            outln!("  warning        {w}");
+            outln!("  warning        {}", plain(w));
         }
         outln!(
-            "  model          {} ({} layers, {:.0} M parameters)",
-            m.model.source,
-            plan.checkpoint.config.layers(),
+            "  model          {} ({}, {:.0} M parameters)",
+            plain(&m.model.source),
+            plural(plan.checkpoint.config.layers(), "layer"),
             plan.checkpoint.config.parameters() as f64 / 1e6
         );
         outln!(
-            "  conversations  {} of {} turns, {}, up to {} positions",
+            "  conversations  {} of {}, {}, up to {} positions",
             e.conversations,
-            m.study.turns,
+            plural(m.study.turns, "turn"),
             at_once(e),
             e.capacity
         );
@@ -190,16 +195,21 @@ pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Resul
     if let Some(path) = otherwise.manifest.filter(|path| !path.is_file()) {
         return Err(CliError::usage(format!("{}: there is no such file", path.display())));
     }
-    let Analyses { found: analyses, notes, failed } = friction_study::analyses_stored(run, otherwise)?;
+    let mut progress = RunProgress::new("reading the run");
+    let analyses = friction_study::analyses_stored(run, otherwise, &mut |name, i, n| progress.analyzing(name, i, n));
+    drop(progress);
+    let Analyses { found, notes, failed, .. } = analyses?;
     for note in notes {
-        errln!("note: {note}");
+        errln!("note: {}", plain(&note));
     }
     if as_json {
-        outln!("{:#}", json!({"run": crate::print::path(run), "findings": as_values(&analyses)}));
+        let messages: Vec<String> = failed.iter().map(ToString::to_string).collect();
+        outln!("{:#}", json!({"run": crate::print::path(run), "findings": as_values(&found), "failed": messages}));
     } else {
-        print_findings(&analyses);
+        summary::table(&found, columns()).iter().for_each(|line| outln!("{line}"));
+        print_findings(&found);
     }
-    failed.map_or(Ok(()), |e| Err(e.into()))
+    ended(failed)
 }
 
 pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&Path>, as_json: bool) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Errors of the command line, and how they are printed.
 use friction_core::manifest::{Located, ManifestError};
+use friction_core::plural;
 use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, Report, SourceCode};
 use std::fmt;
 
@@ -26,11 +27,10 @@ impl CliError {
     pub fn print(self) {
         match self {
             CliError::Manifest(e) => {
-                let n = e.issues.len();
                 for l in &e.issues {
                     errln!("{:?}", report(Shown::of(&e, l)));
                 }
-                errln!("{n} {} in the manifest; nothing was run.", if n == 1 { "error" } else { "errors" });
+                errln!("{} in the manifest; nothing was run.", plural(e.issues.len(), "error"));
             }
             CliError::Usage(m) => errln!("error: {m}"),
             CliError::Failed(e) => {

@@ -1,6 +1,7 @@
 //! `friction grade`: shows which letter each parser reads in given replies, without a study.
 use crate::error::{CliError, Result};
 use friction_core::choice::{lenient, official, reading};
+use friction_core::plural;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -108,8 +109,7 @@ fn table(replies: &[Reply]) {
             beginning(&r.text)
         );
     }
-    let n = replies.len();
-    outln!("\n{n} {}", if n == 1 { "reply" } else { "replies" });
+    outln!("\n{}", plural(replies.len(), "reply"));
     for (k, name) in ["declared", "lenient", "official"].iter().enumerate() {
         let beside = if k == 0 { String::new() } else { format!(", the same as `declared` in {}", agree[k]) };
         outln!("  {name:<9} reads a letter in {}{beside}", found[k]);

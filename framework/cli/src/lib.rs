@@ -17,6 +17,7 @@ mod pages;
 mod plugins;
 mod progress;
 mod sae;
+mod summary;
 mod trace;
 
 use clap::{Parser, Subcommand};

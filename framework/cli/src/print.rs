@@ -76,7 +76,7 @@ pub(crate) fn end() -> bool {
     };
     if let Some(why) = &failed {
         errln!(
-            "error: standard output cannot be written: {why}; what was printed is not whole, the work itself went on"
+            "error: standard output cannot be written: {why}; the printed text is incomplete, but the work was done"
         );
     }
     failed.is_none() && !matches!(&*ERR.lock().unwrap_or_else(PoisonError::into_inner), Stream::Failed(_))
@@ -87,9 +87,51 @@ pub(crate) fn path(p: &std::path::Path) -> serde_json::Value {
     serde_json::Value::String(p.to_string_lossy().into_owned())
 }
 
+/// Untrusted text (from manifests, plugins, models) made safe for a terminal. Characters that move the cursor, change
+/// colours, change the direction of writing or are invisible are escaped, as in `\u{1b}`.
+pub(crate) fn plain(text: &str) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if unseen(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
+}
+
+/// A path as it can be typed in a shell, quoted if necessary.
+pub(crate) fn typed(path: &std::path::Path) -> String {
+    let text = plain(&path.to_string_lossy());
+    let bare = |c: char| c.is_alphanumeric() || "_./~+-@:%,".contains(c);
+    if !text.is_empty() && text.chars().all(bare) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// Width for printed text in columns: that of the terminal on standard output, from 40 to 100; 80 without a terminal.
+pub(crate) fn columns() -> usize {
+    let wide = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+    wide.clamp(40, 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_of_others_cannot_drive_a_terminal() {
+        assert_eq!(plain("a\u{1b}[31mb\r\nc"), "a\\u{1b}[31mb\\u{d}\\u{a}c");
+        assert_eq!(plain("\u{202e}evil\u{200b}\u{9b}"), "\\u{202e}evil\\u{200b}\\u{9b}");
+        assert_eq!(plain("R², größer → 漢字"), "R², größer → 漢字");
+    }
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_needs_it() {
+        let typed = |p: &str| super::typed(std::path::Path::new(p));
+        assert_eq!(typed("runs/quick-start_1"), "runs/quick-start_1");
+        assert_eq!(typed("my runs/it's"), "'my runs/it'\\''s'");
+        assert_eq!(typed("a;rm"), "'a;rm'");
+    }
 
     #[test]
     fn a_stream_takes_nothing_more_once_it_is_closed_or_has_failed() {

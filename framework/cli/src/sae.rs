@@ -2,7 +2,7 @@
 use crate::error::{CliError, Result};
 use crate::trace::backend;
 use burn::tensor::{DType, Tensor, TensorData};
-use friction_core::{Position, Site};
+use friction_core::{Position, Site, plural};
 use friction_model::{Checkpoint, device, model::matmul};
 use friction_sae::tokens::{Reading, of_corpus, of_run};
 use friction_sae::train::{Kind, Training, told, train};
@@ -179,7 +179,8 @@ fn training(args: &Train, as_json: bool) -> Result<()> {
         outln!("{:#}", Value::Object(values));
     } else {
         told.iter().for_each(|(_, sentence, _)| outln!("{sentence}"));
-        outln!("{steps} steps of {batch} tokens in {seconds:.1} s; written to {}", args.out.display());
+        let (steps, batch) = (plural(steps, "step"), plural(batch, "token"));
+        outln!("{steps} of {batch} in {seconds:.1} s; written to {}", args.out.display());
     }
     Ok(())
 }
@@ -272,10 +273,10 @@ fn bench(args: &Bench, as_json: bool) -> Result<()> {
         );
     } else {
         outln!(
-            "{} tokens of {} through {} features on {} (L0 {l0:.1})",
-            args.rows,
-            args.input,
-            args.width,
+            "{} of {} through {} on {} (L0 {l0:.1})",
+            plural(args.rows, "token"),
+            plural(args.input, "number"),
+            plural(args.width, "feature"),
             args.backend
         );
         outln!("  encode   {:>9.3} s  {rate:>11.0} tokens/s  {:>8.1} GFLOP/s", encode, flops / encode / 1e9);

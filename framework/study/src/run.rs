@@ -1,4 +1,4 @@
-//! Running a plan into a run directory.
+//! Runs a plan and writes the run directory.
 use crate::conversation::{Conversation, Record, group_data};
 use crate::plan::SharedPlan;
 use crate::{Error, Result, batch, lock::lock, manifest::resolved};
@@ -12,49 +12,51 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// What a caller sees while a run goes on.
+/// Callbacks of a run in progress.
 pub trait RunOptions {
     /// A stage begins that may last, and that reports nothing else: `hashing weights`. Default: ignored.
     fn stage(&mut self, _what: &str) {}
-    /// Bytes of weights read so far, of about so many.
+    /// So many groups are left to run in this call. Default: ignored.
+    fn left(&mut self, _groups: usize) {}
+    /// Called while weights are read: the bytes read so far, and approximately how many there are.
     fn loading(&mut self, done: u64, total: u64);
-    /// After each step; `groups` are finished.
+    /// Called after each step, with the number of groups finished. The result says whether the run goes on.
     fn progress(&mut self, progress: &Progress, groups: usize) -> Flow;
 }
 
 /// How a run went.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RunReport {
-    /// Groups written by this call.
+    /// Number of groups written by this call.
     pub groups: usize,
-    /// Groups that stood there already.
+    /// Number of groups that were there already.
     pub resumed: usize,
-    /// Conversations held at once: the last number, where memory ran out with more. 0 where nothing was left to hold.
+    /// Conversations held at once; the last number, if memory ran out with more. 0 if nothing was left to run.
     pub slots: usize,
-    /// Seconds to load the model.
+    /// Wall-clock seconds to load the model.
     pub load_seconds: f64,
-    /// Seconds of conversations.
+    /// Wall-clock seconds of the conversations.
     pub seconds: f64,
-    /// Prompt tokens computed; these and the rest count attempts too that ran out of memory.
+    /// Prompt tokens computed. This and the following counts include attempts that ran out of memory.
     pub prefilled_tokens: u64,
-    /// Prompt tokens that prefix reuse and forks saved.
+    /// Prompt tokens that were not computed, thanks to prefix reuse and forks.
     pub reused_tokens: u64,
     /// Reply tokens generated.
     pub generated_tokens: u64,
-    /// Turns held.
+    /// Number of turns finished.
     pub turns: u64,
-    /// Turns taken over whole from a fork.
+    /// Number of first turns taken over whole from another conversation.
     pub forked_turns: u64,
-    /// Largest resident memory of the process in bytes, where the system tells.
+    /// Largest resident memory of the process, in bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// The process's peak resident memory.
+/// Largest resident memory of this process so far, in bytes; `None` on systems without `/proc`.
 pub fn peak_memory() -> Option<u64> {
     status("VmHWM:")
 }
 
-/// The process's resident memory now.
+/// Resident memory of this process now, in bytes; `None` on systems without `/proc`.
 pub fn resident_memory() -> Option<u64> {
     status("VmRSS:")
 }
@@ -68,20 +70,20 @@ fn status(key: &str) -> Option<u64> {
 /// The records of a group's conversations.
 type Records = Vec<Rc<RefCell<Record>>>;
 
-/// Groups whose conversations are held together, where a study is so large that not all were counted.
+/// Number of groups that are run together, in a study so large that not all groups were counted.
 const TOGETHER: usize = 2048;
 
-/// Runs what is missing of a plan in `out`.
+/// Runs the groups of a plan that the directory `out` does not hold yet.
 ///
 /// # Errors
-/// When the directory belongs to another study, something fails, or the caller says stop; finished
-/// groups are kept in every case.
+/// If the directory holds another study, something fails, or the caller says stop. Finished groups are kept in every
+/// case.
 pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Result<RunReport> {
     let m = &plan.manifest;
     let device = device::open(m.backend.kind, m.backend.device)?;
     let dtype = device::dtype(&device, m.model.dtype)?;
     let checkpoint = &plan.checkpoint;
-    // A hub's weights are fetched before they are hashed.
+    // Weights of a hub source are fetched before they are hashed.
     options.stage("opening weights");
     let weights = checkpoint.open()?;
     options.stage("hashing weights");
@@ -104,6 +106,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     if todo.is_empty() {
         return Ok(report);
     }
+    options.left(todo.len());
     let began = Instant::now();
     let (mut read, total) = (0, weights.parameters() * 4);
     let precision = (dtype, m.model.quantize);
@@ -116,7 +119,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let (so_far, first) = (SoFar::default(), batch::fit(plan, &model)?);
     let told = |slots: usize| {
         let _ = dir.log(&json!({"event": "out of memory", "slots": slots}));
-        // What the attempt held goes back before the next asks for its own.
+        // Free the memory of the failed attempt before the next one allocates.
         device.memory_cleanup();
     };
     let attempt = |slots: usize| -> Result<usize> {
@@ -148,37 +151,37 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
             Ok(report)
         }
         Err(e) => {
-            // What stopped the run may keep the log from being written too.
+            // What stopped the run may also prevent writing the log.
             let _ = dir.log(&json!({"event": "stopped", "groups": report.groups, "reason": e.to_string()}));
             Err(e)
         }
     }
 }
 
-/// What the attempts of a run have come to.
+/// What the attempts of a run have done so far.
 #[derive(Default)]
 struct SoFar {
-    /// Groups that are in the directory.
+    /// Groups written to the directory.
     written: RefCell<BTreeSet<usize>>,
-    /// Of all attempts: what one began that ran out of memory was computed too.
+    /// Counts of all attempts, including those that ran out of memory.
     spent: Cell<Progress>,
 }
 
-/// What is under way of the groups that are held.
+/// The groups in progress.
 #[derive(Default)]
 struct Open {
-    /// Unit → group.
+    /// The group of each unit.
     owner: BTreeMap<usize, usize>,
-    /// Per group its records and the units still out.
+    /// For each group, its records and the number of its units that are not finished.
     books: BTreeMap<usize, (Records, usize)>,
     /// Index of the next unit.
     next: usize,
-    /// Why no more is held.
+    /// The error that ended the run, if one did.
     failed: Option<Error>,
 }
 
 impl Open {
-    /// The units of a group: its conversations, in parts of as many as there are slots.
+    /// Makes the units of a group: its conversations, in parts of `slots` at most.
     fn units(&mut self, plan: &SharedPlan, group: usize, slots: usize) -> Result<Vec<Unit>> {
         let list = plan.group(group)?;
         let mut records = Records::new();
@@ -199,7 +202,7 @@ impl Open {
         Ok(out)
     }
 
-    /// Takes a unit that is over; tells the group and its records, if it was the group's last.
+    /// Notes that a unit is finished. Returns the group and its records if the unit was the group's last.
     fn over(&mut self, unit: &Unit) -> Option<(usize, Records)> {
         let group = self.owner.remove(&unit.index)?;
         let (_, left) = self.books.get_mut(&group)?;
@@ -208,7 +211,7 @@ impl Open {
     }
 }
 
-/// Holds the conversations of groups, as many at once as there are slots; whole groups go to the directory.
+/// Runs the conversations of groups, `slots` at once, and writes each group when it is finished.
 fn hold(
     plan: &SharedPlan,
     model: &Gemma3,
@@ -222,7 +225,7 @@ fn hold(
     let sizes = EngineOptions { slots, capacity: plan.capacity(groups)?, ..plan.engine.clone() };
     let engine = Engine::new(model, &plan.tokenizer, &plan.template, &plan.program, sizes)?;
     let open = RefCell::new(Open::default());
-    // Groups are drawn when there is room for them.
+    // A group's questions are drawn when there is room for it.
     let units = groups.iter().map_while(|group| {
         let mut open = open.borrow_mut();
         match open.units(plan, *group, slots) {
@@ -246,7 +249,7 @@ fn hold(
         so_far.spent.set(before + *p);
         options.progress(&so_far.spent.get(), so_far.written.borrow().len())
     });
-    // The directory's own error, not that the engine was stopped for it.
+    // Return the directory's own error; the engine's `Stopped` only follows from it.
     if let Some(e) = open.into_inner().failed {
         return Err(e);
     }

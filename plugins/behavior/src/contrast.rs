@@ -51,7 +51,10 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
         groups.entry(*group).or_default().push((d, x.len()));
     }
     if left_out > 0 {
-        out.warn(format!("left out of the primary contrast: {}, since the design has no single partner at the other level of `{factor}`", plural(left_out, "pair")));
+        out.warn(format!(
+            "left out of the primary contrast: {}, which have no single partner at the other level of `{factor}`",
+            plural(left_out, "pair")
+        ));
     }
     let points = |(d, turns): &(i64, usize)| 100.0 * *d as f64 / scale(*turns);
     let values: Vec<f64> = groups.values().map(|v| v.iter().map(points).sum::<f64>() / v.len() as f64).collect();
@@ -71,7 +74,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
     let p = if exact { sign_flip(&sums).p } else { flips.p };
     let differ = sums.iter().filter(|d| **d != 0).count();
     out.ask(format!("Does accuracy fall faster if {factor} = {b} than if {a}?"));
-    let slope = Estimate::new(format!("slope over turns, {b} minus {a}"), UNIT, flips.estimate);
+    let slope = Estimate::new(format!("{b} - {a}"), UNIT, flips.estimate);
     out.estimate(slope.interval(flips.low, flips.high, level).over(values.len(), "group").p(p).null(0.0));
     out.say(format!("Primary: {question}"));
     out.say(format!(
@@ -96,10 +99,10 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
 
 const UNIT: &str = "points/turn";
 
-/// The headline where the contrast cannot be computed.
+/// Writes the estimate's row if the contrast cannot be computed.
 pub fn untold(factor: &str, out: &mut Findings) {
     out.ask(format!("Does accuracy fall faster at one level of {factor} than at the other?"));
-    out.estimate(Estimate::untold("slope over turns, difference", UNIT).says("cannot be told"));
+    out.estimate(Estimate::untold("difference of slopes", UNIT).says("cannot be told"));
 }
 
 #[cfg(test)]
@@ -141,7 +144,7 @@ mod tests {
         assert!((v["p"].as_f64().unwrap() - 2f64.powi(-7)).abs() < 1e-12);
         assert_eq!(v["groups"], 8);
         let e = &out.estimates[0];
-        assert_eq!((e.what.as_str(), e.n, e.null), ("slope over turns, interrupt minus complete", Some(8), Some(0.0)));
+        assert_eq!((e.what.as_str(), e.n, e.null), ("interrupt - complete", Some(8), Some(0.0)));
         assert!(e.value.unwrap() < -29.0 && e.low <= e.value && e.value <= e.high && e.says.is_none(), "{e:?}");
         let asked = out.question.as_deref();
         assert_eq!(asked, Some("Does accuracy fall faster if completion = interrupt than if complete?"));

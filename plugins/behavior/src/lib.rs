@@ -88,12 +88,13 @@ impl Analyzer for Behavior {
         let cells = summary::cells(&turns, self.level);
         summary::tell(&turns, &cells, out);
         out.tables.push(summary::table(&cells));
-        out.figures.push(figure::accuracy(&cells)?);
+        out.figures.push(figure::accuracy(&cells, &turns, self.level)?);
         let Some(factor) = self.factor() else { return Ok(()) };
         if let Some(why) = unread(turns.iter().copied().filter(|t| t.turn >= self.first_turn)) {
             out.say(format!("Primary: {factor} × turn cannot be told, since no answer could be read"));
             out.warn(why);
             out.value("primary", serde_json::json!({"factor": factor, "verdict": "cannot be told"}));
+            contrast::untold(factor, out);
         } else {
             contrast::primary(&turns, factor, self.first_turn, self.level, run.seed(), out)?;
         }

@@ -1,6 +1,6 @@
 //! Counts by condition and turn, and warnings about what would mislead.
 use friction_core::findings::Column;
-use friction_core::{Findings, Table, TurnRow};
+use friction_core::{Findings, Table, TurnRow, plural};
 use friction_stats::{Interval, wilson};
 use std::collections::BTreeMap;
 
@@ -123,7 +123,12 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
     }
     let groups = turns.iter().map(|t| t.group).collect::<std::collections::BTreeSet<_>>().len();
     let chance = turns.iter().map(|t| 1.0 / f64::from(t.options.max(1))).sum::<f64>() / turns.len() as f64;
-    out.say(format!("{groups} groups, {} turns; guessing would be right in {:.1} %", turns.len(), 100.0 * chance));
+    out.say(format!(
+        "{}, {}; guessing would be right in {:.1} %",
+        plural(groups, "group"),
+        plural(turns.len(), "turn"),
+        100.0 * chance
+    ));
     out.say(format!(
         "{:<24} {:>6} {:>9} {:>8} {:>10} {:>14} {:>16}",
         "condition", "turns", "accuracy", "parsed", "likeliest", "hedges/reply", "per 100 chars"

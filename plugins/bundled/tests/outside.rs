@@ -1,7 +1,7 @@
 //! Failures outside the program: closed pipes, full disks, paths that are not UTF-8, damaged weights.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use common::{MANIFEST, friction, text, world};
+use common::{MANIFEST, errors, friction, text, world};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs::File;
@@ -25,9 +25,9 @@ fn closed(
     let mut out = BufReader::new(child.stdout.take().unwrap());
     read(&mut out);
     drop(out);
-    let mut err = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    (child.wait().unwrap(), err)
+    let mut err = vec![];
+    child.stderr.take().unwrap().read_to_end(&mut err).unwrap();
+    (child.wait().unwrap(), errors(&err))
 }
 
 fn line(out: &mut BufReader<std::process::ChildStdout>) {

@@ -327,7 +327,11 @@ mod tests {
     #[test]
     fn few_groups_and_small_effects_are_no_verdict() {
         let j = judged(14, Outcome::Planted, 1);
-        assert!(j.says == Says::CannotBeTold && j.why.contains("7 groups confirm") && j.why.contains("15 in all"));
+        assert!(
+            j.says == Says::CannotBeTold
+                && j.why.contains("only 7 groups are left for confirmation")
+                && j.why.contains("15 in all")
+        );
         // Features that follow the condition, and answers that never change: nothing is picked.
         let flat = |d: f64, a: f64| {
             let values = |m: f64| (0..20).map(|g| m + 0.01 * f64::from(g % 3)).collect::<Vec<_>>();

@@ -8,7 +8,7 @@ use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
-use friction_core::{Error, Findings, Result, RunReader, TurnRow, unread};
+use friction_core::{Error, Estimate, Findings, Result, RunReader, TurnRow, plural, unread};
 use friction_sae::{Active, Sae};
 use friction_stats::{Says, p_words};
 use serde_json::json;
@@ -28,7 +28,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     let tokens = scope.tokens(run)?;
     let (encoded, q) = encode(&sae, &tokens);
     out.say(format!(
-        "{} features at `{}` on {} tokens: variance unexplained (FVU) {:.3}, {:.1} active a token (L0), {:.1} % never active",
+        "{} features at `{}` on {} tokens: fraction of variance unexplained (FVU) {:.3}, {:.1} features active per token (L0), {:.1} % never active",
         sae.width(),
         scope.reads,
         encoded.len(),
@@ -41,31 +41,34 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         json!({"fvu": q.fvu, "l0": q.l0, "dead": q.dead, "tokens": encoded.len(), "width": sae.width()}),
     );
     let trusted = q.fvu <= o.max_fvu && q.l0 > 0.0;
+    out.ask(format!("Which features follow {}, and do they go with the answers?", o.factor));
+    let fvu = Estimate::new("variance unexplained (FVU)", "", q.fvu).over(encoded.len(), "token").digits(3);
     out.value("interpreted", trusted);
     if !trusted {
         out.warn(format!(
             "nothing is interpreted: on this run's activations the autoencoder leaves {:.0} % of the variance unexplained (`max_fvu` is {:.2}). Is it the right model, layer and site?",
             100.0 * q.fvu, o.max_fvu
         ));
+        out.estimate(fvu.says(Says::CannotBeTold.to_string()));
         verdict(Says::CannotBeTold, "the autoencoder does not describe this run's activations", out);
         return Ok(());
     }
     let factor = o.factor.as_str();
     let levels: BTreeSet<&String> = tokens.turns.iter().filter_map(|t| t.row.factors.get(factor)).collect();
     let [a, b] = levels.iter().map(|l| l.as_str()).collect::<Vec<_>>()[..] else {
-        return Err(Error::other(format!("`{factor}` has {} levels; features are sought between two", levels.len())));
+        return Err(Error::other(format!("`{factor}` has {} levels; features are compared between two", levels.len())));
     };
     let rows: Vec<&TurnRow> = tokens.turns.iter().map(|t| t.row).collect();
     let questions = Questions::new(&rows, factor, b);
     if questions.groups.len() < 2 {
         return Err(Error::other(format!(
-            "{} groups have a question that was asked at both levels of `{factor}`: features need 2",
-            questions.groups.len()
+            "{} with a question that was asked at both levels of `{factor}`: at least 2 are needed",
+            plural(questions.groups.len(), "group")
         )));
     }
     if !questions.paired {
         out.warn(format!(
-            "no two conditions differ in `{factor}` alone: all conditions of a question are compared, and features may follow what else differs between them"
+            "no two conditions differ in `{factor}` alone: all conditions that asked a question are compared, so a difference may come from something else in which they differ"
         ));
     }
     let halves = Halves::of(questions.groups.len(), run.seed());
@@ -80,13 +83,13 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     let agree = sure.iter().filter(|d| d.replicates).count();
     let family = found.iter().map(|d| d.family).fold(1.0, f64::min);
     out.say(format!(
-        "Asked: which features follow `{factor}` ({b} against {a}, at the same question)? {} fire in at least {:.0} % of the conversations",
+        "Asked: which features differ by `{factor}` ({b} against {a}, at the same question)? {} are active in at least {:.0} % of the conversations",
         found.len(),
         100.0 * o.min_rate,
     ));
     out.say(format!(
-        "Found on {} groups: {} at a false discovery rate of {}, of which {agree} replicate in both halves of the groups; any at all: p = {family:.4}",
-        questions.groups.len(),
+        "Found on {}: {} at a false discovery rate of {}, of which {agree} replicate in both halves of the groups; family-wise p of the strongest: {family:.4}",
+        plural(questions.groups.len(), "group"),
         sure.len(),
         o.fdr
     ));
@@ -102,7 +105,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         }
         let r = seek(name, &sure, sae.parameters(), &of(&encoded).2, other.parameters(), o.fdr);
         out.say(format!(
-            "  in {name} (FVU {:.3}, L0 {:.1}): {} found, among which {} of the {} are found again (cosine of decoders at least {SAME}, same sign; nearest {:.2} at the median)",
+            "  in {name} (FVU {:.3}, L0 {:.1}): {} found; {} of the {} above are among them (decoder cosine at least {SAME}, same sign; median of the largest cosines {:.2})",
             q.fvu, q.l0, r.found, r.again(), sure.len(), r.nearest()
         ));
         again.push(r);
@@ -119,13 +122,20 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     match unread(rows.iter().copied()) {
         Some(why) => {
             out.warn(why);
+            out.estimate(Estimate::untold(LINK, "points").says(Says::CannotBeTold.to_string()));
             verdict(Says::CannotBeTold, "no answer could be read", out);
         }
         None => confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?,
     }
+    let follow = Estimate::new(format!("features that follow {factor}"), "", sure.len() as f64);
+    out.estimate(follow.over(questions.groups.len(), "group").p(family).digits(0));
+    out.estimate(fvu);
     out.tables.push(table(scope, &found, &again));
     Ok(())
 }
+
+/// What the verdict rests on: a feature that was picked on other groups.
+const LINK: &str = "answers per SD of a feature";
 
 fn sparse_probes(
     scope: &Scope,
@@ -150,7 +160,7 @@ fn sparse_probes(
     };
     let words: Vec<String> = curve.iter().map(|(k, q)| format!("{k} features {}", shown(q))).collect();
     out.say(format!(
-        "  probes of few features, AUC on groups held out, 95 % interval over groups: {}; of the whole activation {}",
+        "  probes on few features, AUC on held-out groups with 95 % interval over groups: {}; on the whole activation {}",
         words.join(", "),
         shown(&whole)
     ));
@@ -173,16 +183,27 @@ fn confirmation(
     let o = &scope.options;
     let limits = Limits { discover: o.discover, effect: o.min_effect, points: o.min_points };
     let j: Judgement = judge(all, &questions.performance, halves, &limits, seed)?;
+    let link = match j.tested.first() {
+        Some(t) => {
+            let e = Estimate::new(format!("answers per SD of feature {}", t.index), "points", t.answers.estimate);
+            e.interval(t.answers.low, t.answers.high, 0.95).over(t.answers.n, "group").p(t.family)
+        }
+        None => Estimate::untold(LINK, "points"),
+    };
+    out.estimate(link.null(0.0).says(j.says.to_string()));
     if let Some(p) = &j.performance {
         out.say(format!(
-            "Asked: does one of them also go with the answers to a question? {} groups pick at most {} features, {} others test them; on these `{}` = {b} instead of {a} changes accuracy by {:+.1} points ({:+.1} to {:+.1})",
-            halves.discovery.len(), o.discover, halves.confirmation.len(), o.factor, p.estimate, p.low, p.high
+            "Asked: does one of them also predict the answers to a question? {} pick at most {}, {} others test them; in these, `{}` = {b} instead of {a} changes accuracy by {:+.1} points ({:+.1} to {:+.1})",
+            plural(halves.discovery.len(), "group"), plural(o.discover, "feature"), halves.confirmation.len(), o.factor, p.estimate, p.low, p.high
         ));
-        out.say(format!("Picked: {} features whose links both have p ≤ 0.05 there", j.tested.len()));
+        out.say(format!(
+            "Picked: {} with p ≤ 0.05 there for both the difference and the answers",
+            plural(j.tested.len(), "feature")
+        ));
     }
     for t in j.tested.iter().take(o.top) {
         out.say(format!(
-            "  {:>8}  follows: d_z {:+.2}, {}; answers: {:+.2} points ({:+.2} to {:+.2}), {}; over all links {}{}",
+            "  {:>8}  difference: d_z {:+.2}, {}; answers: {:+.2} points ({:+.2} to {:+.2}), {}; adjusted {}{}",
             t.index,
             t.d_z,
             p_words(t.difference.p),
@@ -216,13 +237,13 @@ fn confirmation(
     );
     verdict(j.says, &j.why, out);
     if j.says == Says::Reached {
-        out.say("  Something else that moves the feature and the answers together is not excluded: the hook `steer` changes the feature itself.");
+        out.say("  A third cause of both the feature and the answers is not excluded. To test that, change the feature with the hook `steer`.");
     }
     Ok(())
 }
 
 fn verdict(says: Says, why: &str, out: &mut Findings) {
-    out.say(format!("Verdict, Good: {says}. {}.", capital(why)));
+    out.say(format!("Verdict on association: {says}. {}.", capital(why)));
     out.value("verdict", json!({"level": "Good", "says": says.to_string(), "why": why}));
     out.value("good", says == Says::Reached);
 }

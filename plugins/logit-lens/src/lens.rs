@@ -1,7 +1,7 @@
 //! The lens at each site, compared with the right answer, the given answer and the model's own probabilities.
 use crate::{LogitLens, figure, letters};
 use friction_core::findings::Column;
-use friction_core::{Error, Findings, Position, Result, RunReader, Site, Table, TurnRow};
+use friction_core::{Error, Estimate, Findings, Position, Result, RunReader, Site, Table, TurnRow, plural};
 use friction_model::{Tokenizer, Unembedding};
 use friction_stats::{Interval, mean_t, quantile};
 use rayon::prelude::*;
@@ -28,6 +28,8 @@ pub struct Line {
     pub level: String,
     /// Percentage of turns in which the likeliest letter is the right one.
     pub right: Interval,
+    /// Number of groups that the interval is over.
+    pub groups: usize,
     /// Percentage of turns in which the likeliest letter is the given answer.
     pub same: f64,
     /// Mean log-probability of the right letter, normalised over the question's letters.
@@ -45,7 +47,7 @@ pub fn tell(
     let turns: Vec<&TurnRow> =
         run.turns().iter().filter(|t| t.arm.is_empty() && t.turn >= o.first_turn && t.options > 1).collect();
     if turns.is_empty() {
-        return Err(Error::other("the run has no question with options from that turn on"));
+        return Err(Error::other("the run has no question with options from turn `first_turn` on"));
     }
     let levels: Vec<String> = match &o.factor {
         Some(f) => {
@@ -92,7 +94,7 @@ pub fn tell(
     }
     report(&lines, &whole, turns.len(), o, out);
     out.tables.push(table(&lines));
-    out.figures.push(figure::sites(&lines)?);
+    out.figures.push(figure::sites(&lines, &turns, o)?);
     Ok(rms)
 }
 
@@ -140,6 +142,7 @@ fn line(site: Site, level: &str, seen: Vec<&Seen>, confidence: f64) -> Option<Li
         site,
         level: level.into(),
         right,
+        groups: means.len(),
         same: 100.0 * seen.iter().filter(|s| s.same).count() as f64 / n,
         log: seen.iter().map(|s| s.log).sum::<f64>() / n,
     })
@@ -197,7 +200,8 @@ fn vocabulary(
 
 fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out: &mut Findings) {
     out.say(format!(
-        "Asked: what would the model answer at each layer? {rows} rows at `prompt-end`, turns {} on",
+        "Asked: what would the model answer at each layer? {} at `prompt-end`, turns from {} on",
+        plural(rows, "row"),
         o.first_turn
     ));
     out.say(format!(
@@ -215,10 +219,10 @@ fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out:
             l.log
         ));
     }
-    out.say("  right: the likeliest of the question's letters; as answered: that letter is the answer given; log-probability: of the right letter among the letters".to_string());
+    out.say("  right: the likeliest of the question's letters is the right one; as answered: it is the answer given; log-probability: of the right letter, among the question's letters".to_string());
     for w in whole {
         out.say(format!(
-            "  {:<16} among all tokens, {} rows: right letter {:.1} % on average, median rank {:.0}",
+            "  {:<16} among all tokens, {} turns: the right letter has probability {:.1} % on average and median rank {:.0}",
             w.site.to_string(),
             w.rows,
             100.0 * w.probability,
@@ -227,13 +231,28 @@ fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out:
     }
     if let Some(last) = whole.last().filter(|w| w.off.is_finite() && w.rows > 0) {
         out.say(format!(
-            "  at {} the letters' log-probabilities are within {:.1e} of those that the model gave (0 at the last layer, where the lens is the model)",
+            "  at {} the letters' log-probabilities are within {:.1e} of the model's own (at the last layer they should agree)",
             last.site, last.off
         ));
         out.value("off_at_last_site", last.off);
     }
+    headline(lines, o, out);
     let site = |l: &Line| json!({"site": l.site, "level": l.level, "right": l.right.estimate, "low": l.right.low, "high": l.right.high, "as_answered": l.same, "log_probability": l.log});
     out.value("sites", lines.iter().map(site).collect::<Vec<_>>());
+}
+
+/// The rows of the run's table: the last site, at most two levels.
+fn headline(lines: &[Line], o: &LogitLens, out: &mut Findings) {
+    out.ask("What would the model answer if it stopped at a layer?");
+    let Some(last) = lines.last().map(|l| l.site) else { return };
+    for l in lines.iter().filter(|l| l.site == last).take(2) {
+        let of = if o.factor.is_some() { format!(", {}", l.level) } else { String::new() };
+        let right = Estimate::new(format!("right at {last}{of}"), "%", l.right.estimate);
+        let right = right.interval(l.right.low.max(0.0), l.right.high.min(100.0), o.level);
+        out.estimate(right.over(l.groups, "group").digits(1));
+        let same = Estimate::new(format!("letter as answered, {last}{of}"), "%", l.same);
+        out.estimate(same.over(l.groups, "group").digits(1));
+    }
 }
 
 fn table(lines: &[Line]) -> Table {

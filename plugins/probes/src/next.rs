@@ -1,32 +1,39 @@
-//! Does the probe's score go with worse answers?
+//! Does the probe's score predict worse answers?
 //!
-//! Compared are conversations at the same question (group and turn): a score that follows how hard a question
-//! is goes with the answers whatever the condition does, so score and answer are both taken less their
-//! question's mean.
+//! Only conversations at the same question (group and turn) are compared. A score that depends on the question's
+//! difficulty would predict the answers whatever the condition does, so the question's mean is subtracted from both the
+//! score and the answer.
 use crate::fit::HeldOut;
 use crate::rows::Row;
-use friction_core::Findings;
+use friction_core::{Estimate, Findings, plural};
 use friction_stats::{bounds, p_words, ratio_flips, signed};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-/// Regresses the answer to come on the held-out score within questions, in points of accuracy per standard
-/// deviation of the score there: over all conditions, and beside the conditions' means. Each group gives one cross
-/// product; p and interval flip the signs of groups.
+/// Regresses right (1 or 0) on the held-out score within questions, in points of accuracy per standard deviation of the
+/// score there: once over all conditions, and once with the conditions' means subtracted too. Each group gives one
+/// cross product; p and the interval come from sign flips of groups.
 pub fn tell(rows: &[Row], held: &HeldOut, level: f64, seed: u64, out: &mut Findings) {
-    for (key, words, beside) in
-        [("next_answer", "over all conditions", false), ("next_answer_adjusted", "beside the conditions' means", true)]
-    {
+    for (key, words, beside) in [
+        ("next_answer", "over all conditions", false),
+        ("next_answer_adjusted", "with the conditions' means subtracted", true),
+    ] {
         match within_questions(rows, held, level, seed, beside) {
             Ok((f, sd)) => {
                 let points = |v: f64| 100.0 * sd * v;
                 out.say(format!(
-                    "  the next answer, within questions, {words}: {} points per standard deviation of the score ({}), {}, {} groups",
+                    "  the next answer, within questions, {words}: {} points per standard deviation of the score ({}), {}, {}",
                     signed(points(f.estimate), 2),
                     bounds(points(f.low), points(f.high), 2),
                     p_words(f.p),
-                    f.n
+                    plural(f.n, "group")
                 ));
+                if !beside {
+                    let what = "answers per SD of score";
+                    let e = Estimate::new(what, "points", points(f.estimate));
+                    let e = e.interval(points(f.low), points(f.high), level);
+                    out.estimate(e.over(f.n, "group").p(f.p).null(0.0));
+                }
                 out.value(
                     key,
                     json!({"points": points(f.estimate), "low": points(f.low), "high": points(f.high), "level": level, "p": f.p, "groups": f.n}),
@@ -37,7 +44,7 @@ pub fn tell(rows: &[Row], held: &HeldOut, level: f64, seed: u64, out: &mut Findi
     }
 }
 
-/// The slope of rightness on the score, and the score's standard deviation within questions.
+/// The slope of right (1 or 0) on the score, and the score's standard deviation within questions.
 fn within_questions(
     rows: &[Row],
     held: &HeldOut,
@@ -54,7 +61,8 @@ fn within_questions(
     centre(&mut right, &question);
     centre(&mut score, &question);
     if beside {
-        // Both means are taken out by turns until neither is left: one round where no turn is missing.
+        // The means of conditions and of questions are subtracted in turn until both are 0. If no turn is missing, one
+        // round is enough.
         for _ in 0..50 {
             let moved = centre(&mut score, &condition) + centre(&mut score, &question);
             if moved < 1e-10 {
@@ -78,7 +86,7 @@ fn within_questions(
     Ok((ratio_flips(&cross, &square, level, seed)?, (squares / (n - questions) as f64).sqrt()))
 }
 
-/// The first output of each row over its fold's standard deviation: folds' probes have scales of their own.
+/// The first output of each row, standardised within its fold: each fold has its own probe with its own scale.
 fn standardised(held: &HeldOut) -> Vec<f64> {
     let mut of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     held.folds.iter().enumerate().for_each(|(k, f)| of.entry(*f).or_default().push(k));
@@ -91,7 +99,7 @@ fn standardised(held: &HeldOut) -> Vec<f64> {
     out
 }
 
-/// Numbers values from 0 in order of first occurrence.
+/// Replaces values by numbers from 0, in order of first occurrence.
 fn numbered<T: Ord>(values: impl Iterator<Item = T>) -> Vec<usize> {
     let mut known: BTreeMap<T, usize> = BTreeMap::new();
     values
@@ -102,7 +110,7 @@ fn numbered<T: Ord>(values: impl Iterator<Item = T>) -> Vec<usize> {
         .collect()
 }
 
-/// Takes the mean of each class out of `values`: by how much the largest moved.
+/// Subtracts each class's mean from `values`; returns the largest |mean|.
 fn centre(values: &mut [f64], class: &[usize]) -> f64 {
     let mut sums = vec![(0.0, 0.0); class.iter().max().map_or(0, |c| c + 1)];
     values.iter().zip(class).for_each(|(v, c)| sums[*c] = (sums[*c].0 + v, sums[*c].1 + 1.0));
@@ -117,9 +125,9 @@ mod tests {
     use friction_core::TurnRow;
     use friction_stats::Rng;
 
-    /// Sixteen groups of eight turns in four conditions; questions have a difficulty that the score knows, and
-    /// conditions a level of the score. `right` says whether an answer is right: (difficulty, condition, group's
-    /// own number, score's noise).
+    /// Sixteen groups of eight turns in four conditions. Each question has a difficulty, which the score depends on,
+    /// and each condition has its own level of the score. `right` decides whether an answer is right from: difficulty,
+    /// condition, the group's own number, the score's noise.
     fn study(rng: &mut Rng, right: impl Fn(f64, usize, f64, f64, &mut Rng) -> bool) -> (Vec<Row>, HeldOut) {
         let (mut rows, mut held) = (vec![], HeldOut { learnt: vec![1], ..HeldOut::default() });
         for group in 0..16 {
@@ -159,7 +167,7 @@ mod tests {
                     covered[i] += usize::from(f.low <= 0.0 && 0.0 <= f.high);
                 }
             }
-            // 10 of 200 are expected; 1 to 22 hold 99.98 % of the binomial.
+            // 10 of 200 are expected; 1 to 22 covers 99.98 % of the binomial.
             assert!(found.iter().all(|f| (1..=22).contains(f)), "{name}: {found:?} of 200");
             assert!(covered.iter().all(|c| (178..=199).contains(c)), "{name}: {covered:?} of 200");
         }

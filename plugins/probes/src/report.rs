@@ -1,46 +1,46 @@
-//! What the probe says, in order: each site, the headline, what it must beat, turns, the next answer.
+//! Writes the findings in this order: each site, the headline, the baselines, turns, the next answer.
 use crate::baselines::{bag_of_words, lengths};
 use crate::fit::{Design, HeldOut, first};
 use crate::rows::{Row, Rows, Target};
 use crate::{LinearProbe, arms, directions, figure, next};
 use friction_core::findings::Column;
 use friction_core::seed::derive;
-use friction_core::{Error, Findings, Result, RunReader, Site, Table};
+use friction_core::{Error, Estimate, Findings, Result, RunReader, Site, Table, plural};
 use friction_stats::{Interval, Link, Matrix, Rng, correlation, permutation_p};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything the report reads.
+/// Everything that the report is made from.
 pub struct Report<'a> {
     /// The manifest's options.
     pub options: &'a LinearProbe,
-    /// Rows.
+    /// The rows, with the names of their classes.
     pub rows: &'a Rows,
-    /// Targets.
+    /// The target of each row.
     pub y: &'a [f64],
-    /// Folds and choices.
+    /// Folds, and the candidates that are chosen among.
     pub design: Design<'a>,
-    /// Activations by site.
+    /// Activations at each site, `[rows, width]`.
     pub layers: &'a [(Site, Matrix)],
-    /// The run.
+    /// The run, for arms and taps.
     pub run: &'a dyn RunReader,
 }
 
-/// Directions of shuffled labels that are written for steering's controls.
+/// Number of directions of shuffled labels that are written, as controls for steering.
 const SHUFFLED: u64 = 5;
 
-/// One line of the table.
+/// One row of the table: a site or a baseline.
 pub struct Line {
-    /// What was read.
+    /// Name of the site or baseline.
     pub name: String,
     /// AUC, balanced accuracy or R², with its interval.
     pub quality: Interval,
-    /// The same for the difference of means.
+    /// The same measure for the difference of means, without an interval.
     pub mean_difference: f64,
-    /// The same for a random label per topic.
+    /// The same measure for a random label per topic.
     pub control: f64,
-    /// Of labels permuted by conversation.
+    /// p-value of the difference of means among permuted labels.
     pub p: Option<f64>,
     /// The C that most folds chose.
     pub c: f64,
@@ -64,7 +64,8 @@ impl Report<'_> {
         self.design.held_out(layers, y).map_err(Error::other)
     }
 
-    /// A random value per topic: of the classes as often as in the data, or normal.
+    /// The control task's targets: a random value per topic, either a class (all equally frequent) or a standard
+    /// normal number.
     fn control(&self) -> Vec<f64> {
         let topics: BTreeSet<&String> = self.rows.rows.iter().map(|r| &r.turn.topic).collect();
         let k = self.rows.classes.len();
@@ -84,10 +85,10 @@ impl Report<'_> {
         Rng::new(derive(&[what, &self.design.seed.to_le_bytes(), &i.to_le_bytes()]))
     }
 
-    /// Targets exchanged as the design might have dealt them. A factor's levels change places within each group,
-    /// in all its pairs together, so that conversations change places with those that agree in the other
-    /// factors. Numbers and answers change places among groups, condition by condition and turn by turn, so
-    /// that what condition and turn alone tell is left in.
+    /// A permutation of the targets that the design could have produced. A factor's levels are permuted within each
+    /// group, all its pairs together, so that conversations change places with those that agree in the other factors.
+    /// Numbers and answers change places between groups, at the same condition and turn, so that what condition and
+    /// turn alone predict stays in.
     fn permuted(&self, rng: &mut Rng) -> Vec<f64> {
         let mut y = self.y.to_vec();
         if matches!(self.options.target, Target::Factor(_)) {
@@ -117,8 +118,8 @@ impl Report<'_> {
         y
     }
 
-    /// For each layer the quality of the difference of means with the true labels, and its p among
-    /// permuted ones; then p of the largest over layers (max-T).
+    /// p-values of the difference of means among permuted labels: for each layer, and for the largest quality over
+    /// layers (max-T).
     fn permutations(&self) -> Option<(Vec<f64>, f64)> {
         let n = self.options.permutations;
         if n == 0 || matches!(self.design.link, Link::Softmax(_)) {
@@ -150,11 +151,11 @@ impl Report<'_> {
             Target::Correct => "whether the answer to come is right".into(),
         };
         out.say(format!(
-            "Asked: can {what} be read out at `{}`, turns {} on? {} rows in {} groups, held out by {}",
+            "Asked: can {what} be read out at `{}`, turns from {} on? {} in {}, held out by {}",
             o.position,
             o.first_turn,
-            self.y.len(),
-            groups.len(),
+            plural(self.y.len(), "row"),
+            plural(groups.len(), "group"),
             o.folds_by.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(" and ")
         ));
         let permutations = self.permutations();
@@ -196,7 +197,7 @@ impl Report<'_> {
                 })
                 .collect::<Vec<_>>(),
         );
-        out.say("  control: a random label per topic, which can only be memorised; selectivity: above it; p: difference of means, a group's labels exchanged in all its pairs together".to_string());
+        out.say("  control: the same for a random label per topic, which can only be memorised; selectivity: quality minus control; p: of the difference of means, among permuted labels".to_string());
         let matrices: Vec<&Matrix> = self.layers.iter().map(|(_, x)| x).collect();
         let headline = self.held(&matrices, self.y)?;
         let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
@@ -211,11 +212,12 @@ impl Report<'_> {
             family.map_or(String::new(), |p| format!(", p = {p:.4} over all layers")),
             baselines.iter().map(|b| b.quality.estimate).fold(f64::NEG_INFINITY, f64::max)
         ));
+        self.headline(&i, family, groups.len(), &lines[best], &baselines, out);
         out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
-        // Where nothing is read out, the score is some other direction, and what goes with it says nothing
-        // of the target.
+        // If the target cannot be read, the score is an arbitrary direction, and its association with the answers would
+        // say nothing about the target.
         if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
-            out.say("  the next answer: not told, for the score reads nothing out".to_string());
+            out.say("  the next answer: not reported, because the target could not be read out".to_string());
         } else if o.target != Target::Correct {
             next::tell(&self.rows.rows, &headline, o.level, self.design.seed, out);
         }
@@ -229,8 +231,8 @@ impl Report<'_> {
         }
         out.tables.push(table("layers", &lines));
         out.tables.push(table("baselines", &baselines));
-        out.figures.push(figure::layers(m, &lines, &baselines)?);
-        // Row by row: what condition and turn alone tell must not be left in a direction of no meaning.
+        out.figures.push(figure::layers(self, &lines, &baselines)?);
+        // Shuffled row by row: a direction without meaning must not keep what condition and turn alone predict.
         let shuffled: Vec<Vec<f64>> = (0..SHUFFLED)
             .map(|i| {
                 let mut y = self.y.to_vec();
@@ -250,6 +252,41 @@ impl Report<'_> {
         };
         let c: Vec<f64> = lines.iter().map(|l| l.c).collect();
         directions::write(&source, self.layers, &c, out)
+    }
+
+    /// Writes the rows of the table that `run` prints at its end: the probe, its control task and the best baseline.
+    fn headline(
+        &self,
+        quality: &Interval,
+        p: Option<f64>,
+        groups: usize,
+        best: &Line,
+        baselines: &[Line],
+        out: &mut Findings,
+    ) {
+        let (m, o) = (self.measure(), self.options);
+        let null = match self.design.link {
+            Link::Logistic => 0.5,
+            Link::Softmax(k) => 1.0 / k as f64,
+            Link::Linear => 0.0,
+        };
+        let what = match &o.target {
+            Target::Factor(name) => name.clone(),
+            Target::Interruptions => "the number of interruptions so far".into(),
+            Target::Correct => "whether the next answer is right".into(),
+        };
+        out.ask(format!("Can {what} be read out at {}?", o.position));
+        let row = |what: String, i: &Interval| {
+            let e = Estimate::new(what, m, i.estimate).interval(i.low, i.high, o.level);
+            e.over(groups, "group").null(null)
+        };
+        let probe = row(format!("probe, mostly {}", best.name), quality);
+        out.estimate(Estimate { p, ..probe });
+        out.estimate(Estimate::new("control task", m, best.control).over(groups, "group").null(null));
+        let order = |a: &&Line, b: &&Line| a.quality.estimate.total_cmp(&b.quality.estimate);
+        if let Some(b) = baselines.iter().max_by(order) {
+            out.estimate(row(format!("baseline: {}", b.name), &b.quality));
+        }
     }
 
     fn baselines(&self) -> Result<Vec<(String, Matrix)>> {
@@ -281,7 +318,7 @@ impl Report<'_> {
         })
     }
 
-    /// AUC of a probe that learnt at one turn and is tested at another, held out as ever.
+    /// AUC of probes fitted at one turn and tested at another, with whole groups held out.
     fn transfer(&self, layer: usize, c: f64, out: &mut Findings) -> Table {
         let x = &self.layers[layer].1;
         let rows = &self.rows.rows;
@@ -304,7 +341,7 @@ impl Report<'_> {
             of.iter().sum::<f64>() / of.len() as f64
         };
         out.say(format!(
-            "  across turns, {}: learnt and tested at the same turn AUC {:.3} on average, at different turns {:.3}",
+            "  across turns, at {}: mean AUC {:.3} when fitted and tested at the same turn, {:.3} at different turns",
             self.layers[layer].0,
             mean(true),
             mean(false)
@@ -321,7 +358,7 @@ impl Report<'_> {
     }
 }
 
-/// AUC averaged over folds, or for numbers the squared correlation with its sign: a difference of means has no
+/// AUC averaged over folds, or for numbers the squared correlation with its sign, because a difference of means has no
 /// scale.
 fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
     if link == Link::Logistic {
@@ -334,7 +371,7 @@ fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
 fn most_chosen<T: Ord>(all: impl Iterator<Item = T>) -> Option<T> {
     let mut counts: BTreeMap<T, usize> = BTreeMap::new();
     all.for_each(|v| *counts.entry(v).or_default() += 1);
-    // The first of equals.
+    // Among equals the first wins.
     let most = counts.values().copied().max()?;
     counts.into_iter().find(|(_, n)| *n == most).map(|(v, _)| v)
 }

@@ -1,8 +1,9 @@
-//! Phase 3: does changing what a direction says change the answers? The hook `steer` makes arms of
-//! doses and of controls; the analyzer `steering` compares each arm with the untouched control arm.
+//! Steering: does changing a direction in the activations change the answers? The hook `steer` makes arms of doses and
+//! of controls; the analyzer `steering` compares each arm with the untouched control arm.
 mod arms;
 mod effects;
 mod figure;
+mod headline;
 mod hook;
 mod locked;
 mod options;

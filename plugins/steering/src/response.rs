@@ -1,14 +1,14 @@
 //! `steering`: the dose-response of accuracy, against random and shuffled directions.
 use crate::arms::{ArmName, Kind, of_hook};
 use crate::effects::{Effect, Replies, Where, effect, items, replies};
-use crate::figure;
 use crate::locked::{Answer, Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, ask, listed};
+use crate::{figure, headline};
 use friction_core::error::Faults;
 use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
-    Table, unread,
+    Table, plural, unread,
 };
 use friction_stats::{Says, bounds, mean_t, p_words, signed};
 use serde::Deserialize;
@@ -89,7 +89,7 @@ impl PluginConfig for Steering {
         faults.when(!self.zero.is_finite(), "zero", "`zero` is a finite dose");
         faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
         let same = !self.against.is_empty() && self.against == self.only;
-        faults.when(same, "against", "`against` is what `where` is: there would be nothing to restore");
+        faults.when(same, "against", "`against` equals `where`: there would be nothing to restore");
         faults.take(self.kind());
         faults.end()
     }
@@ -150,7 +150,7 @@ impl Analyzer for Steering {
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let turns = run.turns();
         let names: BTreeSet<&str> = turns.iter().map(|t| t.arm.as_str()).collect();
-        // The untouched control of the conditions that were steered.
+        // The control is the untouched arm of the conditions that were steered.
         let named = of_hook(&names, self.hook.as_deref())?;
         let steered: BTreeSet<&str> =
             turns.iter().filter(|t| named.contains_key(t.arm.as_str())).map(|t| t.condition.as_str()).collect();
@@ -167,7 +167,7 @@ impl Analyzer for Steering {
         let tested = self.kind()?;
         if !arms.iter().any(|a| a.name.kind == tested) {
             return Err(Error::other(format!(
-                "the run has no arm of `{tested}` over two groups or more: add a hook `steer`, or name another in `tested`"
+                "the run has no arm of `{tested}` with at least two groups: add a hook `steer`, or name another in `tested`"
             )));
         }
         let before = replies(&control);
@@ -191,15 +191,24 @@ impl Analyzer for Steering {
             seed: run.seed(),
         };
         let mut answer = ask(&question, &arms)?;
-        // Replies that declare nothing all count as wrong, in every arm.
+        // Replies without a readable answer count as wrong in every arm, so there may be nothing to compare.
         if let Some(why) = unread(turns.iter().filter(|t| t.turn >= self.first_turn && t.has(&self.only))) {
             answer.says = Says::CannotBeTold;
             answer.why = "no answer could be read".into();
             out.warn(why);
         }
+        headline::tell(&question, &answer, &arms, &at(&self.only), out);
         tell(&question, &answer, out);
         out.tables.push(table(&arms));
-        out.figures.push(figure::doses(tested, &arms)?);
+        let about = figure::About {
+            tested,
+            zero: self.zero,
+            answers: control.len(),
+            first_turn: self.first_turn,
+            only: &at(&self.only),
+            level: self.level,
+        };
+        out.figures.push(figure::doses(&about, &arms)?);
         Ok(())
     }
 }
@@ -207,7 +216,7 @@ impl Analyzer for Steering {
 impl Steering {
     /// The kind of arm that `tested` names.
     fn kind(&self) -> Result<Kind> {
-        // Arms' names are `kind@dose`.
+        // Parsed as the name of an arm, `kind@dose`.
         format!("{}@0", self.tested).parse::<ArmName>().map(|a| a.kind).map_err(|()| {
             let what = format!("`tested` = {:?} is neither `direction` nor a control such as `random-03`", self.tested);
             Error::at("tested", what)
@@ -256,9 +265,9 @@ impl Steering {
             }));
         }
         out.say(format!("  untouched: {}", line(before).trim()));
-        out.say("  points: change of accuracy, paired by question, with Student's interval over groups; mended, broken: answers that became right, wrong; changed: replies of another text; repeats: word triples said before");
+        out.say("  points: change of accuracy, paired by question, with Student's interval over groups; mended, broken: answers that became right, or wrong; changed: replies whose text differs; repeats: word triples that occurred earlier in the reply");
         if let Some(p) = before.perplexity {
-            out.say("  perplexity: of the neutral text that each conversation is made to say at its end");
+            out.say("  perplexity: of the neutral text at the end of each conversation");
             out.value("perplexity_untouched", p);
         }
         out.value("doses", doses);
@@ -285,14 +294,14 @@ impl Steering {
                 }
                 let sizes: Vec<f64> = controls.iter().map(|a| a.effect.points.estimate.abs()).collect();
                 let as_large = sizes.iter().filter(|s| **s >= e.estimate.abs()).count();
-                // Each group's mean over the controls, then over groups.
+                // For each group the mean over the controls, then the mean over groups.
                 let mut by: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
                 controls.iter().flat_map(|a| &a.effect.groups).for_each(|(g, v)| by.entry(*g).or_default().push(*v));
                 let means: Vec<f64> = by.values().map(|v| v.iter().sum::<f64>() / v.len() as f64).collect();
                 let Ok(i) = mean_t(&means, self.level) else { continue };
                 let largest = sizes.iter().copied().fold(0.0, f64::max);
                 out.say(format!(
-                    "  at dose {dose}: `{tested}` {} points; {} {word} directions {} on average ({}), the largest {largest:.1} up or down, {as_large} of them as large",
+                    "  at dose {dose}: `{tested}` {} points; {} {word} directions {} on average ({}), at most {largest:.1} in absolute value, {as_large} of them at least as large",
                     signed(e.estimate, 1), controls.len(), signed(i.estimate, 1), bounds(i.low, i.high, 1)
                 ));
                 found.push(json!({
@@ -303,7 +312,7 @@ impl Steering {
             }
         }
         if found.is_empty() {
-            out.warn("the run has no control directions: a change of the answers may come from any push of that size");
+            out.warn("the run has no control directions: any push of that size may change the answers as much");
         }
         out.value("controls", found);
     }
@@ -317,14 +326,14 @@ fn tell(q: &Question, a: &Answer, out: &mut Findings) {
         None => "changes",
     };
     out.say(format!(
-        "Asked once, over all doses that the random directions ran at ({}): accuracy {word} as the dose grows",
+        "Asked once, over all doses at which the random directions ran ({}): accuracy {word} as the dose grows",
         listed(&a.doses)
     ));
     if let (Some(points), Some(rank), Some(p)) = (&a.points, a.p_rank, a.p) {
         let largest = a.controls.iter().copied().fold(0.0, f64::max);
         out.say(format!(
-            "Found on {} groups: {} points {} ({}); {} by sign flips of groups, {} by rank among {} random directions, the largest {largest:.1} up or down; both: {}",
-            points.n,
+            "Found on {}: {} points {} ({}); {} by sign flips of groups, {} by rank among {} random directions, whose largest change is {largest:.1} in absolute value; overall {}",
+            plural(points.n, "group"),
             signed(points.estimate, 1),
             if q.expect.is_some() { "in the expected direction" } else { "upwards" },
             bounds(points.low, points.high, 1),
@@ -336,7 +345,7 @@ fn tell(q: &Question, a: &Answer, out: &mut Findings) {
     }
     let mut letters = a.why.chars();
     let first = letters.next().map_or(String::new(), |c| c.to_uppercase().collect());
-    out.say(format!("Verdict, Best: {}. {first}{}.", a.says, letters.as_str()));
+    out.say(format!("Verdict on steering: {}. {first}{}.", a.says, letters.as_str()));
     out.value(
         "test",
         json!({

@@ -1,5 +1,6 @@
 //! The measurements as a table and as JSON.
 use super::ceilings::Ceilings;
+use friction_core::plural;
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -102,12 +103,12 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} on {} in {}, weights {}, {} tokens of context; loaded in {:.2} s",
+            "{} on {} in {}, weights {}, {} of context; loaded in {:.2} s",
             self.model,
             self.backend,
             self.dtype,
             if self.quantize == "none" { "whole" } else { self.quantize },
-            self.context,
+            plural(self.context, "token"),
             self.load_seconds
         )?;
         writeln!(

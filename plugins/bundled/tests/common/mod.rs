@@ -59,6 +59,12 @@ pub fn text(o: &Output) -> String {
     all.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What was printed on standard error, without the lines of progress that a slow machine gets.
+pub fn errors(err: &[u8]) -> String {
+    let err = String::from_utf8_lossy(err);
+    err.lines().filter(|l| !l.starts_with("progress: ")).flat_map(|l| [l, "\n"]).collect()
+}
+
 /// The root folder of this checkout.
 pub fn root() -> PathBuf {
     PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..").canonicalize().unwrap()

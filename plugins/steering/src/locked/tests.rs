@@ -19,8 +19,8 @@ fn arm(kind: Kind, dose: f32, groups: &[f64]) -> Arm {
     Arm { name: ArmName { kind, dose }, effect, replies }
 }
 
-/// A direction and `random` controls at two doses. `effect` is what the tested direction does at −8; at 4 it
-/// does half of it with the other sign. All arms share the untouched control's chance, as in a run.
+/// A direction and `random` controls at two doses. `effect` is the tested direction's effect at −8; at 4 it has half of
+/// it with the opposite sign. All arms share the untouched control's random answers, as in a run.
 fn study(groups: usize, random: usize, effect: f64, seed: u64) -> Vec<Arm> {
     let mut rng = Rng::new(seed);
     let untouched: Vec<f64> = (0..groups).map(|_| 5.0 * rng.normal()).collect();
@@ -28,7 +28,7 @@ fn study(groups: usize, random: usize, effect: f64, seed: u64) -> Vec<Arm> {
     let mut out = vec![];
     for kind in kinds {
         let of = if kind == Kind::Direction { effect } else { 0.0 };
-        // What a direction does by itself, whichever it is, varies by group.
+        // The effect of any direction varies by group.
         let own: Vec<f64> = (0..groups).map(|_| 3.0 * rng.normal()).collect();
         for (dose, share) in [(-8.0, 1.0), (4.0, -0.5)] {
             let values: Vec<f64> =
@@ -41,7 +41,7 @@ fn study(groups: usize, random: usize, effect: f64, seed: u64) -> Vec<Arm> {
 
 #[test]
 fn any_direction_of_no_meaning_reaches_it_in_at_most_five_percent() {
-    // Each of 21 directions without any effect plays the tested one, as in a calibration on a stored run.
+    // Each of 21 directions without an effect is tested in turn, as `tested = "random-03"` does on a stored run.
     let (mut reached, mut flips, mut rank, mut all) = (0, 0, 0, 0);
     for s in 0..60 {
         let arms = study(12, 21, 0.0, s);
@@ -54,7 +54,7 @@ fn any_direction_of_no_meaning_reaches_it_in_at_most_five_percent() {
             rank += usize::from(a.p_rank.unwrap() <= 0.05);
         }
     }
-    // One of 21 has the largest change in each study: no more than 60 of 1,260 ranks.
+    // In each of 60 studies exactly one of 21 directions has the largest change: at most 60 of 1,260 ranks.
     assert!(rank <= 60, "{rank} of {all}");
     assert!(reached <= 60 && (30..=100).contains(&flips), "{reached} reached, {flips} flips of {all}");
 }
@@ -75,13 +75,13 @@ fn doses_are_signed_and_averaged_by_group() {
     let mut arms = study(8, 20, 0.0, 3);
     arms.retain(|a| a.name.kind != Kind::Direction);
     let at = |d: f32, v: f64| arm(Kind::Direction, d, &[v, v + 2.0, v, v, v, v, v, v]);
-    // At 2 no control ran: it is told, and does not enter.
+    // No control ran at dose 2: the dose is reported and not used.
     arms.extend([at(-8.0, 30.0), at(4.0, -10.0), at(2.0, 50.0)]);
     let a = ask(&QUESTION, &arms).unwrap();
     assert_eq!((a.doses.as_slice(), a.left_out.as_slice()), (&[-8.0, 4.0][..], &[2.0][..]));
-    // (30 + 10) / 2 in seven groups, (32 + 8) / 2 in one.
+    // The group values are (30 + 10) / 2 in seven groups and (32 + 8) / 2 in one.
     assert!((a.points.unwrap().estimate - 20.0).abs() < 1e-12, "{a:?}");
-    // A clamp to 4 of a feature that is at 10 untouched pushes down: (30 − 10) / 2 in seven, (32 − 8) / 2 in one.
+    // A feature is at 10 untouched. Clamping it to 4 pushes down: (30 − 10) / 2 in seven groups, (32 − 8) / 2 in one.
     let clamp = Question { zero: 10.0, ..QUESTION };
     assert!((ask(&clamp, &arms).unwrap().points.unwrap().estimate - 10.25).abs() < 1e-12);
     assert_eq!(ask(&Question { zero: 4.0, ..QUESTION }, &arms).unwrap().doses, [-8.0]);
@@ -100,14 +100,43 @@ fn what_cannot_be_told_says_what_is_missing() {
     assert!(says(&QUESTION, &study(7, 20, 8.0, 5)).contains("7 groups: at least 8"));
     assert!(says(&Question { smallest: 6.0, ..QUESTION }, &arms).contains("smaller than the 6 points"));
     assert_eq!(ask(&Question { smallest: 30.0, ..QUESTION }, &arms).unwrap().says, Says::NotReached);
-    // One random direction did not run where the direction did.
+    // One random direction did not run at the direction's doses.
     let mut lone = study(32, 20, 8.0, 5);
     lone.retain(|a| a.name.dose < 0.0 && a.name.kind != Kind::Random(3));
     lone.push(arm(Kind::Random(3), -2.0, &[0.0; 32]));
-    assert!(says(&QUESTION, &lone).contains("(doses -8)"));
-    // Nothing changes at all: less than a point, surely.
+    assert!(says(&QUESTION, &lone).contains("(doses of the direction: -8)"));
+    // Nothing changes: the effect is certainly below one point.
     let still: Vec<Arm> =
         std::iter::once(Kind::Direction).chain((0..20).map(Kind::Random)).map(|k| arm(k, -8.0, &[0.0; 9])).collect();
     let a = ask(&QUESTION, &still).unwrap();
     assert_eq!((a.says, a.p), (Says::NotReached, Some(1.0)), "{a:?}");
+}
+
+#[test]
+fn the_summary_has_the_verdict_the_controls_and_the_strongest_doses() {
+    let arms = study(16, 20, 12.0, 3);
+    let answer = ask(&QUESTION, &arms).unwrap();
+    let mut out = friction_core::Findings::default();
+    crate::headline::tell(&QUESTION, &answer, &arms, "completion = interrupt", &mut out);
+    assert_eq!(out.question.as_deref(), Some("Does accuracy fall as the dose grows, where completion = interrupt?"));
+    let what: Vec<&str> = out.estimates.iter().map(|e| e.what.as_str()).collect();
+    assert_eq!(what, ["expected change, 2 doses", "largest of 20 random", "dose -8", "dose 4"]);
+    let [all, largest, below, above] = &out.estimates[..] else { panic!("{what:?}") };
+    assert_eq!((all.says.as_deref(), all.n, all.p), (Some("reached"), Some(16), answer.p));
+    assert!(largest.value.unwrap() < all.value.unwrap() && largest.low.is_none());
+    assert!(below.value.unwrap() > 5.0 && above.value.unwrap() < 0.0 && above.low < above.value);
+    // Of one tested dose the verdict's row is enough.
+    let one: Vec<Arm> = study(16, 20, 12.0, 3).into_iter().filter(|a| a.name.dose == -8.0).collect();
+    let mut out = friction_core::Findings::default();
+    crate::headline::tell(&QUESTION, &ask(&QUESTION, &one).unwrap(), &one, "", &mut out);
+    let what: Vec<&str> = out.estimates.iter().map(|e| e.what.as_str()).collect();
+    assert_eq!(what, ["expected change, dose -8", "largest of 20 random"]);
+    // Nothing was named before the run, and nothing ran beside the controls.
+    let none = Question { expect: None, tested: Kind::Random(3), ..QUESTION };
+    let answer = Answer { points: None, controls: vec![], says: Says::CannotBeTold, ..answer };
+    let mut out = friction_core::Findings::default();
+    crate::headline::tell(&none, &answer, &[], "", &mut out);
+    assert_eq!(out.question.as_deref(), Some("Does accuracy change as the dose grows along random-03?"));
+    assert_eq!((out.estimates.len(), out.estimates[0].value), (1, None));
+    assert_eq!(out.estimates[0].says.as_deref(), Some("cannot be told"));
 }

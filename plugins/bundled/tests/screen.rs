@@ -1,0 +1,100 @@
+//! What a newcomer sees: `run` says at once what it does, and ends with a summary that fits a screen.
+#![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+use common::{MANIFEST, friction, root, text, world};
+use serde_json::Value;
+use std::process::Output;
+
+const BEHAVIOR: &str = "[[analyzer]]\nplugin = \"behavior\"\nprimary = \"volume × turn\"\n";
+
+fn lines(o: &Output) -> Vec<String> {
+    String::from_utf8(o.stdout.clone()).unwrap().lines().map(String::from).collect()
+}
+
+/// The program's lines on a terminal of 80 × 24, which needs one more for the prompt.
+fn fits(o: &Output) -> Vec<String> {
+    let lines = lines(o);
+    assert!(lines.len() < 24, "{} lines:\n{}", lines.len(), lines.join("\n"));
+    for line in &lines {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    lines
+}
+
+#[test]
+fn quickstart_fits_a_screen() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = root().join("experiments/quickstart.toml").display().to_string();
+    let set = ["study.groups=8", "hook.1.random=2"];
+    let mut args = vec!["run", path.as_str()];
+    args.extend(set.iter().flat_map(|s| ["--set", s]));
+    let o = friction(dir.path(), &args);
+    assert!(o.status.success(), "{}", text(&o));
+    let screen = fits(&o);
+    assert_eq!(screen[0], "quickstart: bundled:organism on cpu, 4 conditions × 8 groups × 12 turns");
+    for analyzer in ["behavior", "ground-truth", "linear-probe", "steering"] {
+        assert!(screen.iter().any(|l| l.starts_with(&format!("{analyzer}: "))), "{analyzer}: {screen:#?}");
+    }
+    let row = |what: &str| screen.iter().find(|l| l.starts_with(&format!("  {what}"))).unwrap();
+    assert!(row("n = 8 groups").contains("95 % interval") && row("n = 8 groups").contains("true"), "{screen:#?}");
+    assert!(row("each interruption, points").contains("-4.00  agrees"), "{screen:#?}");
+    assert!(row("figures").contains("behavior/accuracy.svg"), "{screen:#?}");
+    assert!(dir.path().join("runs/quickstart/analysis/behavior/accuracy.svg").is_file());
+    assert!(screen.last().unwrap().starts_with("next: friction analyze runs/quickstart"), "{screen:#?}");
+    assert_eq!(text(&o).matches("DIFFERS").count(), 0, "{screen:#?}");
+
+    // The command that it names prints the same table, whole, and then every sentence.
+    let o = friction(dir.path(), &["analyze", "runs/quickstart"]);
+    let all = lines(&o);
+    assert!(all[0].starts_with("  n = 8 groups"), "{all:#?}");
+    let squeezed = |l: &str| l.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in screen.iter().filter(|l| l.contains("points") && !l.contains('…')) {
+        assert!(all.iter().any(|l| squeezed(l) == squeezed(line)), "{line}\n{all:#?}");
+    }
+    assert!(all.iter().any(|l| l.starts_with("  Primary: Does accuracy fall faster")), "{all:#?}");
+
+    // The same for programs, and in the files.
+    let o = friction(dir.path(), &["--json", "analyze", "runs/quickstart"]);
+    let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+    let truth = &told["findings"][1];
+    assert_eq!(truth["estimates"][0]["truth"].as_f64(), Some(-4.0), "{truth}");
+    assert_eq!(truth["estimates"][0]["value"], truth["values"]["step"]["points"], "{truth}");
+    assert_eq!(told["failed"], serde_json::json!([]));
+    let stored = std::fs::read(dir.path().join("runs/quickstart/analysis/ground-truth/findings.json")).unwrap();
+    let stored: Value = serde_json::from_slice(&stored).unwrap();
+    assert_eq!((&stored["question"], &stored["estimates"]), (&truth["question"], &truth["estimates"]));
+}
+
+#[test]
+fn a_study_without_analyzers_says_where_its_turns_are() {
+    let w = world(&MANIFEST.replace(BEHAVIOR, ""));
+    let o = friction(w.path(), &["run", "m.toml"]);
+    assert!(o.status.success(), "{}", text(&o));
+    let screen = fits(&o);
+    assert_eq!(screen[0], "tiny: path:model on cpu, 2 conditions × 2 groups × 3 turns");
+    assert!(text(&o).contains("stored in runs/tiny turns groups/*/turns.parquet"), "{screen:#?}");
+    // One group of one turn: numbers agree with their nouns.
+    let one = ["run", "m.toml", "--out", "one", "--set", "study.groups=1"];
+    let o = friction(w.path(), &one);
+    assert!(text(&o).contains("× 1 group × 3 turns") && text(&o).contains(": 1 group, 6 turns in"), "{}", text(&o));
+    let again = friction(w.path(), &one);
+    assert!(text(&again).contains("tiny: 1 group stood already"), "{}", text(&again));
+}
+
+#[test]
+fn a_run_that_cannot_be_trusted_says_so_first() {
+    let lens = "[[analyzer]]\nplugin = \"logit-lens\"\nsites = [\"resid_post.3\"]\nwhole = 0\n";
+    let w = world(&format!("{MANIFEST}{lens}"));
+    assert!(friction(w.path(), &["run", "m.toml"]).status.success());
+    // An analyzer that fails because the model is another one now.
+    std::fs::remove_dir_all(w.path().join("model")).unwrap();
+    friction_model::testing::checkpoint(&w.path().join("model"), 2).unwrap();
+    let o = friction(w.path(), &["analyze", "runs/tiny"]);
+    assert_eq!(o.status.code(), Some(1));
+    assert!(text(&o).contains("analyzer `logit-lens`: weights of path:model"), "{}", text(&o));
+    assert!(text(&o).contains("Primary: volume × turn cannot be told"), "the others are told: {}", text(&o));
+    let o = friction(w.path(), &["--json", "analyze", "runs/tiny"]);
+    let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert!(told["failed"][0].as_str().unwrap().starts_with("analyzer `logit-lens`"), "{told}");
+    assert_eq!(told["findings"].as_array().unwrap().len(), 1);
+}
