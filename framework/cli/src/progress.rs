@@ -92,6 +92,10 @@ pub(crate) fn span(seconds: f64) -> String {
     match seconds {
         s if s < 10.0 => format!("{s:.1} s"),
         s if s < 99.5 => format!("{s:.0} s"),
+        s if s < 599.5 => {
+            let seconds = s.round() as u64;
+            format!("{} min {} s", seconds / 60, seconds % 60)
+        }
         s if s < 3570.0 => format!("{:.0} min", s / 60.0),
         s => {
             let minutes = (s / 60.0).round() as u64;
@@ -339,7 +343,7 @@ mod tests {
 
     #[test]
     fn times_in_words() {
-        let words = [0.04, 9.94, 12.3, 99.6, 3599.0, 7500.0].map(span);
-        assert_eq!(words, ["0.0 s", "9.9 s", "12 s", "2 min", "1 h 0 min", "2 h 5 min"]);
+        let words = [0.04, 9.94, 12.3, 99.6, 599.0, 601.0, 3599.0, 7500.0].map(span);
+        assert_eq!(words, ["0.0 s", "9.9 s", "12 s", "1 min 40 s", "9 min 59 s", "10 min", "1 h 0 min", "2 h 5 min"]);
     }
 }
