@@ -87,7 +87,7 @@ fn about(left: f64) -> String {
     format!(", about {left} left")
 }
 
-/// A duration as short text: `8 s`, `3 min`, `2 h 5 min`.
+/// A duration as short text: `8 s`, `1 min 40 s`, `12 min`, `2 h 5 min`.
 pub(crate) fn span(seconds: f64) -> String {
     match seconds {
         s if s < 10.0 => format!("{s:.1} s"),
