@@ -232,7 +232,9 @@ fn blocks(text: &str) -> String {
     let mut item = false;
     for block in out {
         let now = block.strip_prefix("- ");
-        if !text.is_empty() && !(item && now.is_some()) {
+        // Items of one list stand together; all other blocks have an empty line between them.
+        let together = item && now.is_some();
+        if !text.is_empty() && !together {
             text.push('\n');
         }
         item = now.is_some();
