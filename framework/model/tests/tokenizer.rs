@@ -1,9 +1,8 @@
 //! Ids of Gemma's tokenizer.json and of the one inside the GGUF file, against transformers, on 12,000
 //! varied lines. `data/oracle.py` made the expected hashes and makes the same lines.
 #![allow(missing_docs, clippy::unwrap_used)]
-use arrow::array::AsArray;
 use friction_model::{Tokenizer, weights::gguf::Gguf};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use friction_parquet::{Ask, Want};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -84,21 +83,10 @@ fn lines(mmlu: &Path) -> Vec<String> {
             (0..n).map(|_| d.fragment()).collect()
         })
         .collect();
-    let file = std::fs::File::open(mmlu).unwrap();
-    let (mut questions, mut options) = (vec![], vec![]);
-    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
-        let batch = batch.unwrap();
-        let text = |c: &dyn arrow::array::Array| arrow::compute::cast(c, &arrow::datatypes::DataType::Utf8).unwrap();
-        questions.extend(
-            text(batch.column_by_name("question").unwrap()).as_string::<i32>().iter().map(|q| q.unwrap().to_string()),
-        );
-        for list in batch.column_by_name("options").unwrap().as_list::<i32>().iter() {
-            let list = text(&list.unwrap());
-            options.push(list.as_string::<i32>().iter().map(Option::unwrap).collect::<Vec<_>>().join("\n"));
-        }
-    }
-    out.extend(questions);
-    out.extend(options);
+    let asks = [Ask::needed("question", Want::Text), Ask::needed("options", Want::Texts)];
+    let table = friction_parquet::read(std::fs::read(mmlu).unwrap(), &asks).unwrap();
+    out.extend((0..table.rows()).map(|row| table.need_text("question", row).unwrap().to_string()));
+    out.extend((0..table.rows()).map(|row| table.need_texts("options", row).unwrap().join("\n")));
     out
 }
 

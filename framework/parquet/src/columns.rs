@@ -1,16 +1,17 @@
-//! Columns as plain values.
+//! Columns as vectors of plain Rust values.
 use crate::{Ask, Error, Result, Want};
-use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, StringViewArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::datatypes::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, BinaryViewArray, StringViewArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bytes of text, all columns together. A text that a file holds once may stand in a million rows.
+/// Most bytes of text in all columns together. A dictionary's text is in the file once and may be in many rows.
 const TEXT: usize = 1 << 30;
 
-/// A column's values.
+/// The values of a column, one entry per row; `None` is a null.
 #[derive(Debug, Clone, PartialEq)]
 enum Column {
     Text(Vec<Option<String>>),
@@ -18,7 +19,7 @@ enum Column {
     Texts(Vec<Option<Vec<Option<String>>>>),
 }
 
-/// The columns that were asked for; rows count from 0 here, and from 1 in errors.
+/// The columns that were asked for. Row arguments count from 0; rows in error messages count from 1.
 #[derive(Debug, Clone)]
 pub struct Table {
     columns: BTreeMap<String, (Want, Column)>,
@@ -38,7 +39,8 @@ fn is_text(t: &DataType) -> bool {
     )
 }
 
-/// Text as views. Bytes that do not call themselves text stay bytes: the library takes them for UTF-8 unseen.
+/// The Arrow view type for a text column. Columns without a text annotation are read as bytes and checked to be
+/// UTF-8 here, because the library would not check them.
 fn view(t: &DataType) -> DataType {
     match t {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => DataType::BinaryView,
@@ -54,8 +56,8 @@ fn item(t: &DataType) -> Option<&Arc<Field>> {
     }
 }
 
-/// The file's schema, with the texts of the chosen columns as views (a dictionary's text is then held once, however
-/// many rows show it), and the chosen columns' places.
+/// The file's schema with the chosen text columns as view types, and the indices of the chosen columns. With views
+/// a dictionary's text is held once, however many rows refer to it.
 pub(crate) fn chosen(schema: &SchemaRef, asks: &[Ask]) -> Result<(SchemaRef, Vec<usize>)> {
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
     let mut roots = vec![];
@@ -106,7 +108,7 @@ pub(crate) fn chosen(schema: &SchemaRef, asks: &[Ask]) -> Result<(SchemaRef, Vec
     Ok((Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())), roots))
 }
 
-/// The texts of an array of them.
+/// The values of a text array, checked to be UTF-8.
 fn texts(array: &ArrayRef) -> Result<Vec<Option<&str>>> {
     if let Some(a) = array.as_any().downcast_ref::<StringViewArray>() {
         return Ok(a.iter().collect());
@@ -139,7 +141,7 @@ impl Table {
         Self { columns, rows: 0, text: 0 }
     }
 
-    /// Adds the rows of a batch.
+    /// Appends the rows of a batch.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let (mut text, first) = (self.text, self.rows);
         let mut own = |s: Option<&str>| -> Result<Option<String>> {
@@ -180,7 +182,7 @@ impl Table {
         Ok(())
     }
 
-    /// Number of rows.
+    /// Number of rows of the file.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -197,10 +199,10 @@ impl Table {
         Self::error(row, column, "was asked for as something else")
     }
 
-    /// A text or label; nothing where the column is missing or null.
+    /// The text or label in `column` of `row`; `None` where the column is missing or the value null.
     ///
     /// # Errors
-    /// When the column was asked for as something else.
+    /// When the column was not asked for as [`Want::Text`] or [`Want::Label`].
     pub fn text(&self, column: &str, row: usize) -> Result<Option<&str>> {
         match self.columns.get(column) {
             Some((_, Column::Text(all))) => Ok(all.get(row).and_then(Option::as_deref)),
@@ -208,18 +210,18 @@ impl Table {
         }
     }
 
-    /// A text or label that must be there.
+    /// As [`Table::text`], for a value that must be there.
     ///
     /// # Errors
-    /// Names row and column of a null.
+    /// When the value is null; the message names row and column. As [`Table::text`].
     pub fn need_text(&self, column: &str, row: usize) -> Result<&str> {
         self.text(column, row)?.ok_or_else(|| Self::null(row, column))
     }
 
-    /// A whole number; nothing where the column is missing or null.
+    /// The integer in `column` of `row`; `None` where the column is missing or the value null.
     ///
     /// # Errors
-    /// When the column was asked for as something else.
+    /// When the column was not asked for as [`Want::Whole`].
     pub fn whole(&self, column: &str, row: usize) -> Result<Option<i64>> {
         match self.columns.get(column) {
             Some((_, Column::Whole(all))) => Ok(all.get(row).copied().flatten()),
@@ -227,18 +229,19 @@ impl Table {
         }
     }
 
-    /// A whole number that must be there.
+    /// As [`Table::whole`], for a value that must be there.
     ///
     /// # Errors
-    /// Names row and column of a null.
+    /// When the value is null; the message names row and column. As [`Table::whole`].
     pub fn need_whole(&self, column: &str, row: usize) -> Result<i64> {
         self.whole(column, row)?.ok_or_else(|| Self::null(row, column))
     }
 
-    /// A list of texts that must be there, none of them null.
+    /// The list of texts in `column` of `row`; neither the list nor an entry may be null.
     ///
     /// # Errors
-    /// Names row, column and entry of a null.
+    /// When the list or an entry is null; the message names row, column and entry. When the column was not asked for
+    /// as [`Want::Texts`].
     pub fn need_texts(&self, column: &str, row: usize) -> Result<Vec<&str>> {
         let Some((_, Column::Texts(all))) = self.columns.get(column) else { return Err(Self::wrong(row, column)) };
         let list = all.get(row).and_then(Option::as_ref).ok_or_else(|| Self::null(row, column))?;
@@ -251,7 +254,7 @@ impl Table {
     }
 }
 
-/// The values of an array of integers of any width; `first` is the number of rows before it.
+/// The values of an integer array of any width, as i64. `first` is the number of rows before the array, for errors.
 fn whole(array: &ArrayRef, name: &str, first: usize) -> Result<Vec<Option<i64>>> {
     macro_rules! widen {
         ($($t:ident),*) => {$(

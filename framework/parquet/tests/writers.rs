@@ -1,8 +1,10 @@
-//! Files as other programs write them, and as nobody should.
+//! Files in every form that writers produce, and files that are damaged or malicious.
 #![allow(clippy::unwrap_used)]
-use arrow::array::*;
-use arrow::datatypes::{DataType, Field, Int32Type, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::builder::*;
+use arrow_array::types::Int32Type;
+use arrow_array::*;
+use arrow_schema::{DataType, Field, Schema};
 use friction_parquet::{Ask, Error, Result, Table, Want, read};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
@@ -42,7 +44,7 @@ fn told(result: Result<Table>) -> String {
 
 #[test]
 fn text_of_every_kind_is_read() {
-    let cast = |t: &DataType| arrow::compute::cast(&texts(), t).unwrap();
+    let cast = |t: &DataType| arrow_cast::cast(&texts(), t).unwrap();
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let large = DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::LargeUtf8));
     for t in [
@@ -84,7 +86,7 @@ fn lists_of_every_kind_are_read() {
         DataType::List(Arc::new(Field::new("item", DataType::LargeUtf8, true))),
         DataType::LargeList(Arc::new(Field::new("item", dictionary, true))),
     ] {
-        let Ok(array) = arrow::compute::cast(&lists(), &t) else { panic!("no {t} can be made") };
+        let Ok(array) = arrow_cast::cast(&lists(), &t) else { panic!("no {t} can be made") };
         let table = one(Want::Texts, array).unwrap_or_else(|e| panic!("{t}: {e}"));
         assert_eq!(table.need_texts("c", 0).unwrap(), ["x", "y", "z"], "{t}");
         assert_eq!(table.need_texts("c", 2).unwrap(), ["a", "b", ""], "{t}");
@@ -117,7 +119,7 @@ fn integers_of_every_width_are_read() {
         DataType::UInt32,
         DataType::UInt64,
     ] {
-        let array = arrow::compute::cast(&given, &t).unwrap();
+        let array = arrow_cast::cast(&given, &t).unwrap();
         let table = one(Want::Whole, array.clone()).unwrap();
         assert_eq!((table.need_whole("c", 0).unwrap(), table.whole("c", 1).unwrap()), (7, None), "{t}");
         assert!(table.need_whole("c", 1).unwrap_err().to_string().contains("row 2: `c` is null"), "{t}");
@@ -135,7 +137,7 @@ fn integers_of_every_width_are_read() {
     assert_eq!(one(Want::Whole, nulls).unwrap().whole("c", 1).unwrap(), None);
 }
 
-/// A thousand rows and more, so that batches and pages are several.
+/// `n` rows, enough for several batches and pages.
 fn many(n: usize) -> Vec<(&'static str, ArrayRef)> {
     let mut b = ListBuilder::new(StringBuilder::new());
     for i in 0..n {
@@ -206,13 +208,13 @@ fn columns_are_missing_or_twice() {
     assert!(told(read(w.into_inner().unwrap(), &[Ask::needed("c", Want::Text)])).contains("stands twice"));
 }
 
-/// A dictionary's text stands in the file once and in three hundred rows: more than a gigabyte, if it were read.
+/// A dictionary's text is in the file once and in three hundred rows; decoded naively it takes more than a gigabyte.
 #[test]
 fn a_text_that_many_rows_share_is_held_once_until_it_passes_the_limit() {
     let long = "x".repeat(4 << 20);
     let rows: ArrayRef = Arc::new(StringArray::from(vec![long.as_str(); 300]));
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let rows = arrow::compute::cast(&rows, &dictionary).unwrap();
+    let rows = arrow_cast::cast(&rows, &dictionary).unwrap();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_dictionary_page_size_limit(16 << 20)
@@ -235,7 +237,7 @@ fn pages_and_columns_have_limits() {
         written(vec![("c", long)], Some(properties().set_compression(Compression::ZSTD(ZstdLevel::default())).build()));
     let told_ = told(read(page, &[Ask::needed("c", Want::Text)]));
     assert!(told_.contains("column `c`: a page of") && told_.contains("smaller pages"), "{told_}");
-    // Prefixes: each text repeats the one before it.
+    // DELTA_BYTE_ARRAY: each text repeats the one before it as a prefix.
     let texts_: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(400_000)]));
     let grown: ArrayRef = Arc::new(DictionaryArray::new(Int32Array::from(vec![0; 3000]), texts_));
     let prefixes = properties().set_column_encoding("c".into(), Encoding::DELTA_BYTE_ARRAY).build();
@@ -260,8 +262,9 @@ static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
-    /// Damaged bytes give an error or a table whose every value can be asked for; never a panic, and what is cut is
-    /// never taken for whole.
+    /// Damaged bytes give an error, or a table whose values can all be read. They never cause a panic, and a
+    /// truncated
+    /// file is never read as a complete one.
     #[test]
     fn hostile_bytes_are_errors(
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),

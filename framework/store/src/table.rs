@@ -1,9 +1,10 @@
-//! Turns and analyzers' tables as Parquet.
+//! Turns and analyzers' tables as Parquet files.
 use crate::error::{format, io};
 use crate::{Result, temp};
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
-use arrow::datatypes::{Float32Type, Float64Type, UInt32Type};
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, UInt32Type};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
 use friction_core::findings::Column;
 use friction_core::{Table, TurnRow};
 use parquet::arrow::ArrowWriter;
@@ -15,7 +16,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Written in memory first: what the disk refuses is then the disk's fault and no table's.
+/// Writes a Parquet file. Its bytes are made in memory first, so that an I/O error is told apart from a wrong table.
 fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
         .map_err(|e| format(path, e))?;
@@ -26,10 +27,11 @@ fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
     temp::write(path, &writer.into_inner().map_err(|e| format(path, e))?)
 }
 
-/// Writes the turns of a group.
+/// Writes the turns of a group, one row per turn. Columns are the fields of [`TurnRow`]; each factor, grade and reading
+/// has a column of its own (`factor_…`, `grade_…`, `reading_…`).
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
     let text =
         |f: &dyn Fn(&TurnRow) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
@@ -88,10 +90,10 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
     write(path, columns)
 }
 
-/// Writes an analyzer's table.
+/// Writes an analyzer's table. NaN is stored as null.
 ///
 /// # Errors
-/// When columns differ in length or the file cannot be written.
+/// If columns differ in length or the file cannot be written.
 pub fn write_table(path: &Path, table: &Table) -> Result<()> {
     let columns = table.columns.iter().map(|(name, c)| {
         let array: ArrayRef = match c {
@@ -107,10 +109,10 @@ pub fn write_table(path: &Path, table: &Table) -> Result<()> {
 /// Reads the turns of a group.
 ///
 /// # Errors
-/// When the file is not a turn table.
+/// If the file cannot be read or is not a table of turns.
 pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
     let file = File::open(path).map_err(io(path))?;
-    // The library may panic on bytes that are no Parquet: that is an error here.
+    // The library may panic on damaged files; that is reported as an error.
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<Vec<RecordBatch>> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| format(path, e))?.build();
         reader.map_err(|e| format(path, e))?.map(|b| b.map_err(|e| format(path, e))).collect()
@@ -166,7 +168,7 @@ pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
         for (r, v) in rows.iter_mut().zip(lists("option_logprobs")?) {
             r.option_logprobs = v;
         }
-        // Runs of before neutral texts have no such column.
+        // Runs of older versions have no such column.
         if batch.column_by_name("neutral_logprobs").is_some() {
             for (r, v) in rows.iter_mut().zip(lists("neutral_logprobs")?) {
                 r.neutral_logprobs = v;

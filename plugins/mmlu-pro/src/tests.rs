@@ -1,14 +1,13 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use arrow::array::{
-    ArrayRef, Float64Array, Int8Array, Int64Array, ListBuilder, StringArray, StringBuilder, UInt16Array,
-};
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::{ArrayRef, Float64Array, Int8Array, Int64Array, StringArray, UInt16Array};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 
-/// Question, options, index of the right one, category.
+/// A row: question, options, index of the right option, category.
 type Row<'a> = (&'a str, &'a [&'a str], i64, &'a str);
 
 fn columns(rows: &[Row]) -> Vec<(&'static str, ArrayRef)> {
@@ -40,7 +39,7 @@ fn file(rows: &[Row]) -> Vec<u8> {
     written(columns(rows))
 }
 
-/// The same rows with a column put in or another's place.
+/// The same rows with one column added or replaced.
 fn with(rows: &[Row], name: &'static str, array: ArrayRef) -> Vec<u8> {
     let mut all = columns(rows);
     all.retain(|(n, _)| *n != name);
@@ -116,7 +115,7 @@ fn nulls_and_indices_that_are_none_are_errors() {
 #[test]
 fn an_answer_agrees_with_its_index() {
     let letters = |v: [Option<&str>; 4]| Arc::new(StringArray::from(v.to_vec())) as ArrayRef;
-    // Letters count the padding, as the dataset's do.
+    // The dataset's letters count padding options too.
     assert!(read(&with(ROWS, "answer", letters([Some("C"), Some("A"), None, Some(" C ")]))).is_ok());
     let told = told(&with(ROWS, "answer", letters([Some("C"), Some("B"), Some("A"), Some("C")])));
     assert!(told.contains("row 2: `answer` is \"B\", but `answer_index` 0 is A"), "{told}");
@@ -159,7 +158,7 @@ fn the_real_sample() {
     }
 }
 
-/// Every option of the real questions, said in the ways that models say them.
+/// Grades all options of the real questions, written in the ways in which models answer.
 #[test]
 fn the_options_of_the_real_sample_read_as_themselves() {
     let Some(d) = sample() else { return };
@@ -190,8 +189,8 @@ fn the_options_of_the_real_sample_read_as_themselves() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-    /// Damaged bytes are an error that names the file, or questions that can be asked and graded; cut ones are never
-    /// questions.
+    /// Damaged bytes give an error that names the file, or questions that can be asked and graded. A truncated file
+    /// never gives questions.
     #[test]
     fn hostile_bytes_are_errors(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>(), whole in any::<bool>()) {
         let mut b = FILE.clone();

@@ -1,11 +1,9 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use arrow::array::{
-    ArrayRef, Float64Array, Int16Array, Int64Array, LargeStringArray, ListBuilder, StringArray, StringBuilder,
-    UInt8Array,
-};
-use arrow::datatypes::{DataType, Field};
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::builder::{ListBuilder, StringBuilder};
+use arrow_array::{ArrayRef, Float64Array, Int16Array, Int64Array, LargeStringArray, StringArray, UInt8Array};
+use arrow_schema::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 use std::sync::Arc;
 
@@ -93,7 +91,7 @@ fn options(entry: Option<&str>) -> ArrayRef {
 fn parquet_of_other_writers_is_read() {
     let texts = || Arc::new(LargeStringArray::from(vec!["a?", "b?"])) as ArrayRef;
     let large = DataType::LargeList(Arc::new(Field::new("item", DataType::LargeUtf8, true)));
-    let large = arrow::compute::cast(&options(Some("y")), &large).unwrap();
+    let large = arrow_cast::cast(&options(Some("y")), &large).unwrap();
     let index = || Arc::new(UInt8Array::from(vec![1, 0])) as ArrayRef;
     let ids = || Arc::new(Int16Array::from(vec![31, 32])) as ArrayRef;
     let bank = read(vec![("question", texts()), ("options", large), ("answer_index", index()), ("id", ids())]).unwrap();
@@ -121,7 +119,7 @@ fn ordinary() -> Bank {
     Questions::bank(&path, jsonl(&path, &std::fs::read(&path).unwrap()).unwrap(), String::new()).unwrap()
 }
 
-/// The questions that this project brings: 14 categories of ten, each letter right once.
+/// The questions in experiments/ordinary: 14 categories of ten, in which each letter is right once.
 #[test]
 fn the_ordinary_bank() {
     let bank = ordinary();
@@ -138,7 +136,7 @@ fn the_ordinary_bank() {
     }
 }
 
-/// Every option of them, said in the ways that models say them.
+/// Grades all their options, written in the ways in which models answer.
 #[test]
 fn the_options_of_the_ordinary_bank_read_as_themselves() {
     for q in ordinary().questions.values().flatten() {
