@@ -290,7 +290,7 @@ fn what_analyzers_write_is_on_their_pages() {
             let values = found["values"].as_object().unwrap();
             assert!(!values.is_empty(), "{analyzer}");
             for key in values.keys() {
-                says(if key.starts_with("factor_") { "factor_<name>" } else { key });
+                says(if key.starts_with("factor_") { "factor_<name>" } else { key.as_str() });
             }
             seen.insert(analyzer);
         }
