@@ -1,61 +1,165 @@
-//! The dose curve, with the controls beside it.
+//! The figure of the dose-response, with the controls.
 use crate::arms::Kind;
 use crate::response::Arm;
-use friction_core::{Figure, Result};
-use friction_draw::{Area, COLOURS, DrawError};
-use plotters::prelude::*;
+use friction_core::{Figure, Result, plural};
+use friction_draw::{Axis, COLOURS, Frame, Look, Marker, percent, shortened};
+use std::collections::BTreeSet;
 
-/// Change of accuracy by dose: what is tested with intervals, each control as a point.
-pub fn doses(tested: Kind, arms: &[Arm]) -> Result<Figure> {
-    let caption = "Change of accuracy by dose, paired by question, with intervals over groups; crosses: random directions, triangles: directions of shuffled labels.";
-    friction_draw::figure("doses", caption, |area| draw(area, tested, arms))
+/// What the figure's texts say besides the arms.
+pub struct About<'a> {
+    /// The kind of arm that is tested.
+    pub tested: Kind,
+    /// The dose that changes nothing.
+    pub zero: f32,
+    /// Number of answers in the untouched arm with which each arm is compared.
+    pub answers: usize,
+    /// First turn that is read.
+    pub first_turn: u32,
+    /// The turns that are read, as `factor = level` separated by commas; empty for all.
+    pub only: &'a str,
+    /// Level of the intervals.
+    pub level: f64,
 }
 
-fn draw(area: &Area, tested: Kind, arms: &[Arm]) -> std::result::Result<(), DrawError> {
-    let doses = || arms.iter().map(|a| f64::from(a.name.dose)).chain([0.0]);
-    let (left, right) = (doses().fold(f64::MAX, f64::min), doses().fold(f64::MIN, f64::max));
-    let ends = || arms.iter().flat_map(|a| [a.effect.points.low, a.effect.points.high]).chain([-5.0, 5.0]);
-    let (low, high) = (ends().fold(f64::MAX, f64::min), ends().fold(f64::MIN, f64::max));
-    let pad = 0.08 * (right - left);
-    let mut chart = ChartBuilder::on(area)
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(60)
-        .build_cartesian_2d(left - pad..right + pad, low - 2.0..high + 2.0)?;
-    chart
-        .configure_mesh()
-        .x_desc("dose")
-        .y_desc("points of accuracy")
-        .label_style(("sans-serif", 15))
-        .light_line_style(WHITE)
-        .draw()?;
-    chart.draw_series(LineSeries::new([(left - pad, 0.0), (right + pad, 0.0)], BLACK.mix(0.5)))?;
-    let at = |a: &Arm| (f64::from(a.name.dose), a.effect.points.estimate);
-    let controls = |f: fn(Kind) -> bool| arms.iter().filter(move |a| a.name.kind != tested && f(a.name.kind));
-    let own = || arms.iter().filter(move |a| a.name.kind == tested);
-    chart
-        .draw_series(
-            controls(|k| matches!(k, Kind::Random(_))).map(|a| Cross::new(at(a), 5, COLOURS[1].stroke_width(1))),
-        )?
-        .label("random")
-        .legend(|(x, y)| Cross::new((x + 11, y), 5, COLOURS[1].stroke_width(1)));
-    chart
-        .draw_series(
-            controls(|k| matches!(k, Kind::Shuffled(_))).map(|a| TriangleMarker::new(at(a), 6, COLOURS[3].filled())),
-        )?
-        .label("shuffled labels")
-        .legend(|(x, y)| TriangleMarker::new((x + 11, y), 6, COLOURS[3].filled()));
-    let mut curve: Vec<(f64, f64)> = own().map(at).chain([(0.0, 0.0)]).collect();
-    curve.sort_by(|a, b| a.0.total_cmp(&b.0));
-    for a in own() {
-        let x = f64::from(a.name.dose);
-        let bar = vec![(x, a.effect.points.low), (x, a.effect.points.high)];
-        chart.draw_series(LineSeries::new(bar, COLOURS[0].mix(0.4).stroke_width(3)))?;
+/// Change of accuracy by dose: the tested arms with intervals, the controls as points.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn doses(about: &About, arms: &[Arm]) -> Result<Figure> {
+    let own: Vec<&Arm> = arms.iter().filter(|a| a.name.kind == about.tested).collect();
+    let of = |f: fn(Kind) -> bool| -> Vec<&Arm> {
+        arms.iter().filter(|a| a.name.kind != about.tested && f(a.name.kind)).collect()
+    };
+    let random = of(|k| matches!(k, Kind::Random(_)));
+    let shuffled = of(|k| matches!(k, Kind::Shuffled(_)));
+    let zero = f64::from(about.zero);
+    let dose = |a: &Arm| f64::from(a.name.dose);
+    let shown = || own.iter().chain(&random).chain(&shuffled);
+    let groups = own.iter().map(|a| a.effect.groups.len()).max().unwrap_or(0);
+    let doses: Vec<f64> = shown().map(|a| dose(a)).chain([zero]).collect();
+    let range = doses.iter().fold(f64::MIN, |a, b| a.max(*b)) - doses.iter().fold(f64::MAX, |a, b| a.min(*b));
+    // Controls are drawn in strips to the right of their dose.
+    let strip = |of: &[&Arm], from: f64| -> Vec<(f64, f64)> {
+        let mut seen: Vec<(u32, usize)> = vec![];
+        of.iter()
+            .map(|a| {
+                let at = seen.iter().position(|s| s.0 == a.name.dose.to_bits()).unwrap_or(seen.len());
+                if at == seen.len() {
+                    seen.push((a.name.dose.to_bits(), 0));
+                }
+                let i = seen[at].1;
+                seen[at].1 += 1;
+                (dose(a) + range * (from + 0.0045 * (i % 10) as f64), a.effect.points.estimate)
+            })
+            .collect()
+    };
+    let (crosses, triangles) = (strip(&random, 0.016), strip(&shuffled, 0.075));
+    let mut frame = Frame::new(
+        "doses",
+        "Does steering change how many answers are right?",
+        Axis::numbers(
+            &format!("dose, in the unit of the steering hook ({}: untouched)", about.zero),
+            doses.iter().copied().chain(crosses.iter().chain(&triangles).map(|p| p.0)),
+        ),
+        Axis::numbers(
+            "change of accuracy, percentage points",
+            own.iter()
+                .flat_map(|a| [a.effect.points.low, a.effect.points.high])
+                .chain(crosses.iter().chain(&triangles).map(|p| p.1))
+                .chain([0.0]),
+        ),
+    )
+    .say(format!(
+        "Points: change of accuracy against the untouched arm, paired by question; {}, n = {} an arm, turns from {} on{}.",
+        plural(groups, "group"),
+        plural(about.answers, "answer"),
+        about.first_turn,
+        if about.only.is_empty() { String::new() } else { format!(" where {}", shortened(about.only, 60.0)) }
+    ))
+    .say(format!("Bars: {} Student's t intervals over groups.", percent(about.level)));
+    let main = Look::series(0);
+    let cross = Look::points(COLOURS[1], Marker::Cross);
+    let triangle = Look::points(COLOURS[2], Marker::Triangle);
+    frame = frame.key(&about.tested.to_string(), main);
+    let many = |of: &[&Arm]| of.iter().map(|a| a.name.kind).collect::<BTreeSet<_>>().len();
+    let mut beside = vec![];
+    if !random.is_empty() {
+        frame = frame.key("random directions", cross);
+        beside.push(format!("{} given a push of the same size (crosses)", plural(many(&random), "random direction")));
     }
-    chart
-        .draw_series(LineSeries::new(curve.clone(), COLOURS[0].stroke_width(2)))?
-        .label(tested.to_string())
-        .legend(|(x, y)| PathElement::new(vec![(x, y), (x + 22, y)], COLOURS[0].stroke_width(3)));
-    chart.draw_series(curve.into_iter().map(|p| Circle::new(p, 4, COLOURS[0].filled())))?;
-    friction_draw::legend(&mut chart, SeriesLabelPosition::UpperRight)
+    if !shuffled.is_empty() {
+        frame = frame.key("directions of shuffled labels", triangle);
+        beside.push(format!("{} learnt from shuffled labels (triangles)", plural(many(&shuffled), "direction")));
+    }
+    if !beside.is_empty() {
+        frame = frame.say(format!("To the right of their dose: {}.", beside.join(", ")));
+    }
+    frame = frame.key("no change", Look::reference());
+    frame.draw(|plot| {
+        plot.across(Look::reference(), 0.0)?;
+        plot.series(cross, &crosses)?;
+        plot.series(triangle, &triangles)?;
+        let bars: Vec<(f64, f64, f64)> =
+            own.iter().map(|a| (dose(a), a.effect.points.low, a.effect.points.high)).collect();
+        plot.intervals(main, &bars)?;
+        let mut curve: Vec<(f64, f64)> =
+            own.iter().map(|a| (dose(a), a.effect.points.estimate)).chain([(zero, 0.0)]).collect();
+        curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+        plot.series(main, &curve)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::arms::ArmName;
+    use crate::effects::{Effect, Replies};
+    use friction_draw::faults;
+    use friction_stats::Interval;
+
+    fn arm(kind: Kind, dose: f32, estimate: f64) -> Arm {
+        let points = Interval { estimate, low: estimate - 6.0, high: estimate + 6.0 };
+        let groups = (0..8).map(|g| (g, estimate)).collect();
+        Arm {
+            name: ArmName { kind, dose },
+            effect: Effect { points, groups, mended: 0, broken: 0, changed: 0.0 },
+            replies: Replies { accuracy: 0.5, parsed: 1.0, tokens: 7.0, cut: 0.0, repetition: 0.0, perplexity: None },
+        }
+    }
+
+    fn drawn(zero: f32, level: f64, only: &str, controls: usize) -> Figure {
+        let mut arms: Vec<Arm> =
+            [-8.0, -4.0, 4.0].iter().map(|d| arm(Kind::Direction, *d, f64::from(-3.0 * d))).collect();
+        for i in 0..controls {
+            arms.push(arm(Kind::Random(i), -8.0, (i % 7) as f64 - 3.0));
+            arms.push(arm(Kind::Shuffled(i), 4.0, (i % 5) as f64 - 2.0));
+        }
+        let about = About { tested: Kind::Direction, zero, answers: 88, first_turn: 2, only, level };
+        doses(&about, &arms).unwrap()
+    }
+
+    #[test]
+    fn the_caption_tells_level_method_n_and_controls() {
+        let f = drawn(0.0, 0.9, "completion = interrupt", 20);
+        for told in [
+            "90 % Student's t intervals over groups",
+            "8 groups, n = 88 answers an arm, turns from 2 on where completion = interrupt",
+            "20 random directions",
+            "20 directions learnt from shuffled labels",
+        ] {
+            assert!(f.caption.contains(told), "{told}: {}", f.caption);
+        }
+        assert_eq!(faults(&f).unwrap(), Vec::<String>::new());
+        let alone = drawn(0.0, 0.95, "", 0);
+        assert!(!alone.caption.contains("random") && !alone.svg.contains("shuffled"));
+        assert_eq!(faults(&alone).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn untouched_is_where_the_manifest_says() {
+        let f = drawn(12.0, 0.95, &"<script>".repeat(30), 1);
+        assert!(f.svg.contains("(12: untouched)") && !f.svg.contains("<script"));
+        assert_eq!(faults(&f).unwrap(), Vec::<String>::new());
+    }
 }
