@@ -85,9 +85,8 @@ fn long_names_keep_their_ends() {
 #[test]
 fn the_caption_is_drawn_whole_however_long() {
     let long = "97.5 % ".to_string() + &"Wilson score intervals of each point by itself; ".repeat(30);
-    let (short, tall) = (figure("Q?", &numbered("c", 2), &numbered("", 4), "95 %"), {
-        figure("Q?", &numbered("c", 2), &numbered("", 4), &long)
-    });
+    let of = |level: &str| figure("Q?", &numbered("c", 2), &numbered("", 4), level);
+    let (short, tall) = (of("95 %"), of(&long));
     assert_eq!(faults(&tall).unwrap(), NONE);
     assert!(tall.caption.contains("97.5 %") && short.caption.contains("Bars: 95 % intervals"));
     assert!(height(&tall) > height(&short) + 200);
