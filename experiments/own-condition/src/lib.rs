@@ -13,7 +13,7 @@ const WORDINGS: [&str; 2] = ["Faster, please. ", "Hurry up. "];
 #[serde(deny_unknown_fields)]
 struct Impatient {
     /// Tokens of a reply that the history keeps.
-    #[schemars(example = 20)]
+    #[schemars(example = 20, range(min = 1))]
     patience: usize,
 }
 

@@ -56,10 +56,17 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         if !as_json {
             let c = &plan.estimate;
             let memory = match c.slots {
-                Some(n) => format!("about {} of memory", gib(c.weight_bytes + n as u64 * c.slot_bytes + c.step_bytes)),
+                Some(n) => format!("about {}", gib(c.weight_bytes + n as u64 * c.slot_bytes + c.step_bytes)),
                 None => format!("{} of weights and {} a conversation", gib(c.weight_bytes), gib(c.slot_bytes)),
             };
-            outln!("plan: {}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
+            // Without steered arms a group has a conversation for each condition, and the first line says how many.
+            let arms = plan.members.len().saturating_sub(m.conditions.len());
+            let arms = if arms > 0 {
+                format!(" ({} a group, {arms} of them in arms)", plan.members.len())
+            } else {
+                String::new()
+            };
+            outln!("plan: {}{arms}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
         }
     });
     progress.planned((plan.members.len() * m.study.turns) as u64);
@@ -78,7 +85,11 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     let analyses = friction_study::analyses_stored(&out, &otherwise, &mut |name, i, n| progress.analyzing(name, i, n));
     drop(progress);
     let analyses = analyses.inspect_err(|_| {
-        errln!("note: all groups are stored; `friction analyze {}` tries the analyzers again", typed(&out));
+        errln!(
+            "note: all groups are stored; `{} analyze {}` tries the analyzers again",
+            crate::print::program(),
+            typed(&out)
+        );
     })?;
     if as_json {
         let failed: Vec<String> = analyses.failed.iter().map(ToString::to_string).collect();
@@ -89,7 +100,9 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
     } else {
         let seconds = began.elapsed().as_secs_f64();
         let (name, planned) = (m.study.name.as_str(), plan.warnings.as_slice());
-        let summary = Summary { name, out: &out, report: &report, seconds, analyses: &analyses, planned };
+        let program = crate::print::program();
+        let summary =
+            Summary { program: &program, name, out: &out, report: &report, seconds, analyses: &analyses, planned };
         summary.lines(columns()).iter().for_each(|line| outln!("{line}"));
     }
     ended(analyses.failed)
@@ -198,7 +211,11 @@ pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Resul
     let mut progress = RunProgress::new("reading the run");
     let analyses = friction_study::analyses_stored(run, otherwise, &mut |name, i, n| progress.analyzing(name, i, n));
     drop(progress);
-    let Analyses { found, notes, failed, .. } = analyses?;
+    let analyses = analyses?;
+    if !as_json {
+        summary::doubts(&analyses, &[], columns()).iter().for_each(|line| outln!("{line}"));
+    }
+    let Analyses { found, notes, failed, .. } = analyses;
     for note in notes {
         errln!("note: {}", plain(&note));
     }

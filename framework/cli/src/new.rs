@@ -95,7 +95,12 @@ const KEYWORDS: [&str; 51] = [
 ];
 
 /// Names of crates that the new one depends on, and of folders in which cargo builds.
-const TAKEN: [&str; 12] = [
+const TAKEN: [&str; 17] = [
+    "main",
+    "lib",
+    "src",
+    "target",
+    "burn",
     "test",
     "core",
     "std",
@@ -121,6 +126,11 @@ fn check(name: &str) -> Result<()> {
         return Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
     }
     let known = friction_core::Registry::linked();
+    let profile = format!("[profile.release.package.{name}]\n");
+    if include_str!("../templates/profile.toml").contains(&profile) {
+        let what = "is a crate that friction is built with";
+        return Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
+    }
     if TAKEN.contains(&name) || name.starts_with("friction-") || known.plugins().iter().any(|p| p.name == name) {
         return Err(CliError::usage(format!("`{name}` is taken: choose another name, such as `my-{name}`")));
     }
@@ -224,6 +234,9 @@ mod tests {
         }
         for name in ["", "My_Cut", "2cut", "cut.", "ümlaut", &"a".repeat(61)] {
             assert!(said(name).contains("is no name"), "{}", said(name));
+        }
+        for name in ["half", "rayon", "tokenizers"] {
+            assert!(said(name).contains("is a crate that friction is built with"), "{}", said(name));
         }
         for name in ["my-fn", "cut2", "async-cut"] {
             assert!(check(name).is_ok(), "{}", said(name));

@@ -37,13 +37,13 @@ pub(crate) fn stale(dir: &Path, pages: &Pages) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(dir.join(folder)) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(at(&dir.join(folder))(e)),
     };
     let mut out = vec![];
     for entry in entries {
-        let path = folder.join(entry?.file_name());
+        let path = folder.join(entry.map_err(at(&dir.join(folder)))?.file_name());
         let page = path.extension().is_some_and(|e| e == "md") && !pages.contains_key(&path);
-        if page && std::fs::read_to_string(dir.join(&path))?.starts_with(MARK) {
+        if page && read(&dir.join(&path))?.starts_with(MARK) {
             out.push(path);
         }
     }
@@ -72,18 +72,29 @@ fn same(at: &Path, text: &str) -> bool {
 /// When a page would replace one that was written by hand; nothing is written then.
 pub(crate) fn write(dir: &Path, pages: &Pages, stale: &[PathBuf]) -> Result<()> {
     for path in pages.keys() {
-        let at = dir.join(path);
-        if at.exists() && !std::fs::read_to_string(&at)?.starts_with(MARK) {
+        let there = dir.join(path);
+        if there.exists() && !read(&there)?.starts_with(MARK) {
             let what = "was not generated: move it away, or name another folder";
-            return Err(CliError::usage(format!("{} {what}", at.display())));
+            return Err(CliError::usage(format!("{} {what}", there.display())));
         }
     }
-    std::fs::create_dir_all(dir.join("plugins"))?;
+    std::fs::create_dir_all(dir.join("plugins")).map_err(at(&dir.join("plugins")))?;
     for (path, text) in pages.iter().filter(|(path, text)| !same(&dir.join(path), text)) {
         friction_store::temp::replace(&dir.join(path), text.as_bytes())?;
     }
-    stale.iter().try_for_each(|path| std::fs::remove_file(dir.join(path)))?;
-    Ok(())
+    stale.iter().try_for_each(|path| std::fs::remove_file(dir.join(path)).map_err(at(&dir.join(path))))
+}
+
+/// An error of the file system, with its path.
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
+    let path = path.display().to_string();
+    move |e| CliError::usage(format!("{path}: {e}"))
+}
+
+/// A page's text. What is no text was not generated.
+fn read(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(at(path))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn file(p: &Plugin) -> String {

@@ -108,6 +108,14 @@ pub(crate) fn typed(path: &std::path::Path) -> String {
     if !text.is_empty() && text.chars().all(bare) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
+/// How this program was called, as typed in a shell: `target/release/friction`, or `friction` where it is on the path.
+pub(crate) fn program() -> String {
+    match std::env::args_os().next() {
+        Some(called) if !called.is_empty() => typed(std::path::Path::new(&called)),
+        _ => "friction".into(),
+    }
+}
+
 /// Width for printed text in columns: that of the terminal on standard output, from 40 to 100; 80 without a terminal.
 pub(crate) fn columns() -> usize {
     let wide = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));

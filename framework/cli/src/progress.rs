@@ -266,7 +266,8 @@ impl RunProgress {
                 bar.set_position(done);
                 let left = bar.eta().as_secs_f64();
                 let left = if left > 0.0 { about(left) } else { String::new() };
-                bar.set_message(format!("{stage}, {words}{left}"));
+                // The time left comes first: a narrow terminal cuts the end.
+                bar.set_message(format!("{stage}{left}, {words}"));
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::print::{plain, typed};
 use crate::progress::span;
 use console::{measure_text_width, truncate_str};
 use friction_core::{Estimate, plural};
-use friction_stats::{p_words, signed};
+use friction_stats::{p_words, percent, signed};
 use friction_study::{Analyses, Analysis, RunReport};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +19,8 @@ const READABLE: f64 = 0.95;
 
 /// A finished run, as the summary needs it.
 pub(crate) struct Summary<'a> {
+    /// How this program was called, for the next command.
+    pub program: &'a str,
     /// The study's name.
     pub name: &'a str,
     /// The run directory.
@@ -36,7 +38,7 @@ pub(crate) struct Summary<'a> {
 impl Summary<'_> {
     /// The lines, each at most `width` columns, except that paths and the next command stay whole.
     pub fn lines(&self, width: usize) -> Vec<String> {
-        let next = format!("next: friction analyze {}", typed(self.out));
+        let next = format!("next: {} analyze {}", self.program, typed(self.out));
         let (first, run, files) = (self.doubts(width), self.run(width), self.files());
         let note = |hidden: usize| match hidden {
             0 => "   (every sentence and table)".into(),
@@ -65,36 +67,7 @@ impl Summary<'_> {
 
     /// Failed analyzers, unreadable answers and warnings.
     fn doubts(&self, width: usize) -> Vec<String> {
-        let Analyses { found, failed, answers, notes } = self.analyses;
-        let mut out = vec![];
-        let all = found.len() + failed.len();
-        for e in failed.iter().take(2) {
-            out.push(cut(&format!("! FAILED: {}", plain(&e.to_string())), width));
-        }
-        if failed.len() > 2 {
-            out.push(format!("! {} of {} failed", failed.len(), plural(all, "analyzer")));
-        }
-        let share = answers.read as f64 / answers.replies.max(1) as f64;
-        if answers.replies > 0 && share < READABLE {
-            let of = plural(answers.replies, "reply");
-            let text = format!("! only {:.1} % of {of} declare an answer; the others count as wrong", 100.0 * share);
-            out.extend(wrapped(&text, width, 2));
-        }
-        // Several analyzers may give the same warning; it is shown once.
-        let mut warnings: Vec<(&str, &str)> = vec![];
-        let told = found.iter().flat_map(|a| a.findings.warnings.iter().map(move |w| (a.name.as_str(), w.as_str())));
-        let rest = notes.iter().chain(self.planned).map(|w| ("", w.as_str()));
-        for (name, text) in told.chain(rest) {
-            if warnings.iter().all(|(_, other)| *other != text) {
-                warnings.push((name, text));
-            }
-        }
-        if let Some((name, text)) = warnings.first() {
-            let by = if name.is_empty() { String::new() } else { format!("{name}: ") };
-            let count = plural(warnings.len(), "warning");
-            out.extend(wrapped(&format!("! {count}. {}", plain(&format!("{by}{text}"))), width, 2));
-        }
-        out
+        doubts(self.analyses, self.planned, width)
     }
 
     fn run(&self, width: usize) -> Vec<String> {
@@ -134,6 +107,40 @@ impl Summary<'_> {
         }
         out
     }
+}
+
+/// Failed analyzers, unreadable answers and warnings, those of the plan included: what must not be overlooked.
+pub(crate) fn doubts(analyses: &Analyses, planned: &[String], width: usize) -> Vec<String> {
+    let Analyses { found, failed, answers, notes } = analyses;
+    let mut out = vec![];
+    let all = found.len() + failed.len();
+    for e in failed.iter().take(2) {
+        out.extend(wrapped(&format!("! FAILED: {}", plain(&e.to_string())), width, 2));
+    }
+    if failed.len() > 2 {
+        out.push(format!("! {} of {} failed", failed.len(), plural(all, "analyzer")));
+    }
+    let share = answers.read as f64 / answers.replies.max(1) as f64;
+    if answers.replies > 0 && share < READABLE {
+        let of = plural(answers.replies, "reply");
+        let text = format!("! only {:.1} % of {of} declare an answer; the others count as wrong", 100.0 * share);
+        out.extend(wrapped(&text, width, 2));
+    }
+    // Several analyzers may give the same warning; it is shown once.
+    let mut warnings: Vec<(&str, &str)> = vec![];
+    let told = found.iter().flat_map(|a| a.findings.warnings.iter().map(move |w| (a.name.as_str(), w.as_str())));
+    let rest = notes.iter().chain(planned).map(|w| ("", w.as_str()));
+    for (name, text) in told.chain(rest) {
+        if warnings.iter().all(|(_, other)| *other != text) {
+            warnings.push((name, text));
+        }
+    }
+    if let Some((name, text)) = warnings.first() {
+        let by = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        let count = plural(warnings.len(), "warning");
+        out.extend(wrapped(&format!("! {count}. {}", plain(&format!("{by}{text}"))), width, 2));
+    }
+    out
 }
 
 /// All estimates, under their analyzers' questions.
@@ -197,7 +204,7 @@ fn row(e: &Estimate, common: &Common) -> Row {
         end.push_str(&format!(" ({})", counted(n, &e.of)));
     }
     let level = match e.level {
-        Some(l) if common.level.is_some_and(|c| c != l) => format!(" ({} %)", percent(l)),
+        Some(l) if common.level.is_some_and(|c| c != l) => format!(" ({})", percent(l)),
         _ => String::new(),
     };
     let interval = match (e.low, e.high) {
@@ -233,10 +240,6 @@ fn counted(n: u64, of: &str) -> String {
     plain(&plural(usize::try_from(n).unwrap_or(usize::MAX), of))
 }
 
-fn percent(level: f64) -> f64 {
-    (1000.0 * level).round() / 10.0
-}
-
 /// A header, and each analyzer's question with at most `each` of its estimates.
 fn rows(found: &[Analysis], width: usize, each: usize) -> Vec<String> {
     if found.is_empty() {
@@ -244,7 +247,7 @@ fn rows(found: &[Analysis], width: usize, each: usize) -> Vec<String> {
     }
     let shown: Vec<&Estimate> = found.iter().flat_map(|a| a.findings.estimates.iter().take(each)).collect();
     let common = Common::of(&shown);
-    let level = common.level.map_or_else(|| "interval".into(), |l| format!("{} % interval", percent(l)));
+    let level = common.level.map_or_else(|| "interval".into(), |l| format!("{} interval", percent(l)));
     let n = common.n.as_ref().map_or_else(String::new, |(n, of)| format!("n = {}", counted(*n, of)));
     let header = Row { cells: [n, "found".into(), level, "true".into(), "verdict".into()], end: String::new() };
     let mut body: Vec<Row> = shown.iter().map(|e| row(e, &common)).collect();

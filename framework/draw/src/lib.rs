@@ -16,7 +16,7 @@ pub use check::faults;
 pub use frame::{Frame, Plot, WIDTH};
 pub use look::{COLOURS, Dash, Look, Marker};
 pub use sheet::Drawn;
-pub use text::{name, numbered, percent, shortened};
+pub use text::{name, numbered, shortened};
 
 /// Anything that a drawing fails with.
 pub type DrawError = Box<dyn std::error::Error>;

@@ -159,11 +159,6 @@ pub fn shortened(text: &str, limit: f64) -> String {
     fit(&clean(text), 1.0, limit, 1).concat()
 }
 
-/// A share in percent, with the digits that it has: `95 %`, `97.5 %`.
-pub fn percent(share: f64) -> String {
-    format!("{} %", (share * 1e6).round() / 1e4)
-}
-
 /// The stem and the numbers of names such as `resid_post.9`, where all share one stem: their axis needs the numbers
 /// alone, and a line may join them.
 pub fn numbered<S: AsRef<str>>(names: &[S]) -> Option<(String, Vec<String>)> {
@@ -226,11 +221,5 @@ mod tests {
         assert_eq!(numbered(&["resid_post.0", "attn_out.1"]), None);
         assert_eq!(numbered(&["embed", "resid_post.0"]), None);
         assert_eq!(numbered::<&str>(&[]), None);
-    }
-
-    #[test]
-    fn levels_have_the_digits_they_have() {
-        let told: Vec<String> = [0.9, 0.95, 0.975, 0.99, 0.999, 0.5].map(percent).into();
-        assert_eq!(told, ["90 %", "95 %", "97.5 %", "99 %", "99.9 %", "50 %"]);
     }
 }

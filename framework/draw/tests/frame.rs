@@ -89,7 +89,7 @@ fn the_caption_is_drawn_whole_however_long() {
     let (short, tall) = (of("95 %"), of(&long));
     assert_eq!(faults(&tall).unwrap(), NONE);
     assert!(tall.caption.contains("97.5 %") && short.caption.contains("Bars: 95 % intervals"));
-    assert!(height(&tall) > height(&short) + 200);
+    assert!(height(&tall) > height(&short) + 100);
     assert!(tall.svg.contains(&format!("width=\"{WIDTH}\"")));
 }
 

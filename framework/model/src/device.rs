@@ -151,13 +151,19 @@ pub struct Found {
     pub cublas: Option<bool>,
 }
 
+/// The values of `model.dtype` that a device computes in.
+fn supported(device: &Device) -> Vec<&'static str> {
+    let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
+    types.iter().filter(|(_, d)| device.supports_dtype(*d)).map(|(name, _)| *name).collect()
+}
+
 /// All devices of this machine that this binary can use.
 pub fn found() -> Vec<Found> {
     let cpu = Found {
         backend: "cpu",
         index: 0,
         name: "this processor".into(),
-        dtypes: vec!["f32"],
+        dtypes: supported(&Device::flex()),
         memory: None,
         cublas: None,
     };
@@ -172,7 +178,6 @@ pub fn found() -> Vec<Found> {
 /// The devices of a backend: indices from 0 until one does not open, at most 16.
 #[cfg(feature = "cube")]
 fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
-    let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
     (0..16)
         .map_while(|index| open(kind, index).ok().map(|d| (index, d)))
         .map(|(index, device)| (index, crate::gpu::able(&device), device))
@@ -180,7 +185,7 @@ fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
             backend,
             index,
             name: device.identity().map_or_else(|| "a device without a name".into(), |i| i.name),
-            dtypes: types.iter().filter(|(_, d)| device.supports_dtype(*d)).map(|(w, _)| *w).collect(),
+            dtypes: supported(&device),
             memory: able.memory,
             cublas: (kind == BackendKind::Cuda).then_some(able.library),
         })

@@ -26,7 +26,7 @@ pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
 pub use student::{groups_needed, t_critical, t_statistic};
 pub use verdict::Says;
-pub use words::{bounds, p_words, signed};
+pub use words::{bounds, p_words, percent, signed};
 
 /// Why a statistic cannot be computed. The text is a sentence for the user.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

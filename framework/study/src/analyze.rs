@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use friction_core::{Analyzer, Findings, RunReader};
 use friction_store::{RunDir, StoredRun};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The findings of one analyzer.
 pub struct Analysis {
@@ -91,18 +91,29 @@ fn first(mut all: Analyses) -> Result<Analyses> {
 
 /// A run whose analyzers are run one by one.
 struct Each {
+    path: PathBuf,
     dir: RunDir,
     run: StoredRun,
     found: Vec<Analysis>,
     failed: Vec<Error>,
+    notes: Vec<String>,
 }
 
 impl Each {
     fn open(path: &Path) -> Result<Self> {
-        Ok(Self { dir: RunDir::reopen(path)?, run: StoredRun::open(path)?, found: vec![], failed: vec![] })
+        let (dir, run) = (RunDir::reopen(path)?, StoredRun::open(path)?);
+        if run.turns().is_empty() {
+            let message = format!("{}: holds no finished group yet; `friction run` goes on with it", path.display());
+            return Err(friction_core::Error::other(message).into());
+        }
+        Ok(Self { path: path.into(), dir, run, found: vec![], failed: vec![], notes: vec![] })
     }
 
     fn fail(&mut self, name: &str, source: friction_core::Error) {
+        // What it found before stays, and must not be taken for this analysis.
+        if self.path.join("analysis").join(name).join("findings.json").exists() {
+            self.notes.push(format!("analysis/{name} holds what an earlier analysis found, since `{name}` failed now"));
+        }
         self.failed.push(Error::Analyzer { name: name.into(), source });
     }
 
@@ -123,7 +134,8 @@ impl Each {
         Ok(())
     }
 
-    fn end(self, notes: Vec<String>) -> Analyses {
+    fn end(self, mut notes: Vec<String>) -> Analyses {
+        notes.extend(self.notes);
         let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty());
         let answers = untouched.fold(Answers::default(), |a, t| Answers {
             replies: a.replies + 1,

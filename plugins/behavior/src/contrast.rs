@@ -1,6 +1,6 @@
 //! The primary contrast: the interaction factor × turn on accuracy, paired within groups.
 use friction_core::{Estimate, Findings, Result, TurnRow, plural};
-use friction_stats::{bounds, p_words, sign_flip, sign_flips, signed, slope::scale, slope_sum};
+use friction_stats::{bounds, p_words, percent, sign_flip, sign_flips, signed, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether the answers of a conversation were right, by turn, from the first turn that counts.
@@ -78,9 +78,9 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
     out.estimate(slope.interval(flips.low, flips.high, level).over(values.len(), "group").p(p).null(0.0));
     out.say(format!("Primary: {question}"));
     out.say(format!(
-        "  slope difference {} points per turn ({:.0} % interval {}), {}sign flips of groups {}, {} of which {differ} differ, {}",
+        "  slope difference {} points per turn ({} interval {}), {}sign flips of groups {}, {} of which {differ} differ, {}",
         signed(flips.estimate, 2),
-        100.0 * level,
+        percent(level),
         bounds(flips.low, flips.high, 2),
         if exact { "exact " } else { "" },
         p_words(p),

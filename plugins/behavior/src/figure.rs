@@ -1,7 +1,8 @@
 //! The figure of accuracy by turn, with a line for each condition.
 use crate::summary::Cell;
 use friction_core::{Figure, Result, TurnRow, plural};
-use friction_draw::{Axis, Frame, Look, percent};
+use friction_draw::{Axis, Frame, Look};
+use friction_stats::percent;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The figure of the cells of `turns`; `level` is that of the cells' intervals.

@@ -104,7 +104,7 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
         assert!(told.contains("`patience` must be at least 1"), "{told}");
     }
     let o = friction(w.path(), &["plugins", "show", "impatient", "--manifest", "rust.toml"]);
-    assert!(text(&o).contains("patience: whole number (required) Tokens of a reply"), "{}", text(&o));
+    assert!(text(&o).contains("patience: whole number from 1 (required) Tokens of a reply"), "{}", text(&o));
 }
 
 #[test]

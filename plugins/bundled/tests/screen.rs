@@ -38,9 +38,12 @@ fn quickstart_fits_a_screen() {
     let row = |what: &str| screen.iter().find(|l| l.starts_with(&format!("  {what}"))).unwrap();
     assert!(row("n = 8 groups").contains("95 % interval") && row("n = 8 groups").contains("true"), "{screen:#?}");
     assert!(row("each interruption, points").contains("-4.00  agrees"), "{screen:#?}");
+    // The words of the message tell the conditions apart as well as any probe: the screen says so.
+    assert!(row("baseline: words of the message, AUC").ends_with("as good"), "{screen:#?}");
     assert!(row("figures").contains("behavior/accuracy.svg"), "{screen:#?}");
     assert!(dir.path().join("runs/quickstart/analysis/behavior/accuracy.svg").is_file());
-    assert!(screen.last().unwrap().starts_with("next: friction analyze runs/quickstart"), "{screen:#?}");
+    let next = screen.last().unwrap();
+    assert!(next.starts_with("next: ") && next.contains("friction analyze runs/quickstart"), "{screen:#?}");
     assert_eq!(text(&o).matches("DIFFERS").count(), 0, "{screen:#?}");
 
     // The command that it names prints the same table, whole, and then every sentence.

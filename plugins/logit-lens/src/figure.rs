@@ -2,7 +2,8 @@
 use crate::LogitLens;
 use crate::lens::Line;
 use friction_core::{Figure, Result, TurnRow, plural};
-use friction_draw::{Axis, Frame, Look, name, numbered, percent};
+use friction_draw::{Axis, Frame, Look, name, numbered};
+use friction_stats::percent;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often the right letter is the likeliest, by site, a series for each level; `turns` are those that were read.

@@ -6,7 +6,7 @@ use friction_core::{
     Analyzer, BuildContext, Error, Estimate, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
     TurnRow, unread,
 };
-use friction_stats::{Interval, mean_t, wilson};
+use friction_stats::{Interval, mean_t, percent, wilson};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +103,13 @@ fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, factor: &str, a: &str, b: &st
     groups.values().map(|t| 100.0 * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
 }
 
+/// Whether an interval contains the truth. One without width comes of groups that do not vary, and rules nothing out.
 fn holds(i: &Interval, truth: f64) -> &'static str {
-    if (i.low..=i.high).contains(&truth) { "agrees" } else { "DIFFERS" }
+    match (i.low..=i.high).contains(&truth) {
+        true => "agrees",
+        false if i.low < i.high => "DIFFERS",
+        false => "cannot be told",
+    }
 }
 
 impl Analyzer for GroundTruth {
@@ -157,8 +162,8 @@ impl Analyzer for GroundTruth {
                 out.estimate(step.over(slopes.len(), "group").null(0.0).truth(truth));
                 let verdict = holds(&i, truth);
                 out.say(format!(
-                    "  each interruption: {:+.2} points ({:.0} % interval {:+.2} to {:+.2}); the truth is {truth:+.2}: {verdict}",
-                    i.estimate, 100.0 * self.level, i.low, i.high
+                    "  each interruption: {:+.2} points ({} interval {:+.2} to {:+.2}); the truth is {truth:+.2}: {verdict}",
+                    i.estimate, percent(self.level), i.low, i.high
                 ));
                 out.value("step", json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "groups": slopes.len(), "agrees": verdict == "agrees"}));
             }

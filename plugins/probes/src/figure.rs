@@ -2,8 +2,8 @@
 use crate::report::{Line, Report};
 use crate::rows::Target;
 use friction_core::{Figure, Result, plural};
-use friction_draw::{Axis, COLOURS, Frame, Look, Marker, name, numbered, percent};
-use friction_stats::Link;
+use friction_draw::{Axis, COLOURS, Frame, Look, Marker, name, numbered};
+use friction_stats::{Link, percent};
 use std::collections::BTreeSet;
 
 /// The lowest value on the axis, because R² of a useless probe has no lower bound.

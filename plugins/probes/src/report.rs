@@ -6,7 +6,7 @@ use crate::{LinearProbe, arms, directions, figure, next};
 use friction_core::findings::Column;
 use friction_core::seed::derive;
 use friction_core::{Error, Estimate, Findings, Result, RunReader, Site, Table, plural};
-use friction_stats::{Interval, Link, Matrix, Rng, correlation, permutation_p};
+use friction_stats::{Interval, Link, Matrix, Rng, correlation, percent, permutation_p};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,9 +204,9 @@ impl Report<'_> {
         let i = self.interval(&headline, &self.layers[best].1, "all layers")?;
         let family = permutations.as_ref().map(|(_, p)| *p);
         out.say(format!(
-            "Found, layer and C chosen inside each fold: {m} {:.3} ({:.0} % interval {:.3} to {:.3}){}; the best baseline has {:.3}",
+            "Found, layer and C chosen inside each fold: {m} {:.3} ({} interval {:.3} to {:.3}){}; the best baseline has {:.3}",
             i.estimate,
-            100.0 * o.level,
+            percent(o.level),
             i.low,
             i.high,
             family.map_or(String::new(), |p| format!(", p = {p:.4} over all layers")),
@@ -254,7 +254,8 @@ impl Report<'_> {
         directions::write(&source, self.layers, &c, out)
     }
 
-    /// Writes the rows of the table that `run` prints at its end: the probe, its control task and the best baseline.
+    /// Writes the rows of the table that `run` prints at its end: the probe, the best baseline (with the verdict
+    /// `as good`, where it reaches the probe's interval) and the control task.
     fn headline(
         &self,
         quality: &Interval,
@@ -282,11 +283,13 @@ impl Report<'_> {
         };
         let probe = row(format!("probe, mostly {}", best.name), quality);
         out.estimate(Estimate { p, ..probe });
-        out.estimate(Estimate::new("control task", m, best.control).over(groups, "group").null(null));
+        // A baseline that does as well takes the probe its meaning: it comes before what may be cut from a screen.
         let order = |a: &&Line, b: &&Line| a.quality.estimate.total_cmp(&b.quality.estimate);
         if let Some(b) = baselines.iter().max_by(order) {
-            out.estimate(row(format!("baseline: {}", b.name), &b.quality));
+            let says = if b.quality.estimate >= quality.low { "as good" } else { "worse" };
+            out.estimate(row(format!("baseline: {}", b.name), &b.quality).says(says));
         }
+        out.estimate(Estimate::new("control task", m, best.control).over(groups, "group").null(null));
     }
 
     fn baselines(&self) -> Result<Vec<(String, Matrix)>> {

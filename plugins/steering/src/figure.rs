@@ -2,7 +2,8 @@
 use crate::arms::Kind;
 use crate::response::Arm;
 use friction_core::{Figure, Result, plural};
-use friction_draw::{Axis, COLOURS, Frame, Look, Marker, percent, shortened};
+use friction_draw::{Axis, COLOURS, Frame, Look, Marker, shortened};
+use friction_stats::percent;
 use std::collections::BTreeSet;
 
 /// What the figure's texts say besides the arms.

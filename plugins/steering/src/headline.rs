@@ -6,8 +6,8 @@ use friction_core::{Estimate, Findings, plural};
 
 const UNIT: &str = "points";
 
-/// Writes the question, the verdict over all tested doses, the largest random direction, and the strongest dose below
-/// and above the one that changes nothing. `only` says which turns are read; empty for all.
+/// Writes the question, the verdict over all tested doses, the largest random direction, the largest
+/// direction of shuffled labels, and the strongest dose below and above the one that changes nothing. `only` says which turns are read; empty for all.
 pub fn tell(q: &Question, a: &Answer, arms: &[Arm], only: &str, out: &mut Findings) {
     let (question, change) = match q.expect {
         Some(Expect::Rises) => ("Does accuracy rise as the dose grows", "expected change"),
@@ -30,6 +30,13 @@ pub fn tell(q: &Question, a: &Answer, arms: &[Arm], only: &str, out: &mut Findin
     if let Some(largest) = a.controls.iter().copied().reduce(f64::max) {
         let groups = a.points.as_ref().map_or(0, |p| p.n);
         let what = format!("largest of {} random", a.controls.len());
+        out.estimate(Estimate::new(what, UNIT, largest).over(groups, "group").digits(1));
+    }
+    let shuffled = |arm: &&Arm| matches!(arm.name.kind, Kind::Shuffled(_)) && a.doses.contains(&arm.name.dose);
+    let sizes: Vec<f64> = arms.iter().filter(shuffled).map(|arm| arm.effect.points.estimate.abs()).collect();
+    if let Some(largest) = sizes.iter().copied().reduce(f64::max) {
+        let groups = a.points.as_ref().map_or(0, |p| p.n);
+        let what = format!("largest |change| of {} shuffled", sizes.len());
         out.estimate(Estimate::new(what, UNIT, largest).over(groups, "group").digits(1));
     }
     let own = || arms.iter().filter(|arm| arm.name.kind == q.tested);

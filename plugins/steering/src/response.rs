@@ -304,6 +304,9 @@ impl Steering {
                     "  at dose {dose}: `{tested}` {} points; {} {word} directions {} on average ({}), at most {largest:.1} in absolute value, {as_large} of them at least as large",
                     signed(e.estimate, 1), controls.len(), signed(i.estimate, 1), bounds(i.low, i.high, 1)
                 ));
+                if word == "shuffled-label" && as_large > 0 {
+                    out.say("    directions of shuffled labels lie along whatever varies most; where that is the direction itself they move answers too: the random directions are the test");
+                }
                 found.push(json!({
                     "dose": dose, "control": word, "directions": controls.len(), "points": e.estimate, "low": e.low, "high": e.high,
                     "control_points": i.estimate, "control_low": i.low, "control_high": i.high, "control_largest": largest,

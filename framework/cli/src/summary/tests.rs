@@ -37,7 +37,8 @@ fn all(found: Vec<Analysis>) -> Analyses {
 
 fn lines(analyses: &Analyses, width: usize) -> Vec<String> {
     let out = Path::new("runs/quickstart");
-    Summary { name: "quickstart", out, report: &REPORT, seconds: 52.4, analyses, planned: &[] }.lines(width)
+    Summary { program: "friction", name: "quickstart", out, report: &REPORT, seconds: 52.4, analyses, planned: &[] }
+        .lines(width)
 }
 
 /// No line is too long and none drives the terminal.
@@ -125,7 +126,16 @@ fn what_is_too_much_is_cut_and_counted() {
     // A long path stays whole, to be copied; what is left out is counted above it.
     let (path, analyses) = (format!("/data/{}", "long/".repeat(20)), all(many(9, 4)));
     let out = Path::new(&path);
-    let got = Summary { name: "x", out, report: &REPORT, seconds: 1.0, analyses: &analyses, planned: &[] }.lines(80);
+    let got = Summary {
+        program: "friction",
+        name: "x",
+        out,
+        report: &REPORT,
+        seconds: 1.0,
+        analyses: &analyses,
+        planned: &[],
+    }
+    .lines(80);
     assert!(got.len() <= LINES && got[got.len() - 1] == format!("next: friction analyze {path}"), "{got:#?}");
     assert!(got[got.len() - 2].starts_with("(… and ") && got.contains(&format!("stored in {path}")), "{got:#?}");
     // `analyze` has them all.
@@ -155,7 +165,15 @@ fn what_makes_a_run_doubtful_comes_first() {
     let planned = [format!("m.toml:3:1: {}", "long words ".repeat(40))];
     let analyses = all(many(1, 1));
     let out = Path::new("runs/x");
-    let s = Summary { name: "x", out, report: &REPORT, seconds: 1.0, analyses: &analyses, planned: &planned };
+    let s = Summary {
+        program: "friction",
+        name: "x",
+        out,
+        report: &REPORT,
+        seconds: 1.0,
+        analyses: &analyses,
+        planned: &planned,
+    };
     let got = s.lines(80);
     fits(&got, 80);
     assert!(got[0].starts_with("! 1 warning. m.toml:3:1: long") && got[1].ends_with('…'), "{got:#?}");

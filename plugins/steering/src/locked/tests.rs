@@ -131,6 +131,13 @@ fn the_summary_has_the_verdict_the_controls_and_the_strongest_doses() {
     crate::headline::tell(&QUESTION, &ask(&QUESTION, &one).unwrap(), &one, "", &mut out);
     let what: Vec<&str> = out.estimates.iter().map(|e| e.what.as_str()).collect();
     assert_eq!(what, ["expected change, dose -8", "largest of 20 random"]);
+    // Directions of shuffled labels are told beside the random ones, whichever way they move answers.
+    let mut shuffled = study(16, 20, 12.0, 3);
+    shuffled.extend([(0, -30.0), (1, 10.0)].map(|(n, change)| arm(Kind::Shuffled(n), -8.0, &[change; 16])));
+    let mut out = friction_core::Findings::default();
+    crate::headline::tell(&QUESTION, &ask(&QUESTION, &shuffled).unwrap(), &shuffled, "", &mut out);
+    let row = &out.estimates[2];
+    assert_eq!((row.what.as_str(), row.value), ("largest |change| of 2 shuffled", Some(30.0)));
     // Nothing was named before the run, and nothing ran beside the controls.
     let none = Question { expect: None, tested: Kind::Random(3), ..QUESTION };
     let answer = Answer { points: None, controls: vec![], says: Says::CannotBeTold, ..answer };
