@@ -61,11 +61,8 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
             };
             // Without steered arms a group has a conversation for each condition, and the first line says how many.
             let arms = plan.members.len().saturating_sub(m.conditions.len());
-            let arms = if arms > 0 {
-                format!(" ({} a group, {arms} of them in arms)", plan.members.len())
-            } else {
-                String::new()
-            };
+            let arms =
+                if arms > 0 { format!(" ({} a group, {arms} in arms)", plan.members.len()) } else { String::new() };
             outln!("plan: {}{arms}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
         }
     });

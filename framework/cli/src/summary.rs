@@ -42,7 +42,7 @@ impl Summary<'_> {
         let (first, run, files) = (self.doubts(width), self.run(width), self.files());
         let note = |hidden: usize| match hidden {
             0 => "   (every sentence and table)".into(),
-            n => format!("   (… and {})", plural(n, "more estimate")),
+            n => format!("   ({})", plural(n, "more estimate")),
         };
         // Beside a long path there is no room for the note, and it takes a line of its own.
         let beside = measure_text_width(&next) + measure_text_width(&note(100)) <= width;

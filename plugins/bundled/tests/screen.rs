@@ -16,7 +16,8 @@ fn fits(o: &Output) -> Vec<String> {
     let lines = lines(o);
     assert!(lines.len() < 24, "{} lines:\n{}", lines.len(), lines.join("\n"));
     for line in &lines {
-        assert!(line.chars().count() <= 80, "{line}");
+        // The next command stays whole, and names the program as it was called, here by a long path.
+        assert!(line.chars().count() <= 80 || line.starts_with("next: "), "{line}");
     }
     lines
 }
@@ -38,8 +39,6 @@ fn quickstart_fits_a_screen() {
     let row = |what: &str| screen.iter().find(|l| l.starts_with(&format!("  {what}"))).unwrap();
     assert!(row("n = 8 groups").contains("95 % interval") && row("n = 8 groups").contains("true"), "{screen:#?}");
     assert!(row("each interruption, points").contains("-4.00  agrees"), "{screen:#?}");
-    // The words of the message tell the conditions apart as well as any probe: the screen says so.
-    assert!(row("baseline: words of the message, AUC").ends_with("as good"), "{screen:#?}");
     assert!(row("figures").contains("behavior/accuracy.svg"), "{screen:#?}");
     assert!(dir.path().join("runs/quickstart/analysis/behavior/accuracy.svg").is_file());
     let next = screen.last().unwrap();
@@ -55,6 +54,10 @@ fn quickstart_fits_a_screen() {
         assert!(all.iter().any(|l| squeezed(l) == squeezed(line)), "{line}\n{all:#?}");
     }
     assert!(all.iter().any(|l| l.starts_with("  Primary: Does accuracy fall faster")), "{all:#?}");
+
+    // The words of the message tell the conditions apart as well as any probe, and the table says so.
+    let words = all.iter().find(|l| l.starts_with("  baseline: words of the message, AUC"));
+    assert!(words.is_some_and(|l| l.ends_with("as good")), "{all:#?}");
 
     // The same for programs, and in the files.
     let o = friction(dir.path(), &["--json", "analyze", "runs/quickstart"]);
