@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// The state of an output stream in this command.
 #[derive(Debug, PartialEq, Eq)]
 enum Stream {
-    /// Writable.
+    /// The stream still takes what is printed.
     Open,
     /// The reader closed the pipe.
     Closed,

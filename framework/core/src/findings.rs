@@ -7,7 +7,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Column {
-    /// Texts.
+    /// Texts, one a row.
     Text(Vec<String>),
     /// Numbers. Parquet stores NaN as null, JSON every number that is not finite.
     Number(#[serde(with = "numbers")] Vec<f64>),

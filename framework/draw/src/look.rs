@@ -35,7 +35,7 @@ pub enum Marker {
 /// The strokes of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dash {
-    /// Unbroken.
+    /// One line without gaps.
     Solid,
     /// Long strokes.
     Long,
