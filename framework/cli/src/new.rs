@@ -121,18 +121,18 @@ fn check(name: &str) -> Result<()> {
     if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') || name.len() > 60 {
         return Err(CliError::usage(format!("`{name}` is no name: use small letters, digits and `-`, a letter first")));
     }
+    let refused =
+        |what: &str| Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
     if KEYWORDS.contains(&name) {
-        let what = "is a keyword of Rust, which no crate may be called";
-        return Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
+        return refused("is a keyword of Rust, which no crate may be called");
+    }
+    // The new crate's profile would be given twice.
+    if include_str!("../templates/profile.toml").contains(&format!("[profile.release.package.{name}]\n")) {
+        return refused("is a crate that friction is built with");
     }
     let known = friction_core::Registry::linked();
-    let profile = format!("[profile.release.package.{name}]\n");
-    if include_str!("../templates/profile.toml").contains(&profile) {
-        let what = "is a crate that friction is built with";
-        return Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
-    }
     if TAKEN.contains(&name) || name.starts_with("friction-") || known.plugins().iter().any(|p| p.name == name) {
-        return Err(CliError::usage(format!("`{name}` is taken: choose another name, such as `my-{name}`")));
+        return refused("is taken");
     }
     Ok(())
 }

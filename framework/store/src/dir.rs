@@ -48,12 +48,6 @@ pub struct RunDir {
     _lock: File,
 }
 
-/// Whether a folder has groups of some run, `groups/0007`.
-fn holds_groups(path: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(path.join("groups")) else { return false };
-    entries.flatten().any(|e| e.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()))
-}
-
 impl RunDir {
     /// Creates a run directory, or opens an existing one whose lock equals `lock`. Keys under `machine` may differ:
     /// they say where a run began, not what it is. `manifest` is stored; it replaces a stored one that has the same
@@ -71,10 +65,6 @@ impl RunDir {
                 "holds a manifest.toml that is no run's and would be overwritten; name another directory with --out";
             return Err(format(path, message));
         }
-        if !at.exists() && holds_groups(path) {
-            let message = "holds groups but no lock.json, which says what they were made with; put it back, or name another directory with --out";
-            return Err(format(path, message));
-        }
         fs::create_dir_all(path.join("groups")).map_err(io(path))?;
         let run = Self { path: path.into(), _lock: guard(path)? };
         let mut lock = lock.clone();
@@ -85,6 +75,9 @@ impl RunDir {
                 temp::replace(&text, manifest.as_bytes())?;
                 run.log(&json!({"event": "manifest", "why": "its analyzers or its machine differ"}))?;
             }
+        } else if !groups(path)?.is_empty() {
+            let message = "holds groups but no lock.json, which says what they were made with; put it back, or name another directory with --out";
+            return Err(format(path, message));
         } else {
             temp::replace(&text, manifest.as_bytes())?;
             temp::replace(&at, format!("{lock:#}\n").as_bytes())?;

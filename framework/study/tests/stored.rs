@@ -332,6 +332,13 @@ fn what_others_put_into_a_run_is_left_alone() {
     assert!(e.contains("holds a manifest.toml that is no run's"), "{e}");
     assert_eq!(fs::read_to_string(base.join("manifest.toml")).unwrap(), MANIFEST);
     assert!(!base.join("groups").exists());
+    // Nor may a study take over groups whose lock is gone.
+    fs::remove_file(out.join("lock.json")).unwrap();
+    let before = fs::read_to_string(out.join("manifest.toml")).unwrap();
+    let e = go(base, &out, &["study.seed=8"], ALL).unwrap_err().to_string();
+    assert!(e.contains("holds groups but no lock.json"), "{e}");
+    assert!(!out.join("lock.json").exists());
+    assert_eq!(fs::read_to_string(out.join("manifest.toml")).unwrap(), before);
 }
 
 #[test]

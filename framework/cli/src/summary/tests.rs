@@ -36,9 +36,13 @@ fn all(found: Vec<Analysis>) -> Analyses {
 }
 
 fn lines(analyses: &Analyses, width: usize) -> Vec<String> {
-    let out = Path::new("runs/quickstart");
-    Summary { program: "friction", name: "quickstart", out, report: &REPORT, seconds: 52.4, analyses, planned: &[] }
-        .lines(width)
+    stored(Path::new("runs/quickstart"), analyses, &[], width)
+}
+
+/// The summary of a run at `out`, with warnings of its plan.
+fn stored(out: &Path, analyses: &Analyses, planned: &[String], width: usize) -> Vec<String> {
+    let (program, name) = ("friction", "quickstart");
+    Summary { program, name, out, report: &REPORT, seconds: 52.4, analyses, planned }.lines(width)
 }
 
 /// No line is too long and none drives the terminal.
@@ -125,17 +129,7 @@ fn what_is_too_much_is_cut_and_counted() {
     }
     // A long path stays whole, to be copied; what is left out is counted above it.
     let (path, analyses) = (format!("/data/{}", "long/".repeat(20)), all(many(9, 4)));
-    let out = Path::new(&path);
-    let got = Summary {
-        program: "friction",
-        name: "x",
-        out,
-        report: &REPORT,
-        seconds: 1.0,
-        analyses: &analyses,
-        planned: &[],
-    }
-    .lines(80);
+    let got = stored(Path::new(&path), &analyses, &[], 80);
     assert!(got.len() <= LINES && got[got.len() - 1] == format!("next: friction analyze {path}"), "{got:#?}");
     assert!(got[got.len() - 2].ends_with(" more estimates)") && got.contains(&format!("stored in {path}")), "{got:#?}");
     // `analyze` has them all.
@@ -164,17 +158,7 @@ fn what_makes_a_run_doubtful_comes_first() {
     // A warning of the plan is counted too, and a long one is cut.
     let planned = [format!("m.toml:3:1: {}", "long words ".repeat(40))];
     let analyses = all(many(1, 1));
-    let out = Path::new("runs/x");
-    let s = Summary {
-        program: "friction",
-        name: "x",
-        out,
-        report: &REPORT,
-        seconds: 1.0,
-        analyses: &analyses,
-        planned: &planned,
-    };
-    let got = s.lines(80);
+    let got = stored(Path::new("runs/x"), &analyses, &planned, 80);
     fits(&got, 80);
     assert!(got[0].starts_with("! 1 warning. m.toml:3:1: long") && got[1].ends_with('…'), "{got:#?}");
 }
