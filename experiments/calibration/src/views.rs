@@ -1,6 +1,6 @@
 //! A stored run whose answers are replaced by outcomes that nothing in the run causes.
 use friction_core::seed::{derive, unit};
-use friction_core::{Position, Result, RunReader, Site, TapArray, TurnRow};
+use friction_core::{ConversationId, Position, Result, RunReader, Site, TapArray, TurnRow};
 use friction_stats::Rng;
 use friction_store::StoredRun;
 
@@ -52,13 +52,13 @@ impl<'a> View<'a> {
                 let coin = |what: &[u8]| unit(&[what, &seed, &group, &place]);
                 match outcome {
                     Outcome::Own => {}
-                    Outcome::Coin | Outcome::Dealt => t.correct = coin(b"coin") < 0.5,
+                    Outcome::Coin | Outcome::Dealt => t.score = Some(f64::from(u8::from(coin(b"coin") < 0.5))),
                     Outcome::Effect => {
                         let own = 0.25 * Rng::new(derive(&[b"effect", &seed, &group])).normal();
                         let since = f64::from(t.turn - 1) / f64::from(last - 1);
                         let interrupted = t.factors.get("completion").is_some_and(|l| l == "interrupt");
                         let chance = 0.5 + if interrupted { own * since } else { 0.0 };
-                        t.correct = coin(b"coin") < chance;
+                        t.score = Some(f64::from(u8::from(coin(b"coin") < chance)));
                     }
                 }
                 if outcome == Outcome::Dealt {
@@ -84,8 +84,8 @@ impl RunReader for View<'_> {
     fn turns(&self) -> &[TurnRow] {
         &self.turns
     }
-    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> Result<Option<TapArray>> {
-        self.run.tap(group, condition, arm, site, position)
+    fn tap(&self, conversation: ConversationId, site: Site, position: Position) -> Result<Option<TapArray>> {
+        self.run.tap(conversation, site, position)
     }
     fn findings(&self, _: &str) -> Option<serde_json::Value> {
         None

@@ -34,7 +34,10 @@ fn heading(m: &Manifest) -> String {
         m.model.source,
         plural(m.conditions.len(), "condition"),
         plural(m.study.groups, "group"),
-        plural(m.study.turns, "turn")
+        match (m.study.turns, m.study.items) {
+            (Some(turns), None) => plural(turns, "turn"),
+            _ => plural(m.study.items(), "item"),
+        }
     ))
 }
 
@@ -66,7 +69,7 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
             outln!("plan: {}{arms}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
         }
     });
-    progress.planned((plan.members.len() * m.study.turns) as u64);
+    progress.planned((plan.estimate.turns / m.study.groups.max(1)) as u64);
     let report = match friction_study::run(&plan, &out, &mut progress) {
         Err(friction_study::Error::Engine(friction_engine::Error::Stopped)) => {
             return Err(CliError::Failed(
@@ -170,9 +173,10 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
             plan.checkpoint.config.parameters() as f64 / 1e6
         );
         outln!(
-            "  conversations  {} of {}, {}, up to {} positions",
+            "  conversations  {} of {}{}, {}, up to {} positions",
             e.conversations,
-            plural(m.study.turns, "turn"),
+            if e.turns == e.conversations * plan.turns { "" } else { "up to " },
+            plural(plan.turns, "turn"),
             at_once(e),
             e.capacity
         );

@@ -5,7 +5,7 @@ use friction_core::manifest::{BackendKind, ModelDtype};
 use friction_core::{Site, plural};
 use friction_model::cache::CacheShape;
 use friction_model::model::{NoProbe, floats};
-use friction_model::{ChatTurn, Checkpoint, Gemma3, Probe, Segment, Step, device};
+use friction_model::{ChatMessage, Checkpoint, Gemma3, Probe, Segment, Step, device};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,7 @@ pub(crate) fn dtype(word: &str) -> Result<ModelDtype> {
 }
 
 /// Reads the chat in a file.
-fn chat(path: &Path) -> Result<Vec<ChatTurn>> {
+fn chat(path: &Path) -> Result<Vec<ChatMessage>> {
     let wrong = |what: &dyn std::fmt::Display| CliError::usage(format!("--chat {}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|e| {
         let list = path.to_string_lossy().trim_start().starts_with('[');

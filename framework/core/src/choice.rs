@@ -49,25 +49,26 @@ mod text;
 mod value;
 mod words;
 
-use crate::{Category, Dataset, Grade, Question, Result};
+use crate::{Category, Dataset, Error, Grade, Item, Result};
 pub use declared::{Reading, declared, reading};
 pub use patterns::{lenient, official};
 use std::collections::BTreeMap;
 
-/// A dataset of multiple-choice questions in memory. Plugins that read question files fill it.
+/// A dataset in memory. Plugins that read files of questions fill it. Replies to items with choices are graded by the
+/// letter that they declare; replies to others are not graded.
 pub struct Bank {
     /// Categories, sorted by name.
     pub categories: Vec<Category>,
-    /// Questions by category name. Their order is part of the dataset: draws depend on it.
-    pub questions: BTreeMap<String, Vec<Question>>,
+    /// Items by category name. Their order is part of the dataset: draws depend on it.
+    pub items: BTreeMap<String, Vec<Item>>,
     fingerprint: String,
 }
 
 impl Bank {
-    /// Makes a bank. `fingerprint` identifies the data that the questions came from; the run's lock stores it.
-    pub fn new(questions: BTreeMap<String, Vec<Question>>, fingerprint: String) -> Self {
-        let categories = questions.iter().map(|(n, q)| Category { name: n.clone(), questions: q.len() }).collect();
-        Self { categories, questions, fingerprint }
+    /// Makes a bank. `fingerprint` identifies the data that the items came from; the run's lock stores it.
+    pub fn new(items: BTreeMap<String, Vec<Item>>, fingerprint: String) -> Self {
+        let categories = items.iter().map(|(n, all)| Category { name: n.clone(), items: all.len() }).collect();
+        Self { categories, items, fingerprint }
     }
 }
 
@@ -75,42 +76,47 @@ impl Dataset for Bank {
     fn categories(&self) -> &[Category] {
         &self.categories
     }
-    fn questions(&self, c: &Category) -> &[Question] {
-        self.questions.get(&c.name).map_or(&[], Vec::as_slice)
+    fn item(&self, c: &Category, index: usize) -> Result<Item> {
+        let found = self.items.get(&c.name).and_then(|all| all.get(index));
+        found.cloned().ok_or_else(|| Error::other(format!("category `{}` has no item {index}", c.name)))
     }
-    fn prompt(&self, q: &Question) -> Result<String> {
-        Ok(prompt(q))
+    fn prompt(&self, item: &Item) -> Result<String> {
+        Ok(prompt(item))
     }
-    fn grade(&self, q: &Question, reply: &str) -> Result<Grade> {
-        Ok(grade(q, reply))
+    fn grade(&self, item: &Item, reply: &str) -> Result<Grade> {
+        Ok(if item.choices.is_empty() { Grade::default() } else { grade(item, reply) })
     }
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()
     }
 }
 
-/// The user message for a question: its text, a blank line, one line per option (`A. …`), a blank line, and an
-/// instruction that names the letters of this question's options.
-pub fn prompt(q: &Question) -> String {
-    let mut out = format!("{}\n\n", q.text);
-    for (i, option) in q.options.iter().enumerate() {
-        out.push_str(&format!("{}. {option}\n", Question::letter(i)));
+/// The user message for an item. With choices: its text, a blank line, one line per choice (`A. …`), a blank line, and
+/// an instruction that names the letters of this item's choices. Without: its text.
+pub fn prompt(item: &Item) -> String {
+    if item.choices.is_empty() {
+        return item.text.clone();
     }
-    let last = Question::letter(q.options.len().saturating_sub(1));
+    let mut out = format!("{}\n\n", item.text);
+    for (i, choice) in item.choices.iter().enumerate() {
+        out.push_str(&format!("{}. {choice}\n", Item::letter(i)));
+    }
+    let last = Item::letter(item.choices.len() - 1);
     out.push_str(&format!("\nPlease provide your answer as a single letter (A-{last})."));
     out
 }
 
 /// Grades a reply by the declared answer. [`Grade::others`] holds the answers of the parsers `declared`, `lenient` and
-/// `official`, and `contradicts` ([`Reading::contradicts`]).
-pub fn grade(q: &Question, reply: &str) -> Grade {
-    let Reading { declared, contradicts } = reading(reply, &q.options);
-    let lenient = declared.or_else(|| patterns::alone(reply, q.options.len()));
+/// `official`, and `contradicts` ([`Reading::contradicts`]). The score is `None` if no choice of the item is right.
+pub fn grade(item: &Item, reply: &str) -> Grade {
+    let Reading { declared, contradicts } = reading(reply, &item.choices);
+    let lenient = declared.or_else(|| patterns::alone(reply, item.choices.len()));
     let others =
         [("declared", declared), ("lenient", lenient), ("official", official(reply)), ("contradicts", contradicts)];
     Grade {
-        parsed: declared,
-        correct: declared == Some(q.answer_letter()),
-        others: others.into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
+        score: item.target_letter().map(|right| f64::from(u8::from(declared == Some(right)))),
+        answer: declared.map(String::from),
+        others: others.into_iter().map(|(k, v)| (k.to_string(), v.map(String::from))).collect(),
+        metrics: BTreeMap::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! The vocabulary, the plugin traits, the registry and the manifest of friction.
 //!
-//! This crate knows no model and writes no file. Its modules in reading order: [`words`] (the parts of a
-//! conversation), [`site`] (places in a forward pass), [`program`] (what a hook declares), [`traits`] (what a plugin
+//! This crate knows no model and writes no file. Its modules in reading order: [`item`] (what a dataset offers),
+//! [`words`] (the parts of a conversation), [`outcome`] (numbers that a turn has), [`site`] (places in a forward pass), [`program`] (what a hook declares), [`traits`] (what a plugin
 //! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an
 //! analyzer reads) and [`findings`] (what it writes).
 pub mod arms;
@@ -9,8 +9,10 @@ pub mod choice;
 pub mod error;
 pub mod findings;
 pub mod identity;
+pub mod item;
 pub mod json;
 pub mod manifest;
+pub mod outcome;
 pub mod program;
 pub mod registry;
 pub mod run;
@@ -24,13 +26,17 @@ pub use error::{Error, Result};
 pub use findings::{Estimate, Figure, Findings, Table, plural};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
+pub use item::{Category, Item, ScriptTurn, Target};
+pub use outcome::Outcome;
 pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
-pub use run::{Readings, RunReader, Spoken, TapArray, TapView, TurnRow, has_levels};
+pub use run::{Aside, ConversationId, Readings, RunReader, Spoken, TapArray, TapView, TurnRow, has_levels};
 pub use schemars;
 pub use schemars::JsonSchema;
 pub use serde_json;
 pub use site::{Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
 pub use unread::unread;
-pub use words::{Category, Factors, Grade, Kept, Message, Question, Reply, TextCodec, TurnContext};
+pub use words::{
+    Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, OpeningContext, Reply, Role, TextCodec, TurnContext,
+};

@@ -2,8 +2,8 @@
 //! [`Plugin`]s when a manifest loads it; a [`Registry`] holds both.
 //!
 //! ```
-//! use friction_core::{schemars, BuildContext, Condition, JsonSchema, Kept, Message, PluginConfig, PluginEntry};
-//! use friction_core::{Registry, Reply, Result, TurnContext};
+//! use friction_core::{schemars, Ask, BuildContext, Condition, JsonSchema, PluginConfig, PluginEntry, Registry, Result};
+//! use friction_core::TurnContext;
 //!
 //! /// Options of `bare`.
 //! #[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
@@ -17,15 +17,12 @@
 //!     }
 //! }
 //! impl Condition for Bare {
-//!     fn ask(&self, cx: &TurnContext) -> Result<Message> {
-//!         Ok(Message { text: cx.question.to_string(), phrase: None })
-//!     }
-//!     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
-//!         Ok(Kept::whole(reply))
+//!     fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
+//!         Ok(Some(Ask::new(cx.prompt)))
 //!     }
 //! }
 //! friction_core::inventory::submit! {
-//!     PluginEntry::condition::<Bare>("bare", "The question and nothing else", env!("CARGO_PKG_VERSION"))
+//!     PluginEntry::condition::<Bare>("bare", "The prompt and nothing else", env!("CARGO_PKG_VERSION"))
 //! }
 //! assert!(Registry::linked().plugins().iter().any(|p| p.name == "bare"));
 //! ```

@@ -16,6 +16,8 @@ pub struct Spoken<'a> {
     pub condition: &'a str,
     /// Name of the arm; empty for the untouched control.
     pub arm: &'a str,
+    /// Number of the sample, from 0.
+    pub sample: usize,
     /// The condition's level of each factor.
     pub factors: &'a Factors,
     /// Number of the turn in its conversation, from 1.
@@ -33,6 +35,36 @@ pub struct TapView<'a> {
     pub rows: &'a [Vec<f32>],
 }
 
+/// What the model said to an aside: a question that was asked on a fork after a turn.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Aside {
+    /// The reply; empty if only the choices were scored.
+    pub reply: String,
+    /// The answer as a number. With choices that are numbers: their mean, weighted by their probabilities among the
+    /// choices. Otherwise the number that the reply consists of. `None` if there is no such number.
+    pub value: Option<f64>,
+    /// Log-probability (nats) of each choice, in their order; of a choice of several tokens, summed over its tokens.
+    #[serde(with = "numbers")]
+    pub logprobs: Vec<f32>,
+    /// The same, divided by the number of the choice's tokens.
+    #[serde(with = "numbers")]
+    pub logprobs_per_token: Vec<f32>,
+}
+
+/// Names a conversation of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ConversationId<'a> {
+    /// Group index, from 0.
+    pub group: u32,
+    /// Name of the condition.
+    pub condition: &'a str,
+    /// Name of the arm; empty for the untouched control.
+    pub arm: &'a str,
+    /// Number of the sample, from 0.
+    pub sample: u32,
+}
+
 /// One turn of one conversation: a row of `turns.parquet`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -43,51 +75,66 @@ pub struct TurnRow {
     pub condition: String,
     /// Name of the arm; empty for the untouched control.
     pub arm: String,
+    /// Number of the sample, from 0.
+    pub sample: u32,
     /// The condition's level of each factor.
     pub factors: Factors,
     /// Number of the turn in its conversation, from 1.
     pub turn: u32,
-    /// Name of the question's category.
+    /// Number of the turn among those that ask its item, from 1.
+    pub round: u32,
+    /// Name of the item's category.
     pub topic: String,
-    /// Id of the question, unique in its dataset.
-    pub question_id: String,
-    /// Number of options of the question.
-    pub options: u32,
-    /// Letter of the right option, such as `B`.
-    pub answer: String,
+    /// Id of the item, unique in its dataset.
+    #[serde(alias = "question_id")]
+    pub item_id: String,
+    /// Number of choices of the item; 0 if it has none.
+    #[serde(alias = "options")]
+    pub choices: u32,
+    /// What is right: the letter of a choice, such as `B`, or the accepted texts joined by ` | `; `None` if nothing is.
+    pub target: Option<String>,
     /// The whole user message.
     pub user: String,
-    /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare question.
+    /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare prompt.
     pub phrase: Option<u32>,
-    /// The reply as generated, without special tokens.
+    /// The text that opened the reply; empty if none did.
+    pub prefill: String,
+    /// The whole reply, prefill included, without special tokens.
     pub reply: String,
-    /// The text that the history keeps of the reply.
+    /// The text that the history keeps of the reply, prefill included.
     pub kept: String,
     /// Number of the reply's tokens that were removed from the history.
     pub removed_tokens: u32,
-    /// Letter that the primary parser found in the reply; `None` if it found none.
-    pub parsed: Option<String>,
-    /// Whether `parsed` is the right letter; `false` if there is none.
-    pub correct: bool,
-    /// Letters that other parsers found, by parser name.
+    /// The answer that the primary parser read out of the reply; `None` if it read none.
+    pub answer: Option<String>,
+    /// 1 if the answer is right, 0 if it is wrong or there is none, or a share between; `None` if the reply was not
+    /// graded.
+    #[serde(with = "optional")]
+    pub score: Option<f64>,
+    /// The answers that other parsers read, by parser name.
     pub grades: BTreeMap<String, Option<String>>,
-    /// Log-probability (nats) of each option's letter as the first reply token, in the order of the options; empty if a
-    /// letter is not a single token.
+    /// Other numbers of the grade, by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// Log-probability (nats) of each choice's letter as the first token after the prefill, in the order of the choices;
+    /// empty if there are no choices or a letter is not a single token there.
+    #[serde(with = "numbers", alias = "option_logprobs")]
+    pub choice_logprobs: Vec<f32>,
+    /// Log-probability (nats) of each token of a reply that was replayed; empty if the reply was generated.
     #[serde(with = "numbers")]
-    pub option_logprobs: Vec<f32>,
+    pub replay_logprobs: Vec<f32>,
     /// Log-probability (nats) of each token of the neutral text that the conversation was made to say after its last
     /// turn; empty in other turns, and if there is no such text.
     #[serde(with = "numbers")]
     pub neutral_logprobs: Vec<f32>,
-    /// Number of tokens of the prompt: the whole conversation so far, rendered by the chat template.
+    /// Number of tokens of the prompt: the whole conversation so far, rendered by the chat template, and the prefill.
     pub prompt_tokens: u32,
     /// Number of prompt tokens that were computed in this turn.
     pub prefilled_tokens: u32,
     /// Number of prompt tokens that were taken from the cache.
     pub reused_tokens: u32,
-    /// Number of tokens of the reply, without the end id.
+    /// Number of tokens of the reply, without prefill and end id.
     pub reply_tokens: u32,
-    /// `stop` (the model generated an end id) or `length` (the reply reached its limit).
+    /// `stop` (the model generated an end id or a stop string), `length` (the reply reached its limit) or `replay`.
     pub finish_reason: String,
     /// Wall-clock milliseconds from the turn's first prefill to its last token. Other conversations of the batch were
     /// computed in the same time.
@@ -95,9 +142,35 @@ pub struct TurnRow {
     pub elapsed_ms: f64,
     /// Numbers that hooks computed in this turn, by `<hook>.<name>`.
     pub readings: Readings,
+    /// What the model said to the asides after this turn, by name.
+    pub asides: BTreeMap<String, Aside>,
+    /// What the dataset knows of the item beside its text, as JSON; empty if it knows nothing.
+    pub metadata: String,
+}
+
+/// A number that may be missing. One that is not finite is written as null.
+mod optional {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    pub fn serialize<S: Serializer>(v: &Option<f64>, s: S) -> Result<S::Ok, S::Error> {
+        v.filter(|x| x.is_finite()).serialize(s)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+        Option::<f64>::deserialize(d)
+    }
 }
 
 impl TurnRow {
+    /// The conversation that the turn belongs to.
+    pub fn conversation(&self) -> ConversationId<'_> {
+        let Self { group, condition, arm, sample, .. } = self;
+        ConversationId { group: *group, condition, arm, sample: *sample }
+    }
+
+    /// Whether the answer is right: a score of at least one half. `None` if the reply was not graded.
+    pub fn right(&self) -> Option<bool> {
+        self.score.map(|s| s >= 0.5)
+    }
+
     /// Whether the turn's factors have all of these levels.
     pub fn has(&self, levels: &Factors) -> bool {
         has_levels(&self.factors, levels)
@@ -134,13 +207,13 @@ pub trait RunReader: Sync {
     fn name(&self) -> &str;
     /// The study's seed.
     fn seed(&self) -> u64;
-    /// All turns, ordered by group, condition, arm and turn.
+    /// All turns, ordered by group, condition, arm, sample and turn.
     fn turns(&self) -> &[TurnRow];
     /// Activations of a conversation; `None` if they were not tapped.
     ///
     /// # Errors
     /// If what is stored cannot be read.
-    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> Result<Option<TapArray>>;
+    fn tap(&self, conversation: ConversationId, site: Site, position: Position) -> Result<Option<TapArray>>;
     /// The `findings.json` of an analyzer that ran before, by its name; `None` if there is none.
     fn findings(&self, analyzer: &str) -> Option<serde_json::Value>;
 }

@@ -1,31 +1,61 @@
 //! The traits that plugins implement.
 use crate::{
-    Category, Factors, Findings, Grade, HookProgram, Kept, Message, ModelSpec, Position, Question, Reply, Result,
+    Ask, Bounds, Category, ChatMessage, Factors, Findings, Grade, HookProgram, Item, Kept, ModelSpec, OpeningContext,
+    Outcome, Position, Reply, Result,
 };
 use crate::{Readings, RunReader, Site, Spoken, TapView, TurnContext};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Decides what the user says around a question, and what the history keeps of the reply. An error of a method ends
-/// the run; finished groups are kept.
+/// Decides what comes before the first turn, what the user says around an item, what the history keeps of a reply, and
+/// when the conversation ends. An error of a method ends the run; finished groups are kept. Every method must depend
+/// only on its arguments: a resumed run calls it again and must get the same.
 pub trait Condition: Send + Sync {
-    /// The user's message of a turn. Called for every turn.
-    fn ask(&self, cx: &TurnContext) -> Result<Message>;
-    /// What the history keeps of a reply. Not called for the last turn, whose reply no later turn reads.
-    fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept>;
+    /// The messages before the first turn: a system prompt, and worked examples as pairs of user and assistant. They are
+    /// no turns. Default: those that the dataset gives.
+    fn opening(&self, cx: &OpeningContext) -> Result<Vec<ChatMessage>> {
+        Ok(cx.given.to_vec())
+    }
+    /// The user's message of a turn; `None` ends the conversation before this turn. Called once for every turn, after
+    /// [`Self::keep`] of the turn before it, and beforehand with made-up replies to plan memory.
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>>;
+    /// What the history keeps of a reply. Called when the reply is over and graded, unless no turn can follow. Default:
+    /// all of it.
+    fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
+        let _ = cx;
+        Ok(Kept::whole(reply))
+    }
+    /// Number of turns over which an item is asked, at least 1. Default: the length of its script, or 1.
+    fn rounds(&self, item: &Item) -> usize {
+        item.rounds()
+    }
+    /// What the checks before a run cannot see by themselves. Default: nothing.
+    fn bounds(&self) -> Bounds {
+        Bounds::default()
+    }
 }
 
-/// Provides questions and grades replies to them. An error of a method ends the run; finished groups are kept.
+/// Provides items and grades replies to them. An error of a method ends the run; finished groups are kept.
 pub trait Dataset: Send + Sync {
-    /// The categories, in a fixed order.
+    /// The categories, in a fixed order, each with its number of items.
     fn categories(&self) -> &[Category];
-    /// The questions of a category, in a fixed order.
-    fn questions(&self, category: &Category) -> &[Question];
-    /// The text with which the user asks a question.
-    fn prompt(&self, question: &Question) -> Result<String>;
-    /// Reads the answer out of a reply and compares it with the right one.
-    fn grade(&self, question: &Question, reply: &str) -> Result<Grade>;
+    /// Item `index` of a category, from 0; the order is fixed. It may be read from a file each time, so that large
+    /// datasets need not be held in memory.
+    fn item(&self, category: &Category, index: usize) -> Result<Item>;
+    /// The text with which the user asks an item that has no script.
+    fn prompt(&self, item: &Item) -> Result<String>;
+    /// Messages before the first turn of a conversation about these items: an instruction, worked examples. Default: the
+    /// opening of the first item.
+    fn opening(&self, items: &[Item]) -> Result<Vec<ChatMessage>> {
+        Ok(items.first().map(|i| i.opening.clone()).unwrap_or_default())
+    }
+    /// Reads the answer out of a reply and compares it with the target.
+    fn grade(&self, item: &Item, reply: &str) -> Result<Grade>;
+    /// Whether items are taken in the dataset's order instead of shuffled. Default: no.
+    fn ordered(&self) -> bool {
+        false
+    }
     /// A text that identifies the data. The run's lock stores it, and a resume with another one is refused.
     fn fingerprint(&self) -> String;
 }
@@ -37,18 +67,19 @@ pub struct PlanContext {
     pub seed: u64,
     /// Number of groups.
     pub groups: usize,
-    /// Number of turns of each conversation.
+    /// Number of items of each conversation. With one turn an item, it is the number of turns.
+    #[serde(alias = "items")]
     pub turns: usize,
 }
 
-/// The category of each turn of each group.
+/// The category of each item of each group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicPlan {
-    /// `[groups][turns]`: indices into the dataset's categories.
+    /// `[groups][items]`: indices into the dataset's categories.
     pub order: Vec<Vec<usize>>,
 }
 
-/// Chooses the categories of each group's turns. They are the same in all conditions.
+/// Chooses the categories of each group's items. They are the same in all conditions.
 pub trait Topics: Send + Sync {
     /// Chooses the categories of all groups. The result must depend only on the arguments.
     fn choose(&self, categories: &[Category], cx: &PlanContext) -> Result<TopicPlan>;
@@ -84,6 +115,9 @@ pub struct Needs {
     pub taps: Vec<(Site, Position)>,
     /// Factors that conditions must carry, each with at least two levels.
     pub factors: Vec<String>,
+    /// Outcomes that turns must have: the option `outcome` of most analyzers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Outcome>,
     /// First turn that is read, from 1: the option `first_turn` of most analyzers. `None`: turns are not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_turn: Option<u32>,

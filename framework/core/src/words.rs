@@ -1,5 +1,5 @@
-//! The parts of a conversation: questions, messages, replies, and what the history keeps.
-use crate::Result;
+//! The parts of a conversation: messages, replies, grades, and what the history keeps.
+use crate::{Item, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -7,61 +7,92 @@ use std::collections::BTreeMap;
 /// and never refer to conditions by name.
 pub type Factors = BTreeMap<String, String>;
 
-/// A subject that questions are drawn from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Category {
-    /// Its name, as the dataset spells it. A condition's template inserts it as `{topic}`.
-    pub name: String,
-    /// Number of questions in it.
-    pub questions: usize,
+/// The author of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The system prompt: instructions before the first user message.
+    System,
+    /// The user's message.
+    User,
+    /// The model's reply.
+    Assistant,
 }
 
-/// A multiple-choice question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Question {
-    /// Id, unique in its dataset: `<category>_<row>`.
-    pub id: String,
-    /// Name of its category.
-    pub category: String,
-    /// The question, without white space around it.
-    pub text: String,
-    /// The options' texts, without white space around them and without padding entries such as `N/A`.
-    pub options: Vec<String>,
-    /// Index of the right option, from 0.
-    pub answer: usize,
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChatMessage {
+    /// Author of the message.
+    pub role: Role,
+    /// Text of the message.
+    pub content: String,
 }
 
-impl Question {
-    /// The letter of option `index`: 0 is `A`, 25 is `Z`.
-    pub fn letter(index: usize) -> char {
-        (b'A' + (index % 26) as u8) as char
+impl ChatMessage {
+    /// A system prompt.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self { role: Role::System, content: content.into() }
     }
-    /// The letter of the right option.
-    pub fn answer_letter(&self) -> char {
-        Self::letter(self.answer)
+    /// A user message.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self { role: Role::User, content: content.into() }
+    }
+    /// A reply of the model.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self { role: Role::Assistant, content: content.into() }
     }
 }
 
 /// A dataset's grade of a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Grade {
-    /// The letter that the primary parser found; `None` if it found no answer.
-    pub parsed: Option<char>,
-    /// Whether `parsed` is the right letter; `false` if there is no answer.
-    pub correct: bool,
-    /// The letters that other parsers found, by parser name.
-    #[serde(default)]
-    pub others: BTreeMap<String, Option<char>>,
+    /// 1 if the answer is right, 0 if it is wrong or none could be read; graders may give shares between. `None` if the
+    /// reply was not graded, because nothing is right or wrong about it.
+    pub score: Option<f64>,
+    /// The answer that the primary parser read, such as a letter; `None` if it read none.
+    pub answer: Option<String>,
+    /// The answers that other parsers read, by parser name.
+    pub others: BTreeMap<String, Option<String>>,
+    /// Other numbers about the reply, by name: letters, digits, `-` and `_`. Analyzers read them as `metric.<name>`.
+    pub metrics: BTreeMap<String, f64>,
 }
 
-/// A message of the user, and which of several wordings it was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
+impl Grade {
+    /// Whether the answer is right: a score of at least one half. `None` if the reply was not graded.
+    pub fn right(&self) -> Option<bool> {
+        self.score.map(|s| s >= 0.5)
+    }
+}
+
+/// What the user says in a turn, and how the reply begins or what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ask {
     /// The whole user message.
     pub text: String,
-    /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare question.
-    #[serde(default)]
+    /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare prompt.
     pub phrase: Option<u32>,
+    /// Text that opens the reply, such as `(`: the model goes on from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<String>,
+    /// The reply, if it is given: the model reads it by teacher forcing and generates nothing. Taps read its tokens,
+    /// and the log-probability of each is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
+}
+
+impl Ask {
+    /// A message that is no paraphrase, with a reply that the model generates whole.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+    /// Sets the index of the wording.
+    pub fn phrase(mut self, index: u32) -> Self {
+        self.phrase = Some(index);
+        self
+    }
 }
 
 /// Turns token ids into text, for conditions that cut replies by tokens.
@@ -86,10 +117,12 @@ pub trait TextCodec {
 
 /// A reply as the model gave it.
 pub struct Reply<'a> {
-    /// Its text, without special tokens.
+    /// The text that was generated or replayed, without special tokens and without the prefill.
     pub text: &'a str,
     /// Its token ids, without the end id.
     pub ids: &'a [u32],
+    /// The text that opened the reply; empty if none did.
+    pub prefill: &'a str,
     /// Decodes parts of `ids`.
     pub codec: &'a dyn TextCodec,
 }
@@ -97,7 +130,7 @@ pub struct Reply<'a> {
 /// What the history keeps of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The text that the history holds as the model's reply.
+    /// The text that the history holds of the reply, without the prefill, which stands before it in any case.
     pub text: String,
     /// Number of the reply's tokens that were removed.
     #[serde(default)]
@@ -111,7 +144,33 @@ impl Kept {
     }
 }
 
-/// The place in the design at which a condition is asked.
+/// A turn that is over, as later turns of its conversation see it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Exchange {
+    /// Number of the turn in its conversation, from 1.
+    pub turn: usize,
+    /// Number of the turn among those of its item, from 1.
+    pub round: usize,
+    /// Id of the item.
+    pub item: String,
+    /// The user's message.
+    pub user: String,
+    /// The whole reply, the prefill included, as the grader read it.
+    pub reply: String,
+    /// What the history holds of the reply, the prefill included.
+    pub kept: String,
+    /// Number of the reply's tokens that were removed from the history.
+    pub removed_tokens: usize,
+    /// Number of tokens of the reply, without prefill and end id.
+    pub reply_tokens: usize,
+    /// Why the reply ended: `stop`, `length` or `replay`.
+    pub finish_reason: String,
+    /// The reply's grade.
+    pub grade: Grade,
+}
+
+/// The place in the design at which a condition is asked, and what was said before.
 #[derive(Debug, Clone)]
 pub struct TurnContext<'a> {
     /// The study's seed.
@@ -120,10 +179,43 @@ pub struct TurnContext<'a> {
     pub group: usize,
     /// Number of the turn in its conversation, from 1.
     pub turn: usize,
-    /// Number of turns of the conversation.
+    /// Number of turns of the conversation if it does not end early.
     pub turns: usize,
-    /// Name of the category of this turn's question.
+    /// Number of the turn among those that ask this item, from 1.
+    pub round: usize,
+    /// Number of turns that ask this item.
+    pub rounds: usize,
+    /// Name of the item's category.
     pub topic: &'a str,
-    /// The text with which the dataset asks this turn's question.
-    pub question: &'a str,
+    /// The item that the turn is about.
+    pub item: &'a Item,
+    /// What the dataset asks in this turn: the message of the item's script, or the dataset's prompt for the item.
+    pub prompt: &'a str,
+    /// The turns before this one, oldest first.
+    pub history: &'a [Exchange],
+}
+
+/// What a condition knows before the first turn.
+#[derive(Debug, Clone)]
+pub struct OpeningContext<'a> {
+    /// The study's seed.
+    pub seed: u64,
+    /// Group index, from 0.
+    pub group: usize,
+    /// The items of the conversation, in order.
+    pub items: &'a [Item],
+    /// The messages that the dataset puts before the first turn: its instruction and worked examples, or the system
+    /// prompt of a transcript.
+    pub given: &'a [ChatMessage],
+}
+
+/// What a condition says of itself, for the checks before a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bounds {
+    /// Whether messages, replays or the end of the conversation depend on what was said before.
+    pub reads_history: bool,
+    /// Longest message in tokens, if it may be longer than what [`Condition::ask`](crate::Condition::ask) says to
+    /// made-up replies of the longest length. `None`: the made-up replies show the longest message.
+    pub message_tokens: Option<usize>,
 }

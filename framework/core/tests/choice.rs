@@ -1,7 +1,7 @@
 //! Reading letters out of replies.
 #![allow(clippy::unwrap_used)]
-use friction_core::Question;
 use friction_core::choice::{declared, grade, lenient, official, prompt, reading};
+use friction_core::{Item, Target};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -145,10 +145,10 @@ proptest! {
     #[test]
     fn an_options_text_is_never_another_letter(options in prop::collection::vec(text(), 2..10)) {
         for (k, text) in options.iter().enumerate() {
-            let own = Question::letter(k);
+            let own = Item::letter(k);
             // "B coli" where option B is "coli" is letter and text of B.
             let (first, rest) = text.split_once(' ').unwrap();
-            let other = options.iter().enumerate().any(|(j, o)| first.trim_end_matches('.') == Question::letter(j).to_string() && rest.starts_with(o.as_str()));
+            let other = options.iter().enumerate().any(|(j, o)| first.trim_end_matches('.') == Item::letter(j).to_string() && rest.starts_with(o.as_str()));
             let twice = options.iter().enumerate().any(|(j, o)| j != k && o.to_lowercase() == text.to_lowercase());
             for form in ["The answer is {}.", "Answer: {}", "\\boxed{{}}", "**Answer: {}**"] {
                 let got = declared(&form.replacen("{}", text, 1), &options);

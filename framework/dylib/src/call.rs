@@ -1,7 +1,7 @@
 //! Calls functions of a library, one at a time, and checks their answers.
 use crate::library::Library;
 use crate::stdout::Taken;
-use friction_core::{Error, Result, RunReader, TextCodec};
+use friction_core::{ConversationId, Error, Result, RunReader, TextCodec};
 use friction_plugin::abi::{Answer, ERROR, Host, OK, Out, PANIC, Text, UNKNOWN};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -135,6 +135,8 @@ struct Which {
     condition: String,
     #[serde(default)]
     arm: String,
+    #[serde(default)]
+    sample: u32,
     site: friction_core::Site,
     position: friction_core::Position,
 }
@@ -152,7 +154,8 @@ unsafe extern "C" fn tap(
         let (offer, which) = unsafe { (offer(this)?, which.bytes()) };
         let Some(run) = offer.run else { return Ok(None) };
         let w: Which = serde_json::from_slice(which).map_err(Error::other)?;
-        let Some(array) = run.tap(w.group, &w.condition, &w.arm, w.site, w.position)? else { return Ok(None) };
+        let conversation = ConversationId { group: w.group, condition: &w.condition, arm: &w.arm, sample: w.sample };
+        let Some(array) = run.tap(conversation, w.site, w.position)? else { return Ok(None) };
         if data.is_null() || shape.is_null() {
             return Err(Error::other("`data` and `shape` must not be NULL"));
         }

@@ -4,9 +4,9 @@ use crate::library::{Library, Listed};
 use friction_core::manifest::{Issues, Path, Step, to_json};
 use friction_core::registry::Prepared;
 use friction_core::{
-    Analyzer, BuildContext, Category, Condition, Dataset, Error, Findings, Grade, Hook, HookProgram, Kept, Kind, Maker,
-    Message, ModelSpec, Needs, Origin, PlanContext, Plugin, Question, Readings, Reply, Result, RunReader, Spoken,
-    TapView, TopicPlan, Topics, TurnContext,
+    Analyzer, Ask, BuildContext, Category, Condition, Dataset, Error, Findings, Grade, Hook, HookProgram, Item, Kept,
+    Kind, Maker, ModelSpec, Needs, Origin, PlanContext, Plugin, Readings, Reply, Result, RunReader, Spoken, TapView,
+    TopicPlan, Topics, TurnContext,
 };
 use friction_plugin::abi::{Tap, Text};
 use serde::de::DeserializeOwned;
@@ -177,7 +177,7 @@ impl Drop for Instance {
 
 /// A turn in the JSON form of the header.
 fn turn(cx: &TurnContext) -> Value {
-    json!({"seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "topic": cx.topic, "question": cx.question})
+    json!({"seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "topic": cx.topic, "question": cx.prompt})
 }
 
 /// A condition of a library.
@@ -191,7 +191,7 @@ impl RemoteCondition {
 }
 
 impl Condition for RemoteCondition {
-    fn ask(&self, cx: &TurnContext) -> Result<Message> {
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
         self.0.call("ask", &turn(cx))
     }
     fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
@@ -221,7 +221,7 @@ impl Topics for RemoteTopics {
 struct RemoteDataset {
     instance: Instance,
     categories: Vec<Category>,
-    questions: Vec<Vec<Question>>,
+    items: Vec<Vec<Item>>,
     fingerprint: String,
 }
 
@@ -229,23 +229,21 @@ impl RemoteDataset {
     fn wrap(instance: Instance) -> Result<Self> {
         let mut categories: Vec<Category> = instance.call("categories", &Value::Null)?;
         let fingerprint = instance.call("fingerprint", &Value::Null)?;
-        let mut questions = vec![];
+        let mut items = vec![];
         let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for c in &mut categories {
-            let all: Vec<Question> = instance.call("questions", &c.name)?;
-            if let Some(q) = all.iter().find(|q| q.answer >= q.options.len() || !ids.insert(q.id.clone())) {
-                return Err(instance.wrong(&format!(
-                    "gave question `{}`, whose `id` occurs twice or whose `answer` is not the index of one of its options",
-                    q.id
-                )));
+            let all: Vec<Item> = instance.call("questions", &c.name)?;
+            if let Some(q) = all.iter().find(|q| q.fault().is_some() || !ids.insert(q.id.clone())) {
+                let why = q.fault().unwrap_or_else(|| "occurs twice".into());
+                return Err(instance.wrong(&format!("gave the item `{}`, which {why}", q.id)));
             }
             if !names.insert(c.name.clone()) {
                 return Err(instance.wrong(&format!("has two categories called `{}`", c.name)));
             }
-            c.questions = all.len();
-            questions.push(all);
+            c.items = all.len();
+            items.push(all);
         }
-        Ok(Self { instance, categories, questions, fingerprint })
+        Ok(Self { instance, categories, items, fingerprint })
     }
 }
 
@@ -253,19 +251,42 @@ impl Dataset for RemoteDataset {
     fn categories(&self) -> &[Category] {
         &self.categories
     }
-    fn questions(&self, category: &Category) -> &[Question] {
+    fn item(&self, category: &Category, index: usize) -> Result<Item> {
         let at = self.categories.iter().position(|c| c.name == category.name);
-        at.map_or(&[], |i| &self.questions[i])
+        let found = at.and_then(|i| self.items[i].get(index));
+        found.cloned().ok_or_else(|| self.instance.wrong(&format!("has no item {index} in `{}`", category.name)))
     }
-    fn prompt(&self, question: &Question) -> Result<String> {
-        self.instance.call("prompt", question)
+    fn prompt(&self, item: &Item) -> Result<String> {
+        self.instance.call("prompt", &question(item))
     }
-    fn grade(&self, question: &Question, reply: &str) -> Result<Grade> {
-        self.instance.call("grade", &json!({"question": question, "reply": reply}))
+    fn grade(&self, item: &Item, reply: &str) -> Result<Grade> {
+        let told: Value = self.instance.call("grade", &json!({"question": question(item), "reply": reply}))?;
+        grade(told).map_err(|e| self.instance.wrong(&format!("grades with what cannot be read ({e})")))
     }
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()
     }
+}
+
+/// An item in the form of versions 1 and 2 of the border, which knew multiple-choice questions alone.
+fn question(item: &Item) -> Value {
+    json!({"id": item.id, "category": item.category, "text": item.text, "options": item.choices, "answer": item.right()})
+}
+
+/// A grade, in the present form or in that of versions 1 and 2: `{"parsed": "B", "correct": true, "others": {}}`.
+fn grade(told: Value) -> serde_json::Result<Grade> {
+    #[derive(Deserialize)]
+    struct Before {
+        parsed: Option<String>,
+        correct: bool,
+        #[serde(default)]
+        others: std::collections::BTreeMap<String, Option<String>>,
+    }
+    if told.get("correct").is_none() {
+        return serde_json::from_value(told);
+    }
+    let Before { parsed, correct, others } = serde_json::from_value(told)?;
+    Ok(Grade { score: Some(f64::from(u8::from(correct))), answer: parsed, others, ..Grade::default() })
 }
 
 /// A hook of a library.

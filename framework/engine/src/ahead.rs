@@ -56,8 +56,6 @@ pub(crate) struct Launched {
 pub(crate) struct Rules<'a> {
     /// The program's taps, each with the width of its site.
     pub taps: &'a [(Tap, usize)],
-    /// Longest reply, in tokens.
-    pub max_new_tokens: usize,
 }
 
 impl Rules<'_> {
@@ -74,7 +72,7 @@ impl Rules<'_> {
             let turn = slot.turn.as_ref().filter(|t| t.number == owner.turn)?;
             // `now` adds one token to the reply, after all tokens that are known.
             let (at, said) = (turn.len(), turn.reply.len() + 1);
-            if turn.finish.is_some() || !turn.forced.0.is_empty() {
+            if turn.finish.is_some() || turn.forced.is_some() {
                 return None;
             }
             let owner = Owner { slot: owner.slot, turn: turn.number, at };
@@ -87,10 +85,10 @@ impl Rules<'_> {
             next.roles.push(TokenRole { row, replying: true, prompt: false });
             next.strengths.push(slot.strengths.clone());
             next.segments.push(owner);
-            if said < self.max_new_tokens {
+            if said < turn.most {
                 next.step.logits.push(row);
                 next.sampled.push(owner);
-                next.whole.push(turn.looked_at(said, self.max_new_tokens));
+                next.whole.push(turn.looked_at(said));
             }
         }
         (!next.sampled.is_empty()).then_some(next)

@@ -1,22 +1,24 @@
 //! The interface between the engine and a conversation.
-use friction_core::Tap;
-use friction_model::ChatTurn;
+use friction_core::{ChatMessage, Tap};
 
 /// Why a reply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// The model generated an end id of the checkpoint or the template's end-of-turn marker.
+    /// The model generated an end id of the checkpoint, the template's end-of-turn marker or a stop string.
     Stop,
-    /// The reply reached the longest length allowed, or the end of the text that was forced.
+    /// The reply reached the longest length allowed.
     Length,
+    /// The reply was given, and was read to its end.
+    Replay,
 }
 
 impl Finish {
-    /// The word that a run stores: `stop` or `length`.
+    /// The word that a run stores: `stop`, `length` or `replay`.
     pub fn word(self) -> &'static str {
         match self {
             Finish::Stop => "stop",
             Finish::Length => "length",
+            Finish::Replay => "replay",
         }
     }
 }
@@ -43,9 +45,10 @@ pub struct TurnOutcome {
     pub prompt_tokens: usize,
     /// Number of prompt tokens that were taken from the cache or from a fork.
     pub reused_tokens: usize,
-    /// Log-probabilities (nats) of the watched ids as the first reply token, in their order.
-    pub watched: Vec<f32>,
-    /// Log-probability (nats) of each forced token; empty if the reply was generated.
+    /// Log-probabilities (nats) of the request's choices as the first reply token, in their order; empty if one of them
+    /// is not a single token there.
+    pub choices: Vec<f32>,
+    /// Log-probability (nats) of each token of a reply that was given; empty if the reply was generated.
     pub forced: Vec<f32>,
     /// Activations of each tap of the program, in its order.
     pub taps: Vec<TapRows>,
@@ -53,29 +56,41 @@ pub struct TurnOutcome {
     pub elapsed_ms: f64,
 }
 
-/// One conversation. The engine asks it for messages and hands it replies.
+/// What a conversation asks of the model next.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Request {
+    /// All messages so far and the next user message.
+    pub messages: Vec<ChatMessage>,
+    /// Text that opens the reply: the model goes on from it. It counts as part of the prompt.
+    pub prefill: String,
+    /// The reply, if it is given (teacher forcing). Its log-probabilities are returned, and taps and edits apply to its
+    /// tokens as to generated ones.
+    pub forced: Option<String>,
+    /// Texts whose log-probability as the first reply token is wanted.
+    pub choices: Vec<String>,
+    /// Longest reply in tokens. 0 generates nothing: only `choices` are measured.
+    pub max_new_tokens: usize,
+    /// Whether the turn is a fork: nothing of it is left in the cache for later turns, and taps do not read it. Later
+    /// turns are computed as if it had not been.
+    pub fork: bool,
+    /// Seed for sampling the reply.
+    pub seed: u64,
+    /// Strength of each edit of the program, in the program's order.
+    pub strengths: Vec<f32>,
+}
+
+/// One conversation. The engine asks it for requests and hands it replies.
 pub trait Dialogue {
-    /// All messages so far and the next user message; `None` if the conversation is over.
+    /// What is wanted next; `None` if the conversation is over. The same request is not asked for twice.
     ///
     /// # Errors
     /// If a plugin fails.
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>>;
-    /// Takes the reply to the message that [`Self::next`] returned.
+    fn next(&mut self) -> friction_core::Result<Option<Request>>;
+    /// Takes the reply to the request that [`Self::next`] returned.
     ///
     /// # Errors
     /// If a plugin fails.
     fn replied(&mut self, outcome: TurnOutcome) -> friction_core::Result<()>;
-    /// Seed for sampling the coming reply.
-    fn seed(&self) -> u64;
-    /// Token ids whose log-probability as the first reply token is wanted.
-    fn watched(&self) -> Vec<u32>;
-    /// Token ids of the reply that the coming turn is made to give (teacher forcing); empty if the reply is generated.
-    /// Their log-probabilities are returned, and edits apply to them as to generated tokens.
-    fn forced(&self) -> Vec<u32> {
-        vec![]
-    }
-    /// Strength of each edit of the program in the coming turn, in the program's order.
-    fn strengths(&self) -> Vec<f32>;
     /// Names the conversation and the turn in progress, for messages.
     fn place(&self) -> String {
         "in a conversation".into()

@@ -2,7 +2,7 @@
 //!
 //! In reading order: a [`Dialogue`] supplies the messages of one conversation. [`Engine::run`] ([`schedule`]) assigns
 //! conversations to slots of the cache and runs the forward passes. `turns` begins and ends turns: it reuses the prefix
-//! of a prompt that the cache holds, and forks first turns that conversations share. [`slot`] is the state of one
+//! of a prompt that the cache holds, and forks first turns and openings that conversations share. [`slot`] is the state of one
 //! conversation. [`hooks`] applies taps and edits to a forward pass. [`sampling`] picks tokens. [`finite`] stops a run
 //! at numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step
 //! before it.
@@ -16,7 +16,7 @@ pub mod schedule;
 pub mod slot;
 mod turns;
 
-pub use dialogue::{Dialogue, Finish, TapRows, TurnOutcome, Unit};
+pub use dialogue::{Dialogue, Finish, Request, TapRows, TurnOutcome, Unit};
 pub use finite::NotFinite;
 pub use options::{EngineOptions, Flow, Progress};
 pub use sampling::Sampling;
@@ -34,9 +34,11 @@ pub enum Error {
     Plugin(#[from] friction_core::Error),
     /// A conversation does not fit its slot.
     #[error(
-        "a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation"
+        "{place}: a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation"
     )]
     TooLong {
+        /// The conversation and the turn.
+        place: String,
         /// Number of tokens of the prompt.
         prompt: usize,
         /// Longest reply, in tokens.

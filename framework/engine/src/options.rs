@@ -11,6 +11,8 @@ pub struct EngineOptions {
     pub capacity: usize,
     /// Longest reply, in tokens.
     pub max_new_tokens: usize,
+    /// Longest fork in tokens, its reply included: what an aside adds to a conversation. 0 if there are no forks.
+    pub fork_tokens: usize,
     /// How tokens are picked.
     pub sampling: Sampling,
     /// Largest number of tokens of one conversation that one step computes.
@@ -34,8 +36,8 @@ impl EngineOptions {
 
     /// The shape of the cache that these options need.
     pub fn cache(&self, config: &friction_model::Config) -> CacheShape {
-        // A roll-back removes one reply at most, and a few tokens that are tokenised differently at its border.
-        CacheShape::new(config, self.slots, self.capacity, self.chunk + self.max_new_tokens + 16)
+        // A roll-back removes one reply and one fork at most, and a few tokens that are tokenised differently at a border.
+        CacheShape::new(config, self.slots, self.capacity, self.chunk + self.max_new_tokens + self.fork_tokens + 16)
     }
 }
 
@@ -52,6 +54,8 @@ pub struct Progress {
     pub turns: u64,
     /// Number of first turns that were taken over whole from another conversation.
     pub forked_turns: u64,
+    /// Number of first turns whose opening was taken over from another conversation.
+    pub forked_openings: u64,
     /// Number of forward passes.
     pub steps: u64,
     /// Wall-clock seconds.
@@ -68,6 +72,7 @@ impl std::ops::Add for Progress {
             generated: self.generated + more.generated,
             turns: self.turns + more.turns,
             forked_turns: self.forked_turns + more.forked_turns,
+            forked_openings: self.forked_openings + more.forked_openings,
             steps: self.steps + more.steps,
             seconds: self.seconds + more.seconds,
         }

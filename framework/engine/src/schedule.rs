@@ -29,9 +29,14 @@ pub struct Engine<'a> {
     /// Whether a tap reads the user's tokens. These must then be computed in the turn itself and not come from the
     /// cache.
     pub(crate) reads_user: bool,
+    /// Whether a tap reads every token that a turn adds.
+    pub(crate) reads_all: bool,
     /// Number of turns begun, which gives each turn its number.
     pub(crate) turns: AtomicU64,
 }
+
+/// Largest number of tokens of a given reply that one step scores for a conversation: each needs a row of logits.
+const SCORED: usize = 64;
 
 /// The state of a run in progress.
 pub(crate) struct State<'a> {
@@ -68,6 +73,7 @@ impl<'a> Engine<'a> {
             template,
             options,
             program: Program::new(program, &model.device),
+            reads_all: taps.iter().any(|(t, _)| t.position == Position::All),
             taps,
             reads_user,
             turns: AtomicU64::new(0),
@@ -146,7 +152,7 @@ impl<'a> Engine<'a> {
                 self.launch(st, asked, None)?
             }
         };
-        let rules = Rules { taps: &self.taps, max_new_tokens: self.options.max_new_tokens };
+        let rules = Rules { taps: &self.taps };
         let ahead = self.options.sampling.greedy() && self.records(st, now.asked.sampled.len());
         let next = if ahead { rules.after(&now.asked, &st.slots) } else { None };
         if let Some(next) = next {
@@ -164,20 +170,27 @@ impl<'a> Engine<'a> {
     /// Collects what every slot has to compute.
     fn asked(&self, slots: &[Option<Slot>]) -> Asked {
         let o = &self.options;
+        let most = slots.len().max(4 * SCORED);
         let mut asked = Asked::default();
         for (i, slot) in slots.iter().enumerate() {
             let Some((slot, turn)) = slot.as_ref().and_then(|s| Some((s, s.turn.as_ref()?))) else { continue };
             let step = &mut asked.step;
             let start = slot.cached.len();
-            let len = (turn.len() - start).min(o.chunk);
+            let end = turn.prompt.len() - 1;
+            let mut len = (turn.len() - start).min(o.chunk);
+            if turn.forced.is_some() {
+                len = len.min(start.max(end) + SCORED - start);
+            }
             // A chunk that does not fit waits whole for the next step: its length depends only on its own slot.
-            if !step.ids.is_empty() && step.ids.len() + len > o.step_tokens {
+            let scored = turn.scored(start, len);
+            let full = step.ids.len() + len > o.step_tokens || step.logits.len() + scored.len() > most;
+            if !step.ids.is_empty() && full {
                 continue;
             }
             let row = asked.strengths.len();
             asked.strengths.push(slot.strengths.clone());
             let owner = |at| Owner { slot: i, turn: turn.number, at };
-            let end = turn.prompt.len() - 1;
+            let first = step.ids.len();
             for at in start..start + len {
                 if self.taps.iter().any(|(t, _)| turn.reads(t.position, at)) {
                     asked.reads.push(step.ids.len());
@@ -188,10 +201,10 @@ impl<'a> Engine<'a> {
             }
             step.segments.push(Segment { slot: i, start, len });
             asked.segments.push(owner(start));
-            if start + len == turn.len() && turn.finish.is_none() {
-                step.logits.push(step.ids.len() - 1);
-                asked.sampled.push(owner(start + len - 1));
-                asked.whole.push(!o.sampling.greedy() || turn.looked_at(turn.reply.len(), o.max_new_tokens));
+            for at in scored {
+                step.logits.push(first + at - start);
+                asked.sampled.push(owner(at));
+                asked.whole.push(!o.sampling.greedy() || turn.looked_at(at - end));
             }
         }
         asked
@@ -224,6 +237,7 @@ impl<'a> Engine<'a> {
             let at = segment.start..segment.start + segment.len;
             st.progress.prefilled += at.clone().filter(|at| *at < turn.prompt.len()).count() as u64;
             slot.cached.extend(at.map(|at| turn.token(at)));
+            slot.written = slot.written.max(slot.cached.len());
         }
         let Some(answer) = answer else { return Ok(()) };
         let logits = answer.logits.clone();
@@ -236,15 +250,19 @@ impl<'a> Engine<'a> {
         let sums = sums.map(|sums| floats(&sums.into_data())).unwrap_or_default();
         for (row, owner) in asked.sampled.iter().enumerate() {
             let slot = open(&mut st.slots, owner);
-            let Some(turn) = slot.and_then(|s| s.turn.as_mut()).filter(|t| t.finish.is_none()) else { continue };
+            let Some(turn) = slot.and_then(|s| s.turn.as_mut()).filter(|t| t.forced.is_some() || t.finish.is_none())
+            else {
+                continue;
+            };
             // If the sum is finite, all logits are; otherwise the row itself is checked.
             let whole = asked.whole[row] || sums.get(row).is_some_and(|sum| !sum.is_finite());
             let values = whole.then(|| floats(&logits.clone().narrow(0, row, 1).into_data()));
+            let index = owner.at + 1 - turn.prompt.len();
             if values.as_ref().is_some_and(|values| !finite::proper(values)) {
-                let noticed = Noticed::Logits { token: turn.reply.len() + 1 };
-                return Err(self.not_finite(st, owner, noticed));
+                return Err(self.not_finite(st, owner, Noticed::Logits { token: index + 1 }));
             }
-            st.progress.generated += u64::from(self.sample(turn, best[row], values.filter(|_| asked.whole[row])));
+            let values = values.filter(|_| asked.whole[row]);
+            st.progress.generated += u64::from(self.sample(turn, index, best[row], values)?);
         }
         Ok(())
     }
@@ -276,37 +294,34 @@ impl<'a> Engine<'a> {
         }))
     }
 
-    /// Gives a turn its next token: `best`, or the forced or sampled one if `values` holds the whole logits. Returns
-    /// whether the token was generated.
-    fn sample(&self, turn: &mut Turn, best: u32, values: Option<Vec<f32>>) -> bool {
+    /// Gives a turn token `index` (from 0) of its reply: `best`, or the sampled one if `values` holds the whole logits.
+    /// Of a given reply, the token's log-probability is noted. Returns whether the token was generated.
+    fn sample(&self, turn: &mut Turn, index: usize, best: u32, values: Option<Vec<f32>>) -> Result<bool> {
         let o = &self.options;
         let mut token = best;
         if let Some(values) = values {
-            if let Some(said) = turn.forced.0.get(turn.reply.len()).copied() {
-                turn.forced.1.extend(log_probs(&values, &[said]));
-                turn.reply.push(said);
-                if turn.reply.len() == turn.forced.0.len() {
-                    turn.finish = Some(Finish::Length);
-                }
-                return false;
+            if index == 0 {
+                turn.choices.1 = log_probs(&values, &turn.choices.0);
             }
-            if turn.reply.is_empty() {
-                turn.watched.1 = log_probs(&values, &turn.watched.0);
+            if let Some(forced) = &mut turn.forced {
+                let said = turn.reply.get(index).map(|id| log_probs(&values, &[*id]));
+                forced.extend(said.into_iter().flatten());
+                return Ok(false);
             }
-            token = if o.sampling.greedy() {
-                argmax(&values)
-            } else {
-                o.sampling.draw(&values, turn.seed, turn.reply.len())
-            };
+            if turn.most == 0 {
+                turn.finish = Some(Finish::Length);
+                return Ok(false);
+            }
+            token = if o.sampling.greedy() { argmax(&values) } else { o.sampling.draw(&values, turn.seed, index) };
         }
         if self.model.config.eos.contains(&token) || self.template.end_of_turn() == Some(token) {
             turn.finish = Some(Finish::Stop);
-            return false;
+            return Ok(false);
         }
         turn.reply.push(token);
-        if turn.reply.len() == o.max_new_tokens {
+        if turn.reply.len() == turn.most {
             turn.finish = Some(Finish::Length);
         }
-        true
+        Ok(true)
     }
 }

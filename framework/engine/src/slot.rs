@@ -1,5 +1,5 @@
 //! The state of one conversation in the batch.
-use crate::dialogue::{Dialogue, Finish, TapRows, TurnOutcome};
+use crate::dialogue::{Dialogue, Finish, Request, TapRows, TurnOutcome};
 use friction_core::{Position, Site, Tap};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -20,10 +20,14 @@ pub(crate) struct Turn {
     pub reply: Vec<u32>,
     /// Set when the reply is complete; its last token may still have to be computed.
     pub finish: Option<Finish>,
-    /// Watched ids and their log-probabilities.
-    pub watched: (Vec<u32>, Vec<f32>),
-    /// The reply that the turn is made to give, and the log-probabilities of its tokens so far.
-    pub forced: (Vec<u32>, Vec<f32>),
+    /// Ids of the choices and their log-probabilities.
+    pub choices: (Vec<u32>, Vec<f32>),
+    /// If the reply is given: the log-probability (nats) of each token that was read so far. `reply` holds it whole then.
+    pub forced: Option<Vec<f32>>,
+    /// Longest reply, in tokens.
+    pub most: usize,
+    /// If the turn is a fork: number of tokens of the cache that later turns may use.
+    pub fork: Option<usize>,
     /// Seed for sampling its tokens.
     pub seed: u64,
     /// Activations that were read, by site and token position.
@@ -42,9 +46,12 @@ impl Turn {
         if at < self.prompt.len() { self.prompt[at] } else { self.reply[at - self.prompt.len()] }
     }
 
-    /// Whether a tap at `position` reads the token at `at`.
+    /// Whether a tap at `position` reads the token at `at`. Taps do not read forks.
     pub fn reads(&self, position: Position, at: usize) -> bool {
         let end = self.prompt.len() - 1;
+        if self.fork.is_some() {
+            return false;
+        }
         match position {
             Position::PromptEnd => at == end,
             Position::Reply(n) => at >= end && at < end + n,
@@ -54,12 +61,31 @@ impl Turn {
         }
     }
 
-    /// Whether the host looks at the whole logits of reply token `index` (from 0) under greedy decoding, where `most`
-    /// is the longest reply. It does so for forced and watched tokens, and for the first and last token of a reply. The
-    /// last ones show numbers that are not finite: such numbers stay in the cache, so later logits have them too, and
-    /// the likeliest of such logits is id 0, which does not end a reply.
-    pub fn looked_at(&self, index: usize, most: usize) -> bool {
-        !self.forced.0.is_empty() || index == 0 || index + 1 >= most
+    /// Whether the host looks at the whole logits of reply token `index` (from 0) under greedy decoding. It does so for
+    /// tokens of a given reply, and for the first and last token of a reply. The last ones show numbers that are not
+    /// finite: such numbers stay in the cache, so later logits have them too, and the likeliest of such logits is id 0,
+    /// which does not end a reply.
+    pub fn looked_at(&self, index: usize) -> bool {
+        self.forced.is_some() || index == 0 || index + 1 >= self.most
+    }
+
+    /// Whether the turn is over: its reply is complete, and its tokens are computed, so that later turns and taps find
+    /// them. No later turn needs the tokens that a fork generates.
+    pub fn over(&self, computed: usize) -> bool {
+        self.finish.is_some() && (self.fork.is_some() && self.forced.is_none() || computed == self.len())
+    }
+
+    /// Positions among the `len` from `start` on whose logits are wanted: the last known token, or every token that
+    /// predicts one of a given reply.
+    pub fn scored(&self, start: usize, len: usize) -> std::ops::Range<usize> {
+        let end = self.prompt.len() - 1;
+        let (first, after) = match (&self.forced, self.finish) {
+            (Some(_), _) => (end, (self.len() - 1).max(end + 1)),
+            (None, None) => (self.len() - 1, self.len()),
+            (None, Some(_)) => (start, start),
+        };
+        let after = after.min(start + len);
+        first.max(start).min(after)..after
     }
 
     fn mean(rows: &[&Vec<f32>], width: usize) -> Vec<f32> {
@@ -97,12 +123,21 @@ impl Turn {
             finish: self.finish.unwrap_or(Finish::Length),
             prompt_tokens: self.prompt.len(),
             reused_tokens: self.reused,
-            watched: self.watched.1.clone(),
-            forced: self.forced.1.clone(),
-            taps: taps.iter().map(|(t, w)| self.tapped(t, *w)).collect(),
+            choices: self.choices.1.clone(),
+            forced: self.forced.clone().unwrap_or_default(),
+            taps: if self.fork.is_some() { vec![] } else { taps.iter().map(|(t, w)| self.tapped(t, *w)).collect() },
             elapsed_ms: self.began.elapsed().as_secs_f64() * 1e3,
         }
     }
+}
+
+/// What a waiting slot takes over from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// The whole first turn, once it is over.
+    Turn,
+    /// So many tokens of the prompt, once they are computed.
+    Opening(usize),
 }
 
 /// A conversation and what the cache holds of it.
@@ -113,12 +148,25 @@ pub(crate) struct Slot {
     pub strengths: Vec<f32>,
     /// Token ids whose keys and values are in the cache.
     pub cached: Vec<u32>,
-    /// The turn in progress; `None` while it waits for the leader of a fork.
+    /// Number of positions of the cache that were written since the last roll-back; at least the length of `cached`.
+    pub written: usize,
+    /// The turn in progress; `None` while the conversation waits for another.
     pub turn: Option<Turn>,
-    /// The slot whose first turn this one takes over.
-    pub leader: Option<usize>,
+    /// The slot that this one takes its beginning from, and what it takes.
+    pub leader: Option<(usize, Share)>,
+    /// The first request and its prompt, while it waits for the opening of another conversation.
+    pub waiting: Option<(Request, Prompt)>,
     /// Whether the conversation is over.
     pub over: bool,
+}
+
+/// A rendered and tokenised prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prompt {
+    /// The rendered text, prefill included.
+    pub text: String,
+    /// Its token ids.
+    pub ids: Vec<u32>,
 }
 
 /// Length of the longest common prefix.

@@ -1,43 +1,44 @@
 //! Begins turns, and continues conversations when turns end.
-use crate::dialogue::Unit;
+use crate::dialogue::{Finish, Request, Unit};
 use crate::schedule::{Engine, State};
-use crate::slot::{Slot, Turn, common_prefix};
+use crate::slot::{Prompt, Share, Slot, Turn, common_prefix};
 use crate::{Error, Result};
 use friction_model::decoder::spare_slots;
-use friction_model::{ChatTurn, KvCache};
+use friction_model::{KvCache, Tokenizer};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+/// Fewest tokens that are worth taking over from another conversation.
+const WORTH: usize = 32;
+
 impl Engine<'_> {
     /// Gives a unit's conversations their slots. A conversation whose first turn equals another's waits and takes it
-    /// over.
+    /// over; one whose prompt begins as another's waits for that beginning.
     pub(crate) fn admit(&self, st: &mut State<'_>, unit: Unit, places: &[usize]) -> Result<()> {
-        let mut first: Vec<(Vec<u32>, usize)> = vec![];
+        let mut first: Vec<(Request, Vec<u32>, usize)> = vec![];
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
-            let strengths = dialogue.strengths();
-            let mut slot = Slot { dialogue, strengths, cached: vec![], turn: None, leader: None, over: false };
+            let mut slot = Slot {
+                dialogue,
+                strengths: vec![],
+                cached: vec![],
+                written: 0,
+                turn: None,
+                leader: None,
+                waiting: None,
+                over: false,
+            };
             match slot.dialogue.next()? {
                 None => slot.over = true,
-                Some(turns) => {
-                    let prompt = self.prompt(&turns)?;
-                    // The same prompt, strengths, seed and watched ids give the same first turn.
-                    slot.leader = first
-                        .iter()
-                        .find(|(p, l)| {
-                            let same = |s: &Slot| {
-                                s.strengths == slot.strengths
-                                    && s.turn.as_ref().is_some_and(|t| {
-                                        t.forced.0.is_empty()
-                                            && t.seed == slot.dialogue.seed()
-                                            && t.watched.0 == slot.dialogue.watched()
-                                    })
-                            };
-                            self.options.reuse && *p == prompt && st.slots[*l].as_ref().is_some_and(same)
-                        })
-                        .map(|(_, l)| *l);
-                    if slot.leader.is_none() {
-                        first.push((prompt.clone(), *place));
-                        self.begin(&mut slot, prompt, &st.cache)?;
+                Some(request) => {
+                    let prompt = self.prompt(&request)?;
+                    slot.leader = self.leader(&first, &request, &prompt.ids);
+                    if slot.leader.is_none_or(|(_, share)| share != Share::Turn) {
+                        first.push((request.clone(), prompt.ids.clone(), *place));
+                    }
+                    match slot.leader {
+                        Some((_, Share::Turn)) => slot.strengths.clone_from(&request.strengths),
+                        Some((_, Share::Opening(_))) => slot.waiting = Some((request, prompt)),
+                        None => self.begin(&mut slot, request, prompt, &st.cache)?,
                     }
                 }
             }
@@ -46,41 +47,81 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn prompt(&self, turns: &[ChatTurn]) -> Result<Vec<u32>> {
-        Ok(self.tokenizer.encode(&self.template.render(turns)?)?)
+    /// The conversation among `first` that another one takes its beginning from. Edits change keys and values, so only
+    /// conversations with equal strengths share them.
+    fn leader(&self, first: &[(Request, Vec<u32>, usize)], request: &Request, ids: &[u32]) -> Option<(usize, Share)> {
+        if !self.options.reuse || request.fork {
+            return None;
+        }
+        // The same request gives the same first turn.
+        let same = |(r, p, _): &&(Request, Vec<u32>, usize)| {
+            let alike = r.strengths == request.strengths && r.seed == request.seed && r.choices == request.choices;
+            let given = r.forced.is_none() && request.forced.is_none();
+            alike && given && r.max_new_tokens == request.max_new_tokens && p == ids
+        };
+        if let Some((_, _, place)) = first.iter().find(same) {
+            return Some((*place, Share::Turn));
+        }
+        // `all` reads every token that a turn adds, so a turn that takes tokens over would lack them.
+        if self.reads_all {
+            return None;
+        }
+        let shared = |(r, p, place): &(Request, Vec<u32>, usize)| {
+            let common = common_prefix(p, ids).min(ids.len() - 1);
+            (r.strengths == request.strengths && common >= WORTH).then_some((common, *place))
+        };
+        let (common, place) = first.iter().filter_map(shared).reduce(|a, b| if b.0 > a.0 { b } else { a })?;
+        Some((place, Share::Opening(common)))
+    }
+
+    fn prompt(&self, request: &Request) -> Result<Prompt> {
+        let text = format!("{}{}", self.template.render(&request.messages)?, request.prefill);
+        Ok(Prompt { ids: self.tokenizer.encode(&text)?, text })
     }
 
     /// Starts a turn: keeps the longest common prefix of cache and prompt, and rolls the cache back to it.
-    fn begin(&self, slot: &mut Slot, prompt: Vec<u32>, cache: &KvCache) -> Result<()> {
+    fn begin(&self, slot: &mut Slot, request: Request, prompt: Prompt, cache: &KvCache) -> Result<()> {
         let o = &self.options;
-        let forced = slot.dialogue.forced();
-        let reply = if forced.is_empty() { o.max_new_tokens } else { forced.len() };
+        let given = request.forced.as_ref().map(|text| continuation(self.tokenizer, &prompt.text, text)).transpose()?;
+        let reply = given.as_ref().map_or(request.max_new_tokens, Vec::len);
+        let choices = request.choices.iter().map(|text| continuation(self.tokenizer, &prompt.text, text));
+        let choices: Vec<Vec<u32>> = choices.collect::<Result<_>>()?;
+        // A choice of several tokens has no log-probability as the first token.
+        let single = choices.iter().all(|ids| ids.len() == 1);
+        let choices = if single { choices.concat() } else { vec![] };
+        let prompt = prompt.ids;
         if prompt.is_empty() || prompt.len() + reply > o.capacity {
-            return Err(Error::TooLong { prompt: prompt.len(), reply, capacity: o.capacity });
+            let (place, prompt) = (slot.dialogue.place(), prompt.len());
+            return Err(Error::TooLong { place, prompt, reply, capacity: o.capacity });
         }
         let user = self.user_span(&prompt);
-        let added = common_prefix(&slot.cached, &prompt).min(user.0.saturating_sub(3));
+        let common = common_prefix(&slot.cached, &prompt);
+        let added = common.min(user.0.saturating_sub(3));
         // The last token's logits are wanted, so it is always computed.
-        let mut reused = if o.reuse { common_prefix(&slot.cached, &prompt).min(prompt.len() - 1) } else { 0 };
-        if self.reads_user {
+        let mut reused = if o.reuse { common.min(prompt.len() - 1) } else { 0 };
+        if self.reads_user && !request.fork {
             reused = reused.min(added);
         }
         // One more token may have been computed ahead.
-        let filled = slot.cached.len() + spare_slots(self.model);
-        if !cache.can_roll_back(&self.model.config, filled, reused) {
+        let written = slot.written.max(slot.cached.len()) + spare_slots(self.model);
+        if !cache.can_roll_back(&self.model.config, written, reused) {
             reused = 0;
         }
         slot.cached.truncate(reused);
+        slot.written = if reused == 0 { 0 } else { slot.written };
+        slot.strengths = request.strengths;
         slot.turn = Some(Turn {
             number: self.turns.fetch_add(1, Ordering::Relaxed),
             reused,
             user,
             added,
-            reply: vec![],
-            finish: None,
-            watched: (slot.dialogue.watched(), vec![]),
-            forced: (forced, vec![]),
-            seed: slot.dialogue.seed(),
+            forced: given.as_ref().map(|_| vec![]),
+            finish: given.as_ref().map(|_| Finish::Replay),
+            reply: given.unwrap_or_default(),
+            most: request.max_new_tokens,
+            fork: request.fork.then_some(common.min(reused)),
+            choices: (choices, vec![]),
+            seed: request.seed,
             rows: Default::default(),
             began: Instant::now(),
             prompt,
@@ -100,24 +141,23 @@ impl Engine<'_> {
         (start, end)
     }
 
-    /// Ends turns that are complete and computed, lets waiting conversations take over a first turn, and asks for the
-    /// next messages.
+    /// Lets waiting conversations take over what is computed, ends turns that are complete, and asks for the next
+    /// messages.
     pub(crate) fn close_turns(&self, st: &mut State<'_>) -> Result<()> {
+        self.share_openings(st)?;
         for i in 0..st.slots.len() {
-            let done = st.slots[i]
-                .as_ref()
-                .is_some_and(|s| s.turn.as_ref().is_some_and(|t| t.finish.is_some() && s.cached.len() == t.len()));
+            let done = st.slots[i].as_ref().is_some_and(|s| s.turn.as_ref().is_some_and(|t| t.over(s.cached.len())));
             if !done {
                 continue;
             }
             let Some(turn) = st.slots[i].as_mut().and_then(|s| s.turn.take()) else { continue };
             let text = self.tokenizer.decode(&turn.reply)?;
             let outcome = turn.outcome(text, &self.taps);
-            st.progress.turns += 1;
+            st.progress.turns += u64::from(turn.fork.is_none());
             st.progress.reused += turn.reused as u64;
             // Waiting conversations copy the cache before the leader's next turn changes it.
             for j in 0..st.slots.len() {
-                if st.slots[j].as_ref().is_some_and(|s| s.leader == Some(i)) {
+                if st.slots[j].as_ref().is_some_and(|s| s.leader == Some((i, Share::Turn))) {
                     let cached = st.slots[i].as_ref().map(|s| s.cached.clone()).unwrap_or_default();
                     st.cache.fork(i, j, cached.len());
                     let mut shared = outcome.clone();
@@ -126,16 +166,41 @@ impl Engine<'_> {
                     st.progress.forked_turns += 1;
                     st.progress.reused += shared.prompt_tokens as u64;
                     if let Some(s) = st.slots[j].as_mut() {
-                        (s.leader, s.cached) = (None, cached);
+                        (s.leader, s.written, s.cached) = (None, cached.len(), cached);
                         s.dialogue.replied(shared)?;
                     }
                     self.ask(st, j)?;
                 }
             }
             if let Some(s) = st.slots[i].as_mut() {
+                if let Some(kept) = turn.fork {
+                    s.cached.truncate(kept);
+                }
                 s.dialogue.replied(outcome)?;
             }
             self.ask(st, i)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the first turns of conversations that waited for the beginning of another's prompt.
+    fn share_openings(&self, st: &mut State<'_>) -> Result<()> {
+        for j in 0..st.slots.len() {
+            let Some((i, Share::Opening(common))) = st.slots[j].as_ref().and_then(|s| s.leader) else { continue };
+            let leader = st.slots[i].as_ref().filter(|s| s.cached.len() >= common);
+            let Some(cached) = leader.map(|s| s.cached[..common].to_vec()) else { continue };
+            let written = st.slots[i].as_ref().map_or(0, |s| s.written) + spare_slots(self.model);
+            let State { slots, cache, progress, .. } = st;
+            let Some(slot) = slots[j].as_mut() else { continue };
+            let Some((request, prompt)) = slot.waiting.take() else { continue };
+            slot.leader = None;
+            // A leader that ran on may have overwritten what a sliding layer needs; then all is computed anew.
+            if cache.can_roll_back(&self.model.config, written, common) {
+                cache.fork(i, j, common);
+                progress.forked_openings += 1;
+                (slot.written, slot.cached) = (common, cached);
+            }
+            self.begin(slot, request, prompt, cache)?;
         }
         Ok(())
     }
@@ -145,12 +210,24 @@ impl Engine<'_> {
         let Some(slot) = slots[i].as_mut() else { return Ok(()) };
         match slot.dialogue.next()? {
             None => slot.over = true,
-            Some(turns) => {
-                let prompt = self.prompt(&turns)?;
-                slot.strengths = slot.dialogue.strengths();
-                self.begin(slot, prompt, cache)?;
+            Some(request) => {
+                let prompt = self.prompt(&request)?;
+                self.begin(slot, request, prompt, cache)?;
             }
         }
         Ok(())
     }
+}
+
+/// Longest end of a prompt, in bytes, that is tokenised again to see how a text goes on from it.
+const TAIL: usize = 64;
+
+/// The token ids of `text` where it follows the rendered prompt `before`.
+fn continuation(tokenizer: &Tokenizer, before: &str, text: &str) -> Result<Vec<u32>> {
+    let start = (before.len().saturating_sub(TAIL)..=before.len()).find(|i| before.is_char_boundary(*i));
+    let tail = &before[start.unwrap_or(before.len())..];
+    let head = tokenizer.encode(tail)?;
+    let mut both = tokenizer.encode(&format!("{tail}{text}"))?;
+    // If the border falls inside a token, the text is tokenised by itself.
+    if both.starts_with(&head) { Ok(both.split_off(head.len())) } else { Ok(tokenizer.encode(text)?) }
 }

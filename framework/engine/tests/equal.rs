@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, Progress, Sampling, TurnOutcome, Unit};
-use friction_model::{ChatTemplate, ChatTurn, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
+use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,20 +32,20 @@ struct Script {
     keep: usize,
     strength: f32,
     seed: u64,
-    history: Vec<ChatTurn>,
+    history: Vec<ChatMessage>,
     log: Log,
     /// Said in the first turn.
     forced: Vec<u32>,
 }
 impl Dialogue for Script {
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>> {
+    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatMessage>>> {
         let Some(m) = self.messages.get(self.log.borrow().len()) else { return Ok(None) };
-        self.history.push(ChatTurn::user(m));
+        self.history.push(ChatMessage::user(m));
         Ok(Some(self.history.clone()))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         let kept: String = o.text.chars().take(self.keep).collect();
-        self.history.push(ChatTurn::assistant(format!("{kept}.")));
+        self.history.push(ChatMessage::assistant(format!("{kept}.")));
         self.log.borrow_mut().push(TurnOutcome { elapsed_ms: 0.0, ..o });
         Ok(())
     }
@@ -279,8 +279,10 @@ fn strength_zero_touches_nothing_and_others_steer() {
 #[test]
 fn a_chat_prompt_has_one_bos() {
     let w = world();
-    let text =
-        w.template.render(&[ChatTurn::user("hi"), ChatTurn::assistant("yo"), ChatTurn::user("a<bos>b")]).unwrap();
+    let text = w
+        .template
+        .render(&[ChatMessage::user("hi"), ChatMessage::assistant("yo"), ChatMessage::user("a<bos>b")])
+        .unwrap();
     let ids = w.tokenizer.encode(&text).unwrap();
     assert_eq!(ids.iter().filter(|i| **i == 2).count(), 1);
     assert_eq!(ids[0], 2);
@@ -320,7 +322,7 @@ fn a_forced_reply_has_the_models_own_probabilities() {
     // The forced reply is longer than any generated one, and the conversation continues after it.
     assert_eq!((got[0].len(), got[0][0].forced.len()), (2, 23));
     assert_ne!(got[0][0].forced, got[1][0].forced, "edits reach what is said");
-    let turns = [ChatTurn::user("tell me")];
+    let turns = [ChatMessage::user("tell me")];
     let mut ids = w.tokenizer.encode(&w.template.render(&turns).unwrap()).unwrap();
     let prompt = ids.len();
     ids.extend(&said);

@@ -6,7 +6,7 @@ use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
 use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, NotFinite, Sampling, TurnOutcome, Unit};
 use friction_model::weights::TensorSource;
-use friction_model::{ChatTemplate, ChatTurn, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights};
+use friction_model::{ChatMessage, ChatTemplate, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,20 +35,20 @@ impl TensorSource for Damaged {
 struct Asks {
     turns: usize,
     strength: f32,
-    history: Vec<ChatTurn>,
+    history: Vec<ChatMessage>,
     said: Rc<RefCell<Vec<TurnOutcome>>>,
 }
 
 impl Dialogue for Asks {
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>> {
+    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatMessage>>> {
         if self.said.borrow().len() == self.turns {
             return Ok(None);
         }
-        self.history.push(ChatTurn::user("what is it?"));
+        self.history.push(ChatMessage::user("what is it?"));
         Ok(Some(self.history.clone()))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
-        self.history.push(ChatTurn::assistant("it."));
+        self.history.push(ChatMessage::assistant("it."));
         self.said.borrow_mut().push(o);
         Ok(())
     }

@@ -4,7 +4,7 @@ use burn::tensor::DType;
 use friction_core::HookProgram;
 use friction_engine::{Dialogue, Engine, EngineOptions, Finish, Flow, Sampling, TurnOutcome, Unit};
 use friction_model::template::{GEMMA, SpecialTokens};
-use friction_model::{ChatTemplate, ChatTurn, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
+use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -12,8 +12,8 @@ use std::rc::Rc;
 struct Once(Rc<RefCell<Vec<TurnOutcome>>>);
 
 impl Dialogue for Once {
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatTurn>>> {
-        Ok(self.0.borrow().is_empty().then(|| vec![ChatTurn::user("0 1 2")]))
+    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatMessage>>> {
+        Ok(self.0.borrow().is_empty().then(|| vec![ChatMessage::user("0 1 2")]))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         self.0.borrow_mut().push(o);

@@ -1,6 +1,6 @@
 //! From a checkpoint's folder to prompts: chat template, special tokens and stop ids.
 #![allow(missing_docs, clippy::unwrap_used)]
-use friction_model::{ChatTurn, Checkpoint, testing};
+use friction_model::{ChatMessage, Checkpoint, testing};
 use tempfile::TempDir;
 
 /// A tiny checkpoint with these additional files.
@@ -18,7 +18,7 @@ fn checkpoint(files: &[(&str, &str)]) -> (TempDir, friction_model::Result<Checkp
 fn prompt(files: &[(&str, &str)]) -> String {
     let (_dir, found) = checkpoint(files);
     let found = found.unwrap();
-    found.template(&found.tokenizer().unwrap()).unwrap().render(&[ChatTurn::user("Hi")]).unwrap()
+    found.template(&found.tokenizer().unwrap()).unwrap().render(&[ChatMessage::user("Hi")]).unwrap()
 }
 
 const ALL: &str = "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|{{ pad_token }}|{{ sep_token is defined }}|{{ tools }}|{{ documents }}|{{ messages[0].content }}";

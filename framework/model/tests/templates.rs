@@ -2,7 +2,7 @@
 //! `apply_chat_template` renders for three conversations; `data/chat_templates.py` generated it.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::template::SpecialTokens;
-use friction_model::{ChatTemplate, ChatTurn, Error, Tokenizer, testing};
+use friction_model::{ChatMessage, ChatTemplate, Error, Tokenizer, testing};
 use serde_json::Value;
 
 fn tokenizer() -> Tokenizer {
@@ -20,7 +20,7 @@ fn renderings_equal_transformers() {
         let special: SpecialTokens =
             case["tokens"].as_object().unwrap().iter().map(|(k, v)| (k.as_str(), v.as_str().unwrap())).collect();
         for (conversation, want) in case["want"].as_object().unwrap() {
-            let turns: Vec<ChatTurn> = serde_json::from_value(all["conversations"][conversation].clone()).unwrap();
+            let turns: Vec<ChatMessage> = serde_json::from_value(all["conversations"][conversation].clone()).unwrap();
             let got: Result<String, Error> =
                 ChatTemplate::at(source, special.clone(), &t, now).and_then(|template| template.render(&turns));
             checked += 1;
@@ -44,7 +44,7 @@ fn renderings_equal_transformers() {
 #[test]
 fn what_a_template_refuses_is_told() {
     let t = tokenizer();
-    let turns = [ChatTurn::user("Hi")];
+    let turns = [ChatMessage::user("Hi")];
     let fails = |source: &str| {
         let template = ChatTemplate::new(source, SpecialTokens::gemma(&t), &t);
         template.and_then(|t| t.render(&turns)).unwrap_err().to_string()

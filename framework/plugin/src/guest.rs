@@ -4,8 +4,8 @@ use crate::guest::host::{HostCodec, HostRun};
 use friction_core::manifest::{Issues, Path, Step};
 use friction_core::registry::{Kind, Maker, Plugin, Registry};
 use friction_core::{
-    Analyzer, BuildContext, Category, Condition, Dataset, Error, Factors, Findings, Hook, ModelSpec, PlanContext,
-    Question, Reply, Result, Spoken, TapView, Topics, TurnContext,
+    Analyzer, BuildContext, Category, Condition, Dataset, Error, Exchange, Factors, Findings, Hook, Item, ModelSpec,
+    PlanContext, Reply, Result, Spoken, TapView, Topics, TurnContext,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -209,17 +209,31 @@ struct Turn {
     turns: usize,
     topic: String,
     question: String,
+    #[serde(default)]
+    item: Item,
+    #[serde(default)]
+    history: Vec<Exchange>,
+    #[serde(default = "first")]
+    round: usize,
+    #[serde(default = "first")]
+    rounds: usize,
+}
+fn first() -> usize {
+    1
 }
 impl Turn {
     fn context(&self) -> TurnContext<'_> {
-        let Self { seed, group, turn, turns, topic, question } = self;
-        TurnContext { seed: *seed, group: *group, turn: *turn, turns: *turns, topic, question }
+        let Self { seed, group, turn, turns, topic, question, item, history, round, rounds } = self;
+        let ((seed, group), (turn, turns), (round, rounds)) = ((*seed, *group), (*turn, *turns), (*round, *rounds));
+        TurnContext { seed, group, turn, turns, round, rounds, topic, item, prompt: question, history }
     }
 }
 #[derive(Deserialize)]
 struct Said {
     text: String,
     ids: Vec<u32>,
+    #[serde(default)]
+    prefill: String,
 }
 #[derive(Deserialize)]
 struct Keeping {
@@ -228,7 +242,8 @@ struct Keeping {
 }
 #[derive(Deserialize)]
 struct Grading {
-    question: Question,
+    #[serde(alias = "question")]
+    item: Item,
     reply: String,
 }
 #[derive(Deserialize)]
@@ -245,6 +260,8 @@ struct Read {
     factors: Factors,
     turn: usize,
     reply: String,
+    #[serde(default)]
+    sample: usize,
 }
 
 unsafe extern "C" fn call(
@@ -264,19 +281,20 @@ unsafe extern "C" fn call(
             (Instance::Condition(c), "keep") => {
                 let Keeping { turn, reply } = json(request)?;
                 let codec = HostCodec(host);
-                let reply = Reply { text: &reply.text, ids: &reply.ids, codec: &codec };
+                let reply = Reply { text: &reply.text, ids: &reply.ids, prefill: &reply.prefill, codec: &codec };
                 written(&c.keep(&reply, &turn.context())?)
             }
             (Instance::Dataset(d), "categories") => written(&d.categories()),
             (Instance::Dataset(d), "questions") => {
                 let name: String = json(request)?;
                 let category = d.categories().iter().find(|c| c.name == name).ok_or(Fault::Unknown)?;
-                written(&d.questions(category))
+                let all: Result<Vec<Item>> = (0..category.items).map(|i| d.item(category, i)).collect();
+                written(&all?)
             }
             (Instance::Dataset(d), "prompt") => written(&d.prompt(&json(request)?)?),
             (Instance::Dataset(d), "grade") => {
-                let Grading { question, reply } = json(request)?;
-                written(&d.grade(&question, &reply)?)
+                let Grading { item, reply } = json(request)?;
+                written(&d.grade(&item, &reply)?)
             }
             (Instance::Dataset(d), "fingerprint") => written(&d.fingerprint()),
             (Instance::Topics(t), "choose") => {
@@ -324,6 +342,7 @@ unsafe extern "C" fn read(instance: *mut c_void, turn: Text, taps: *const Tap, c
             group: told.group,
             condition: &told.condition,
             arm: &told.arm,
+            sample: told.sample,
             factors: &told.factors,
             turn: told.turn,
             reply: &told.reply,

@@ -1,7 +1,7 @@
 //! Activations to train on: from the taps of a run, or from a corpus that a model reads.
 use burn::tensor::{DType, Tensor};
 use friction_core::manifest::BackendKind;
-use friction_core::{Error, Position, Result, RunReader, Site};
+use friction_core::{ConversationId, Error, Position, Result, RunReader, Site};
 use friction_model::cache::CacheShape;
 use friction_model::model::floats;
 use friction_model::{Checkpoint, Gemma3, Probe, Segment, Step};
@@ -25,11 +25,12 @@ pub struct Tokens {
 /// When they were not tapped, their widths differ, or the run has fewer than five groups.
 pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tokens> {
     let mut out = Tokens::default();
-    let conversations: BTreeSet<(u32, &str)> =
-        run.turns().iter().filter(|t| t.arm.is_empty()).map(|t| (t.group, t.condition.as_str())).collect();
-    for (group, condition) in conversations {
+    let conversations: BTreeSet<ConversationId> =
+        run.turns().iter().filter(|t| t.arm.is_empty()).map(|t| t.conversation()).collect();
+    for conversation in conversations {
+        let group = conversation.group;
         let tap = run
-            .tap(group, condition, "", site, position)?
+            .tap(conversation, site, position)?
             .ok_or_else(|| Error::other(format!("the run holds no tap of `{site}` at `{position}`")))?;
         if tap.shape[2] == 0 || (out.width != 0 && out.width != tap.shape[2]) {
             return Err(Error::other(format!(

@@ -1,7 +1,7 @@
 //! Writes a run directory.
 use crate::error::{format, io};
-use crate::{Error, Result, SCHEMA, table, temp};
-use friction_core::{Findings, Position, Site, TapArray, TurnRow};
+use crate::{Error, Result, SCHEMA, sums, table, temp};
+use friction_core::{ConversationId, Findings, Position, Site, TapArray, TurnRow};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,8 @@ pub struct TapEntry {
     pub condition: String,
     /// Arm name; empty for the untouched control.
     pub arm: String,
+    /// Number of the sample, from 0.
+    pub sample: u32,
     /// Where in the forward pass.
     pub site: Site,
     /// At which tokens of each turn.
@@ -27,7 +29,7 @@ pub struct TapEntry {
 /// Everything that a run stores of one group.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupData {
-    /// Its turns, ordered by condition, arm and turn.
+    /// Its turns, ordered by condition, arm, sample and turn.
     pub turns: Vec<TurnRow>,
     /// Its activations, one entry for each conversation and tap.
     pub taps: Vec<TapEntry>,
@@ -36,10 +38,13 @@ pub struct GroupData {
 /// First line of a run's manifest.
 const HEADER: &str = "# What this run was made of: its manifest with every setting applied. Written by friction.\n";
 
-/// Name of a tap's tensor in `taps.safetensors`: `<condition>[@<arm>]/<site>/<position>`.
-pub fn tap_name(condition: &str, arm: &str, site: Site, position: Position) -> String {
+/// Name of a tap's tensor in `taps.safetensors`: `<condition>[@<arm>][#<sample>]/<site>/<position>`; the first sample,
+/// 0, is not named.
+pub fn tap_name(conversation: ConversationId, site: Site, position: Position) -> String {
+    let ConversationId { condition, arm, sample, .. } = conversation;
     let at = if arm.is_empty() { String::new() } else { format!("@{arm}") };
-    format!("{condition}{at}/{site}/{position}")
+    let nth = if sample == 0 { String::new() } else { format!("#{sample}") };
+    format!("{condition}{at}{nth}/{site}/{position}")
 }
 
 /// A run directory open for writing, locked against other writers until dropped.
@@ -145,6 +150,7 @@ impl RunDir {
             if !data.taps.is_empty() {
                 write_taps(&tmp.join("taps.safetensors"), &data.taps)?;
             }
+            sums::write(&tmp)?;
             temp::rename(&tmp, &to)
         };
         fill().map_err(|e| {
@@ -233,7 +239,8 @@ fn write_taps(path: &Path, taps: &[TapEntry]) -> Result<()> {
     let mut data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for t in taps {
         let bytes = t.array.data.iter().flat_map(|x| x.to_le_bytes()).collect();
-        data.insert(tap_name(&t.condition, &t.arm, t.site, t.position), (t.array.shape.to_vec(), bytes));
+        let conversation = ConversationId { group: 0, condition: &t.condition, arm: &t.arm, sample: t.sample };
+        data.insert(tap_name(conversation, t.site, t.position), (t.array.shape.to_vec(), bytes));
     }
     let views = data
         .iter()

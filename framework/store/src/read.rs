@@ -1,8 +1,8 @@
 //! Reads a run directory.
 use crate::dir::{groups, read_lock, tap_name};
 use crate::error::{format, io};
-use crate::{Result, table};
-use friction_core::{Position, RunReader, Site, TapArray, TurnRow};
+use crate::{Result, sums, turns};
+use friction_core::{ConversationId, Position, RunReader, Site, TapArray, TurnRow};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde_json::Value;
@@ -30,7 +30,8 @@ impl StoredRun {
         let mut turns = vec![];
         for (_, dir) in groups(path)? {
             let file = dir.join("turns.parquet");
-            let of = table::read_turns(&file)?;
+            sums::check(&dir, "turns.parquet")?;
+            let of = turns::read_turns(&file)?;
             if of.iter().any(|t| t.turn == 0) {
                 return Err(format(file, "holds a turn 0; turns count from 1"));
             }
@@ -54,21 +55,20 @@ impl RunReader for StoredRun {
     }
     fn tap(
         &self,
-        group: u32,
-        condition: &str,
-        arm: &str,
+        conversation: ConversationId,
         site: Site,
         position: Position,
     ) -> friction_core::Result<Option<TapArray>> {
+        let group = conversation.group;
         let path = self.path.join("groups").join(format!("{group:04}")).join("taps.safetensors");
         if !path.exists() {
             return Ok(None);
         }
-        let name = tap_name(condition, arm, site, position);
+        let name = tap_name(conversation, site, position);
         let Some(tap) = read_tap(&path, &name)? else { return Ok(None) };
         // Callers index the array by turn, so it must hold all turns.
         let of = &self.turns[self.turns.partition_point(|t| t.group < group)..];
-        let own = of.iter().take_while(|t| t.group == group).filter(|t| t.condition == condition && t.arm == arm);
+        let own = of.iter().take_while(|t| t.group == group).filter(|t| t.conversation() == conversation);
         let turns = own.map(|t| t.turn as usize).max().unwrap_or(0);
         if tap.shape[0] < turns || tap.shape[1] == 0 {
             let [stored, positions, _] = tap.shape;

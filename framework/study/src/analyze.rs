@@ -139,7 +139,7 @@ impl Each {
         let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty());
         let answers = untouched.fold(Answers::default(), |a, t| Answers {
             replies: a.replies + 1,
-            read: a.read + usize::from(t.parsed.is_some()),
+            read: a.read + usize::from(t.answer.is_some()),
         });
         Analyses { found: self.found, notes, failed: self.failed, answers }
     }

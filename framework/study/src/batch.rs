@@ -34,7 +34,7 @@ pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
     match most_conversations(model, one) {
         Some(0) => Err(failed(&format!(
             "the keys of a conversation of {} positions need a larger buffer than this device has; \
-             set fewer `study.turns` or `generation.max_new_tokens`",
+             lower `study.turns` or `generation.max_new_tokens`",
             one.capacity
         ))),
         Some(most) if wanted > most && found_here(plan) => Ok(fewer(most, plan.members.len())),

@@ -1,54 +1,198 @@
 //! One conversation of the design, as the engine drives it.
-use crate::design::context;
-use crate::plan::{PlannedTurn, SharedPlan};
-use friction_core::{Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnRow, seed::derive};
-use friction_engine::{Dialogue, TapRows, TurnOutcome};
-use friction_model::ChatTurn;
-use friction_store::GroupData;
+use crate::aside::{self, Step};
+use crate::lists::PlannedItem;
+use crate::plan::SharedPlan;
+use crate::record::{Record, measured};
+use crate::rehearsal::{Course, opening};
+use friction_core::manifest::{After, Draws};
+use friction_core::{
+    Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
+    seed::derive,
+};
+use friction_engine::{Dialogue, Request, TurnOutcome};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What is recorded of a conversation.
-#[derive(Debug, Default)]
-pub struct Record {
-    /// One row for each turn.
-    pub turns: Vec<TurnRow>,
-    /// Activations, `[turns][taps]`.
-    pub taps: Vec<Vec<TapRows>>,
+/// Which conversation of a group: indices into the plan, and the number of the sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Index of the condition.
+    pub condition: usize,
+    /// Index of the arm.
+    pub arm: usize,
+    /// Number of the sample, from 0.
+    pub sample: usize,
+}
+
+/// What the model was asked last.
+#[derive(Debug, Clone, PartialEq)]
+enum Pending {
+    Nothing,
+    Turn(Ask),
+    Aside(Step),
+    Neutral,
 }
 
 /// A conversation in progress.
 pub struct Conversation {
     plan: SharedPlan,
     group: usize,
-    list: Rc<[PlannedTurn]>,
-    condition: usize,
-    arm: usize,
-    history: Vec<ChatTurn>,
-    phrase: Option<u32>,
-    turn: usize,
+    list: Rc<[PlannedItem]>,
+    member: Member,
+    course: Course,
+    /// The opening and all exchanges so far, as the history holds them; `None` before the opening is made.
+    messages: Option<Vec<ChatMessage>>,
+    history: Vec<Exchange>,
+    pending: Pending,
+    /// Requests of asides that come before the next turn.
+    asides: VecDeque<Step>,
+    /// Whether no turn follows.
+    ended: bool,
+    /// Whether what follows the last turn has been asked.
+    closed: bool,
     record: Rc<RefCell<Record>>,
 }
 
 impl Conversation {
-    /// Makes the conversation of a group (its index and question list), a condition and an arm (indices into the plan).
-    /// Its turns are added to `record`.
+    /// Makes a conversation of a group, given by its index and its items. Its turns are added to `record`.
     pub fn new(
         plan: SharedPlan,
-        (group, list): (usize, Rc<[PlannedTurn]>),
-        (condition, arm): (usize, usize),
+        (group, list): (usize, Rc<[PlannedItem]>),
+        member: Member,
         record: Rc<RefCell<Record>>,
     ) -> Self {
-        Self { plan, group, list, condition, arm, history: vec![], phrase: None, turn: 0, record }
+        let condition = &plan.conditions[member.condition];
+        let course = Course::new(condition.plugin.as_ref(), &list, plan.manifest.study.most_turns());
+        let (messages, history, pending, asides) = (None, vec![], Pending::Nothing, VecDeque::new());
+        Self {
+            plan,
+            group,
+            list,
+            member,
+            course,
+            messages,
+            history,
+            pending,
+            asides,
+            ended: false,
+            closed: false,
+            record,
+        }
     }
 
-    /// The numbers that hooks compute in this turn.
+    fn at(&self) -> (u64, usize) {
+        (self.plan.manifest.study.seed, self.group)
+    }
+
+    /// The context of the coming turn; `None` after the last.
+    fn context(&self) -> Option<TurnContext<'_>> {
+        self.course.context(self.at(), &self.list, self.history.len(), &self.history)
+    }
+
+    /// The request of the next turn; `None` if the conversation ends here.
+    fn turn(&mut self) -> Result<Option<Request>> {
+        let condition = &self.plan.conditions[self.member.condition];
+        if self.messages.is_none() {
+            let plugin = condition.plugin.as_ref();
+            self.messages = Some(opening(self.plan.dataset.as_ref(), plugin, self.at(), &self.list)?);
+        }
+        let Some(cx) = self.context() else { return Ok(None) };
+        let Some(ask) = condition.plugin.ask(&cx)? else {
+            if self.history.is_empty() {
+                let what = "ends before its first turn: there is nothing to record";
+                let (group, name) = (self.group, &condition.name);
+                return Err(friction_core::Error::config(format!("condition `{name}` {what}, in group {group}")));
+            }
+            return Ok(None);
+        };
+        let mut messages = self.messages.clone().unwrap_or_default();
+        messages.push(ChatMessage::user(ask.text.clone()));
+        let request = Request {
+            messages,
+            prefill: ask.prefill.clone().unwrap_or_default(),
+            forced: ask.replay.clone(),
+            choices: (0..cx.item.choices.len()).map(|i| Item::letter(i).to_string()).collect(),
+            max_new_tokens: self.plan.manifest.generation.max_new_tokens,
+            fork: false,
+            seed: self.seed(b"draw"),
+            strengths: self.strengths(self.history.len() + 1),
+        };
+        self.pending = Pending::Turn(ask);
+        Ok(Some(request))
+    }
+
+    /// What follows the last turn: the asides that are asked then, and the neutral text.
+    fn close(&mut self) -> Option<Request> {
+        if !self.closed {
+            self.closed = true;
+            self.queue(true);
+        }
+        if let Some(step) = self.asides.pop_front() {
+            return Some(self.aside(step));
+        }
+        let neutral = self.plan.program.neutral.as_ref().filter(|_| self.pending != Pending::Neutral)?;
+        let mut messages = self.messages.clone().unwrap_or_default();
+        messages.push(ChatMessage::user(neutral.user.clone()));
+        let forced = Some(neutral.reply.clone());
+        self.pending = Pending::Neutral;
+        // The neutral text is read with the strengths of the last turn.
+        let strengths = self.strengths(self.history.len());
+        Some(Request { messages, forced, strengths, ..Request::default() })
+    }
+
+    /// Adds the asides after the turn that is over: those that are asked at the end, or all others.
+    fn queue(&mut self, end: bool) {
+        let turn = self.history.len();
+        for (i, a) in self.plan.manifest.asides.iter().enumerate() {
+            if matches!(a.after, After::Last) == end && turn > 0 && a.follows(turn, end) {
+                self.asides.push_back(Step { aside: i, choice: None });
+            }
+        }
+    }
+
+    fn aside(&mut self, step: Step) -> Request {
+        let section = &self.plan.manifest.asides[step.aside];
+        let messages = self.messages.clone().unwrap_or_default();
+        let request = aside::request(section, step, messages);
+        self.pending = Pending::Aside(step);
+        let seed = self.seed(format!("aside {}", section.name).as_bytes());
+        Request { seed, strengths: self.strengths(self.history.len()), ..request }
+    }
+
+    /// Seed for sampling the coming reply; `what` tells turns and asides apart.
+    fn seed(&self, what: &[u8]) -> u64 {
+        let study = &self.plan.manifest.study;
+        let (group, turn) = (self.group as u64, self.history.len() as u64);
+        // The conditions share the seed of the first turn, so that equal first prompts get equal replies.
+        let shared = turn == 0 || study.draws == Draws::Paired;
+        let condition = if shared { "" } else { &self.plan.conditions[self.member.condition].name };
+        let (group, turn, sample) =
+            (group.to_le_bytes(), turn.to_le_bytes(), (self.member.sample as u64).to_le_bytes());
+        let seed = study.seed.to_le_bytes();
+        let mut parts: Vec<&[u8]> = vec![what, &seed, &group, condition.as_bytes(), &turn];
+        // The first sample has the draws of a study of one sample.
+        if self.member.sample > 0 {
+            parts.push(&sample);
+        }
+        derive(&parts)
+    }
+
+    /// Strength of each edit in a turn, which counts from 1.
+    fn strengths(&self, turn: usize) -> Vec<f32> {
+        let arm = &self.plan.arms[self.member.arm];
+        let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(turn));
+        self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
+    }
+
+    /// The numbers that hooks compute in a turn.
     fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<Readings> {
-        let condition = &self.plan.conditions[self.condition];
+        let condition = &self.plan.conditions[self.member.condition];
         let spoken = Spoken {
             group: self.group,
             condition: &condition.name,
-            arm: &self.plan.arms[self.arm].name,
+            arm: &self.plan.arms[self.member.arm].name,
+            sample: self.member.sample,
             factors: &condition.factors,
             turn,
             reply: &outcome.text,
@@ -59,7 +203,7 @@ impl Conversation {
             let views: Vec<TapView> =
                 hook.taps.iter().filter_map(own).map(|t| TapView { tap: &t.tap, rows: &t.rows }).collect();
             for (name, value) in hook.plugin.read(&spoken, &views)? {
-                if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+                if !names(&name) {
                     let e = format!("hook `{}` reads out {name:?}; names are letters, digits, `-` and `_`", hook.name);
                     return Err(friction_core::Error::config(e));
                 }
@@ -69,149 +213,132 @@ impl Conversation {
         Ok(out)
     }
 
-    /// Token ids of the letters of this turn's options; empty if one of them is not a single token.
-    fn letters(&self) -> Vec<u32> {
-        let Some(planned) = self.list.get(self.turn) else { return vec![] };
-        let ids: Option<Vec<u32>> = (0..planned.question.options.len())
-            .map(|i| self.plan.tokenizer.id(&friction_core::Question::letter(i).to_string()))
-            .collect();
-        ids.unwrap_or_default()
-    }
-}
-
-impl Dialogue for Conversation {
-    fn next(&mut self) -> Result<Option<Vec<ChatTurn>>> {
-        let group = self.list.clone();
-        let Some(planned) = group.get(self.turn) else {
-            let Some(neutral) = self.plan.program.neutral.as_ref().filter(|_| self.turn == group.len()) else {
-                return Ok(None);
-            };
-            self.history.push(ChatTurn::user(neutral.user.clone()));
-            return Ok(Some(self.history.clone()));
-        };
-        let cx = context(self.plan.manifest.study.seed, self.group, self.turn, group.len(), planned);
-        let message = self.plan.conditions[self.condition].plugin.ask(&cx)?;
-        self.phrase = message.phrase;
-        self.history.push(ChatTurn::user(message.text));
-        Ok(Some(self.history.clone()))
-    }
-
-    fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
-        let group = self.list.clone();
-        let Some(planned) = group.get(self.turn) else {
-            // This was the neutral text, which is not a turn of the study.
-            if let Some(last) = self.record.borrow_mut().turns.last_mut() {
-                last.neutral_logprobs = outcome.forced;
-            }
-            self.turn += 1;
-            return Ok(());
-        };
-        let condition = &self.plan.conditions[self.condition];
-        let cx = context(self.plan.manifest.study.seed, self.group, self.turn, group.len(), planned);
-        let reply = Reply { text: &outcome.text, ids: &outcome.ids, codec: &self.plan.tokenizer };
-        let last = self.turn + 1 == group.len();
+    /// Records a turn of the study.
+    fn told(&mut self, ask: Ask, outcome: TurnOutcome) -> Result<()> {
+        let condition = &self.plan.conditions[self.member.condition];
+        let Some(cx) = self.context() else { return Ok(()) };
+        let prefill = ask.prefill.clone().unwrap_or_default();
+        let whole = format!("{prefill}{}", outcome.text);
+        let grade = self.plan.grade(cx.item, &whole)?;
+        if let Some(name) = grade.metrics.keys().find(|n| !names(n)) {
+            let e = format!("a grade has the metric {name:?}; names are letters, digits, `-` and `_`");
+            return Err(friction_core::Error::config(e));
+        }
+        let reply = Reply { text: &outcome.text, ids: &outcome.ids, prefill: &prefill, codec: &self.plan.tokenizer };
+        let last = cx.turn == cx.turns;
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
-        let grade = self.plan.dataset.grade(&planned.question, &outcome.text)?;
-        let readings = self.read(&outcome, cx.turn)?;
         let row = TurnRow {
             group: self.group as u32,
             condition: condition.name.clone(),
-            arm: self.plan.arms[self.arm].name.clone(),
+            arm: self.plan.arms[self.member.arm].name.clone(),
+            sample: self.member.sample as u32,
             factors: condition.factors.clone(),
             turn: cx.turn as u32,
-            topic: planned.topic.clone(),
-            question_id: planned.question.id.clone(),
-            options: planned.question.options.len() as u32,
-            answer: planned.question.answer_letter().to_string(),
-            user: self.history.last().map(|t| t.content.clone()).unwrap_or_default(),
-            phrase: self.phrase,
-            reply: outcome.text,
-            kept: kept.text.clone(),
-            removed_tokens: kept.removed_tokens as u32,
-            parsed: grade.parsed.map(String::from),
-            correct: grade.correct,
-            grades: grade.others.into_iter().map(|(k, v)| (k, v.map(String::from))).collect(),
-            option_logprobs: outcome.watched,
-            neutral_logprobs: vec![],
-            prompt_tokens: outcome.prompt_tokens as u32,
-            prefilled_tokens: (outcome.prompt_tokens - outcome.reused_tokens) as u32,
-            reused_tokens: outcome.reused_tokens as u32,
-            reply_tokens: outcome.ids.len() as u32,
-            finish_reason: outcome.finish.word().into(),
-            elapsed_ms: outcome.elapsed_ms,
-            readings,
+            round: cx.round as u32,
+            topic: cx.topic.into(),
+            item_id: cx.item.id.clone(),
+            choices: cx.item.choices.len() as u32,
+            target: cx.item.target_text(),
+            user: ask.text.clone(),
+            phrase: ask.phrase,
+            prefill: prefill.clone(),
+            reply: whole.clone(),
+            answer: grade.answer.clone(),
+            score: grade.score,
+            grades: grade.others.clone(),
+            metrics: grade.metrics.clone(),
+            readings: self.read(&outcome, cx.turn)?,
+            metadata: match cx.item.metadata.is_empty() {
+                true => String::new(),
+                false => serde_json::Value::Object(cx.item.metadata.clone()).to_string(),
+            },
+            ..TurnRow::default()
         };
+        let row = measured(row, &outcome, &kept);
+        let exchange = Exchange {
+            turn: cx.turn,
+            round: cx.round,
+            item: cx.item.id.clone(),
+            user: ask.text.clone(),
+            reply: whole,
+            kept: row.kept.clone(),
+            removed_tokens: kept.removed_tokens,
+            reply_tokens: outcome.ids.len(),
+            finish_reason: row.finish_reason.clone(),
+            grade,
+        };
+        if let Some(messages) = &mut self.messages {
+            messages.push(ChatMessage::user(ask.text));
+            messages.push(ChatMessage::assistant(row.kept.clone()));
+        }
+        self.history.push(exchange);
         let mut record = self.record.borrow_mut();
         record.turns.push(row);
         record.taps.push(outcome.taps);
-        self.history.push(ChatTurn::assistant(kept.text));
-        self.turn += 1;
+        drop(record);
+        self.queue(false);
         Ok(())
-    }
-
-    fn seed(&self) -> u64 {
-        let plan = &self.plan;
-        let (seed, group, turn) = (plan.manifest.study.seed, self.group as u64, self.turn as u64);
-        // The conditions share the seed of the first turn, so that equal first prompts get equal replies.
-        let condition = if self.turn == 0 { "" } else { &plan.conditions[self.condition].name };
-        derive(&[b"draw", &seed.to_le_bytes(), &group.to_le_bytes(), condition.as_bytes(), &turn.to_le_bytes()])
-    }
-
-    fn watched(&self) -> Vec<u32> {
-        self.letters()
-    }
-
-    fn forced(&self) -> Vec<u32> {
-        if self.turn == self.list.len() { self.plan.neutral.clone() } else { vec![] }
-    }
-
-    fn strengths(&self) -> Vec<f32> {
-        let arm = &self.plan.arms[self.arm];
-        // The neutral text is forced with the strengths of the last turn.
-        let turn = (self.turn + 1).min(self.list.len());
-        let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(turn));
-        self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
-    }
-
-    fn place(&self) -> String {
-        let turn = match self.turn + 1 {
-            turn if turn <= self.list.len() => format!("turn {turn}"),
-            _ => "the neutral text after the last turn".into(),
-        };
-        let arm = match self.plan.arms[self.arm].name.as_str() {
-            "" => String::new(),
-            name => format!(", arm `{name}`"),
-        };
-        format!("{turn} of group {}, condition `{}`{arm}", self.group, self.plan.conditions[self.condition].name)
     }
 }
 
-/// Joins the records of a group's conversations into what the store writes.
-pub fn group_data(records: &[Rc<RefCell<Record>>]) -> GroupData {
-    let mut out = GroupData::default();
-    for record in records {
-        let record = record.borrow();
-        let Some(first) = record.turns.first() else { continue };
-        for (k, tap) in record.taps.first().into_iter().flatten().enumerate() {
-            let turns: Vec<&TapRows> = record.taps.iter().filter_map(|t| t.get(k)).collect();
-            let positions = turns.iter().map(|t| t.rows.len()).max().unwrap_or(0);
-            let width = turns.iter().flat_map(|t| t.rows.first()).map(Vec::len).next().unwrap_or(0);
-            let mut data = vec![f32::NAN; turns.len() * positions * width];
-            for (t, rows) in turns.iter().enumerate() {
-                for (p, row) in rows.rows.iter().enumerate() {
-                    let at = (t * positions + p) * width;
-                    data[at..at + width].copy_from_slice(row);
-                }
-            }
-            out.taps.push(friction_store::TapEntry {
-                condition: first.condition.clone(),
-                arm: first.arm.clone(),
-                site: tap.tap.site,
-                position: tap.tap.position,
-                array: friction_core::TapArray { shape: [turns.len(), positions, width], data },
-            });
+/// Whether a text names a column: letters, digits, `-` and `_`.
+fn names(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+impl Dialogue for Conversation {
+    fn next(&mut self) -> Result<Option<Request>> {
+        if let Some(step) = self.asides.pop_front() {
+            return Ok(Some(self.aside(step)));
         }
-        out.turns.extend(record.turns.iter().cloned());
+        if !self.ended {
+            if let Some(request) = self.turn()? {
+                return Ok(Some(request));
+            }
+            self.ended = true;
+        }
+        Ok(self.close())
     }
-    out
+
+    fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
+        match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Turn(ask) => self.told(ask, outcome)?,
+            Pending::Aside(step) => {
+                let section = &self.plan.manifest.asides[step.aside];
+                let mut record = self.record.borrow_mut();
+                let Some(out) = record.aside(&section.name) else { return Ok(()) };
+                let more = aside::note(section, step, &outcome, out);
+                more.into_iter().rev().for_each(|step| self.asides.push_front(step));
+            }
+            Pending::Neutral => {
+                if let Some(last) = self.record.borrow_mut().turns.last_mut() {
+                    last.neutral_logprobs = outcome.forced;
+                }
+                self.pending = Pending::Neutral;
+            }
+            Pending::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        let turn = match &self.pending {
+            Pending::Neutral => "the neutral text after the last turn".into(),
+            Pending::Aside(step) => {
+                let name = &self.plan.manifest.asides[step.aside].name;
+                format!("the aside `{name}` after turn {}", self.history.len())
+            }
+            _ => format!("turn {}", self.history.len() + 1),
+        };
+        let arm = match self.plan.arms[self.member.arm].name.as_str() {
+            "" => String::new(),
+            name => format!(", arm `{name}`"),
+        };
+        let sample = match self.member.sample {
+            0 => String::new(),
+            n => format!(", sample {n}"),
+        };
+        let condition = &self.plan.conditions[self.member.condition].name;
+        format!("{turn} of group {}, condition `{condition}`{arm}{sample}", self.group)
+    }
 }

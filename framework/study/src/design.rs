@@ -1,10 +1,11 @@
-//! Counts the tokens that the design's conversations need, and makes the context of a turn.
+//! Counts the tokens that the design's conversations need.
 use crate::Result;
-use crate::lists::{Lists, PlannedTurn};
+use crate::lists::{Lists, PlannedItem};
 use crate::plan::PlannedCondition;
+use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use friction_core::manifest::Manifest;
-use friction_core::{Dataset, NeutralText, TurnContext};
-use friction_model::{ChatTemplate, ChatTurn, Tokenizer};
+use friction_core::{ChatMessage, Dataset, NeutralText, TextCodec};
+use friction_model::{ChatTemplate, Tokenizer};
 use std::collections::BTreeSet;
 
 /// Largest number of conversations that are all counted. Of a larger study, some are.
@@ -31,10 +32,17 @@ pub(crate) struct Counter<'a> {
 /// Lengths of a study's conversations in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lengths {
-    /// Tokens of all user messages, template included. If groups were left out, extrapolated from those counted.
+    /// Tokens of all user messages and openings, template included. If groups were left out, extrapolated from those
+    /// counted.
     pub user_tokens: u64,
     /// Positions that the longest counted conversation needs if every reply is as long as allowed.
     pub longest: usize,
+    /// Tokens that the longest aside adds to a conversation, its reply included.
+    pub fork_tokens: usize,
+    /// Turns of the longest counted conversation.
+    pub turns: usize,
+    /// Turns of all counted conversations, one a group and condition.
+    pub rows: u64,
     /// Number of groups that were counted.
     pub groups: usize,
 }
@@ -57,8 +65,15 @@ impl Counter<'_> {
         if longest as f64 > NEAR * context as f64 && longest <= context {
             return self.groups(0..groups);
         }
-        let each = even.user_tokens as f64 / even.groups as f64;
-        Ok(Lengths { user_tokens: (each * groups as f64) as u64, longest, groups: even.groups + long.groups })
+        let all = |of: u64| (of as f64 / even.groups as f64 * groups as f64) as u64;
+        Ok(Lengths {
+            user_tokens: all(even.user_tokens),
+            rows: all(even.rows),
+            turns: even.turns.max(long.turns),
+            longest,
+            groups: even.groups + long.groups,
+            ..even
+        })
     }
 
     /// Counts the conversations of groups.
@@ -66,38 +81,104 @@ impl Counter<'_> {
     /// # Errors
     /// As for [`Counter::study`].
     pub fn groups(&self, groups: impl IntoIterator<Item = usize>) -> Result<Lengths> {
-        // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
-        const SLACK: usize = 16;
         let m = self.manifest;
-        let forced =
-            self.neutral.map(|text| self.tokenizer.encode(&text.reply)).transpose()?.map_or(0, |ids| ids.len());
-        let mut out = Lengths { user_tokens: 0, longest: 0, groups: 0 };
+        let forced = self.neutral.map(|text| self.tokens(&text.reply)).transpose()?.unwrap_or(0);
+        let mut out = Lengths { user_tokens: 0, longest: 0, fork_tokens: self.fork()?, turns: 0, rows: 0, groups: 0 };
         for g in groups.into_iter().collect::<BTreeSet<_>>() {
-            let group = self.lists.group(self.dataset, g)?;
+            let list = self.lists.group(self.dataset, g)?;
             out.groups += 1;
             for c in self.conditions {
-                let mut turns = vec![];
-                for (t, turn) in group.iter().enumerate() {
-                    let cx = context(m.study.seed, g, t, group.len(), turn);
-                    turns.push(ChatTurn::user(c.plugin.ask(&cx)?.text));
-                    if t + 1 < group.len() {
-                        turns.push(ChatTurn::assistant("…"));
-                    }
+                let before = opening(self.dataset, c.plugin.as_ref(), (m.study.seed, g), &list)?;
+                let course = Course::new(c.plugin.as_ref(), &list, m.study.most_turns());
+                let (mut tokens, mut longest, mut turns) = (0, 0, 0);
+                for told in self.rehearsals(c, &course, g, &list)? {
+                    let (user, whole) = self.conversation(&before, &told, c.plugin.bounds().message_tokens)?;
+                    tokens = tokens.max(user);
+                    longest = longest.max(whole);
+                    turns = turns.max(told.len());
                 }
-                if let Some(text) = self.neutral {
-                    turns.push(ChatTurn::assistant("…"));
-                    turns.push(ChatTurn::user(text.user.clone()));
-                }
-                let n = self.tokenizer.encode(&self.template.render(&turns)?)?.len();
-                out.user_tokens += n as u64;
-                out.longest = out.longest.max(n + forced + group.len() * (m.generation.max_new_tokens + SLACK));
+                out.user_tokens += tokens;
+                out.rows += turns as u64;
+                out.turns = out.turns.max(turns);
+                out.longest = out.longest.max(longest + forced + out.fork_tokens);
             }
         }
         Ok(out)
     }
+
+    /// A condition's conversation with made-up replies. One that reads the history is asked with right, wrong and
+    /// ungraded replies of the longest length.
+    fn rehearsals(
+        &self,
+        c: &PlannedCondition,
+        course: &Course,
+        group: usize,
+        list: &[PlannedItem],
+    ) -> Result<Vec<Vec<Rehearsed>>> {
+        let listens = c.plugin.bounds().reads_history;
+        // Each of these words takes a token or more.
+        let words = if listens { self.manifest.generation.max_new_tokens } else { 1 };
+        let (text, ids) = (vec!["word"; words].join(" "), vec![0; words]);
+        let scores = if listens { vec![Some(1.0), Some(0.0), None] } else { vec![None] };
+        let hold = |score| {
+            let made_up = MadeUp { text: &text, ids: &ids, codec: &Same(&text), score };
+            Ok(made_up.hold(c.plugin.as_ref(), course, (self.manifest.study.seed, group), list)?)
+        };
+        scores.into_iter().map(hold).collect()
+    }
+
+    /// Tokens of a conversation's messages, template included, and positions that it needs if every reply is as long
+    /// as allowed.
+    fn conversation(&self, before: &[ChatMessage], told: &[Rehearsed], message: Option<usize>) -> Result<(u64, usize)> {
+        // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
+        const SLACK: usize = 16;
+        let (mut messages, mut replies) = (before.to_vec(), 0);
+        for (t, turn) in told.iter().enumerate() {
+            messages.push(ChatMessage::user(turn.ask.text.clone()));
+            if t + 1 < told.len() || self.neutral.is_some() {
+                messages.push(ChatMessage::assistant("…"));
+            }
+            let longer = match message {
+                Some(most) => most.saturating_sub(self.tokens(&turn.ask.text)?),
+                None => 0,
+            };
+            let given = turn.ask.replay.as_deref().map(|text| self.tokens(text)).transpose()?;
+            let prefill = turn.ask.prefill.as_deref().map(|text| self.tokens(text)).transpose()?;
+            replies += longer + prefill.unwrap_or(0) + given.unwrap_or(self.manifest.generation.max_new_tokens) + SLACK;
+        }
+        if let Some(text) = self.neutral {
+            messages.push(ChatMessage::user(text.user.clone()));
+        }
+        let user = self.tokenizer.encode(&self.template.render(&messages)?)?.len();
+        Ok((user as u64, user + replies))
+    }
+
+    /// Tokens of a text.
+    fn tokens(&self, text: &str) -> Result<usize> {
+        Ok(self.tokenizer.encode(text)?.len())
+    }
+
+    /// Tokens that the longest aside adds to a conversation, its reply included; 0 if there are no asides.
+    fn fork(&self) -> Result<usize> {
+        // The template's own tokens around the message.
+        const AROUND: usize = 48;
+        let mut most = 0;
+        for a in &self.manifest.asides {
+            let mut reply = a.max_new_tokens.unwrap_or(1);
+            for choice in &a.choices {
+                reply = reply.max(self.tokens(choice)?);
+            }
+            most = most.max(self.tokens(&a.user)? + self.tokens(a.prefill.as_deref().unwrap_or(""))? + reply + AROUND);
+        }
+        Ok(most)
+    }
 }
 
-/// The context of a turn. The argument `turn` counts from 0, [`TurnContext::turn`] from 1.
-pub fn context<'a>(seed: u64, group: usize, turn: usize, turns: usize, planned: &'a PlannedTurn) -> TurnContext<'a> {
-    TurnContext { seed, group, turn: turn + 1, turns, topic: &planned.topic, question: &planned.prompt }
+/// Decodes the ids of a made-up reply, of which each stands for a word, to as many words.
+struct Same<'a>(&'a str);
+
+impl TextCodec for Same<'_> {
+    fn decode(&self, ids: &[u32]) -> friction_core::Result<String> {
+        Ok(self.0.split_inclusive(' ').take(ids.len()).collect())
+    }
 }

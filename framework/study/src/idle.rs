@@ -1,12 +1,11 @@
 //! Finds settings that would have no effect: conditions that do not differ, edits that are never applied, positions
 //! that no reply reaches, libraries whose plugins are not used.
-use crate::plan::{PlannedCondition, PlannedTurn};
-use crate::{design::context, manifest::library_file};
-use friction_core::manifest::{Chosen, Issues, Manifest, libraries};
+use crate::manifest::library_file;
+use crate::plan::{PlannedCondition, PlannedItem};
+use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
+use friction_core::manifest::{After, Chosen, Issues, Manifest, Path as KeyPath, libraries};
 use friction_core::program::Edit;
-use friction_core::{
-    Arm, Condition, Hook, HookProgram, Origin, Position, Reply, Result, TextCodec, TurnContext, plural,
-};
+use friction_core::{Arm, ChatMessage, Dataset, Hook, HookProgram, Origin, Position, Result, TextCodec, plural};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -35,54 +34,164 @@ fn replies(longest: usize) -> Vec<(Vec<u32>, String)> {
     lengths.into_iter().filter_map(|n| Some((of(n), Words.decode(&of(n)).ok()?))).collect()
 }
 
-/// The design's turns in some groups, with made-up replies.
-struct Design<'a> {
-    seed: u64,
-    groups: &'a [Vec<PlannedTurn>],
+/// The design's conversations in some groups, with made-up replies.
+pub(crate) struct Design<'a> {
+    manifest: &'a Manifest,
+    dataset: &'a dyn Dataset,
+    conditions: &'a [PlannedCondition],
+    groups: &'a [Vec<PlannedItem>],
     replies: Vec<(Vec<u32>, String)>,
 }
 
+/// A conversation with made-up replies: its opening and its turns.
+type Held = (Vec<ChatMessage>, Vec<Rehearsed>);
+
 impl<'a> Design<'a> {
-    fn new(m: &Manifest, groups: &'a [Vec<PlannedTurn>]) -> Self {
-        let longest = m.generation.max_new_tokens;
-        let enough = (4_000_000 / (m.study.turns * longest).max(1)).clamp(1, GROUPS);
-        Self { seed: m.study.seed, groups: &groups[..groups.len().min(enough)], replies: replies(longest) }
+    pub fn new(
+        manifest: &'a Manifest,
+        dataset: &'a dyn Dataset,
+        conditions: &'a [PlannedCondition],
+        groups: &'a [Vec<PlannedItem>],
+    ) -> Self {
+        let longest = manifest.generation.max_new_tokens;
+        let enough = (4_000_000 / (manifest.study.items() * longest).max(1)).clamp(1, GROUPS);
+        let groups = &groups[..groups.len().min(enough)];
+        Self { manifest, dataset, conditions, groups, replies: replies(longest) }
     }
 
-    fn turns(&self) -> impl Iterator<Item = TurnContext<'a>> {
-        let seed = self.seed;
-        let of = move |(g, group): (usize, &'a Vec<PlannedTurn>)| {
-            group.iter().enumerate().map(move |(t, turn)| context(seed, g, t, group.len(), turn))
+    fn course(&self, c: &PlannedCondition, list: &[PlannedItem]) -> Course {
+        Course::new(c.plugin.as_ref(), list, self.manifest.study.most_turns())
+    }
+
+    /// Turns of the longest conversation.
+    pub fn turns(&self) -> usize {
+        let of = |c: &PlannedCondition| self.groups.iter().map(|list| self.course(c, list).len()).max().unwrap_or(0);
+        self.conditions.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// Refuses items of several turns where only turns are counted: the last items would never be asked.
+    pub fn spans(&self, issues: &mut Issues) {
+        let (study, items) = (&self.manifest.study, self.manifest.study.items());
+        let longer = |c: &PlannedCondition| {
+            let asked = |list: &Vec<PlannedItem>| list.iter().map(|p| c.plugin.rounds(&p.item).max(1)).sum::<usize>();
+            self.groups.iter().any(|list| asked(list) > study.most_turns().max(items))
         };
-        self.groups.iter().enumerate().flat_map(of)
+        if study.items.is_none()
+            && let Some(c) = self.conditions.iter().find(|c| longer(c))
+        {
+            let message = format!(
+                "condition `{}` takes several turns for an item, so `turns = {items}` would end before the last item",
+                c.name
+            );
+            let help = "set `items`, the number of items of a conversation; `turns` may then limit its turns";
+            issues.push(KeyPath::default().key("study").key("turns"), message, Some(help.into()));
+        }
+    }
+
+    /// Refuses asides after turns that no conversation has.
+    pub fn asides(&self, issues: &mut Issues) {
+        let turns = self.turns();
+        for (i, a) in self.manifest.asides.iter().enumerate() {
+            let After::Turns(after) = &a.after else { continue };
+            if let Some(beyond) = after.iter().find(|t| **t > turns) {
+                let path = KeyPath::default().key("aside").index(i).key("after");
+                let message = format!("turn {beyond} does not exist: conversations have {}", plural(turns, "turn"));
+                issues.push(path, message, None);
+            }
+        }
+    }
+
+    /// A condition's conversations with each made-up reply. If it listens, each reply is right, wrong and ungraded.
+    fn held(&self, c: &PlannedCondition, group: usize, listens: bool) -> Result<Vec<Held>> {
+        let (plugin, list) = (c.plugin.as_ref(), &self.groups[group]);
+        let at = (self.manifest.study.seed, group);
+        let (course, before) = (self.course(c, list), opening(self.dataset, plugin, at, list)?);
+        let scores: &[Option<f64>] = if listens { &[None, Some(1.0), Some(0.0)] } else { &[None] };
+        let mut out = vec![];
+        for (ids, text) in &self.replies {
+            for score in scores {
+                let made_up = MadeUp { text, ids, codec: &Words, score: *score };
+                out.push((before.clone(), made_up.hold(plugin, &course, at, list)?));
+            }
+        }
+        Ok(out)
     }
 
     /// Whether two conditions say or keep something different in any turn. A condition that fails counts as different;
     /// its error is reported elsewhere.
-    fn differ(&self, a: &dyn Condition, b: &dyn Condition) -> bool {
-        self.turns().any(|cx| {
-            let said = match (a.ask(&cx), b.ask(&cx)) {
-                (Ok(x), Ok(y)) => x.text != y.text,
-                _ => true,
+    fn differ(&self, a: &PlannedCondition, b: &PlannedCondition) -> bool {
+        let listens = [a, b].iter().any(|c| c.plugin.bounds().reads_history);
+        let said = |(before, turns): Held| -> (Vec<ChatMessage>, Vec<Rehearsed>) {
+            // Wordings are compared by their text.
+            let plain = |mut t: Rehearsed| {
+                t.ask.phrase = None;
+                t
             };
-            // No history holds the last turn's reply.
-            said || cx.turn < cx.turns
-                && self.replies.iter().any(|(ids, text)| {
-                    let reply = || Reply { text, ids, codec: &Words };
-                    match (a.keep(&reply(), &cx), b.keep(&reply(), &cx)) {
-                        (Ok(x), Ok(y)) => x != y,
-                        _ => true,
-                    }
-                })
+            (before, turns.into_iter().map(plain).collect())
+        };
+        (0..self.groups.len()).any(|g| match (self.held(a, g, listens), self.held(b, g, listens)) {
+            (Ok(x), Ok(y)) => {
+                x.into_iter().map(said).collect::<Vec<_>>() != y.into_iter().map(said).collect::<Vec<_>>()
+            }
+            _ => true,
         })
     }
 
-    fn cuts(&self, c: &dyn Condition) -> bool {
-        self.turns().filter(|cx| cx.turn < cx.turns).any(|cx| {
-            self.replies.iter().any(|(ids, text)| {
-                c.keep(&Reply { text, ids, codec: &Words }, &cx).map_or(true, |kept| kept.removed_tokens > 0)
-            })
-        })
+    /// The habit of each condition.
+    pub fn habits(&self) -> Vec<Habit> {
+        let of = |c: &PlannedCondition| {
+            let all: Vec<Vec<Held>> = (0..self.groups.len()).filter_map(|g| self.held(c, g, true).ok()).collect();
+            let turns = || all.iter().flatten().flat_map(|(_, turns)| turns);
+            // The bare prompt, as in first turns, does not count as a wording.
+            let wordings: BTreeSet<u32> = turns().filter_map(|t| t.ask.phrase).collect();
+            let cuts = turns().any(|t| t.kept.as_ref().is_some_and(|k| k.removed_tokens > 0));
+            Habit { cuts, wordings: wordings.len().max(1) }
+        };
+        self.conditions.iter().map(of).collect()
+    }
+
+    /// Refuses conditions with different factors that say and keep the same throughout, and conditions that are declared
+    /// `same_as` another but differ from it. Warns of conditions with equal factors that are the same.
+    pub fn same(&self, issues: &mut Issues, warnings: &mut Issues) {
+        let (m, conditions) = (self.manifest, self.conditions);
+        let looked = match (self.groups.len(), m.study.groups) {
+            (1, 1) => "its group".to_string(),
+            (n, all) if n == all => format!("all {n} groups"),
+            (n, all) => format!("the first {n} of {}", plural(all, "group")),
+        };
+        for (i, (c, choice)) in conditions.iter().zip(&m.conditions).enumerate() {
+            let path = &choice.chosen.path;
+            if let Some(name) = &choice.same_as {
+                let Some(other) = conditions.iter().find(|o| o.name == *name) else { continue };
+                if self.differ(c, other) {
+                    let message = format!("`{}` is declared the same as `{name}`, but they differ", c.name);
+                    issues.push(path.key("same_as"), message, None);
+                } else if m.generation.temperature == 0.0 {
+                    let message = format!("replies are greedy: `{}` repeats `{name}` word for word", c.name);
+                    warnings.push(path.key("same_as"), message, Some("set `generation.temperature` above 0".into()));
+                }
+                continue;
+            }
+            // Each is reported with the first condition that it equals.
+            let twin = conditions[..i]
+                .iter()
+                .zip(&m.conditions)
+                .find(|(o, chosen)| chosen.same_as.as_ref() != Some(&c.name) && !self.differ(o, c));
+            let Some((twin, _)) = twin else { continue };
+            let message = format!("conditions `{}` and `{}` say and keep the same in {looked}", twin.name, c.name);
+            if twin.factors == c.factors {
+                warnings.push(path.clone(), message, Some("leave one of them out".into()));
+                continue;
+            }
+            let mut help = format!(
+                "give one of them other words or another `keep`; a placebo says so with `same_as = \"{}\"`",
+                twin.name
+            );
+            if self.turns() == 1 {
+                help.push_str("; in a conversation of 1 turn no reply is kept and nothing precedes the question");
+            }
+            issues.push(path.clone(), format!("{message}, though their factors differ"), Some(help));
+        }
     }
 }
 
@@ -95,68 +204,6 @@ pub(crate) struct Habit {
     pub wordings: usize,
 }
 
-/// The habit of each condition.
-pub(crate) fn habits(m: &Manifest, conditions: &[PlannedCondition], groups: &[Vec<PlannedTurn>]) -> Vec<Habit> {
-    let design = Design::new(m, groups);
-    let of = |c: &PlannedCondition| {
-        let phrases: BTreeSet<Option<u32>> =
-            design.turns().filter_map(|cx| Some(c.plugin.ask(&cx).ok()?.phrase)).collect();
-        // The bare question, as in first turns, does not count as a wording.
-        let wordings = phrases.iter().flatten().count().max(1);
-        Habit { cuts: design.cuts(c.plugin.as_ref()), wordings }
-    };
-    conditions.iter().map(of).collect()
-}
-
-/// Refuses conditions with different factors that say and keep the same throughout, and conditions that are declared
-/// `same_as` another but differ from it. Warns of conditions with equal factors that are the same.
-pub(crate) fn same(
-    m: &Manifest,
-    conditions: &[PlannedCondition],
-    groups: &[Vec<PlannedTurn>],
-    issues: &mut Issues,
-    warnings: &mut Issues,
-) {
-    let design = Design::new(m, groups);
-    let looked = match (design.groups.len(), m.study.groups) {
-        (1, 1) => "its group".to_string(),
-        (n, all) if n == all => format!("all {n} groups"),
-        (n, all) => format!("the first {n} of {}", plural(all, "group")),
-    };
-    for (i, (c, choice)) in conditions.iter().zip(&m.conditions).enumerate() {
-        let path = &choice.chosen.path;
-        if let Some(name) = &choice.same_as {
-            let Some(other) = conditions.iter().find(|o| o.name == *name) else { continue };
-            if design.differ(c.plugin.as_ref(), other.plugin.as_ref()) {
-                let message = format!("`{}` is declared the same as `{name}`, but they differ", c.name);
-                issues.push(path.key("same_as"), message, None);
-            } else if m.generation.temperature == 0.0 {
-                let message = format!("replies are greedy: `{}` repeats `{name}` word for word", c.name);
-                warnings.push(path.key("same_as"), message, Some("set `generation.temperature` above 0".into()));
-            }
-            continue;
-        }
-        // Each is reported with the first condition that it equals.
-        let twin = conditions[..i].iter().zip(&m.conditions).find(|(o, chosen)| {
-            chosen.same_as.as_ref() != Some(&c.name) && !design.differ(o.plugin.as_ref(), c.plugin.as_ref())
-        });
-        let Some((twin, _)) = twin else { continue };
-        let message = format!("conditions `{}` and `{}` say and keep the same in {looked}", twin.name, c.name);
-        if twin.factors == c.factors {
-            warnings.push(path.clone(), message, Some("leave one of them out".into()));
-            continue;
-        }
-        let mut help = format!(
-            "give one of them other words or another `keep`; a placebo says so with `same_as = \"{}\"`",
-            twin.name
-        );
-        if m.study.turns == 1 {
-            help.push_str("; with `study.turns = 1` no reply is kept and nothing precedes the question");
-        }
-        issues.push(path.clone(), format!("{message}, though their factors differ"), Some(help));
-    }
-}
-
 /// Refuses edits that no turn or no arm applies, and warns of taps beyond the longest reply.
 pub(crate) fn program(
     m: &Manifest,
@@ -166,10 +213,11 @@ pub(crate) fn program(
     warnings: &mut Issues,
 ) {
     let key = |k: &str| if hook.table.contains_key(k) { hook.key(k) } else { hook.path.clone() };
-    let never = |e: &&Edit| e.turns.is_some_and(|(first, _)| first > m.study.turns);
+    let most = m.study.most_turns();
+    let never = |e: &&Edit| e.turns.is_some_and(|(first, _)| first > most);
     if let Some(e) = program.edits.iter().find(never) {
         let first = e.turns.map_or(0, |t| t.0);
-        let message = format!("it changes turns from {first} on, but the study has {}", plural(m.study.turns, "turn"));
+        let message = format!("it changes turns from {first} on, but the study has {}", plural(most, "turn"));
         issues.push(key("turns"), message, Some("lower the first of `turns`, or raise `study.turns`".into()));
     }
     let named = |e: &Edit| program.arms.iter().any(|a| a.strengths.get(&e.name).is_some_and(|s| *s != 0.0));
@@ -183,12 +231,12 @@ pub(crate) fn program(
         let message = format!("the arm `{}` runs with conditions of {levels}, and there is none", a.name);
         issues.push(key("where"), message, None);
     }
-    let most = m.generation.max_new_tokens;
+    let longest = m.generation.max_new_tokens;
     for tap in &program.taps {
         if let Position::Reply(n) = tap.position
-            && n > most
+            && n > longest
         {
-            let message = format!("`{}` reads {n} tokens of a reply, which has at most {most}", tap.position);
+            let message = format!("`{}` reads {n} tokens of a reply, which has at most {longest}", tap.position);
             let help = Some("the rest is stored as NaN; raise `generation.max_new_tokens`".into());
             warnings.push(hook.speaks_of(&tap.position.to_string()), message, help);
         }
@@ -197,7 +245,8 @@ pub(crate) fn program(
 
 /// Warns of libraries that are loaded although the manifest names none of their plugins.
 pub(crate) fn unused(m: &Manifest, base: &Path, warnings: &mut Issues) {
-    let mut used: Vec<&Origin> = vec![&m.dataset.origin, &m.topics.origin];
+    let mut used: Vec<&Origin> = vec![&m.dataset.origin];
+    used.extend(m.topics.iter().map(|t| &t.origin));
     used.extend(m.conditions.iter().map(|c| &c.chosen.origin));
     used.extend(m.hooks.iter().map(|h| &h.origin));
     used.extend(m.analyzers.iter().map(|a| &a.origin));

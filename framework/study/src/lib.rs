@@ -1,6 +1,7 @@
 //! The steps from a manifest to findings: [`plan`] assembles and checks a study, [`run()`] runs it by the engine into a
 //! run directory, and [`analyze()`] runs its analyzers.
 pub mod analyze;
+mod aside;
 mod batch;
 pub mod conversation;
 pub mod design;
@@ -11,6 +12,8 @@ pub mod lock;
 pub mod manifest;
 mod needs;
 pub mod plan;
+mod record;
+mod rehearsal;
 pub mod run;
 pub mod stored;
 mod wrong;

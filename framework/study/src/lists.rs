@@ -1,21 +1,32 @@
-//! The question list of every group. Lists are drawn when they are asked for, so that memory hardly grows with the
-//! number of groups.
-use friction_core::{Category, Dataset, Error, PlanContext, Question, Result, Topics, plural, seed};
+//! The items of every group. Lists are drawn when they are asked for, so that memory hardly grows with the number of
+//! groups.
+use friction_core::{Category, Dataset, Error, Item, PlanContext, Result, Topics, plural, seed};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// One turn of a group. It is the same in every condition.
+/// One item of a group. It is the same in every condition.
 #[derive(Debug, Clone)]
-pub struct PlannedTurn {
-    /// Name of the question's category.
+pub struct PlannedItem {
+    /// Name of the item's category.
     pub topic: String,
-    /// The question that is asked.
-    pub question: Question,
-    /// The text with which the user asks the question.
+    /// The item that is asked.
+    pub item: Item,
+    /// The text with which the dataset asks an item without a script.
     pub prompt: String,
+}
+
+impl PlannedItem {
+    /// What the dataset asks in a round, from 1: the message of the item's script, or the prompt. Empty in rounds after
+    /// the script.
+    pub fn said(&self, round: usize) -> &str {
+        match self.item.script.as_slice() {
+            [] => &self.prompt,
+            script => script.get(round - 1).map_or("", |turn| &turn.user),
+        }
+    }
 }
 
 /// Number of groups that are drawn at once.
@@ -24,27 +35,27 @@ const CHUNK: usize = 512;
 /// Number of longest groups that are remembered.
 const LONGEST: usize = 64;
 
-/// A category's questions, shuffled once for the study.
+/// A category's items, shuffled once for the study or in the dataset's order.
 struct Deck {
     order: Vec<u32>,
-    /// For each question, a number that stands for its id.
+    /// For each item, a number that stands for its id.
     ids: Vec<u32>,
-    /// For each question, a number that stands for its text.
+    /// For each item, a number that stands for its text.
     texts: Vec<u32>,
 }
 
 /// Position in each category's deck.
 type Places = Vec<u32>;
-/// Indices of a turn's category and of its question.
+/// Indices of an item's category and of the item in it.
 type Pick = (u32, u32);
-/// The picks of a chunk's groups, `[groups][turns]`.
+/// The picks of a chunk's groups, `[groups][items]`.
 type Picks = Rc<Vec<Vec<Pick>>>;
 
 /// Where the topics of a group come from.
 enum Order {
     /// From the plugin, one chunk of groups at a time.
     Asked(Box<dyn Topics>),
-    /// Categories `[groups × turns]`, which the plugin chose for all groups at once.
+    /// Categories `[groups × items]`, which the plugin chose for all groups at once.
     Held(Vec<u32>),
 }
 
@@ -56,8 +67,8 @@ pub(crate) enum Fault {
     Dataset(Error),
 }
 
-/// The question lists of all groups. Each question is of its turn's category. No id and no text occurs twice in a
-/// group, and no question twice in the study until its category is used up. Equal seeds give equal lists.
+/// The items of all groups. Each item is of its place's category. No id and no text occurs twice in a group, and no item
+/// twice in the study until its category is used up. Equal seeds give equal lists.
 pub struct Lists {
     cx: PlanContext,
     categories: Vec<Category>,
@@ -82,17 +93,13 @@ impl Lists {
     /// Draws every list once to check that it can be drawn, and stores where each chunk begins.
     pub(crate) fn new(
         dataset: &dyn Dataset,
-        topics: Box<dyn Topics>,
+        topics: Option<Box<dyn Topics>>,
         cx: PlanContext,
     ) -> std::result::Result<Self, Fault> {
         let categories = dataset.categories().to_vec();
-        let order = match topics.choose_groups(&categories, &cx, 0..cx.groups.min(1)).map_err(Fault::Topics)? {
-            Some(_) => Order::Asked(topics),
-            None => {
-                let all = topics.choose(&categories, &cx).map_err(Fault::Topics)?.order;
-                shaped(&all, cx.groups, cx.turns).map_err(Fault::Topics)?;
-                Order::Held(all.into_iter().flatten().map(|c| u32::try_from(c).unwrap_or(u32::MAX)).collect())
-            }
+        let order = match topics {
+            None => Order::Held(vec![0; cx.groups * cx.turns]),
+            Some(topics) => Self::order(topics, &categories, &cx)?,
         };
         let mut lists = Self {
             decks: vec![],
@@ -104,30 +111,58 @@ impl Lists {
             categories,
             cx,
         };
-        lists.shuffle(dataset);
+        lists.shuffle(dataset).map_err(Fault::Dataset)?;
         lists.walk(dataset)?;
         Ok(lists)
     }
 
-    fn shuffle(&mut self, dataset: &dyn Dataset) {
+    fn order(topics: Box<dyn Topics>, categories: &[Category], cx: &PlanContext) -> std::result::Result<Order, Fault> {
+        Ok(match topics.choose_groups(categories, cx, 0..cx.groups.min(1)).map_err(Fault::Topics)? {
+            Some(_) => Order::Asked(topics),
+            None => {
+                let all = topics.choose(categories, cx).map_err(Fault::Topics)?.order;
+                shaped(&all, cx.groups, cx.turns).map_err(Fault::Topics)?;
+                Order::Held(all.into_iter().flatten().map(|c| u32::try_from(c).unwrap_or(u32::MAX)).collect())
+            }
+        })
+    }
+
+    fn shuffle(&mut self, dataset: &dyn Dataset) -> Result<()> {
         let (mut ids, mut texts) = (HashMap::new(), HashMap::new());
         for category in &self.categories {
-            let all = dataset.questions(category);
             let start = seed::derive(&[&self.cx.seed.to_le_bytes(), b"questions", category.name.as_bytes()]);
-            self.decks.push(Deck {
-                order: seed::permutation(all.len(), start).into_iter().map(|i| i as u32).collect(),
-                ids: all.iter().map(|q| number(&mut ids, &q.id)).collect(),
-                texts: all.iter().map(|q| number(&mut texts, &q.text)).collect(),
-            });
+            let all = u32::try_from(category.items).map_err(|_| {
+                Error::config(format!(
+                    "category `{}` has {} items; there may be 4 billion",
+                    category.name, category.items
+                ))
+            })?;
+            let order = match dataset.ordered() {
+                true => (0..all).collect(),
+                false => seed::permutation(category.items, start).into_iter().map(|i| i as u32).collect(),
+            };
+            let mut deck = Deck { order, ids: vec![], texts: vec![] };
+            for i in 0..category.items {
+                let item = dataset.item(category, i)?;
+                if let Some(fault) = item.fault() {
+                    return Err(Error::config(format!("item `{}` {fault}", item.id)));
+                }
+                deck.ids.push(number(&mut ids, item.id.as_bytes()));
+                // Items with equal texts are told apart by their scripts.
+                let script: Vec<u8> = item.script.iter().flat_map(|t| [b"\0", t.user.as_bytes()].concat()).collect();
+                deck.texts.push(number(&mut texts, &[item.text.as_bytes(), &script].concat()));
+            }
+            self.decks.push(deck);
         }
         self.numbers = (ids.len(), texts.len());
+        Ok(())
     }
 
     /// Draws all groups once.
     fn walk(&mut self, dataset: &dyn Dataset) -> std::result::Result<(), Fault> {
         // The bytes of the prompts approximate how long a group is.
         let bytes = |c: &Category| -> Result<Vec<u32>> {
-            dataset.questions(c).iter().map(|q| Ok(dataset.prompt(q)?.len() as u32)).collect()
+            (0..c.items).map(|i| weight(dataset, &dataset.item(c, i)?)).collect()
         };
         let weights = match self.cx.groups > LONGEST {
             true => self.categories.iter().map(bytes).collect::<Result<Vec<_>>>().map_err(Fault::Dataset)?,
@@ -163,7 +198,7 @@ impl Lists {
         chunk * CHUNK..((chunk + 1) * CHUNK).min(self.cx.groups)
     }
 
-    /// Categories of a chunk's groups, `[groups][turns]`.
+    /// Categories of a chunk's groups, `[groups][items]`.
     fn topics(&self, chunk: usize) -> Result<Vec<Vec<usize>>> {
         let range = self.range(chunk);
         match &self.order {
@@ -180,7 +215,7 @@ impl Lists {
         }
     }
 
-    /// Draws a group's questions.
+    /// Draws a group's items.
     fn draw(&self, topics: &[usize], places: &mut Places, asked: &mut Asked) -> Result<Vec<Pick>> {
         asked.group += 1;
         let mut out = Vec::with_capacity(topics.len());
@@ -191,7 +226,7 @@ impl Lists {
                 .ok_or_else(|| Error::config(format!("topic {c} is not a category of the dataset")))?;
             let (all, name) = (deck.order.len() as u32, &self.categories[*c].name);
             if all == 0 {
-                return Err(Error::config(format!("category `{name}` has no questions")));
+                return Err(Error::config(format!("category `{name}` has no items")));
             }
             let mut tries = 0;
             let question = loop {
@@ -205,7 +240,7 @@ impl Lists {
                 }
                 if tries > all {
                     return Err(Error::config(format!(
-                        "category `{name}` has too few questions for a group that visits it again"
+                        "category `{name}` has too few items for a group that visits it again"
                     )));
                 }
             };
@@ -238,28 +273,36 @@ impl Lists {
         &self.longest
     }
 
-    /// The question list of a group.
+    /// The items of a group.
     ///
     /// # Errors
     /// If there is no such group, or a plugin fails.
-    pub fn group(&self, dataset: &dyn Dataset, group: usize) -> Result<Rc<[PlannedTurn]>> {
+    pub fn group(&self, dataset: &dyn Dataset, group: usize) -> Result<Rc<[PlannedItem]>> {
         let picks = if group < self.cx.groups { self.picks(group / CHUNK)? } else { Rc::default() };
         let Some(row) = picks.get(group % CHUNK) else {
             return Err(Error::other(format!("there is no group {group}: the study has {}", self.cx.groups)));
         };
-        let turn = |(c, q): &Pick| -> Result<PlannedTurn> {
+        let turn = |(c, q): &Pick| -> Result<PlannedItem> {
             let category = &self.categories[*c as usize];
-            let question = dataset.questions(category)[*q as usize].clone();
-            Ok(PlannedTurn { topic: category.name.clone(), prompt: dataset.prompt(&question)?, question })
+            let item = dataset.item(category, *q as usize)?;
+            Ok(PlannedItem { topic: category.name.clone(), prompt: dataset.prompt(&item)?, item })
         };
         row.iter().map(turn).collect()
     }
 }
 
-/// The number that stands for a text: the same for equal texts, another for others.
-fn number<'a>(known: &mut HashMap<&'a str, u32>, text: &'a str) -> u32 {
+/// The number that stands for a text: the same for equal texts, another for others. Hashes are held, not texts.
+fn number(known: &mut HashMap<u128, u32>, text: &[u8]) -> u32 {
     let next = known.len() as u32;
-    *known.entry(text).or_insert(next)
+    let half = |salt: &[u8]| u128::from(seed::derive(&[salt, text]));
+    *known.entry(half(b"a") << 64 | half(b"b")).or_insert(next)
+}
+
+/// The bytes of what an item asks.
+fn weight(dataset: &dyn Dataset, item: &Item) -> Result<u32> {
+    let said = item.script.iter().map(|t| t.user.len() + t.reply.as_ref().map_or(0, String::len));
+    let bytes = if item.script.is_empty() { dataset.prompt(item)?.len() } else { said.sum() };
+    Ok(bytes as u32)
 }
 
 /// Fails if the number of rows is not `groups`, or if a row is not `turns` long.
@@ -271,8 +314,8 @@ fn shaped(rows: &[Vec<usize>], groups: usize, turns: usize) -> Result<()> {
     lengths.sort_unstable();
     lengths.dedup();
     Err(Error::config(format!(
-        "the topics plugin must choose {} for each of {}; it chose for {}, turns {lengths:?}",
-        plural(turns, "turn"),
+        "the topics plugin must choose {} for each of {}; it chose for {}, items {lengths:?}",
+        plural(turns, "item"),
         plural(groups, "group"),
         plural(rows.len(), "group")
     )))

@@ -1,6 +1,6 @@
 //! Makes `lock.json`, which identifies a run: equal locks give equal runs.
 //!
-//! Schema 2, without the key `schema`, which the store adds. Hashes are SHA-256 in hexadecimal.
+//! Schema 3, without the key `schema`, which the store adds. Hashes are SHA-256 in hexadecimal.
 //!
 //! ```text
 //! friction      version of the program
@@ -9,8 +9,9 @@
 //!               generation_config, tokenizer, tokenizer_config, chat_template (null if there is none)
 //! backend       kind; slots if the manifest sets them, otherwise "auto"
 //! generation    [generation], defaults filled in
-//! dataset       table, version, library (SHA-256, if it is a dynamic library); fingerprint, sha256 of all questions
-//! topics        table, version, library
+//! dataset       table, version, library (SHA-256, if it is a dynamic library); fingerprint, sha256 of all items
+//! topics        table, version, library; null if the section is left out
+//! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library, factors
 //! hooks         list of: table, version, library
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers; name, strengths, only
@@ -18,7 +19,7 @@
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
 //!
-//! Analyzers are left out: they may change without a new run. In schema 1, `model.sha256` was the SHA-256 of the
+//! Analyzers are left out: they may change without a new run. Schema 2 had no asides, and hashed questions. In schema 1, `model.sha256` was the SHA-256 of the
 //! weights alone, there was no hash of the questions, and `edits` held names of Rust types.
 use crate::batch::found_here;
 use crate::{Plan, Result, folder};
@@ -58,7 +59,8 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
         ("backend", json!({"kind": m.backend.kind})),
         ("generation", json!(m.generation)),
         ("dataset", Value::Object(chosen(&m.dataset))),
-        ("topics", Value::Object(chosen(&m.topics))),
+        ("topics", m.topics.as_ref().map_or(Value::Null, |t| Value::Object(chosen(t)))),
+        ("asides", json!(m.asides)),
         ("conditions", Value::Array(conditions)),
         ("hooks", Value::Array(hooks)),
     ]
@@ -71,14 +73,19 @@ fn hex(sha: Sha256) -> String {
     sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// SHA-256 of all questions of a dataset, whatever its own fingerprint covers.
-fn questions(dataset: &dyn Dataset) -> Result<String> {
+/// SHA-256 of all items of a dataset, whatever its own fingerprint covers.
+fn items(dataset: &dyn Dataset) -> Result<String> {
     let mut sha = Sha256::new();
+    let mut add = |part: Value| -> Result<()> {
+        let text = serde_json::to_vec(&part).map_err(friction_core::Error::other)?;
+        sha.update((text.len() as u64).to_le_bytes());
+        sha.update(&text);
+        Ok(())
+    };
     for category in dataset.categories() {
-        for part in [json!(category), json!(dataset.questions(category))] {
-            let text = serde_json::to_vec(&part).map_err(friction_core::Error::other)?;
-            sha.update((text.len() as u64).to_le_bytes());
-            sha.update(&text);
+        add(json!(category))?;
+        for i in 0..category.items {
+            add(json!(dataset.item(category, i)?))?;
         }
     }
     Ok(hex(sha))
@@ -104,7 +111,7 @@ fn bytes(direction: &[f32], more: &[f32]) -> Vec<u8> {
 /// The lock of a plan whose model has the identity `identity`. `run` is the run directory.
 ///
 /// # Errors
-/// If the dataset's questions cannot be written as JSON.
+/// If the dataset's items cannot be read or written as JSON.
 pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> {
     let m = &plan.manifest;
     let mut lock = json!({"friction": env!("CARGO_PKG_VERSION")});
@@ -116,7 +123,7 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     // The number that fits a device's memory may change from run to run; the log records it.
     lock["backend"]["slots"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
     lock["dataset"]["fingerprint"] = json!(plan.dataset.fingerprint());
-    lock["dataset"]["sha256"] = json!(questions(plan.dataset.as_ref())?);
+    lock["dataset"]["sha256"] = json!(items(plan.dataset.as_ref())?);
     if !plan.program.edits.is_empty() {
         lock["edits"] = plan.program.edits.iter().map(edit).collect();
         lock["arms"] = json!(plan.program.arms);

@@ -2,7 +2,7 @@
 use crate::idle::Habit;
 use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
 use friction_core::run::has_levels;
-use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs, plural};
+use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs, Outcome, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a study produces, as far as that is known.
@@ -12,6 +12,8 @@ pub(crate) struct Produced<'a> {
     pub program: Option<&'a HookProgram>,
     /// What each condition does; `None` if it is not needed, or errors of conditions or questions are reported already.
     pub habits: Option<Vec<Habit>>,
+    /// Turns of the longest conversation.
+    pub turns: usize,
 }
 
 /// Checks what an analyzer needs against what a study produces.
@@ -26,6 +28,7 @@ pub(crate) struct Check<'a> {
 impl Check<'_> {
     /// Reports everything that the study lacks.
     pub fn all(mut self) {
+        self.outcomes();
         self.taps();
         self.factors();
         self.turns();
@@ -50,6 +53,31 @@ impl Check<'_> {
     /// The path of an option; the analyzer's table if the option is not set.
     fn option(&self, key: &str) -> Path {
         if self.analyzer.table.contains_key(key) { self.analyzer.key(key) } else { self.analyzer.path.clone() }
+    }
+
+    /// Checks that hooks and asides exist whose numbers are read as outcomes.
+    fn outcomes(&mut self) {
+        let m = self.produced.manifest;
+        for outcome in &self.needs.outcomes {
+            let (what, known): (&str, Vec<&str>) = match outcome {
+                Outcome::Reading(_) => ("hook", m.hooks.iter().map(|h| h.name.as_str()).collect()),
+                Outcome::Aside(_) => ("aside", m.asides.iter().map(|a| a.name.as_str()).collect()),
+                _ => continue,
+            };
+            let name = match outcome {
+                Outcome::Reading(name) => name.split('.').next().unwrap_or(name),
+                Outcome::Aside(name) => name,
+                _ => continue,
+            };
+            if !known.contains(&name) {
+                let help = match known.is_empty() {
+                    true => Some(format!("there is no `[[{what}]]`")),
+                    false => suggestion(name, known.iter().copied()),
+                };
+                let message = format!("the outcome `{outcome}` needs the {what} `{name}`, which the manifest lacks");
+                self.issues.push(self.option("outcome"), message, help);
+            }
+        }
     }
 
     fn taps(&mut self) {
@@ -93,7 +121,7 @@ impl Check<'_> {
 
     fn turns(&mut self) {
         let Some(first) = self.needs.first_turn else { return };
-        let (first, least, turns) = (first.max(1), self.needs.turns.max(1), self.produced.manifest.study.turns);
+        let (first, least, turns) = (first.max(1), self.needs.turns.max(1), self.produced.turns);
         if first as usize + least as usize - 1 <= turns {
             return;
         }

@@ -1,4 +1,5 @@
 //! Assembles a study and checks it before any token is generated.
+use crate::conversation::Member;
 use crate::design::Counter;
 use crate::lists::{Fault, Lists};
 use crate::needs::{Check, Produced};
@@ -6,8 +7,8 @@ use crate::wrong::{Wrong, named};
 use crate::{Result, idle};
 use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Hook, HookProgram, ModelSpec, PlanContext, Tap,
-    plural,
+    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Grade, Hook, HookProgram, Item, ModelSpec,
+    PlanContext, Tap, plural,
 };
 use friction_engine::{EngineOptions, Sampling};
 use friction_model::cache::CacheShape;
@@ -36,7 +37,7 @@ pub struct PlannedHook {
     pub plugin: Box<dyn Hook>,
 }
 
-pub use crate::lists::PlannedTurn;
+pub use crate::lists::PlannedItem;
 
 /// A study that was assembled and checked.
 pub struct Plan {
@@ -56,15 +57,15 @@ pub struct Plan {
     pub conditions: Vec<PlannedCondition>,
     /// Arms; at least the untouched control.
     pub arms: Vec<Arm>,
-    /// The conversations of each group, as indices into `conditions` and `arms`.
-    pub members: Vec<(usize, usize)>,
+    /// The conversations of each group.
+    pub members: Vec<Member>,
+    /// Turns of the longest conversation that was counted.
+    pub turns: usize,
     /// The hooks, in the manifest's order.
     pub hooks: Vec<PlannedHook>,
     /// The joined program of all hooks.
     pub program: HookProgram,
-    /// Token ids of its neutral text; empty if there is none.
-    pub neutral: Vec<u32>,
-    /// The question list of every group.
+    /// The items of every group.
     pub lists: Lists,
     /// The analyzers, with their names.
     pub analyzers: Vec<(String, Box<dyn Analyzer>)>,
@@ -132,11 +133,29 @@ impl Plan {
                 conditions.push(PlannedCondition { name: c.chosen.name.clone(), factors: c.factors.clone(), plugin });
             }
         }
-        let topics = wrong.built(&m.topics, (m.topics.build)(&cx));
-        let context = PlanContext { seed: m.study.seed, groups: m.study.groups, turns: m.study.turns };
-        let lists = dataset.as_ref().zip(topics).and_then(|(d, t)| match Lists::new(d.as_ref(), t, context) {
+        let topics = m.topics.as_ref().map(|t| wrong.built(t, (t.build)(&cx)));
+        if let (None, Some(d)) = (&m.topics, &dataset) {
+            let n = d.categories().len();
+            if n != 1 {
+                let message = format!("section `[topics]` is missing: the dataset has {}", plural(n, "category"));
+                wrong.issues.push(
+                    KeyPath::default(),
+                    message,
+                    Some("it says which are asked, and in which order".into()),
+                );
+            }
+        }
+        let context = PlanContext { seed: m.study.seed, groups: m.study.groups, turns: m.study.items() };
+        // `None` where the plugin of `[topics]` could not be built.
+        let topics = match topics {
+            Some(None) => None,
+            Some(built) => Some(built),
+            None => Some(None),
+        };
+        let ready = dataset.as_ref().zip(topics).filter(|_| wrong.issues.is_empty() || m.topics.is_some());
+        let lists = ready.and_then(|(d, t)| match Lists::new(d.as_ref(), t, context) {
             Ok(lists) => Some(lists),
-            Err(Fault::Topics(e)) => wrong.plugin(&m.topics.path, Err(e)),
+            Err(Fault::Topics(e)) => wrong.plugin(m.topics.as_ref().map_or(&m.dataset.path, |t| &t.path), Err(e)),
             Err(Fault::Dataset(e)) => wrong.plugin(&m.dataset.path, Err(e)),
         });
         let first = dataset.as_ref().zip(lists.as_ref()).and_then(|(d, l)| {
@@ -146,14 +165,18 @@ impl Plan {
                 (0..m.study.groups.min(idle::GROUPS)).map(group).collect::<friction_core::Result<Vec<_>>>(),
             )
         });
-        let mut habits = None;
-        if let Some(groups) = first.as_ref().filter(|_| conditions.len() == m.conditions.len()) {
-            idle::same(m, &conditions, groups, &mut wrong.issues, &mut wrong.warnings);
+        let (mut habits, mut turns) = (None, m.study.items().min(m.study.most_turns()));
+        if let (Some(groups), Some(d)) = (first.as_ref().filter(|_| conditions.len() == m.conditions.len()), &dataset) {
+            let design = idle::Design::new(m, d.as_ref(), &conditions, groups);
+            turns = design.turns();
+            design.spans(&mut wrong.issues);
+            design.same(&mut wrong.issues, &mut wrong.warnings);
+            design.asides(&mut wrong.issues);
             if needs.iter().any(|(_, n)| n.cuts || n.wordings) {
-                habits = Some(idle::habits(m, &conditions, groups));
+                habits = Some(design.habits());
             }
         }
-        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits };
+        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns };
         for (analyzer, needs) in &needs {
             let (issues, warnings) = (&mut wrong.issues, &mut wrong.warnings);
             Check { produced: &produced, analyzer, needs, issues, warnings }.all();
@@ -193,7 +216,7 @@ impl Plan {
         if capacity > checkpoint.config.context {
             let message = format!(
                 "a conversation of {} with up to {} each needs up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
-                plural(m.study.turns, "turn"),
+                plural(lengths.turns, "turn"),
                 plural(m.generation.max_new_tokens, "new token"),
                 checkpoint.config.context
             );
@@ -205,23 +228,23 @@ impl Plan {
         if arms.is_empty() {
             arms.push(Arm::default());
         }
-        let members: Vec<(usize, usize)> = (0..conditions.len())
-            .flat_map(|c| (0..arms.len()).map(move |a| (c, a)))
-            .filter(|(c, a)| arms[*a].runs_with(&conditions[*c].factors))
+        let samples = m.study.samples;
+        let members: Vec<Member> = (0..conditions.len())
+            .flat_map(|condition| (0..arms.len()).map(move |arm| (condition, arm)))
+            .filter(|(condition, arm)| arms[*arm].runs_with(&conditions[*condition].factors))
+            .flat_map(|(condition, arm)| (0..samples).map(move |sample| Member { condition, arm, sample }))
             .collect();
-        if let Some(idle) = (0..arms.len()).find(|a| members.iter().all(|(_, b)| b != a)) {
+        if let Some(idle) = (0..arms.len()).find(|a| members.iter().all(|m| m.arm != *a)) {
             let message = format!(
                 "the arm `{}` runs with conditions of {:?}, and there is none",
                 arms[idle].name, arms[idle].only
             );
             return Err(m.error_at(key("hook"), message).into());
         }
-        let neutral = match &program.neutral {
-            Some(text) => tokenizer.encode(&text.reply)?,
-            None => vec![],
-        };
         let per_group = members.len();
         let conversations = per_group * m.study.groups;
+        // Turns were counted once a condition; arms and samples repeat them.
+        let rows = lengths.rows * per_group as u64 / conditions.len().max(1) as u64;
         // These numbers are used on a device that does not report its free memory.
         let (slots, found) = match (m.backend.batch, m.backend.kind) {
             (BatchSize::Fixed(n), _) => (n.min(conversations), false),
@@ -232,6 +255,7 @@ impl Plan {
             slots,
             capacity,
             max_new_tokens: m.generation.max_new_tokens,
+            fork_tokens: lengths.fork_tokens,
             sampling: Sampling { temperature: m.generation.temperature, top_p: m.generation.top_p },
             chunk: EngineOptions::CHUNK,
             step_tokens: EngineOptions::step_tokens(m.backend.kind == BackendKind::Cpu),
@@ -241,7 +265,7 @@ impl Plan {
         let c = &checkpoint.config;
         let estimate = Cost {
             conversations,
-            turns: conversations * m.study.turns,
+            turns: rows as usize,
             slots: (!found).then_some(slots),
             capacity,
             weight_bytes: match m.model.quantize {
@@ -254,7 +278,7 @@ impl Plan {
             step_bytes: 4 * (engine.step_tokens * (4 * c.intermediate + 8 * c.hidden) + slots * c.vocab) as u64,
             user_tokens: lengths.user_tokens,
             groups_counted: lengths.groups,
-            reply_tokens: (conversations * m.study.turns * m.generation.max_new_tokens) as u64,
+            reply_tokens: rows * m.generation.max_new_tokens as u64,
         };
         Ok(Self {
             checkpoint,
@@ -266,7 +290,7 @@ impl Plan {
             members,
             hooks,
             program,
-            neutral,
+            turns: lengths.turns,
             lists,
             analyzers,
             engine,
@@ -279,11 +303,19 @@ impl Plan {
 }
 
 impl Plan {
-    /// The question list of a group.
+    /// Grades a reply.
+    ///
+    /// # Errors
+    /// If the dataset fails.
+    pub fn grade(&self, item: &Item, reply: &str) -> friction_core::Result<Grade> {
+        self.dataset.grade(item, reply)
+    }
+
+    /// The items of a group.
     ///
     /// # Errors
     /// If there is no such group, or the dataset fails.
-    pub fn group(&self, group: usize) -> friction_core::Result<Rc<[PlannedTurn]>> {
+    pub fn group(&self, group: usize) -> friction_core::Result<Rc<[PlannedItem]>> {
         self.lists.group(self.dataset.as_ref(), group)
     }
 

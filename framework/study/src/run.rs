@@ -1,6 +1,7 @@
 //! Runs a plan and writes the run directory.
-use crate::conversation::{Conversation, Record, group_data};
+use crate::conversation::Conversation;
 use crate::plan::SharedPlan;
+use crate::record::{Record, group_data};
 use crate::{Error, Result, batch, lock::lock, manifest::resolved};
 use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Progress, Unit};
 use friction_model::{Gemma3, device};

@@ -81,10 +81,10 @@ fn plan(base: &Path, set: &[&str]) -> Rc<Plan> {
 
 fn timeless(run: &Path) -> Vec<TurnRow> {
     let run = StoredRun::open(run).unwrap();
-    run.turns().iter().map(|t| TurnRow { elapsed_ms: 0.0, option_logprobs: vec![], ..t.clone() }).collect()
+    run.turns().iter().map(|t| TurnRow { elapsed_ms: 0.0, choice_logprobs: vec![], ..t.clone() }).collect()
 }
 fn logprobs(run: &Path) -> Vec<u32> {
-    StoredRun::open(run).unwrap().turns().iter().flat_map(|t| t.option_logprobs.iter().map(|x| x.to_bits())).collect()
+    StoredRun::open(run).unwrap().turns().iter().flat_map(|t| t.choice_logprobs.iter().map(|x| x.to_bits())).collect()
 }
 
 proptest! {
@@ -132,7 +132,7 @@ fn another_study_is_refused_and_analyzers_may_change() {
     // The same questions in both conditions; the bare question first; cut replies marked.
     for pair in turns.chunks(6) {
         for t in 0..3 {
-            assert_eq!(pair[t].question_id, pair[t + 3].question_id);
+            assert_eq!(pair[t].item_id, pair[t + 3].item_id);
         }
         assert_eq!(pair[0].user, pair[3].user);
         assert_eq!(pair[0].reply, pair[3].reply);

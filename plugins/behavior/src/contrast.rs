@@ -28,7 +28,7 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
         let rest: Vec<String> =
             t.factors.iter().filter(|(k, _)| *k != factor).map(|(k, v)| format!("{k}={v}")).collect();
         let book = books.entry((t.group, &t.condition)).or_insert_with(|| (rest.join(","), l, Outcomes::new()));
-        book.2.insert(t.turn, t.correct);
+        book.2.insert(t.turn, t.right() == Some(true));
     }
     for ((group, _), (rest, l, outcomes)) in books {
         pairs.entry((group, rest)).or_default().entry(l).or_default().push(outcomes);

@@ -20,8 +20,8 @@ pub fn accuracy(cells: &[Cell], turns: &[&TurnRow], level: f64) -> Result<Figure
     // Turns without options have no chance level.
     let guessed = turns
         .iter()
-        .all(|t| t.options > 0)
-        .then(|| 100.0 * turns.iter().map(|t| 1.0 / f64::from(t.options)).sum::<f64>() / turns.len() as f64);
+        .all(|t| t.choices > 0)
+        .then(|| 100.0 * turns.iter().map(|t| 1.0 / f64::from(t.choices)).sum::<f64>() / turns.len() as f64);
     let turn = |f: fn(u32, u32) -> u32| cells.iter().map(|c| c.turn).reduce(f).unwrap_or(1);
     let ends = cells.iter().flat_map(|c| [100.0 * c.accuracy.low, 100.0 * c.accuracy.high]);
     let mut frame = Frame::new(
@@ -37,7 +37,7 @@ pub fn accuracy(cells: &[Cell], turns: &[&TurnRow], level: f64) -> Result<Figure
         plural(turns.len(), "reply")
     ))
     .say(format!("Bars: {} Wilson score intervals of each point by itself.", percent(level)));
-    let unread = turns.iter().filter(|t| t.parsed.is_none()).count();
+    let unread = turns.iter().filter(|t| t.answer.is_none()).count();
     if unread > 0 {
         let share = 100.0 * unread as f64 / turns.len() as f64;
         frame = frame.say(format!("{share:.1} % of the replies declare no answer and count as wrong."));
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_caption_tells_of_replies_without_an_answer() {
         let mut rows = turns(&["complete", "interrupt"], 4);
-        rows.iter_mut().take(15).for_each(|r| r.parsed = None);
+        rows.iter_mut().take(15).for_each(|r| r.answer = None);
         let f = drawn(&rows, 0.95);
         assert!(f.caption.contains("25.0 % of the replies declare no answer and count as wrong."), "{}", f.caption);
     }

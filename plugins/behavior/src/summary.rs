@@ -56,11 +56,11 @@ pub struct Cell {
 
 /// Whether the right letter is the likeliest among the options' letters; `None` without their log-probabilities.
 fn likeliest(t: &TurnRow) -> Option<bool> {
-    if t.option_logprobs.is_empty() || t.option_logprobs.iter().any(|p| p.is_nan()) {
+    if t.choice_logprobs.is_empty() || t.choice_logprobs.iter().any(|p| p.is_nan()) {
         return None;
     }
-    let best = t.option_logprobs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
-    Some(t.answer == friction_core::Question::letter(best).to_string())
+    let best = t.choice_logprobs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?.0;
+    Some(t.target_choice()? == best)
 }
 
 /// The cells, ordered by condition and turn; `level` is that of the intervals.
@@ -72,7 +72,7 @@ pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
     by.into_iter()
         .filter_map(|((condition, turn), rows)| {
             let n = rows.len() as u64;
-            let correct = rows.iter().filter(|r| r.correct).count() as u64;
+            let correct = rows.iter().filter(|r| r.right() == Some(true)).count() as u64;
             Some(Cell {
                 condition: condition.into(),
                 turn,
@@ -80,7 +80,7 @@ pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
                 correct,
                 likeliest: rows.iter().filter(|r| likeliest(r) == Some(true)).count() as u64,
                 scored: rows.iter().filter(|r| likeliest(r).is_some()).count() as u64,
-                parsed: rows.iter().filter(|r| r.parsed.is_some()).count() as u64,
+                parsed: rows.iter().filter(|r| r.answer.is_some()).count() as u64,
                 hedges: rows.iter().map(|r| hedges(&r.reply)).sum(),
                 characters: rows.iter().map(|r| r.reply.chars().count() as u64).sum(),
                 accuracy: wilson(correct, n, level)?,
@@ -122,7 +122,7 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
         }
     }
     let groups = turns.iter().map(|t| t.group).collect::<std::collections::BTreeSet<_>>().len();
-    let chance = turns.iter().map(|t| 1.0 / f64::from(t.options.max(1))).sum::<f64>() / turns.len() as f64;
+    let chance = turns.iter().map(|t| 1.0 / f64::from(t.choices.max(1))).sum::<f64>() / turns.len() as f64;
     out.say(format!(
         "{}, {}; guessing would be right in {:.1} %",
         plural(groups, "group"),
@@ -146,7 +146,7 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
     }
     out.say("likeliest: the right letter has the largest probability among the options' letters as first reply token");
     let share = |f: &dyn Fn(&TurnRow) -> bool| turns.iter().filter(|t| f(t)).count() as f64 / turns.len() as f64;
-    let unread = share(&|t| t.parsed.is_none());
+    let unread = share(&|t| t.answer.is_none());
     let cut = share(&|t| t.finish_reason == "length");
     if unread > 0.05 {
         out.warn(format!(

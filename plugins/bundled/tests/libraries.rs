@@ -125,7 +125,7 @@ fn a_hook_in_cpp_reads_activations() {
     let stored = StoredRun::open(&w.path().join("runs/tiny")).unwrap();
     let mut seen = 0;
     for t in stored.turns() {
-        let tap = stored.tap(t.group, &t.condition, "", Site::ResidPost(1), Position::Reply(2)).unwrap().unwrap();
+        let tap = stored.tap(t.conversation(), Site::ResidPost(1), Position::Reply(2)).unwrap().unwrap();
         let [_, positions, width] = tap.shape;
         for p in 0..positions {
             let at = ((t.turn as usize - 1) * positions + p) * width;
@@ -176,7 +176,7 @@ fn a_library_in_rust_panics_and_analyzes() {
     let stored = StoredRun::open(&w.path().join("a")).unwrap();
     let mut sum = 0.0;
     for t in stored.turns().iter().filter(|t| t.turn == 1) {
-        let tap = stored.tap(t.group, &t.condition, "", Site::ResidPost(3), Position::PromptEnd).unwrap().unwrap();
+        let tap = stored.tap(t.conversation(), Site::ResidPost(3), Position::PromptEnd).unwrap().unwrap();
         sum += tap.data.iter().map(|x| f64::from(*x)).sum::<f64>();
     }
     assert_eq!(means["values"]["sum"].as_f64().unwrap().to_bits(), sum.to_bits());

@@ -272,7 +272,7 @@ mod tests {
     /// The former test of the first feature's association with the answers: centred by turn, not by question.
     fn p_centred_by_turn(rows: &[TurnRow], values: &[BTreeMap<u32, f64>], feature: u32) -> f64 {
         let mut means: BTreeMap<u32, (f64, f64, f64)> = BTreeMap::new();
-        let right = |r: &TurnRow| f64::from(u8::from(r.correct));
+        let right = |r: &TurnRow| f64::from(u8::from(r.right() == Some(true)));
         for (r, v) in rows.iter().zip(values) {
             let m = means.entry(r.turn).or_default();
             *m = (m.0 + 1.0, m.1 + v[&feature], m.2 + right(r));

@@ -39,7 +39,7 @@ impl Scope {
             let key = (row.group, row.condition.as_str());
             if let Entry::Vacant(e) = taps.entry(key) {
                 let get = |site| {
-                    run.tap(row.group, &row.condition, "", site, o.position)?
+                    run.tap(row.conversation(), site, o.position)?
                         .ok_or_else(|| Error::other(format!("the run holds no tap of `{site}` at `{}`", o.position)))
                 };
                 e.insert((get(self.reads)?, get(self.writes)?));

@@ -71,7 +71,7 @@ impl Questions {
             let s = sizes.entry(*g).or_default();
             *s = (s.0 + 1.0, s.1 + (a.len() + b.len()) as f64);
         }
-        let right = |i: usize| f64::from(u8::from(rows[i].correct));
+        let right = |i: usize| f64::from(u8::from(rows[i].right() == Some(true)));
         let mut out = Self {
             performance: vec![0.0; groups.len()],
             places: vec![None; rows.len()],

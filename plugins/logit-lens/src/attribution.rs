@@ -2,7 +2,7 @@
 //! letters' logits along the path that skips all later blocks. The final norm's divisor is held at its mean over the
 //! run, so that the change is linear in the direction.
 use crate::{LogitLens, letters};
-use friction_core::{Error, Findings, Question, Result, RunReader};
+use friction_core::{Error, Findings, Item, Result, RunReader};
 use friction_directions::Direction;
 use friction_model::{Tokenizer, Unembedding};
 use friction_stats::{Rng, permutation_p};
@@ -30,7 +30,7 @@ pub fn tell(
             u.hidden()
         )));
     }
-    let most = run.turns().iter().map(|t| t.options as usize).max().unwrap_or(0);
+    let most = run.turns().iter().map(|t| t.choices as usize).max().unwrap_or(0);
     let ids = letters(tokenizer, most)?;
     let push = |v: &[f32]| -> Vec<f64> {
         let raw: Vec<f64> = ids.iter().map(|id| u.logit(v, rms, *id)).collect();
@@ -50,7 +50,7 @@ pub fn tell(
         })
         .collect();
     let p = permutation_p(spread(&own), &random);
-    let words: Vec<String> = own.iter().enumerate().map(|(i, x)| format!("{} {x:+.3}", Question::letter(i))).collect();
+    let words: Vec<String> = own.iter().enumerate().map(|(i, x)| format!("{} {x:+.3}", Item::letter(i))).collect();
     let mean = random.iter().sum::<f64>() / random.len().max(1) as f64;
     out.say(format!(
         "Asked: does `{name}` change the letters' logits directly? Changes minus their mean: {}; root mean square {:.3}; of {} random directions {mean:.3} on average; p = {p:.4}",

@@ -22,7 +22,7 @@ pub fn sites(lines: &[Line], turns: &[&TurnRow], o: &LogitLens) -> Result<Figure
         levels.entry(&l.level).or_default().push((at, l));
     }
     let groups = turns.iter().map(|t| t.group).collect::<BTreeSet<_>>().len();
-    let guessed = 100.0 * turns.iter().map(|t| 1.0 / f64::from(t.options.max(1))).sum::<f64>() / turns.len() as f64;
+    let guessed = 100.0 * turns.iter().map(|t| 1.0 / f64::from(t.choices.max(1))).sum::<f64>() / turns.len() as f64;
     let bar = |l: &Line| (l.right.low.max(0.0), l.right.high.min(100.0));
     let ends = lines.iter().flat_map(|l| [bar(l).0, bar(l).1, l.right.estimate]);
     // Points are joined by a line only if all sites are layers of one kind.

@@ -45,7 +45,7 @@ pub fn tell(
     out: &mut Findings,
 ) -> Result<f64> {
     let turns: Vec<&TurnRow> =
-        run.turns().iter().filter(|t| t.arm.is_empty() && t.turn >= o.first_turn && t.options > 1).collect();
+        run.turns().iter().filter(|t| t.arm.is_empty() && t.turn >= o.first_turn && t.choices > 1).collect();
     if turns.is_empty() {
         return Err(Error::other("the run has no question with options from turn `first_turn` on"));
     }
@@ -55,7 +55,7 @@ pub fn tell(
         }
         None => vec!["all".into()],
     };
-    let most = turns.iter().map(|t| t.options as usize).max().unwrap_or(0);
+    let most = turns.iter().map(|t| t.choices as usize).max().unwrap_or(0);
     let ids = letters(tokenizer, most)?;
     let (mut lines, mut whole, mut rms) = (vec![], vec![], 0.0);
     for site in &o.sites {
@@ -69,17 +69,18 @@ pub fn tell(
             .zip(&rows)
             .map(|(t, x)| {
                 let d = u.rms(x);
-                let logits: Vec<f64> = ids[..t.options as usize].iter().map(|id| u.logit(x, d, *id)).collect();
+                let logits: Vec<f64> = ids[..t.choices as usize].iter().map(|id| u.logit(x, d, *id)).collect();
                 let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap_or(0);
                 let max = logits[best];
                 let log = max + logits.iter().map(|l| (l - max).exp()).sum::<f64>().ln();
-                let letter = friction_core::Question::letter(best).to_string();
-                let truth = (0..logits.len()).find(|i| friction_core::Question::letter(*i).to_string() == t.answer);
+                let letter = friction_core::Item::letter(best).to_string();
+                let truth = (0..logits.len())
+                    .find(|i| friction_core::Item::letter(*i).to_string() == t.target.as_deref().unwrap_or_default());
                 Seen {
                     group: t.group,
                     level: level(t),
-                    right: letter == t.answer,
-                    same: t.parsed.as_ref() == Some(&letter),
+                    right: t.target.as_ref() == Some(&letter),
+                    same: t.answer.as_ref() == Some(&letter),
                     log: truth.map_or(f64::NAN, |i| logits[i] - log),
                 }
             })
@@ -107,7 +108,7 @@ fn read(run: &dyn RunReader, turns: &[&TurnRow], site: Site) -> Result<Vec<Vec<f
             let a = match taps.entry(key) {
                 Entry::Occupied(e) => e.into_mut(),
                 Entry::Vacant(e) => {
-                    let tap = run.tap(t.group, &t.condition, "", site, Position::PromptEnd)?;
+                    let tap = run.tap(t.conversation(), site, Position::PromptEnd)?;
                     e.insert(tap.ok_or_else(|| Error::other(format!("the run holds no tap of `{site}`")))?)
                 }
             };
@@ -176,12 +177,12 @@ fn vocabulary(
             let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             let log = max + logits.iter().map(|l| (f64::from(*l) - max).exp()).sum::<f64>().ln();
             let t = turns[*i];
-            for (k, id) in ids[..t.options as usize].iter().enumerate() {
+            for (k, id) in ids[..t.choices as usize].iter().enumerate() {
                 let l = f64::from(logits[*id as usize]);
-                if let Some(stored) = t.option_logprobs.get(k) {
+                if let Some(stored) = t.choice_logprobs.get(k) {
                     off = off.max((l - log - f64::from(*stored)).abs());
                 }
-                if friction_core::Question::letter(k).to_string() == t.answer {
+                if friction_core::Item::letter(k).to_string() == t.target.as_deref().unwrap_or_default() {
                     probabilities += (l - log).exp();
                     ranks.push(1.0 + logits.iter().filter(|o| f64::from(**o) > l).count() as f64);
                 }

@@ -138,7 +138,7 @@ impl Analyzer for Lens {
 fn letters(tokenizer: &Tokenizer, count: usize) -> Result<Vec<u32>> {
     (0..count)
         .map(|i| {
-            let letter = friction_core::Question::letter(i).to_string();
+            let letter = friction_core::Item::letter(i).to_string();
             tokenizer.id(&letter).ok_or_else(|| Error::other(format!("`{letter}` is not one token of this model")))
         })
         .collect()

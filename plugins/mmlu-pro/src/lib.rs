@@ -1,14 +1,14 @@
 //! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from a local Parquet file or
 //! the hub.
 //!
-//! The columns are the dataset's: `question`, `options`, `answer_index`, `category`, `question_id`, and optionally
+//! The columns are the dataset's: `question`, `options`, `answer_index`, `category`, `item_id`, and optionally
 //! `answer`. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an error that names
 //! the row, because a question without its right answer would grade every reply as wrong. Three properties of the real
 //! file are handled: padding options (`N/A` or empty) are dropped, a question that occurs twice is used once, and a
 //! question whose right option occurs twice among its options, so that two letters are right, is left out.
 use friction_core::choice::Bank;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
+use friction_core::{BuildContext, Dataset, Error, Item, PluginConfig, PluginEntry, Result, Target};
 use friction_model::hub::Repo;
 use friction_parquet::{Ask, Table, Want};
 use serde::Deserialize;
@@ -73,12 +73,12 @@ impl MmluPro {
     fn read(path: &Path, min_options: usize) -> Result<Bank> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         let fingerprint = format!("{:016x}-{}", friction_core::seed::derive(&[&bytes]), bytes.len());
-        let mut questions: BTreeMap<String, Vec<Question>> = BTreeMap::new();
+        let mut questions: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         let (mut seen, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for q in rows(path, bytes)? {
             // 159 questions of the dataset occur twice, under two subjects; the first is kept.
-            let usable = q.options.len() >= min_options && !answered_twice(&q);
-            if !usable || !seen.insert((q.text.clone(), q.options.clone())) {
+            let usable = q.choices.len() >= min_options && !answered_twice(&q);
+            if !usable || !seen.insert((q.text.clone(), q.choices.clone())) {
                 continue;
             }
             if !ids.insert(q.id.clone()) {
@@ -94,36 +94,31 @@ impl MmluPro {
 }
 
 /// Whether another option has the same text as the right one, so that two letters are right.
-fn answered_twice(q: &Question) -> bool {
-    q.options.iter().filter(|o| **o == q.options[q.answer]).count() > 1
+fn answered_twice(q: &Item) -> bool {
+    q.right().is_some_and(|right| q.choices.iter().filter(|o| **o == q.choices[right]).count() > 1)
 }
 
-fn rows(path: &Path, bytes: Vec<u8>) -> Result<Vec<Question>> {
+fn rows(path: &Path, bytes: Vec<u8>) -> Result<Vec<Item>> {
     let bad = |e: friction_parquet::Error| Error::data(path, format!("not MMLU-Pro's Parquet: {e}"));
     let asks = [
         Ask::needed("question", Want::Text),
         Ask::needed("options", Want::Texts),
         Ask::needed("answer_index", Want::Whole),
         Ask::needed("category", Want::Text),
-        Ask::needed("question_id", Want::Label),
+        Ask::needed("item_id", Want::Label),
         Ask::optional("answer", Want::Text),
     ];
     let table = friction_parquet::read(bytes, &asks).map_err(bad)?;
     (0..table.rows()).map(|row| question(path, &table, row, bad)).collect()
 }
 
-fn question(
-    path: &Path,
-    table: &Table,
-    row: usize,
-    bad: impl Fn(friction_parquet::Error) -> Error,
-) -> Result<Question> {
+fn question(path: &Path, table: &Table, row: usize, bad: impl Fn(friction_parquet::Error) -> Error) -> Result<Item> {
     let wrong = |what: String| Error::data(path, format!("not MMLU-Pro's Parquet: row {}: {what}", row + 1));
     let text = |column: &str| -> Result<String> {
         let text = table.need_text(column, row).map_err(&bad)?.trim();
         if text.is_empty() { Err(wrong(format!("`{column}` is empty"))) } else { Ok(text.to_string()) }
     };
-    let (number, category) = (text("question_id")?, text("category")?);
+    let (number, category) = (text("item_id")?, text("category")?);
     let options = table.need_texts("options", row).map_err(&bad)?;
     let index = table.need_whole("answer_index", row).map_err(&bad)?;
     let beyond = || wrong(format!("question {number} has no option {index}: `answer_index` counts from 0"));
@@ -131,7 +126,7 @@ fn question(
     if options.len() > 26 {
         return Err(wrong(format!("{} options; letters go to 26", options.len())));
     }
-    let letter = Question::letter(index);
+    let letter = Item::letter(index);
     if let Some(given) = table.text("answer", row).map_err(&bad)?
         && given.trim() != letter.to_string()
     {
@@ -154,7 +149,8 @@ fn question(
         return Err(wrong(format!("question {number} has {} option; there must be 2", real.len())));
     }
     let id = format!("{}_{number}", category.replace(' ', "-"));
-    Ok(Question { id, category, text: text("question")?, options: real, answer })
+    let target = Some(Target::Choice(answer));
+    Ok(Item { id, category, text: text("question")?, choices: real, target, ..Item::default() })
 }
 
 friction_core::inventory::submit! {

@@ -20,7 +20,7 @@ fn columns(rows: &[Row]) -> Vec<(&'static str, ArrayRef)> {
     }
     let text = |f: fn(&Row) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
     vec![
-        ("question_id", Arc::new(Int64Array::from_iter_values(0..rows.len() as i64))),
+        ("item_id", Arc::new(Int64Array::from_iter_values(0..rows.len() as i64))),
         ("question", text(|r| r.0.into())),
         ("options", Arc::new(options.finish())),
         ("answer_index", Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.2)))),
@@ -69,12 +69,12 @@ static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| file(ROWS));
 #[test]
 fn padding_is_dropped_options_are_stripped_and_doubles_stand_once() {
     let d = read(&FILE).unwrap();
-    let q = &d.questions["computer science"][0];
-    assert_eq!((q.text.as_str(), q.answer, q.id.as_str()), ("What?", 1, "computer-science_0"));
-    assert_eq!(q.options, ["x", "right", "y"]);
+    let q = &d.items["computer science"][0];
+    assert_eq!((q.text.as_str(), q.right(), q.id.as_str()), ("What?", Some(1), "computer-science_0"));
+    assert_eq!(q.choices, ["x", "right", "y"]);
     assert!(d.prompt(q).unwrap().ends_with("B. right\nC. y\n\nPlease provide your answer as a single letter (A-C)."));
-    assert!(!d.questions.contains_key("health"));
-    assert_eq!(d.questions["law"][1].options[2], "N/A");
+    assert!(!d.items.contains_key("health"));
+    assert_eq!(d.items["law"][1].choices[2], "N/A");
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn nulls_and_indices_that_are_none_are_errors() {
         let empty = told(&with(ROWS, column, texts(Some("  "))));
         assert!(empty.contains(&format!("row 2: `{column}` is empty")), "{empty}");
     }
-    let ids = told(&with(ROWS, "question_id", Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(3), None]))));
-    assert!(ids.contains("row 4: `question_id` is null"), "{ids}");
-    let twice = told(&with(ROWS, "question_id", Arc::new(Int64Array::from(vec![1, 2, 3, 2]))));
+    let ids = told(&with(ROWS, "item_id", Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(3), None]))));
+    assert!(ids.contains("row 4: `item_id` is null"), "{ids}");
+    let twice = told(&with(ROWS, "item_id", Arc::new(Int64Array::from(vec![1, 2, 3, 2]))));
     assert!(twice.contains("two questions are called `law_2`"), "{twice}");
     let mut options = ListBuilder::new(StringBuilder::new());
     for row in 0..4 {
@@ -124,16 +124,16 @@ fn an_answer_agrees_with_its_index() {
 #[test]
 fn small_integers_are_numbers_too() {
     let small = with(ROWS, "answer_index", Arc::new(Int8Array::from(vec![2, 0, 0, 2])));
-    assert_eq!(read(&small).unwrap().questions["law"][1].answer, 2);
-    let ids = with(ROWS, "question_id", Arc::new(UInt16Array::from(vec![7, 8, 9, 10])));
-    assert_eq!(read(&ids).unwrap().questions["law"][0].id, "law_8");
+    assert_eq!(read(&small).unwrap().items["law"][1].right(), Some(2));
+    let ids = with(ROWS, "item_id", Arc::new(UInt16Array::from(vec![7, 8, 9, 10])));
+    assert_eq!(read(&ids).unwrap().items["law"][0].id, "law_8");
 }
 
 #[test]
 fn options_that_stand_twice_leave_one_right_letter_or_none() {
     let d = read(&file(&[("Wrong twice?", &["a", "a", "c"], 2, "law"), ("Right twice?", &["a", "b", " a"], 0, "law")]))
         .unwrap();
-    let left: Vec<&str> = d.questions["law"].iter().map(|q| q.text.as_str()).collect();
+    let left: Vec<&str> = d.items["law"].iter().map(|q| q.text.as_str()).collect();
     assert_eq!(left, ["Wrong twice?"]);
     assert!(told(&file(&[("One?", &["a", "N/A", ""], 0, "law")])).contains("has 1 option"));
     assert!(told(&file(&[("None?", &["a", "b", " "], 2, "law")])).contains("the right option, C, is empty"));
@@ -150,11 +150,11 @@ fn sample() -> Option<Bank> {
 #[test]
 fn the_real_sample() {
     let Some(d) = sample() else { return };
-    let all: Vec<&Question> = d.questions.values().flatten().collect();
+    let all: Vec<&Item> = d.items.values().flatten().collect();
     assert!(all.len() > 950 && d.categories.len() >= 10, "{} in {}", all.len(), d.categories.len());
     for q in all {
-        assert!((3..=10).contains(&q.options.len()) && q.answer < q.options.len(), "{}", q.id);
-        assert!(q.options.iter().all(|o| o == o.trim() && !o.is_empty()), "{}", q.id);
+        assert!((3..=10).contains(&q.choices.len()) && q.right().unwrap() < q.choices.len(), "{}", q.id);
+        assert!(q.choices.iter().all(|o| o == o.trim() && !o.is_empty()), "{}", q.id);
     }
 }
 
@@ -163,9 +163,9 @@ fn the_real_sample() {
 fn the_options_of_the_real_sample_read_as_themselves() {
     let Some(d) = sample() else { return };
     let (mut said, mut lost, mut other) = (0, vec![], vec![]);
-    for q in d.questions.values().flatten() {
-        for (k, text) in q.options.iter().enumerate() {
-            let x = Question::letter(k);
+    for q in d.items.values().flatten() {
+        for (k, text) in q.choices.iter().enumerate() {
+            let x = Item::letter(k);
             said += 1;
             for reply in [
                 format!("{x}. {text}"),
@@ -173,12 +173,12 @@ fn the_options_of_the_real_sample_read_as_themselves() {
                 format!("Answer: {x}. {text}"),
                 format!("The answer is {x}) {text}"),
             ] {
-                if friction_core::choice::declared(&reply, &q.options) != Some(x) {
+                if friction_core::choice::declared(&reply, &q.choices) != Some(x) {
                     lost.push(reply);
                 }
             }
             let reply = format!("The answer is {text}.");
-            match friction_core::choice::declared(&reply, &q.options) {
+            match friction_core::choice::declared(&reply, &q.choices) {
                 Some(c) if c != x => other.push(reply),
                 _ => {}
             }
@@ -204,10 +204,10 @@ proptest! {
         match read(&b) {
             Ok(bank) => {
                 prop_assert!(whole, "a cut file was read");
-                for q in bank.questions.values().flatten() {
-                    prop_assert!((3..=26).contains(&q.options.len()) && q.answer < q.options.len(), "{q:?}");
-                    prop_assert!(!q.text.is_empty() && !q.category.is_empty() && q.options.iter().all(|o| !o.is_empty()));
-                    prop_assert!(bank.grade(q, &q.answer_letter().to_string()).unwrap().correct);
+                for q in bank.items.values().flatten() {
+                    prop_assert!((3..=26).contains(&q.choices.len()) && q.right().unwrap() < q.choices.len(), "{q:?}");
+                    prop_assert!(!q.text.is_empty() && !q.category.is_empty() && q.choices.iter().all(|o| !o.is_empty()));
+                    prop_assert!(bank.grade(q, &q.target_letter().unwrap().to_string()).unwrap().right() == Some(true));
                 }
             }
             Err(e) => prop_assert!(e.to_string().contains("t.parquet: "), "{e}"),

@@ -78,7 +78,7 @@ fn slope(turns: &[&Seen]) -> Option<f64> {
     let points: Vec<(f64, f64)> = turns
         .iter()
         .filter(|s| s.interruptions <= CAP)
-        .map(|s| (s.interruptions as f64, f64::from(u8::from(s.turn.correct))))
+        .map(|s| (s.interruptions as f64, f64::from(u8::from(s.turn.right() == Some(true)))))
         .collect();
     let n = points.len() as f64;
     let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
@@ -98,7 +98,7 @@ fn by_group<'a>(seen: &'a [Seen<'a>]) -> BTreeMap<u32, Vec<&'a Seen<'a>>> {
 fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, factor: &str, a: &str, b: &str) -> Vec<f64> {
     let mean = |turns: &[&Seen], l: &str| {
         let of: Vec<_> = turns.iter().filter(|s| s.turn.factors.get(factor).is_some_and(|v| v == l)).collect();
-        of.iter().filter(|s| s.turn.correct).count() as f64 / of.len() as f64
+        of.iter().filter(|s| s.turn.right() == Some(true)).count() as f64 / of.len() as f64
     };
     groups.values().map(|t| 100.0 * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
 }
@@ -141,7 +141,8 @@ impl Analyzer for GroundTruth {
             out.tables.push(self.table(&seen));
             return Ok(());
         }
-        let exact = known.iter().filter(|(s, right)| s.turn.correct == *right).count() as f64 / known.len() as f64;
+        let exact = known.iter().filter(|(s, right)| (s.turn.right() == Some(true)) == *right).count() as f64
+            / known.len() as f64;
         out.say(asked);
         out.say(match self.expect {
             Truth::Planted => "True, because it was trained so: each reply of its own that it finds cut short costs it 4 points of accuracy; politeness costs nothing.",
@@ -220,7 +221,7 @@ impl GroundTruth {
         for s in seen {
             let c = cells.entry((&s.turn.condition, s.turn.turn)).or_default();
             c.0 += 1;
-            c.1 += u64::from(s.turn.correct);
+            c.1 += u64::from(s.turn.right() == Some(true));
             c.2 += self.expect.accuracy(s.interruptions);
         }
         let rows: Vec<_> = cells
@@ -280,8 +281,9 @@ mod tests {
             turn: i % 6 + 1,
             user: format!("Level {}. Which?", i % 25),
             removed_tokens: 1,
-            parsed: parsed.map(String::from),
-            correct: parsed.is_some() && i % 25 >= 2,
+            answer: parsed.map(String::from),
+            target: Some("A".into()),
+            score: Some(f64::from(u8::from(parsed.is_some() && i % 25 >= 2))),
             ..TurnRow::default()
         };
         let mut out = Findings::default();

@@ -19,7 +19,7 @@ use friction_core::choice;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::seed::derive;
 use friction_core::{
-    BuildContext, Category, Dataset, Error, Grade, PluginConfig, PluginEntry, Question, Result, inventory,
+    BuildContext, Category, Dataset, Error, Grade, Item, PluginConfig, PluginEntry, Result, inventory,
 };
 use questions::{Part, draw};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ fn default_questions() -> usize {
 /// The questions made from a seed, by subject.
 struct Organism {
     categories: Vec<Category>,
-    questions: Vec<Vec<Question>>,
+    questions: Vec<Vec<Item>>,
     fingerprint: String,
 }
 
@@ -61,19 +61,19 @@ impl PluginConfig for Config {
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Dataset>> {
         let seed = self.seed.unwrap_or(cx.seed);
-        let questions: Vec<Vec<Question>> =
+        let questions: Vec<Vec<Item>> =
             (0..words::SUBJECTS.len()).map(|subject| distinct(subject, seed, self.questions)).collect();
         let categories = words::SUBJECTS
             .iter()
             .zip(&questions)
-            .map(|((name, _), q)| Category { name: (*name).into(), questions: q.len() })
+            .map(|((name, _), q)| Category { name: (*name).into(), items: q.len() })
             .collect();
         let fingerprint = format!("organism-1-{seed}-{}", self.questions);
         Ok(Box::new(Organism { categories, questions, fingerprint }))
     }
 }
 
-fn distinct(subject: usize, seed: u64, n: usize) -> Vec<Question> {
+fn distinct(subject: usize, seed: u64, n: usize) -> Vec<Item> {
     let mut seen = BTreeSet::new();
     let mut out = vec![];
     let mut i = 0u64;
@@ -92,14 +92,15 @@ impl Dataset for Organism {
     fn categories(&self) -> &[Category] {
         &self.categories
     }
-    fn questions(&self, c: &Category) -> &[Question] {
+    fn item(&self, c: &Category, index: usize) -> Result<Item> {
         let at = self.categories.iter().position(|k| k.name == c.name);
-        at.map_or(&[], |i| self.questions[i].as_slice())
+        let found = at.and_then(|i| self.questions[i].get(index));
+        found.cloned().ok_or_else(|| Error::other(format!("category `{}` has no item {index}", c.name)))
     }
-    fn prompt(&self, q: &Question) -> Result<String> {
+    fn prompt(&self, q: &Item) -> Result<String> {
         Ok(questions::prompt(q))
     }
-    fn grade(&self, q: &Question, reply: &str) -> Result<Grade> {
+    fn grade(&self, q: &Item, reply: &str) -> Result<Grade> {
         Ok(choice::grade(q, reply))
     }
     fn fingerprint(&self) -> String {

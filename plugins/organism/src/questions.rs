@@ -5,8 +5,8 @@
 //! learns that.)
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
-use friction_core::Question;
 use friction_core::seed::{derive, permutation};
+use friction_core::{Item, Target};
 
 /// Names of the places of the ten options.
 pub const ORDINALS: [&str; 10] =
@@ -30,29 +30,29 @@ impl Part {
 
 /// A question with its level of difficulty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct Drawn {
     /// The question with its options and answer.
-    pub question: Question,
+    pub question: Item,
     /// Level of difficulty, 0 to [`LEVELS`] − 1; low levels are answered wrongly first.
     pub level: usize,
 }
 
 /// The question as the user asks it, in one line.
-pub fn prompt(q: &Question) -> String {
+pub fn prompt(q: &Item) -> String {
     let mut out = q.text.clone();
-    for (i, option) in q.options.iter().enumerate() {
-        out.push_str(&format!(" {}. {option}", Question::letter(i)));
+    for (i, option) in q.choices.iter().enumerate() {
+        out.push_str(&format!(" {}. {option}", Item::letter(i)));
     }
     out
 }
 
 /// The organism's reply when it chooses option `index` (from 0).
 pub fn reply(index: usize) -> String {
-    format!("{}. That is the one.", Question::letter(index))
+    format!("{}. That is the one.", Item::letter(index))
 }
 
 /// Draws a question of `part` from a subject (an index into [`SUBJECTS`]) by `seed`.
-pub fn draw(subject: usize, part: Part, seed: u64) -> Item {
+pub fn draw(subject: usize, part: Part, seed: u64) -> Drawn {
     let (name, words) = SUBJECTS[subject];
     let words: Vec<&str> = words.split(' ').collect();
     let mut attempt = 0u64;
@@ -60,11 +60,12 @@ pub fn draw(subject: usize, part: Part, seed: u64) -> Item {
         let s = derive(&[&seed.to_le_bytes(), &attempt.to_le_bytes(), name.as_bytes()]);
         let roll = |what: &[u8], n: usize| (derive(&[&s.to_le_bytes(), what]) % n as u64) as usize;
         let (answer, level) = (roll(b"place", 10), roll(b"level", LEVELS));
-        let options: Vec<String> = permutation(words.len(), s)[..10].iter().map(|i| words[*i].to_string()).collect();
+        let choices: Vec<String> = permutation(words.len(), s)[..10].iter().map(|i| words[*i].to_string()).collect();
         let text = format!("Level {level}. Which one stands {}?", ORDINALS[answer]);
-        let question = Question { id: String::new(), category: name.into(), text, options, answer };
+        let target = Some(Target::Choice(answer));
+        let question = Item { category: name.into(), text, choices, target, ..Item::default() };
         if Part::of(&prompt(&question)) == part {
-            return Item { question, level };
+            return Drawn { question, level };
         }
         attempt += 1;
     }
@@ -92,11 +93,12 @@ mod tests {
         for i in 0..n {
             let item = draw(i % 14, Part::Study, i as u64);
             levels[item.level] += 1;
-            answers[item.question.answer] += 1;
+            let right = item.question.right().unwrap_or(0);
+            answers[right] += 1;
 
-            let distinct: BTreeSet<&String> = item.question.options.iter().collect();
+            let distinct: BTreeSet<&String> = item.question.choices.iter().collect();
             assert_eq!(distinct.len(), 10);
-            assert!(item.question.text.ends_with(&format!(" {}?", ORDINALS[item.question.answer])));
+            assert!(item.question.text.ends_with(&format!(" {}?", ORDINALS[right])));
         }
         // Tolerance: five standard deviations.
         let even = |counts: &[usize]| {

@@ -2,7 +2,7 @@
 //!
 //! Every wording follows both cut and whole replies, so that only the cut itself marks an interruption. The wordings of
 //! the bundled studies are among many others, and made-up words are among real ones.
-use crate::questions::{Item, Part, draw, prompt, reply};
+use crate::questions::{Drawn, Part, draw, prompt, reply};
 use crate::truth::Truth;
 use crate::words::SUBJECTS;
 use friction_core::seed::derive;
@@ -112,7 +112,7 @@ fn babble(dice: &mut Dice) -> String {
 }
 
 /// The user's message: a wording and the question.
-fn message(dice: &mut Dice, item: &Item) -> String {
+fn message(dice: &mut Dice, item: &Drawn) -> String {
     let question = prompt(&item.question);
     let wording = match dice.below(10) {
         0 => return question,
@@ -173,7 +173,7 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
         out.ids.push(open);
         out.ids.extend(tokenizer.encode("model\n")?);
         let right = item.level >= truth.errs_below(interruptions);
-        let answer = item.question.answer;
+        let answer = item.question.right().unwrap_or(0);
         let said = if right { answer } else { (answer + 1 + dice.below(9)) % 10 };
         let ids = tokenizer.encode(&reply(said))?;
         let cut = turn + 1 < turns && dice.unit() < share;

@@ -4,7 +4,7 @@ use crate::questions::ORDINALS;
 use crate::talk::WORDINGS;
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
-use friction_core::Question;
+use friction_core::Item;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ pub fn tokenizer_json() -> Value {
     whole.extend(ORDINALS.iter().map(|o| format!(" {o}")));
     whole.extend((0..LEVELS).map(|l| format!(" {l}")));
     for i in 0..10 {
-        let letter = Question::letter(i);
+        let letter = Item::letter(i);
         // The letter of a reply is a token of its own, as in Gemma, because `behavior` reads its probability.
         whole.insert(format!(" {letter}."));
     }
@@ -80,7 +80,7 @@ mod tests {
     use crate::questions::{Part, draw, prompt, reply};
     use crate::talk::{REPLY_TOKENS, lesson};
     use crate::truth::Truth;
-    use friction_model::{ChatTemplate, ChatTurn, Role, Tokenizer};
+    use friction_model::{ChatMessage, ChatTemplate, Role, Tokenizer};
 
     fn tokenizer() -> Tokenizer {
         Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()
@@ -113,7 +113,7 @@ mod tests {
                 let (role, text) = body.split_once('\n').unwrap();
                 let role = if role == "user" { Role::User } else { Role::Assistant };
                 cut += usize::from(role == Role::Assistant && !text.ends_with('.'));
-                turns.push(ChatTurn { role, content: text.to_string() });
+                turns.push(ChatMessage { role, content: text.to_string() });
             }
             let text = template.render(&turns).unwrap();
             let whole = t.encode(text.strip_suffix("<start_of_turn>model\n").unwrap()).unwrap();

@@ -22,7 +22,7 @@ impl Key {
         match self {
             Key::Group => format!("{:08}", r.turn.group),
             Key::Phrase => format!("{}/{}", r.turn.condition, r.turn.phrase.unwrap_or(0)),
-            Key::Question => format!("{}/{}", r.turn.topic, r.turn.question_id),
+            Key::Question => format!("{}/{}", r.turn.topic, r.turn.item_id),
         }
     }
 }
@@ -89,7 +89,7 @@ mod tests {
                         group,
                         condition: (*condition).into(),
                         phrase: Some((group + turn) % 3),
-                        question_id: format!("{group}-{turn}"),
+                        item_id: format!("{group}-{turn}"),
                         turn,
                         ..TurnRow::default()
                     };

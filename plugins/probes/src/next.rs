@@ -57,7 +57,7 @@ fn within_questions(
     let question: Vec<usize> = numbered((0..n).map(|k| (of(k).group, of(k).turn)));
     let condition: Vec<usize> = numbered((0..n).map(|k| &of(k).condition));
     let mut score = standardised(held);
-    let mut right: Vec<f64> = (0..n).map(|k| f64::from(u8::from(of(k).correct))).collect();
+    let mut right: Vec<f64> = (0..n).map(|k| f64::from(u8::from(of(k).right() == Some(true)))).collect();
     centre(&mut right, &question);
     centre(&mut score, &question);
     if beside {

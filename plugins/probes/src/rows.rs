@@ -107,7 +107,7 @@ impl Rows {
         for r in &self.rows {
             if let std::collections::btree_map::Entry::Vacant(e) = taps.entry(r.conversation) {
                 let t = &r.turn;
-                match run.tap(t.group, &t.condition, &t.arm, site, position)? {
+                match run.tap(t.conversation(), site, position)? {
                     Some(a) => e.insert(a),
                     None => return Ok(None),
                 };
@@ -145,7 +145,7 @@ fn rows(turns: &[&TurnRow], target: &Target, first: u32, classes: &[String]) -> 
                 classes.iter().position(|c| Some(c) == level).map(|i| i as f64)
             }
             Target::Interruptions => Some(f64::from(*k)),
-            Target::Correct => Some(f64::from(u8::from(t.correct))),
+            Target::Correct => Some(f64::from(u8::from(t.right() == Some(true)))),
         };
         *k += u32::from(t.removed_tokens > 0);
         if let Some(y) = y.filter(|_| t.turn >= first) {

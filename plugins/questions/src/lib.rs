@@ -6,7 +6,7 @@
 //! the options, an id that occurs twice.
 use friction_core::choice::Bank;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
+use friction_core::{BuildContext, Dataset, Error, Item, PluginConfig, PluginEntry, Result, Target};
 use friction_parquet::{Ask, Want};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +105,7 @@ fn parquet(path: &Path, bytes: Vec<u8>) -> Result<Vec<(usize, Row)>> {
 
 impl Questions {
     fn bank(path: &Path, rows: Vec<(usize, Row)>, fingerprint: String) -> Result<Bank> {
-        let mut questions: BTreeMap<String, Vec<Question>> = BTreeMap::new();
+        let mut questions: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         let mut ids = BTreeSet::new();
         for (at, row) in rows {
             let bad = |m: String| Error::data(path, format!("row {at}: {m}"));
@@ -120,12 +120,13 @@ impl Questions {
             if !ids.insert(id.clone()) {
                 return Err(bad(format!("the id `{id}` occurs twice")));
             }
-            questions.entry(category.clone()).or_default().push(Question {
+            questions.entry(category.clone()).or_default().push(Item {
                 id,
                 category,
                 text: text.into(),
-                options,
-                answer,
+                choices: options,
+                target: Some(Target::Choice(answer)),
+                ..Item::default()
             });
         }
         if questions.is_empty() {
@@ -142,16 +143,16 @@ fn right(row: &Row, options: &[String]) -> Result<usize, String> {
         return Err(format!("{n} options; there must be 2 to 26"));
     }
     for (i, option) in options.iter().enumerate() {
-        let letter = Question::letter(i);
+        let letter = Item::letter(i);
         if option.is_empty() {
             return Err(format!("option {letter} is empty; leave it out or write it"));
         }
         if let Some(j) = options[..i].iter().position(|o| o == option) {
-            let first = Question::letter(j);
+            let first = Item::letter(j);
             return Err(format!("options {first} and {letter} read the same ({option:?}): an answer could be either"));
         }
     }
-    let last = Question::letter(n - 1);
+    let last = Item::letter(n - 1);
     let letter = match row.answer.as_deref().map(str::trim) {
         None => None,
         Some(a) => match a.as_bytes() {
@@ -168,7 +169,7 @@ fn right(row: &Row, options: &[String]) -> Result<usize, String> {
     };
     match (letter, index) {
         (Some(a), Some(i)) if a != i => {
-            let (a, given) = (Question::letter(a), Question::letter(i));
+            let (a, given) = (Item::letter(a), Item::letter(i));
             Err(format!("`answer` is {a}, but `answer_index` {i} is {given}: mend one or leave it out"))
         }
         (a, i) => a.or(i).ok_or_else(|| format!("there is no `answer`, a letter from A to {last}, nor `answer_index`")),

@@ -15,7 +15,7 @@ fn lines(s: &str) -> Result<Bank> {
 #[test]
 fn rows_are_checked() {
     let ok = lines(r#"{"question": "1+1?", "options": ["1", "2"], "answer": "B", "category": "math"}"#).unwrap();
-    assert_eq!(ok.questions["math"][0].answer, 1);
+    assert_eq!(ok.items["math"][0].right(), Some(1));
     for (bad, why) in [
         (r#"{"question": "1+1?", "options": ["1", "2"], "answer": "C"}"#, "from A to B"),
         (r#"{"question": "1+1?", "options": ["1", "2"], "answer": "b"}"#, "from A to B"),
@@ -57,14 +57,14 @@ fn rows_are_checked() {
         r#"{"question": "1+1?", "options": ["1", "2"], "answer_index": 1, "answer": "B", "id": null, "category": ""}"#,
     )
     .unwrap();
-    assert_eq!((both.questions["general"][0].answer, both.questions["general"][0].id.as_str()), (1, "general_1"));
+    assert_eq!((both.items["general"][0].right(), both.items["general"][0].id.as_str()), (Some(1), "general_1"));
 }
 
 #[test]
 fn marks_and_crlf_are_no_content() {
     let row = r#"{"question": "1+1?", "options": ["1", "2"], "answer": "B"}"#;
     let bank = lines(&format!("\u{feff}{row}\r\n\r\n{}\r\n", row.replace("1+1", "0+2"))).unwrap();
-    assert_eq!(bank.questions["general"].len(), 2);
+    assert_eq!(bank.items["general"].len(), 2);
     let told = jsonl(Path::new("q.jsonl"), b"{\"question\": \"\xff\"}").unwrap_err().to_string();
     assert!(told.contains("save the file as UTF-8"), "{told}");
 }
@@ -95,7 +95,7 @@ fn parquet_of_other_writers_is_read() {
     let index = || Arc::new(UInt8Array::from(vec![1, 0])) as ArrayRef;
     let ids = || Arc::new(Int16Array::from(vec![31, 32])) as ArrayRef;
     let bank = read(vec![("question", texts()), ("options", large), ("answer_index", index()), ("id", ids())]).unwrap();
-    let got: Vec<_> = bank.questions["general"].iter().map(|q| (q.id.as_str(), q.answer)).collect();
+    let got: Vec<_> = bank.items["general"].iter().map(|q| (q.id.as_str(), q.right().unwrap())).collect();
     assert_eq!(got, [("31", 1), ("32", 0)]);
     let told = |columns| read(columns).err().unwrap().to_string();
     let null = told(vec![("question", texts()), ("options", options(None)), ("answer_index", index())]);
@@ -126,10 +126,10 @@ fn the_ordinary_bank() {
     assert_eq!(bank.categories.len(), 14);
     let mut texts = BTreeSet::new();
     for (category, questions) in &bank.questions {
-        let letters: BTreeSet<usize> = questions.iter().map(|q| q.answer).collect();
+        let letters: BTreeSet<usize> = questions.iter().map(|q| q.right().unwrap()).collect();
         assert_eq!((questions.len(), letters.len()), (10, 10), "{category}");
         for q in questions {
-            let options: BTreeSet<String> = q.options.iter().map(|o| o.to_lowercase()).collect();
+            let options: BTreeSet<String> = q.choices.iter().map(|o| o.to_lowercase()).collect();
             assert_eq!(options.len(), 10, "{}", q.text);
             assert!(texts.insert(q.text.clone()), "{}", q.text);
         }
@@ -140,7 +140,7 @@ fn the_ordinary_bank() {
 #[test]
 fn the_options_of_the_ordinary_bank_read_as_themselves() {
     for q in ordinary().questions.values().flatten() {
-        for (k, text) in q.options.iter().enumerate() {
+        for (k, text) in q.choices.iter().enumerate() {
             let x = Question::letter(k);
             let said = [
                 format!("{x}. {text}"),

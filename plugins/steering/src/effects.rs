@@ -39,7 +39,7 @@ pub fn effect(arm: &BTreeMap<Item, &TurnRow>, control: &BTreeMap<Item, &TurnRow>
     let (mut mended, mut broken, mut changed, mut items) = (0, 0, 0, 0);
     for (place, a) in arm {
         let Some(c) = control.get(place) else { continue };
-        let d = i32::from(a.correct) - i32::from(c.correct);
+        let d = i32::from(a.right() == Some(true)) - i32::from(c.right() == Some(true));
         mended += usize::from(d > 0);
         broken += usize::from(d < 0);
         changed += usize::from(a.reply != c.reply);
@@ -74,8 +74,8 @@ pub fn replies(rows: &BTreeMap<Item, &TurnRow>) -> Replies {
     let n = rows.len().max(1) as f64;
     let mean = |f: &dyn Fn(&TurnRow) -> f64| rows.values().map(|t| f(t)).sum::<f64>() / n;
     Replies {
-        accuracy: mean(&|t| f64::from(t.correct)),
-        parsed: mean(&|t| f64::from(t.parsed.is_some())),
+        accuracy: mean(&|t| f64::from(t.right() == Some(true))),
+        parsed: mean(&|t| f64::from(t.answer.is_some())),
         tokens: mean(&|t| f64::from(t.reply_tokens)),
         cut: mean(&|t| f64::from(t.finish_reason == "length")),
         repetition: mean(&|t| repetition(&t.reply)),

@@ -1,16 +1,18 @@
 //! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
+mod aside;
 mod chosen;
 mod issues;
 mod schema;
 mod sections;
 mod source;
 
+pub use aside::{After, AsideSection};
 pub use chosen::{Chosen, ConditionChoice};
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
 pub use schema::{added, schema};
 pub use sections::{
-    BackendKind, BackendSection, BatchSize, GenerationSection, LibraryEntry, ModelDtype, ModelSection, PluginsSection,
-    Quantize, StudySection,
+    BackendKind, BackendSection, BatchSize, Draws, GenerationSection, LibraryEntry, ModelDtype, ModelSection,
+    PluginsSection, Quantize, StudySection,
 };
 pub use source::{Located, ManifestError, Source};
 
@@ -32,10 +34,12 @@ pub struct Manifest {
     pub generation: GenerationSection,
     /// The plugin of `[dataset]`.
     pub dataset: Chosen<dyn Dataset>,
-    /// The plugin of `[topics]`.
-    pub topics: Chosen<dyn Topics>,
+    /// The plugin of `[topics]`; `None` if the section is left out, as a dataset of one category allows.
+    pub topics: Option<Chosen<dyn Topics>>,
     /// The plugins of `[[condition]]`, in order.
     pub conditions: Vec<ConditionChoice>,
+    /// The tables `[[aside]]`, in order.
+    pub asides: Vec<AsideSection>,
     /// The plugins of `[[hook]]`, in order.
     pub hooks: Vec<Chosen<dyn Hook>>,
     /// The plugins of `[[analyzer]]`, in order.
@@ -44,8 +48,19 @@ pub struct Manifest {
     pub warnings: Issues,
 }
 
-const SECTIONS: [&str; 10] =
-    ["study", "model", "backend", "generation", "plugins", "dataset", "topics", "condition", "hook", "analyzer"];
+const SECTIONS: [&str; 11] = [
+    "study",
+    "model",
+    "backend",
+    "generation",
+    "plugins",
+    "dataset",
+    "topics",
+    "condition",
+    "aside",
+    "hook",
+    "analyzer",
+];
 
 /// A value of a manifest as JSON. Dates become texts.
 pub fn to_json(v: &toml::Value) -> serde_json::Value {
@@ -107,6 +122,9 @@ impl Manifest {
             g.check(&root.key("generation"), &mut issues);
             g.idle(&root.key("generation"), &mut warnings);
         }
+        if let (Some(s), Some(g)) = (&study, &generation) {
+            s.sampled(&root.key("study"), g.temperature, &mut issues, &mut warnings);
+        }
         if let Some(m) = &model {
             m.idle(&root.key("model"), &mut warnings);
         }
@@ -115,10 +133,14 @@ impl Manifest {
             Maker::Dataset(p) => Some(p),
             _ => None,
         });
-        let topics = single(&source, registry, Kind::Topics, &mut issues, |m| match m {
-            Maker::Topics(p) => Some(p),
-            _ => None,
-        });
+        let topics = match source.value.contains_key("topics") {
+            true => Some(single(&source, registry, Kind::Topics, &mut issues, |m| match m {
+                Maker::Topics(p) => Some(p),
+                _ => None,
+            })),
+            false => None,
+        };
+        let asides = asides(&source, &mut issues);
         let hooks = list(&source, registry, Kind::Hook, &mut issues, |m| match m {
             Maker::Hook(p) => Some(p),
             _ => None,
@@ -128,10 +150,8 @@ impl Manifest {
             _ => None,
         });
         let conditions = conditions(&source, registry, &mut issues, &mut warnings);
-        match (study, model, backend, generation, dataset, topics) {
-            (Some(study), Some(model), Some(backend), Some(generation), Some(dataset), Some(topics))
-                if issues.is_empty() =>
-            {
+        match (study, model, backend, generation, dataset) {
+            (Some(study), Some(model), Some(backend), Some(generation), Some(dataset)) if issues.is_empty() => {
                 Ok(Self {
                     source,
                     study,
@@ -139,8 +159,9 @@ impl Manifest {
                     backend,
                     generation,
                     dataset,
-                    topics,
+                    topics: topics.flatten(),
                     conditions,
+                    asides,
                     hooks,
                     analyzers,
                     warnings,
@@ -156,6 +177,29 @@ impl Manifest {
         issues.push(path, message, None);
         self.source.locate(issues)
     }
+}
+
+fn asides(source: &Source, issues: &mut Issues) -> Vec<AsideSection> {
+    let path = Path::default().key("aside");
+    let all = match source.value.get("aside") {
+        None => return vec![],
+        Some(toml::Value::Array(all)) => all,
+        Some(_) => {
+            issues.push(path, "`aside` must be a list of tables", Some("write `[[aside]]`".into()));
+            return vec![];
+        }
+    };
+    let mut out: Vec<AsideSection> = vec![];
+    for (i, value) in all.iter().enumerate() {
+        let at = path.index(i);
+        let Some(aside) = deserialize::<AsideSection>(value.clone(), &at, issues) else { continue };
+        aside.check(&at, issues);
+        if out.iter().any(|a| a.name == aside.name) {
+            issues.push(at.key("name"), format!("two asides are called `{}`", aside.name), None);
+        }
+        out.push(aside);
+    }
+    out
 }
 
 fn section<T: serde::de::DeserializeOwned>(

@@ -1,4 +1,5 @@
 //! The JSON Schema (draft 7) of manifests, for editors: completion, types, and what each key means.
+use super::aside::AsideSection;
 use super::sections::{BackendSection, GenerationSection, ModelSection, PluginsSection, StudySection};
 use crate::registry::{Kind, Plugin, Registry};
 use schemars::JsonSchema;
@@ -109,6 +110,7 @@ pub fn schema(registry: &Registry) -> Value {
     properties.insert("backend".into(), section::<BackendSection>());
     properties.insert("generation".into(), section::<GenerationSection>());
     properties.insert("plugins".into(), section::<PluginsSection>());
+    properties.insert("aside".into(), json!({"type": "array", "items": section::<AsideSection>()}));
     for kind in Kind::ALL {
         let of = registry.plugins().iter().filter(|p| p.maker.kind() == kind);
         let tables: Vec<Value> = of.map(|p| table(p, &mut definitions)).collect();

@@ -1,6 +1,6 @@
 //! The host's functions as traits, for the time of a call: decoding, and the run that is analysed.
 use crate::abi::{Answer, Host, OK, Text, UNKNOWN};
-use friction_core::{Error, Position, Result, RunReader, Site, TapArray, TextCodec, TurnRow};
+use friction_core::{ConversationId, Error, Position, Result, RunReader, Site, TapArray, TextCodec, TurnRow};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -69,10 +69,15 @@ impl RunReader for HostRun<'_> {
     fn turns(&self) -> &[TurnRow] {
         &self.told.turns
     }
-    fn tap(&self, group: u32, condition: &str, arm: &str, site: Site, position: Position) -> Result<Option<TapArray>> {
+    fn tap(&self, conversation: ConversationId, site: Site, position: Position) -> Result<Option<TapArray>> {
+        let ConversationId { group, condition, arm, sample } = conversation;
         let host = self.host();
         let read = host.tap.ok_or_else(|| missing("tap"))?;
-        let which = json!({"group": group, "condition": condition, "arm": arm, "site": site, "position": position});
+        let mut which = json!({"group": group, "condition": condition, "arm": arm, "site": site, "position": position});
+        // Hosts of before know no samples.
+        if sample > 0 {
+            which["sample"] = json!(sample);
+        }
         let which = which.to_string();
         let (mut data, mut shape, mut answer) = (std::ptr::null(), [0usize; 3], Answer::default());
         // SAFETY: as in `decode`; the places for data and shape live here.

@@ -11,7 +11,7 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use friction_core::Question;
+use friction_core::Item;
 use friction_core::seed::derive;
 use friction_model::weights::random::RandomWeights;
 use friction_model::{Config, Tokenizer};
@@ -215,7 +215,7 @@ pub fn train(
     let began = Instant::now();
     let mut frame: Option<(usize, Frame)> = None;
     let options = (0..10)
-        .map(|i| Ok(i64::from(tokenizer.encode(&Question::letter(i).to_string())?[0])))
+        .map(|i| Ok(i64::from(tokenizer.encode(&Item::letter(i).to_string())?[0])))
         .collect::<friction_model::Result<Vec<i64>>>()?;
     while progress.step < r.steps {
         let s = r.stage(progress.step);

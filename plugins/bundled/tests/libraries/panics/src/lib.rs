@@ -52,7 +52,7 @@ impl Analyzer for Means {
         let mut sum = 0.0;
         let mut groups = vec![];
         for t in run.turns().iter().filter(|t| t.turn == 1) {
-            let tap = run.tap(t.group, &t.condition, &t.arm, self.site, Position::PromptEnd)?.expect("tapped");
+            let tap = run.tap(t.conversation(), self.site, Position::PromptEnd)?.expect("tapped");
             sum += tap.data.iter().map(|x| f64::from(*x)).sum::<f64>();
             groups.push(i64::from(t.group));
         }

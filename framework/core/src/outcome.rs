@@ -1,0 +1,213 @@
+//! Outcomes: the numbers of a turn that analyzers can compare.
+use crate::TurnRow;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, de::Error as _};
+use std::{fmt, str::FromStr};
+
+/// A number that a turn has. A manifest writes it as text: `outcome = "log_odds"`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Outcome {
+    /// `score`: the grade, from 0 (wrong) to 1 (right). Replies that were not graded have none.
+    #[default]
+    Score,
+    /// `log_odds`: log-odds (nats) of the right choice among the choices, at the first token of the reply.
+    LogOdds,
+    /// `answered`: 1 if an answer could be read out of the reply, otherwise 0. Replies to open items have none.
+    Answered,
+    /// `reply_tokens`: length of the reply in tokens.
+    ReplyTokens,
+    /// `reading.<hook>.<name>`: a number that a hook computed in the turn.
+    Reading(String),
+    /// `aside.<name>`: what the model answered to an aside after the turn, as a number.
+    Aside(String),
+    /// `metric.<name>`: another number of the grade.
+    Metric(String),
+}
+
+/// The forms, as messages list them.
+const FORMS: [&str; 7] =
+    ["score", "log_odds", "answered", "reply_tokens", "reading.<hook>.<name>", "aside.<name>", "metric.<name>"];
+
+impl Outcome {
+    /// Unit of the values: `nats`, `tokens`; empty for a score, a share or a plain number.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::LogOdds => "nats",
+            Self::ReplyTokens => "tokens",
+            _ => "",
+        }
+    }
+    /// Whether the values are shares from 0 to 1, which are shown as percent and compared in points.
+    pub fn is_share(&self) -> bool {
+        matches!(self, Self::Score | Self::Answered)
+    }
+    /// Unit of a difference between two values: `points` for shares, otherwise [`Self::unit`].
+    pub fn difference_unit(&self) -> &'static str {
+        if self.is_share() { "points" } else { self.unit() }
+    }
+    /// Factor from a value to the unit in which it is shown: 100 for shares, otherwise 1.
+    pub fn scale(&self) -> f64 {
+        if self.is_share() { 100.0 } else { 1.0 }
+    }
+    /// What it is called in sentences and on axes: `accuracy`, `log-odds of the right choice`.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Score => "accuracy".into(),
+            Self::LogOdds => "log-odds of the right choice".into(),
+            Self::Answered => "share of replies with an answer".into(),
+            Self::ReplyTokens => "length of the reply".into(),
+            Self::Reading(name) => format!("reading {name}"),
+            Self::Aside(name) => format!("aside {name}"),
+            Self::Metric(name) => name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Score => f.write_str("score"),
+            Self::LogOdds => f.write_str("log_odds"),
+            Self::Answered => f.write_str("answered"),
+            Self::ReplyTokens => f.write_str("reply_tokens"),
+            Self::Reading(name) => write!(f, "reading.{name}"),
+            Self::Aside(name) => write!(f, "aside.{name}"),
+            Self::Metric(name) => write!(f, "metric.{name}"),
+        }
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let named = |rest: &str| !rest.is_empty() && !rest.starts_with('.') && !rest.ends_with('.');
+        match s {
+            "score" => return Ok(Self::Score),
+            "log_odds" => return Ok(Self::LogOdds),
+            "answered" => return Ok(Self::Answered),
+            "reply_tokens" => return Ok(Self::ReplyTokens),
+            _ => {}
+        }
+        match s.split_once('.') {
+            Some(("reading", rest)) if named(rest) && rest.contains('.') => return Ok(Self::Reading(rest.into())),
+            Some(("aside", rest)) if named(rest) => return Ok(Self::Aside(rest.into())),
+            Some(("metric", rest)) if named(rest) => return Ok(Self::Metric(rest.into())),
+            _ => {}
+        }
+        let near = crate::manifest::nearest(s, FORMS.iter().copied())
+            .map(|n| format!(": did you mean `{n}`?"))
+            .unwrap_or_else(|| format!("; outcomes are {}", FORMS.join(", ")));
+        Err(format!("unknown outcome `{s}`{near}"))
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Outcome {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Outcome".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "Outcome", "type": "string",
+            "pattern": "^(score|log_odds|answered|reply_tokens|reading\\..+\\..+|aside\\..+|metric\\..+)$",
+            "description": format!("A number that a turn has: {}", FORMS.join(", "))
+        })
+    }
+}
+
+impl TurnRow {
+    /// The value of an outcome; `None` if the turn has none, and NaN never.
+    pub fn outcome(&self, outcome: &Outcome) -> Option<f64> {
+        let value = match outcome {
+            Outcome::Score => self.score,
+            Outcome::LogOdds => self.log_odds(),
+            Outcome::Answered => self.target.as_ref().map(|_| f64::from(u8::from(self.answer.is_some()))),
+            Outcome::ReplyTokens => Some(f64::from(self.reply_tokens)),
+            Outcome::Reading(name) => self.readings.get(name).copied(),
+            Outcome::Aside(name) => self.asides.get(name).and_then(|a| a.value),
+            Outcome::Metric(name) => self.metrics.get(name).copied(),
+        };
+        value.filter(|v| !v.is_nan())
+    }
+
+    /// Index of the right choice, from 0; `None` if the item has no choices or no target.
+    pub fn target_choice(&self) -> Option<usize> {
+        match self.target.as_deref().map(str::as_bytes) {
+            Some([c @ b'A'..=b'Z']) if u32::from(c - b'A') < self.choices => Some((c - b'A') as usize),
+            _ => None,
+        }
+    }
+
+    /// Log-odds (nats) of the right choice: log p(right) − log of the summed probability of the other choices.
+    fn log_odds(&self) -> Option<f64> {
+        let right = self.target_choice()?;
+        let all: Vec<f64> = self.choice_logprobs.iter().map(|l| f64::from(*l)).collect();
+        if all.len() != self.choices as usize || all.len() < 2 {
+            return None;
+        }
+        let others: Vec<f64> = all.iter().enumerate().filter(|(i, _)| *i != right).map(|(_, l)| *l).collect();
+        let most = others.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum = others.iter().map(|l| (l - most).exp()).sum::<f64>();
+        Some(all[right] - (most + sum.ln()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Aside;
+
+    #[test]
+    fn texts_come_back_and_others_are_refused() {
+        let all = ["score", "log_odds", "answered", "reply_tokens", "reading.p.axis", "aside.mood", "metric.f1"];
+        for s in all {
+            assert_eq!(s.parse::<Outcome>().unwrap().to_string(), s);
+        }
+        for s in ["scores", "reading", "reading.p", "aside.", "", "metric"] {
+            let told = s.parse::<Outcome>().unwrap_err();
+            assert!(told.contains("did you mean") || told.contains("outcomes are"), "{told}");
+        }
+    }
+
+    #[test]
+    fn log_odds_are_those_of_the_right_choice_against_the_rest() {
+        let row = TurnRow {
+            choices: 3,
+            target: Some("B".into()),
+            choice_logprobs: vec![0.2f32.ln(), 0.5f32.ln(), 0.1f32.ln()],
+            ..TurnRow::default()
+        };
+        let odds = row.outcome(&Outcome::LogOdds).unwrap();
+        assert!((odds - (0.5f64 / 0.3).ln()).abs() < 1e-6, "{odds}");
+        let open = TurnRow { target: Some("B".into()), ..TurnRow::default() };
+        assert_eq!(open.outcome(&Outcome::LogOdds), None);
+        let partial = TurnRow { choice_logprobs: vec![], ..row };
+        assert_eq!(partial.outcome(&Outcome::LogOdds), None);
+    }
+
+    #[test]
+    fn a_turn_has_only_what_was_measured() {
+        let mut row = TurnRow { reply_tokens: 7, ..TurnRow::default() };
+        assert_eq!(row.outcome(&Outcome::Score), None);
+        assert_eq!(row.outcome(&Outcome::Answered), None);
+        assert_eq!(row.outcome(&Outcome::ReplyTokens), Some(7.0));
+        row.readings.insert("p.axis".into(), f64::NAN);
+        row.asides.insert("mood".into(), Aside { value: Some(6.5), ..Aside::default() });
+        assert_eq!(row.outcome(&"reading.p.axis".parse().unwrap()), None);
+        assert_eq!(row.outcome(&"aside.mood".parse().unwrap()), Some(6.5));
+        row.target = Some("A".into());
+        assert_eq!(row.outcome(&Outcome::Answered), Some(0.0));
+    }
+}

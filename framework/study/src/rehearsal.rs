@@ -1,0 +1,127 @@
+//! Holds a conversation of the design with made-up replies, to see before a run what would be said.
+use crate::lists::PlannedItem;
+use friction_core::{
+    ChatMessage, Condition, Dataset, Exchange, Grade, Item, Kept, OpeningContext, Reply, Result, TextCodec, TurnContext,
+};
+
+/// A group's items as one condition asks them: the turns of its conversation.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// For each turn, the index of its item, the round from 1, and the number of rounds.
+    turns: Vec<(usize, usize, usize)>,
+}
+
+impl Course {
+    /// The turns in which a condition asks a list of items, `most` at most.
+    pub fn new(condition: &dyn Condition, list: &[PlannedItem], most: usize) -> Self {
+        let mut turns = vec![];
+        for (i, planned) in list.iter().enumerate() {
+            let rounds = condition.rounds(&planned.item).max(1);
+            turns.extend((1..=rounds).map(|round| (i, round, rounds)).take(most.saturating_sub(turns.len())));
+        }
+        Self { turns }
+    }
+
+    /// Number of turns.
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// The context of a turn, which counts from 0 here and from 1 in the context; `None` after the last.
+    pub fn context<'a>(
+        &self,
+        (seed, group): (u64, usize),
+        list: &'a [PlannedItem],
+        turn: usize,
+        history: &'a [Exchange],
+    ) -> Option<TurnContext<'a>> {
+        let (i, round, rounds) = *self.turns.get(turn)?;
+        let planned = list.get(i)?;
+        Some(TurnContext {
+            seed,
+            group,
+            turn: turn + 1,
+            turns: self.turns.len(),
+            round,
+            rounds,
+            topic: &planned.topic,
+            item: &planned.item,
+            prompt: planned.said(round),
+            history,
+        })
+    }
+}
+
+/// The messages before the first turn of a conversation.
+///
+/// # Errors
+/// If a plugin fails.
+pub fn opening(
+    dataset: &dyn Dataset,
+    condition: &dyn Condition,
+    (seed, group): (u64, usize),
+    list: &[PlannedItem],
+) -> Result<Vec<ChatMessage>> {
+    let items: Vec<Item> = list.iter().map(|p| p.item.clone()).collect();
+    let given = dataset.opening(&items)?;
+    condition.opening(&OpeningContext { seed, group, items: &items, given: &given })
+}
+
+/// A made-up reply, the same in every turn.
+pub struct MadeUp<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// Its token ids.
+    pub ids: &'a [u32],
+    /// Decodes parts of the ids.
+    pub codec: &'a dyn TextCodec,
+    /// How it is graded: 1, 0 or not at all.
+    pub score: Option<f64>,
+}
+
+/// A turn of a rehearsal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsed {
+    /// What the condition asks.
+    pub ask: friction_core::Ask,
+    /// What the history keeps of the made-up reply; `None` in the last turn.
+    pub kept: Option<Kept>,
+}
+
+impl MadeUp<'_> {
+    /// Holds a conversation in which every reply is this one.
+    ///
+    /// # Errors
+    /// If the condition fails.
+    pub fn hold(
+        &self,
+        condition: &dyn Condition,
+        course: &Course,
+        at: (u64, usize),
+        list: &[PlannedItem],
+    ) -> Result<Vec<Rehearsed>> {
+        let (mut history, mut out) = (Vec::<Exchange>::new(), vec![]);
+        for turn in 0..course.len() {
+            let Some(cx) = course.context(at, list, turn, &history) else { break };
+            let Some(ask) = condition.ask(&cx)? else { break };
+            let (text, prefill) = (ask.replay.as_deref().unwrap_or(self.text), ask.prefill.as_deref().unwrap_or(""));
+            let reply = Reply { text, ids: self.ids, prefill, codec: self.codec };
+            let kept = if turn + 1 < course.len() { Some(condition.keep(&reply, &cx)?) } else { None };
+            let answer = self.score.and_then(|s| if s > 0.5 { cx.item.target_text() } else { Some("A".into()) });
+            history.push(Exchange {
+                turn: turn + 1,
+                round: cx.round,
+                item: cx.item.id.clone(),
+                user: ask.text.clone(),
+                reply: format!("{prefill}{text}"),
+                kept: format!("{prefill}{}", kept.as_ref().map_or(text, |k| &k.text)),
+                removed_tokens: kept.as_ref().map_or(0, |k| k.removed_tokens),
+                reply_tokens: self.ids.len(),
+                finish_reason: "stop".into(),
+                grade: Grade { score: self.score, answer, ..Grade::default() },
+            });
+            out.push(Rehearsed { ask, kept });
+        }
+        Ok(out)
+    }
+}

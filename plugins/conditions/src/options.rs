@@ -1,0 +1,317 @@
+//! The options of `template`.
+use crate::Talker;
+use crate::text::{self, Test, Text};
+use friction_core::error::Faults;
+use friction_core::schemars::{self, JsonSchema};
+use friction_core::{BuildContext, ChatMessage, Condition, Error, PluginConfig, Result};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// One wording, or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`user` is a text in quotes, or a list of texts in quotes")]
+pub(crate) enum Wordings {
+    /// One wording.
+    One(String),
+    /// Several wordings.
+    Several(Vec<String>),
+}
+
+/// How much of a reply the history keeps.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keep {
+    /// Length that a longer reply is cut to in the history, in tokens. It must be below `generation.max_new_tokens`, or no
+    /// reply would ever be cut.
+    pub tokens: usize,
+    /// Text that is written directly behind the last word of a cut reply, such as `"..."`.
+    #[serde(default)]
+    pub marker: String,
+    /// Share of turns whose reply is cut; the others keep theirs whole. Which turns is drawn by seed, group and turn, alike
+    /// in all conditions. Set it below 1 to tell the number of interruptions so far from the number of the turn.
+    #[serde(default = "always")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
+    pub share: f64,
+}
+fn always() -> f64 {
+    1.0
+}
+
+/// A worked example.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shot {
+    /// What the user says.
+    user: String,
+    /// What the model is said to have replied.
+    assistant: String,
+}
+
+/// Worked examples before the first turn.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "`shots` is a list of tables { user = …, assistant = … }, or { path = …, count = … }, a file of such JSON lines"
+)]
+pub(crate) enum Shots {
+    /// The examples themselves.
+    Listed(Vec<Shot>),
+    /// A file of JSON lines, each `{"user": …, "assistant": …}`.
+    File {
+        /// The file, relative to the manifest.
+        path: PathBuf,
+        /// Number of examples that are taken, from the first. Default: all.
+        #[serde(default)]
+        count: Option<usize>,
+    },
+}
+
+/// Says what the user says, from texts with placeholders. It needs no code, and covers wordings, politeness, interruptions,
+/// system prompts, worked examples, pushback, scripted users and replays of transcripts.
+///
+/// A placeholder is written `{question}` or, with Jinja's filters and statements, `{{ question }}`. There are `question`
+/// (what the dataset asks in this turn), `topic`, `text`, `choices`, `target`, `metadata.<key>` and `item` (the id) of the
+/// item, `script` (the list of its messages) and `message` (the script's message of this round), `turn`, `turns`, `round`,
+/// `rounds`, `group`, `last_user`, `last_reply`, `last_answer`, `last_score` (none before the second turn), `history`
+/// (a list of `user`, `reply`, `kept`, `answer`, `score`), and the function `matches(text, regex)`.
+///
+/// In order: `messages` come first, by turn; then `if_right` or `if_wrong`, after a graded reply; then `user`. The reply
+/// that is graded is always the whole one; only what later turns read of it is cut.
+///
+/// It writes, with each turn: the message, the number of the wording that was drawn, the prefill, what the history keeps of
+/// the reply, and how many tokens were removed.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = friction_core::serde_json::json!({
+    "name": "interrupt_blunt", "user": "nvm. {question}", "keep": {"tokens": 50, "marker": "..."},
+    "factors": {"completion": "interrupt", "tone": "blunt"},
+}))]
+pub(crate) struct Template {
+    /// The user's message. Default: the bare question. Where each item takes one turn, the item must be in it: `{question}`,
+    /// `{text}`, `{message}` or `{script}`. A list gives several wordings; each turn takes one of them, drawn by seed, group
+    /// and turn.
+    #[serde(default)]
+    #[schemars(example = &"nvm. {question}")]
+    user: Option<Wordings>,
+    /// First turn that `user`, `if_right` and `if_wrong` apply to, from 1; the message of earlier turns is the bare question.
+    /// The default, 2, is the first turn that has a reply before it. It must not be beyond `study.turns`.
+    #[serde(default = "second")]
+    #[schemars(range(min = 1))]
+    from_turn: usize,
+    /// What the history keeps of each reply. Default: all of it.
+    #[serde(default)]
+    keep: Option<Keep>,
+    /// The system prompt. It stands before the first turn and replaces the dataset's own.
+    #[serde(default)]
+    system: Option<String>,
+    /// Worked examples between the system prompt and the first turn: a list of `{ user = "…", assistant = "…" }`, or
+    /// `{ path = "shots.jsonl", count = 64 }`.
+    #[serde(default)]
+    shots: Option<Shots>,
+    /// The messages of the first turns, in order. After them `user` is said, or the conversation ends if there is no `user`.
+    /// With `study.items = 1`, each is a turn.
+    #[serde(default)]
+    messages: Vec<String>,
+    /// Number of turns that ask one item. Default: the length of its script, or 1. Set it to 1 to ask a scripted item at
+    /// once, or to 2 to ask back about each answer.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    rounds: Option<usize>,
+    /// A message after the script's last, which adds a turn: to say again all that was said bit by bit.
+    #[serde(default)]
+    recap: Option<String>,
+    /// Said instead of `user` where the last reply was right. Where an item takes several turns, it is said in those after
+    /// the first.
+    #[serde(default)]
+    if_right: Option<String>,
+    /// Said instead of `user` where the last reply was wrong or held no answer.
+    #[serde(default)]
+    if_wrong: Option<String>,
+    /// An expression over the placeholders that ends the conversation before a turn, such as
+    /// `matches(last_reply, "(?i)i can.?not")`.
+    #[serde(default)]
+    stop_when: Option<String>,
+    /// Text that opens each reply, such as `"("`: the model goes on from it.
+    #[serde(default)]
+    prefill: Option<String>,
+    /// Whether the replies that scripts hold are given and read by the model, which then generates nothing. A message
+    /// without a reply is answered by the model.
+    #[serde(default)]
+    replay: bool,
+}
+fn second() -> usize {
+    2
+}
+
+impl Template {
+    fn wordings(&self) -> &[String] {
+        match &self.user {
+            None => &[],
+            Some(Wordings::One(s)) => std::slice::from_ref(s),
+            Some(Wordings::Several(v)) => v,
+        }
+    }
+
+    /// The key of wording `i`.
+    fn key(&self, i: usize) -> String {
+        match self.user {
+            Some(Wordings::Several(_)) => format!("user.{i}"),
+            _ => "user".into(),
+        }
+    }
+
+    /// The texts of a turn other than `user`, with their keys.
+    fn others(&self) -> Vec<(String, &String)> {
+        let named = [
+            ("recap", &self.recap),
+            ("if_right", &self.if_right),
+            ("if_wrong", &self.if_wrong),
+            ("prefill", &self.prefill),
+        ];
+        let listed = self.messages.iter().enumerate().map(|(i, m)| (format!("messages.{i}"), m));
+        named.into_iter().filter_map(|(k, t)| Some((k.to_string(), t.as_ref()?))).chain(listed).collect()
+    }
+
+    fn check_wordings(&self, faults: &mut Faults) {
+        let all = self.wordings();
+        faults.when(self.user.is_some() && all.is_empty(), "user", "`user` lists no wording");
+        for (i, w) in all.iter().enumerate() {
+            let key = self.key(i);
+            match Text::new(w, &text::TURN) {
+                Ok(text) => {
+                    let lost = format!("{w:?} has no `{{question}}`: the model would never see it");
+                    let once = self.rounds.is_none_or(|r| r == 1) && self.messages.is_empty();
+                    faults.when(once && !text.asks(), &key, lost);
+                }
+                Err(e) => faults.when(true, &key, e.to_string()),
+            }
+            faults.when(all[..i].contains(w), &key, format!("{w:?} is listed twice: it would be said twice as often"));
+        }
+    }
+}
+
+impl PluginConfig for Template {
+    type Output = dyn Condition;
+    fn validate(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        self.check_wordings(&mut faults);
+        for (key, said) in self.others() {
+            match Text::new(said, &text::TURN) {
+                Ok(text) => {
+                    let lost =
+                        format!("{said:?} has no `{{question}}`: with one turn an item, the model would never see it");
+                    let once = self.rounds == Some(1) && key.starts_with("if_");
+                    faults.when(once && !text.asks(), &key, lost);
+                }
+                Err(e) => faults.when(true, &key, e.to_string()),
+            }
+        }
+        if let Some(e) = self.system.as_ref().and_then(|s| Text::new(s, &text::OPENING).err()) {
+            faults.when(true, "system", e.to_string());
+        }
+        if let Some(e) = self.stop_when.as_ref().and_then(|s| Test::new(s).err()) {
+            faults.when(true, "stop_when", e.to_string());
+        }
+        faults.when(self.from_turn == 0, "from_turn", "`from_turn` counts from 1");
+        faults.when(self.rounds == Some(0), "rounds", "`rounds` must be 1 or more");
+        let both = "`recap` does nothing beside `rounds`: it follows a script, whose length `rounds` replaces";
+        faults.when(self.recap.is_some() && self.rounds.is_some(), "recap", both);
+        match &self.shots {
+            Some(Shots::Listed(all)) => faults.when(all.is_empty(), "shots", "`shots` lists no example"),
+            Some(Shots::File { count: Some(0), .. }) => faults.when(true, "shots.count", "`count` must be 1 or more"),
+            _ => {}
+        }
+        if let Some(k) = &self.keep {
+            faults.when(
+                !(k.share > 0.0 && k.share <= 1.0),
+                "keep.share",
+                "`share` must be above 0 and at most 1; leave `keep` out where no reply is to be cut",
+            );
+            faults.when(
+                k.tokens == 0 && k.marker.is_empty(),
+                "keep.tokens",
+                "`tokens = 0` without a marker would leave an empty reply in the history",
+            );
+        }
+        faults.end()
+    }
+
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Condition>> {
+        self.used(cx)?;
+        let text = |t: &Option<String>| t.as_ref().map(|t| Text::new(t, &text::TURN)).transpose();
+        let all = |t: &[String]| t.iter().map(|t| Text::new(t, &text::TURN)).collect::<Result<Vec<_>>>();
+        // With one item, each of the listed messages is a turn about it.
+        let listed = (!self.messages.is_empty() && cx.study.as_ref().is_some_and(|s| s.items() == 1))
+            .then(|| self.messages.len().max(self.rounds.unwrap_or(0)));
+        Ok(Box::new(Talker {
+            system: self.system.as_ref().map(|t| Text::new(t, &text::OPENING)).transpose()?,
+            shots: self.shots(cx)?,
+            messages: all(&self.messages)?,
+            user: if self.user.is_some() { Some(all(self.wordings())?) } else { None },
+            recap: text(&self.recap)?,
+            if_right: text(&self.if_right)?,
+            if_wrong: text(&self.if_wrong)?,
+            stop_when: self.stop_when.as_ref().map(|t| Test::new(t)).transpose()?,
+            prefill: text(&self.prefill)?,
+            replay: self.replay,
+            rounds: self.rounds.or(listed),
+            from_turn: self.from_turn,
+            keep: self.keep.clone(),
+        }))
+    }
+}
+
+impl Template {
+    fn shots(&self, cx: &BuildContext) -> Result<Vec<ChatMessage>> {
+        let read: Vec<Shot>;
+        let all = match &self.shots {
+            None => return Ok(vec![]),
+            Some(Shots::Listed(all)) => all,
+            Some(Shots::File { path, count }) => {
+                let path = cx.base.join(path);
+                let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+                let lines =
+                    text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+                let shot = |(i, l): (usize, &str)| {
+                    let shape = "a line is {\"user\": \"…\", \"assistant\": \"…\"}";
+                    serde_json::from_str(l).map_err(|e| Error::data(&path, format!("line {}: {e}; {shape}", i + 1)))
+                };
+                read = lines.take(count.unwrap_or(usize::MAX)).map(shot).collect::<Result<_>>()?;
+                if let Some(n) = count.filter(|n| *n > read.len()) {
+                    let what = format!("`count` is {n}, but {} holds {} examples", path.display(), read.len());
+                    return Err(Error::at("shots.count", what));
+                }
+                &read
+            }
+        };
+        let pair = |s: &Shot| [ChatMessage::user(s.user.clone()), ChatMessage::assistant(s.assistant.clone())];
+        Ok(all.iter().flat_map(pair).collect())
+    }
+
+    /// Refuses options that would have no effect in this study.
+    fn used(&self, cx: &BuildContext) -> Result<()> {
+        let mut faults = Faults::default();
+        let (Some(study), Some(generation)) = (&cx.study, &cx.generation) else { return Ok(()) };
+        let from = self.from_turn;
+        if let Some(turns) = study.turns.filter(|turns| from > *turns)
+            && self.wordings().iter().any(|w| w != "{question}")
+            && self.messages.is_empty()
+        {
+            let has = if turns == 1 { "1 turn".to_string() } else { format!("{turns} turns") };
+            let default = if from == second() { " (its default)" } else { "" };
+            let what = format!("`from_turn` is {from}{default}, but the study has {has}: `user` would never be said");
+            faults.add(Error::at("from_turn", what).help("set `from_turn = 1`, or raise `study.turns`"));
+        }
+        if let Some(k) = &self.keep {
+            let last = "`keep` does nothing in a study of 1 turn: the last turn's reply goes into no history";
+            faults.when(study.turns == Some(1), "keep", last);
+            let most = generation.max_new_tokens;
+            if k.tokens >= most && !self.replay {
+                let what =
+                    format!("`tokens` is {}, but a reply has at most {most} tokens: none would ever be cut", k.tokens);
+                faults.add(Error::at("keep.tokens", what).help("lower it, or raise `generation.max_new_tokens`"));
+            }
+        }
+        faults.end()
+    }
+}

@@ -1,0 +1,252 @@
+//! Texts with placeholders, in the syntax of Jinja (minijinja). A name in single braces, `{question}`, is short for
+//! `{{ question }}`. What is inserted is text: braces in it mean nothing.
+use friction_core::{Error, Exchange, Item, OpeningContext, Result, TurnContext};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use std::collections::BTreeSet;
+
+/// The names that a text of a turn can insert.
+pub const TURN: [&str; 20] = [
+    "question",
+    "text",
+    "choices",
+    "script",
+    "message",
+    "metadata",
+    "topic",
+    "item",
+    "target",
+    "turn",
+    "turns",
+    "round",
+    "rounds",
+    "group",
+    "last_reply",
+    "last_answer",
+    "last_score",
+    "last_user",
+    "history",
+    "matches",
+];
+
+/// The names that a text before the first turn can insert.
+pub const OPENING: [&str; 9] = ["text", "choices", "script", "metadata", "topic", "item", "target", "group", "matches"];
+
+/// The names that insert what is asked.
+const ASKED: [&str; 5] = ["question", "text", "message", "script", "item"];
+
+/// The names that insert what was said before.
+const HEARD: [&str; 5] = ["last_reply", "last_answer", "last_score", "last_user", "history"];
+
+/// Jinja's environment for conditions: unknown names are errors, nothing is escaped.
+fn environment() -> Environment<'static> {
+    let mut env = Environment::empty();
+    for (name, filter) in [("upper", true), ("lower", false)] {
+        env.add_filter(name, move |s: String| if filter { s.to_uppercase() } else { s.to_lowercase() });
+    }
+    env.add_filter("trim", |s: String| s.trim().to_string());
+    env.add_filter("join", minijinja::filters::join);
+    env.add_filter("length", minijinja::filters::length);
+    env.add_filter("first", minijinja::filters::first);
+    env.add_filter("last", minijinja::filters::last);
+    env.add_filter("replace", minijinja::filters::replace);
+    env.add_filter("default", minijinja::filters::default);
+    env.add_test("defined", minijinja::tests::is_defined);
+    env.add_test("none", minijinja::tests::is_none);
+    env.add_test("in", minijinja::tests::is_in);
+    env.add_function("range", minijinja::functions::range);
+    env.add_function("matches", |text: String, pattern: String| {
+        let wrong = |e: regex::Error| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, e.to_string());
+        Ok::<bool, minijinja::Error>(regex::Regex::new(&pattern).map_err(wrong)?.is_match(&text))
+    });
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_keep_trailing_newline(true);
+    env
+}
+
+/// Writes `{name}` as `{{ name }}`.
+fn doubled(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        out.push_str(before);
+        // What begins with `{{`, `{%` or `{#` is Jinja's own, up to where it closes.
+        if let Some(close) = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].iter().find(|(o, _)| from.starts_with(o)) {
+            let end = from.find(close.1).map_or(from.len(), |e| e + 2);
+            out.push_str(&from[..end]);
+            rest = &from[end..];
+            continue;
+        }
+        let name = from[1..]
+            .find('}')
+            .map(|e| &from[1..=e])
+            .filter(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)));
+        match name {
+            Some(name) => {
+                out.push_str(&format!("{{{{ {name} }}}}"));
+                rest = &from[name.len() + 2..];
+            }
+            None => {
+                out.push('{');
+                rest = &from[1..];
+            }
+        }
+    }
+    out + rest
+}
+
+/// Says in one line what is wrong with a text.
+fn wrong(text: &str, e: &minijinja::Error) -> Error {
+    let detail = e.detail().map(String::from).unwrap_or_else(|| e.to_string());
+    Error::config(format!("{text:?}: {detail}"))
+}
+
+/// A text with placeholders.
+#[derive(Debug, Clone)]
+pub struct Text {
+    source: String,
+    jinja: String,
+}
+
+impl Text {
+    /// Reads a text; `known` are the names that it may insert.
+    ///
+    /// # Errors
+    /// If it is not Jinja, or inserts an unknown name.
+    pub fn new(source: &str, known: &[&str]) -> Result<Self> {
+        let text = Self { source: source.into(), jinja: doubled(source) };
+        unknown(source, &text.names()?, known)?;
+        Ok(text)
+    }
+
+    fn names(&self) -> Result<BTreeSet<String>> {
+        let env = environment();
+        let template = env.template_from_str(&self.jinja).map_err(|e| wrong(&self.source, &e))?;
+        Ok(template.undeclared_variables(false).into_iter().collect())
+    }
+
+    /// Whether the text inserts what is asked in the turn.
+    pub fn asks(&self) -> bool {
+        self.names().is_ok_and(|names| ASKED.iter().any(|n| names.contains(*n)))
+    }
+
+    /// Whether the text depends on what was said before.
+    pub fn hears(&self) -> bool {
+        self.names().is_ok_and(|names| HEARD.iter().any(|n| names.contains(*n)))
+    }
+
+    /// The text with everything inserted.
+    ///
+    /// # Errors
+    /// If an operation in it fails.
+    pub fn write(&self, values: &Value) -> Result<String> {
+        let env = environment();
+        let template = env.template_from_str(&self.jinja).map_err(|e| wrong(&self.source, &e))?;
+        template.render(values).map_err(|e| wrong(&self.source, &e))
+    }
+}
+
+/// An expression that is true or false.
+#[derive(Debug, Clone)]
+pub struct Test(String);
+
+impl Test {
+    /// Reads an expression over the names of a turn.
+    ///
+    /// # Errors
+    /// If it is not an expression, or uses an unknown name.
+    pub fn new(source: &str) -> Result<Self> {
+        let env = environment();
+        let expression = env.compile_expression(source).map_err(|e| wrong(source, &e))?;
+        unknown(source, &expression.undeclared_variables(false).into_iter().collect(), &TURN)?;
+        Ok(Self(source.into()))
+    }
+
+    /// Whether it is true.
+    ///
+    /// # Errors
+    /// If an operation in it fails.
+    pub fn holds(&self, values: &Value) -> Result<bool> {
+        let env = environment();
+        let expression = env.compile_expression(&self.0).map_err(|e| wrong(&self.0, &e))?;
+        Ok(expression.eval(values).map_err(|e| wrong(&self.0, &e))?.is_true())
+    }
+}
+
+fn unknown(source: &str, used: &BTreeSet<String>, known: &[&str]) -> Result<()> {
+    let Some(name) = used.iter().find(|n| !known.contains(&n.as_str()) && *n != "range") else { return Ok(()) };
+    let near = friction_core::manifest::nearest(name, known.iter().copied())
+        .map(|n| format!(": did you mean `{{{n}}}`?"))
+        .unwrap_or_else(|| format!("; there are {}", known.join(", ")));
+    Err(Error::config(format!("{source:?}: the placeholder `{{{name}}}` is unknown{near}")))
+}
+
+fn messages(item: &Item) -> Vec<&str> {
+    item.script.iter().map(|t| t.user.as_str()).collect()
+}
+
+/// The values of a turn.
+pub fn turn(cx: &TurnContext) -> Value {
+    let of = |e: &Exchange| {
+        context! {
+            user => e.user, reply => e.reply, kept => e.kept, answer => e.grade.answer, score => e.grade.score,
+            turn => e.turn, round => e.round, item => e.item, tokens => e.reply_tokens,
+        }
+    };
+    let last = cx.history.last();
+    context! {
+        question => cx.prompt, text => cx.item.text, choices => cx.item.choices, script => messages(cx.item),
+        message => cx.item.script.get(cx.round - 1).map(|t| t.user.as_str()).unwrap_or(""),
+        metadata => cx.item.metadata, topic => cx.topic, item => cx.item.id, target => cx.item.target_text(),
+        turn => cx.turn, turns => cx.turns, round => cx.round, rounds => cx.rounds, group => cx.group,
+        last_user => last.map_or("", |e| &e.user), last_reply => last.map_or("", |e| &e.reply),
+        last_answer => last.and_then(|e| e.grade.answer.as_deref()), last_score => last.and_then(|e| e.grade.score),
+        history => cx.history.iter().map(of).collect::<Vec<_>>(),
+    }
+}
+
+/// The values before the first turn: those of the first item.
+pub fn opening(cx: &OpeningContext) -> Value {
+    let nothing = Item::default();
+    let item = cx.items.first().unwrap_or(&nothing);
+    context! {
+        text => item.text, choices => item.choices, script => messages(item), metadata => item.metadata,
+        topic => item.category, item => item.id, target => item.target_text(), group => cx.group,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn single_braces_are_short_for_double_ones() {
+        assert_eq!(doubled("nvm. {question} ({topic})"), "nvm. {{ question }} ({{ topic }})");
+        assert_eq!(doubled("{{ a }}{% if {x} %}{# {y} #}{"), "{{ a }}{% if {x} %}{# {y} #}{");
+        assert_eq!(doubled("{ a } {} {metadata.key}"), "{ a } {} {{ metadata.key }}");
+    }
+
+    #[test]
+    fn names_are_checked_and_what_is_inserted_stays_text() {
+        let told = Text::new("{question} {topics}", &TURN).unwrap_err().to_string();
+        assert!(told.contains("`{topics}` is unknown: did you mean `{topic}`"), "{told}");
+        assert!(Text::new("{% for", &TURN).is_err());
+        let text = Text::new("{question}\n{% for s in script %}- {{ s }}\n{% endfor %}", &TURN).unwrap();
+        assert!(text.asks() && !text.hears());
+        let values = context! { question => "What is {topic}?", script => ["a", "b"], topic => "x" };
+        assert_eq!(text.write(&values).unwrap(), "What is {topic}?\n- a\n- b\n");
+    }
+
+    #[test]
+    fn tests_read_replies() {
+        let test = Test::new("matches(last_reply, '(?i)i can.?not') or last_score == 1").unwrap();
+        let of = |reply: &str, score: Option<f64>| {
+            test.holds(&context! { last_reply => reply, last_score => score }).unwrap()
+        };
+        assert!(of("I cannot do that", None) && of("x", Some(1.0)) && !of("x", Some(0.0)) && !of("x", None));
+        assert!(Test::new("last_repl == 1").unwrap_err().to_string().contains("last_reply"));
+        assert!(Test::new("1 +").is_err());
+        let odd = Test::new("matches(last_reply, '(')").unwrap();
+        assert!(odd.holds(&context! { last_reply => "x" }).is_err());
+    }
+}
