@@ -102,9 +102,9 @@ mod tests {
         let nan = Table { name: "t".into(), columns: vec![("n".into(), Column::Number(vec![f64::NAN]))] };
         let text = serde_json::to_string(&nan).unwrap();
         assert!(text.contains("[null]"), "{text}");
-        let row = TurnRow { option_logprobs: vec![-0.1, f32::NEG_INFINITY], turn: 3, ..TurnRow::default() };
+        let row = TurnRow { choice_logprobs: vec![-0.1, f32::NEG_INFINITY], turn: 3, ..TurnRow::default() };
         let back: TurnRow = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
-        assert_eq!((back.turn, back.option_logprobs[0]), (3, -0.1));
-        assert!(back.option_logprobs[1].is_nan());
+        assert_eq!((back.turn, back.choice_logprobs[0]), (3, -0.1));
+        assert!(back.choice_logprobs[1].is_nan());
     }
 }

@@ -98,17 +98,18 @@ fn the_other_readings() {
 
 #[test]
 fn prompts_name_the_real_letters() {
-    let q = Question {
+    let q = Item {
         id: "x_0".into(),
         category: "x".into(),
         text: "Q?".into(),
-        options: vec!["a".into(), "b".into()],
-        answer: 1,
+        choices: vec!["a".into(), "b".into()],
+        target: Some(Target::Choice(1)),
+        ..Item::default()
     };
     assert_eq!(prompt(&q), "Q?\n\nA. a\nB. b\n\nPlease provide your answer as a single letter (A-B).");
     let grade = grade(&q, "A\n\nThe answer is B.");
-    assert!(grade.correct);
-    assert_eq!(grade.others["contradicts"], Some('A'));
+    assert_eq!((grade.score, grade.answer.as_deref()), (Some(1.0), Some("B")));
+    assert_eq!(grade.others["contradicts"].as_deref(), Some("A"));
     assert_eq!(grade.others.keys().collect::<Vec<_>>(), ["contradicts", "declared", "lenient", "official"]);
 }
 

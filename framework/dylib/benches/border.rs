@@ -6,8 +6,8 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use friction_core::manifest::{Issues, Path as Key};
 use friction_core::{
-    BuildContext, Condition, Factors, Hook, Kept, Maker, Message, Position, Reply, Result, Site, Spoken, Tap, TapView,
-    TextCodec, TurnContext, seed,
+    Ask, BuildContext, Condition, Factors, Hook, Item, Kept, Maker, Position, Reply, Result, Site, Spoken, Tap,
+    TapView, TextCodec, TurnContext, seed,
 };
 use friction_dylib::{Library, digest};
 use std::hint::black_box;
@@ -40,11 +40,11 @@ impl TextCodec for Words {
 /// The condition `impatient`, implemented in this process.
 struct Here;
 impl Condition for Here {
-    fn ask(&self, cx: &TurnContext) -> Result<Message> {
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
         let [s, g, t] = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
         let phrase = seed::derive(&[b"phrase", &s, &g, &t]) % 2;
-        let text = format!("{}{}", ["Faster, please. ", "Hurry up. "][phrase as usize], cx.question);
-        Ok(Message { text, phrase: Some(phrase as u32) })
+        let text = format!("{}{}", ["Faster, please. ", "Hurry up. "][phrase as usize], cx.prompt);
+        Ok(Some(Ask::new(text).phrase(phrase as u32)))
     }
     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
         let cut = reply.codec.decode(&reply.ids[..20])?;
@@ -60,10 +60,22 @@ fn conditions(c: &mut Criterion) {
     let there = prepare(table, &Key::default(), &mut Issues::default()).unwrap()(&context()).unwrap();
     // An MMLU-Pro question has about 700 characters, a reply 256 tokens.
     let question = "Which of these is right? ".repeat(28);
-    let cx = TurnContext { seed: 1, group: 3, turn: 5, turns: 14, topic: "law", question: &question };
+    let item = Item { id: "law_1".into(), category: "law".into(), text: question.clone(), ..Item::default() };
+    let cx = TurnContext {
+        seed: 1,
+        group: 3,
+        turn: 5,
+        turns: 14,
+        round: 1,
+        rounds: 1,
+        topic: "law",
+        item: &item,
+        prompt: &question,
+        history: &[],
+    };
     let ids: Vec<u32> = (0..256).map(|i| 1000 + 7 * i).collect();
     let said = "word ".repeat(256);
-    let reply = Reply { text: &said, ids: &ids, codec: &Words };
+    let reply = Reply { text: &said, ids: &ids, prefill: "", codec: &Words };
     assert_eq!(there.ask(&cx).unwrap(), Here.ask(&cx).unwrap());
     assert_eq!(there.keep(&reply, &cx).unwrap(), Here.keep(&reply, &cx).unwrap());
     c.bench_function("ask: here", |b| b.iter(|| Here.ask(black_box(&cx)).unwrap()));
@@ -81,7 +93,7 @@ fn taps(c: &mut Criterion) {
     let tap = Tap { site: Site::ResidPost(1), position: Position::Reply(5) };
     let rows: Vec<Vec<f32>> = (0..5).map(|p| (0..2560).map(|i| (i + p) as f32 * 1e-3).collect()).collect();
     let factors = Factors::from([("completion".to_string(), "interrupt".to_string())]);
-    let spoken = Spoken { group: 0, condition: "c", arm: "", factors: &factors, turn: 2, reply: "B." };
+    let spoken = Spoken { group: 0, condition: "c", arm: "", sample: 0, factors: &factors, turn: 2, reply: "B." };
     let norm = |r: &Vec<f32>| r.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let told = hook.read(&spoken, &[TapView { tap: &tap, rows: &rows }]).unwrap();
     assert!((told["norm-4"] - norm(&rows[4])).abs() < 1e-6);

@@ -3,7 +3,9 @@
 use burn::tensor::{DType, Device};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
-use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, Progress, Sampling, TurnOutcome, Unit};
+use friction_engine::{
+    Dialogue, Engine, EngineOptions, Error, Finish, Flow, Progress, Request, Sampling, TurnOutcome, Unit,
+};
 use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -28,54 +30,96 @@ type Log = Rc<RefCell<Vec<TurnOutcome>>>;
 
 /// Says fixed messages; keeps the first `keep` characters of each reply.
 struct Script {
-    messages: Vec<String>,
-    keep: usize,
-    strength: f32,
-    seed: u64,
+    talk: Talk,
     history: Vec<ChatMessage>,
+    said: usize,
+    /// Number of asides asked after the turn that is over.
+    asked: usize,
+    aside: bool,
     log: Log,
-    /// Said in the first turn.
-    forced: Vec<u32>,
+    asides: Log,
 }
 impl Dialogue for Script {
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatMessage>>> {
-        let Some(m) = self.messages.get(self.log.borrow().len()) else { return Ok(None) };
+    fn next(&mut self) -> friction_core::Result<Option<Request>> {
+        let t = &self.talk;
+        let base = Request {
+            choices: vec!["a".into(), "b".into()],
+            max_new_tokens: 9,
+            seed: t.seed + 1000 * self.said as u64,
+            strengths: vec![t.strength],
+            ..Request::default()
+        };
+        if self.said > 0 && self.asked < t.asides.len() {
+            let mut messages = self.history.clone();
+            messages.push(ChatMessage::user(t.asides[self.asked].clone()));
+            // The first aside is measured, the second is answered, the third is given its answer.
+            let forced = (self.asked == 2).then(|| "so so".to_string());
+            let max_new_tokens = if self.asked == 0 { 0 } else { 5 };
+            (self.asked, self.aside) = (self.asked + 1, true);
+            return Ok(Some(Request { messages, forced, max_new_tokens, fork: true, ..base }));
+        }
+        let Some(m) = t.messages.get(self.said).filter(|_| self.said < t.ends) else { return Ok(None) };
+        if self.history.is_empty() {
+            self.history = t.opening.clone();
+        }
         self.history.push(ChatMessage::user(m));
-        Ok(Some(self.history.clone()))
+        let forced = t.forced.get(self.said).cloned().flatten();
+        self.aside = false;
+        Ok(Some(Request { messages: self.history.clone(), forced, prefill: t.prefill.clone(), ..base }))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
-        let kept: String = o.text.chars().take(self.keep).collect();
-        self.history.push(ChatMessage::assistant(format!("{kept}.")));
-        self.log.borrow_mut().push(TurnOutcome { elapsed_ms: 0.0, ..o });
+        let o = TurnOutcome { elapsed_ms: 0.0, ..o };
+        if self.aside {
+            self.asides.borrow_mut().push(o);
+            return Ok(());
+        }
+        let kept: String = o.text.chars().take(self.talk.keep).collect();
+        self.history.push(ChatMessage::assistant(format!("{}{kept}.", self.talk.prefill)));
+        (self.said, self.asked) = (self.said + 1, 0);
+        self.log.borrow_mut().push(o);
         Ok(())
-    }
-    fn seed(&self) -> u64 {
-        self.seed + 1000 * self.log.borrow().len() as u64
-    }
-    fn watched(&self) -> Vec<u32> {
-        vec![40, 41]
-    }
-    fn strengths(&self) -> Vec<f32> {
-        vec![self.strength]
-    }
-    fn forced(&self) -> Vec<u32> {
-        if self.log.borrow().is_empty() { self.forced.clone() } else { vec![] }
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Talk {
+    opening: Vec<ChatMessage>,
     messages: Vec<String>,
     keep: usize,
     strength: f32,
     seed: u64,
-    forced: Vec<u32>,
+    /// For each turn, the reply that is given, if one is.
+    forced: Vec<Option<String>>,
+    prefill: String,
+    /// Asked after every turn.
+    asides: Vec<String>,
+    /// Number of turns after which the conversation ends.
+    ends: usize,
+}
+
+/// A conversation of these messages, and nothing else.
+fn says(messages: &[&str]) -> Talk {
+    Talk { messages: messages.iter().map(|m| (*m).into()).collect(), keep: 4, seed: 1, ends: 9, ..Talk::default() }
 }
 
 fn talks() -> impl Strategy<Value = Vec<Talk>> {
-    let talk =
-        (prop::collection::vec("[a-z ]{1,24}", 1..5), 0usize..12, prop::sample::select(vec![0f32, 0.0, 1.5]), 0u64..3)
-            .prop_map(|(messages, keep, strength, seed)| Talk { messages, keep, strength, seed, forced: vec![] });
+    let words = |n: &'static str| prop::collection::vec(n, 1..5);
+    let given = prop::collection::vec(prop::option::weighted(0.3, "[a-z ]{0,80}"), 0..5);
+    let prefill = prop::sample::select(vec!["", "", "(", "I say "]);
+    let opening = prop::option::weighted(0.5, "[a-z ]{1,90}");
+    let talk = (
+        words("[a-z ]{1,24}"),
+        0usize..12,
+        prop::sample::select(vec![0f32, 0.0, 1.5]),
+        0u64..3,
+        (given, prefill, opening, prop::collection::vec("[a-z ]{1,40}", 0..4), 1usize..6),
+    )
+        .prop_map(|(messages, keep, strength, seed, (forced, prefill, opening, asides, ends))| {
+            let opening = opening
+                .map_or(vec![], |o| vec![ChatMessage::system(o), ChatMessage::user("x"), ChatMessage::assistant("y")]);
+            let prefill = prefill.to_string();
+            Talk { opening, messages, keep, strength, seed, forced, prefill, asides, ends }
+        });
     prop::collection::vec(talk, 1..6)
 }
 
@@ -103,8 +147,9 @@ fn program() -> HookProgram {
 fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineOptions {
     EngineOptions {
         slots,
-        capacity: 400,
+        capacity: 900,
         max_new_tokens: 9,
+        fork_tokens: 120,
         sampling: Sampling { temperature, top_p: 1.0 },
         chunk,
         step_tokens: 64,
@@ -112,39 +157,39 @@ fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineO
     }
 }
 
-/// Units of talks, and the messages of each.
-fn scripts(units: &[Vec<Talk>]) -> (Vec<Unit>, Vec<Log>) {
-    let mut logs: Vec<Log> = vec![];
+/// Units of talks, and the turns and asides of each.
+fn scripts(units: &[Vec<Talk>]) -> (Vec<Unit>, Vec<Log>, Vec<Log>) {
+    let (mut logs, mut asides): (Vec<Log>, Vec<Log>) = (vec![], vec![]);
     let units = units
         .iter()
         .enumerate()
         .map(|(index, talks)| {
             let dialogues = talks.iter().map(|t| {
-                let log = Log::default();
+                let (log, aside) = (Log::default(), Log::default());
                 logs.push(log.clone());
-                let t = t.clone();
-                Box::new(Script {
-                    messages: t.messages,
-                    keep: t.keep,
-                    strength: t.strength,
-                    seed: t.seed,
-                    history: vec![],
-                    log,
-                    forced: t.forced,
-                }) as Box<dyn Dialogue>
+                asides.push(aside.clone());
+                let (history, said, asked) = (vec![], 0, 0);
+                let script = Script { talk: t.clone(), history, said, asked, aside: false, log, asides: aside };
+                Box::new(script) as Box<dyn Dialogue>
             });
             Unit { index, dialogues: dialogues.collect() }
         })
         .collect();
-    (units, logs)
+    (units, logs, asides)
 }
 
-/// Runs units of talks; returns outcomes by talk.
-fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome>> {
+/// Runs units of talks; returns the outcomes of turns and of asides, by talk.
+fn whole(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> (Vec<Vec<TurnOutcome>>, Vec<Vec<TurnOutcome>>, Progress) {
     let engine = Engine::new(&w.model, &w.tokenizer, &w.template, &program(), o).unwrap();
-    let (units, logs) = scripts(units);
-    engine.run(units, |_| Ok(()), |_| Flow::Continue).unwrap();
-    logs.into_iter().map(|l| l.borrow().clone()).collect()
+    let (units, logs, asides) = scripts(units);
+    let progress = engine.run(units, |_| Ok(()), |_| Flow::Continue).unwrap();
+    let told = |logs: Vec<Log>| logs.into_iter().map(|l| l.borrow().clone()).collect();
+    (told(logs), told(asides), progress)
+}
+
+/// Runs units of talks; returns outcomes of turns by talk.
+fn hold(w: &World, units: &[Vec<Talk>], o: EngineOptions) -> Vec<Vec<TurnOutcome>> {
+    whole(w, units, o).0
 }
 
 fn close(a: f32, b: f32) -> bool {
@@ -162,7 +207,7 @@ fn same(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
                 assert!(close(*p, *q), "{:?}: {p} {q}", s.tap);
             }
         }
-        for (p, q) in x.watched.iter().zip(&y.watched) {
+        for (p, q) in x.choices.iter().chain(&x.forced).zip(y.choices.iter().chain(&y.forced)) {
             assert!(close(*p, *q));
         }
     }
@@ -173,7 +218,14 @@ fn identical(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
     let bits = |all: &[Vec<TurnOutcome>]| -> Vec<u32> {
         all.iter()
             .flatten()
-            .flat_map(|o| o.taps.iter().flat_map(|t| t.rows.iter().flatten()).chain(&o.watched).map(|x| x.to_bits()))
+            .flat_map(|o| {
+                o.taps
+                    .iter()
+                    .flat_map(|t| t.rows.iter().flatten())
+                    .chain(&o.choices)
+                    .chain(&o.forced)
+                    .map(|x| x.to_bits())
+            })
             .collect()
     };
     same(a, b);
@@ -212,11 +264,44 @@ proptest! {
     fn reuse_and_roll_back_equal_recomputation(talks in talks(), t in prop::sample::select(vec![0.0, 1.0])) {
         let w = world();
         let units: Vec<Vec<Talk>> = talks.iter().map(|t| vec![t.clone()]).collect();
-        let reused = hold(&w, &units, options(4, true, 16, t));
-        let anew = hold(&w, &units, options(4, false, 16, t));
-        let chunks = hold(&w, &units, options(4, true, 5, t));
-        same(&reused, &anew);
-        same(&reused, &chunks);
+        let reused = whole(&w, &units, options(4, true, 16, t));
+        let anew = whole(&w, &units, options(4, false, 16, t));
+        let chunks = whole(&w, &units, options(4, true, 5, t));
+        for other in [anew, chunks] {
+            same(&reused.0, &other.0);
+            same(&reused.1, &other.1);
+        }
+    }
+
+    #[test]
+    fn asides_leave_a_conversation_as_it_was(talks in talks(), t in prop::sample::select(vec![0.0, 1.0])) {
+        let w = world();
+        let with: Vec<Vec<Talk>> = talks.iter().map(|t| vec![t.clone()]).collect();
+        let without: Vec<Vec<Talk>> = talks.into_iter().map(|t| vec![Talk { asides: vec![], ..t }]).collect();
+        let (asked, asides, _) = whole(&w, &with, options(6, true, 16, t));
+        let (plain, none, _) = whole(&w, &without, options(6, true, 16, t));
+        identical(&asked, &plain);
+        for (talk, (turns, told)) in with.iter().flatten().zip(asked.iter().zip(&asides)) {
+            prop_assert_eq!(told.len(), talk.asides.len() * turns.len());
+        }
+        prop_assert!(none.iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn openings_are_computed_once_and_change_nothing(talks in talks(), t in prop::sample::select(vec![0.0, 1.0])) {
+        let w = world();
+        let opening = vec![
+            ChatMessage::system("be brief and say what you think of it"),
+            ChatMessage::user("one and one"),
+            ChatMessage::assistant("it is two, and that is all there is to say"),
+        ];
+        let unit: Vec<Talk> = talks.into_iter().map(|t| Talk { opening: opening.clone(), strength: 0.0, ..t }).collect();
+        let (together, _, progress) = whole(&w, std::slice::from_ref(&unit), options(6, true, 16, t));
+        let own: Vec<Vec<Talk>> = unit.iter().map(|t| vec![t.clone()]).collect();
+        let (apart, _, _) = whole(&w, &own, options(6, true, 16, t));
+        same(&together, &apart);
+        prop_assert_eq!(progress.forked_openings + progress.forked_turns, unit.len() as u64 - 1);
+        prop_assert!(together.iter().skip(1).all(|c| c[0].reused_tokens > 32));
     }
 
     #[test]
@@ -228,7 +313,8 @@ proptest! {
         for (i, t) in unit.iter_mut().enumerate() {
             t.messages[0].clone_from(&first);
             t.messages.push(format!("and {i}?"));
-            (t.strength, t.seed) = (0.0, 1);
+            (t.strength, t.seed, t.ends) = (0.0, 1, 9);
+            (t.opening, t.prefill, t.forced) = (vec![], String::new(), vec![]);
         }
         let forked = hold(&w, std::slice::from_ref(&unit), options(6, true, 16, t));
         let own: Vec<Vec<Talk>> = unit.iter().map(|t| vec![t.clone()]).collect();
@@ -242,10 +328,7 @@ proptest! {
 #[test]
 fn after_a_run_that_was_stopped_the_next_is_whole() {
     let w = world();
-    let talk = |strength| {
-        let messages = vec!["hello there".into(), "more".into()];
-        Talk { messages, keep: 4, strength, seed: 1, forced: vec![] }
-    };
+    let talk = |strength| Talk { strength, ..says(&["hello there", "more"]) };
     let all = [vec![talk(0.0)], vec![talk(1.5)]];
     let o = options(2, true, 16, 0.0);
     let whole = hold(&w, &all, o.clone());
@@ -261,13 +344,7 @@ fn after_a_run_that_was_stopped_the_next_is_whole() {
 #[test]
 fn strength_zero_touches_nothing_and_others_steer() {
     let w = world();
-    let talk = |strength| Talk {
-        messages: vec!["hello there".into(), "more".into()],
-        keep: 4,
-        strength,
-        seed: 1,
-        forced: vec![],
-    };
+    let talk = |strength| Talk { strength, ..says(&["hello there", "more"]) };
     let alone = hold(&w, &[vec![talk(0.0)]], options(3, true, 16, 0.0));
     let mixed = hold(&w, &[vec![talk(0.0)], vec![talk(3.0)], vec![talk(-3.0)]], options(3, true, 16, 0.0));
     identical(&alone, &mixed[..1]);
@@ -293,11 +370,7 @@ fn every_end_id_stops() {
     // The chat end (5) and the sequence end (1) are both in the tiny checkpoint's list: make one the
     // only likely token by its own embedding, and the reply is empty.
     let w = world();
-    let outcomes = hold(
-        &w,
-        &[vec![Talk { messages: vec!["x".into()], keep: 1, strength: 0.0, seed: 0, forced: vec![] }]],
-        options(1, true, 16, 1.0),
-    );
+    let outcomes = hold(&w, &[vec![says(&["x"])]], options(1, true, 16, 1.0));
     let o = &outcomes[0][0];
     assert!(!o.ids.contains(&1) && !o.ids.contains(&5));
 }
@@ -307,20 +380,17 @@ fn a_forced_reply_has_the_models_own_probabilities() {
     use friction_model::model::NoProbe;
     use friction_model::{Segment, Step, cache::CacheShape};
     let w = world();
-    let said: Vec<u32> = (0..23).map(|i| 40 + i * 7 % 31).collect();
-    let talk = |forced: Vec<u32>, strength| Talk {
-        messages: vec!["tell me".into(), "and then".into()],
-        keep: 5,
-        strength,
-        seed: 1,
-        forced,
-    };
-    let both = [vec![talk(said.clone(), 0.0), talk(said.clone(), 1.5), talk(vec![], 0.0)]];
+    let text = "a longer reply than any that is generated, and it goes on ".repeat(2);
+    let said = w.tokenizer.encode(&text).unwrap();
+    assert!(said.len() > 100, "more than one step scores");
+    let talk = |forced: Vec<Option<String>>, strength| Talk { forced, strength, ..says(&["tell me", "and then"]) };
+    let given = vec![Some(text)];
+    let both = [vec![talk(given.clone(), 0.0), talk(given, 1.5), talk(vec![], 0.0)]];
     let got = hold(&w, &both, options(3, true, 5, 0.0));
     assert!(got[2][0].forced.is_empty() && got[0][1].forced.is_empty());
-    assert_eq!(got[0][0].ids, said);
-    // The forced reply is longer than any generated one, and the conversation continues after it.
-    assert_eq!((got[0].len(), got[0][0].forced.len()), (2, 23));
+    assert_eq!((&got[0][0].ids, got[0][0].finish), (&said, Finish::Replay));
+    // The conversation continues after it.
+    assert_eq!((got[0].len(), got[0][0].forced.len()), (2, said.len()));
     assert_ne!(got[0][0].forced, got[1][0].forced, "edits reach what is said");
     let turns = [ChatMessage::user("tell me")];
     let mut ids = w.tokenizer.encode(&w.template.render(&turns).unwrap()).unwrap();

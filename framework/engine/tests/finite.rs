@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
-use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, NotFinite, Sampling, TurnOutcome, Unit};
+use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, NotFinite, Request, Sampling, TurnOutcome, Unit};
 use friction_model::weights::TensorSource;
 use friction_model::{ChatMessage, ChatTemplate, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights};
 use std::cell::RefCell;
@@ -40,26 +40,18 @@ struct Asks {
 }
 
 impl Dialogue for Asks {
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatMessage>>> {
+    fn next(&mut self) -> friction_core::Result<Option<Request>> {
         if self.said.borrow().len() == self.turns {
             return Ok(None);
         }
         self.history.push(ChatMessage::user("what is it?"));
-        Ok(Some(self.history.clone()))
+        let (messages, strengths) = (self.history.clone(), vec![self.strength]);
+        Ok(Some(Request { messages, strengths, max_new_tokens: 6, ..Request::default() }))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         self.history.push(ChatMessage::assistant("it."));
         self.said.borrow_mut().push(o);
         Ok(())
-    }
-    fn seed(&self) -> u64 {
-        0
-    }
-    fn watched(&self) -> Vec<u32> {
-        vec![]
-    }
-    fn strengths(&self) -> Vec<f32> {
-        vec![self.strength]
     }
     fn place(&self) -> String {
         format!("turn {} of a test", self.said.borrow().len() + 1)
@@ -80,6 +72,7 @@ fn held(
         slots: 1,
         capacity: 400,
         max_new_tokens: 6,
+        fork_tokens: 0,
         sampling: Sampling::GREEDY,
         chunk: 8,
         step_tokens: 64,

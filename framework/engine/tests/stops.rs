@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::DType;
 use friction_core::HookProgram;
-use friction_engine::{Dialogue, Engine, EngineOptions, Finish, Flow, Sampling, TurnOutcome, Unit};
+use friction_engine::{Dialogue, Engine, EngineOptions, Finish, Flow, Request, Sampling, TurnOutcome, Unit};
 use friction_model::template::{GEMMA, SpecialTokens};
 use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use std::cell::RefCell;
@@ -12,24 +12,14 @@ use std::rc::Rc;
 struct Once(Rc<RefCell<Vec<TurnOutcome>>>);
 
 impl Dialogue for Once {
-    fn next(&mut self) -> friction_core::Result<Option<Vec<ChatMessage>>> {
-        Ok(self.0.borrow().is_empty().then(|| vec![ChatMessage::user("0 1 2")]))
+    fn next(&mut self) -> friction_core::Result<Option<Request>> {
+        let messages = vec![ChatMessage::user("0 1 2")];
+        let request = Request { messages, max_new_tokens: 12, ..Request::default() };
+        Ok(self.0.borrow().is_empty().then_some(request))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         self.0.borrow_mut().push(o);
         Ok(())
-    }
-    fn seed(&self) -> u64 {
-        0
-    }
-    fn watched(&self) -> Vec<u32> {
-        vec![]
-    }
-    fn strengths(&self) -> Vec<f32> {
-        vec![]
-    }
-    fn forced(&self) -> Vec<u32> {
-        vec![]
     }
 }
 
@@ -38,6 +28,7 @@ fn reply(model: &Gemma3, tokenizer: &Tokenizer, template: &ChatTemplate) -> (Vec
         slots: 1,
         capacity: 200,
         max_new_tokens: 12,
+        fork_tokens: 0,
         sampling: Sampling { temperature: 0.0, top_p: 1.0 },
         chunk: 64,
         step_tokens: 64,

@@ -4,7 +4,7 @@
 use friction_behavior as _;
 use friction_conditions as _;
 use friction_core::manifest::Manifest;
-use friction_core::{Position, RunReader, Site, TurnRow};
+use friction_core::{ConversationId, Position, RunReader, Site, TurnRow};
 use friction_engine::{Flow, Progress};
 use friction_questions as _;
 use friction_residual as _;
@@ -125,7 +125,14 @@ fn another_study_is_refused_and_analyzers_may_change() {
     assert!(found[0].findings.values.contains_key("primary"));
     assert!(out.join("analysis/behavior/accuracy.png").exists());
     let stored = StoredRun::open(&out).unwrap();
-    let tap = stored.tap(2, "interrupt", "", Site::ResidPost(6), Position::Reply(2)).unwrap().unwrap();
+    let tap = stored
+        .tap(
+            ConversationId { group: 2, condition: "interrupt", arm: "", sample: 0 },
+            Site::ResidPost(6),
+            Position::Reply(2),
+        )
+        .unwrap()
+        .unwrap();
     assert_eq!(tap.shape, [3, 2, 32]);
     let turns = stored.turns();
     assert_eq!(turns.len(), 4 * 2 * 3);

@@ -116,7 +116,7 @@ mod tests {
             condition: format!("{completion}_{tone}"),
             factors: [("completion".to_string(), completion.to_string()), ("tone".into(), tone.into())].into(),
             turn,
-            correct,
+            score: Some(f64::from(u8::from(correct))),
             ..TurnRow::default()
         }
     }

@@ -85,7 +85,17 @@ mod tests {
                     let correct = (group + turn + i as u32).is_multiple_of(3);
                     let condition = condition.to_string();
                     let parsed = Some("A".into());
-                    rows.push(TurnRow { group, condition, turn, correct, options, parsed, ..TurnRow::default() });
+                    let (score, target) = (Some(f64::from(u8::from(correct))), Some("B".into()));
+                    rows.push(TurnRow {
+                        group,
+                        condition,
+                        turn,
+                        score,
+                        choices: options,
+                        target,
+                        answer: parsed,
+                        ..TurnRow::default()
+                    });
                 }
             }
         }

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{friction, root, text};
-use friction_core::{Position, RunReader, Site};
+use friction_core::{ConversationId, Position, RunReader, Site};
 use friction_store::StoredRun;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -54,7 +54,15 @@ fn ran(dir: &Path, name: &str, set: &[&str]) -> StoredRun {
 
 /// The difference that an arm makes to the activations at `prompt-end` of the first turn, where nothing else differs.
 fn moved(run: &StoredRun, arm: &str) -> Vec<f32> {
-    let tap = |arm| run.tap(0, "interrupt", arm, Site::AttnOut(1), Position::PromptEnd).unwrap().unwrap();
+    let tap = |arm| {
+        run.tap(
+            ConversationId { group: 0, condition: "interrupt", arm, sample: 0 },
+            Site::AttnOut(1),
+            Position::PromptEnd,
+        )
+        .unwrap()
+        .unwrap()
+    };
     let (with, without) = (tap(arm), tap(""));
     with.data.iter().zip(&without.data).take(with.shape[2]).map(|(a, b)| a - b).collect()
 }

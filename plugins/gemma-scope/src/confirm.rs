@@ -249,7 +249,7 @@ mod tests {
                     rows.push(TurnRow {
                         group,
                         turn,
-                        correct,
+                        score: Some(f64::from(u8::from(correct))),
                         condition: format!("{level}{tone}"),
                         factors: levels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
                         ..TurnRow::default()

@@ -128,7 +128,8 @@ mod tests {
     fn row(group: u32, turn: u32, levels: &[(&str, &str)], correct: bool) -> TurnRow {
         let factors = levels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let condition = levels.iter().map(|(_, v)| *v).collect::<Vec<_>>().join("_");
-        TurnRow { group, turn, factors, condition, correct, ..TurnRow::default() }
+        let score = Some(f64::from(u8::from(correct)));
+        TurnRow { group, turn, factors, condition, score, ..TurnRow::default() }
     }
 
     #[test]

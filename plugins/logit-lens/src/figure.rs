@@ -88,7 +88,7 @@ mod tests {
 
     fn drawn(places: &[Site], levels: &[&str], level: f64) -> Figure {
         let rows: Vec<TurnRow> =
-            (0..12).map(|i| TurnRow { group: i / 3, turn: 2 + i % 3, options: 4, ..TurnRow::default() }).collect();
+            (0..12).map(|i| TurnRow { group: i / 3, turn: 2 + i % 3, choices: 4, ..TurnRow::default() }).collect();
         let options = serde_json::json!({"sites": places, "factor": "completion", "level": level});
         let lines: Vec<Line> = places
             .iter()

@@ -253,7 +253,7 @@ friction_core::inventory::submit! {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use friction_core::{Position, Site, TapArray};
+    use friction_core::{ConversationId, Position, Site, TapArray};
 
     struct Memory(Vec<TurnRow>);
     impl RunReader for Memory {
@@ -266,7 +266,7 @@ mod tests {
         fn turns(&self) -> &[TurnRow] {
             &self.0
         }
-        fn tap(&self, _: u32, _: &str, _: &str, _: Site, _: Position) -> Result<Option<TapArray>> {
+        fn tap(&self, _: ConversationId, _: Site, _: Position) -> Result<Option<TapArray>> {
             Ok(None)
         }
         fn findings(&self, _: &str) -> Option<serde_json::Value> {

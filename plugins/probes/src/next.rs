@@ -137,7 +137,8 @@ mod tests {
                 for c in 0..4usize {
                     let noise = rng.normal();
                     let correct = right(difficulty, c, own, noise, rng);
-                    let turn = TurnRow { group, turn, correct, condition: format!("c{c}"), ..TurnRow::default() };
+                    let score = Some(f64::from(u8::from(correct)));
+                    let turn = TurnRow { group, turn, score, condition: format!("c{c}"), ..TurnRow::default() };
                     held.rows.push(rows.len());
                     held.folds.push(0);
                     held.outputs.push(vec![3.0 * difficulty + if c >= 2 { 1.0 } else { 0.0 } + 0.5 * noise]);

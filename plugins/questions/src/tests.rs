@@ -125,7 +125,7 @@ fn the_ordinary_bank() {
     let bank = ordinary();
     assert_eq!(bank.categories.len(), 14);
     let mut texts = BTreeSet::new();
-    for (category, questions) in &bank.questions {
+    for (category, questions) in &bank.items {
         let letters: BTreeSet<usize> = questions.iter().map(|q| q.right().unwrap()).collect();
         assert_eq!((questions.len(), letters.len()), (10, 10), "{category}");
         for q in questions {
@@ -139,9 +139,9 @@ fn the_ordinary_bank() {
 /// Grades all their options, written in the ways in which models answer.
 #[test]
 fn the_options_of_the_ordinary_bank_read_as_themselves() {
-    for q in ordinary().questions.values().flatten() {
+    for q in ordinary().items.values().flatten() {
         for (k, text) in q.choices.iter().enumerate() {
-            let x = Question::letter(k);
+            let x = Item::letter(k);
             let said = [
                 format!("{x}. {text}"),
                 format!("**{x}. {text}**"),
@@ -150,7 +150,7 @@ fn the_options_of_the_ordinary_bank_read_as_themselves() {
                 format!("The answer is {text}."),
             ];
             for reply in said {
-                assert_eq!(friction_core::choice::declared(&reply, &q.options), Some(x), "{reply:?}");
+                assert_eq!(friction_core::choice::declared(&reply, &q.choices), Some(x), "{reply:?}");
             }
         }
     }

@@ -103,12 +103,12 @@ mod tests {
 
     #[test]
     fn changes_are_paired_by_item() {
-        let row = |arm: &str, group, turn, correct| TurnRow {
+        let row = |arm: &str, group, turn, correct: bool| TurnRow {
             arm: arm.into(),
             reply: format!("said under {arm}"),
             group,
             turn,
-            correct,
+            score: Some(f64::from(u8::from(correct))),
             ..TurnRow::default()
         };
         let turns = [

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     #[test]
     fn orders_differ_by_group_and_hold_each_topic_once() {
-        let categories: Vec<Category> = (0..6).map(|i| Category { name: format!("c{i}"), questions: 9 }).collect();
+        let categories: Vec<Category> = (0..6).map(|i| Category { name: format!("c{i}"), items: 9 }).collect();
         let fixed = Fixed { topics: vec![], shuffle: true, repeat: false };
         let cx = PlanContext { seed: 3, groups: 20, turns: 6 };
         let plan = fixed.choose(&categories, &cx).unwrap();

@@ -1,18 +1,18 @@
 //! Lists drawn on demand equal lists drawn at once.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use friction_core::TopicPlan;
 use friction_core::choice::Bank;
+use friction_core::{Target, TopicPlan};
 use std::collections::BTreeMap;
 
 /// Categories of 7, 40 and 3 questions; two of them share a text.
 fn bank() -> Bank {
-    let mut all: BTreeMap<String, Vec<Question>> = BTreeMap::new();
+    let mut all: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for (name, n) in [("art", 7), ("law", 40), ("math", 3)] {
         let of = |i: usize| {
             let text = if i == 1 { "the same?".into() } else { format!("{name} {i}?") };
-            let options = vec!["x".into(), "y".into()];
-            Question { id: format!("{name}_{i}"), category: name.into(), text, options, answer: 0 }
+            let (id, category, choices) = (format!("{name}_{i}"), name.into(), vec!["x".into(), "y".into()]);
+            Item { id, category, text, choices, target: Some(Target::Choice(0)), ..Item::default() }
         };
         all.insert(name.into(), (0..n).map(of).collect());
     }
@@ -40,15 +40,15 @@ impl Topics for Round {
     }
 }
 
-/// A simple reference: draws all groups one after the other and compares questions as texts.
+/// A simple reference: draws all groups one after the other and compares items as texts.
 fn at_once(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> Vec<Vec<String>> {
     let categories = dataset.categories();
     let mut decks: BTreeMap<usize, (Vec<usize>, usize)> = BTreeMap::new();
     let mut out = vec![];
     for topics in order {
-        let mut group: Vec<Question> = vec![];
+        let mut group: Vec<Item> = vec![];
         for c in topics {
-            let all = dataset.questions(&categories[*c]);
+            let all: Vec<Item> = (0..categories[*c].items).map(|i| dataset.item(&categories[*c], i).unwrap()).collect();
             let start = seed::derive(&[&cx.seed.to_le_bytes(), b"questions", categories[*c].name.as_bytes()]);
             let deck = decks.entry(*c).or_insert_with(|| (seed::permutation(all.len(), start), 0));
             loop {
@@ -66,11 +66,11 @@ fn at_once(dataset: &dyn Dataset, order: &[Vec<usize>], cx: &PlanContext) -> Vec
 }
 
 fn ids(lists: &Lists, dataset: &dyn Dataset, group: usize) -> Vec<String> {
-    lists.group(dataset, group).unwrap().iter().map(|t| t.question.id.clone()).collect()
+    lists.group(dataset, group).unwrap().iter().map(|t| t.item.id.clone()).collect()
 }
 
 fn new(some: bool, cx: &PlanContext) -> std::result::Result<Lists, String> {
-    Lists::new(&bank(), Box::new(Round { some }), cx.clone()).map_err(|f| match f {
+    Lists::new(&bank(), Some(Box::new(Round { some })), cx.clone()).map_err(|f| match f {
         Fault::Topics(e) | Fault::Dataset(e) => e.to_string(),
     })
 }
@@ -107,16 +107,16 @@ fn the_longest_groups_are_known() {
 fn what_cannot_be_drawn_is_told_before_a_run() {
     // Four turns of a category with three questions, in some group of many.
     let e = new(true, &PlanContext { seed: 2, groups: 2000, turns: 6 }).err().unwrap();
-    assert!(e.contains("category `math` has too few questions"), "{e}");
+    assert!(e.contains("category `math` has too few items"), "{e}");
     struct Short;
     impl Topics for Short {
         fn choose(&self, _: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
             Ok(TopicPlan { order: vec![vec![9; cx.turns]; cx.groups - usize::from(cx.seed == 1)] })
         }
     }
-    for (seed, part) in [(1, "it chose for 3 groups, turns [2]"), (0, "topic 9 is not a category")] {
+    for (seed, part) in [(1, "it chose for 3 groups, items [2]"), (0, "topic 9 is not a category")] {
         let cx = PlanContext { seed, groups: 4, turns: 2 };
-        let e = match Lists::new(&bank(), Box::new(Short), cx) {
+        let e = match Lists::new(&bank(), Some(Box::new(Short)), cx) {
             Err(Fault::Topics(e) | Fault::Dataset(e)) => e.to_string(),
             Ok(_) => panic!("planned"),
         };
