@@ -153,7 +153,7 @@ fn a_newer_schema_is_refused() {
     let world = world();
     let out = world.path().join("run");
     run(&plan(world.path(), &["study.groups=1"]), &out, &mut StopAfter(None)).unwrap();
-    let lock = std::fs::read_to_string(out.join("lock.json")).unwrap().replace("\"schema\": 2", "\"schema\": 3");
+    let lock = std::fs::read_to_string(out.join("lock.json")).unwrap().replace("\"schema\": 3", "\"schema\": 4");
     std::fs::write(out.join("lock.json"), lock).unwrap();
     let e = StoredRun::open(&out).err().unwrap().to_string();
     assert!(e.contains("newer friction"), "{e}");
