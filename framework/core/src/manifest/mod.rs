@@ -1,17 +1,18 @@
 //! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
 mod chosen;
+mod generation;
 mod issues;
+mod model;
 mod schema;
 mod sections;
 mod source;
 
 pub use chosen::{Chosen, ConditionChoice};
+pub use generation::{GenerationSection, Thinking};
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
+pub use model::{ModelDtype, ModelSection, Quantize};
 pub use schema::{added, schema};
-pub use sections::{
-    BackendKind, BackendSection, BatchSize, GenerationSection, LibraryEntry, ModelDtype, ModelSection, PluginsSection,
-    Quantize, StudySection,
-};
+pub use sections::{BackendKind, BackendSection, BatchSize, LibraryEntry, PluginsSection, StudySection};
 pub use source::{Located, ManifestError, Source};
 
 use crate::registry::{Kind, Maker, Registry};
@@ -108,6 +109,7 @@ impl Manifest {
             g.idle(&root.key("generation"), &mut warnings);
         }
         if let Some(m) = &model {
+            m.check(&root.key("model"), &mut issues);
             m.idle(&root.key("model"), &mut warnings);
         }
 
