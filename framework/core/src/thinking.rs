@@ -114,7 +114,10 @@ mod tests {
 
     #[test]
     fn a_block_is_no_answer() {
-        assert_eq!(of("<think>\nIt is B.\n</think>\n\nThe answer is (A).\n", false), pair("It is B.", "The answer is (A).\n"));
+        assert_eq!(
+            of("<think>\nIt is B.\n</think>\n\nThe answer is (A).\n", false),
+            pair("It is B.", "The answer is (A).\n")
+        );
         assert_eq!(of("  (A) \n", false), (None, "  (A) \n".into()));
         assert_eq!(of("<think>\n\n</think>\n\nA", false), pair("", "A"));
         assert_eq!(of("<think>a</think>x<think>b</think> y", false), pair("a\n\nb", "x y"));

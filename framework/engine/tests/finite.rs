@@ -81,6 +81,7 @@ fn held(
         capacity: 400,
         max_new_tokens: 6,
         sampling: Sampling::GREEDY,
+        stop: Default::default(),
         chunk: 8,
         step_tokens: 64,
         reuse: true,

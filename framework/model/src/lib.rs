@@ -20,6 +20,7 @@ pub mod exact;
 #[cfg(feature = "cube")]
 mod fused;
 mod gate;
+mod generation;
 #[cfg(feature = "cube")]
 pub mod gpu;
 pub mod hub;
@@ -42,6 +43,7 @@ pub use cache::KvCache;
 pub use config::Config;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
+pub use generation::SamplingDefaults;
 pub use model::{Gemma3, Probe, Segment, Step};
 pub use source::{Checkpoint, Source};
 pub use template::{ChatTemplate, ChatTurn, Role};

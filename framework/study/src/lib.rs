@@ -3,6 +3,7 @@
 pub mod analyze;
 mod batch;
 pub mod conversation;
+mod decoding;
 pub mod design;
 pub mod folder;
 mod idle;

@@ -206,10 +206,7 @@ mod tests {
     #[test]
     fn a_section_without_them_is_written_as_before() {
         let plain = read("").unwrap();
-        assert_eq!(
-            serde_json::to_string(&plain).unwrap(),
-            r#"{"max_new_tokens":256,"temperature":0.0,"top_p":1.0}"#
-        );
+        assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"max_new_tokens":256,"temperature":0.0,"top_p":1.0}"#);
         let all = read("defaults = true\nstop = [\"a\"]\nthinking = \"keep\"\ntop_k = 3\ntemperature = 1.0").unwrap();
         let again: GenerationSection = serde_json::from_str(&serde_json::to_string(&all).unwrap()).unwrap();
         assert_eq!(again, all);

@@ -136,7 +136,8 @@ mod tests {
         let fine = "chat_template = \"none\"\ntemplate_args = { a = false, b = \"x\", c = [1, 2.5], d = { e = 1 } }";
         assert!(faults(fine).is_empty());
         assert_eq!(faults("chat_template = \"\""), ["chat_template: `chat_template` is empty"]);
-        let told = faults("template_args = { messages = [], tools = [], when = 2026-07-26, all = [{ at = 10:00:00 }] }");
+        let told =
+            faults("template_args = { messages = [], tools = [], when = 2026-07-26, all = [{ at = 10:00:00 }] }");
         assert_eq!(told.len(), 4, "{told:?}");
         assert!(told[0].starts_with("template_args.all: templates take no dates"), "{told:?}");
         assert!(told[1].starts_with("template_args.messages: `messages` is what the program itself gives"), "{told:?}");
