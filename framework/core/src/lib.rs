@@ -18,6 +18,7 @@ pub mod registry;
 pub mod run;
 pub mod seed;
 pub mod site;
+pub mod thinking;
 pub mod traits;
 mod unread;
 pub mod words;

@@ -3,7 +3,8 @@
 //! In reading order: a [`Dialogue`] supplies the messages of one conversation. [`Engine::run`] ([`schedule`]) assigns
 //! conversations to slots of the cache and runs the forward passes. `turns` begins and ends turns: it reuses the prefix
 //! of a prompt that the cache holds, and forks first turns and openings that conversations share. [`slot`] is the state of one
-//! conversation. [`hooks`] applies taps and edits to a forward pass. [`sampling`] picks tokens. [`finite`] stops a run
+//! conversation. [`hooks`] applies taps and edits to a forward pass. [`sampling`] picks tokens, and [`stop`] ends
+//! replies at stop strings. [`finite`] stops a run
 //! at numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step
 //! before it.
 mod ahead;
@@ -14,6 +15,7 @@ pub mod options;
 pub mod sampling;
 pub mod schedule;
 pub mod slot;
+pub mod stop;
 mod turns;
 
 pub use dialogue::{Dialogue, Finish, Request, TapRows, TurnOutcome, Unit};
@@ -21,6 +23,7 @@ pub use finite::NotFinite;
 pub use options::{EngineOptions, Flow, Progress};
 pub use sampling::Sampling;
 pub use schedule::Engine;
+pub use stop::{StopStrings, Stopped};
 
 /// An error while conversations run.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! Sizes and rules of a run, and its progress.
 use crate::sampling::Sampling;
+use crate::stop::StopStrings;
 use friction_model::cache::CacheShape;
 
 /// Sizes and rules of a run.
@@ -15,6 +16,8 @@ pub struct EngineOptions {
     pub fork_tokens: usize,
     /// How tokens are picked.
     pub sampling: Sampling,
+    /// Texts that end a reply, beside the checkpoint's end ids.
+    pub stop: StopStrings,
     /// Largest number of tokens of one conversation that one step computes.
     pub chunk: usize,
     /// Largest number of tokens of all conversations that one step computes.

@@ -319,7 +319,11 @@ impl<'a> Engine<'a> {
             return Ok(false);
         }
         turn.reply.push(token);
-        if turn.reply.len() == turn.most {
+        if let Some(stopped) = o.stop.ended(&turn.reply, self.tokenizer)? {
+            turn.reply.truncate(stopped.ids);
+            turn.cut = Some(stopped.text);
+            turn.finish = Some(Finish::Stop);
+        } else if turn.reply.len() == turn.most {
             turn.finish = Some(Finish::Length);
         }
         Ok(true)

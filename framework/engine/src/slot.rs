@@ -18,6 +18,8 @@ pub(crate) struct Turn {
     pub added: usize,
     /// Token ids of the reply so far, without the end id.
     pub reply: Vec<u32>,
+    /// The reply's text, if a stop string cut it; otherwise the ids spell it.
+    pub cut: Option<String>,
     /// Set when the reply is complete; its last token may still have to be computed.
     pub finish: Option<Finish>,
     /// Ids of the choices and their log-probabilities.
@@ -72,7 +74,7 @@ impl Turn {
     /// Whether the turn is over: its reply is complete, and its tokens are computed, so that later turns and taps find
     /// them. No later turn needs the tokens that a fork generates.
     pub fn over(&self, computed: usize) -> bool {
-        self.finish.is_some() && (self.fork.is_some() && self.forced.is_none() || computed == self.len())
+        self.finish.is_some() && (self.fork.is_some() && self.forced.is_none() || computed >= self.len())
     }
 
     /// Positions among the `len` from `start` on whose logits are wanted: the last known token, or every token that
@@ -167,6 +169,9 @@ pub(crate) struct Prompt {
     pub text: String,
     /// Its token ids.
     pub ids: Vec<u32>,
+    /// First position of the user's last message, and the position after its last. The whole prompt, if no tap reads the
+    /// user's tokens.
+    pub user: (usize, usize),
 }
 
 /// Length of the longest common prefix.

@@ -75,8 +75,20 @@ impl Engine<'_> {
     }
 
     fn prompt(&self, request: &Request) -> Result<Prompt> {
-        let text = format!("{}{}", self.template.render(&request.messages)?, request.prefill);
-        Ok(Prompt { ids: self.tokenizer.encode(&text)?, text })
+        let mut text = self.template.render(&request.messages)?;
+        if !self.reads_user || request.fork {
+            text.push_str(&request.prefill);
+            let ids = self.tokenizer.encode(&text)?;
+            return Ok(Prompt { user: (0, ids.len()), ids, text });
+        }
+        let span = self.template.user_span(&request.messages, &text).ok_or_else(|| {
+            friction_model::Error::Text(
+                "the chat template changes the user's message: its tokens cannot be told".into(),
+            )
+        })?;
+        text.push_str(&request.prefill);
+        let (ids, user) = self.tokenizer.encode_within(&text, &span)?;
+        Ok(Prompt { ids, user: (user.start, user.end), text })
     }
 
     /// Starts a turn: keeps the longest common prefix of cache and prompt, and rolls the cache back to it.
@@ -89,13 +101,13 @@ impl Engine<'_> {
         // A choice of several tokens has no log-probability as the first token.
         let single = choices.iter().all(|ids| ids.len() == 1);
         let choices = if single { choices.concat() } else { vec![] };
-        let prompt = prompt.ids;
+        let Prompt { ids: prompt, user, .. } = prompt;
         if prompt.is_empty() || prompt.len() + reply > o.capacity {
             let (place, prompt) = (slot.dialogue.place(), prompt.len());
             return Err(Error::TooLong { place, prompt, reply, capacity: o.capacity });
         }
-        let user = self.user_span(&prompt);
         let common = common_prefix(&slot.cached, &prompt);
+        // A template writes a few tokens of its own before a message.
         let added = common.min(user.0.saturating_sub(3));
         // The last token's logits are wanted, so it is always computed.
         let mut reused = if o.reuse { common.min(prompt.len() - 1) } else { 0 };
@@ -118,6 +130,7 @@ impl Engine<'_> {
             forced: given.as_ref().map(|_| vec![]),
             finish: given.as_ref().map(|_| Finish::Replay),
             reply: given.unwrap_or_default(),
+            cut: None,
             most: request.max_new_tokens,
             fork: request.fork.then_some(common.min(reused)),
             choices: (choices, vec![]),
@@ -127,18 +140,6 @@ impl Engine<'_> {
             prompt,
         });
         Ok(())
-    }
-
-    /// First position of the last user message, and the position after its last: the text between Gemma's turn markers,
-    /// or the whole prompt if there are none.
-    fn user_span(&self, prompt: &[u32]) -> (usize, usize) {
-        let (Some(open), Some(close)) = (self.tokenizer.id("<start_of_turn>"), self.tokenizer.id("<end_of_turn>"))
-        else {
-            return (0, prompt.len());
-        };
-        let Some(end) = prompt.iter().rposition(|t| *t == close) else { return (0, prompt.len()) };
-        let start = prompt[..end].iter().rposition(|t| *t == open).map_or(0, |s| (s + 3).min(end));
-        (start, end)
     }
 
     /// Lets waiting conversations take over what is computed, ends turns that are complete, and asks for the next
@@ -151,10 +152,14 @@ impl Engine<'_> {
                 continue;
             }
             let Some(turn) = st.slots[i].as_mut().and_then(|s| s.turn.take()) else { continue };
-            let text = self.tokenizer.decode(&turn.reply)?;
+            let text = turn.cut.clone().map_or_else(|| self.tokenizer.decode(&turn.reply), Ok)?;
             let outcome = turn.outcome(text, &self.taps);
             st.progress.turns += u64::from(turn.fork.is_none());
             st.progress.reused += turn.reused as u64;
+            // What belongs to a stop string is no part of the reply.
+            if let Some(s) = st.slots[i].as_mut() {
+                s.cached.truncate(turn.len());
+            }
             // Waiting conversations copy the cache before the leader's next turn changes it.
             for j in 0..st.slots.len() {
                 if st.slots[j].as_ref().is_some_and(|s| s.leader == Some((i, Share::Turn))) {

@@ -74,6 +74,7 @@ fn held(
         max_new_tokens: 6,
         fork_tokens: 0,
         sampling: Sampling::GREEDY,
+        stop: Default::default(),
         chunk: 8,
         step_tokens: 64,
         reuse: true,

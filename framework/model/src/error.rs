@@ -29,6 +29,14 @@ pub enum Error {
     /// A `model.source` that names no model: bad syntax, or a model that does not exist.
     #[error("{0}")]
     Source(String),
+    /// A key of the manifest's section `[model]` that cannot be used.
+    #[error("`model.{key}`: {message}")]
+    Key {
+        /// The key, e.g. `chat_template`; a dot separates a key of a table in it.
+        key: String,
+        /// What is wrong, for the user.
+        message: String,
+    },
     /// The device is missing, too small, or does not support what was asked.
     #[error("{0}")]
     Device(String),
@@ -57,6 +65,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub(crate) fn format(path: impl Into<PathBuf>, message: impl std::fmt::Display) -> Self {
         Self::Format { path: path.into(), message: message.to_string() }
+    }
+    pub(crate) fn key(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Key { key: key.into(), message: message.into() }
     }
     pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source }

@@ -1,6 +1,5 @@
 //! Identity of a checkpoint: SHA-256 of the bytes of each part that is used.
 use crate::source::Weights;
-use crate::template::GEMMA;
 use crate::weights::gguf::{Gguf, Meta};
 use crate::{Checkpoint, Error, Result};
 use friction_core::{ModelIdentity, ModelPart};
@@ -35,7 +34,7 @@ impl Checkpoint {
     pub fn part(&self, part: ModelPart) -> Result<Option<String>> {
         match (part, &self.tokenizer, &*self.weights.borrow()) {
             (ModelPart::Weights, _, weights) => self.weights_hash(weights).map(Some),
-            (ModelPart::ChatTemplate, ..) => Ok(Some(hex(self.template.as_deref().unwrap_or(GEMMA).as_bytes()))),
+            (ModelPart::ChatTemplate, ..) => Ok(Some(hex(self.template_source().as_bytes()))),
             (ModelPart::Tokenizer, Some(path), _) => of_file(path).map(Some),
             (_, _, Weights::Gguf(gguf)) => Ok(of_metadata(gguf, part)),
             (_, _, Weights::Bundled(model)) => {

@@ -20,6 +20,7 @@ pub mod exact;
 #[cfg(feature = "cube")]
 mod fused;
 mod gate;
+mod generation;
 #[cfg(feature = "cube")]
 pub mod gpu;
 pub mod hub;
@@ -43,6 +44,7 @@ pub use config::Config;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use friction_core::{ChatMessage, Role};
+pub use generation::SamplingDefaults;
 pub use model::{Gemma3, Probe, Segment, Step};
 pub use source::{Checkpoint, Source};
 pub use template::ChatTemplate;

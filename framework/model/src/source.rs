@@ -2,12 +2,12 @@
 //! then the weights.
 use crate::bundled::BundledModel;
 use crate::hub::Repo;
-use crate::template::{self, SpecialTokens};
+use crate::template::{self, Choice, Found, SpecialTokens};
 use crate::weights::TensorSource;
 use crate::weights::gguf::{Gguf, Meta};
 use crate::weights::random::RandomWeights;
 use crate::weights::safetensors::{SafetensorsFiles, shard_names};
-use crate::{ChatTemplate, Config, Error, Result, Tokenizer};
+use crate::{Config, Error, Result, Tokenizer};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -66,7 +66,7 @@ impl fmt::Display for Source {
 }
 
 /// Replaces a leading `~/` by the home folder.
-fn expand(path: &str) -> PathBuf {
+pub(crate) fn expand(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(path),
@@ -93,9 +93,16 @@ pub struct Checkpoint {
     /// Where the weights come from. A hub repository is replaced by its files once they are fetched.
     pub(crate) weights: RefCell<Weights>,
     pub(crate) tokenizer: Option<PathBuf>,
+    /// The source of its own chat template, where it has one.
     pub(crate) template: Option<String>,
     /// The special tokens that its files name, where they do.
-    special: Option<SpecialTokens>,
+    pub(crate) special: Option<SpecialTokens>,
+    /// Whether its tokenizer begins texts with the BOS token, where its files say so.
+    pub(crate) adds_bos: Option<bool>,
+    /// The chat template that the manifest chooses.
+    pub(crate) choice: Choice,
+    /// Its `generation_config.json`, where it has one.
+    pub(crate) generation: Option<(PathBuf, Value)>,
     /// Paths of the configuration files that were read, for [`Checkpoint::identity`].
     pub(crate) files: Vec<(ModelPart, PathBuf)>,
     /// The hashes in the lock of a stored run: a part that differs is refused.
@@ -152,32 +159,17 @@ impl Checkpoint {
                     Some(Meta::Text(t)) => Some(t.clone()),
                     _ => None,
                 };
-                Self {
-                    config: gguf.config()?,
-                    source,
-                    commit: None,
-                    special: Some(SpecialTokens::from_gguf(&gguf)),
-                    weights: RefCell::new(Weights::Gguf(gguf)),
-                    tokenizer: None,
-                    template,
-                    files: vec![],
-                    locked: None,
-                }
+                let adds_bos = match gguf.meta("tokenizer.ggml.add_bos_token") {
+                    Some(Meta::Bool(adds)) => Some(*adds),
+                    _ => None,
+                };
+                let (config, special) = (gguf.config()?, Some(SpecialTokens::from_gguf(&gguf)));
+                Self { template, special, adds_bos, ..Self::bare(source, config, Weights::Gguf(gguf)) }
             }
             Source::Random(name) => {
                 let config = Config::preset(name).ok_or_else(|| Error::Source(format!("no shape `{name}`")))?;
-                let weights = RefCell::new(Weights::Random(RandomWeights::new(&config, seed)));
-                Self {
-                    config,
-                    source,
-                    commit: None,
-                    weights,
-                    tokenizer: None,
-                    template: None,
-                    special: None,
-                    files: vec![],
-                    locked: None,
-                }
+                let weights = Weights::Random(RandomWeights::new(&config, seed));
+                Self::bare(source, config, weights)
             }
             Source::Bundled(name) => {
                 let model = BundledModel::find(name)?;
@@ -186,17 +178,9 @@ impl Checkpoint {
                     serde_json::from_slice(model.file(file)?).map_err(|e| Error::format(path.join(file), e))
                 };
                 let generation = json("generation_config.json")?;
-                Self {
-                    config: Config::from_json(&path.join("config.json"), &json("config.json")?, Some(&generation))?,
-                    source,
-                    commit: None,
-                    weights: RefCell::new(Weights::Bundled(model)),
-                    tokenizer: None,
-                    template: None,
-                    special: None,
-                    files: vec![],
-                    locked: None,
-                }
+                let config = Config::from_json(&path.join("config.json"), &json("config.json")?, Some(&generation))?;
+                let generation = Some((path.join("generation_config.json"), generation));
+                Self { generation, ..Self::bare(source, config, Weights::Bundled(model)) }
             }
         };
         if let Some(t) = tokenizer {
@@ -214,10 +198,29 @@ impl Checkpoint {
         let m = &cx.model;
         let tokenizer = m.tokenizer.as_deref().map(Path::new);
         let mut out = Self::resolve(&m.source, m.revision.as_deref(), tokenizer, &cx.base, cx.seed)?;
+        out.choice = Choice::of(m, &cx.base)?;
         out.locked = cx.locked.clone();
         out.agrees(ModelPart::Config)?;
         out.agrees(ModelPart::GenerationConfig)?;
         Ok(out)
+    }
+
+    /// A checkpoint that has a configuration and weights, and no files for text.
+    fn bare(source: Source, config: Config, weights: Weights) -> Self {
+        Self {
+            source,
+            config,
+            commit: None,
+            weights: RefCell::new(weights),
+            tokenizer: None,
+            template: None,
+            special: None,
+            adds_bos: None,
+            choice: Choice::default(),
+            generation: None,
+            files: vec![],
+            locked: None,
+        }
     }
 
     fn from_files(
@@ -231,24 +234,14 @@ impl Checkpoint {
             files.extend(file(name)?.map(|path| (part, path)));
         }
         let path = file("config.json")?.ok_or_else(|| Error::format(dir, "holds no config.json"))?;
-        let generation = file("generation_config.json")?.map(|p| read_json(&p)).transpose()?;
-        let config = Config::from_json(&path, &read_json(&path)?, generation.as_ref())?;
-        let (template, special) = template::of_files(&mut file)?;
+        let generation = file("generation_config.json")?.map(|p| read_json(&p).map(|v| (p, v))).transpose()?;
+        let config = Config::from_json(&path, &read_json(&path)?, generation.as_ref().map(|(_, v)| v))?;
+        let Found { template, special, adds_bos } = template::of_files(&mut file)?;
         let tokenizer = file("tokenizer.json")?;
         if matches!(source, Source::Path(_)) {
             weights = Weights::Files(SafetensorsFiles::list(dir)?);
         }
-        Ok(Self {
-            source,
-            config,
-            commit: None,
-            weights: RefCell::new(weights),
-            tokenizer,
-            template,
-            special,
-            files,
-            locked: None,
-        })
+        Ok(Self { tokenizer, template, special, adds_bos, generation, files, ..Self::bare(source, config, weights) })
     }
 
     /// Opens the weights, and fetches them first where the source is a hub repository.
@@ -325,20 +318,6 @@ impl Checkpoint {
             (None, _) => {
                 Err(Error::Source(format!("{} brings no tokenizer.json; name one with `model.tokenizer`", self.source)))
             }
-        }
-    }
-
-    /// The chat template: the checkpoint's own, else Gemma's.
-    ///
-    /// # Errors
-    /// When it does not compile, the tokenizer lacks its tokens, or it differs from a stored run's lock.
-    pub fn template(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
-        self.agrees(ModelPart::ChatTemplate)?;
-        match (&self.template, self.special.clone()) {
-            (Some(source), Some(special)) => ChatTemplate::new(source, special, tokenizer),
-            (Some(source), None) => ChatTemplate::new(source, SpecialTokens::gemma(tokenizer), tokenizer),
-            (None, special) => ChatTemplate::gemma_with(special.unwrap_or_default(), tokenizer)
-                .map_err(|e| Error::Source(format!("{}: {e}", self.source))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a checkpoint's folder to prompts: chat template, special tokens and stop ids.
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_model::{ChatMessage, Checkpoint, testing};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// A tiny checkpoint with these additional files.
@@ -106,4 +107,84 @@ fn whole_numbers_are_written_whole() {
     let mut odd = testing::config();
     odd.query_pre_attn_scalar = 8.5;
     assert_eq!(odd.to_json()["query_pre_attn_scalar"], 8.5);
+}
+
+/// A study's model: the tiny checkpoint in `model`, with more of its section `[model]`.
+fn of(base: &std::path::Path, more: serde_json::Value) -> friction_model::Result<Checkpoint> {
+    let mut model = serde_json::json!({"source": "path:model"});
+    model.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let context = serde_json::json!({"base": base, "seed": 0, "model": model, "backend": {}});
+    Checkpoint::of(&serde_json::from_value(context).unwrap())
+}
+
+fn chosen(base: &std::path::Path, more: serde_json::Value) -> friction_model::Result<String> {
+    let found = of(base, more)?;
+    let turns = [ChatMessage::user("Hi "), ChatMessage::assistant(" Hello.\n"), ChatMessage::user("Bye ")];
+    found.template(&found.tokenizer()?)?.render(&turns)
+}
+
+#[test]
+fn a_manifest_chooses_the_template() {
+    let (dir, _) = checkpoint(&[("chat_template.jinja", "own {{ bos_token }}")]);
+    let base = dir.path();
+    assert_eq!(chosen(base, json!({})).unwrap(), "own <bos>");
+    assert!(chosen(base, json!({"chat_template": "gemma"})).unwrap().starts_with("<bos><start_of_turn>user\nHi<"));
+    assert_eq!(chosen(base, json!({"chat_template": "none"})).unwrap(), "<bos>Hi  Hello.\n\nBye ");
+    let told = chosen(base, json!({"chat_template": "chatml"})).unwrap_err().to_string();
+    assert!(told.starts_with("`model.chat_template`: the tokenizer has no `<|im_start|>`"), "{told}");
+    // A file, its arguments and its date.
+    std::fs::write(base.join("mine.jinja"), "{{ greeting }}{{ strftime_now('%Y') }}{{ bos_token }}\n").unwrap();
+    let mine =
+        json!({"chat_template": "mine.jinja", "template_args": {"greeting": "Hej"}, "template_date": "2026-07-26"});
+    assert_eq!(chosen(base, mine).unwrap(), "Hej2026<bos>");
+    std::fs::write(base.join("mine.jinja"), "{% if %}").unwrap();
+    let told = chosen(base, json!({"chat_template": "mine.jinja"})).unwrap_err().to_string();
+    assert!(told.starts_with("`model.chat_template`: the chat template does not compile"), "{told}");
+}
+
+#[test]
+fn the_text_that_renders_prompts_identifies_a_run() {
+    let (dir, _) = checkpoint(&[("chat_template.jinja", "own")]);
+    let base = dir.path();
+    let hash = |more| of(base, more).unwrap().part(friction_core::ModelPart::ChatTemplate).unwrap().unwrap();
+    std::fs::write(base.join("mine.jinja"), "own").unwrap();
+    let mine = json!({"chat_template": "mine.jinja"});
+    // The same text is the same template, wherever it is from.
+    assert_eq!(hash(json!({})), hash(mine.clone()));
+    let all = [json!({}), json!({"chat_template": "none"}), json!({"chat_template": "gemma"})].map(hash);
+    assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+    // A file that was changed since is refused.
+    let mut locked = of(base, mine.clone()).unwrap().identity().unwrap();
+    locked.0.retain(|part, _| *part == friction_core::ModelPart::ChatTemplate);
+    std::fs::write(base.join("mine.jinja"), "other").unwrap();
+    let context = json!({"base": base, "seed": 0, "model": {"source": "path:model", "chat_template": "mine.jinja"}, "backend": {}, "locked": locked});
+    let again = Checkpoint::of(&serde_json::from_value(context).unwrap()).unwrap();
+    let told = again.template(&again.tokenizer().unwrap()).err().unwrap().to_string();
+    assert!(told.starts_with("chat template of path:model differs from what the run was made with"), "{told}");
+}
+
+/// Without markers a text begins as the tokenizer begins texts.
+#[test]
+fn the_bos_token_of_plain_prompts_is_the_tokenizers() {
+    let begins = |post: serde_json::Value, config: Option<&str>| {
+        let (dir, _) = checkpoint(&[]);
+        let tokenizer =
+            testing::tokenizer_json().replace("\"post_processor\":null", &format!("\"post_processor\":{post}"));
+        std::fs::write(dir.path().join("model/tokenizer.json"), tokenizer).unwrap();
+        if let Some(config) = config {
+            std::fs::write(dir.path().join("model/tokenizer_config.json"), config).unwrap();
+        }
+        let text = chosen(dir.path(), json!({"chat_template": "none"})).unwrap();
+        text.split_once("Hi").unwrap().0.to_string()
+    };
+    let template = json!({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<bos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}], "special_tokens": {"<bos>": {"id": "<bos>", "ids": [2], "tokens": ["<bos>"]}}});
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let other = r#"{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<eos>"}"#;
+    assert_eq!(begins(template.clone(), None), "<bos>");
+    assert_eq!(begins(bytes.clone(), Some(other)), "");
+    assert_eq!(begins(json!(null), Some(other)), "<eos>");
+    assert_eq!(begins(json!(null), None), "<bos>");
+    assert_eq!(begins(template, Some(r#"{"add_bos_token": false}"#)), "");
+    assert_eq!(begins(bytes, Some(r#"{"add_bos_token": true}"#)), "<bos>");
 }

@@ -4,10 +4,10 @@ use crate::lists::PlannedItem;
 use crate::plan::SharedPlan;
 use crate::record::{Record, measured};
 use crate::rehearsal::{Course, opening};
-use friction_core::manifest::{After, Draws};
+use friction_core::manifest::{After, Draws, Thinking};
 use friction_core::{
     Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
-    seed::derive,
+    seed::derive, thinking,
 };
 use friction_engine::{Dialogue, Request, TurnOutcome};
 use std::cell::RefCell;
@@ -219,12 +219,20 @@ impl Conversation {
         let Some(cx) = self.context() else { return Ok(()) };
         let prefill = ask.prefill.clone().unwrap_or_default();
         let whole = format!("{prefill}{}", outcome.text);
-        let grade = self.plan.grade(cx.item, &whole)?;
+        let (template, codec) = (&self.plan.template, &self.plan.tokenizer);
+        // A thought is stored, and neither graded nor, unless it is asked for, kept.
+        let opens = template.opens_thought().filter(|_| prefill.is_empty()).unwrap_or("");
+        let opened = !opens.is_empty()
+            || thinking::split(&prefill, false).thought.is_some() && !prefill.contains(thinking::CLOSE);
+        let grade = self.plan.grade(cx.item, &thinking::split(&whole, !opens.is_empty()).answer)?;
         if let Some(name) = grade.metrics.keys().find(|n| !names(n)) {
             let e = format!("a grade has the metric {name:?}; names are letters, digits, `-` and `_`");
             return Err(friction_core::Error::config(e));
         }
-        let reply = Reply { text: &outcome.text, ids: &outcome.ids, prefill: &prefill, codec: &self.plan.tokenizer };
+        let keeps = self.plan.manifest.generation.thinking == Thinking::Keep;
+        let said = if keeps { outcome.text.clone() } else { thinking::split(&outcome.text, opened).answer };
+        let thought = if keeps { 0 } else { thinking::leading(&outcome.ids, codec, opened)? };
+        let reply = Reply { text: &said, ids: &outcome.ids[thought..], prefill: &prefill, codec };
         let last = cx.turn == cx.turns;
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
         let row = TurnRow {
@@ -254,7 +262,7 @@ impl Conversation {
             },
             ..TurnRow::default()
         };
-        let row = measured(row, &outcome, &kept);
+        let row = measured(row, &outcome, &kept, if keeps { opens } else { "" });
         let exchange = Exchange {
             turn: cx.turn,
             round: cx.round,

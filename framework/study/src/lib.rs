@@ -4,6 +4,7 @@ pub mod analyze;
 mod aside;
 mod batch;
 pub mod conversation;
+mod decoding;
 pub mod design;
 pub mod folder;
 mod idle;

@@ -5,10 +5,11 @@
 //! ```text
 //! friction      version of the program
 //! study         [study], defaults filled in
-//! model         source, revision, dtype, quantize; commit of a hub source; sha256 by part: weights, config,
-//!               generation_config, tokenizer, tokenizer_config, chat_template (null if there is none)
+//! model         source, revision, dtype, quantize; chat_template, template_args, template_date if they are given;
+//!               commit of a hub source; sha256 by part: weights, config, generation_config, tokenizer,
+//!               tokenizer_config (null if there is none), chat_template (the text that renders prompts)
 //! backend       kind; slots if the manifest sets them, otherwise "auto"
-//! generation    [generation], defaults filled in
+//! generation    [generation], defaults filled in, also those that it takes from the checkpoint
 //! dataset       table, version, library (SHA-256, if it is a dynamic library); fingerprint, sha256 of all items
 //! topics        table, version, library; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
@@ -52,7 +53,17 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
         })
         .collect();
     let hooks: Vec<Value> = m.hooks.iter().map(|h| Value::Object(chosen(h))).collect();
-    let model = json!({"source": m.model.source, "revision": m.model.revision, "dtype": m.model.dtype, "quantize": m.model.quantize});
+    let mut model = json!({"source": m.model.source, "revision": m.model.revision, "dtype": m.model.dtype, "quantize": m.model.quantize});
+    // Without them, locks are those of versions that did not have them.
+    if let Some(template) = &m.model.chat_template {
+        model["chat_template"] = json!(template);
+    }
+    if !m.model.template_args.is_empty() {
+        model["template_args"] = json!(m.model.template_args);
+    }
+    if let Some(date) = &m.model.template_date {
+        model["template_date"] = json!(date);
+    }
     [
         ("study", json!(m.study)),
         ("model", model),

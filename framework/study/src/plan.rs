@@ -4,13 +4,13 @@ use crate::design::Counter;
 use crate::lists::{Fault, Lists};
 use crate::needs::{Check, Produced};
 use crate::wrong::{Wrong, named};
-use crate::{Result, idle};
-use friction_core::manifest::{BackendKind, BatchSize, Issues, Manifest, ModelDtype, Path as KeyPath, Quantize};
+use crate::{Result, decoding, idle};
+use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
     Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Grade, Hook, HookProgram, Item, ModelSpec,
     PlanContext, Tap, plural,
 };
-use friction_engine::{EngineOptions, Sampling};
+use friction_engine::{EngineOptions, Sampling, StopStrings};
 use friction_model::cache::CacheShape;
 use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
 use std::collections::BTreeSet;
@@ -108,15 +108,17 @@ impl Plan {
     ///
     /// # Errors
     /// If the manifest is wrong or something is missing. Errors that do not depend on each other are reported together.
-    pub fn new(manifest: Manifest, base: &Path) -> Result<Self> {
+    pub fn new(mut manifest: Manifest, base: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::of(&BuildContext::new(&manifest, base));
+        let issues = decoding::settle(&mut manifest, checkpoint.as_ref().ok());
         let m = &manifest;
-        let mut wrong = Wrong { manifest: m, issues: Issues::default(), warnings: m.warnings.clone() };
+        let mut wrong = Wrong { manifest: m, issues, warnings: m.warnings.clone() };
         let key = |k: &str| KeyPath::default().key(k);
         let source = key("model").key("source");
         let cx = BuildContext::new(m, base);
 
         // The model's shape comes from its configuration, so hooks are checked without weights.
-        let checkpoint = wrong.keep(&source, Checkpoint::of(&cx));
+        let checkpoint = decoding::keep(&mut wrong, &source, checkpoint);
         let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
         let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {
@@ -193,7 +195,14 @@ impl Plan {
                     Err(format!("the tokenizer has {ids} ids, the model {vocab}: they do not belong together")),
                 );
             }
-            let template = wrong.keep(&source, c.template(&tokenizer))?;
+            let template = decoding::keep(&mut wrong, &source, c.template(&tokenizer))?;
+            decoding::check(&mut wrong, &template, &tokenizer, turns);
+            if let (Some(dataset), Some(groups)) = (&dataset, &first) {
+                decoding::openings(&mut wrong, &template, dataset.as_ref(), &conditions, groups);
+            }
+            if let Some((program, _)) = &hooked {
+                decoding::spans(&mut wrong, &template, program);
+            }
             Some((tokenizer, template))
         });
         let (Some(checkpoint), Some((program, hooks)), Some(dataset), Some(lists), Some((tokenizer, template)), true) =
@@ -256,7 +265,8 @@ impl Plan {
             capacity,
             max_new_tokens: m.generation.max_new_tokens,
             fork_tokens: lengths.fork_tokens,
-            sampling: Sampling { temperature: m.generation.temperature, top_p: m.generation.top_p },
+            sampling: Sampling::from(&m.generation),
+            stop: StopStrings::new(m.generation.stop.clone()),
             chunk: EngineOptions::CHUNK,
             step_tokens: EngineOptions::step_tokens(m.backend.kind == BackendKind::Cpu),
             reuse: true,

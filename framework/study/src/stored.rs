@@ -229,6 +229,9 @@ fn absolute(cx: &mut BuildContext, base: &Path) -> Result<()> {
     if let Some(tokenizer) = &cx.model.tokenizer {
         cx.model.tokenizer = Some(found(tokenizer)?);
     }
+    if let Some(file) = cx.model.chat_template.as_deref().filter(|t| friction_model::template::is_file(t)) {
+        cx.model.chat_template = Some(found(file)?);
+    }
     for kind in ["path", "gguf"] {
         if let Some(path) = cx.model.source.strip_prefix(kind).and_then(|s| s.strip_prefix(':')) {
             cx.model.source = format!("{kind}:{}", found(path)?);

@@ -1,19 +1,20 @@
 //! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
 mod aside;
 mod chosen;
+mod generation;
 mod issues;
+mod model;
 mod schema;
 mod sections;
 mod source;
 
 pub use aside::{After, AsideSection};
 pub use chosen::{Chosen, ConditionChoice};
+pub use generation::{GenerationSection, Thinking};
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
+pub use model::{ModelDtype, ModelSection, Quantize};
 pub use schema::{added, schema};
-pub use sections::{
-    BackendKind, BackendSection, BatchSize, Draws, GenerationSection, LibraryEntry, ModelDtype, ModelSection,
-    PluginsSection, Quantize, StudySection,
-};
+pub use sections::{BackendKind, BackendSection, BatchSize, Draws, LibraryEntry, PluginsSection, StudySection};
 pub use source::{Located, ManifestError, Source};
 
 use crate::registry::{Kind, Maker, Registry};
@@ -126,6 +127,7 @@ impl Manifest {
             s.sampled(&root.key("study"), g.temperature, &mut issues, &mut warnings);
         }
         if let Some(m) = &model {
+            m.check(&root.key("model"), &mut issues);
             m.idle(&root.key("model"), &mut warnings);
         }
 

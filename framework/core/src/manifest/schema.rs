@@ -1,6 +1,8 @@
 //! The JSON Schema (draft 7) of manifests, for editors: completion, types, and what each key means.
 use super::aside::AsideSection;
-use super::sections::{BackendSection, GenerationSection, ModelSection, PluginsSection, StudySection};
+use super::generation::GenerationSection;
+use super::model::ModelSection;
+use super::sections::{BackendSection, PluginsSection, StudySection};
 use crate::registry::{Kind, Plugin, Registry};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;

@@ -1,5 +1,7 @@
 //! The fixed sections of a manifest.
+use super::generation::GenerationSection;
 use super::issues::{Issues, Path, Step};
+use super::model::ModelSection;
 use crate::arms::ArmDesign;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -158,69 +160,6 @@ impl StudySection {
     }
 }
 
-/// The type that matrix products run in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ModelDtype {
-    /// 32-bit floating point.
-    #[default]
-    F32,
-    /// bfloat16: the range of `f32`, 8 bits of precision.
-    Bf16,
-    /// IEEE half precision: 11 bits of precision, numbers up to 65504.
-    F16,
-}
-
-/// How weights are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Quantize {
-    /// Weights as they are, in `dtype`.
-    #[default]
-    None,
-    /// 8 bits a weight; 32 weights share a scale, as in GGUF's Q8_0.
-    Q8,
-    /// 4 bits a weight; 32 weights share a scale, as in GGUF's Q4_0.
-    Q4,
-}
-
-/// The model: where its weights come from, and the precision that it runs in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(example = serde_json::json!({"source": "hf:google/gemma-3-4b-it", "dtype": "bf16"}))]
-pub struct ModelSection {
-    /// Where the checkpoint is: `hf:owner/name` on the hub, `path:folder`, `gguf:file`, `bundled:organism` or
-    /// `bundled:organism-null` in the program, or `random:gemma-3-270m` (also `1b`, `4b`, `12b`, `27b`) for seeded random
-    /// weights of that shape. Folders and files are relative to the manifest; `~/` is the home folder.
-    pub source: String,
-    /// Branch, tag or commit of an `hf:` source. Default: `main`. The commit that was found is recorded with the run. Set
-    /// it to a commit to make sure that another machine runs the same weights.
-    #[serde(default)]
-    pub revision: Option<String>,
-    /// Type that matrix products run in. The residual stream is `f32` in any case. `bf16` or `f16` halve the memory of the
-    /// weights; take `f32` to compare numbers with other tools.
-    #[serde(default)]
-    pub dtype: ModelDtype,
-    /// How the weights are held in memory. `q8` and `q4` save memory and round the weights, so the model is not quite the
-    /// published one.
-    #[serde(default)]
-    pub quantize: Quantize,
-    /// A `tokenizer.json` to use instead of the checkpoint's own, relative to the manifest. Default: the checkpoint's. Set
-    /// it for a checkpoint that comes without one.
-    #[serde(default)]
-    pub tokenizer: Option<String>,
-}
-
-impl ModelSection {
-    /// What is declared here and does nothing.
-    pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
-        if let Some(r) = self.revision.as_ref().filter(|_| !self.source.starts_with("hf:")) {
-            let what = format!("`revision = {r:?}` does nothing: `{}` is no repository of the hub", self.source);
-            warnings.push(path.key("revision"), what, Some("it belongs to a source `hf:owner/name`".into()));
-        }
-    }
-}
-
 /// Which of Burn's run-time devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -315,58 +254,4 @@ pub struct PluginsSection {
     /// plugins.
     #[serde(default)]
     pub load: Vec<LibraryEntry>,
-}
-
-/// How replies are generated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(example = serde_json::json!({"max_new_tokens": 1024, "temperature": 0.0}))]
-pub struct GenerationSection {
-    /// Longest reply, in tokens. A longer one ends there, in every condition; raise it where the analyzer `behavior` warns
-    /// that replies met it.
-    #[serde(default = "default_new_tokens")]
-    #[schemars(range(min = 1, max = 65536))]
-    pub max_new_tokens: usize,
-    /// Sampling temperature. 0 is greedy decoding, which takes the most probable token; 1 samples from the model's own
-    /// distribution.
-    #[serde(default)]
-    #[schemars(range(min = 0.0, max = 100.0))]
-    pub temperature: f64,
-    /// Nucleus sampling: only the most probable tokens whose probabilities sum to this are sampled from. The default, 1,
-    /// keeps all tokens. It does nothing at `temperature = 0`.
-    #[serde(default = "one")]
-    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
-    pub top_p: f64,
-}
-fn default_new_tokens() -> usize {
-    256
-}
-fn one() -> f64 {
-    1.0
-}
-
-impl GenerationSection {
-    /// What is declared here and does nothing.
-    pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
-        if self.temperature == 0.0 && self.top_p < 1.0 {
-            let help = "set `temperature` above 0 to sample, or leave `top_p` out";
-            warnings.push(
-                path.key("top_p"),
-                "`top_p` does nothing at `temperature = 0`, which is greedy",
-                Some(help.into()),
-            );
-        }
-    }
-
-    pub(super) fn check(&self, path: &Path, issues: &mut Issues) {
-        if !(1..=65536).contains(&self.max_new_tokens) {
-            issues.push(path.key("max_new_tokens"), "`max_new_tokens` must be from 1 to 65536", None);
-        }
-        if !(0.0..=100.0).contains(&self.temperature) {
-            issues.push(path.key("temperature"), "`temperature` must be from 0 (greedy) to 100", None);
-        }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            issues.push(path.key("top_p"), "`top_p` must be above 0 and at most 1", None);
-        }
-    }
 }

@@ -6,24 +6,33 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The chat template and the special tokens of a checkpoint; `None` for what it does not have. As in transformers
-/// `chat_template.jinja` takes precedence over `tokenizer_config.json`, and that over `chat_template.json`. `file`
-/// returns the path of a file by its name.
+/// What the files say about templates; `None` for what they do not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The chat template's source.
+    pub template: Option<String>,
+    /// The special tokens.
+    pub special: Option<SpecialTokens>,
+    /// Whether texts begin with the BOS token (`add_bos_token`).
+    pub adds_bos: Option<bool>,
+}
+
+/// The chat template and the special tokens of a checkpoint. As in transformers `chat_template.jinja` takes precedence
+/// over `tokenizer_config.json`, and that over `chat_template.json`. `file` returns the path of a file by its name.
 ///
 /// # Errors
 /// When a file cannot be read or is malformed, or has named templates and none is called `default`.
-pub(crate) fn of_files(
-    file: &mut impl FnMut(&str) -> Result<Option<PathBuf>>,
-) -> Result<(Option<String>, Option<SpecialTokens>)> {
+pub(crate) fn of_files(file: &mut impl FnMut(&str) -> Result<Option<PathBuf>>) -> Result<Found> {
     let jinja = file("chat_template.jinja")?;
     let mut template = jinja.map(|p| std::fs::read_to_string(&p).map_err(|e| Error::io(&p, e))).transpose()?;
-    let mut special = None;
+    let (mut special, mut adds_bos) = (None, None);
     let config = file("tokenizer_config.json")?;
     let map = file("special_tokens_map.json")?;
     if let Some(path) = config.as_ref().or(map.as_ref()) {
         let read = config.as_ref().map(|p| read_json(p)).transpose()?.unwrap_or(Value::Object(Default::default()));
         let map = map.as_ref().map(|p| read_json(p)).transpose()?;
         special = Some(SpecialTokens::from_json(&read, map.as_ref()).map_err(|e| Error::format(path, e))?);
+        adds_bos = read.get("add_bos_token").and_then(Value::as_bool);
         if template.is_none() {
             template = of_json(&read).map_err(|e| Error::format(path, e))?;
         }
@@ -33,7 +42,7 @@ pub(crate) fn of_files(
     {
         template = of_json(&read_json(&path)?).map_err(|e| Error::format(path, e))?;
     }
-    Ok((template, special))
+    Ok(Found { template, special, adds_bos })
 }
 
 /// The value of `chat_template`: a string, or the one called `default` of several named templates.
@@ -85,16 +94,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         let read = || of_files(&mut |name| Ok(Some(dir.path().join(name)).filter(|p| p.exists()))).unwrap();
-        assert_eq!(read(), (None, None));
+        let found = |template: Option<&str>, special, adds_bos| Found {
+            template: template.map(String::from),
+            special,
+            adds_bos,
+        };
+        assert_eq!(read(), Found::default());
         write("chat_template.json", r#"{"chat_template": "third"}"#);
-        assert_eq!(read(), (Some("third".into()), None));
+        assert_eq!(read(), found(Some("third"), None, None));
         write(
             "tokenizer_config.json",
-            r#"{"bos_token": "<s>", "tokenizer_class": "LlamaTokenizer", "chat_template": "second"}"#,
+            r#"{"bos_token": "<s>", "add_bos_token": false, "tokenizer_class": "LlamaTokenizer", "chat_template": "second"}"#,
         );
         let special = Some([("bos_token", "<s>")].into_iter().collect());
-        assert_eq!(read(), (Some("second".into()), special.clone()));
+        assert_eq!(read(), found(Some("second"), special.clone(), Some(false)));
         write("chat_template.jinja", "first\r\n");
-        assert_eq!(read(), (Some("first\r\n".into()), special));
+        assert_eq!(read(), found(Some("first\r\n"), special, Some(false)));
     }
 }

@@ -1,50 +1,60 @@
-//! Rendering of conversations to text, by the checkpoint's chat template or Gemma's.
+//! Rendering of conversations to text, by the checkpoint's chat template, one of the program's, or a file.
 //!
 //! Templates give the same text as transformers' `apply_chat_template` (Jinja2). `translate` rewrites syntax that
-//! minijinja lacks; `python` defines filters, tests and methods with Python's semantics.
+//! minijinja lacks; `python` defines filters, tests and methods with Python's semantics. `choice` and `files` find a
+//! template; `probe` finds out what one does with conversations.
+mod arguments;
+mod builtin;
+mod choice;
+mod clock;
 mod files;
 mod lex;
+mod of_checkpoint;
 mod printf;
+mod probe;
 mod python;
 mod special;
 mod strings;
 mod translate;
 mod values;
 
-pub(crate) use files::of_files;
+pub use builtin::{BuiltIn, GEMMA, PLAIN};
+pub(crate) use choice::Choice;
+pub use choice::{Given, is_file};
+pub(crate) use files::{Found, of_files};
 pub(crate) use lex::literals;
 pub use special::SpecialTokens;
 
 use crate::tokenizer::Control;
 use crate::{Error, Result, Tokenizer};
-use chrono::format::{Fixed, Item, StrftimeItems};
-use chrono::{Local, NaiveDateTime};
+use chrono::NaiveDateTime;
+use clock::Clock;
 use friction_core::{ChatMessage, Role};
-use minijinja::{Environment, ErrorKind, Value, context};
+use minijinja::{Environment, Value, context};
 use std::collections::BTreeMap;
-use std::fmt::Write;
-
-/// Gemma 3's chat template, for checkpoints that have none.
-pub const GEMMA: &str = "{{ bos_token }}{%- set ns = namespace(prefix='') -%}{%- if messages[0]['role'] == 'system' -%}{%- set ns.prefix = messages[0]['content'] + '\n\n' -%}{%- set messages = messages[1:] -%}{%- endif -%}{%- for message in messages -%}{%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}{{ '<start_of_turn>' + role + '\n' + (ns.prefix if loop.first else '') }}{{ message['content'] | trim }}{{ '<end_of_turn>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}";
 
 /// A compiled chat template.
 pub struct ChatTemplate {
     env: Environment<'static>,
     special: SpecialTokens,
+    given: Given,
+    clock: Clock,
     control: Control,
     end: Option<u32>,
+    opened: Option<String>,
     /// The template's Jinja source.
     pub source: String,
 }
 
 impl ChatTemplate {
-    /// Compiles a template. Text of messages cannot open or close a turn: control tokens of `tokenizer` that occur in
-    /// it are marked by [`ChatTemplate::render`], and [`Tokenizer::encode`] encodes them as plain text.
+    /// Compiles a template that is given no arguments and no date. Text of messages cannot open or close a turn: control
+    /// tokens of `tokenizer` that occur in it are marked by [`ChatTemplate::render`], and [`Tokenizer::encode`] encodes
+    /// them as plain text.
     ///
     /// # Errors
     /// When the template does not compile.
     pub fn new(source: &str, special: SpecialTokens, tokenizer: &Tokenizer) -> Result<Self> {
-        Self::at(source, special, tokenizer, Local::now().naive_local())
+        Self::with(source, special, tokenizer, Given::default())
     }
 
     /// Gemma's template ([`GEMMA`]).
@@ -52,37 +62,35 @@ impl ChatTemplate {
     /// # Errors
     /// When the tokenizer lacks a token that it writes.
     pub fn gemma(tokenizer: &Tokenizer) -> Result<Self> {
-        Self::gemma_with(SpecialTokens::default(), tokenizer)
+        Self::without(SpecialTokens::default(), tokenizer, Given::default())
     }
 
-    /// [`ChatTemplate::gemma`] for a checkpoint that names special tokens and has no template.
-    pub(crate) fn gemma_with(special: SpecialTokens, tokenizer: &Tokenizer) -> Result<Self> {
-        let special = special.or(SpecialTokens::gemma(tokenizer));
-        let written = ["<start_of_turn>", "<end_of_turn>", special.get("bos_token").unwrap_or("<bos>")];
-        if let Some(token) = written.iter().find(|t| tokenizer.id(t).is_none()) {
-            return Err(Error::Text(format!(
-                "there is no chat template, and Gemma's cannot be used: the tokenizer has no `{token}`; put a chat_template.jinja beside the weights"
-            )));
-        }
-        Self::new(GEMMA, special, tokenizer)
-    }
-
-    /// [`ChatTemplate::new`] with a given time for `strftime_now`. The time stays the same as long as the template
-    /// lives, so all prompts of a process agree.
+    /// [`ChatTemplate::new`] with a given time for `strftime_now`.
     ///
     /// # Errors
     /// When the template does not compile.
     pub fn at(source: &str, special: SpecialTokens, tokenizer: &Tokenizer, now: NaiveDateTime) -> Result<Self> {
+        Self::with(source, special, tokenizer, Given { now: Some(now), ..Given::default() })
+    }
+
+    /// [`ChatTemplate::new`] with arguments and a date.
+    ///
+    /// # Errors
+    /// When the template does not compile.
+    pub fn with(source: &str, special: SpecialTokens, tokenizer: &Tokenizer, given: Given) -> Result<Self> {
         let mut env = Environment::new();
         env.set_trim_blocks(true);
         env.set_lstrip_blocks(true);
         python::add(&mut env);
-        env.add_function("strftime_now", move |format: String| strftime(now, &format));
+        let clock = Clock::new(given.now);
+        clock.add(&mut env);
         env.add_template_owned("chat", translate::translate(source))
             .map_err(|e| Error::Text(format!("the chat template does not compile: {e:#}")))?;
         let control = tokenizer.control(source);
-        let mut out = Self { env, special, control, end: None, source: source.into() };
+        let mut out = Self { env, special, given, clock, control, end: None, opened: None, source: source.into() };
         out.end = out.end_marker().and_then(|token| tokenizer.id(&token));
+        out.opened = out.find_opened();
+        out.clock.lacked();
         Ok(out)
     }
 
@@ -90,20 +98,24 @@ impl ChatTemplate {
     /// [`Tokenizer::encode`].
     ///
     /// # Errors
-    /// When the template raises an error, e.g. for roles that do not alternate.
+    /// When the template raises an error, e.g. for roles that do not alternate, or writes a date and is given none.
     pub fn render(&self, turns: &[ChatMessage]) -> Result<String> {
         // A reply may contain non-special tokens that the template writes or looks for, such as `<think>`. They are
         // not marked in replies.
         let mark = |t: &ChatMessage| self.control.mark(&t.content, t.role != Role::Assistant);
         let messages: Vec<ChatMessage> = turns.iter().map(|t| ChatMessage { role: t.role, content: mark(t) }).collect();
-        let special: BTreeMap<&str, &str> = self.special.iter().collect();
+        // An argument takes precedence over a special token of its name.
+        let mut named: BTreeMap<&str, Value> = self.special.iter().map(|(name, t)| (name, Value::from(t))).collect();
+        named.extend(self.given.args.iter().map(|(name, v)| (name.as_str(), Value::from_serialize(v))));
         let template = self.env.get_template("chat").map_err(|e| Error::Text(e.to_string()))?;
-        template
-            .render(context! {
-                messages, tools => Value::from(()), documents => Value::from(()), add_generation_prompt => true,
-                ..Value::from_serialize(special)
-            })
-            .map_err(|e| Error::Text(format!("the chat template refused the conversation: {e:#}")))
+        let rendered = template.render(context! {
+            messages, tools => Value::from(()), documents => Value::from(()), add_generation_prompt => true,
+            ..Value::from_serialize(named)
+        });
+        rendered.map_err(|e| {
+            let refused = || Error::Text(format!("the chat template refused the conversation: {e:#}"));
+            self.clock.lacked().unwrap_or_else(refused)
+        })
     }
 
     /// Id of the token that ends a reply in this template, if any; it is a stop id.
@@ -111,38 +123,16 @@ impl ChatTemplate {
         self.end
     }
 
-    /// Whether prompts depend on the current date, because the template calls `strftime_now`.
+    /// What opens a block of thought at the end of a prompt, such as `<think>` and a newline, if the template writes it:
+    /// replies then begin inside the block.
+    pub fn opens_thought(&self) -> Option<&str> {
+        self.opened.as_deref()
+    }
+
+    /// Whether it can write the date: whether it calls `strftime_now`, under some conditions at least.
     pub fn reads_clock(&self) -> bool {
         self.source.contains("strftime_now")
     }
-
-    /// The first control token that the template writes after a reply.
-    fn end_marker(&self) -> Option<String> {
-        const WORDS: [&str; 3] = ["question", "the reply of the model", "another question"];
-        let turns = [ChatMessage::user(WORDS[0]), ChatMessage::assistant(WORDS[1]), ChatMessage::user(WORDS[2])];
-        let text = self.render(&turns).ok()?;
-        let (_, behind) = text.split_once(WORDS[1])?;
-        let behind = behind.split_once(WORDS[2]).map_or(behind, |(b, _)| b);
-        self.control.first(behind).map(String::from)
-    }
-}
-
-/// Python's `datetime.strftime` of a local time.
-fn strftime(now: NaiveDateTime, format: &str) -> std::result::Result<String, minijinja::Error> {
-    let items: Vec<Item<'_>> = StrftimeItems::new(format).collect();
-    let mut out = String::new();
-    for item in items {
-        let written = match &item {
-            Item::Error => Err(std::fmt::Error),
-            // A local time without a time zone: `%Z` and `%z` write nothing.
-            Item::Fixed(Fixed::TimezoneName | Fixed::TimezoneOffset) => Ok(()),
-            item => write!(out, "{}", now.format_with_items(std::iter::once(item))),
-        };
-        written.map_err(|_| {
-            minijinja::Error::new(ErrorKind::InvalidOperation, format!("strftime_now cannot write `{format}`"))
-        })?;
-    }
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -202,9 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_as_python_writes_them() {
-        let now = chrono::NaiveDate::from_ymd_opt(2026, 3, 7).unwrap().and_hms_opt(9, 5, 3).unwrap();
-        assert_eq!(strftime(now, "%d %b %Y %H:%M:%S%%").unwrap(), "07 Mar 2026 09:05:03%");
-        assert!(strftime(now, "%Q").is_err());
+    fn a_date_is_given_or_refused() {
+        let t = tokenizer();
+        let source = "{% if messages | length > 1 %}{{ strftime_now('%Y') }}{% endif %}{{ messages[0].content }}";
+        let dated = ChatTemplate::at(source, SpecialTokens::default(), &t, clock::date("2026-07-26").unwrap()).unwrap();
+        let none = ChatTemplate::new(source, SpecialTokens::default(), &t).unwrap();
+        let (one, two) = ([ChatMessage::user("a")], [ChatMessage::user("a"), ChatMessage::user("b")]);
+        assert!(dated.reads_clock() && !gemma().reads_clock());
+        assert_eq!(dated.render(&two).unwrap(), "2026a");
+        assert_eq!(none.render(&one).unwrap(), "a");
+        let told = none.render(&two).unwrap_err().to_string();
+        assert!(told.starts_with("`model.template_date`: the chat template writes the date"), "{told}");
+        // Another fault is not taken for that one.
+        let raises = ChatTemplate::new("{{ raise_exception('no') }}", SpecialTokens::default(), &t).unwrap();
+        assert!(raises.render(&one).unwrap_err().to_string().contains("refused the conversation"));
     }
 }

@@ -30,6 +30,11 @@ const NAMES: [(&str, &str); 7] = [
     ("mask_token", "mask"),
 ];
 
+/// Whether templates read a special token under this name.
+pub(super) fn is_name(name: &str) -> bool {
+    NAMES.iter().any(|(n, _)| *n == name)
+}
+
 impl SpecialTokens {
     /// Those of Gemma's special tokens that the tokenizer has; for a checkpoint that names none.
     pub fn gemma(tokenizer: &Tokenizer) -> Self {

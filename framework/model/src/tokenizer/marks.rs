@@ -84,32 +84,8 @@ impl Tokenizer {
         Control::new(self.specials(), others.map(|t| t.content.clone()).collect())
     }
 
-    /// Token ids of a text with marks.
-    pub(super) fn encode_marked(&self, text: &str) -> Result<Vec<u32>> {
-        let newline = self.read("\n")?;
-        let mut out = vec![];
-        for (i, (piece, marked)) in pieces(text).into_iter().enumerate() {
-            match (i, piece) {
-                (_, "") => {}
-                (0, piece) if !marked => out.extend(self.read(piece)?),
-                (0, piece) => out.extend(self.plain(piece)?),
-                // Encoded after a newline, so that the tokenizer does not treat the piece as the beginning of a text.
-                (_, piece) => {
-                    let behind = format!("\n{piece}");
-                    let ids = if marked { self.plain(&behind)? } else { self.read(&behind)? };
-                    match ids.strip_prefix(newline.as_slice()) {
-                        Some(ids) => out.extend(ids),
-                        None if marked => out.extend(self.plain(piece)?),
-                        None => out.extend(self.read(piece)?),
-                    }
-                }
-            }
-        }
-        Ok(out)
-    }
-
     /// Token ids of text in which no added token is recognised.
-    fn plain(&self, text: &str) -> Result<Vec<u32>> {
+    pub(super) fn plain(&self, text: &str) -> Result<Vec<u32>> {
         let ids = self.model_ids(text)?;
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
         let within = |content: &str| !content.trim().is_empty() && text.contains(content);
@@ -151,7 +127,7 @@ pub(super) fn has_marks(text: &str) -> bool {
 
 /// The pieces between marks, and whether a piece is a marked token. A template may separate the two marks of a token.
 /// A lone mark is dropped: what it enclosed is not a token, and is not joined to its neighbours either.
-fn pieces(text: &str) -> Vec<(&str, bool)> {
+pub(super) fn pieces(text: &str) -> Vec<(&str, bool)> {
     let mut out = vec![];
     let mut rest = text;
     loop {

@@ -2,6 +2,7 @@
 mod gguf;
 mod kinds;
 mod marks;
+mod spans;
 
 pub(crate) use marks::Control;
 
@@ -54,6 +55,20 @@ impl Tokenizer {
     fn read(&self, text: &str) -> Result<Vec<u32>> {
         let e = self.inner.encode_fast(text, false).map_err(|e| Error::Text(format!("cannot tokenise: {e}")))?;
         Ok(e.get_ids().to_vec())
+    }
+
+    /// What the post-processor of a `tokenizer.json` puts before a text; empty where it puts nothing there, `None` where
+    /// there is no post-processor.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub(crate) fn begins(&self) -> Result<Option<String>> {
+        if self.inner.get_post_processor().is_none() {
+            return Ok(None);
+        }
+        let e = self.inner.encode_fast("a", true).map_err(|e| Error::Text(format!("cannot tokenise: {e}")))?;
+        let put = e.get_special_tokens_mask().iter().take_while(|put| **put == 1).count();
+        Ok(Some(e.get_tokens()[..put].concat()))
     }
 
     /// Text of `ids`, without special tokens. Where the ids end inside a character (byte tokens), the incomplete

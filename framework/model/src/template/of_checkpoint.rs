@@ -1,0 +1,54 @@
+//! The chat template of a checkpoint, as the manifest chooses it.
+use super::choice::Named;
+use super::{BuiltIn, ChatTemplate, Given, SpecialTokens, builtin};
+use crate::{Checkpoint, Error, Result, Tokenizer};
+use friction_core::ModelPart;
+
+impl ChatTemplate {
+    /// Gemma's template, for a checkpoint that has none.
+    pub(super) fn without(named: SpecialTokens, tokenizer: &Tokenizer, given: Given) -> Result<Self> {
+        let special = BuiltIn::GEMMA.special(named, tokenizer).map_err(|token| {
+            Error::Text(format!(
+                "there is no chat template, and Gemma's cannot be used: the tokenizer has no `{token}`; name one with `model.chat_template`, which is \"none\" for a base model, or put a chat_template.jinja beside the weights"
+            ))
+        })?;
+        Self::with(BuiltIn::GEMMA.source, special, tokenizer, given)
+    }
+}
+
+impl Checkpoint {
+    /// The Jinja source of the chat template that renders prompts.
+    pub fn template_source(&self) -> &str {
+        self.choice.source(self.template.as_deref())
+    }
+
+    /// The chat template: the one that the manifest chooses, else the checkpoint's own, else Gemma's.
+    ///
+    /// # Errors
+    /// When it does not compile, the tokenizer lacks its tokens, or it differs from a stored run's lock.
+    pub fn template(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
+        self.agrees(ModelPart::ChatTemplate)?;
+        let named = self.special.clone();
+        let special = match &self.choice.named {
+            Named::Plain => {
+                builtin::plain(named.unwrap_or_else(|| SpecialTokens::gemma(tokenizer)), self.adds_bos, tokenizer)?
+            }
+            Named::BuiltIn(built_in) => built_in.named(named.unwrap_or_default(), tokenizer)?,
+            Named::Own if self.template.is_none() => {
+                return ChatTemplate::without(named.unwrap_or_default(), tokenizer, self.choice.given.clone()).map_err(
+                    |e| match e {
+                        Error::Text(what) => Error::Source(format!("{}: {what}", self.source)),
+                        other => other,
+                    },
+                );
+            }
+            Named::Own | Named::File(_) => named.unwrap_or_else(|| SpecialTokens::gemma(tokenizer)),
+        };
+        ChatTemplate::with(self.template_source(), special, tokenizer, self.choice.given.clone()).map_err(|e| {
+            match (&self.choice.named, e) {
+                (Named::File(_), Error::Text(what)) => Error::key("chat_template", what),
+                (_, other) => other,
+            }
+        })
+    }
+}
