@@ -1,4 +1,5 @@
 //! The interface between the engine and a conversation.
+use crate::hooks::Given;
 use friction_core::Tap;
 use friction_model::ChatTurn;
 
@@ -76,6 +77,11 @@ pub trait Dialogue {
     }
     /// Strength of each edit of the program in the coming turn, in the program's order.
     fn strengths(&self) -> Vec<f32>;
+    /// For each edit of the kind `EditOp::Given`, by its index in the program, the vector of this conversation in the
+    /// coming turn; `None` for other edits, and where this conversation is left as it is. Default: none.
+    fn given(&self) -> Vec<Given> {
+        vec![]
+    }
     /// Names the conversation and the turn in progress, for messages.
     fn place(&self) -> String {
         "in a conversation".into()

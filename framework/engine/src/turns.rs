@@ -1,5 +1,6 @@
 //! Begins turns, and continues conversations when turns end.
-use crate::dialogue::Unit;
+use crate::dialogue::{Dialogue, Unit};
+use crate::hooks::Doses;
 use crate::schedule::{Engine, State};
 use crate::slot::{Slot, Turn, common_prefix};
 use crate::{Error, Result};
@@ -14,18 +15,18 @@ impl Engine<'_> {
     pub(crate) fn admit(&self, st: &mut State<'_>, unit: Unit, places: &[usize]) -> Result<()> {
         let mut first: Vec<(Vec<u32>, usize)> = vec![];
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
-            let strengths = dialogue.strengths();
-            let mut slot = Slot { dialogue, strengths, cached: vec![], turn: None, leader: None, over: false };
+            let doses = self.doses(dialogue.as_ref())?;
+            let mut slot = Slot { dialogue, doses, cached: vec![], turn: None, leader: None, over: false };
             match slot.dialogue.next()? {
                 None => slot.over = true,
                 Some(turns) => {
                     let prompt = self.prompt(&turns)?;
-                    // The same prompt, strengths, seed and watched ids give the same first turn.
+                    // The same prompt, doses, seed and watched ids give the same first turn.
                     slot.leader = first
                         .iter()
                         .find(|(p, l)| {
                             let same = |s: &Slot| {
-                                s.strengths == slot.strengths
+                                s.doses == slot.doses
                                     && s.turn.as_ref().is_some_and(|t| {
                                         t.forced.0.is_empty()
                                             && t.seed == slot.dialogue.seed()
@@ -44,6 +45,15 @@ impl Engine<'_> {
             st.slots[*place] = Some(slot);
         }
         Ok(())
+    }
+
+    /// What edits do in the coming turn.
+    fn doses(&self, dialogue: &dyn Dialogue) -> Result<Doses> {
+        let doses = Doses { strengths: dialogue.strengths(), given: dialogue.given() };
+        match self.program.fits(&doses) {
+            Ok(()) => Ok(doses),
+            Err(what) => Err(Error::Given { place: dialogue.place(), what }),
+        }
     }
 
     fn prompt(&self, turns: &[ChatTurn]) -> Result<Vec<u32>> {
@@ -147,7 +157,7 @@ impl Engine<'_> {
             None => slot.over = true,
             Some(turns) => {
                 let prompt = self.prompt(&turns)?;
-                slot.strengths = slot.dialogue.strengths();
+                slot.doses = self.doses(slot.dialogue.as_ref())?;
                 self.begin(slot, prompt, cache)?;
             }
         }

@@ -1,13 +1,14 @@
 //! Invariants: a conversation's results do not depend on its neighbours, prefix reuse, roll-back, forks or chunks.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
-use friction_core::program::{Edit, EditAt, EditOp};
+use friction_core::program::{Autoencoder, Edit, EditAt, EditOp, Encoder, Readout};
 use friction_core::{HookProgram, Position, Site, Tap};
-use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, Progress, Sampling, TurnOutcome, Unit};
+use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, Given, Progress, Sampling, TurnOutcome, Unit};
 use friction_model::{ChatTemplate, ChatTurn, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 struct World {
     model: Gemma3,
@@ -56,7 +57,13 @@ impl Dialogue for Script {
         vec![40, 41]
     }
     fn strengths(&self) -> Vec<f32> {
-        vec![self.strength]
+        vec![self.strength; 5]
+    }
+    fn given(&self) -> Vec<Given> {
+        // A vector that differs by conversation and turn; where the strength is 0 there is none.
+        let phase = (self.seed() % 1009) as f32;
+        let own = (self.strength != 0.0).then(|| Arc::from(wave(32, phase)));
+        [vec![None; 4], vec![own]].concat()
     }
     fn forced(&self) -> Vec<u32> {
         if self.log.borrow().is_empty() { self.forced.clone() } else { vec![] }
@@ -88,16 +95,38 @@ fn program() -> HookProgram {
             tap(Site::AttnOut(5), Position::ReplyMean),
             tap(Site::MlpIn(2), Position::ReplyEnd),
             tap(Site::FinalNorm, Position::PromptEnd),
+            tap(Site::ResidPost(5), Position::ReplyAll),
         ],
-        edits: vec![Edit {
-            name: "push".into(),
-            site: Site::ResidPost(2),
-            at: EditAt::All,
-            turns: None,
-            op: EditOp::Add((0..32).map(|i| (i as f32 * 0.7).sin()).collect()),
-        }],
+        edits: edits(),
         ..HookProgram::default()
     }
+}
+
+fn wave(n: usize, phase: f32) -> Vec<f32> {
+    (0..n).map(|i| (i as f32 * 0.7 + phase).sin()).collect()
+}
+
+/// A push, a ceiling of a projection, a feature that is set where another is active, an autoencoder's reconstruction, and
+/// a vector of the conversation's own.
+fn edits() -> Vec<Edit> {
+    let edit = |site, at, op| Edit { name: "push".into(), site, at, turns: None, gate: None, op };
+    let feature = |phase| Readout::Linear { vector: wave(32, phase), bias: 0.1, threshold: Some(0.2) };
+    let push = |read, min, max| EditOp::Push { read, along: wave(32, 3.0), min, max };
+    let autoencoder = Autoencoder {
+        encoder: Encoder { weights: wave(32 * 20, 0.5), bias: wave(20, 1.0) },
+        least: vec![0.1; 20],
+        k: Some(6),
+        decoder: wave(20 * 32, 2.0),
+        decoder_bias: wave(32, 4.0),
+    };
+    let set = edit(Site::ResidPost(4), EditAt::All, push(feature(5.0), Some(1.0), Some(1.0)));
+    vec![
+        edit(Site::ResidPost(2), EditAt::All, EditOp::Add(wave(32, 0.0))),
+        edit(Site::ResidPost(3), EditAt::Reply, push(Readout::projection(&wave(32, 2.0)), None, Some(0.5))),
+        Edit { gate: Some(feature(6.0)), ..set },
+        edit(Site::MlpOut(4), EditAt::Prompt, EditOp::Reconstruct(Arc::new(autoencoder))),
+        edit(Site::ResidPost(5), EditAt::All, EditOp::Given { width: 32 }),
+    ]
 }
 
 fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineOptions {

@@ -115,7 +115,10 @@ fn whole() -> RandomWeights {
 }
 
 fn edit(site: Site, at: EditAt, op: EditOp) -> HookProgram {
-    HookProgram { edits: vec![Edit { name: "push".into(), site, at, turns: None, op }], ..HookProgram::default() }
+    HookProgram {
+        edits: vec![Edit { name: "push".into(), site, at, turns: None, gate: None, op }],
+        ..HookProgram::default()
+    }
 }
 
 #[test]

@@ -143,7 +143,8 @@ impl Dialogue for Conversation {
         };
         let mut record = self.record.borrow_mut();
         record.turns.push(row);
-        record.taps.push(outcome.taps);
+        // The engine's taps begin with those that are stored.
+        record.taps.push(outcome.taps.into_iter().take(self.plan.program.taps.len()).collect());
         self.history.push(ChatTurn::assistant(kept.text));
         self.turn += 1;
         Ok(())
