@@ -92,7 +92,7 @@ pub enum Position {
     /// The tokens that predict reply tokens 1 to N: `prompt-end` and the N − 1 tokens after it, one row each. Rows past
     /// the reply's end are NaN.
     Reply(usize),
-    /// Every token of the reply (the end id excluded), one row each.
+    /// Every token of the reply (the end id excluded), one row each. An empty reply has one row of NaN.
     ReplyAll,
     /// Mean over all tokens of the reply (the end id excluded).
     ReplyMean,

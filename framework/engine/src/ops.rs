@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An operation, ready to run.
+// There are few of them, and they are never moved, so the unequal sizes do not matter.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Op {
     /// x + s·v.
     Add(Tensor<2>),
     /// x + s·(clamp(r, min, max) − r)·along. [`EditOp::Remove`], [`EditOp::Project`] and [`EditOp::Clamp`] are such too.
     Push { read: Read, along: Tensor<2>, min: Option<f32>, max: Option<f32> },
     /// x + s·(x̂ − x).
-    Reconstruct(Reconstruction),
+    Reconstruct(Arc<Reconstruction>),
     /// x + s·v, where v is the conversation's own.
     Given,
     /// Any function.
@@ -22,20 +24,19 @@ pub(crate) enum Op {
 }
 
 /// Reads a number from each row: `[rows, width]` → `[rows, 1]`.
+#[allow(clippy::large_enum_variant)] // As above.
 pub(crate) enum Read {
     Linear { vector: Tensor<2>, bias: f32, threshold: Option<f32> },
-    TopK { encoder: Encoding, feature: usize, k: usize },
+    TopK { encoder: Arc<Encoding>, feature: usize, k: usize },
 }
 
 /// An encoder: weights `[width, features]`, bias `[1, features]`.
-#[derive(Clone)]
 pub(crate) struct Encoding {
     weights: Tensor<2>,
     bias: Tensor<2>,
 }
 
 /// An autoencoder: `least` `[1, features]`, decoder `[features, width]`, its bias `[1, width]`.
-#[derive(Clone)]
 pub(crate) struct Reconstruction {
     encoder: Encoding,
     least: Tensor<2>,
@@ -47,8 +48,8 @@ pub(crate) struct Reconstruction {
 /// Uploads operations. What several of them share is uploaded once.
 pub(crate) struct Uploads<'d> {
     device: &'d Device,
-    encoders: HashMap<*const Encoder, Encoding>,
-    autoencoders: HashMap<*const Autoencoder, Reconstruction>,
+    encoders: HashMap<*const Encoder, Arc<Encoding>>,
+    autoencoders: HashMap<*const Autoencoder, Arc<Reconstruction>>,
 }
 
 impl<'d> Uploads<'d> {
@@ -75,7 +76,7 @@ impl<'d> Uploads<'d> {
             }
             Readout::TopK { encoder, feature, k } => {
                 let key = Arc::as_ptr(encoder);
-                let there = self.encoders.get(&key).cloned().unwrap_or_else(|| self.encoding(encoder));
+                let there = self.encoders.get(&key).cloned().unwrap_or_else(|| Arc::new(self.encoding(encoder)));
                 self.encoders.insert(key, there.clone());
                 Read::TopK { encoder: there, feature: *feature, k: *k }
             }
@@ -94,7 +95,7 @@ impl<'d> Uploads<'d> {
             }
             EditOp::Reconstruct(a) => {
                 let key = Arc::as_ptr(a);
-                let there = self.autoencoders.get(&key).cloned().unwrap_or_else(|| self.reconstruction(a));
+                let there = self.autoencoders.get(&key).cloned().unwrap_or_else(|| Arc::new(self.reconstruction(a)));
                 self.autoencoders.insert(key, there.clone());
                 Op::Reconstruct(there)
             }

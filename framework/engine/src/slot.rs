@@ -85,6 +85,8 @@ impl Turn {
             Position::Reply(n) => (0..n).map(|i| of.get(i).map_or_else(nan, |r| (*r).clone())).collect(),
             Position::ReplyMean | Position::UserMean => vec![Self::mean(&of, width)],
             Position::ReplyEnd => vec![of.last().map_or_else(nan, |r| (*r).clone())],
+            // An empty reply has one row, so that its width is known.
+            Position::ReplyAll if of.is_empty() => vec![nan()],
             Position::ReplyAll | Position::All => of.into_iter().cloned().collect(),
         };
         TapRows { tap: tap.clone(), rows }

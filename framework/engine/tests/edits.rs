@@ -105,7 +105,6 @@ fn passed(program: &Program, doses: &[Doses], site: Site) -> Vec<f32> {
 #[test]
 fn devices_compute_what_edits_say() {
     let program = |edit: Edit| HookProgram { edits: vec![edit], ..HookProgram::default() };
-    let mut moved = 0;
     for (op, gate) in operations().into_iter().flat_map(|op| [(op.clone(), None), (op, Some(feature(0.3)))]) {
         let given = matches!(op, EditOp::Given { .. });
         let mut doses = doses(1);
@@ -114,6 +113,7 @@ fn devices_compute_what_edits_say() {
         }
         let program = program(Edit { gate: gate.clone(), ..edit("e", Site::Embed, op.clone()) });
         let got = passed(&Program::new(&program, &testing::device().unwrap()), &doses, Site::Embed);
+        let mut moved = 0;
         for ((x, got), doses) in rows().chunks(WIDTH).zip(got.chunks(WIDTH)).zip(&doses) {
             let open = gate.as_ref().is_none_or(|g| g.of(x) > 0.0);
             let own = doses.given.first().cloned().flatten();
@@ -128,8 +128,8 @@ fn devices_compute_what_edits_say() {
                 assert!((got - want).abs() <= 1e-4 * want.abs().max(1.0), "{op:?}, strength {s}: {got} {want}");
             }
         }
+        assert!(moved > 0 || gate.is_some(), "{op:?} changes a row");
     }
-    assert!(moved > 80, "{moved} rows are changed");
 }
 
 /// What the device holds of a wish when it replays a step.
@@ -179,12 +179,14 @@ fn recorded_steps_equal_steps_that_are_not() {
     assert!(none.strengths.is_empty() && none.given.is_empty() && none.reads.is_empty());
 }
 
+type Log = Rc<RefCell<Vec<TurnOutcome>>>;
+
 /// Says two messages; the reply to the first may be forced.
 struct Talk {
     doses: Doses,
     forced: Vec<u32>,
     history: Vec<ChatTurn>,
-    log: Rc<RefCell<Vec<TurnOutcome>>>,
+    log: Log,
 }
 
 impl Dialogue for Talk {
@@ -237,8 +239,8 @@ fn held(program: &HookProgram, all: Vec<(Doses, Vec<u32>)>) -> Result<Vec<Vec<Tu
         reuse: true,
     };
     let engine = Engine::new(&model, &tokenizer, &template, program, options).unwrap();
-    let logs: Vec<Rc<RefCell<Vec<TurnOutcome>>>> = all.iter().map(|_| Rc::default()).collect();
-    let talk = |((doses, forced), log): ((Doses, Vec<u32>), &Rc<RefCell<Vec<TurnOutcome>>>)| {
+    let logs: Vec<Log> = all.iter().map(|_| Rc::default()).collect();
+    let talk = |((doses, forced), log): ((Doses, Vec<u32>), &Log)| {
         Box::new(Talk { doses, forced, history: vec![], log: log.clone() }) as Box<dyn Dialogue>
     };
     let dialogues = all.into_iter().zip(&logs).map(talk).collect();

@@ -87,16 +87,14 @@ fn questions(dataset: &dyn Dataset) -> Result<String> {
 
 /// An edit as JSON. Directions and autoencoders come from files, so the hash covers their numbers.
 fn edit(e: &Edit) -> Value {
-    let hash = |numbers: &dyn Fn(&mut dyn FnMut(&[u8]))| {
-        let mut sha = Sha256::new();
-        numbers(&mut |bytes| sha.update(bytes));
-        hex(sha)
-    };
-    let sha256 = hash(&|put| e.op.bytes(put));
-    let mut out =
-        json!({"name": e.name, "site": e.site, "at": e.at, "turns": e.turns, "op": e.op.word(), "sha256": sha256});
+    let mut sha = Sha256::new();
+    e.op.bytes(&mut |bytes| sha.update(bytes));
+    let (op, sha256) = (e.op.word(), hex(sha));
+    let mut out = json!({"name": e.name, "site": e.site, "at": e.at, "turns": e.turns, "op": op, "sha256": sha256});
     if let Some(gate) = &e.gate {
-        out["gate"] = json!(hash(&|put| gate.bytes(put)));
+        let mut sha = Sha256::new();
+        gate.bytes(&mut |bytes| sha.update(bytes));
+        out["gate"] = json!(hex(sha));
     }
     out
 }
