@@ -35,7 +35,8 @@ pub fn split(arm: &str) -> Option<(&str, &str)> {
 }
 
 /// Joins the programs of hooks, each given with its hook's name, into one. A tap that several hooks declare is kept
-/// once. If several declare a neutral text, the first is kept.
+/// once, and stored if one of them stores it. Readings are called `<hook>.<name>`, as in a turn's row. If several declare
+/// a neutral text, the first is kept.
 ///
 /// # Errors
 /// If several hooks have arms and `design` is `None`, or crossing them makes more than 10 000 arms, or an arm that no
@@ -48,17 +49,21 @@ pub fn join(programs: Vec<(String, HookProgram)>, design: Option<ArmDesign>) -> 
         if several {
             qualify(&hook, &mut program);
         }
-        for tap in program.taps {
-            if !out.taps.contains(&tap) {
-                out.taps.push(tap);
+        for (taps, own) in [(&mut out.taps, program.taps), (&mut out.unstored, program.unstored)] {
+            for tap in own {
+                if !taps.contains(&tap) {
+                    taps.push(tap);
+                }
             }
         }
+        out.readings.extend(program.readings.iter().map(|name| format!("{hook}.{name}")));
         out.edits.extend(program.edits);
         out.neutral = out.neutral.take().or(program.neutral);
         if !program.arms.is_empty() {
             hooks.push((hook, program.arms));
         }
     }
+    out.unstored.retain(|tap| !out.taps.contains(tap));
     out.arms = match (hooks.len(), design) {
         (0 | 1, _) => hooks.into_iter().flat_map(|(_, arms)| arms).collect(),
         (_, Some(ArmDesign::Listed)) => listed(hooks),
@@ -163,7 +168,8 @@ mod tests {
     /// A control and an arm for each dose, as `steer` makes them.
     fn steer(doses: &[f32]) -> HookProgram {
         let op = EditOp::Add(vec![1.0]);
-        let edit = Edit { name: "direction".into(), site: Site::ResidPost(1), at: EditAt::All, turns: None, op };
+        let edit =
+            Edit { name: "direction".into(), site: Site::ResidPost(1), at: EditAt::All, turns: None, gate: None, op };
         let arm = |d: &f32| Arm {
             name: format!("direction@{d}"),
             strengths: [("direction".into(), *d)].into(),
@@ -171,7 +177,7 @@ mod tests {
         };
         let arms = [Arm::default()].into_iter().chain(doses.iter().map(arm)).collect();
         let taps = vec![Tap { site: Site::ResidPost(1), position: Position::PromptEnd }];
-        HookProgram { taps, edits: vec![edit], arms, neutral: None }
+        HookProgram { taps, edits: vec![edit], arms, ..HookProgram::default() }
     }
 
     fn two(design: Option<ArmDesign>) -> Result<HookProgram, String> {
@@ -211,6 +217,18 @@ mod tests {
         assert_eq!(listed.taps.len(), 1);
         assert!(faults(&listed).is_none());
         assert_eq!(split("b:direction@8"), Some(("b", "direction@8")));
+    }
+
+    #[test]
+    fn a_tap_is_stored_if_one_hook_stores_it() {
+        let tap = |l| Tap { site: Site::ResidPost(l), position: Position::ReplyAll };
+        let reads = |unstored: Vec<Tap>| HookProgram { unstored, readings: vec!["x".into()], ..HookProgram::default() };
+        let stores = HookProgram { taps: vec![tap(1)], ..HookProgram::default() };
+        let all =
+            vec![("a".into(), reads(vec![tap(1), tap(2)])), ("b".into(), stores), ("c".into(), reads(vec![tap(2)]))];
+        let joined = join(all, None).unwrap();
+        assert_eq!((joined.taps, joined.unstored), (vec![tap(1)], vec![tap(2)]));
+        assert_eq!(joined.readings, ["a.x", "c.x"]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The vocabulary, the plugin traits, the registry and the manifest of friction.
 //!
 //! This crate knows no model and writes no file. Its modules in reading order: [`item`] (what a dataset offers),
-//! [`words`] (the parts of a conversation), [`outcome`] (numbers that a turn has), [`site`] (places in a forward pass), [`program`] (what a hook declares), [`traits`] (what a plugin
+//! [`words`] (the parts of a conversation), [`outcome`] (numbers that a turn has), [`site`] (places in a forward pass),
+//! [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
 //! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an
 //! analyzer reads) and [`findings`] (what it writes).
 pub mod arms;
 pub mod choice;
+pub mod edit;
 pub mod error;
 pub mod findings;
 pub mod identity;
@@ -23,13 +25,14 @@ pub mod traits;
 mod unread;
 pub mod words;
 
+pub use edit::{Autoencoder, EditOp, Encoder, Readout};
 pub use error::{Error, Result};
 pub use findings::{Estimate, Figure, Findings, Table, plural};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};
 pub use outcome::Outcome;
-pub use program::{Arm, Edit, EditOp, HookProgram, ModelSpec, NeutralText, Tap};
+pub use program::{Arm, Edit, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
 pub use run::{Aside, ConversationId, Readings, RunReader, Spoken, TapArray, TapView, TurnRow, has_levels};
 pub use schemars;

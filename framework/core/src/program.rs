@@ -1,12 +1,12 @@
 //! What a hook declares before a run: the activations that it reads (taps), those that it changes (edits), and how
 //! strongly (arms).
 use crate::{Error, Position, Result, Site};
-#[cfg(feature = "tensors")]
-use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
 #[cfg(feature = "tensors")]
-use std::sync::Arc;
+pub use crate::edit::EditFn;
+pub use crate::edit::{Autoencoder, EditOp, Encoder, Readout};
 
 /// The shape of a model, known before its weights are read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,61 +59,6 @@ pub struct Tap {
     pub position: Position,
 }
 
-/// A pure function of activations `[rows, width]` and the rows' strengths `[rows, 1]`, both f32, that returns the
-/// changed activations `[rows, width]`.
-#[cfg(feature = "tensors")]
-pub type EditFn = Arc<dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<2> + Send + Sync>;
-
-/// How a token's activations `x` at a site are changed. `s` is the edit's strength for that token's conversation. If it
-/// is 0, `x` stays the same bit for bit.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum EditOp {
-    /// x + s·v, where v is the given vector, not normalised.
-    Add(Vec<f32>),
-    /// x − s·(x·u)u, where u is the given direction divided by its norm. s = 1 removes the component along u.
-    Remove(Vec<f32>),
-    /// x + s·(value − x·u)u: s = 1 sets the projection on the unit direction u to `value`.
-    Project {
-        /// The direction. It is divided by its norm to give u.
-        direction: Vec<f32>,
-        /// The projection x·u that s = 1 sets.
-        value: f32,
-    },
-    /// x + s·(clamp(x·u, min, max) − x·u)u: s = 1 limits the projection to the range from `min` to `max`.
-    Clamp {
-        /// The direction. It is divided by its norm to give u.
-        direction: Vec<f32>,
-        /// Lowest projection x·u.
-        min: f32,
-        /// Highest projection x·u.
-        max: f32,
-    },
-    /// Any pure function of Burn tensors that keeps the shape. A dynamic library cannot declare one, and decode steps
-    /// of a program that has one are not recorded as a graph.
-    #[cfg(feature = "tensors")]
-    #[serde(skip)]
-    Custom {
-        /// The function, called with the rows of a step and their strengths.
-        run: EditFn,
-        /// Identifies the function. The run's lock stores a hash of it, and a resume with another digest is refused.
-        digest: String,
-    },
-}
-
-impl std::fmt::Debug for EditOp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            EditOp::Add(_) => "Add",
-            EditOp::Remove(_) => "Remove",
-            EditOp::Project { .. } => "Project",
-            EditOp::Clamp { .. } => "Clamp",
-            #[cfg(feature = "tensors")]
-            EditOp::Custom { .. } => "Custom",
-        })
-    }
-}
-
 /// Which tokens an edit changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -143,6 +88,9 @@ pub struct Edit {
     /// every token that such a turn computes, including history that is computed again after a cut.
     #[serde(default)]
     pub turns: Option<(usize, usize)>,
+    /// A feature that decides where the edit applies: at tokens at which it reads a number above 0. `None`: at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Readout>,
     /// What is computed.
     pub op: EditOp,
 }
@@ -189,8 +137,16 @@ pub struct NeutralText {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HookProgram {
-    /// Activations to read.
+    /// Activations to read and to store. [`Hook::read`](crate::Hook::read) gets them too.
     pub taps: Vec<Tap>,
+    /// Activations that [`Hook::read`](crate::Hook::read) gets, after `taps`, and that are not stored. If several hooks
+    /// tap the same and one of them stores it, it is stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unstored: Vec<Tap>,
+    /// Names of the numbers that [`Hook::read`](crate::Hook::read) returns: letters, digits, `-` and `_`. Needed if
+    /// anything is `unstored`; a manifest that asks for another reading of this hook is then refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<String>,
     /// Changes. If several apply at one site, they are applied in this order.
     pub edits: Vec<Edit>,
     /// Arms to run. Empty means one, the untouched control.
@@ -200,12 +156,17 @@ pub struct HookProgram {
 }
 
 impl HookProgram {
+    /// All taps: those that are stored, then those that are only read. Each is there once.
+    pub fn all_taps(&self) -> impl Iterator<Item = &Tap> {
+        self.taps.iter().chain(self.unstored.iter().filter(|t| !self.taps.contains(t)))
+    }
+
     /// Checks sites, widths, names and strengths against the model.
     ///
     /// # Errors
     /// If a tap, edit or arm does not fit; the message names the first.
     pub fn validate(&self, model: &ModelSpec) -> Result<()> {
-        for tap in &self.taps {
+        for tap in self.all_taps() {
             model.width(tap.site)?;
             if tap.site == Site::Logits && !matches!(tap.position, Position::PromptEnd | Position::Reply(_)) {
                 return Err(Error::config(
@@ -213,32 +174,13 @@ impl HookProgram {
                 ));
             }
         }
+        self.check_readings()?;
         for edit in &self.edits {
             let width = model.width(edit.site)?;
-            let got = match &edit.op {
-                EditOp::Add(v) | EditOp::Remove(v) => Some(v),
-                EditOp::Project { direction, .. } | EditOp::Clamp { direction, .. } => Some(direction),
-                #[cfg(feature = "tensors")]
-                EditOp::Custom { .. } => None,
-            };
-            if let Some(v) = got {
-                if v.len() != width {
-                    return Err(Error::config(format!(
-                        "edit `{}` has a direction of width {}, but `{}` of {} is {width} wide",
-                        edit.name,
-                        v.len(),
-                        edit.site,
-                        model.name
-                    )));
-                }
-                let norm: f32 = v.iter().map(|x| x * x).sum();
-                if !norm.is_finite() || norm == 0.0 {
-                    return Err(Error::config(format!(
-                        "edit `{}` has a direction that is zero or not finite",
-                        edit.name
-                    )));
-                }
-            }
+            let gate = edit.gate.as_ref().map_or(Ok(()), |g| g.check(width));
+            gate.and_then(|()| edit.op.check(width)).map_err(|what| {
+                Error::config(format!("the edit `{}` at `{}` of {} {what}", edit.name, edit.site, model.name))
+            })?;
         }
         if let Some(fault) = crate::arms::faults(self) {
             return Err(Error::config(fault));
@@ -254,5 +196,114 @@ impl HookProgram {
             }
         }
         Ok(())
+    }
+
+    fn check_readings(&self) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        // In a joined program the hook's name and a dot stand before each name.
+        let named = |name: &str| name.split('.').all(is_reading) && name.matches('.').count() < 2;
+        if let Some(name) = self.readings.iter().find(|n| !named(n) || !seen.insert(n.as_str())) {
+            return Err(Error::config(format!(
+                "the reading {name:?} is there twice, or its name is not made of letters, digits, `-` and `_`"
+            )));
+        }
+        match self.unstored.iter().find(|t| !self.taps.contains(t)) {
+            Some(tap) if self.readings.is_empty() => Err(Error::config(format!(
+                "`{}` at `{}` is tapped, and neither stored nor read: put it into `taps`, or name in `readings` what \
+                 `read` makes of it",
+                tap.site, tap.position
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a text may name a reading: letters, digits, `-` and `_`, and not empty.
+pub fn is_reading(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn model() -> ModelSpec {
+        ModelSpec { name: "tiny".into(), layers: 2, hidden: 2, attn_width: 4, vocab: 9, parameters: 1 }
+    }
+
+    fn parsed(json: &str) -> HookProgram {
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// What libraries built for versions 1 and 2 of the border send.
+    #[test]
+    fn programs_of_earlier_libraries_are_read() {
+        let ops = [
+            r#"{"add": [1.0, 2.0]}"#,
+            r#"{"remove": [1.0, 2.0]}"#,
+            r#"{"project": {"direction": [1.0, 2.0], "value": 0.5}}"#,
+            r#"{"clamp": {"direction": [1.0, 2.0], "min": -1.0, "max": 1.0}}"#,
+        ];
+        for op in ops {
+            let program = parsed(&format!(
+                r#"{{"taps": [{{"site": "resid_post.1", "position": "reply:5"}}],
+                    "edits": [{{"name": "e", "site": "resid_post.1", "at": "all", "turns": [2, 5], "op": {op}}}],
+                    "arms": [{{"name": "x", "strengths": {{"e": 1.0}}}}]}}"#
+            ));
+            program.validate(&model()).unwrap();
+            assert!(op.contains(program.edits[0].op.word()), "{op}");
+            assert!(program.edits[0].gate.is_none() && program.unstored.is_empty());
+            // An earlier host would read what is sent back.
+            let sent = serde_json::to_string(&program).unwrap();
+            assert!(!sent.contains("gate") && !sent.contains("unstored") && !sent.contains("readings"), "{sent}");
+        }
+    }
+
+    #[test]
+    fn edits_made_of_data_survive_json() {
+        let op = r#"{"push": {"read": {"linear": {"vector": [1.0, 0.0], "bias": -0.5, "threshold": 0.25}},
+                     "along": [0.0, 2.0], "max": -1.0}}"#;
+        let encoder = r#"{"weights": [1.0, 2.0], "bias": [0.0]}"#;
+        let whole =
+            format!(r#"{{"encoder": {encoder}, "least": [0.0], "decoder": [1.0, 2.0], "decoder_bias": [0.0, 0.0]}}"#);
+        for op in [op, r#"{"given": {"width": 2}}"#, &format!(r#"{{"reconstruct": {whole}}}"#)] {
+            let gate = format!(r#"{{"top-k": {{"encoder": {encoder}, "feature": 0, "k": 1}}}}"#);
+            let program = parsed(&format!(
+                r#"{{"edits": [{{"name": "e", "site": "resid_post.1", "at": "reply", "gate": {gate}, "op": {op}}}]}}"#
+            ));
+            program.validate(&model()).unwrap();
+            let again: HookProgram = serde_json::from_str(&serde_json::to_string(&program).unwrap()).unwrap();
+            let numbers = |p: &HookProgram| {
+                let mut all = vec![];
+                p.edits[0].op.bytes(&mut |b| all.extend_from_slice(b));
+                p.edits[0].gate.as_ref().unwrap().bytes(&mut |b| all.extend_from_slice(b));
+                all
+            };
+            assert_eq!(numbers(&program), numbers(&again));
+            let x = [0.5, -1.0];
+            let on = |p: &HookProgram| p.edits[0].op.on_host(&x, 2.0, Some(&[1.0, 1.0])).unwrap();
+            assert_eq!(on(&program), on(&again));
+            assert_ne!(on(&program), x);
+        }
+        let wide = parsed(r#"{"edits": [{"name": "e", "site": "attn_out.1", "at": "all", "op": {"add": [1.0]}}]}"#);
+        let e = wide.validate(&model()).unwrap_err().to_string();
+        assert!(e.contains("the edit `e` at `attn_out.1` of tiny has a direction of width 1"), "{e}");
+    }
+
+    #[test]
+    fn taps_that_nobody_uses_are_refused() {
+        let mut p = parsed(r#"{"unstored": [{"site": "resid_post.1", "position": "reply-mean"}]}"#);
+        assert!(p.validate(&model()).unwrap_err().to_string().contains("neither stored nor read"));
+        p.readings = vec!["drift".into()];
+        p.validate(&model()).unwrap();
+        p.readings.push("drift".into());
+        assert!(p.validate(&model()).unwrap_err().to_string().contains("twice"));
+        p.readings = vec!["resid_post.9/x y".into()];
+        assert!(p.validate(&model()).is_err());
+        p.readings = vec![];
+        p.taps = p.unstored.clone();
+        p.validate(&model()).unwrap();
+        assert_eq!(p.all_taps().count(), 1, "stored, and read once");
     }
 }

@@ -176,12 +176,12 @@ impl TurnRow {
         has_levels(&self.factors, levels)
     }
 
-    /// Whether the turn has at least one token at a position: an empty reply has none at `reply-mean` and `reply-end`.
+    /// Whether the turn has at least one token at a position: an empty reply has none at `reply`, `reply-mean` and `reply-end`.
     /// If it has, NaN in a tap's first row was computed by the model and does not mean that there is no token.
     pub fn has_token(&self, position: Position) -> bool {
         match position {
             Position::PromptEnd | Position::Reply(_) | Position::UserMean | Position::All => true,
-            Position::ReplyMean | Position::ReplyEnd => self.reply_tokens > 0,
+            Position::ReplyAll | Position::ReplyMean | Position::ReplyEnd => self.reply_tokens > 0,
         }
     }
 }

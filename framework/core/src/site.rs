@@ -92,6 +92,8 @@ pub enum Position {
     /// The tokens that predict reply tokens 1 to N: `prompt-end` and the N − 1 tokens after it, one row each. Rows past
     /// the reply's end are NaN.
     Reply(usize),
+    /// Every token of the reply (the end id excluded), one row each. An empty reply has one row of NaN.
+    ReplyAll,
     /// Mean over all tokens of the reply (the end id excluded).
     ReplyMean,
     /// The last token of the reply (the end id excluded).
@@ -107,6 +109,7 @@ impl fmt::Display for Position {
         match self {
             Position::PromptEnd => f.write_str("prompt-end"),
             Position::Reply(n) => write!(f, "reply:{n}"),
+            Position::ReplyAll => f.write_str("reply"),
             Position::ReplyMean => f.write_str("reply-mean"),
             Position::ReplyEnd => f.write_str("reply-end"),
             Position::UserMean => f.write_str("user-mean"),
@@ -120,6 +123,7 @@ impl FromStr for Position {
     fn from_str(s: &str) -> Result<Self, String> {
         Ok(match s {
             "prompt-end" => Position::PromptEnd,
+            "reply" => Position::ReplyAll,
             "reply-mean" => Position::ReplyMean,
             "reply-end" => Position::ReplyEnd,
             "user-mean" => Position::UserMean,
@@ -128,7 +132,8 @@ impl FromStr for Position {
                 Some(n) if (1..=MOST_READ).contains(&n) => Position::Reply(n),
                 Some(n) => return Err(format!("the N of `reply:{n}` must be from 1 to {MOST_READ}")),
                 _ => {
-                    const NAMES: [&str; 6] = ["prompt-end", "reply:N", "reply-mean", "reply-end", "user-mean", "all"];
+                    const NAMES: [&str; 7] =
+                        ["prompt-end", "reply:N", "reply", "reply-mean", "reply-end", "user-mean", "all"];
                     let near = crate::manifest::nearest(s, NAMES.iter().copied())
                         .map(|n| format!(": did you mean `{n}`?"))
                         .unwrap_or_else(|| format!("; positions are {}", NAMES.join(", ")));
@@ -170,7 +175,7 @@ as_string!(
 as_string!(
     Position,
     "position",
-    r"^(prompt-end|reply:[1-9][0-9]*|reply-mean|reply-end|user-mean|all)$",
+    r"^(prompt-end|reply:[1-9][0-9]*|reply|reply-mean|reply-end|user-mean|all)$",
     "Tokens, such as `prompt-end` or `reply:5`"
 );
 
@@ -184,7 +189,7 @@ mod tests {
         {
             assert_eq!(s.parse::<Site>().unwrap().to_string(), s);
         }
-        for p in ["prompt-end", "reply:5", "reply-mean", "reply-end", "user-mean", "all"] {
+        for p in ["prompt-end", "reply:5", "reply", "reply-mean", "reply-end", "user-mean", "all"] {
             assert_eq!(p.parse::<Position>().unwrap().to_string(), p);
         }
         assert!("resid_pots.3".parse::<Site>().unwrap_err().contains("resid_post"));

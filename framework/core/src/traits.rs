@@ -95,7 +95,8 @@ pub trait Hook: Send + Sync {
     /// Declares what is read and changed. Called once, before any token is generated.
     fn program(&self, model: &ModelSpec) -> Result<HookProgram>;
     /// Computes numbers, on the host, from what the hook's own taps read in a finished turn. They are stored with the
-    /// turn as `reading_<hook>.<name>`. `taps` are in the program's order. Default: no numbers.
+    /// turn as `reading_<hook>.<name>`. `taps` are in the order of [`HookProgram::all_taps`]: those that are stored, then
+    /// those that are only read. Default: no numbers.
     ///
     /// # Errors
     /// An error ends the run; finished groups are kept.

@@ -1,5 +1,6 @@
 //! Reads directions from a safetensors file.
 use friction_core::{Error, Result};
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 
@@ -14,23 +15,62 @@ pub struct Direction {
     pub shuffled: Vec<Vec<f32>>,
 }
 
+/// The names of all directions of a file, sorted, without those of shuffled labels.
+///
+/// # Errors
+/// When the file cannot be read, or holds no f32 vector.
+pub fn names(path: &Path) -> Result<Vec<String>> {
+    let bytes = bytes(path)?;
+    let st = parsed(path, &bytes)?;
+    let mut names: Vec<String> = st
+        .tensors()
+        .into_iter()
+        .filter(|(name, t)| is_vector(t) && !name.contains(SHUFFLED))
+        .map(|(name, _)| name)
+        .collect();
+    names.sort_unstable();
+    match names.is_empty() {
+        true => Err(wrong(path, "holds no f32 vector: it is no file of directions")),
+        false => Ok(names),
+    }
+}
+
+/// Stands in the names of directions of shuffled labels.
+const SHUFFLED: &str = "/shuffled-";
+
+fn is_vector(t: &TensorView) -> bool {
+    t.dtype() == Dtype::F32 && t.shape().len() == 1
+}
+
+fn wrong(path: &Path, what: impl std::fmt::Display) -> Error {
+    Error::config(format!("{}: {what}", path.display()))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        wrong(path, format!("{e}. Directions are written by the analyzer `linear-probe` into its folder of a run"))
+    })
+}
+
+fn parsed<'b>(path: &Path, bytes: &'b [u8]) -> Result<SafeTensors<'b>> {
+    SafeTensors::deserialize(bytes).map_err(|e| wrong(path, format!("is no safetensors file: {e}")))
+}
+
 /// Reads the direction `name`, such as `resid_post.9/mean-difference`, with the shuffled directions of its site.
 ///
 /// # Errors
 /// When the file cannot be read, or holds no f32 vector of that name (the message lists its names), or a vector is
 /// zero, not finite or of another width, or `about` cannot be read.
 pub fn read(path: &Path, name: &str) -> Result<Direction> {
-    let wrong = |what: String| Error::config(format!("{}: {what}", path.display()));
-    let bytes = std::fs::read(path).map_err(|e| {
-        wrong(format!("{e}. Directions are written by the analyzer `linear-probe` into its folder of a run"))
-    })?;
-    let st = SafeTensors::deserialize(&bytes).map_err(|e| wrong(format!("is no safetensors file: {e}")))?;
+    let wrong = |what: String| wrong(path, what);
+    let bytes = bytes(path)?;
+    let st = parsed(path, &bytes)?;
     let vector = |name: &str| -> Option<Vec<f32>> {
-        let t = st.tensor(name).ok().filter(|t| t.dtype() == Dtype::F32 && t.shape().len() == 1)?;
+        let t = st.tensor(name).ok().filter(is_vector)?;
         Some(t.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     };
     let Some(found) = vector(name) else {
-        let mut names: Vec<&str> = st.names().into_iter().filter(|n| !n.contains("/shuffled-")).collect();
+        let mut names: Vec<&str> = st.names().into_iter().filter(|n| !n.contains(SHUFFLED)).collect();
         names.sort_unstable();
         return Err(wrong(format!("holds no f32 vector `{name}`; it holds {}", names.join(", "))));
     };

@@ -2,7 +2,7 @@
 //! steps as a graph takes the tokens from its own previous answer, so that it never waits for the host. If a reply
 //! turns out to have ended, what the step computed for it is dropped: its keys and values lie past the end of the
 //! conversation and are overwritten.
-use crate::hooks::TokenRole;
+use crate::hooks::{Doses, TokenRole};
 use crate::slot::Slot;
 use burn::tensor::Tensor;
 use friction_core::Tap;
@@ -27,8 +27,8 @@ pub(crate) struct Asked {
     pub step: Step,
     /// The role of each token.
     pub roles: Vec<TokenRole>,
-    /// Strengths of the edits for each segment, `[segments][edits]`.
-    pub strengths: Vec<Vec<f32>>,
+    /// What edits do to each segment.
+    pub doses: Vec<Doses>,
     /// Owner of each segment, with the position of its first token.
     pub segments: Vec<Owner>,
     /// Indices of the tokens whose activations are read.
@@ -83,7 +83,7 @@ impl Rules<'_> {
             next.step.ids.push(0);
             next.step.segments.push(Segment { slot: owner.slot, start: at, len: 1 });
             next.roles.push(TokenRole { row, replying: true, prompt: false });
-            next.strengths.push(slot.strengths.clone());
+            next.doses.push(slot.doses.clone());
             next.segments.push(owner);
             if said < turn.most {
                 next.step.logits.push(row);

@@ -1,4 +1,5 @@
 //! The interface between the engine and a conversation.
+use crate::hooks::Doses;
 use friction_core::{ChatMessage, Tap};
 
 /// Why a reply ended.
@@ -75,8 +76,8 @@ pub struct Request {
     pub fork: bool,
     /// Seed for sampling the reply.
     pub seed: u64,
-    /// Strength of each edit of the program, in the program's order.
-    pub strengths: Vec<f32>,
+    /// What the program's edits do in the turn.
+    pub doses: Doses,
 }
 
 /// One conversation. The engine asks it for requests and hands it replies.

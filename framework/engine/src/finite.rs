@@ -1,7 +1,7 @@
 //! Detects numbers that are not finite where tokens are picked or activations are read, and finds the first site of
 //! the forward pass that has one. Undetected, they would become tokens: no logit compares larger than NaN, so `argmax`
 //! would give id 0, `<pad>`.
-use crate::hooks::{Pass, Program, TokenRole};
+use crate::hooks::{Doses, Pass, Program, TokenRole};
 use crate::slot::{Slot, Turn};
 use burn::tensor::{DType, Tensor};
 use friction_core::{Site, Tap};
@@ -117,7 +117,7 @@ impl NotFinite {
 struct Look<'p> {
     pass: Pass<'p>,
     program: &'p Program,
-    strengths: &'p [f32],
+    doses: &'p Doses,
     /// Position of the step's first token in the conversation.
     start: usize,
     /// Indices in the step of the tokens whose logits are computed.
@@ -155,7 +155,7 @@ impl Probe for Look<'_> {
         }
         let x = self.pass.at(site, x);
         if self.first.is_none() {
-            let edits = self.program.strong(site, self.strengths);
+            let edits = self.program.strong(site, self.doses);
             self.first = self.at_rows(site, &x).map(|first| First { edits, ..first });
         }
         x
@@ -168,7 +168,7 @@ pub(crate) fn first(model: &Gemma3, program: &Program, shape: CacheShape, chunk:
     let turn = slot.turn.as_ref()?;
     let mut cache = model.cache(CacheShape { slots: 1 + spare_slots(model), ..shape });
     let end = turn.prompt.len() - 1;
-    let strengths = [slot.strengths.clone()];
+    let doses = [slot.doses.clone()];
     for start in (0..turn.len()).step_by(chunk.max(1)) {
         let len = chunk.max(1).min(turn.len() - start);
         let places = start..start + len;
@@ -179,8 +179,8 @@ pub(crate) fn first(model: &Gemma3, program: &Program, shape: CacheShape, chunk:
         };
         let roles: Vec<TokenRole> =
             places.map(|at| TokenRole { row: 0, replying: at >= end, prompt: at <= end }).collect();
-        let pass = program.pass(&roles, &strengths, &[], &step.logits);
-        let mut look = Look { pass, program, strengths: &strengths[0], start, logits: &step.logits, first: None };
+        let pass = program.pass(&roles, &doses, &[], &step.logits);
+        let mut look = Look { pass, program, doses: &doses[0], start, logits: &step.logits, first: None };
         model.forward(&step, &mut cache, &mut look).ok()?;
         if look.first.is_some() {
             return look.first;

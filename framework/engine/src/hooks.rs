@@ -1,4 +1,5 @@
-//! Applies a hook program to a forward pass: edits with each row's strength, and taps of chosen rows.
+//! Applies a hook program to a forward pass: edits with each row's strength and vectors, and taps of chosen rows.
+use crate::ops::{Op, Read, Uploads};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use friction_core::program::EditAt;
 use friction_core::{EditOp, HookProgram, Site};
@@ -6,17 +7,33 @@ use friction_model::Probe;
 use friction_model::decoder::{Hooks, Wish};
 use friction_model::model::floats;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+/// A vector of a conversation's own, `[width]`; `None` where it has none.
+pub type Given = Option<Arc<[f32]>>;
+
+/// What edits do to one conversation in a turn.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Doses {
+    /// Strength of each edit, in the program's order. Edits beyond its end have strength 0.
+    pub strengths: Vec<f32>,
+    /// For each edit of the kind [`EditOp::Given`], by its index in the program, the conversation's own vector. Others
+    /// have `None`. Edits beyond its end have none.
+    pub given: Vec<Given>,
+}
+
+/// An edit whose vectors are on the device.
 struct Compiled {
     name: String,
     site: Site,
     at: EditAt,
-    op: EditOp,
-    /// The vector of `Add`, or the unit direction, `[1, width]`.
-    vector: Option<Tensor<2>>,
+    gate: Option<Read>,
+    op: Op,
+    /// Of [`EditOp::Given`]: its place among such edits, and the width of its vectors.
+    given: Option<(usize, usize)>,
 }
 
-/// A hook program whose directions are on a device.
+/// A hook program whose vectors are on a device.
 pub struct Program {
     edits: Vec<Compiled>,
     tapped: BTreeSet<Site>,
@@ -26,7 +43,7 @@ pub struct Program {
 /// What an edit needs to know about a token.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenRole {
-    /// Index into the step's strengths.
+    /// Index into the step's doses.
     pub row: usize,
     /// Whether it predicts a reply token: `prompt-end` and the reply.
     pub replying: bool,
@@ -34,63 +51,80 @@ pub struct TokenRole {
     pub prompt: bool,
 }
 
+/// What the tokens of a step give to an edit: strengths `[tokens, 1]`, and for [`EditOp::Given`] vectors
+/// `[tokens, width]`.
+type Inputs = (Tensor<2>, Option<Tensor<2>>);
+
 impl Program {
-    /// Uploads the program's directions to `device`, divided by their norm where the operation needs a unit vector.
+    /// Uploads the program's vectors to `device`, divided by their norm where the operation needs a unit vector.
     pub fn new(program: &HookProgram, device: &Device) -> Self {
-        let upload = |v: &[f32], unit: bool| {
-            let norm = if unit { v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() as f32 } else { 1.0 };
-            let v: Vec<f32> = v.iter().map(|x| x / norm).collect();
-            let n = v.len();
-            Tensor::<2>::from_data(TensorData::new(v, [1, n]), (device, DType::F32))
+        let mut uploads = Uploads::new(device);
+        let mut count = 0;
+        let mut compiled = |e: &friction_core::Edit| Compiled {
+            name: e.name.clone(),
+            site: e.site,
+            at: e.at,
+            gate: e.gate.as_ref().map(|g| uploads.read(g)),
+            op: uploads.op(&e.op),
+            given: match e.op {
+                EditOp::Given { width } => {
+                    count += 1;
+                    Some((count - 1, width))
+                }
+                _ => None,
+            },
         };
-        let edits = program
-            .edits
-            .iter()
-            .map(|e| Compiled {
-                name: e.name.clone(),
-                site: e.site,
-                at: e.at,
-                op: e.op.clone(),
-                vector: match &e.op {
-                    EditOp::Add(v) => Some(upload(v, false)),
-                    EditOp::Remove(d) | EditOp::Project { direction: d, .. } | EditOp::Clamp { direction: d, .. } => {
-                        Some(upload(d, true))
-                    }
-                    EditOp::Custom { .. } => None,
-                },
-            })
-            .collect();
-        Self { edits, tapped: program.taps.iter().map(|t| t.site).collect(), device: device.clone() }
+        let edits = program.edits.iter().map(&mut compiled).collect();
+        Self { edits, tapped: program.all_taps().map(|t| t.site).collect(), device: device.clone() }
     }
 
     /// Whether the whole program can run inside a recorded step (CUDA graph). Custom edits cannot: they may need the
     /// host.
     pub fn records(&self) -> bool {
-        self.edits.iter().all(|e| !matches!(e.op, EditOp::Custom { .. }))
+        self.edits.iter().all(|e| !matches!(e.op, Op::Custom(_)))
+    }
+
+    /// Checks the vectors that a conversation gives. The error names the edit, its width and what was given.
+    pub(crate) fn fits(&self, doses: &Doses) -> Result<(), String> {
+        for (i, v) in doses.given.iter().enumerate().filter_map(|(i, v)| Some((i, v.as_ref()?))) {
+            let Some(edit) = self.edits.get(i) else { return Err(format!("there is no edit {i} to give a vector to")) };
+            match edit.given {
+                None => return Err(format!("the edit `{}` has a vector already, and another is given", edit.name)),
+                Some((_, width)) if width != v.len() => {
+                    let (name, got) = (&edit.name, v.len());
+                    return Err(format!("the edit `{name}` takes vectors of width {width}, and one of {got} is given"));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Names and strengths of the edits at a site whose strength is not 0.
-    pub(crate) fn strong(&self, site: Site, strengths: &[f32]) -> Vec<(String, f32)> {
-        let on = self.edits.iter().zip(strengths).filter(|(e, s)| e.site == site && **s != 0.0);
+    pub(crate) fn strong(&self, site: Site, doses: &Doses) -> Vec<(String, f32)> {
+        let on = self.edits.iter().zip(&doses.strengths).filter(|(e, s)| e.site == site && **s != 0.0);
         on.map(|(e, s)| (e.name.clone(), *s)).collect()
     }
 
-    /// What the program asks of a decode step, which has one token a row. `roles`, `strengths` and `reads` are as for
+    /// What the program asks of a decode step, which has one token a row. `roles`, `doses` and `reads` are as for
     /// [`Self::pass`].
-    pub fn wish(&self, roles: &[TokenRole], strengths: &[Vec<f32>], reads: &[usize]) -> Wish {
+    pub fn wish(&self, roles: &[TokenRole], doses: &[Doses], reads: &[usize]) -> Wish {
         let tokens: Vec<usize> = (0..roles.len()).collect();
-        let columns: Vec<_> = (0..self.edits.len()).map(|e| self.column(e, roles, strengths, &tokens)).collect();
-        let mut wish = Wish { strengths: vec![], reads: if self.tapped.is_empty() { vec![] } else { reads.to_vec() } };
+        let columns: Vec<_> = (0..self.edits.len()).map(|e| self.column(e, roles, doses, &tokens)).collect();
+        let reads = if self.tapped.is_empty() { vec![] } else { reads.to_vec() };
+        let mut wish = Wish { reads, ..Wish::default() };
         if columns.iter().any(Option::is_some) {
             let zeros = || vec![0.0; roles.len()];
             wish.strengths = columns.into_iter().flat_map(|c| c.unwrap_or_else(zeros)).collect();
+            let takes = self.edits.iter().enumerate().filter(|(_, e)| e.given.is_some());
+            wish.given = takes.flat_map(|(i, _)| roles.iter().map(move |r| given(&doses[r.row], i).cloned())).collect();
         }
         wish
     }
 
     /// Strength of an edit for each of `tokens`; `None` if all are 0.
-    fn column(&self, edit: usize, roles: &[TokenRole], strengths: &[Vec<f32>], tokens: &[usize]) -> Option<Vec<f32>> {
-        let at = self.edits[edit].at;
+    fn column(&self, edit: usize, roles: &[TokenRole], doses: &[Doses], tokens: &[usize]) -> Option<Vec<f32>> {
+        let Compiled { at, given: takes, .. } = &self.edits[edit];
         let column: Vec<f32> = tokens
             .iter()
             .map(|t| {
@@ -101,17 +135,42 @@ impl Program {
                     EditAt::Reply => role.replying,
                     EditAt::PromptEnd => role.replying && role.prompt,
                 };
-                if reached { strengths[role.row].get(edit).copied().unwrap_or(0.0) } else { 0.0 }
+                let of = &doses[role.row];
+                let able = takes.is_none() || given(of, edit).is_some();
+                if reached && able { of.strengths.get(edit).copied().unwrap_or(0.0) } else { 0.0 }
             })
             .collect();
         column.iter().any(|s| *s != 0.0).then_some(column)
     }
 
-    fn edit(&self, site: Site, mut x: Tensor<2>, mut strengths: impl FnMut(usize) -> Option<Tensor<2>>) -> Tensor<2> {
+    /// The vectors of an edit that are the tokens' own, `[tokens, width]`; `None` for edits of other kinds. Each
+    /// conversation's is uploaded once.
+    fn own(&self, edit: usize, roles: &[TokenRole], doses: &[Doses], tokens: &[usize]) -> Option<Tensor<2>> {
+        let (_, width) = self.edits[edit].given?;
+        let mut table = vec![0f32; doses.len() * width];
+        for (row, of) in table.chunks_mut(width).zip(doses) {
+            if let Some(v) = given(of, edit) {
+                row.copy_from_slice(v);
+            }
+        }
+        let table = Tensor::<2>::from_data(TensorData::new(table, [doses.len(), width]), (&self.device, DType::F32));
+        Some(table.select(0, self.indices(tokens.iter().map(|t| roles[*t].row as i64).collect())))
+    }
+
+    fn indices(&self, of: Vec<i64>) -> Tensor<1, Int> {
+        let n = of.len();
+        Tensor::from_data(TensorData::new(of, [n]), &self.device)
+    }
+
+    fn edit(&self, site: Site, mut x: Tensor<2>, mut inputs: impl FnMut(usize) -> Option<Inputs>) -> Tensor<2> {
         for (i, edit) in self.edits.iter().enumerate().filter(|(_, e)| e.site == site) {
-            let Some(s) = strengths(i) else { continue };
+            let Some((mut s, given)) = inputs(i) else { continue };
+            if let Some(gate) = &edit.gate {
+                let closed = gate.of(&x).lower_equal_elem(0.0);
+                s = s.mask_fill(closed, 0.0);
+            }
             let untouched = s.clone().equal_elem(0.0).expand(x.dims());
-            let y = apply(edit, x.clone(), s);
+            let y = edit.op.apply(x.clone(), s, given);
             x = y.mask_where(untouched, x);
         }
         x
@@ -145,24 +204,30 @@ impl Program {
         out
     }
 
-    /// Prepares a forward pass. `roles` has an entry for each token. `strengths` is `[rows][edits]`. `reads` holds the
-    /// indices of the tokens whose activations are wanted, `logits` those of the tokens whose logits are computed.
+    /// Prepares a forward pass. `roles` has an entry for each token, `doses` one for each row that a role names. `reads`
+    /// holds the indices of the tokens whose activations are wanted, `logits` those of the tokens whose logits are
+    /// computed.
     pub fn pass<'a>(
         &'a self,
         roles: &'a [TokenRole],
-        strengths: &'a [Vec<f32>],
+        doses: &'a [Doses],
         reads: &'a [usize],
         logits: &'a [usize],
     ) -> Pass<'a> {
-        Pass { program: self, roles, strengths, reads, logits, read: vec![] }
+        Pass { program: self, roles, doses, reads, logits, read: vec![] }
     }
+}
+
+/// The vector that a conversation gives to an edit.
+fn given(doses: &Doses, edit: usize) -> Option<&Arc<[f32]>> {
+    doses.given.get(edit).and_then(Option::as_ref)
 }
 
 /// One forward pass to which a program is applied.
 pub struct Pass<'a> {
     program: &'a Program,
     roles: &'a [TokenRole],
-    strengths: &'a [Vec<f32>],
+    doses: &'a [Doses],
     reads: &'a [usize],
     logits: &'a [usize],
     read: Vec<(Site, Tensor<2>)>,
@@ -201,11 +266,12 @@ fn rows(sites: &[Site], width: usize, values: &[f32], reads: &[usize], logits: &
         .collect()
 }
 
-/// A recorded step to which a program is applied: strengths are buffers on the device, and every row of a tapped site
-/// is read.
+/// A recorded step to which a program is applied: strengths and given vectors are buffers on the device, and every row
+/// of a tapped site is read.
 struct Inside<'a> {
     program: &'a Program,
     strengths: &'a [Tensor<2>],
+    given: &'a [Tensor<2>],
     tapped: bool,
     read: Vec<(Site, Tensor<2>)>,
 }
@@ -218,7 +284,10 @@ impl Probe for Inside<'_> {
         !self.strengths.is_empty() && self.program.edits.iter().any(|e| e.site == site)
     }
     fn at(&mut self, site: Site, x: Tensor<2>) -> Tensor<2> {
-        let x = self.program.edit(site, x, |i| self.strengths.get(i).cloned());
+        let x = self.program.edit(site, x, |i| {
+            let own = self.program.edits[i].given.and_then(|(n, _)| self.given.get(n).cloned());
+            Some((self.strengths.get(i)?.clone(), own))
+        });
         if self.tapped && self.program.tapped.contains(&site) {
             self.read.push((site, x.clone()));
         }
@@ -231,8 +300,18 @@ impl Hooks for Program {
         self.edits.len()
     }
 
-    fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>> {
-        let mut inside = Inside { program: self, strengths, tapped, read: vec![] };
+    fn given(&self) -> Vec<usize> {
+        self.edits.iter().filter_map(|e| Some(e.given?.1)).collect()
+    }
+
+    fn run(
+        &self,
+        strengths: &[Tensor<2>],
+        given: &[Tensor<2>],
+        tapped: bool,
+        pass: &mut dyn FnMut(&mut dyn Probe),
+    ) -> Vec<Tensor<2>> {
+        let mut inside = Inside { program: self, strengths, given, tapped, read: vec![] };
         pass(&mut inside);
         // `taken` expects the sites in the order of `tapped`.
         inside.read.sort_by_key(|(site, _)| *site);
@@ -260,40 +339,18 @@ impl Probe for Pass<'_> {
             all = (0..self.roles.len()).collect();
             &all
         };
-        x = self.program.edit(site, x, |i| {
-            let column = self.program.column(i, self.roles, self.strengths, tokens)?;
+        let (program, roles, doses) = (self.program, self.roles, self.doses);
+        x = program.edit(site, x, |i| {
+            let column = program.column(i, roles, doses, tokens)?;
             let n = column.len();
-            Some(Tensor::from_data(TensorData::new(column, [n, 1]), (&self.program.device, DType::F32)))
+            let s = Tensor::from_data(TensorData::new(column, [n, 1]), (&program.device, DType::F32));
+            Some((s, program.own(i, roles, doses, tokens)))
         });
         if self.program.tapped.contains(&site) && !self.reads.is_empty() {
             let rows: Vec<i64> =
                 self.reads.iter().map(|t| tokens.iter().position(|k| k == t).map_or(0, |p| p as i64)).collect();
-            let n = rows.len();
-            let index = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), &self.program.device);
-            self.read.push((site, x.clone().select(0, index)));
+            self.read.push((site, x.clone().select(0, self.program.indices(rows))));
         }
         x
-    }
-}
-
-fn apply(edit: &Compiled, x: Tensor<2>, s: Tensor<2>) -> Tensor<2> {
-    let along = |x: &Tensor<2>, u: &Tensor<2>| (x.clone() * u.clone()).sum_dim(1);
-    match (&edit.op, &edit.vector) {
-        (EditOp::Add(_), Some(v)) => x + s * v.clone(),
-        (EditOp::Remove(_), Some(u)) => {
-            let p = along(&x, u);
-            x - s * p * u.clone()
-        }
-        (EditOp::Project { value, .. }, Some(u)) => {
-            let p = along(&x, u);
-            x + s * (p.neg() + *value) * u.clone()
-        }
-        (EditOp::Clamp { min, max, .. }, Some(u)) => {
-            let p = along(&x, u);
-            x + s * (p.clone().clamp(*min, *max) - p) * u.clone()
-        }
-        (EditOp::Custom { run, .. }, _) => run(x, s),
-        // Every other operation got its vector in `Program::new`.
-        (_, None) => x,
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! In reading order: a [`Dialogue`] supplies the messages of one conversation. [`Engine::run`] ([`schedule`]) assigns
 //! conversations to slots of the cache and runs the forward passes. `turns` begins and ends turns: it reuses the prefix
-//! of a prompt that the cache holds, and forks first turns and openings that conversations share. [`slot`] is the state of one
-//! conversation. [`hooks`] applies taps and edits to a forward pass. [`sampling`] picks tokens, and [`stop`] ends
-//! replies at stop strings. [`finite`] stops a run
+//! of a prompt that the cache holds, and forks first turns and openings that conversations share. [`slot`] is the state
+//! of one conversation. [`hooks`] applies taps and edits to a forward pass (`ops`: what edits compute). [`sampling`]
+//! picks tokens, and [`stop`] ends replies at stop strings. [`finite`] stops a run
 //! at numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step
 //! before it.
 mod ahead;
 pub mod dialogue;
 pub mod finite;
 pub mod hooks;
+mod ops;
 pub mod options;
 pub mod sampling;
 pub mod schedule;
@@ -20,6 +21,7 @@ mod turns;
 
 pub use dialogue::{Dialogue, Finish, Request, TapRows, TurnOutcome, Unit};
 pub use finite::NotFinite;
+pub use hooks::{Doses, Given};
 pub use options::{EngineOptions, Flow, Progress};
 pub use sampling::Sampling;
 pub use schedule::Engine;
@@ -52,6 +54,14 @@ pub enum Error {
     /// A conversation has numbers that are not finite.
     #[error("{0}")]
     NotFinite(Box<NotFinite>),
+    /// A conversation gives an edit a vector that does not fit.
+    #[error("{place}: {what}")]
+    Given {
+        /// The conversation and its turn, as [`Dialogue::place`] names them.
+        place: String,
+        /// The edit, its width, and what was given.
+        what: String,
+    },
     /// The user stopped the run.
     #[error("stopped; what was finished is kept")]
     Stopped,

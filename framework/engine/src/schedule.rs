@@ -24,7 +24,8 @@ pub struct Engine<'a> {
     pub template: &'a ChatTemplate,
     /// Sizes and rules of the run.
     pub options: EngineOptions,
-    program: Program,
+    pub(crate) program: Program,
+    /// All taps with their widths: those that are stored, then those that are only read.
     pub(crate) taps: Vec<(Tap, usize)>,
     /// Whether a tap reads the user's tokens. These must then be computed in the turn itself and not come from the
     /// cache.
@@ -65,7 +66,7 @@ impl<'a> Engine<'a> {
     ) -> Result<Self> {
         let spec = model.config.spec("the model");
         program.validate(&spec)?;
-        let taps = program.taps.iter().map(|t| Ok((t.clone(), spec.width(t.site)?))).collect::<Result<Vec<_>>>()?;
+        let taps = program.all_taps().map(|t| Ok((t.clone(), spec.width(t.site)?))).collect::<Result<Vec<_>>>()?;
         let reads_user = taps.iter().any(|(t, _)| matches!(t.position, Position::UserMean | Position::All));
         Ok(Self {
             model,
@@ -187,8 +188,8 @@ impl<'a> Engine<'a> {
             if !step.ids.is_empty() && full {
                 continue;
             }
-            let row = asked.strengths.len();
-            asked.strengths.push(slot.strengths.clone());
+            let row = asked.doses.len();
+            asked.doses.push(slot.doses.clone());
             let owner = |at| Owner { slot: i, turn: turn.number, at };
             let first = step.ids.len();
             for at in start..start + len {
@@ -216,11 +217,11 @@ impl<'a> Engine<'a> {
         let step = &asked.step;
         let decodes = !step.logits.is_empty() && step.segments.iter().all(|s| s.len == 1);
         if decodes && self.records(st, step.ids.len()) {
-            let wish = self.program.wish(&asked.roles, &asked.strengths, &asked.reads);
+            let wish = self.program.wish(&asked.roles, &asked.doses, &asked.reads);
             let answer = st.decoder.step_after(step, &wish, &mut st.cache, before)?;
             return Ok(Launched { asked, answer: Some(answer), sums: None });
         }
-        let mut pass = self.program.pass(&asked.roles, &asked.strengths, &asked.reads, &step.logits);
+        let mut pass = self.program.pass(&asked.roles, &asked.doses, &asked.reads, &step.logits);
         let logits = self.model.forward(step, &mut st.cache, &mut pass)?;
         let taken = pass.finish();
         self.keep(st, &asked.readers, taken)?;

@@ -1,5 +1,6 @@
 //! The state of one conversation in the batch.
 use crate::dialogue::{Dialogue, Finish, Request, TapRows, TurnOutcome};
+use crate::hooks::Doses;
 use friction_core::{Position, Site, Tap};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -57,7 +58,7 @@ impl Turn {
         match position {
             Position::PromptEnd => at == end,
             Position::Reply(n) => at >= end && at < end + n,
-            Position::ReplyMean | Position::ReplyEnd => at > end,
+            Position::ReplyAll | Position::ReplyMean | Position::ReplyEnd => at > end,
             Position::UserMean => at >= self.user.0 && at < self.user.1,
             Position::All => at >= self.added,
         }
@@ -112,7 +113,9 @@ impl Turn {
             Position::Reply(n) => (0..n).map(|i| of.get(i).map_or_else(nan, |r| (*r).clone())).collect(),
             Position::ReplyMean | Position::UserMean => vec![Self::mean(&of, width)],
             Position::ReplyEnd => vec![of.last().map_or_else(nan, |r| (*r).clone())],
-            Position::All => of.into_iter().cloned().collect(),
+            // An empty reply has one row, so that its width is known.
+            Position::ReplyAll if of.is_empty() => vec![nan()],
+            Position::ReplyAll | Position::All => of.into_iter().cloned().collect(),
         };
         TapRows { tap: tap.clone(), rows }
     }
@@ -146,8 +149,8 @@ pub(crate) enum Share {
 pub(crate) struct Slot {
     /// The conversation.
     pub dialogue: Box<dyn Dialogue>,
-    /// Strength of each edit in the turn in progress.
-    pub strengths: Vec<f32>,
+    /// What edits do to it in the turn in progress.
+    pub doses: Doses,
     /// Token ids whose keys and values are in the cache.
     pub cached: Vec<u32>,
     /// Number of positions of the cache that were written since the last roll-back; at least the length of `cached`.

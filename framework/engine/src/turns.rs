@@ -1,5 +1,6 @@
 //! Begins turns, and continues conversations when turns end.
 use crate::dialogue::{Finish, Request, Unit};
+use crate::hooks::Doses;
 use crate::schedule::{Engine, State};
 use crate::slot::{Prompt, Share, Slot, Turn, common_prefix};
 use crate::{Error, Result};
@@ -19,7 +20,7 @@ impl Engine<'_> {
         for (dialogue, place) in unit.dialogues.into_iter().zip(places) {
             let mut slot = Slot {
                 dialogue,
-                strengths: vec![],
+                doses: Doses::default(),
                 cached: vec![],
                 written: 0,
                 turn: None,
@@ -36,7 +37,7 @@ impl Engine<'_> {
                         first.push((request.clone(), prompt.ids.clone(), *place));
                     }
                     match slot.leader {
-                        Some((_, Share::Turn)) => slot.strengths.clone_from(&request.strengths),
+                        Some((_, Share::Turn)) => slot.doses.clone_from(&request.doses),
                         Some((_, Share::Opening(_))) => slot.waiting = Some((request, prompt)),
                         None => self.begin(&mut slot, request, prompt, &st.cache)?,
                     }
@@ -48,14 +49,14 @@ impl Engine<'_> {
     }
 
     /// The conversation among `first` that another one takes its beginning from. Edits change keys and values, so only
-    /// conversations with equal strengths share them.
+    /// conversations with equal doses share them.
     fn leader(&self, first: &[(Request, Vec<u32>, usize)], request: &Request, ids: &[u32]) -> Option<(usize, Share)> {
         if !self.options.reuse || request.fork {
             return None;
         }
         // The same request gives the same first turn.
         let same = |(r, p, _): &&(Request, Vec<u32>, usize)| {
-            let alike = r.strengths == request.strengths && r.seed == request.seed && r.choices == request.choices;
+            let alike = r.doses == request.doses && r.seed == request.seed && r.choices == request.choices;
             let given = r.forced.is_none() && request.forced.is_none();
             alike && given && r.max_new_tokens == request.max_new_tokens && p == ids
         };
@@ -68,10 +69,15 @@ impl Engine<'_> {
         }
         let shared = |(r, p, place): &(Request, Vec<u32>, usize)| {
             let common = common_prefix(p, ids).min(ids.len() - 1);
-            (r.strengths == request.strengths && common >= WORTH).then_some((common, *place))
+            (r.doses == request.doses && common >= WORTH).then_some((common, *place))
         };
         let (common, place) = first.iter().filter_map(shared).reduce(|a, b| if b.0 > a.0 { b } else { a })?;
         Some((place, Share::Opening(common)))
+    }
+
+    /// Checks that the vectors of a request fit the program's edits.
+    fn fits(&self, slot: &Slot, doses: &Doses) -> Result<()> {
+        self.program.fits(doses).map_err(|what| Error::Given { place: slot.dialogue.place(), what })
     }
 
     fn prompt(&self, request: &Request) -> Result<Prompt> {
@@ -121,7 +127,8 @@ impl Engine<'_> {
         }
         slot.cached.truncate(reused);
         slot.written = if reused == 0 { 0 } else { slot.written };
-        slot.strengths = request.strengths;
+        self.fits(slot, &request.doses)?;
+        slot.doses = request.doses;
         slot.turn = Some(Turn {
             number: self.turns.fetch_add(1, Ordering::Relaxed),
             reused,

@@ -1,15 +1,16 @@
 //! Invariants: a conversation's results do not depend on its neighbours, prefix reuse, roll-back, forks or chunks.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
-use friction_core::program::{Edit, EditAt, EditOp};
+use friction_core::program::{Autoencoder, Edit, EditAt, EditOp, Encoder, Readout};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::{
-    Dialogue, Engine, EngineOptions, Error, Finish, Flow, Progress, Request, Sampling, TurnOutcome, Unit,
+    Dialogue, Doses, Engine, EngineOptions, Error, Finish, Flow, Given, Progress, Request, Sampling, TurnOutcome, Unit,
 };
 use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 struct World {
     model: Gemma3,
@@ -46,7 +47,7 @@ impl Dialogue for Script {
             choices: vec!["a".into(), "b".into()],
             max_new_tokens: 9,
             seed: t.seed + 1000 * self.said as u64,
-            strengths: vec![t.strength],
+            doses: t.doses(self.said),
             ..Request::default()
         };
         if self.said > 0 && self.asked < t.asides.len() {
@@ -97,6 +98,16 @@ struct Talk {
     ends: usize,
 }
 
+impl Talk {
+    /// What edits do in a turn, which counts from 0.
+    fn doses(&self, turn: usize) -> Doses {
+        // A vector that differs by conversation and turn; where the strength is 0 there is none.
+        let phase = ((self.seed + 1000 * turn as u64) % 1009) as f32;
+        let own: Given = (self.strength != 0.0).then(|| Arc::from(wave(32, phase)));
+        Doses { strengths: vec![self.strength; 5], given: [vec![None; 4], vec![own]].concat() }
+    }
+}
+
 /// A conversation of these messages, and nothing else.
 fn says(messages: &[&str]) -> Talk {
     Talk { messages: messages.iter().map(|m| (*m).into()).collect(), keep: 4, seed: 1, ends: 9, ..Talk::default() }
@@ -132,16 +143,38 @@ fn program() -> HookProgram {
             tap(Site::AttnOut(5), Position::ReplyMean),
             tap(Site::MlpIn(2), Position::ReplyEnd),
             tap(Site::FinalNorm, Position::PromptEnd),
+            tap(Site::ResidPost(5), Position::ReplyAll),
         ],
-        edits: vec![Edit {
-            name: "push".into(),
-            site: Site::ResidPost(2),
-            at: EditAt::All,
-            turns: None,
-            op: EditOp::Add((0..32).map(|i| (i as f32 * 0.7).sin()).collect()),
-        }],
+        edits: edits(),
         ..HookProgram::default()
     }
+}
+
+fn wave(n: usize, phase: f32) -> Vec<f32> {
+    (0..n).map(|i| (i as f32 * 0.7 + phase).sin()).collect()
+}
+
+/// A push, a ceiling of a projection, a feature that is set where another is active, an autoencoder's reconstruction, and
+/// a vector of the conversation's own.
+fn edits() -> Vec<Edit> {
+    let edit = |site, at, op| Edit { name: "push".into(), site, at, turns: None, gate: None, op };
+    let feature = |phase| Readout::Linear { vector: wave(32, phase), bias: 0.1, threshold: Some(0.2) };
+    let push = |read, min, max| EditOp::Push { read, along: wave(32, 3.0), min, max };
+    let autoencoder = Autoencoder {
+        encoder: Encoder { weights: wave(32 * 20, 0.5), bias: wave(20, 1.0) },
+        least: vec![0.1; 20],
+        k: Some(6),
+        decoder: wave(20 * 32, 2.0),
+        decoder_bias: wave(32, 4.0),
+    };
+    let set = edit(Site::ResidPost(4), EditAt::All, push(feature(5.0), Some(1.0), Some(1.0)));
+    vec![
+        edit(Site::ResidPost(2), EditAt::All, EditOp::Add(wave(32, 0.0))),
+        edit(Site::ResidPost(3), EditAt::Reply, push(Readout::projection(&wave(32, 2.0)), None, Some(0.5))),
+        Edit { gate: Some(feature(6.0)), ..set },
+        edit(Site::MlpOut(4), EditAt::Prompt, EditOp::Reconstruct(Arc::new(autoencoder))),
+        edit(Site::ResidPost(5), EditAt::All, EditOp::Given { width: 32 }),
+    ]
 }
 
 fn options(slots: usize, reuse: bool, chunk: usize, temperature: f64) -> EngineOptions {

@@ -4,7 +4,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
-use friction_engine::{Dialogue, Engine, EngineOptions, Error, Flow, NotFinite, Request, Sampling, TurnOutcome, Unit};
+use friction_engine::{
+    Dialogue, Doses, Engine, EngineOptions, Error, Flow, NotFinite, Request, Sampling, TurnOutcome, Unit,
+};
 use friction_model::weights::TensorSource;
 use friction_model::{ChatMessage, ChatTemplate, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights};
 use std::cell::RefCell;
@@ -45,8 +47,9 @@ impl Dialogue for Asks {
             return Ok(None);
         }
         self.history.push(ChatMessage::user("what is it?"));
-        let (messages, strengths) = (self.history.clone(), vec![self.strength]);
-        Ok(Some(Request { messages, strengths, max_new_tokens: 6, ..Request::default() }))
+        let messages = self.history.clone();
+        let doses = Doses { strengths: vec![self.strength], ..Doses::default() };
+        Ok(Some(Request { messages, doses, max_new_tokens: 6, ..Request::default() }))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         self.history.push(ChatMessage::assistant("it."));
@@ -109,7 +112,10 @@ fn whole() -> RandomWeights {
 }
 
 fn edit(site: Site, at: EditAt, op: EditOp) -> HookProgram {
-    HookProgram { edits: vec![Edit { name: "push".into(), site, at, turns: None, op }], ..HookProgram::default() }
+    HookProgram {
+        edits: vec![Edit { name: "push".into(), site, at, turns: None, gate: None, op }],
+        ..HookProgram::default()
+    }
 }
 
 #[test]

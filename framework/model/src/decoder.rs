@@ -2,13 +2,14 @@
 //! launches hundreds of small kernels, and launching them takes most of its time; a recorded step is launched as one.
 //!
 //! A graph refers to its buffers by address. Everything that changes from step to step (ids, positions, cache slots,
-//! edit strengths) is therefore written into buffers that persist, the cache is only written in place (see `gpu`),
+//! edit strengths, given vectors) is therefore written into buffers that persist, the cache is only written in place (see `gpu`),
 //! and a batch is padded to one of a few row counts by rows that write to a spare cache slot. Hooks run inside the
 //! graph: steps with taps, with edits, with both and with neither are recorded separately.
 use crate::cache::CacheShape;
 use crate::model::{NoProbe, floats};
 use crate::{Gemma3, KvCache, Probe, Result, Step};
 use burn::tensor::{Int, Tensor};
+use std::sync::Arc;
 
 /// The result of a decode step.
 pub struct Answer {
@@ -53,10 +54,21 @@ impl Answer {
 pub trait Hooks {
     /// Number of strength columns: one per edit.
     fn columns(&self) -> usize;
+    /// The width of the vectors of each edit whose vector is the row's own, in the order of the edits. Default: no edit
+    /// has such.
+    fn given(&self) -> Vec<usize> {
+        vec![]
+    }
     /// Runs the forward pass `pass` with a probe that applies these hooks. `strengths` holds a tensor `[rows, 1]` for
-    /// each column, or is empty where the step edits nothing. Where `tapped`, returns the tapped activations of all
-    /// rows, `[sites × rows, width]` per width.
-    fn run(&self, strengths: &[Tensor<2>], tapped: bool, pass: &mut dyn FnMut(&mut dyn Probe)) -> Vec<Tensor<2>>;
+    /// each column, `given` a tensor `[rows, width]` for each entry of [`Self::given`]; both are empty where the step
+    /// edits nothing. Where `tapped`, returns the tapped activations of all rows, `[sites × rows, width]` per width.
+    fn run(
+        &self,
+        strengths: &[Tensor<2>],
+        given: &[Tensor<2>],
+        tapped: bool,
+        pass: &mut dyn FnMut(&mut dyn Probe),
+    ) -> Vec<Tensor<2>>;
 }
 
 /// What hooks do in one decode step.
@@ -64,6 +76,10 @@ pub trait Hooks {
 pub struct Wish {
     /// Edit strengths, `[columns × rows]` with one column after the other; empty where the step edits nothing.
     pub strengths: Vec<f32>,
+    /// The rows' own vectors, `[entries of Hooks::given × rows]` with one entry after the other; a row with `None` must
+    /// have strength 0. Empty where the step edits nothing. Vectors are uploaded when a row gets another one, told by
+    /// its address.
+    pub given: Vec<Option<Arc<[f32]>>>,
     /// Indices of the rows whose tapped activations are returned.
     pub reads: Vec<usize>,
 }
@@ -183,7 +199,7 @@ impl Drop for Decoder<'_> {
 #[cfg(feature = "cube")]
 mod recorded {
     use super::{Answer, Hooks, Wish};
-    use crate::gpu::{Places, Sent, feed, numbers, refresh, refresh_int, upload};
+    use crate::gpu::{Places, Sent, Vectors, feed, numbers, refresh, refresh_int, upload};
     use crate::model::{Inputs, NoProbe};
     use crate::{Gemma3, KvCache, Probe, Segment, Step};
     use burn::tensor::{DType, Device, Graph, Int, Tensor, TensorData, capture};
@@ -209,6 +225,8 @@ mod recorded {
         /// cos and sin `[n, head_dim / 2]` for sliding layers, then for global layers; then the strength columns
         /// `[n]`.
         floats: Tensor<1>,
+        /// One for each entry of [`Hooks::given`]; none where the step edits nothing.
+        given: Vec<Vectors>,
     }
 
     /// What distinguishes recorded steps: padded rows, whether hooks edit, whether hooks tap.
@@ -254,13 +272,17 @@ mod recorded {
                 let mut b = buffers.borrow_mut();
                 refresh_int(&mut b.ints, ints, device);
                 refresh(&mut b.floats, floats, device);
+                b.given.iter_mut().zip(wish.given.chunks(asked)).for_each(|(g, rows)| g.refresh(rows, device));
                 tokens.iter().for_each(|t| feed(&mut b.ints, (*t).clone().reshape([asked])));
             } else {
                 let n = floats.len();
                 let floats = Tensor::from_data(TensorData::new(floats, [n]), (device, DType::F32));
                 let mut ints = upload(ints, device);
                 tokens.iter().for_each(|t| feed(&mut ints, (*t).clone().reshape([asked])));
-                let buffers = Rc::new(RefCell::new(Buffers { ints, floats }));
+                let widths = self.hooks.filter(|_| kind.1).map_or(vec![], |hooks| hooks.given());
+                let mut given: Vec<_> = widths.into_iter().map(|w| Vectors::new(rows, w, device)).collect();
+                given.iter_mut().zip(wish.given.chunks(asked)).for_each(|(g, rows)| g.refresh(rows, device));
+                let buffers = Rc::new(RefCell::new(Buffers { ints, floats, given }));
                 let recorded = record(model, self.hooks, kind, step, cache.clone(), buffers.clone());
                 self.steps.insert(kind, (buffers, recorded));
             }
@@ -341,7 +363,8 @@ mod recorded {
                     let columns = if edited { hooks.columns() } else { 0 };
                     let column = |i: usize| b.floats.clone().narrow(0, 4 * n * half + i * n, n).reshape([n, 1]);
                     let strengths: Vec<Tensor<2>> = (0..columns).map(column).collect();
-                    hooks.run(&strengths, tapped, &mut pass)
+                    let given: Vec<Tensor<2>> = b.given.iter().map(Vectors::rows).collect();
+                    hooks.run(&strengths, &given, tapped, &mut pass)
                 }
                 _ => {
                     pass(&mut NoProbe);

@@ -121,7 +121,7 @@ pub struct Gemma3 {
     pub(crate) final_norm: Tensor<1>,
     pub(crate) rope_global: Rope,
     pub(crate) rope_local: Rope,
-    /// Whether the device is the processor (Burn's Flex backend); see [`Gemma3::least_rows`].
+    /// Whether the device is the processor (Burn's Flex backend); see [`least_rows`].
     pub(crate) flex: bool,
     /// The GPU's capabilities; defaults on the processor.
     #[cfg(feature = "cube")]
@@ -378,20 +378,10 @@ impl Gemma3 {
             #[cfg(feature = "cube")]
             Weight::Words(_) => unreachable!("of a GPU"),
         };
-        let least = if shared { self.least_rows(w.dims()[0]) } else { 1 };
+        let least = if shared { least_rows(self.flex, w.dims()[0]) } else { 1 };
         let x = if n < least { x.repeat_dim(0, least.div_ceil(n)) } else { x };
         let y = matmul(self.flex, x.cast(self.dtype), w.clone().transpose()).cast(DType::F32);
         if y.dims()[0] > n { y.narrow(0, 0, n) } else { y }
-    }
-
-    /// Rows to which a product with `width` output columns is padded, so that a row's result is bit for bit the same
-    /// whatever rows are beside it.
-    ///
-    /// Burn's Flex backend multiplies with the `gemm` crate. Its blocking, and so the order of summation, depends
-    /// only on the columns and the inner dimension, with two exceptions: a product of one row, and outputs of up to
-    /// 256 values. Padding avoids both. A cache of one slot has no neighbouring rows and keeps the fast one-row path.
-    fn least_rows(&self, width: usize) -> usize {
-        if self.flex { (256 / width + 1).max(2) } else { 1 }
     }
 
     /// x `[rows, in]` · wᵀ, w `[out, in]`: the matrix product on which a prefill's throughput depends, for
@@ -504,6 +494,16 @@ pub(crate) fn visit(probe: &mut dyn Probe, site: Site, x: Tensor<2>) -> Tensor<2
 pub fn floats(data: &TensorData) -> Vec<f32> {
     // Burn's iterator converts number by number; data that is f32 already is copied as a whole.
     data.try_to_vec().unwrap_or_else(|_| data.iter::<f32>().collect())
+}
+
+/// Rows to which a product with `width` output columns is padded, so that a row's result is bit for bit the same
+/// whatever rows are beside it; `flex` says whether the device is the processor.
+///
+/// Burn's Flex backend multiplies with the `gemm` crate. Its blocking, and so the order of summation, depends
+/// only on the columns and the inner dimension, with two exceptions: a product of one row, and outputs of up to
+/// 256 values. Padding avoids both. A cache of one slot has no neighbouring rows and keeps the fast one-row path.
+pub fn least_rows(flex: bool, width: usize) -> usize {
+    if flex { (256 / width + 1).max(2) } else { 1 }
 }
 
 /// A matrix product in the dtype of its inputs. In f32 no input is rounded to tf32 or lower on any device (see

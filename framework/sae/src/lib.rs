@@ -1,10 +1,10 @@
-//! Sparse autoencoders (SAEs) and transcoders: loading, encoding, decoding, clamping, training and writing.
+//! Sparse autoencoders (SAEs) and transcoders: loading, encoding, decoding, edits, training and writing.
 //!
 //! [`name`] parses short names of the Gemma Scope 2 release; [`load`] finds and opens folders (`release` reads Gemma
 //! Scope 2's format, `lens` SAELens'); [`parameters`] holds weights and activation function; [`sae`] encodes and
-//! decodes on a device, at any width; [`clamp`] is one feature's activation as a function for edits; [`train`] trains
+//! decodes on a device, at any width; [`edit`] is a feature, or all of it, as data for edits; [`train`] trains
 //! on the activations of a run or a corpus ([`tokens`]); [`mod@write`] writes SAELens' format.
-pub mod clamp;
+pub mod edit;
 #[cfg(feature = "cube")]
 mod fired;
 mod lens;

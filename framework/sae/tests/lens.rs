@@ -2,12 +2,10 @@
 //! and what is refused.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use burn::tensor::{DType, Tensor, TensorData};
 use common::{Named, dense, near, write};
 use friction_core::Site;
-use friction_model::testing::{backend, device};
-use friction_sae::clamp::activation;
-use friction_sae::{Normalize, Parameters, Sae, load};
+use friction_model::testing::backend;
+use friction_sae::{Normalize, Parameters, Sae, edit, load};
 use friction_stats::Rng;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -104,14 +102,13 @@ fn folders_of_every_version_are_read_as_sae_lens_reads_them() {
 /// Each feature's activation as read by an edit includes the same factors.
 fn one_by_one(p: &Parameters, x: &[f32], want: &Value, name: &Value) {
     if p.normalize != Normalize::None {
-        assert!(activation(p, 0).is_err(), "{name}");
+        assert!(edit::feature(p, 0).is_err(), "{name}");
         return;
     }
-    let x = Tensor::<2>::from_data(TensorData::new(x.to_vec(), [ROWS, D]), (&device().unwrap(), DType::F32));
     let mut all = vec![0.0; ROWS * N];
     for j in 0..N {
-        let column = activation(p, j).unwrap()(&x).into_data();
-        column.iter::<f32>().enumerate().for_each(|(row, v)| all[row * N + j] = v);
+        let read = edit::feature(p, j).unwrap();
+        x.chunks(D).enumerate().for_each(|(row, x)| all[row * N + j] = read.of(x) as f32);
     }
     let off = near(&all, want);
     assert!(off < 2e-5, "{name}, one by one: {off}");

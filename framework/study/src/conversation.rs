@@ -9,7 +9,7 @@ use friction_core::{
     Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
     seed::derive, thinking,
 };
-use friction_engine::{Dialogue, Request, TurnOutcome};
+use friction_engine::{Dialogue, Doses, Request, TurnOutcome};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -116,7 +116,7 @@ impl Conversation {
             max_new_tokens: self.plan.manifest.generation.max_new_tokens,
             fork: false,
             seed: self.seed(b"draw"),
-            strengths: self.strengths(self.history.len() + 1),
+            doses: self.doses(self.history.len() + 1),
         };
         self.pending = Pending::Turn(ask);
         Ok(Some(request))
@@ -137,8 +137,8 @@ impl Conversation {
         let forced = Some(neutral.reply.clone());
         self.pending = Pending::Neutral;
         // The neutral text is read with the strengths of the last turn.
-        let strengths = self.strengths(self.history.len());
-        Some(Request { messages, forced, strengths, ..Request::default() })
+        let doses = self.doses(self.history.len());
+        Some(Request { messages, forced, doses, ..Request::default() })
     }
 
     /// Adds the asides after the turn that is over: those that are asked at the end, or all others.
@@ -157,7 +157,7 @@ impl Conversation {
         let request = aside::request(section, step, messages);
         self.pending = Pending::Aside(step);
         let seed = self.seed(format!("aside {}", section.name).as_bytes());
-        Request { seed, strengths: self.strengths(self.history.len()), ..request }
+        Request { seed, doses: self.doses(self.history.len()), ..request }
     }
 
     /// Seed for sampling the coming reply; `what` tells turns and asides apart.
@@ -178,11 +178,12 @@ impl Conversation {
         derive(&parts)
     }
 
-    /// Strength of each edit in a turn, which counts from 1.
-    fn strengths(&self, turn: usize) -> Vec<f32> {
+    /// What edits do in a turn, which counts from 1.
+    fn doses(&self, turn: usize) -> Doses {
         let arm = &self.plan.arms[self.member.arm];
         let of = |e: &friction_core::Edit| arm.strengths.get(&e.name).copied().filter(|_| e.in_turn(turn));
-        self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect()
+        let strengths = self.plan.program.edits.iter().map(|e| of(e).unwrap_or(0.0)).collect();
+        Doses { strengths, ..Doses::default() }
     }
 
     /// The numbers that hooks compute in a turn.
@@ -282,7 +283,8 @@ impl Conversation {
         self.history.push(exchange);
         let mut record = self.record.borrow_mut();
         record.turns.push(row);
-        record.taps.push(outcome.taps);
+        // The engine's taps begin with those that are stored.
+        record.taps.push(outcome.taps.into_iter().take(self.plan.program.taps.len()).collect());
         drop(record);
         self.queue(false);
         Ok(())

@@ -4,8 +4,10 @@ use crate::manifest::library_file;
 use crate::plan::{PlannedCondition, PlannedItem};
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use friction_core::manifest::{After, Chosen, Issues, Manifest, Path as KeyPath, libraries};
-use friction_core::program::Edit;
-use friction_core::{Arm, ChatMessage, Dataset, Hook, HookProgram, Origin, Position, Result, TextCodec, plural};
+use friction_core::program::{Edit, is_reading};
+use friction_core::{
+    Arm, ChatMessage, Dataset, EditOp, Hook, HookProgram, Origin, Position, Result, TextCodec, plural,
+};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -231,8 +233,17 @@ pub(crate) fn program(
         let message = format!("the arm `{}` runs with conditions of {levels}, and there is none", a.name);
         issues.push(key("where"), message, None);
     }
+    if let Some(name) = program.readings.iter().find(|n| !is_reading(n)) {
+        let message = format!("it declares the reading {name:?}; names are letters, digits, `-` and `_`");
+        issues.push(hook.path.clone(), message, None);
+    }
+    if let Some(e) = program.edits.iter().find(|e| matches!(e.op, EditOp::Given { .. })) {
+        let message =
+            format!("the edit `{}` takes a vector of each conversation's own, and no hook can give it one yet", e.name);
+        issues.push(hook.path.clone(), message, None);
+    }
     let longest = m.generation.max_new_tokens;
-    for tap in &program.taps {
+    for tap in program.all_taps() {
         if let Position::Reply(n) = tap.position
             && n > longest
         {

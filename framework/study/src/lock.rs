@@ -15,7 +15,8 @@
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library, factors
 //! hooks         list of: table, version, library
-//! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers; name, strengths, only
+//! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
+//!               one; name, strengths, only
 //! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
@@ -25,7 +26,7 @@
 use crate::batch::found_here;
 use crate::{Plan, Result, folder};
 use friction_core::manifest::{Chosen, Manifest, to_json};
-use friction_core::{Dataset, Edit, EditOp, ModelIdentity};
+use friction_core::{Dataset, Edit, ModelIdentity};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -102,21 +103,18 @@ fn items(dataset: &dyn Dataset) -> Result<String> {
     Ok(hex(sha))
 }
 
-/// An edit as JSON. Directions come from files, so the hash covers their numbers.
+/// An edit as JSON. Directions and autoencoders come from files, so the hash covers their numbers.
 fn edit(e: &Edit) -> Value {
-    let (op, numbers) = match &e.op {
-        EditOp::Add(v) => ("add", bytes(v, &[])),
-        EditOp::Remove(v) => ("remove", bytes(v, &[])),
-        EditOp::Project { direction, value } => ("project", bytes(direction, &[*value])),
-        EditOp::Clamp { direction, min, max } => ("clamp", bytes(direction, &[*min, *max])),
-        EditOp::Custom { digest, .. } => ("custom", digest.clone().into_bytes()),
-    };
-    let sha256 = hex(Sha256::new_with_prefix(numbers));
-    json!({"name": e.name, "site": e.site, "at": e.at, "turns": e.turns, "op": op, "sha256": sha256})
-}
-
-fn bytes(direction: &[f32], more: &[f32]) -> Vec<u8> {
-    direction.iter().chain(more).flat_map(|x| x.to_le_bytes()).collect()
+    let mut sha = Sha256::new();
+    e.op.bytes(&mut |bytes| sha.update(bytes));
+    let (op, sha256) = (e.op.word(), hex(sha));
+    let mut out = json!({"name": e.name, "site": e.site, "at": e.at, "turns": e.turns, "op": op, "sha256": sha256});
+    if let Some(gate) = &e.gate {
+        let mut sha = Sha256::new();
+        gate.bytes(&mut |bytes| sha.update(bytes));
+        out["gate"] = json!(hex(sha));
+    }
+    out
 }
 
 /// The lock of a plan whose model has the identity `identity`. `run` is the run directory.

@@ -31,7 +31,7 @@ pub struct PlannedCondition {
 pub struct PlannedHook {
     /// Name of the hook in the manifest.
     pub name: String,
-    /// The taps of its own program, in the program's order.
+    /// The taps of its own program: those that are stored, then those that are only read.
     pub taps: Vec<Tap>,
     /// The plugin that implements it.
     pub plugin: Box<dyn Hook>,
@@ -367,7 +367,7 @@ fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(Hook
         });
         // A site that the model lacks is reported at the option that names it.
         let fits = |p: &HookProgram, wrong: &mut Wrong| {
-            let sites = p.taps.iter().map(|t| t.site).chain(p.edits.iter().map(|e| e.site));
+            let sites = p.all_taps().map(|t| t.site).chain(p.edits.iter().map(|e| e.site));
             let lacking: BTreeSet<_> = sites.filter(|s| spec.width(*s).is_err()).collect();
             for site in &lacking {
                 wrong.plugin(&hook.speaks_of(&site.to_string()), spec.width(*site));
@@ -381,7 +381,7 @@ fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(Hook
                     let message = "another hook has a `neutral` text already, and a conversation ends in one";
                     wrong.issues.push(hook.key("neutral"), message, Some("leave one of them out".into()));
                 }
-                hooks.push(PlannedHook { name: hook.name.clone(), taps: p.taps.clone(), plugin });
+                hooks.push(PlannedHook { name: hook.name.clone(), taps: p.all_taps().cloned().collect(), plugin });
                 programs.push((hook.name.clone(), p));
             }
             None => whole = false,

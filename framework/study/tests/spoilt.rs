@@ -40,7 +40,8 @@ impl Hook for Spoils {
             if left == 0 { x * f32::INFINITY } else { x }
         };
         let op = EditOp::Custom { run: Arc::new(run), digest: "spoils".into() };
-        let edit = Edit { name: "spoil".into(), site: Site::ResidPost(2), at: EditAt::All, turns: None, op };
+        let edit =
+            Edit { name: "spoil".into(), site: Site::ResidPost(2), at: EditAt::All, turns: None, gate: None, op };
         let arm = Arm { name: "spoilt".into(), strengths: [("spoil".to_string(), 1.0)].into(), ..Arm::default() };
         Ok(HookProgram { edits: vec![edit], arms: vec![Arm::default(), arm], ..HookProgram::default() })
     }

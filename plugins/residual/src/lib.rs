@@ -1,4 +1,7 @@
-//! `residual`: captures activations at sites and positions.
+//! Hooks that read activations and change nothing. `residual` captures them at sites and positions; `projection`
+//! measures them along directions.
+mod projection;
+
 use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
@@ -20,8 +23,9 @@ struct Residual {
     #[schemars(example = ["resid_post.9"], length(min = 1))]
     sites: Vec<Site>,
     /// Tokens of a turn: `prompt-end` (the token that predicts the first token of the reply), `reply:N` (the tokens that
-    /// predict tokens 1 to N of the reply), `reply-mean` (the mean over the reply), `reply-end` (its last token), `user-mean`
-    /// (the mean over the user's message) or `all` (every token that the turn added). `all` takes the most disk space.
+    /// predict tokens 1 to N of the reply), `reply` (every token of the reply), `reply-mean` (the mean over the reply),
+    /// `reply-end` (its last token), `user-mean` (the mean over the user's message) or `all` (every token that the turn
+    /// added). `all` and `reply` take the most disk space.
     #[serde(default = "prompt_end")]
     #[schemars(length(min = 1))]
     positions: Vec<Position>,

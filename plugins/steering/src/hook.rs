@@ -1,17 +1,15 @@
 //! `steer`: one arm for each dose along a direction, and arms of control directions.
 use crate::arms::{ArmName, Kind};
-use crate::options::{At, Op, Steer, Unit};
-use burn::tensor::Tensor;
-use friction_core::program::EditAt;
+use crate::edits::{Part, norm, orthogonal, scaled};
+use crate::options::{Op, Range, Sites, Steer, Unit};
 use friction_core::seed::derive;
 use friction_core::{
-    Arm, BuildContext, Edit, EditOp, Error, Hook, HookProgram, ModelSpec, NeutralText, PluginConfig, PluginEntry,
+    Arm, BuildContext, Edit, Error, Hook, HookProgram, ModelSpec, NeutralText, PluginConfig, PluginEntry, Readout,
     Result, Site,
 };
 use friction_directions::Direction;
-use friction_sae::clamp::{Read, Upload, activation, projection};
-use friction_stats::Rng;
-use std::sync::Arc;
+use friction_sae::{Source, edit};
+use std::path::Path;
 
 impl PluginConfig for Steer {
     type Output = dyn Hook;
@@ -20,30 +18,63 @@ impl PluginConfig for Steer {
     }
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Hook>> {
-        let steering = |direction, site, from, read| {
-            Box::new(Steering { options: self.clone(), direction, site, from, read, seed: cx.seed })
-        };
-        if let (Some(source), Some(feature)) = (&self.sae, self.feature) {
-            let found = source.find(&cx.base)?;
-            let (reads, writes) = found.sites(self.site)?;
-            if reads != writes {
-                let file = found.tensors.display();
-                let what = format!(
-                    "{file} is a transcoder: it reads `{reads}` and writes `{writes}`; `steer` needs an autoencoder"
-                );
-                return Err(Error::at("sae", what));
+        let directions = match (&self.sae, self.feature, &self.file, &self.direction) {
+            (Some(source), Some(feature), ..) => vec![self.of_feature(source, feature, cx)?],
+            (_, _, Some(file), Some(names)) => {
+                let path = cx.base.join(file);
+                let mut all = vec![];
+                for name in names.all() {
+                    all.extend(self.of_file(&path, name, cx.seed, all.is_empty())?);
+                }
+                all
             }
-            let p = found.load()?.parameters;
-            let vector = p.feature(feature)?.decoder;
-            let read = (self.op == Op::Clamp).then(|| activation(&p, feature)).transpose()?;
-            let direction = Direction { vector, norm: None, shuffled: vec![] };
-            return Ok(steering(direction, reads, format!("feature {feature} of {}", found.tensors.display()), read));
-        }
-        let (Some(path), Some(name)) = (&self.file, &self.direction) else {
-            return Err(Error::config("give `file` and `direction`, or `sae` and `feature`"));
+            _ => return Err(Error::config("give `file` and `direction`, or `sae` and `feature`")),
         };
-        let direction = friction_directions::read(&cx.base.join(path), name)?;
-        if self.unit == Unit::Norm && direction.norm.is_none() {
+        Ok(Box::new(Steering { options: self.clone(), directions }))
+    }
+}
+
+/// A direction, read from its file.
+struct Found {
+    site: Site,
+    direction: Direction,
+    /// Where it comes from, for messages.
+    from: String,
+    /// The autoencoder's feature, if it is one's decoder and its activation is read.
+    feature: Option<Readout>,
+    /// Seed of its random directions.
+    seed: u64,
+}
+
+impl Steer {
+    /// The decoder of a feature.
+    fn of_feature(&self, source: &Source, feature: usize, cx: &BuildContext) -> Result<Found> {
+        let found = source.find(&cx.base)?;
+        let site = self.site.as_ref().and_then(|s| s.all().first().copied());
+        let (reads, writes) = found.sites(site)?;
+        if reads != writes {
+            let file = found.tensors.display();
+            let what = format!(
+                "{file} is a transcoder: it reads `{reads}` and writes `{writes}`; `steer` needs an autoencoder"
+            );
+            return Err(Error::at("sae", what));
+        }
+        let p = found.load()?.parameters;
+        let vector = p.feature(feature)?.decoder;
+        let read = (self.op() == Op::Clamp || self.if_active).then(|| edit::feature(&p, feature)).transpose()?;
+        Ok(Found {
+            site: reads,
+            direction: Direction { vector, norm: None, shuffled: vec![] },
+            from: format!("feature {feature} of {}", found.tensors.display()),
+            feature: read,
+            seed: cx.seed,
+        })
+    }
+
+    /// A direction of a file, at each of its sites. `first` says whether it is the first that is listed.
+    fn of_file(&self, path: &Path, name: &str, seed: u64, first: bool) -> Result<Vec<Found>> {
+        let direction = friction_directions::read(path, name)?;
+        if self.unit == Some(Unit::Norm) && direction.norm.is_none() {
             let what = format!("{} does not say the norm of the activations: use `unit = \"vector\"`", path.display());
             return Err(Error::at("unit", what));
         }
@@ -52,135 +83,104 @@ impl PluginConfig for Steer {
             let what = format!("`shuffled = {n}`, but {} holds {held} directions of shuffled labels", path.display());
             return Err(Error::at("shuffled", what));
         }
-        let site = match self.site {
-            Some(s) => s,
-            None => name.split('/').next().unwrap_or_default().parse().map_err(Error::config)?,
+        let sites = match self.site.as_ref().map(Sites::all) {
+            Some(sites) => sites.to_vec(),
+            None => vec![name.split('/').next().unwrap_or_default().parse().map_err(Error::config)?],
         };
-        Ok(steering(direction, site, format!("`{name}` of {}", path.display()), None))
+        // One direction has the same controls wherever it is applied; each further direction has its own.
+        let seed = if first { seed } else { derive(&[&seed.to_le_bytes(), name.as_bytes()]) };
+        let at = |site| Found {
+            site,
+            direction: direction.clone(),
+            from: format!("`{name}` of {}", path.display()),
+            feature: None,
+            seed,
+        };
+        Ok(sites.into_iter().map(at).collect())
     }
 }
 
 struct Steering {
     options: Steer,
-    direction: Direction,
-    site: Site,
-    /// Where the direction comes from, for messages.
-    from: String,
-    /// Reads the feature's activation, for `clamp`.
-    read: Option<Read>,
-    seed: u64,
-}
-
-fn norm(v: &[f32]) -> f32 {
-    v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() as f32
-}
-
-fn scaled(v: &[f32], to: f32) -> Vec<f32> {
-    let n = norm(v);
-    v.iter().map(|x| x * to / n).collect()
-}
-
-/// A random direction orthogonal to `v` and of `v`'s length.
-fn orthogonal(v: &[f32], seed: u64, n: usize) -> Vec<f32> {
-    let mut rng = Rng::new(seed ^ (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let r: Vec<f64> = v.iter().map(|_| rng.normal()).collect();
-    let square: f64 = v.iter().map(|x| f64::from(*x).powi(2)).sum();
-    let along: f64 = r.iter().zip(v).map(|(a, b)| a * f64::from(*b)).sum::<f64>() / square;
-    let rest: Vec<f32> = r.iter().zip(v).map(|(a, b)| (a - along * f64::from(*b)) as f32).collect();
-    scaled(&rest, norm(v))
-}
-
-/// The edit x + s·(value − read(x))·along: it brings the reading of each row to `value` by a push along a direction,
-/// which need not be the direction that is read.
-fn toward(read: Read, value: f32, along: Vec<f32>, digest: String) -> EditOp {
-    let along = Upload::new(along, 1);
-    let run = move |x: Tensor<2>, s: Tensor<2>| {
-        let push = s * (read(&x).neg() + value);
-        let along = along.on(&x.device());
-        x + push * along
-    };
-    EditOp::Custom { run: Arc::new(run), digest }
+    /// What each arm changes together.
+    directions: Vec<Found>,
 }
 
 impl Steering {
-    /// The edit for one direction and dose, and the strength with which it is applied.
-    fn edit(&self, unit: &[f32], vector: Vec<f32>, dose: f32) -> (EditOp, f32) {
-        let length = norm(unit);
-        let along = scaled(&vector, 1.0);
-        let bytes: Vec<u8> = unit.iter().chain(&vector).flat_map(|v| v.to_le_bytes()).collect();
-        let digest = || format!("{:016x}", derive(&[&bytes, &dose.to_le_bytes(), self.from.as_bytes()]));
-        match (self.options.op, &self.read) {
-            (Op::Add, _) => (EditOp::Add(vector), dose),
-            // A control is pushed along itself by as much as the direction would be.
-            (Op::Remove, _) => (toward(projection(scaled(unit, 1.0)), 0.0, along, digest()), dose),
-            (Op::Set, _) => (toward(projection(scaled(unit, 1.0)), dose * length, along, digest()), 1.0),
-            (Op::Clamp, Some(read)) => (toward(read.clone(), dose, vector, digest()), 1.0),
-            // Not reached: `build` gives every clamp a reading.
-            (Op::Clamp, None) => (EditOp::Add(vector), 0.0),
+    /// The direction `i` in the units that the options ask for.
+    fn part(&self, i: usize, model: &ModelSpec) -> Result<Part> {
+        let (o, found) = (&self.options, &self.directions[i]);
+        let (site, width) = (found.site, model.width(found.site)?);
+        let vector = &found.direction.vector;
+        if vector.len() != width || width < 2 {
+            return Err(Error::config(format!(
+                "{} is {} wide, but `{site}` of {} is {width} wide: it belongs to another model",
+                found.from,
+                vector.len(),
+                model.name
+            )));
         }
+        let length = match o.unit {
+            Some(Unit::Norm) => found.direction.norm.unwrap_or(1.0),
+            _ => norm(vector),
+        };
+        if !(length > 0.0 && length.is_finite()) {
+            return Err(Error::config(format!("{} is zero or not finite", found.from)));
+        }
+        // Projections count as they are, unless a unit is set.
+        let factor = if o.unit.is_some() { length } else { 1.0 };
+        let range = o.clamp.as_ref().and_then(|ranges| ranges.of(i));
+        Ok(Part {
+            site,
+            unit: scaled(vector, length),
+            shuffled: found.direction.shuffled.iter().map(|v| scaled(v, length)).collect(),
+            feature: found.feature.clone(),
+            range: range.map(|r| Range { min: r.min.map(|b| b * factor), max: r.max.map(|b| b * factor) }),
+            seed: found.seed,
+        })
     }
 }
 
 impl Hook for Steering {
     fn program(&self, model: &ModelSpec) -> Result<HookProgram> {
         let o = &self.options;
-        let site = self.site;
-        let width = model.width(site)?;
-        if self.direction.vector.len() != width || width < 2 {
-            return Err(Error::config(format!(
-                "{} is {} wide, but `{site}` of {} is {width} wide: it belongs to another model",
-                self.from,
-                self.direction.vector.len(),
-                model.name
-            )));
-        }
-        let length = match o.unit {
-            Unit::Vector => norm(&self.direction.vector),
-            Unit::Norm => self.direction.norm.unwrap_or(1.0),
-        };
-        if !(length > 0.0 && length.is_finite()) {
-            return Err(Error::config(format!("{} is zero or not finite", self.from)));
-        }
-        let unit = scaled(&self.direction.vector, length);
-        let mut along: Vec<(Kind, Vec<f32>)> = vec![(Kind::Direction, unit.clone())];
-        along.extend((0..o.random).map(|n| (Kind::Random(n), orthogonal(&unit, self.seed, n))));
-        let shuffled = o.shuffled.unwrap_or(usize::MAX);
-        along.extend(
-            self.direction
-                .shuffled
-                .iter()
-                .take(shuffled)
-                .enumerate()
-                .map(|(n, v)| (Kind::Shuffled(n), scaled(v, length))),
-        );
+        let parts = (0..self.directions.len()).map(|i| self.part(i, model)).collect::<Result<Vec<_>>>()?;
+        // As many controls of shuffled labels as all directions have.
+        let held = parts.iter().map(|p| p.shuffled.len()).min().unwrap_or(0);
+        let shuffled = o.shuffled.unwrap_or(held).min(held);
+        let kinds = [Kind::Direction]
+            .into_iter()
+            .chain((0..o.random).map(Kind::Random))
+            .chain((0..shuffled).map(Kind::Shuffled));
         let neutral = o.neutral.as_ref().map(|n| NeutralText { user: n.user.clone(), reply: n.reply.clone() });
         let mut program = HookProgram { arms: vec![Arm::default()], neutral, ..HookProgram::default() };
-        let at = match o.at {
-            At::All => EditAt::All,
-            At::Prompt => EditAt::Prompt,
-            At::Reply => EditAt::Reply,
-            At::PromptEnd => EditAt::PromptEnd,
-        };
-        // `set` and `clamp` need one edit for each dose; `add` and `remove` need one, with doses as strengths.
-        let one = matches!(o.op, Op::Add | Op::Remove);
-        for (kind, vector) in along {
+        let all = o.doses();
+        for kind in kinds {
             let doses = match (kind, &o.control_doses) {
-                (Kind::Direction, _) => o.doses.clone(),
-                (_, Some(d)) => d.clone(),
-                (_, None) => o.doses[..1].to_vec(),
+                (Kind::Direction, _) => &all[..],
+                (_, Some(d)) => &d[..],
+                (_, None) => &all[..1],
             };
-            for (n, dose) in doses.into_iter().enumerate() {
+            for (n, dose) in doses.iter().copied().enumerate() {
                 let arm = ArmName { kind, dose }.to_string();
-                let name = if one { kind.to_string() } else { arm.clone() };
-                let (op, strength) = self.edit(&unit, vector.clone(), dose);
-                program.arms.push(Arm {
-                    name: arm,
-                    strengths: [(name.clone(), strength)].into(),
-                    only: o.only.clone(),
-                });
-                if !one || n == 0 {
-                    program.edits.push(Edit { name, site, at, turns: o.turns, op });
+                // Doses that are strengths share one edit, at each site; the others have one each.
+                let name = if o.by_strength() { kind.to_string() } else { arm.clone() };
+                let mut strength = 1.0;
+                for part in &parts {
+                    let vector = match kind {
+                        Kind::Direction => part.unit.clone(),
+                        Kind::Random(n) => orthogonal(&part.unit, part.seed, n),
+                        Kind::Shuffled(n) => part.shuffled[n].clone(),
+                    };
+                    let (op, s) = part.edit(o.op(), vector, dose);
+                    strength = s;
+                    if n == 0 || !o.by_strength() {
+                        let gate = part.feature.clone().filter(|_| o.if_active);
+                        let (name, site, at) = (name.clone(), part.site, o.at.into());
+                        program.edits.push(Edit { name, site, at, turns: o.turns, gate, op });
+                    }
                 }
+                program.arms.push(Arm { name: arm, strengths: [(name, strength)].into(), only: o.only.clone() });
             }
         }
         Ok(program)
@@ -195,70 +195,84 @@ friction_core::inventory::submit! {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use burn::tensor::{DType, Device, TensorData};
+    use friction_core::EditOp;
 
-    fn steering(op: &str, doses: &str) -> Steering {
-        let text = format!("file = \"x\"\ndirection = \"resid_post.1/d\"\nop = \"{op}\"\ndoses = {doses}");
-        let options: Steer = toml::from_str(&text).unwrap();
+    fn model() -> ModelSpec {
+        ModelSpec { name: "tiny".into(), layers: 3, hidden: 4, attn_width: 8, vocab: 9, parameters: 1 }
+    }
+
+    fn program(text: &str, directions: &[(Site, Vec<f32>, usize)]) -> HookProgram {
+        let options: Steer = toml::from_str(text).unwrap();
         options.validate().unwrap();
-        let direction = Direction { vector: vec![3.0, 0.0, 4.0, 0.0], norm: None, shuffled: vec![] };
-        Steering { options, direction, site: Site::ResidPost(1), from: "x".into(), read: None, seed: 3 }
+        let found = |(i, (site, vector, shuffled)): (usize, &(Site, Vec<f32>, usize))| Found {
+            site: *site,
+            direction: Direction {
+                vector: vector.clone(),
+                norm: Some(10.0),
+                shuffled: (0..*shuffled).map(|n| vec![1.0 + n as f32, 1.0, 0.0, 0.0]).collect(),
+            },
+            from: "x".into(),
+            feature: None,
+            seed: i as u64,
+        };
+        let directions = directions.iter().enumerate().map(found).collect();
+        let program = Steering { options, directions }.program(&model()).unwrap();
+        program.validate(&model()).unwrap();
+        assert!(program.edits.iter().all(|e| e.op.is_data()), "every edit is data");
+        program
     }
 
-    /// Applies an edit to two rows.
-    fn moved(edit: &(EditOp, f32)) -> (Vec<f32>, Vec<f32>) {
-        let rows = vec![1.0f32, 2.0, -1.0, 0.5, 4.0, 0.0, 2.0, -3.0];
-        let device = Device::flex();
-        let x = Tensor::<2>::from_data(TensorData::new(rows.clone(), [2, 4]), (&device, DType::F32));
-        let s = Tensor::<2>::from_data(TensorData::new(vec![edit.1; 2], [2, 1]), (&device, DType::F32));
-        let EditOp::Custom { run, .. } = &edit.0 else { panic!("{:?}", edit.0) };
-        (rows, run(x, s).into_data().iter::<f32>().collect())
+    fn arms(p: &HookProgram) -> Vec<&str> {
+        p.arms.iter().map(|a| a.name.as_str()).collect()
     }
 
     #[test]
-    fn set_and_remove_move_the_projection_and_controls_get_the_same_push() {
-        let along = |row: &[f32], u: &[f32]| row.iter().zip(u).map(|(a, b)| a * b).sum::<f32>();
-        // The direction is (0.6, 0, 0.8, 0) times 5: a dose of 1 is a push of length 5.
-        let u = [0.6, 0.0, 0.8, 0.0];
-        for (op, dose, want) in [("set", 2.0, [10.0, 10.0]), ("set", 0.0, [0.0, 0.0]), ("remove", 0.5, [-0.1, 2.0])] {
-            let s = steering(op, &format!("[{dose:.1}]"));
-            let unit = s.direction.vector.clone();
-            let (before, after) = moved(&s.edit(&unit, unit.clone(), dose));
-            let control = orthogonal(&unit, 3, 0);
-            let (_, other) = moved(&s.edit(&unit, control.clone(), dose));
-            for i in 0..2 {
-                let row = |v: &[f32]| v[i * 4..][..4].to_vec();
-                assert!((along(&row(&after), &u) - want[i]).abs() < 1e-5, "{op} {dose}: {after:?}");
-                let push = |v: &[f32]| norm(&row(v).iter().zip(row(&before)).map(|(a, b)| a - b).collect::<Vec<_>>());
-                assert!((push(&after) - push(&other)).abs() < 1e-4, "{op} {dose}: {other:?}");
-                // The push goes along the control only: the projection on the direction does not change.
-                assert!((along(&row(&other), &u) - along(&row(&before), &u)).abs() < 1e-4);
+    fn several_directions_are_one_arm() {
+        let text =
+            "file = \"x\"\ndirection = [\"resid_post.0/d\", \"resid_post.2/d\"]\nrandom = 1\ndoses = [-1.0, 2.0]";
+        let directions =
+            [(Site::ResidPost(0), vec![3.0, 0.0, 4.0, 0.0], 2), (Site::ResidPost(2), vec![0.0, 2.0, 0.0, 0.0], 1)];
+        let p = program(text, &directions);
+        assert_eq!(arms(&p), ["", "direction@-1", "direction@2", "random-00@-1", "shuffled-0@-1"]);
+        let places: Vec<(&str, Site)> = p.edits.iter().map(|e| (e.name.as_str(), e.site)).collect();
+        let both = |name| [(name, Site::ResidPost(0)), (name, Site::ResidPost(2))];
+        assert_eq!(places, [both("direction"), both("random-00"), both("shuffled-0")].concat());
+        assert_eq!(p.arms[2].strengths, [("direction".to_string(), 2.0)].into());
+        // Each direction has its own length and its own controls.
+        let pushed = |e: &Edit| e.op.on_host(&[0.0; 4], 1.0, None).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|i| norm(&pushed(&p.edits[i])).round()), [5.0, 2.0, 5.0, 2.0]);
+        assert_ne!(scaled(&pushed(&p.edits[2]), 1.0), scaled(&pushed(&p.edits[3]), 1.0));
+    }
+
+    #[test]
+    fn a_range_is_one_arm_whose_bounds_have_the_unit_that_is_set() {
+        let at = |site| (site, vec![3.0, 0.0, 4.0, 0.0], 0);
+        let base = "file = \"x\"\ndirection = \"resid_post.1/d\"\nrandom = 1\nclamp = { max = 2.0 }\n";
+        let highest = |more: &str| {
+            let p = program(&format!("{base}{more}"), &[at(Site::ResidPost(1))]);
+            assert_eq!(arms(&p), ["", "direction@1", "random-00@1"]);
+            match p.edits[0].op {
+                EditOp::Push { max, min: None, .. } => max.unwrap(),
+                ref other => panic!("{other:?}"),
             }
-        }
-    }
-
-    #[test]
-    fn digests_tell_edits_apart() {
-        let s = steering("set", "[1.0, 2.0]");
-        let unit = s.direction.vector.clone();
-        let digest = |v: &[f32], dose| match s.edit(&unit, v.to_vec(), dose).0 {
-            EditOp::Custom { digest, .. } => digest,
+        };
+        assert_eq!([highest(""), highest("unit = \"vector\""), highest("unit = \"norm\"")], [2.0, 10.0, 20.0]);
+        let two = "file = \"x\"\ndirection = \"d\"\nsite = [\"resid_post.0\", \"mlp_out.1\"]\nrandom = 1\nclamp = [{ max = 2.0 }, { min = 1.0 }]";
+        let p = program(two, &[at(Site::ResidPost(0)), at(Site::MlpOut(1))]);
+        let bounds = |e: &Edit| match &e.op {
+            EditOp::Push { min, max, .. } => (*min, *max),
             other => panic!("{other:?}"),
         };
-        assert_ne!(digest(&unit, 1.0), digest(&unit, 2.0));
-        assert_ne!(digest(&unit, 1.0), digest(&orthogonal(&unit, 1, 1), 1.0));
-        assert_eq!(digest(&unit, 1.0), digest(&unit, 1.0));
+        assert_eq!((bounds(&p.edits[0]), bounds(&p.edits[1])), ((None, Some(2.0)), (Some(1.0), None)));
     }
 
     #[test]
-    fn random_directions_are_orthogonal_and_as_long() {
-        let v: Vec<f32> = (0..64).map(|i| (i as f32 * 0.3).sin() + 1.0).collect();
-        for n in 0..20 {
-            let r = orthogonal(&v, 7, n);
-            let dot: f32 = r.iter().zip(&v).map(|(a, b)| a * b).sum();
-            assert!(dot.abs() < 1e-3 * norm(&v) * norm(&v), "{dot}");
-            assert!((norm(&r) / norm(&v) - 1.0).abs() < 1e-5);
-            assert_ne!(r, orthogonal(&v, 7, n + 1));
-        }
+    fn doses_that_are_values_have_an_edit_each() {
+        let text = "file = \"x\"\ndirection = \"resid_post.1/d\"\nop = \"set\"\nrandom = 1\ndoses = [0.0, 1.0]\ncontrol_doses = [1.0]";
+        let p = program(text, &[(Site::ResidPost(1), vec![3.0, 0.0, 4.0, 0.0], 0)]);
+        assert_eq!(arms(&p), ["", "direction@0", "direction@1", "random-00@1"]);
+        let names: Vec<&str> = p.edits.iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(names, ["direction@0", "direction@1", "random-00@1"]);
+        assert!(p.arms[1..].iter().all(|a| a.strengths[&a.name] == 1.0));
     }
 }

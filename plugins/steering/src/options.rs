@@ -1,7 +1,7 @@
 //! Options of `steer`.
-use friction_core::error::{Faults, twice};
+use friction_core::Site;
+use friction_core::program::EditAt;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Error, Result, Site};
 use friction_sae::Source;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +19,17 @@ pub(crate) enum At {
     Reply,
     /// `prompt-end` alone: the token that predicts the first token of the reply.
     PromptEnd,
+}
+
+impl From<At> for EditAt {
+    fn from(at: At) -> Self {
+        match at {
+            At::All => Self::All,
+            At::Prompt => Self::Prompt,
+            At::Reply => Self::Reply,
+            At::PromptEnd => Self::PromptEnd,
+        }
+    }
 }
 
 /// What a dose of 1 is.
@@ -41,8 +52,88 @@ pub(crate) enum Op {
     Remove,
     /// Sets the projection on the direction to dose × unit.
     Set,
-    /// Sets the activation of an autoencoder's feature to the dose; the reconstruction error is left as it is.
+    /// Limits the projection on the direction, or the activation of an autoencoder's feature, to the range `clamp`; of a
+    /// feature without a range, sets its activation to the dose. The reconstruction error is left as it is.
     Clamp,
+}
+
+/// A range of projections or activations. Give one bound or both.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Range {
+    /// Lowest value. Default: no lowest.
+    #[serde(default)]
+    pub(crate) min: Option<f32>,
+    /// Highest value. Default: no highest.
+    #[serde(default)]
+    pub(crate) max: Option<f32>,
+}
+
+/// One range, or one for each direction.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`clamp` is a range, { min = …, max = … }, or a list of ranges")]
+pub(crate) enum Ranges {
+    /// The same range for all.
+    One(Range),
+    /// A range for each direction, or for each site.
+    Each(Vec<Range>),
+}
+
+impl Ranges {
+    /// The ranges as they stand in the manifest.
+    pub(crate) fn listed(&self) -> &[Range] {
+        match self {
+            Self::One(range) => std::slice::from_ref(range),
+            Self::Each(ranges) => ranges,
+        }
+    }
+    /// The range of the direction or site `i`.
+    pub(crate) fn of(&self, i: usize) -> Option<Range> {
+        match self {
+            Self::One(range) => Some(*range),
+            Self::Each(ranges) => ranges.get(i).copied(),
+        }
+    }
+}
+
+/// One name, or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`direction` is a name in quotes, or a list of names in quotes")]
+pub(crate) enum Names {
+    /// One direction.
+    One(String),
+    /// Several directions.
+    Several(Vec<String>),
+}
+
+impl Names {
+    /// All names.
+    pub(crate) fn all(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+/// One site, or several.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`site` is a site in quotes such as \"resid_post.9\", or a list of sites in quotes")]
+pub(crate) enum Sites {
+    /// One site.
+    One(Site),
+    /// Several sites.
+    Several(Vec<Site>),
+}
+
+impl Sites {
+    /// All sites.
+    pub(crate) fn all(&self) -> &[Site] {
+        match self {
+            Self::One(site) => std::slice::from_ref(site),
+            Self::Several(sites) => sites,
+        }
+    }
 }
 
 /// A text that every conversation is made to say at its end.
@@ -59,8 +150,9 @@ pub(crate) struct Neutral {
 /// dose is an arm: the same conversations again, steered. Random directions, and directions of shuffled labels, are run
 /// as controls.
 ///
-/// Give `file` and `direction`, or `sae` and `feature`. The analyzer `steering` tells what the doses did to the
-/// answers.
+/// Give `file` and `direction`, or `sae` and `feature`. Several directions, or several sites of one direction, are
+/// changed together in each arm. `clamp = { max = 4.0 }` caps the projection on the direction. The analyzer `steering`
+/// tells what the doses did to the answers.
 ///
 /// It writes the turns of each arm beside those of the untouched control. Arms are called `direction@-8`,
 /// `random-03@-8`, `shuffled-0@-8`.
@@ -72,10 +164,11 @@ pub(crate) struct Steer {
     /// give `sae`.
     #[serde(default)]
     pub(crate) file: Option<PathBuf>,
-    /// The direction's name in `file`: `<site>/<kind>`, such as `resid_post.17/mean-difference`. Default: none; needed
-    /// with `file`.
+    /// The direction's name in `file`: `<site>/<kind>`, such as `resid_post.17/mean-difference`. With a list, such as one
+    /// direction for each of several layers, each arm changes all of them together, each at its own site. Default: none;
+    /// needed with `file`.
     #[serde(default)]
-    pub(crate) direction: Option<String>,
+    pub(crate) direction: Option<Names>,
     /// An autoencoder instead of a file, named as for the analyzer `gemma-scope`. Default: none.
     #[serde(default)]
     pub(crate) sae: Option<Source>,
@@ -83,28 +176,41 @@ pub(crate) struct Steer {
     /// none; needed with `sae`.
     #[serde(default)]
     pub(crate) feature: Option<usize>,
-    /// Where the change is made. Default: the site in the direction's name, or the one that the autoencoder reads.
+    /// Where the change is made. With a list, each arm makes it at all of these sites; that needs a single direction.
+    /// Default: the site in the direction's name, or the one that the autoencoder reads.
     #[serde(default)]
-    pub(crate) site: Option<Site>,
+    pub(crate) site: Option<Sites>,
     /// The tokens at which the change is made. `prompt-end` changes one token of each turn, `all` every one.
     #[serde(default = "all")]
     pub(crate) at: At,
+    /// Whether the change is made only at tokens at which the autoencoder's feature is active. It needs `sae`.
+    #[serde(default)]
+    pub(crate) if_active: bool,
     /// First and last turn in which the change is made, from 1: `[2, 5]`. Default: all turns.
     #[serde(default)]
     pub(crate) turns: Option<(usize, usize)>,
-    /// What a dose does to the activation.
-    #[serde(default = "add")]
-    pub(crate) op: Op,
-    /// How long a dose of 1 is. It is meant for `add` and `set`; `remove` and `clamp` have units of their own.
-    #[serde(default = "vector")]
-    pub(crate) unit: Unit,
+    /// What a dose does to the activation. Default: `add`, or `clamp` if there is a range `clamp`.
+    #[serde(default)]
+    pub(crate) op: Option<Op>,
+    /// A range that the projection on the direction, or the feature's activation, is limited to: `{ min = -2.0, max = 4.0 }`
+    /// or one of them (activation capping). A projection is that on the direction divided by its norm, as the hook
+    /// `projection` measures it; set `unit` to count in others. A list gives one range for each direction, or for each
+    /// site. Doses are then shares of the way to the range. Default: none.
+    #[serde(default)]
+    pub(crate) clamp: Option<Ranges>,
+    /// How long a dose of 1 is. It is meant for `add` and `set`, and for the bounds of a range `clamp`; a dose of `remove`,
+    /// or of a feature's activation, has a unit of its own. Default: `vector`; for a range, projections as they are.
+    #[serde(default)]
+    pub(crate) unit: Option<Unit>,
     /// Conditions that are steered: levels of factors, such as `{ completion = "interrupt" }`. Default: all. Every
     /// condition is also run untouched. Set it to save time.
     #[serde(default, rename = "where")]
     pub(crate) only: BTreeMap<String, String>,
-    /// Doses, one arm each. With `add` and `remove` none may be 0: the untouched control is always run. Give both
-    /// signs, and several sizes, to see a dose-response.
-    #[schemars(example = [-8.0, 8.0], length(min = 1))]
+    /// Doses, one arm each. With `add`, `remove` and a range `clamp` none may be 0: the untouched control is always run.
+    /// Give both signs, and several sizes, to see a dose-response. Default: none; with a range `clamp`, `[1]`, which
+    /// brings everything beyond the range to its end.
+    #[serde(default)]
+    #[schemars(example = [-8.0, 8.0])]
     pub(crate) doses: Vec<f32>,
     /// Doses at which the controls are run, each one of `doses`. Default: the first of `doses`. The verdict of the
     /// analyzer `steering` is over these doses.
@@ -127,70 +233,23 @@ pub(crate) struct Steer {
 fn all() -> At {
     At::All
 }
-fn add() -> Op {
-    Op::Add
-}
-fn vector() -> Unit {
-    Unit::Vector
-}
 fn twenty() -> usize {
     20
 }
 
 impl Steer {
-    /// Checks options against each other; nothing is opened.
-    pub(crate) fn check(&self) -> Result<()> {
-        let mut faults = Faults::default();
-        let moves = matches!(self.op, Op::Add | Op::Remove);
-        let wrong = |d: &f32| moves && *d == 0.0 || !d.is_finite();
-        faults.when(
-            self.doses.is_empty() || self.doses.iter().any(wrong),
-            "doses",
-            "`doses` must list numbers other than 0; the untouched control is always there",
-        );
-        if let Some(d) = twice(&self.doses) {
-            faults.when(true, "doses", format!("`doses` lists {d} twice"));
-        }
-        if let Some(controls) = &self.control_doses {
-            if let Some(d) = controls.iter().find(|d| !self.doses.contains(d)) {
-                let what =
-                    format!("`control_doses` names {d}, which is none of `doses`: nothing could be compared there");
-                faults.when(true, "control_doses", what);
-            }
-            if let Some(d) = twice(controls) {
-                faults.when(true, "control_doses", format!("`control_doses` lists {d} twice"));
-            }
-            let idle = "`control_doses` does nothing: with `random = 0` and no shuffled labels there is no control";
-            let none = self.random == 0 && (self.shuffled == Some(0) || self.sae.is_some());
-            faults.when(none, "control_doses", idle);
-        }
-        if self.turns.is_some_and(|(first, last)| first == 0 || last < first) {
-            faults.when(true, "turns", "`turns` is [first, last], from 1");
-        }
-        let idle = "`unit = \"norm\"` does nothing with `remove` and `clamp`: their dose is a share of the projection, or an activation";
-        faults.when(self.unit == Unit::Norm && matches!(self.op, Op::Remove | Op::Clamp), "unit", idle);
-        match (&self.file, &self.direction, &self.sae, self.feature) {
-            (Some(_), Some(name), None, None) => {
-                let clamp = "`clamp` sets a feature of an autoencoder: give `sae` and `feature`";
-                faults.when(self.op == Op::Clamp, "op", clamp);
-                let nowhere = self.site.is_none() && name.split('/').next().is_none_or(|s| s.parse::<Site>().is_err());
-                let what = format!("`direction` = {name:?} names no site before its `/`: set `site`");
-                faults.when(nowhere, "direction", what);
-            }
-            (None, None, Some(sae), Some(_)) => {
-                faults.take(sae.validate().map_err(|e| e.under("sae")));
-                let norm = "an autoencoder does not say the norm of the activations: use `unit = \"vector\"`";
-                faults.when(self.unit == Unit::Norm && self.op != Op::Clamp, "unit", norm);
-                let shuffled = "`shuffled` does nothing: an autoencoder has no directions of shuffled labels";
-                faults.when(self.shuffled.is_some_and(|n| n > 0), "shuffled", shuffled);
-            }
-            _ => faults
-                .add(Error::config("give `file` and `direction`, or `sae` and `feature`, and nothing of the other")),
-        }
-        faults.when(self.random > 1000, "random", "`random` is at most 1000 directions");
-        if self.neutral.as_ref().is_some_and(|n| n.reply.trim().is_empty()) {
-            faults.when(true, "neutral.reply", "`neutral` needs a `reply` that is not empty");
-        }
-        faults.end()
+    /// What a dose does.
+    pub(crate) fn op(&self) -> Op {
+        self.op.unwrap_or(if self.clamp.is_some() { Op::Clamp } else { Op::Add })
+    }
+
+    /// The doses: with a range, 1 if none are given.
+    pub(crate) fn doses(&self) -> Vec<f32> {
+        if self.doses.is_empty() && self.clamp.is_some() { vec![1.0] } else { self.doses.clone() }
+    }
+
+    /// Whether a dose is the strength of one edit, and not the value that an edit of its own sets.
+    pub(crate) fn by_strength(&self) -> bool {
+        self.clamp.is_some() || matches!(self.op(), Op::Add | Op::Remove)
     }
 }

@@ -48,8 +48,9 @@ struct Steering {
     /// grows, also where doses below 0 take it away.
     #[serde(default)]
     expect: Option<Expect>,
-    /// The dose that leaves things as they are: 0 for `add` and `remove`; for `set` and `clamp` the value that the
-    /// activations have untouched, in units of the dose. Doses above it push up, doses below it push down.
+    /// The dose that leaves things as they are: 0 for `add`, `remove` and a range `clamp`; for `set`, and for a feature
+    /// that is clamped to the dose, the value that the activations have untouched, in units of the dose. Doses above it
+    /// push up, doses below it push down.
     #[serde(default)]
     zero: f32,
     /// Smallest change of interest, in points of accuracy. A smaller change reaches no verdict, and one that is surely

@@ -143,6 +143,7 @@ fn program(model: &Gemma3) -> HookProgram {
         site: Site::ResidPost(layers / 2),
         at: EditAt::All,
         turns: None,
+        gate: None,
         op: EditOp::Add((0..c.hidden).map(|i| (i as f32).sin()).collect()),
     };
     HookProgram { taps: (0..layers).map(tap).collect(), edits: vec![edit], ..HookProgram::default() }

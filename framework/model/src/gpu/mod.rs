@@ -11,7 +11,7 @@
 //! (RMSNorm, residual sum), `heads` (QK-norm, RoPE, cache write), `spans` (decode attention), `flash` (prefill
 //! attention), `plain` (attention on any device), `gate` (GeGLU, embedding lookup), `blocks` (dequantisation), `peak`
 //! (argmax), `places` (slots and positions of a step), `plan` (choice of the matrix product), `sent` (copies to the
-//! host), `words` (quantised weights), `sums` and `fragment` (helpers).
+//! host), `vectors` (vectors of edits), `words` (quantised weights), `sums` and `fragment` (helpers).
 mod blocks;
 mod few;
 mod flash;
@@ -30,12 +30,14 @@ mod plan;
 mod sent;
 mod spans;
 mod sums;
+mod vectors;
 mod words;
 
 pub use flash::takes as takes_tiles;
 pub use places::{Places, feed, numbers, refresh, refresh_int, tiles, upload};
 pub use plan::{Able, Plan};
 pub use sent::Sent;
+pub use vectors::Vectors;
 pub use words::Words;
 
 use burn::backend::fusion::custom::TensorSpec;

@@ -1,8 +1,8 @@
-//! A feature's activation as read by an edit equals the encoder's, and clamping it keeps everything else.
+//! A feature's activation as an edit reads it equals the encoder's, clamping it keeps everything else, and the
+//! reconstruction that an edit computes is the decoder's.
 #![allow(missing_docs, clippy::unwrap_used)]
-use burn::tensor::{DType, Tensor, TensorData};
-use friction_model::testing::{backend, device};
-use friction_sae::clamp::activation;
+use friction_model::testing::backend;
+use friction_sae::edit;
 use friction_sae::{Activation, Normalize, Parameters, Sae};
 use friction_stats::Rng;
 use proptest::prelude::*;
@@ -39,11 +39,16 @@ proptest! {
         let x: Vec<f32> = (0..ROWS * D).map(|_| rng.normal() as f32).collect();
         let sae = Sae::new(p.clone(), backend().unwrap(), 0).unwrap();
         let encoded = sae.encode(&x);
-        let read = activation(&p, feature).unwrap();
-        let tensor = Tensor::<2>::from_data(TensorData::new(x.clone(), [ROWS, D]), (&device().unwrap(), DType::F32));
-        let got: Vec<f32> = read(&tensor).into_data().iter::<f32>().collect();
+        let read = edit::feature(&p, feature).unwrap();
+        let got: Vec<f32> = x.chunks(D).map(|x| read.of(x) as f32).collect();
+        let whole = edit::autoencoder(&p).unwrap();
         let decoder = p.feature(feature).unwrap().decoder;
         let before = sae.decode(&encoded, &x);
+        for (x, before) in x.chunks(D).zip(before.chunks(D)) {
+            for (got, want) in whole.of(x).iter().zip(before) {
+                prop_assert!((*got as f32 - want).abs() < 1e-3, "{} {}", got, want);
+            }
+        }
         let mut set = encoded.clone();
         for (row, got) in got.iter().enumerate() {
             let want = encoded[row].iter().find(|a| a.index as usize == feature).map_or(0.0, |a| a.value);
@@ -64,7 +69,7 @@ proptest! {
 #[test]
 fn a_feature_that_is_not_there_is_refused() {
     let p = parameters(1, Activation::Relu, false);
-    assert!(activation(&p, N).err().unwrap().to_string().contains("features 0 to 19"));
+    assert!(edit::feature(&p, N).err().unwrap().to_string().contains("features 0 to 19"));
 }
 
 /// Clamping is refused, because what a feature writes then depends on the token.
@@ -72,6 +77,13 @@ fn a_feature_that_is_not_there_is_refused() {
 fn a_feature_of_normalised_rows_is_not_clamped() {
     for normalize in [Normalize::ConstantNorm, Normalize::LayerNorm] {
         let p = Parameters { normalize, ..parameters(1, Activation::Relu, false) };
-        assert!(activation(&p, 0).err().unwrap().to_string().contains("`normalize_activations`"));
+        assert!(edit::feature(&p, 0).err().unwrap().to_string().contains("`normalize_activations`"));
+        assert!(edit::autoencoder(&p).err().unwrap().to_string().contains("`normalize_activations`"));
     }
+}
+
+#[test]
+fn a_transcoder_replaces_nothing() {
+    let p = Parameters { skip: Some(vec![0.0; D * D]), ..parameters(1, Activation::Relu, false) };
+    assert!(edit::autoencoder(&p).err().unwrap().to_string().contains("transcoder"));
 }
