@@ -23,7 +23,9 @@ mod unread;
 pub mod words;
 
 pub use error::{Error, Result};
-pub use findings::{Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural};
+pub use findings::{
+    Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural,
+};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};

@@ -265,10 +265,14 @@ impl TryFrom<Raw> for Block {
             raw.warning.map(Body::Warning),
         ];
         let mut bodies: Vec<Body> = bodies.into_iter().flatten().collect();
-        let body = match (bodies.pop(), bodies.is_empty()) {
-            (Some(body), true) => body,
-            _ => return Err("a block must have exactly one of `text`, `estimate`, `verdict`, `table`, `figure` and `warning`".into()),
-        };
+        let body =
+            match (bodies.pop(), bodies.is_empty()) {
+                (Some(body), true) => body,
+                _ => return Err(
+                    "a block must have exactly one of `text`, `estimate`, `verdict`, `table`, `figure` and `warning`"
+                        .into(),
+                ),
+            };
         let Raw { section, n, of, unit, method, citation, status, links, .. } = raw;
         Ok(Self { section, n, of, unit, method, citation, status, links, body })
     }

@@ -128,4 +128,3 @@ impl Estimate {
         Some((self.low?..=self.high?).contains(&self.truth?))
     }
 }
-

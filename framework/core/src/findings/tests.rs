@@ -54,7 +54,8 @@ fn findings_come_back() {
 #[test]
 fn findings_of_before_are_read_as_blocks() {
     // As the first version wrote it.
-    let first = read(r#"{"summary": ["a"], "warnings": [], "values": {"x": 1}, "tables": [], "figures": [], "files": []}"#);
+    let first =
+        read(r#"{"summary": ["a"], "warnings": [], "values": {"x": 1}, "tables": [], "figures": [], "files": []}"#);
     assert_eq!((first.question.as_ref(), first.texts().next().unwrap().as_str()), (None, "a"));
     assert_eq!((&first.values["x"], first.blocks.len()), (&json!(1), 1));
     // As the next one did, and as a library in C does.
@@ -63,7 +64,8 @@ fn findings_of_before_are_read_as_blocks() {
             "tables": [{"name": "t", "columns": [["x", {"number": [1.5, null]}], ["y", {"text": ["a", "b"]}], ["z", {"count": [3, 4]}]]}],
             "figures": [{"name": "f", "caption": "c", "svg": "<svg/>", "png": "AP8="}], "files": [["a.bin", "AP8D"]]}"#,
     );
-    let kinds: Vec<String> = next.blocks.iter().map(|b| json!(b).as_object().unwrap().keys().last().unwrap().clone()).collect();
+    let kinds: Vec<String> =
+        next.blocks.iter().map(|b| json!(b).as_object().unwrap().keys().last().unwrap().clone()).collect();
     assert_eq!(kinds, ["estimate", "text", "table", "figure", "warning"]);
     let table = next.tables().next().unwrap();
     assert!(!table.shown && table.columns[2] == Column::count("z", [3, 4]), "{table:?}");
