@@ -81,10 +81,10 @@ fn row(e: &Estimate, common: &Common) -> Row {
         _ if e.level.is_some() && e.value.is_some() => "no bounds".into(),
         _ => String::new(),
     };
-    let verdict = match (e.agrees(), &e.says, e.p) {
-        (Some(true), ..) => "agrees".into(),
-        (Some(false), ..) => "DIFFERS".into(),
-        (None, Some(says), _) => cut(&plain(says), WORDS),
+    let verdict = match (&e.says, e.agrees(), e.p) {
+        (Some(says), ..) => cut(&plain(says), WORDS),
+        (None, Some(true), _) => "agrees".into(),
+        (None, Some(false), _) => "DIFFERS".into(),
         (None, None, Some(p)) => p_words(p),
         (None, None, None) => String::new(),
     };

@@ -7,4 +7,5 @@ mod headline;
 mod hook;
 mod locked;
 mod options;
+mod report;
 mod response;
