@@ -3,10 +3,11 @@ use crate::error::{CliError, Result};
 use crate::print::{columns, plain, typed};
 use crate::progress::RunProgress;
 use crate::summary::{self, Summary};
+use crate::{estimates, findings};
 use friction_core::manifest::Manifest;
 use friction_core::plural;
 use friction_model::Config;
-use friction_study::{Analyses, Analysis, Cost, Otherwise, Plan};
+use friction_study::{Analyses, Cost, Otherwise, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -92,11 +93,8 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         );
     })?;
     if as_json {
-        let failed: Vec<String> = analyses.failed.iter().map(ToString::to_string).collect();
-        outln!(
-            "{:#}",
-            json!({"run": crate::print::path(&out), "report": report, "findings": as_values(&analyses.found), "failed": failed})
-        );
+        let run = json!({"path": crate::print::path(&out), "report": report, "warnings": plan.warnings});
+        outln!("{:#}", as_values(run, &analyses));
     } else {
         let seconds = began.elapsed().as_secs_f64();
         let (name, planned) = (m.study.name.as_str(), plan.warnings.as_slice());
@@ -127,25 +125,18 @@ fn memory(e: &Cost) -> String {
     format!("weights {}, cache {cache}, step {}", gib(e.weight_bytes), gib(e.step_bytes))
 }
 
-fn as_values(all: &[Analysis]) -> Value {
-    let of = |a: &Analysis| {
-        let f = &a.findings;
-        json!({"analyzer": a.name, "question": f.question, "estimates": f.estimates, "summary": f.summary, "warnings": f.warnings, "values": f.values})
-    };
-    Value::Array(all.iter().map(of).collect())
-}
-
-/// Prints every sentence and warning.
-fn print_findings(all: &[Analysis]) {
-    for a in all {
-        outln!("\n{}", plain(&a.name));
-        for s in a.findings.summary.iter().flat_map(|s| s.lines()) {
-            outln!("  {}", plain(s));
-        }
-        for w in &a.findings.warnings {
-            outln!("  note: {}", plain(w));
-        }
+/// A run and its analyzers' findings, for programs. `run` is what else is told of the run.
+fn as_values(run: Value, analyses: &Analyses) -> Value {
+    let failed: Vec<String> = analyses.failed.iter().map(ToString::to_string).collect();
+    let answers = json!({"replies": analyses.answers.replies, "read": analyses.answers.read});
+    let mut out = json!({"run": run, "analyzers": {}});
+    out["run"]["answers"] = answers;
+    out["run"]["notes"] = json!(analyses.notes);
+    out["run"]["failed"] = json!(failed);
+    for a in &analyses.found {
+        out["analyzers"][a.name.as_str()] = a.findings.document();
     }
+    out
 }
 
 pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
@@ -216,18 +207,16 @@ pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Resul
     if !as_json {
         summary::doubts(&analyses, &[], columns()).iter().for_each(|line| outln!("{line}"));
     }
-    let Analyses { found, notes, failed, .. } = analyses;
-    for note in notes {
-        errln!("note: {}", plain(&note));
+    for note in &analyses.notes {
+        errln!("note: {}", plain(note));
     }
     if as_json {
-        let messages: Vec<String> = failed.iter().map(ToString::to_string).collect();
-        outln!("{:#}", json!({"run": crate::print::path(run), "findings": as_values(&found), "failed": messages}));
+        outln!("{:#}", as_values(json!({"path": crate::print::path(run)}), &analyses));
     } else {
-        summary::table(&found, columns()).iter().for_each(|line| outln!("{line}"));
-        print_findings(&found);
+        estimates::all(&analyses.found, columns()).iter().for_each(|line| outln!("{line}"));
+        analyses.found.iter().flat_map(|a| findings::lines(a, columns())).for_each(|line| outln!("{line}"));
     }
-    ended(failed)
+    ended(analyses.failed)
 }
 
 pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&Path>, as_json: bool) -> Result<()> {

@@ -10,6 +10,8 @@ mod print;
 mod bench;
 mod commands;
 mod error;
+mod estimates;
+mod findings;
 mod grade;
 mod new;
 mod options;
@@ -18,6 +20,7 @@ mod plugins;
 mod progress;
 mod sae;
 mod summary;
+mod table;
 mod trace;
 
 use clap::{Parser, Subcommand};

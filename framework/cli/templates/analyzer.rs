@@ -1,11 +1,10 @@
 //! `{{name}}`: an analyzer. Say here which question it answers.
-use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
+    Analyzer, BuildContext, Column, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Say here what the plugin is for and what it writes. `friction plugins show {{name}}` prints this text, with the text of
 /// each option; `friction plugins guide DIR` writes them as a page.
@@ -38,17 +37,17 @@ impl Analyzer for Options {
             }
         }
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        out.ask(format!("How long are replies by {}?", self.factor));
         for (level, v) in &lengths {
-            out.say(format!("{} = {level}: {:.1} tokens a reply, over {} replies", self.factor, mean(v), v.len()));
             out.value(level, mean(v));
         }
-        out.tables.push(Table {
-            name: "lengths".into(),
-            columns: vec![
-                ("level".into(), Column::Text(lengths.keys().map(ToString::to_string).collect())),
-                ("tokens".into(), Column::Number(lengths.values().map(|v| mean(v)).collect())),
-            ],
-        });
+        let table = Table::new("lengths", format!("Untouched replies by {}", self.factor))
+            .column(Column::text("level", lengths.keys().copied()))
+            .column(Column::count("replies", lengths.values().map(|v| v.len() as i64)))
+            .column(Column::number("tokens", lengths.values().map(|v| mean(v))).title("length").unit("tokens").digits(1));
+        // What another needs to judge it: the number of independent units, the method and where it is published.
+        let groups = run.turns().iter().map(|t| t.group).collect::<BTreeSet<_>>().len();
+        out.table(table).over(groups, "group").method("means over all replies").exploratory();
         Ok(())
     }
 }

@@ -87,19 +87,18 @@ pub mod files {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::findings::Column;
-    use crate::{Findings, Table, TurnRow};
+    use crate::{Column, Findings, Table, TurnRow};
 
     #[test]
     fn findings_and_turns_come_back() {
         let mut f = Findings::default();
         f.say("x");
         f.value("y", 0.1);
-        f.files.push(("a.bin".into(), vec![0, 255, 3]));
-        f.tables.push(Table { name: "t".into(), columns: vec![("n".into(), Column::Number(vec![0.1, -2.5e-300]))] });
+        f.file("a.bin", vec![0, 255, 3]);
+        f.table(Table::new("t", "").column(Column::number("n", [0.1, -2.5e-300])));
         let back: Findings = serde_json::from_str(&serde_json::to_string(&f).unwrap()).unwrap();
         assert_eq!(back, f);
-        let nan = Table { name: "t".into(), columns: vec![("n".into(), Column::Number(vec![f64::NAN]))] };
+        let nan = Table::new("t", "").column(Column::number("n", [f64::NAN]));
         let text = serde_json::to_string(&nan).unwrap();
         assert!(text.contains("[null]"), "{text}");
         let row = TurnRow { choice_logprobs: vec![-0.1, f32::NEG_INFINITY], turn: 3, ..TurnRow::default() };

@@ -27,7 +27,9 @@ pub mod words;
 
 pub use edit::{Autoencoder, EditOp, Encoder, Readout};
 pub use error::{Error, Result};
-pub use findings::{Estimate, Figure, Findings, Table, plural};
+pub use findings::{
+    Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural,
+};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};

@@ -1,6 +1,7 @@
 //! The statistics that analyzers share. Each is tested against numbers from scipy, statsmodels or scikit-learn
 //! (`tests/oracle.py` prints them).
 pub mod auc;
+pub mod cite;
 pub mod clustered;
 pub mod cross_validation;
 pub mod flips;
@@ -11,7 +12,6 @@ pub mod paired;
 pub mod resample;
 pub mod slope;
 pub mod student;
-pub mod verdict;
 pub mod words;
 
 pub use auc::{auc, balanced_accuracy, correlation, r2};
@@ -25,7 +25,6 @@ pub use paired::{PairedTest, sign_flip};
 pub use resample::{Rng, cluster_bootstrap, permutation_p, quantile};
 pub use slope::{centred, slope_sum};
 pub use student::{groups_needed, t_critical, t_statistic};
-pub use verdict::Says;
 pub use words::{bounds, p_words, percent, signed};
 
 /// Why a statistic cannot be computed. The text is a sentence for the user.

@@ -6,7 +6,7 @@
 //!   groups/0007/turns.parquet   one row per turn
 //!   groups/0007/taps.safetensors   <condition>[@<arm>][#<sample>]/<site>/<position> → [turn, position, width]
 //!   groups/0007/SHA256SUMS      checksums of the two, as `sha256sum` writes them
-//!   analysis/<analyzer>/findings.json + *.parquet + *.svg + *.png
+//!   analysis/<analyzer>/findings.json + *.parquet + *.csv + *.svg + *.png
 //! ```
 //!
 //! Everything is written under a temporary name ([`temp`]) and then renamed. Files that friction did not write are

@@ -2,7 +2,7 @@
 use crate::dir::{groups, read_lock, tap_name};
 use crate::error::{format, io};
 use crate::{Result, sums, turns};
-use friction_core::{ConversationId, Position, RunReader, Site, TapArray, TurnRow};
+use friction_core::{ConversationId, Findings, Position, RunReader, Site, TapArray, TurnRow};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde_json::Value;
@@ -40,6 +40,15 @@ impl StoredRun {
         let name = lock.pointer("/study/name").and_then(Value::as_str).unwrap_or("run").to_string();
         let seed = lock.pointer("/study/seed").and_then(Value::as_u64).unwrap_or(0);
         Ok(Self { path: path.into(), lock, name, seed, turns })
+    }
+
+    /// The findings of an analyzer, by its name; `None` if there are none. Those of versions before are read as blocks. The
+    /// bytes of its files other than tables and figures are left out.
+    ///
+    /// # Errors
+    /// If `findings.json`, a table or a figure that it names is missing or damaged.
+    pub fn found(&self, analyzer: &str) -> Result<Option<Findings>> {
+        crate::found::read(&self.path.join("analysis").join(analyzer))
     }
 }
 

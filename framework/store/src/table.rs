@@ -4,8 +4,7 @@ use crate::{Result, temp};
 use arrow_array::RecordBatch;
 use arrow_array::types::Float32Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
-use friction_core::findings::Column;
-use friction_core::{Table, TurnRow};
+use friction_core::{Cells, Table, TurnRow};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -108,13 +107,13 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
 /// # Errors
 /// If columns differ in length or the file cannot be written.
 pub fn write_table(path: &Path, table: &Table) -> Result<()> {
-    let columns = table.columns.iter().map(|(name, c)| {
-        let array: ArrayRef = match c {
-            Column::Text(v) => Arc::new(StringArray::from_iter_values(v)),
-            Column::Number(v) => Arc::new(Float64Array::from_iter(v.iter().map(|x| (!x.is_nan()).then_some(*x)))),
-            Column::Count(v) => Arc::new(Int64Array::from_iter_values(v.iter().copied())),
+    let columns = table.columns.iter().map(|c| {
+        let array: ArrayRef = match &c.cells {
+            Cells::Text(v) => Arc::new(StringArray::from_iter_values(v)),
+            Cells::Number(v) => Arc::new(Float64Array::from_iter(v.iter().map(|x| (!x.is_nan()).then_some(*x)))),
+            Cells::Count(v) => Arc::new(Int64Array::from_iter_values(v.iter().copied())),
         };
-        (name.clone(), array)
+        (c.name.clone(), array)
     });
     write(path, columns.collect())
 }

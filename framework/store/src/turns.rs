@@ -14,18 +14,28 @@ use std::path::Path;
 /// # Errors
 /// If the file cannot be read or is not a table of turns.
 pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
-    let file = File::open(path).map_err(io(path))?;
-    // The library may panic on damaged files; that is reported as an error.
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<Vec<RecordBatch>> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| format(path, e))?.build();
-        reader.map_err(|e| format(path, e))?.map(|b| b.map_err(|e| format(path, e))).collect()
-    }));
-    let batches = read.map_err(|_| format(path, "not a Parquet file that can be read"))??;
     let mut rows = vec![];
-    for batch in batches {
+    for batch in batches(path)? {
         rows.extend(Batch { path, batch: &batch }.rows()?);
     }
     Ok(rows)
+}
+
+/// The batches of a Parquet file, at least one; that of an empty table has its columns.
+pub(crate) fn batches(path: &Path) -> Result<Vec<RecordBatch>> {
+    let file = File::open(path).map_err(io(path))?;
+    // The library may panic on damaged files; that is reported as an error.
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| -> Result<Vec<RecordBatch>> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| format(path, e))?;
+        let schema = builder.schema().clone();
+        let reader = builder.build().map_err(|e| format(path, e))?;
+        let mut all = reader.map(|b| b.map_err(|e| format(path, e))).collect::<Result<Vec<_>>>()?;
+        if all.is_empty() {
+            all.push(RecordBatch::new_empty(schema));
+        }
+        Ok(all)
+    }));
+    read.map_err(|_| format(path, "not a Parquet file that can be read"))?
 }
 
 /// A part of a table of turns.

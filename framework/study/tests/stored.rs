@@ -351,7 +351,7 @@ fn findings_replace_their_own_files_only() {
     let first = files(&dir);
     // A table that a former analyzer listed is gone; one that it did not list stays.
     let mut found = behavior(&out);
-    found["tables"].as_array_mut().unwrap().push(json!("former.parquet"));
+    found["files"].as_array_mut().unwrap().push(json!("former.parquet"));
     fs::write(dir.join("findings.json"), found.to_string()).unwrap();
     fs::write(dir.join("former.parquet"), "x").unwrap();
     fs::write(dir.join("mine.parquet"), "x").unwrap();

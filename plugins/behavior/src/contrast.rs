@@ -1,6 +1,6 @@
 //! The primary contrast: the interaction factor × turn on accuracy, paired within groups.
 use friction_core::{Estimate, Findings, Result, TurnRow, plural};
-use friction_stats::{bounds, p_words, percent, sign_flip, sign_flips, signed, slope::scale, slope_sum};
+use friction_stats::{cite, percent, sign_flip, sign_flips, slope::scale, slope_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether the answers of a conversation were right, by turn, from the first turn that counts.
@@ -74,19 +74,20 @@ pub fn primary(turns: &[&TurnRow], factor: &str, first: u32, level: f64, seed: u
     let p = if exact { sign_flip(&sums).p } else { flips.p };
     let differ = sums.iter().filter(|d| **d != 0).count();
     out.ask(format!("Does accuracy fall faster if {factor} = {b} than if {a}?"));
-    let slope = Estimate::new(format!("{b} - {a}"), UNIT, flips.estimate);
-    out.estimate(slope.interval(flips.low, flips.high, level).over(values.len(), "group").p(p).null(0.0));
-    out.say(format!("Primary: {question}"));
     out.say(format!(
-        "  slope difference {} points per turn ({} interval {}), {}sign flips of groups {}, {} of which {differ} differ, {}",
-        signed(flips.estimate, 2),
-        percent(level),
-        bounds(flips.low, flips.high, 2),
-        if exact { "exact " } else { "" },
-        p_words(p),
-        plural(values.len(), "group"),
+        "Primary: {question} {} in {}, of which {differ} differ",
         plural(groups.values().map(Vec::len).sum(), "pair"),
+        plural(values.len(), "group"),
     ));
+    let slope = Estimate::new(format!("{b} - {a}"), UNIT, flips.estimate);
+    out.add(slope.interval(flips.low, flips.high, level).over(values.len(), "group").p(p).null(0.0))
+        .method(format!(
+            "difference of the least-squares slopes of right (1 or 0) on the turn, in pairs of conversations that agree in every other factor, from turn {first} on; mean over a group's pairs; {}sign flips with one sign per group, inverted for the {} interval",
+            if exact { "exact " } else { "" },
+            percent(level)
+        ))
+        .citation(cite::SIGN_FLIPS)
+        .confirmatory();
     out.value(
         "primary",
         serde_json::json!({
@@ -102,7 +103,7 @@ const UNIT: &str = "points/turn";
 /// Writes the estimate's row if the contrast cannot be computed.
 pub fn untold(factor: &str, out: &mut Findings) {
     out.ask(format!("Does accuracy fall faster at one level of {factor} than at the other?"));
-    out.estimate(Estimate::untold("difference of slopes", UNIT).says("cannot be told"));
+    out.add(Estimate::untold("difference of slopes", UNIT).says("cannot be told")).confirmatory();
 }
 
 #[cfg(test)]
@@ -143,7 +144,7 @@ mod tests {
         // With one sign for each of eight groups, 2 of 2⁸ patterns are as extreme. One sign per pair would give 2⁻¹⁵.
         assert!((v["p"].as_f64().unwrap() - 2f64.powi(-7)).abs() < 1e-12);
         assert_eq!(v["groups"], 8);
-        let e = &out.estimates[0];
+        let e = out.estimates().next().unwrap();
         assert_eq!((e.what.as_str(), e.n, e.null), ("interrupt - complete", Some(8), Some(0.0)));
         assert!(e.value.unwrap() < -29.0 && e.low <= e.value && e.value <= e.high && e.says.is_none(), "{e:?}");
         let asked = out.question.as_deref();

@@ -8,12 +8,14 @@ use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, unread,
 };
+use friction_stats::{cite, percent};
 use serde::Deserialize;
 
 /// Tells how the replies turned out: accuracy by condition and turn, how often replies hedge, and one contrast that was
 /// named before the run. Conversations with interventions are left out.
 ///
 /// It writes:
+/// - the table `conditions`: a row for each condition, with accuracy, parsed replies and hedges;
 /// - the table `accuracy`: a row for each condition and turn, with the number of replies, accuracy and its Wilson interval,
 ///   parsed replies, hedges, and how often the right letter was the most probable one;
 /// - the figure `accuracy`: the same by turn;
@@ -86,10 +88,13 @@ impl Analyzer for Behavior {
             return Err(Error::other("the run holds no finished group yet"));
         }
         let cells = summary::cells(&turns, self.level);
+        out.section("Accuracy");
         summary::tell(&turns, &cells, out);
-        out.tables.push(summary::table(&cells));
-        out.figures.push(figure::accuracy(&cells, &turns, self.level)?);
+        let wilson = format!("Wilson's score interval of each row by itself, {}", percent(self.level));
+        out.table(summary::table(&cells)).method(wilson.as_str()).citation(cite::WILSON);
+        out.figure(figure::accuracy(&cells, &turns, self.level)?).method(wilson).citation(cite::WILSON);
         let Some(factor) = self.factor() else { return Ok(()) };
+        out.section("Primary contrast");
         if let Some(why) = unread(turns.iter().copied().filter(|t| t.turn >= self.first_turn)) {
             out.say(format!("Primary: {factor} × turn cannot be told, since no answer could be read"));
             out.warn(why);

@@ -1,6 +1,5 @@
 //! Counts by condition and turn, and warnings about what would mislead.
-use friction_core::findings::Column;
-use friction_core::{Findings, Table, TurnRow, plural};
+use friction_core::{Column, Findings, Table, TurnRow, plural};
 use friction_stats::{Interval, wilson};
 use std::collections::BTreeMap;
 
@@ -91,25 +90,22 @@ pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
 
 /// The cells as a table.
 pub fn table(cells: &[Cell]) -> Table {
-    let count = |f: fn(&Cell) -> u64| Column::Count(cells.iter().map(|c| f(c) as i64).collect());
-    let number = |f: fn(&Cell) -> f64| Column::Number(cells.iter().map(f).collect());
-    Table {
-        name: "accuracy".into(),
-        columns: vec![
-            ("condition".into(), Column::Text(cells.iter().map(|c| c.condition.clone()).collect())),
-            ("turn".into(), count(|c| u64::from(c.turn))),
-            ("n".into(), count(|c| c.n)),
-            ("correct".into(), count(|c| c.correct)),
-            ("accuracy".into(), number(|c| c.accuracy.estimate)),
-            ("low".into(), number(|c| c.accuracy.low)),
-            ("high".into(), number(|c| c.accuracy.high)),
-            ("likeliest_correct".into(), count(|c| c.likeliest)),
-            ("scored".into(), count(|c| c.scored)),
-            ("parsed".into(), count(|c| c.parsed)),
-            ("hedges".into(), count(|c| c.hedges)),
-            ("characters".into(), count(|c| c.characters)),
-        ],
-    }
+    let count = |name: &str, f: fn(&Cell) -> u64| Column::count(name, cells.iter().map(|c| f(c) as i64));
+    let number = |name: &str, f: fn(&Cell) -> f64| Column::number(name, cells.iter().map(f));
+    Table::new("accuracy", "Replies of each condition at each turn; accuracy is a share, 0 to 1")
+        .stored()
+        .column(Column::text("condition", cells.iter().map(|c| c.condition.as_str())))
+        .column(count("turn", |c| u64::from(c.turn)))
+        .column(count("n", |c| c.n))
+        .column(count("correct", |c| c.correct))
+        .column(number("accuracy", |c| c.accuracy.estimate))
+        .column(number("low", |c| c.accuracy.low))
+        .column(number("high", |c| c.accuracy.high))
+        .column(count("likeliest_correct", |c| c.likeliest))
+        .column(count("scored", |c| c.scored))
+        .column(count("parsed", |c| c.parsed))
+        .column(count("hedges", |c| c.hedges))
+        .column(count("characters", |c| c.characters))
 }
 
 /// Writes accuracy and hedging by condition, and warns about unreadable and truncated replies.
@@ -129,22 +125,24 @@ pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
         plural(turns.len(), "turn"),
         100.0 * chance
     ));
-    out.say(format!(
-        "{:<24} {:>6} {:>9} {:>8} {:>10} {:>14} {:>16}",
-        "condition", "turns", "accuracy", "parsed", "likeliest", "hedges/reply", "per 100 chars"
-    ));
-    for (name, [n, correct, parsed, hedges, characters, likeliest, scored]) in &conditions {
-        let n = *n as f64;
-        out.say(format!(
-            "{name:<24} {n:>6} {:>7.1} % {:>6.1} % {:>8.1} % {:>14.2} {:>16.2}",
-            100.0 * *correct as f64 / n,
-            100.0 * *parsed as f64 / n,
-            100.0 * *likeliest as f64 / *scored as f64,
-            *hedges as f64 / n,
-            100.0 * *hedges as f64 / (*characters).max(1) as f64
-        ));
-    }
-    out.say("likeliest: the right letter has the largest probability among the options' letters as first reply token");
+    let share = |name: &str, f: fn(&[u64; 7]) -> (u64, u64)| {
+        Column::number(name, conditions.values().map(|c| f(c)).map(|(of, all)| 100.0 * of as f64 / all as f64))
+    };
+    let percent = |name: &str, f: fn(&[u64; 7]) -> (u64, u64)| share(name, f).unit("%").digits(1);
+    let hedges = share("hedges_per_reply", |c| (c[3], 100 * c[0])).title("hedges a reply").digits(2);
+    let each = share("hedges_per_100_characters", |c| (c[3], c[4].max(1))).title("hedges in 100 characters").digits(2);
+    out.table(
+        Table::new("conditions", "Replies of each condition; likeliest: the right letter has the largest probability among the options' letters as first reply token")
+            .column(Column::text("condition", conditions.keys().copied()))
+            .column(Column::count("replies", conditions.values().map(|c| c[0] as i64)))
+            .column(percent("accuracy", |c| (c[1], c[0])))
+            .column(percent("parsed", |c| (c[2], c[0])).title("answer read"))
+            .column(percent("likeliest", |c| (c[5], c[6])))
+            .column(hedges)
+            .column(each),
+    )
+    .over(groups, "group")
+    .method(format!("shares of all replies; hedges: occurrences of {} phrases, in any case", HEDGES.len()));
     let share = |f: &dyn Fn(&TurnRow) -> bool| turns.iter().filter(|t| f(t)).count() as f64 / turns.len() as f64;
     let unread = share(&|t| t.answer.is_none());
     let cut = share(&|t| t.finish_reason == "length");

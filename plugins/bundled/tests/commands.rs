@@ -22,7 +22,10 @@ fn run_resume_and_analyze() {
     assert_eq!(errors(&first.stderr), "", "quiet when not a terminal");
     let again = friction(w.path(), &["--json", "run", "m.toml"]);
     let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!((json["report"]["groups"].as_u64(), json["report"]["resumed"].as_u64()), (Some(0), Some(2)));
+    assert_eq!(
+        (json["run"]["report"]["groups"].as_u64(), json["run"]["report"]["resumed"].as_u64()),
+        (Some(0), Some(2))
+    );
     let analyze = friction(w.path(), &["analyze", "runs/tiny"]);
     for part in ["Primary: volume × turn cannot be told", "note: none of the 8 replies declares an answer"] {
         assert!(analyze.status.success() && text(&analyze).contains(part), "{}", text(&analyze));
@@ -59,7 +62,7 @@ fn check_tells_costs_and_a_missing_backend() {
     }
     let o = friction(w.path(), &["run", "m.toml", "--json", "--set", "backend.batch=3"]);
     let told: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-    assert_eq!(told["report"]["slots"], 3, "{told}");
+    assert_eq!(told["run"]["report"]["slots"], 3, "{told}");
     if cfg!(not(feature = "cuda")) {
         let o = friction(w.path(), &["check", "m.toml", "--set", "backend.kind=cuda"]);
         assert_eq!(o.status.code(), Some(1));

@@ -19,12 +19,12 @@ fn run(dir: &Path, manifest: &str, set: &[&str]) -> Value {
 fn features_follow_the_interruptions_and_another_models_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let trained = run(dir.path(), "sae.toml", &["study.groups=15", "analyzer.0.steps=600"]);
-    let held = &trained["findings"][0]["values"]["held_out"];
+    let held = &trained["analyzers"]["sae-train"]["values"]["held_out"];
     assert!(held["fvu"].as_f64().unwrap() < 0.1 && held["l0"].as_f64().unwrap() <= 16.0, "{held}");
 
     let source = format!("analyzer.0.source=\"path:{}\"", dir.path().join("runs/sae/analysis/sae-train").display());
     let found = run(dir.path(), "features.toml", &["study.groups=15", &source]);
-    let v = &found["findings"][0]["values"];
+    let v = &found["analyzers"]["gemma-scope"]["values"];
     assert_eq!(v["interpreted"], true, "{v}");
     assert!(v["found"]["replicated"].as_u64().unwrap() >= 5 && v["found"]["p"].as_f64().unwrap() < 0.01, "{v}");
 
@@ -34,7 +34,7 @@ fn features_follow_the_interruptions_and_another_models_are_refused() {
     assert!(c["performance"]["high"].as_f64().unwrap() < 0.0 && c["features"][0]["signs_agree"] == true, "{c}");
 
     let null = ["study.groups=5", "study.name=null", "model.source=bundled:organism-null", &source];
-    let refused = &run(dir.path(), "features.toml", &null)["findings"][0];
+    let refused = &run(dir.path(), "features.toml", &null)["analyzers"]["gemma-scope"];
     assert_eq!(refused["values"]["interpreted"], false, "{refused}");
     assert_eq!(refused["values"]["verdict"]["says"], "cannot be told", "{refused}");
     assert!(refused["warnings"][0].as_str().unwrap().contains("nothing is interpreted"), "{refused}");
@@ -70,7 +70,7 @@ fn a_feature_is_clamped_and_the_lens_is_the_model() {
     let o = friction(dir.path(), &["--json", "run", "lens.toml"]);
     assert!(o.status.success(), "{}", text(&o));
     let found: Value = serde_json::from_slice(&o.stdout).unwrap();
-    let [lens, steering, probe] = [0, 1, 2].map(|i| &found["findings"][i]["values"]);
+    let [lens, steering, probe] = ["logit-lens", "steering", "linear-probe"].map(|a| &found["analyzers"][a]["values"]);
     assert!(lens["off_at_last_site"].as_f64().unwrap() < 1e-4, "{lens}");
     let right = |i: usize| lens["sites"][i]["right"].as_f64().unwrap();
     assert!(right(0) < 50.0 && right(1) > 70.0, "{lens}");

@@ -171,8 +171,10 @@ fn a_library_in_rust_panics_and_analyzes() {
     let o = friction(w.path(), &["--json", "run", "a.toml", "--out", "a"]);
     assert!(o.status.success(), "{}", text(&o));
     let json: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-    let means = &json["findings"][0];
-    assert_eq!(means["summary"][0], "4 conversations of tiny");
+    let means = &json["analyzers"]["means"];
+    assert_eq!(means["blocks"][0], serde_json::json!({"text": "4 conversations of tiny"}));
+    let table = &means["blocks"][1];
+    assert!(table["method"] == "none" && table["n"] == 2 && table["table"]["columns"][0]["name"] == "group", "{table}");
     let stored = StoredRun::open(&w.path().join("a")).unwrap();
     let mut sum = 0.0;
     for t in stored.turns().iter().filter(|t| t.turn == 1) {
@@ -182,11 +184,11 @@ fn a_library_in_rust_panics_and_analyzes() {
     assert_eq!(means["values"]["sum"].as_f64().unwrap().to_bits(), sum.to_bits());
     assert_eq!(means["values"]["earlier"], false);
     assert_eq!(std::fs::read(w.path().join("a/analysis/means/bytes.bin")).unwrap(), [1, 2, 255]);
-    assert!(w.path().join("a/analysis/means/groups.parquet").is_file());
+    assert!(["parquet", "csv"].iter().all(|e| w.path().join(format!("a/analysis/means/groups.{e}")).is_file()));
     // The analysis runs again from the run directory alone, and sees earlier findings.
     let again = friction(w.path(), &["--json", "analyze", "a"]);
     let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!(json["findings"][0]["values"]["earlier"], true, "{}", text(&again));
+    assert_eq!(json["analyzers"]["means"]["values"]["earlier"], true, "{}", text(&again));
     // A site that no hook taps is refused before the run.
     let o = friction(w.path(), &["check", "a.toml", "--set", "analyzer.0.site=resid_post.2"]);
     assert!(text(&o).contains("no hook taps it"), "{}", text(&o));
@@ -277,7 +279,7 @@ fn standard_output_stays_the_hosts() {
     let Some(o) = h.run("PRINTS", &["--json", "run", "h.toml", "--out", "prints"]) else { return };
     assert!(o.status.success(), "{}", text(&o));
     let json: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-    assert_eq!(json["report"]["groups"], 4);
+    assert_eq!(json["run"]["report"]["groups"], 4);
     let err = String::from_utf8_lossy(&o.stderr);
     assert!(err.contains("note: libhPRINTS") && err.contains("{\"I am\": \"listing\"}"), "{err}");
     assert!(err.contains("asking\\u{1b}[31m"), "control characters are shown, not obeyed: {err}");

@@ -17,8 +17,8 @@ fn findings(name: &str, set: &[&str]) -> (Vec<(String, Value)>, Value) {
     let o = friction(dir.path(), &args);
     assert!(o.status.success(), "{}", text(&o));
     let v: Value = serde_json::from_slice(&o.stdout).unwrap();
-    let of = |a: &Value| (a["analyzer"].as_str().unwrap().to_string(), a["values"].clone());
-    (v["findings"].as_array().unwrap().iter().map(of).collect(), v["report"].clone())
+    let of = |(name, a): (&String, &Value)| (name.clone(), a["values"].clone());
+    (v["analyzers"].as_object().unwrap().iter().map(of).collect(), v["run"]["report"].clone())
 }
 
 fn value<'a>(all: &'a [(String, Value)], analyzer: &str, key: &str) -> &'a Value {
@@ -94,7 +94,7 @@ fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
     let o = friction(dir.path(), &set);
     assert!(o.status.success(), "{}", text(&o));
     let v: Value = serde_json::from_slice(&o.stdout).unwrap();
-    let [direction, random, against] = [0, 1, 2].map(|i| &v["findings"][i]["values"]);
+    let [direction, random, against] = ["steering", "random", "against"].map(|a| &v["analyzers"][a]["values"]);
     assert!(direction["verdict"]["says"] == "reached" && direction["best"] == true, "{direction}");
     assert!(
         direction["test"]["p"] == direction["test"]["p_rank"] && direction["test"]["controls"] == 20,
@@ -135,7 +135,7 @@ fn the_cut_counts_and_not_the_words() {
     let o = friction(dir.path(), &["--json", "run", "m.toml", "--set", "study.groups=24"]);
     assert!(o.status.success(), "{}", common::text(&o));
     let v: Value = serde_json::from_slice(&o.stdout).unwrap();
-    let values = &v["findings"][0]["values"];
+    let values = &v["analyzers"]["ground-truth"]["values"];
     assert!(values["exact_share"].as_f64().unwrap() > 0.97, "{values}");
     assert_eq!(values["step"]["agrees"], true, "{values}");
 }

@@ -44,7 +44,10 @@ fn a_closed_pipe_ends_printing_and_never_the_work() {
         assert_eq!((status.code(), err.as_str()), (Some(0), ""));
         let again = friction(w.path(), &["--json", "run", "m.toml"]);
         let told: Value = serde_json::from_slice(&again.stdout).unwrap();
-        assert_eq!((told["report"]["groups"].as_u64(), told["report"]["resumed"].as_u64()), (Some(0), Some(2)));
+        assert_eq!(
+            (told["run"]["report"]["groups"].as_u64(), told["run"]["report"]["resumed"].as_u64()),
+            (Some(0), Some(2))
+        );
         assert!(w.path().join("runs/tiny/analysis/behavior/findings.json").exists());
     }
     let w = world(MANIFEST);
@@ -86,7 +89,7 @@ fn a_full_disk_behind_standard_output_is_an_error_once_the_work_is_done() {
     assert!(err.contains("standard output cannot be written: No space left on device"), "{err}");
     let again = friction(w.path(), &["--json", "run", "m.toml"]);
     let told: Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!(told["report"]["resumed"].as_u64(), Some(2));
+    assert_eq!(told["run"]["report"]["resumed"].as_u64(), Some(2));
     for args in [
         &["--json", "run", "m.toml"][..],
         &["--help"],
@@ -162,7 +165,7 @@ fn paths_need_not_be_utf8() {
     }
     // The run is found again, and its JSON holds the paths, although the folder's name is not UTF-8.
     let told: Value = serde_json::from_slice(&go(&["--json", "run", m, "--out", run]).2).unwrap();
-    assert_eq!(told["report"]["resumed"].as_u64(), Some(2));
+    assert_eq!(told["run"]["report"]["resumed"].as_u64(), Some(2));
     // Arguments that must be text are refused.
     for args in [
         &["run", "nowhere\u{ff}.toml"][..],

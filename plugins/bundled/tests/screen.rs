@@ -62,13 +62,25 @@ fn quickstart_fits_a_screen() {
     // The same for programs, and in the files.
     let o = friction(dir.path(), &["--json", "analyze", "runs/quickstart"]);
     let told: Value = serde_json::from_slice(&o.stdout).unwrap();
-    let truth = &told["findings"][1];
-    assert_eq!(truth["estimates"][0]["truth"].as_f64(), Some(-4.0), "{truth}");
-    assert_eq!(truth["estimates"][0]["value"], truth["values"]["step"]["points"], "{truth}");
-    assert_eq!(told["failed"], serde_json::json!([]));
+    let truth = &told["analyzers"]["ground-truth"];
+    let step = truth["blocks"].as_array().unwrap().iter().find(|b| b.get("estimate").is_some()).unwrap();
+    assert_eq!(step["estimate"]["truth"].as_f64(), Some(-4.0), "{truth}");
+    assert_eq!(step["estimate"]["value"], truth["values"]["step"]["points"], "{truth}");
+    assert!(step["method"].as_str().unwrap().contains("Student's 95 % interval over groups"), "{step}");
+    assert_eq!(told["run"]["failed"], serde_json::json!([]));
+    // Each analyzer has the same keys, and everything that it found says how it was computed or is a sentence.
+    for (name, found) in told["analyzers"].as_object().unwrap() {
+        let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["question", "values", "blocks", "warnings"], "{name}");
+        for b in found["blocks"].as_array().unwrap() {
+            let sentence = b.get("text").or(b.get("warning")).is_some();
+            let control = b["estimate"]["what"].as_str().is_some_and(|w| w.starts_with("largest"));
+            assert!(sentence || control || b.get("method").is_some(), "{name}: {b}");
+        }
+    }
     let stored = std::fs::read(dir.path().join("runs/quickstart/analysis/ground-truth/findings.json")).unwrap();
     let stored: Value = serde_json::from_slice(&stored).unwrap();
-    assert_eq!((&stored["question"], &stored["estimates"]), (&truth["question"], &truth["estimates"]));
+    assert_eq!((&stored["question"], &stored["blocks"]), (&truth["question"], &truth["blocks"]));
 }
 
 #[test]
@@ -101,6 +113,6 @@ fn a_run_that_cannot_be_trusted_says_so_first() {
     assert!(text(&o).contains("Primary: volume × turn cannot be told"), "the others are told: {}", text(&o));
     let o = friction(w.path(), &["--json", "analyze", "runs/tiny"]);
     let told: Value = serde_json::from_slice(&o.stdout).unwrap();
-    assert!(told["failed"][0].as_str().unwrap().starts_with("analyzer `logit-lens`"), "{told}");
-    assert_eq!(told["findings"].as_array().unwrap().len(), 1);
+    assert!(told["run"]["failed"][0].as_str().unwrap().starts_with("analyzer `logit-lens`"), "{told}");
+    assert_eq!(told["analyzers"].as_object().unwrap().len(), 1);
 }

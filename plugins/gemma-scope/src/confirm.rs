@@ -10,8 +10,8 @@
 //! own effect on accuracy.
 use crate::features::{Feature, d_z};
 use crate::halves::Halves;
-use friction_core::{Error, Result};
-use friction_stats::{Flips, Says, groups_needed, max_t, p_words, sign_flips, t_critical, t_statistic};
+use friction_core::{Error, Result, Says};
+use friction_stats::{Flips, groups_needed, max_t, p_words, sign_flips, t_critical, t_statistic};
 
 /// The smallest confirmation half, in groups, that can support a verdict.
 pub const FEWEST: usize = 8;

@@ -40,6 +40,8 @@ use std::collections::BTreeSet;
 /// It writes:
 /// - the table `features`: a row for each feature that fires often enough, with rate, difference, effect, AUC, p, q, whether
 ///   both halves of the groups agree, and the cosine with its nearest in each of `also`;
+/// - the tables `strongest` (the features with the smallest p), `elsewhere` (the same in each of `also`), `sparse` (probes on
+///   few features) and `confirmation` (the picked features on the other half of the groups);
 /// - the values `quality` (FVU, L0, dead features), `interpreted`, `found`, `features`, `next_answer`, `elsewhere`, `sparse`,
 ///   `confirmation`, `verdict` and `good`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

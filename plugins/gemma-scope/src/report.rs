@@ -1,6 +1,6 @@
 //! Writes the findings, in this order: quality, features by level, replication, sparse probes, the verdict.
 use crate::Scope;
-use crate::confirm::{Judgement, Limits, judge};
+use crate::confirm::{Judgement, Limits, Tested, judge};
 use crate::encoded::{Tokens, encode, feature_means, means};
 use crate::features::{Difference, Feature, differences, features};
 use crate::halves::Halves;
@@ -8,9 +8,11 @@ use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
-use friction_core::{Error, Estimate, Findings, Result, RunReader, TurnRow, plural, unread};
+use friction_core::{
+    Block, Column, Error, Estimate, Findings, Result, RunReader, Says, Table, TurnRow, Verdict, plural, unread,
+};
 use friction_sae::{Active, Sae};
-use friction_stats::{Says, p_words};
+use friction_stats::{cite, signed};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +29,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     let sae = Sae::new(scope.found.load()?.parameters, kind, device)?;
     let tokens = scope.tokens(run)?;
     let (encoded, q) = encode(&sae, &tokens);
+    out.section("The autoencoder");
     out.say(format!(
         "{} features at `{}` on {} tokens: fraction of variance unexplained (FVU) {:.3}, {:.1} features active per token (L0), {:.1} % never active",
         sae.width(),
@@ -40,6 +43,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         "quality",
         json!({"fvu": q.fvu, "l0": q.l0, "dead": q.dead, "tokens": encoded.len(), "width": sae.width()}),
     );
+    let factor = o.factor.as_str();
     let trusted = q.fvu <= o.max_fvu && q.l0 > 0.0;
     out.ask(format!("Which features follow {}, and do they go with the answers?", o.factor));
     let fvu = Estimate::new("variance unexplained (FVU)", "", q.fvu).over(encoded.len(), "token").digits(3);
@@ -50,10 +54,9 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
             100.0 * q.fvu, o.max_fvu
         ));
         out.estimate(fvu.says(Says::CannotBeTold.to_string()));
-        verdict(Says::CannotBeTold, "the autoencoder does not describe this run's activations", out);
+        verdict(factor, Says::CannotBeTold, "the autoencoder does not describe this run's activations", out);
         return Ok(());
     }
-    let factor = o.factor.as_str();
     let levels: BTreeSet<&String> = tokens.turns.iter().filter_map(|t| t.row.factors.get(factor)).collect();
     let [a, b] = levels.iter().map(|l| l.as_str()).collect::<Vec<_>>()[..] else {
         return Err(Error::other(format!("`{factor}` has {} levels; features are compared between two", levels.len())));
@@ -82,6 +85,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     let sure: Vec<&Difference> = found.iter().filter(|d| d.q <= o.fdr).collect();
     let agree = sure.iter().filter(|d| d.replicates).count();
     let family = found.iter().map(|d| d.family).fold(1.0, f64::min);
+    out.section("Features");
     out.say(format!(
         "Asked: which features differ by `{factor}` ({b} against {a}, at the same question)? {} are active in at least {:.0} % of the conversations",
         found.len(),
@@ -95,7 +99,7 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     ));
     out.value("found", json!({"features": sure.len(), "replicated": agree, "tested": found.len(), "p": family}));
 
-    let mut again: Vec<Replication> = vec![];
+    let (mut again, mut quality): (Vec<Replication>, Vec<(f64, f64)>) = (vec![], vec![]);
     for (name, files) in &scope.also {
         let other = Sae::new(files.load()?.parameters, kind, device)?;
         let (encoded, q) = encode(&other, &tokens);
@@ -104,11 +108,26 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
             continue;
         }
         let r = seek(name, &sure, sae.parameters(), &of(&encoded).2, other.parameters(), o.fdr);
-        out.say(format!(
-            "  in {name} (FVU {:.3}, L0 {:.1}): {} found; {} of the {} above are among them (decoder cosine at least {SAME}, same sign; median of the largest cosines {:.2})",
-            q.fvu, q.l0, r.found, r.again(), sure.len(), r.nearest()
-        ));
+        quality.push((q.fvu, q.l0));
         again.push(r);
+    }
+    if !again.is_empty() {
+        let number = |name: &str, f: fn(&(f64, f64)) -> f64| Column::number(name, quality.iter().map(f));
+        let count =
+            |name: &str, f: &dyn Fn(&Replication) -> usize| Column::count(name, again.iter().map(|r| f(r) as i64));
+        let sought = sure.len();
+        out.table(
+            Table::new("elsewhere", "The features found, looked for again in other autoencoders. Found: features there at the same false discovery rate; again: those above that are among them; nearest: median of their largest cosines")
+                .column(Column::text("sae", again.iter().map(|r| r.name.as_str())).title("autoencoder"))
+                .column(number("fvu", |q| q.0).title("FVU"))
+                .column(number("l0", |q| q.1).title("L0").digits(1))
+                .column(count("found", &|r| r.found))
+                .column(count("sought", &|_| sought))
+                .column(count("again", &|r| r.again()))
+                .column(Column::number("nearest", again.iter().map(Replication::nearest)).digits(2)),
+        )
+        .method(format!("the same feature: decoder cosine of at least {SAME}, and the same sign of the difference"))
+        .exploratory();
     }
     let named = |r: &Replication| json!({"sae": r.name, "found": r.found, "again": r.again(), "nearest": r.nearest(), "sought": sure.len()});
     out.value("elsewhere", again.iter().map(named).collect::<Vec<_>>());
@@ -117,20 +136,29 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     let labels = label(scope, &told, sae.parameters(), out);
     tell(scope, &told, &all, &labels, run.seed(), out)?;
     if !o.sparse.is_empty() {
+        out.section("Probes on few features");
         sparse_probes(scope, &tokens, &values, encoded.len(), b, run.seed(), out);
     }
+    out.section("Association with the answers");
     match unread(rows.iter().copied()) {
         Some(why) => {
             out.warn(why);
             out.estimate(Estimate::untold(LINK, "points").says(Says::CannotBeTold.to_string()));
-            verdict(Says::CannotBeTold, "no answer could be read", out);
+            verdict(factor, Says::CannotBeTold, "no answer could be read", out);
         }
         None => confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?,
     }
     let follow = Estimate::new(format!("features that follow {factor}"), "", sure.len() as f64);
-    out.estimate(follow.over(questions.groups.len(), "group").p(family).digits(0));
-    out.estimate(fvu);
-    out.tables.push(table(scope, &found, &again));
+    out.section("Features");
+    out.add(follow.over(questions.groups.len(), "group").p(family).digits(0))
+        .method(format!(
+            "sign flips with one sign per group, at a false discovery rate of {}; p: of the strongest, family-wise",
+            o.fdr
+        ))
+        .citation(format!("{}; {}", cite::FALSE_DISCOVERY_RATE, cite::MAX_T));
+    out.add(fvu)
+        .method("squared error of the reconstruction over the variance of the activations, on this run's tokens");
+    out.table(table(scope, &found, &again)).over(questions.groups.len(), "group").exploratory();
     Ok(())
 }
 
@@ -154,16 +182,20 @@ fn sparse_probes(
     let dense = means(turns, &tokens.read, width);
     let rows = sparse::Rows { features: by_turn, dense: &dense, level: &level, groups: &groups };
     let (curve, whole) = rows.aucs(&o.sparse, seed, 0.95);
-    let shown = |q: &sparse::Quality| match q.interval {
-        Some(i) => format!("{:.3} ({:.3} to {:.3})", q.auc, i.low, i.high),
-        None => format!("{:.3}", q.auc),
+    let names = curve.iter().map(|(k, _)| plural(*k, "feature")).chain(["whole activation".to_string()]);
+    let number = |name: &str, f: fn(&sparse::Quality) -> f64| {
+        Column::number(name, curve.iter().map(|(_, q)| q).chain([&whole]).map(f))
     };
-    let words: Vec<String> = curve.iter().map(|(k, q)| format!("{k} features {}", shown(q))).collect();
-    out.say(format!(
-        "  probes on few features, AUC on held-out groups with 95 % interval over groups: {}; on the whole activation {}",
-        words.join(", "),
-        shown(&whole)
-    ));
+    out.table(
+        Table::new("sparse", format!("How well {} is told by a probe on few features", o.factor))
+            .column(Column::text("probe", names))
+            .column(number("auc", |q| q.auc).title("AUC"))
+            .column(number("low", |q| q.interval.map_or(f64::NAN, |i| i.low)))
+            .column(number("high", |q| q.interval.map_or(f64::NAN, |i| i.high))),
+    )
+    .over(groups.iter().collect::<BTreeSet<_>>().len(), "group")
+    .method("AUC averaged over folds that hold out whole groups, features chosen inside each; 95 % interval from the jackknife over groups, widened for training rows that folds share")
+    .citation(format!("Gurnee et al. 2023, arXiv 2305.01610; {}", cite::CROSS_VALIDATED));
     let one = |name: String, q: &sparse::Quality| json!({"name": name, "auc": q.auc, "low": q.interval.map(|i| i.low), "high": q.interval.map(|i| i.high)});
     let mut values: Vec<_> = curve.iter().map(|(k, q)| one(format!("{k} features"), q)).collect();
     values.push(one("whole activation".into(), &whole));
@@ -190,30 +222,23 @@ fn confirmation(
         }
         None => Estimate::untold(LINK, "points"),
     };
-    out.estimate(link.null(0.0).says(j.says.to_string()));
+    out.add(link.null(0.0).says(j.says.to_string()))
+        .method("points of accuracy per standard deviation of the feature within questions, on the groups that did not pick it; sign flips with one sign per group; p: adjusted over both links of all picked features")
+        .citation(format!("{}; {}", cite::SIGN_FLIPS, cite::MAX_T))
+        .confirmatory();
     if let Some(p) = &j.performance {
         out.say(format!(
-            "Asked: does one of them also predict the answers to a question? {} pick at most {}, {} others test them; in these, `{}` = {b} instead of {a} changes accuracy by {:+.1} points ({:+.1} to {:+.1})",
-            plural(halves.discovery.len(), "group"), plural(o.discover, "feature"), halves.confirmation.len(), o.factor, p.estimate, p.low, p.high
+            "Asked: does one of them also predict the answers to a question? {} pick at most {}, {} others test them; in these, `{}` = {b} instead of {a} changes accuracy by {} points ({} to {})",
+            plural(halves.discovery.len(), "group"), plural(o.discover, "feature"), halves.confirmation.len(), o.factor,
+            signed(p.estimate, 1), signed(p.low, 1), signed(p.high, 1)
         ));
         out.say(format!(
             "Picked: {} with p ≤ 0.05 there for both the difference and the answers",
             plural(j.tested.len(), "feature")
         ));
     }
-    for t in j.tested.iter().take(o.top) {
-        out.say(format!(
-            "  {:>8}  difference: d_z {:+.2}, {}; answers: {:+.2} points ({:+.2} to {:+.2}), {}; adjusted {}{}",
-            t.index,
-            t.d_z,
-            p_words(t.difference.p),
-            t.answers.estimate,
-            t.answers.low,
-            t.answers.high,
-            p_words(t.answers.p),
-            p_words(t.family),
-            if t.agrees { "" } else { "; its signs contradict discovery or the condition's effect" }
-        ));
+    if !j.tested.is_empty() {
+        out.table(confirmed(&j.tested)).over(halves.confirmation.len(), "group").method(CONFIRMED).citation(sources());
     }
     let tested: Vec<_> = j
         .tested
@@ -235,20 +260,39 @@ fn confirmation(
             "min_effect": limits.effect, "min_points": limits.points, "discover": limits.discover,
         }),
     );
-    verdict(j.says, &j.why, out);
-    if j.says == Says::Reached {
-        out.say("  A third cause of both the feature and the answers is not excluded. To test that, change the feature with the hook `steer`.");
+    let (n, says) = (halves.confirmation.len(), j.says);
+    verdict(&o.factor, says, &j.why, out).over(n, "group").method(CONFIRMED).citation(sources());
+    if says == Says::Reached {
+        out.say("A third cause of both the feature and the answers is not excluded. To test that, change the feature with the hook `steer`.");
     }
     Ok(())
 }
 
-fn verdict(says: Says, why: &str, out: &mut Findings) {
-    out.say(format!("Verdict on association: {says}. {}.", capital(why)));
-    out.value("verdict", json!({"level": "Good", "says": says.to_string(), "why": why}));
-    out.value("good", says == Says::Reached);
+/// How the confirmation was computed.
+const CONFIRMED: &str = "features are picked on one half of the groups and tested on the other: sign flips with one sign per group, p adjusted over both links of all picked features; a feature is confirmed if p ≤ 0.05, both links keep their signs and reach the smallest effects of interest, and their product has the sign of the condition's own effect";
+
+fn sources() -> String {
+    format!("Kriegeskorte et al. 2009, Nat. Neurosci. 12:535; {}; {}", cite::SIGN_FLIPS, cite::MAX_T)
 }
 
-fn capital(s: &str) -> String {
-    let mut c = s.chars();
-    c.next().map_or(String::new(), |first| first.to_uppercase().chain(c).collect())
+/// The picked features as a table.
+fn confirmed(tested: &[Tested]) -> Table {
+    let number = |name: &str, f: fn(&Tested) -> f64| Column::number(name, tested.iter().map(f));
+    Table::new("confirmation", "The picked features on the other groups. d_z: difference between the levels in standard deviations over groups; points: of accuracy per standard deviation of the feature")
+        .column(Column::count("feature", tested.iter().map(|t| i64::from(t.index))))
+        .column(number("d_z", |t| t.d_z).title("d_z").digits(2))
+        .column(number("p_follows", |t| t.difference.p).title("its p").digits(4))
+        .column(number("points", |t| t.answers.estimate).digits(2))
+        .column(number("low", |t| t.answers.low).digits(2))
+        .column(number("high", |t| t.answers.high).digits(2))
+        .column(number("p_answers", |t| t.answers.p).title("its p").digits(4))
+        .column(number("p_family", |t| t.family).title("adjusted p").digits(4))
+        .column(Column::text("signs_agree", tested.iter().map(|t| if t.agrees { "yes" } else { "no" })))
+}
+
+fn verdict<'a>(factor: &str, says: Says, why: &str, out: &'a mut Findings) -> &'a mut Block {
+    out.value("verdict", json!({"level": "Good", "says": says.to_string(), "why": why}));
+    out.value("good", says == Says::Reached);
+    let claim = format!("a feature follows `{factor}` and goes with the answers");
+    out.verdict(Verdict::new("Good", claim, says).because(why)).confirmatory()
 }

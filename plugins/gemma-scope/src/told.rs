@@ -3,11 +3,10 @@ use crate::Scope;
 use crate::features::{Difference, Feature};
 use crate::labels::{Labels, plain};
 use crate::replicate::Replication;
-use friction_core::findings::Column;
-use friction_core::{Error, Findings, Result, Site, Table};
+use friction_core::{Column, Error, Findings, Result, Site, Table};
 use friction_model::Unembedding;
 use friction_sae::Parameters;
-use friction_stats::{Flips, sign_flips};
+use friction_stats::{Flips, cite, sign_flips};
 use serde_json::{Value, json};
 
 /// A description for each reported feature: Neuronpedia's label, or the tokens that its decoder row promotes.
@@ -66,34 +65,38 @@ pub fn tell(
     seed: u64,
     out: &mut Findings,
 ) -> Result<()> {
-    out.say(format!(
-        "  {:>8} {:>7} {:>11} {:>7} {:>6} {:>8} {:>8} {:>12}  {:>26}",
-        "feature", "fires", "difference", "effect", "AUC", "p", "q", "both halves", "points of accuracy"
-    ));
-    let mut values = vec![];
-    for (d, label) in told.iter().zip(labels) {
+    let (mut values, mut points) = (vec![], vec![]);
+    for d in told {
         let flips = |v: &[f64]| sign_flips(v, 0.95, seed).map_err(Error::other);
         let links = &all[d.place].links;
         let (difference, answers) = (flips(&links.difference)?, flips(&links.answers)?);
-        out.say(format!(
-            "  {:>8} {:>5.0} % {:>+11.3} {:>+7.2} {:>6.3} {:>8.4} {:>8.4} {:>12}  {:>26} {label} {}",
-            d.index,
-            100.0 * d.rate,
-            d.difference,
-            d.effect,
-            d.auc,
-            d.p,
-            d.q,
-            if d.replicates { "yes" } else { "no" },
-            format!("{:+.2} ({:+.2} to {:+.2})", answers.estimate, answers.low, answers.high),
-            page(scope, d.index).unwrap_or_default()
-        ));
+        points.push(answers);
         values.push(json!({
             "feature": d.index, "rate": d.rate, "auc": d.auc, "effect": d.effect, "q": d.q, "p_family": d.family,
             "replicates": d.replicates, "difference": number(&difference), "points": number(&answers),
         }));
     }
-    out.say("  difference: between the levels at the same question, mean over groups; effect: difference / standard deviation over groups (d_z); AUC: of conversations' means; points: points of accuracy per standard deviation of the feature within questions, with a 95 % interval over groups; each feature alone, over all groups".to_string());
+    let number = |name: &str, f: fn(&Difference) -> f64| Column::number(name, told.iter().map(|d| f(d)));
+    let link = |name: &str, f: fn(&Flips) -> f64| Column::number(name, points.iter().map(f)).digits(2);
+    out.table(
+        Table::new("strongest", "The features with the smallest p, each alone, over all groups. Difference: between the levels at the same question; effect: it in standard deviations over groups (d_z); AUC: of conversations' means; points: of accuracy per standard deviation of the feature within questions")
+            .column(Column::count("feature", told.iter().map(|d| i64::from(d.index))))
+            .column(number("rate", |d| 100.0 * d.rate).title("fires").unit("%").digits(0))
+            .column(number("difference", |d| d.difference))
+            .column(number("effect", |d| d.effect).digits(2))
+            .column(number("auc", |d| d.auc).title("AUC"))
+            .column(number("p", |d| d.p).digits(4))
+            .column(number("q", |d| d.q).digits(4))
+            .column(Column::text("replicates", told.iter().map(|d| if d.replicates { "yes" } else { "no" })).title("both halves"))
+            .column(link("points", |f| f.estimate))
+            .column(link("low", |f| f.low))
+            .column(link("high", |f| f.high))
+            .column(Column::text("description", labels.iter().map(String::as_str)))
+            .column(Column::text("page", told.iter().map(|d| page(scope, d.index).unwrap_or_default()))),
+    )
+    .method("means over groups of differences within questions; sign flips with one sign per group, the same for all features; q: adjusted for the false discovery rate; points with a 95 % interval by sign flips")
+    .citation(format!("{}; {}", cite::SIGN_FLIPS, cite::FALSE_DISCOVERY_RATE))
+    .exploratory();
     // Values of the first reported feature, which was chosen without looking at the answers.
     if let (Some(d), Some(first)) = (told.first(), values.first()) {
         let p = &first["points"];
@@ -113,27 +116,26 @@ pub fn number(f: &Flips) -> Value {
 
 /// The table of all compared features, with the cosines in other autoencoders.
 pub fn table(scope: &Scope, found: &[Difference], again: &[Replication]) -> Table {
-    let number = |f: fn(&Difference) -> f64| Column::Number(found.iter().map(f).collect());
-    let mut columns = vec![
-        ("feature".to_string(), Column::Count(found.iter().map(|d| i64::from(d.index)).collect())),
-        ("rate".into(), number(|d| d.rate)),
-        ("difference".into(), number(|d| d.difference)),
-        ("effect".into(), number(|d| d.effect)),
-        ("auc".into(), number(|d| d.auc)),
-        ("p".into(), number(|d| d.p)),
-        ("q".into(), number(|d| d.q)),
-        ("p_family".into(), number(|d| d.family)),
-        ("replicates".into(), Column::Count(found.iter().map(|d| i64::from(d.replicates)).collect())),
-        ("page".into(), Column::Text(found.iter().map(|d| page(scope, d.index).unwrap_or_default()).collect())),
-    ];
+    let number = |name: &str, f: fn(&Difference) -> f64| Column::number(name, found.iter().map(f));
+    let mut table = Table::new("features", "All features that fire often enough; rate is a share, 0 to 1")
+        .stored()
+        .column(Column::count("feature", found.iter().map(|d| i64::from(d.index))))
+        .column(number("rate", |d| d.rate))
+        .column(number("difference", |d| d.difference))
+        .column(number("effect", |d| d.effect))
+        .column(number("auc", |d| d.auc))
+        .column(number("p", |d| d.p))
+        .column(number("q", |d| d.q))
+        .column(number("p_family", |d| d.family))
+        .column(Column::count("replicates", found.iter().map(|d| i64::from(d.replicates))))
+        .column(Column::text("page", found.iter().map(|d| page(scope, d.index).unwrap_or_default())));
     for (n, r) in again.iter().enumerate() {
         // `cosines` belong to the features with q ≤ fdr, in their order.
         let mut cosines = r.cosines.iter().copied();
-        let column = found
-            .iter()
-            .map(|d| if d.q <= scope.options.fdr { cosines.next().unwrap_or(f64::NAN) } else { f64::NAN })
-            .collect();
-        columns.push((format!("cosine_{}", n + 1), Column::Number(column)));
+        let cosine = |d: &Difference| {
+            if d.q <= scope.options.fdr { cosines.next().unwrap_or(f64::NAN) } else { f64::NAN }
+        };
+        table = table.column(Column::number(format!("cosine_{}", n + 1), found.iter().map(cosine)));
     }
-    Table { name: "features".into(), columns }
+    table
 }

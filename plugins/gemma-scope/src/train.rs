@@ -1,11 +1,10 @@
 //! `sae-train`: trains an autoencoder on a run's activations, for models that have no published one. It writes SAELens'
 //! format, which `gemma-scope` reads. `friction sae train` does the same outside a study.
-use friction_core::findings::Column;
 use friction_core::manifest::BackendSection;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Estimate, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
-    Table,
+    Analyzer, BuildContext, Column, Estimate, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
+    Site, Table,
 };
 use friction_sae::tokens;
 use friction_sae::train::{Kind, Training, told, train};
@@ -122,6 +121,14 @@ impl Analyzer for Trainer {
         };
         out.ask(format!("How well does a trained autoencoder reconstruct {site} at {position}?"));
         out.files = files(&trained.parameters, &training, &about)?;
+        let (activation, source) = match self.options.activation {
+            Kind::TopK => ("TopK", "Gao et al. 2024, arXiv 2406.04093"),
+            Kind::JumpRelu => ("JumpReLU", "Rajamanoharan et al. 2024, arXiv 2407.14435"),
+        };
+        let method = format!(
+            "{activation} autoencoder, {} steps of Adam; tokens of held-out groups were not learnt from",
+            self.options.steps
+        );
         for (key, sentence, value) in told(&trained, &tokens, site, kind, device)? {
             out.say(sentence);
             let tokens = value["tokens"].as_u64().unwrap_or(0) as usize;
@@ -130,19 +137,20 @@ impl Analyzer for Trainer {
             {
                 let what = format!("{name}, {}", key.replace('_', " "));
                 let e = Estimate::new(what, "", value[at].as_f64().unwrap_or(f64::NAN));
-                out.estimate(e.over(tokens, "token").digits(digits));
+                out.add(e.over(tokens, "token").digits(digits)).method(method.as_str()).citation(source);
             }
             out.value(&key, value);
         }
-        let number = |f: fn(&(usize, f64, f64)) -> f64| Column::Number(trained.curve.iter().map(f).collect());
-        out.tables.push(Table {
-            name: "curve".into(),
-            columns: vec![
-                ("step".into(), Column::Count(trained.curve.iter().map(|c| c.0 as i64).collect())),
-                ("fvu".into(), number(|c| c.1)),
-                ("l0".into(), number(|c| c.2)),
-            ],
-        });
+        out.table(
+            Table::new(
+                "curve",
+                "Fraction of variance unexplained (FVU) and active features (L0) of the training batch",
+            )
+            .stored()
+            .column(Column::count("step", trained.curve.iter().map(|c| c.0 as i64)))
+            .column(Column::number("fvu", trained.curve.iter().map(|c| c.1)))
+            .column(Column::number("l0", trained.curve.iter().map(|c| c.2))),
+        );
         Ok(())
     }
 }

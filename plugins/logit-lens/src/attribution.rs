@@ -2,17 +2,31 @@
 //! letters' logits along the path that skips all later blocks. The final norm's divisor is held at its mean over the
 //! run, so that the change is linear in the direction.
 use crate::{LogitLens, letters};
-use friction_core::{Error, Findings, Item, Result, RunReader};
+use friction_core::{Column, Error, Findings, Item, Result, RunReader, Table};
 use friction_directions::Direction;
 use friction_model::{Tokenizer, Unembedding};
-use friction_stats::{Rng, permutation_p};
+use friction_stats::{Rng, cite, permutation_p};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-/// Reports one direction's effect on each letter's logit, relative to the mean over letters, beside random directions
-/// of its length.
-#[allow(clippy::too_many_arguments)] // each is one thing that the sentence needs
-pub fn tell(
+/// One direction's effect on the letters' logits, beside random directions of its length.
+pub struct Push {
+    direction: String,
+    /// Change of each letter's logit, minus the mean over letters.
+    letters: Vec<f64>,
+    /// Root mean square of `letters`.
+    spread: f64,
+    /// Number of random directions, and the mean of their spreads.
+    random: (usize, f64),
+    /// p-value of `spread` among them.
+    p: f64,
+}
+
+/// Computes a direction's effect on each letter's logit.
+///
+/// # Errors
+/// If it is no direction of the residual stream, or a letter is not one token.
+pub fn push(
     name: &str,
     direction: &Direction,
     rms: f64,
@@ -20,8 +34,7 @@ pub fn tell(
     run: &dyn RunReader,
     u: &Unembedding,
     tokenizer: &Tokenizer,
-    out: &mut Findings,
-) -> Result<()> {
+) -> Result<Push> {
     let v = &direction.vector;
     if v.len() != u.hidden() {
         return Err(Error::other(format!(
@@ -50,18 +63,34 @@ pub fn tell(
         })
         .collect();
     let p = permutation_p(spread(&own), &random);
-    let words: Vec<String> = own.iter().enumerate().map(|(i, x)| format!("{} {x:+.3}", Item::letter(i))).collect();
     let mean = random.iter().sum::<f64>() / random.len().max(1) as f64;
-    out.say(format!(
-        "Asked: does `{name}` change the letters' logits directly? Changes minus their mean: {}; root mean square {:.3}; of {} random directions {mean:.3} on average; p = {p:.4}",
-        words.join(", "),
-        spread(&own),
-        random.len()
-    ));
-    let found = json!({"direction": name, "push": own, "spread": spread(&own), "random_spread": mean, "p": p});
-    match out.values.get_mut("attribution") {
-        Some(Value::Array(all)) => all.push(found),
-        _ => out.value("attribution", vec![found]),
+    Ok(Push { direction: name.into(), spread: spread(&own), letters: own, random: (random.len(), mean), p })
+}
+
+/// Reports the directions' effects as a table.
+pub fn tell(all: &[Push], out: &mut Findings) {
+    out.section("Direct attribution");
+    let number = |name: &str, f: &dyn Fn(&Push) -> f64| Column::number(name, all.iter().map(f));
+    let mut table = Table::new(
+        "attribution",
+        "What each direction pushes the letters' logits by, itself and not through later blocks; changes minus their mean over letters",
+    )
+    .column(Column::text("direction", all.iter().map(|p| p.direction.as_str())));
+    for i in 0..all.iter().map(|p| p.letters.len()).max().unwrap_or(0) {
+        let letter = Item::letter(i).to_string();
+        table = table.column(number(&letter, &|p| p.letters.get(i).copied().unwrap_or(f64::NAN)));
     }
-    Ok(())
+    let table = table
+        .column(number("spread", &|p| p.spread).title("root mean square"))
+        .column(number("random_spread", &|p| p.random.1).title("mean of random"))
+        .column(number("p", &|p| p.p).digits(4));
+    let random = all.first().map_or(0, |p| p.random.0);
+    out.table(table)
+        .unit("logits")
+        .method(format!("direct logit attribution, the final norm's divisor held at its mean over the run; p: rank of the root mean square among {random} random directions of the same length"))
+        .citation(format!("Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; {}", cite::PERMUTATION));
+    let values = all.iter().map(|p| {
+        json!({"direction": p.direction, "push": p.letters, "spread": p.spread, "random_spread": p.random.1, "p": p.p})
+    });
+    out.value("attribution", values.collect::<Vec<Value>>());
 }

@@ -1,9 +1,8 @@
 //! The lens at each site, compared with the right answer, the given answer and the model's own probabilities.
 use crate::{LogitLens, figure, letters};
-use friction_core::findings::Column;
-use friction_core::{Error, Estimate, Findings, Position, Result, RunReader, Site, Table, TurnRow, plural};
+use friction_core::{Column, Error, Estimate, Findings, Position, Result, RunReader, Site, Table, TurnRow, plural};
 use friction_model::{Tokenizer, Unembedding};
-use friction_stats::{Interval, mean_t, quantile};
+use friction_stats::{Interval, cite, mean_t, percent, quantile};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::btree_map::Entry;
@@ -94,8 +93,7 @@ pub fn tell(
         }
     }
     report(&lines, &whole, turns.len(), o, out);
-    out.tables.push(table(&lines));
-    out.figures.push(figure::sites(&lines, &turns, o)?);
+    out.figure(figure::sites(&lines, &turns, o)?).method(method(o)).citation(source());
     Ok(rms)
 }
 
@@ -200,39 +198,31 @@ fn vocabulary(
 }
 
 fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out: &mut Findings) {
+    out.section("Lens");
     out.say(format!(
         "Asked: what would the model answer at each layer? {} at `prompt-end`, turns from {} on",
         plural(rows, "row"),
         o.first_turn
     ));
-    out.say(format!(
-        "  {:<16} {:<14} {:>8} {:>17} {:>12} {:>22}",
-        "site", "level", "right", "interval", "as answered", "log-probability"
-    ));
-    for l in lines {
-        out.say(format!(
-            "  {:<16} {:<14} {:>6.1} % {:>17} {:>10.1} % {:>22.3}",
-            l.site.to_string(),
-            l.level,
-            l.right.estimate,
-            format!("{:.1} to {:.1}", l.right.low.max(0.0), l.right.high.min(100.0)),
-            l.same,
-            l.log
-        ));
-    }
-    out.say("  right: the likeliest of the question's letters is the right one; as answered: it is the answer given; log-probability: of the right letter, among the question's letters".to_string());
-    for w in whole {
-        out.say(format!(
-            "  {:<16} among all tokens, {} turns: the right letter has probability {:.1} % on average and median rank {:.0}",
-            w.site.to_string(),
-            w.rows,
-            100.0 * w.probability,
-            w.rank
-        ));
+    let groups = lines.iter().map(|l| l.groups).max().unwrap_or(0);
+    out.table(table(lines)).over(groups, "group").method(method(o)).citation(source());
+    if !whole.is_empty() {
+        out.table(
+            Table::new(
+                "vocabulary",
+                "The right letter among all tokens of the vocabulary: its mean probability and median rank",
+            )
+            .column(Column::text("site", whole.iter().map(|w| w.site.to_string())))
+            .column(Column::count("turns", whole.iter().map(|w| w.rows as i64)))
+            .column(Column::number("probability", whole.iter().map(|w| 100.0 * w.probability)).unit("%").digits(1))
+            .column(Column::number("rank", whole.iter().map(|w| w.rank)).digits(0)),
+        )
+        .method("on turns spread evenly over the run")
+        .citation(LENS);
     }
     if let Some(last) = whole.last().filter(|w| w.off.is_finite() && w.rows > 0) {
         out.say(format!(
-            "  at {} the letters' log-probabilities are within {:.1e} of the model's own (at the last layer they should agree)",
+            "At {} the letters' log-probabilities are within {:.1e} of the model's own (at the last layer they should agree)",
             last.site, last.off
         ));
         out.value("off_at_last_site", last.off);
@@ -250,24 +240,35 @@ fn headline(lines: &[Line], o: &LogitLens, out: &mut Findings) {
         let of = if o.factor.is_some() { format!(", {}", l.level) } else { String::new() };
         let right = Estimate::new(format!("right at {last}{of}"), "%", l.right.estimate);
         let right = right.interval(l.right.low.max(0.0), l.right.high.min(100.0), o.level);
-        out.estimate(right.over(l.groups, "group").digits(1));
+        out.add(right.over(l.groups, "group").digits(1)).method(method(o)).citation(source());
         let same = Estimate::new(format!("letter as answered, {last}{of}"), "%", l.same);
         out.estimate(same.over(l.groups, "group").digits(1));
     }
 }
 
+/// Where the lens is published.
+const LENS: &str = "nostalgebraist 2020, interpreting GPT: the logit lens";
+
+fn source() -> String {
+    format!("{LENS}; {}", cite::STUDENT)
+}
+
+fn method(o: &LogitLens) -> String {
+    format!(
+        "the residual stream through the final norm and the unembedding; a group's value is the mean over its turns; Student's {} interval over groups",
+        percent(o.level)
+    )
+}
+
 fn table(lines: &[Line]) -> Table {
-    let number = |f: fn(&Line) -> f64| Column::Number(lines.iter().map(f).collect());
-    Table {
-        name: "sites".into(),
-        columns: vec![
-            ("site".into(), Column::Text(lines.iter().map(|l| l.site.to_string()).collect())),
-            ("level".into(), Column::Text(lines.iter().map(|l| l.level.clone()).collect())),
-            ("right".into(), number(|l| l.right.estimate)),
-            ("low".into(), number(|l| l.right.low)),
-            ("high".into(), number(|l| l.right.high)),
-            ("as_answered".into(), number(|l| l.same)),
-            ("log_probability".into(), number(|l| l.log)),
-        ],
-    }
+    let number = |name: &str, f: fn(&Line) -> f64| Column::number(name, lines.iter().map(f));
+    let share = |name: &str, f: fn(&Line) -> f64| number(name, f).unit("%").digits(1);
+    Table::new("sites", "Right: the likeliest of the question's letters is the right one; as answered: it is the answer given; log-probability: of the right letter, among the question's letters")
+        .column(Column::text("site", lines.iter().map(|l| l.site.to_string())))
+        .column(Column::text("level", lines.iter().map(|l| l.level.as_str())))
+        .column(share("right", |l| l.right.estimate))
+        .column(share("low", |l| l.right.low.clamp(0.0, 100.0)))
+        .column(share("high", |l| l.right.high.clamp(0.0, 100.0)))
+        .column(share("as_answered", |l| l.same))
+        .column(number("log_probability", |l| l.log).title("log-probability").unit("nats"))
 }

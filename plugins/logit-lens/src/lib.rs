@@ -33,6 +33,8 @@ struct Named {
 /// final norm and the unembedding.
 ///
 /// It writes:
+/// - the table `vocabulary`: at each site, probability and rank of the right letter among all tokens;
+/// - the table `attribution`, with `directions`: each direction's push on the letters, beside random directions;
 /// - the table `sites`: a row for each site and level, with how often the likeliest letter is right, its interval, how often
 ///   it is the answer given, and the mean log-probability of the right letter among the letters, in nats;
 /// - the figure `sites`: the share that is right, by site;
@@ -124,8 +126,11 @@ impl Analyzer for Lens {
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let (unembedding, tokenizer) = Unembedding::open(&self.cx).map_err(Error::other)?;
         let rms = lens::tell(&self.options, run, &unembedding, &tokenizer, out)?;
-        for (name, direction) in &self.directions {
-            attribution::tell(name, direction, rms, &self.options, run, &unembedding, &tokenizer, out)?;
+        let push =
+            |(name, direction)| attribution::push(name, direction, rms, &self.options, run, &unembedding, &tokenizer);
+        let pushes = self.directions.iter().map(|(n, d)| push((n, d))).collect::<Result<Vec<_>>>()?;
+        if !pushes.is_empty() {
+            attribution::tell(&pushes, out);
         }
         Ok(())
     }

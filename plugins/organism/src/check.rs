@@ -1,12 +1,11 @@
 //! `ground-truth`: compares a run of a model organism with the behaviour that it was trained to have.
 use crate::truth::{CAP, LEVELS, Truth};
-use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Estimate, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader, Table,
-    TurnRow, unread,
+    Analyzer, BuildContext, Column, Error, Estimate, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader,
+    Table, TurnRow, unread,
 };
-use friction_stats::{Interval, mean_t, percent, wilson};
+use friction_stats::{Interval, cite, mean_t, percent, wilson};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,13 +102,20 @@ fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, factor: &str, a: &str, b: &st
     groups.values().map(|t| 100.0 * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
 }
 
+const UNTOLD: &str = "cannot be told";
+
 /// Whether an interval contains the truth. One without width comes of groups that do not vary, and rules nothing out.
 fn holds(i: &Interval, truth: f64) -> &'static str {
     match (i.low..=i.high).contains(&truth) {
         true => "agrees",
         false if i.low < i.high => "DIFFERS",
-        false => "cannot be told",
+        false => UNTOLD,
     }
+}
+
+/// An estimate with the words of an interval that rules nothing out.
+fn said(e: Estimate, verdict: &str) -> Estimate {
+    if verdict == UNTOLD { e.says(verdict) } else { e }
 }
 
 impl Analyzer for GroundTruth {
@@ -137,8 +143,8 @@ impl Analyzer for GroundTruth {
             out.warn(why);
             out.value("verdict", "cannot be told");
             let untold = Estimate::untold("each interruption", "points").truth(100.0 * self.expect.step());
-            out.estimate(untold.says("cannot be told"));
-            out.tables.push(self.table(&seen));
+            out.estimate(untold.says(UNTOLD));
+            self.stored(&seen, out);
             return Ok(());
         }
         let exact = known.iter().filter(|(s, right)| (s.turn.right() == Some(true)) == *right).count() as f64
@@ -149,7 +155,7 @@ impl Analyzer for GroundTruth {
             Truth::Null => "True, because it was trained so: neither does anything.",
         });
         out.say(format!(
-            "Found, {:.1} % of {} answers being right or wrong exactly as trained:",
+            "Found: {:.1} % of {} answers are right or wrong exactly as trained",
             100.0 * exact,
             known.len()
         ));
@@ -159,23 +165,24 @@ impl Analyzer for GroundTruth {
         let truth = 100.0 * self.expect.step();
         match mean_t(&slopes, self.level) {
             Ok(i) => {
-                let step = Estimate::new("each interruption", "points", i.estimate).interval(i.low, i.high, self.level);
-                out.estimate(step.over(slopes.len(), "group").null(0.0).truth(truth));
                 let verdict = holds(&i, truth);
-                out.say(format!(
-                    "  each interruption: {:+.2} points ({} interval {:+.2} to {:+.2}); the truth is {truth:+.2}: {verdict}",
-                    i.estimate, percent(self.level), i.low, i.high
-                ));
+                let step = Estimate::new("each interruption", "points", i.estimate).interval(i.low, i.high, self.level);
+                out.add(said(step.over(slopes.len(), "group").null(0.0).truth(truth), verdict))
+                    .method(format!(
+                        "least-squares slope of right (1 or 0) on the number of interruptions so far, up to {CAP}, within each group; Student's {} interval over groups",
+                        percent(self.level)
+                    ))
+                    .citation(cite::STUDENT);
                 out.value("step", json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "groups": slopes.len(), "agrees": verdict == "agrees"}));
             }
             Err(e) => {
                 out.warn(format!("the cost of an interruption cannot be told: {e}"));
                 let untold = Estimate::untold("each interruption", "points").truth(truth);
-                out.estimate(untold.says("cannot be told"));
+                out.estimate(untold.says(UNTOLD));
             }
         }
         self.tones(&seen, &groups, out);
-        out.tables.push(self.table(&seen));
+        self.stored(&seen, out);
         Ok(())
     }
 }
@@ -200,18 +207,24 @@ impl GroundTruth {
             if let Ok(i) = mean_t(&differences, self.level) {
                 let what = format!("{factor}: {b} - {a}");
                 let e = Estimate::new(what, "points", i.estimate).interval(i.low, i.high, self.level);
-                out.estimate(e.over(differences.len(), "group").null(0.0).truth(0.0));
                 let verdict = holds(&i, 0.0);
-                out.say(format!(
-                    "  {factor} {b} instead of {a}: {:+.2} points ({:+.2} to {:+.2}); the truth is +0.00: {verdict}",
-                    i.estimate, i.low, i.high
-                ));
+                out.add(said(e.over(differences.len(), "group").null(0.0).truth(0.0), verdict))
+                    .method(format!(
+                        "difference of accuracy between the levels within each group; Student's {} interval over groups",
+                        percent(self.level)
+                    ))
+                    .citation(cite::STUDENT);
                 out.value(
                     &format!("factor_{factor}"),
                     json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": 0.0, "agrees": verdict == "agrees"}),
                 );
             }
         }
+    }
+
+    fn stored(&self, seen: &[Seen], out: &mut Findings) {
+        let method = format!("Wilson's score interval of each row by itself, {}", percent(self.level));
+        out.table(self.table(seen)).method(method).citation(cite::WILSON);
     }
 
     /// Accuracy by condition and turn, beside the expected accuracy.
@@ -228,20 +241,17 @@ impl GroundTruth {
             .into_iter()
             .filter_map(|((c, t), (n, k, truth))| Some((c, t, n, wilson(k, n, self.level)?, truth / n as f64)))
             .collect();
-        let number = |f: &dyn Fn(&Row) -> f64| Column::Number(rows.iter().map(f).collect());
-        Table {
-            name: "truth".into(),
-            columns: vec![
-                ("condition".into(), Column::Text(rows.iter().map(|r| r.0.to_string()).collect())),
-                ("turn".into(), Column::Count(rows.iter().map(|r| i64::from(r.1)).collect())),
-                ("n".into(), Column::Count(rows.iter().map(|r| r.2 as i64).collect())),
-                ("planted".into(), number(&|r| r.4)),
-                ("accuracy".into(), number(&|r| r.3.estimate)),
-                ("standard_error".into(), number(&|r| (r.3.estimate * (1.0 - r.3.estimate) / r.2 as f64).sqrt())),
-                ("low".into(), number(&|r| r.3.low)),
-                ("high".into(), number(&|r| r.3.high)),
-            ],
-        }
+        let number = |name: &str, f: fn(&Row) -> f64| Column::number(name, rows.iter().map(f));
+        Table::new("truth", "Accuracy of each condition at each turn beside the accuracy that was planted, 0 to 1")
+            .stored()
+            .column(Column::text("condition", rows.iter().map(|r| r.0)))
+            .column(Column::count("turn", rows.iter().map(|r| i64::from(r.1))))
+            .column(Column::count("n", rows.iter().map(|r| r.2 as i64)))
+            .column(number("planted", |r| r.4))
+            .column(number("accuracy", |r| r.3.estimate))
+            .column(number("standard_error", |r| (r.3.estimate * (1.0 - r.3.estimate) / r.2 as f64).sqrt()))
+            .column(number("low", |r| r.3.low))
+            .column(number("high", |r| r.3.high))
     }
 }
 
@@ -297,14 +307,15 @@ mod tests {
         let out = found(None);
         assert_eq!(out.values["verdict"], "cannot be told");
         assert!(!out.values.contains_key("step") && !out.values.contains_key("exact_share"), "{:?}", out.values);
-        assert!(out.warnings[0].starts_with("none of the 24 replies declares an answer"), "{:?}", out.warnings);
-        assert!(out.summary.iter().all(|s| !s.contains("agrees") && !s.contains("DIFFERS")), "{:?}", out.summary);
-        let e = &out.estimates[0];
+        let warned = out.warnings().next().unwrap();
+        assert!(warned.starts_with("none of the 24 replies declares an answer"), "{warned}");
+        assert!(out.texts().all(|s| !s.contains("agrees") && !s.contains("DIFFERS")), "{out:?}");
+        let e = out.estimates().next().unwrap();
         assert_eq!((e.value, e.truth, e.says.as_deref()), (None, Some(0.0), Some("cannot be told")));
         let read = found(Some("B"));
         assert_eq!(read.values["exact_share"], 1.0);
-        assert!(read.warnings.is_empty() && read.values.contains_key("step"), "{:?}", read.warnings);
-        let e = &read.estimates[0];
+        assert!(read.warnings().next().is_none() && read.values.contains_key("step"), "{read:?}");
+        let e = read.estimates().next().unwrap();
         assert_eq!((e.n, e.truth, e.value), (Some(4), Some(0.0), read.values["step"]["points"].as_f64()));
         assert_eq!(e.agrees(), read.values["step"]["agrees"].as_bool());
     }

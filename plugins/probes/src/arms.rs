@@ -3,8 +3,7 @@
 use crate::fit::{Design, HeldOut};
 use crate::report::Report;
 use crate::rows::Row;
-use friction_core::findings::Column;
-use friction_core::{Findings, Result, Table};
+use friction_core::{Column, Findings, Result, Table};
 use friction_stats::Matrix;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +23,7 @@ struct Reading {
 
 /// Reports, for each arm, the probe's quality and the shift of its score at one layer. The probe is fitted on the
 /// untouched arm only, with whole groups held out.
-pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Option<Table>> {
+pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<()> {
     let o = r.options;
     let (site, own) = &r.layers[layer];
     let arms: BTreeSet<&String> = r.run.turns().iter().map(|t| &t.arm).filter(|a| !a.is_empty()).collect();
@@ -47,16 +46,22 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
     }
     if found.is_empty() {
         out.warn(format!("no other arm was tapped at `{site}`, so the probe cannot be applied to arms"));
-        return Ok(None);
+        return Ok(());
     }
-    out.say(format!("  on other arms, at {site}, fitted on the untouched arm ({}):", r.measure()));
-    for f in &found {
-        out.say(format!(
-            "  {:<22} {:>7.3} on {} rows; the score shifts by {:+.3} standard deviations (standard deviation over groups {:.3})",
-            f.arm, f.quality, f.rows, f.shift, f.spread
-        ));
-    }
-    let number = |f: fn(&Reading) -> f64| Column::Number(found.iter().map(f).collect());
+    let number = |name: &str, f: fn(&Reading) -> f64| Column::number(name, found.iter().map(f));
+    let caption = format!(
+        "The probe at {site} read in other arms; shift: of its score from the untouched arm at the same turn, with its standard deviation over groups, in standard deviations of the untouched score"
+    );
+    out.table(
+        Table::new("arms", caption)
+            .column(Column::text("arm", found.iter().map(|f| f.arm.as_str())))
+            .column(Column::count("rows", found.iter().map(|f| f.rows as i64)))
+            .column(number("quality", |f| f.quality).title(r.measure()))
+            .column(number("shift", |f| f.shift))
+            .column(number("spread", |f| f.spread).title("SD over groups")),
+    )
+    .method("fitted on the untouched arm, with whole groups held out; the shift holds for these fitted probes and has no interval")
+    .exploratory();
     out.value(
         "arms",
         found
@@ -64,15 +69,7 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<Opti
             .map(|f| json!({"arm": f.arm, "quality": f.quality, "shift": f.shift, "spread": f.spread}))
             .collect::<Vec<_>>(),
     );
-    Ok(Some(Table {
-        name: "arms".into(),
-        columns: vec![
-            ("arm".into(), Column::Text(found.iter().map(|f| f.arm.clone()).collect())),
-            ("quality".into(), number(|f| f.quality)),
-            ("shift".into(), number(|f| f.shift)),
-            ("spread".into(), number(|f| f.spread)),
-        ],
-    }))
+    Ok(())
 }
 
 fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design) -> Option<Reading> {

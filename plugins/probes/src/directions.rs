@@ -89,14 +89,14 @@ pub fn write(s: &Source, layers: &[(Site, Matrix)], c: &[f64], out: &mut Finding
     });
     let header = HashMap::from([("about".to_string(), about.to_string())]);
     let own = safetensors::serialize(views, Some(header)).map_err(|e| Error::other(e.to_string()))?;
-    out.files.push(("directions.safetensors".into(), own));
+    out.file("directions.safetensors", own);
     let mut control = vec![];
     for (name, v) in &tensors {
         let Some((site, "mean-difference")) = name.split_once('/') else { continue };
         let Ok(Site::ResidPost(layer)) = site.parse() else { continue };
         let v: Vec<f32> = v.iter().map(|x| *x as f32).collect();
         let steered = friction_directions::steered(&format!("layers.{layer}"), &v, 1.0)?;
-        out.files.push((format!("{site}.mean-difference.lm-eval.pt"), steered));
+        out.file(format!("{site}.mean-difference.lm-eval.pt"), steered);
         control.push((layer, v));
     }
     if !control.is_empty() {
@@ -139,16 +139,13 @@ mod tests {
     fn what_a_control_vector_cannot_hold_is_said() {
         let out = told(&[0, 3]);
         assert_eq!(out.values["control_vector"], json!({"layers": [3], "left_out": [0]}));
-        assert!(
-            out.summary[0].starts_with("`mean-difference.repeng.gguf` leaves `resid_post.0` out"),
-            "{:?}",
-            out.summary
-        );
+        let said = |out: &Findings| out.texts().next().cloned().unwrap_or_default();
+        assert!(said(&out).starts_with("`mean-difference.repeng.gguf` leaves `resid_post.0` out"), "{}", said(&out));
         assert_eq!(out.files.len(), 1);
         let out = told(&[0]);
         assert!(out.files.is_empty());
-        assert!(out.summary[0].starts_with("`mean-difference.repeng.gguf` is not written"), "{:?}", out.summary);
+        assert!(said(&out).starts_with("`mean-difference.repeng.gguf` is not written"), "{}", said(&out));
         let out = told(&[1, 3]);
-        assert!(out.summary.is_empty() && out.files.len() == 1);
+        assert!(out.blocks.is_empty() && out.files.len() == 1);
     }
 }

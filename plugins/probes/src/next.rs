@@ -5,8 +5,8 @@
 //! score and the answer.
 use crate::fit::HeldOut;
 use crate::rows::Row;
-use friction_core::{Estimate, Findings, plural};
-use friction_stats::{bounds, p_words, ratio_flips, signed};
+use friction_core::{Column, Estimate, Findings, Table};
+use friction_stats::{Flips, cite, percent, ratio_flips};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -14,6 +14,12 @@ use std::collections::BTreeMap;
 /// score there: once over all conditions, and once with the conditions' means subtracted too. Each group gives one
 /// cross product; p and the interval come from sign flips of groups.
 pub fn tell(rows: &[Row], held: &HeldOut, level: f64, seed: u64, out: &mut Findings) {
+    let method = format!(
+        "regression of right (1 or 0) on the held-out score, question's means subtracted, points per standard deviation of the score within questions; sign flips with one sign per group, inverted for the {} interval",
+        percent(level)
+    );
+    // How the means were subtracted, and the slope in points.
+    let mut found: Vec<(&str, Flips)> = vec![];
     for (key, words, beside) in [
         ("next_answer", "over all conditions", false),
         ("next_answer_adjusted", "with the conditions' means subtracted", true),
@@ -21,27 +27,40 @@ pub fn tell(rows: &[Row], held: &HeldOut, level: f64, seed: u64, out: &mut Findi
         match within_questions(rows, held, level, seed, beside) {
             Ok((f, sd)) => {
                 let points = |v: f64| 100.0 * sd * v;
-                out.say(format!(
-                    "  the next answer, within questions, {words}: {} points per standard deviation of the score ({}), {}, {}",
-                    signed(points(f.estimate), 2),
-                    bounds(points(f.low), points(f.high), 2),
-                    p_words(f.p),
-                    plural(f.n, "group")
-                ));
+                let f = Flips { estimate: points(f.estimate), low: points(f.low), high: points(f.high), ..f };
                 if !beside {
-                    let what = "answers per SD of score";
-                    let e = Estimate::new(what, "points", points(f.estimate));
-                    let e = e.interval(points(f.low), points(f.high), level);
-                    out.estimate(e.over(f.n, "group").p(f.p).null(0.0));
+                    let e = Estimate::new("answers per SD of score", "points", f.estimate);
+                    out.add(e.interval(f.low, f.high, level).over(f.n, "group").p(f.p).null(0.0))
+                        .method(method.as_str())
+                        .citation(cite::SIGN_FLIPS);
                 }
                 out.value(
                     key,
-                    json!({"points": points(f.estimate), "low": points(f.low), "high": points(f.high), "level": level, "p": f.p, "groups": f.n}),
+                    json!({"points": f.estimate, "low": f.low, "high": f.high, "level": level, "p": f.p, "groups": f.n}),
                 );
+                found.push((words, f));
             }
-            Err(e) => out.say(format!("  the next answer, within questions, {words}: cannot be told, {e}")),
+            Err(e) => out.say(format!("The next answer, within questions, {words}, cannot be told: {e}")),
         }
     }
+    if found.is_empty() {
+        return;
+    }
+    let number = |name: &str, f: fn(&Flips) -> f64| Column::number(name, found.iter().map(|(_, v)| f(v)));
+    out.table(
+        Table::new(
+            "next_answer",
+            "What a standard deviation of the score goes with in the next answer, within questions",
+        )
+        .column(Column::text("compared", found.iter().map(|(words, _)| *words)))
+        .column(number("points", |f| f.estimate).digits(2))
+        .column(number("low", |f| f.low).digits(2))
+        .column(number("high", |f| f.high).digits(2))
+        .column(number("p", |f| f.p).digits(4))
+        .column(Column::count("groups", found.iter().map(|(_, f)| f.n as i64))),
+    )
+    .method(method)
+    .citation(cite::SIGN_FLIPS);
 }
 
 /// The slope of right (1 or 0) on the score, and the score's standard deviation within questions.

@@ -3,10 +3,9 @@ use crate::baselines::{bag_of_words, lengths};
 use crate::fit::{Design, HeldOut, first};
 use crate::rows::{Row, Rows, Target};
 use crate::{LinearProbe, arms, directions, figure, next};
-use friction_core::findings::Column;
 use friction_core::seed::derive;
-use friction_core::{Error, Estimate, Findings, Result, RunReader, Site, Table, plural};
-use friction_stats::{Interval, Link, Matrix, Rng, correlation, percent, permutation_p};
+use friction_core::{Column, Error, Estimate, Findings, Result, RunReader, Site, Table, plural};
+use friction_stats::{Interval, Link, Matrix, Rng, cite, correlation, percent, permutation_p};
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +25,9 @@ pub struct Report<'a> {
     /// The run, for arms and taps.
     pub run: &'a dyn RunReader,
 }
+
+/// Where the control task is published.
+const CONTROL_TASK: &str = "Hewitt and Liang 2019, arXiv 1909.03368";
 
 /// Number of directions of shuffled labels that are written, as controls for steering.
 const SHUFFLED: u64 = 5;
@@ -150,13 +152,15 @@ impl Report<'_> {
             Target::Interruptions => "the number of interruptions so far".into(),
             Target::Correct => "whether the answer to come is right".into(),
         };
+        let by = o.folds_by.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
+        out.section("Read out");
         out.say(format!(
             "Asked: can {what} be read out at `{}`, turns from {} on? {} in {}, held out by {}",
             o.position,
             o.first_turn,
             plural(self.y.len(), "row"),
             plural(groups.len(), "group"),
-            o.folds_by.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(" and ")
+            by
         ));
         let permutations = self.permutations();
         let control = self.control();
@@ -169,23 +173,27 @@ impl Report<'_> {
         for (name, x) in self.baselines()? {
             baselines.push(self.line(name, &x, &control, None)?);
         }
-        out.say(format!(
-            "  {:<22} {:>7} {:>17}  {:>15} {:>9} {:>12} {:>9}",
-            "read from", m, "interval", "mean difference", "control", "selectivity", "p"
-        ));
-        for line in lines.iter().chain(&baselines) {
-            let p = line.p.map_or("–".into(), |p| format!("{p:.4}"));
-            out.say(format!(
-                "  {:<22} {:>7.3} {:>17}  {:>15.3} {:>9.3} {:>+12.3} {:>9}",
-                line.name,
-                line.quality.estimate,
-                format!("{:.3} to {:.3}", line.quality.low, line.quality.high),
-                line.mean_difference,
-                line.control,
-                line.quality.estimate - line.control,
-                p
-            ));
-        }
+        let method = format!(
+            "fitted inside folds that hold out by {by} ({} parts each), C chosen inside each; {m} averaged over folds, with a {} interval from the jackknife over groups, widened for training rows that folds share",
+            o.folds,
+            percent(o.level)
+        );
+        let drawn = match permutations.is_some() {
+            true => format!(
+                "; p: of the difference of means, among {} permutations that the design could have dealt",
+                o.permutations
+            ),
+            false => String::new(),
+        };
+        out.table(table("layers", "What can be read from each site", m, &lines))
+            .over(groups.len(), "group")
+            .method(format!("{method}{drawn}"))
+            .citation(format!("{}; {CONTROL_TASK}; {}", cite::CROSS_VALIDATED, cite::PERMUTATION));
+        out.table(table("baselines", "What can be read without a look inside the model", m, &baselines))
+            .over(groups.len(), "group")
+            .method(method.as_str())
+            .citation(format!("{}; {CONTROL_TASK}", cite::CROSS_VALIDATED));
+        out.say("Control: the same for a random label of each topic, which can only be memorised; selectivity: quality minus control. Mean difference: the same for the difference of means in place of the probe");
         out.value(
             "read_from",
             lines
@@ -197,41 +205,31 @@ impl Report<'_> {
                 })
                 .collect::<Vec<_>>(),
         );
-        out.say("  control: the same for a random label per topic, which can only be memorised; selectivity: quality minus control; p: of the difference of means, among permuted labels".to_string());
         let matrices: Vec<&Matrix> = self.layers.iter().map(|(_, x)| x).collect();
         let headline = self.held(&matrices, self.y)?;
         let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
         let i = self.interval(&headline, &self.layers[best].1, "all layers")?;
         let family = permutations.as_ref().map(|(_, p)| *p);
-        out.say(format!(
-            "Found, layer and C chosen inside each fold: {m} {:.3} ({} interval {:.3} to {:.3}){}; the best baseline has {:.3}",
-            i.estimate,
-            percent(o.level),
-            i.low,
-            i.high,
-            family.map_or(String::new(), |p| format!(", p = {p:.4} over all layers")),
-            baselines.iter().map(|b| b.quality.estimate).fold(f64::NEG_INFINITY, f64::max)
-        ));
-        self.headline(&i, family, groups.len(), &lines[best], &baselines, out);
+        self.headline(&i, family, groups.len(), &lines[best], &baselines, &method, out);
         out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
         // If the target cannot be read, the score is an arbitrary direction, and its association with the answers would
         // say nothing about the target.
+        out.section("The next answer");
         if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
-            out.say("  the next answer: not reported, because the target could not be read out".to_string());
+            out.say("The next answer is not reported, because the target could not be read out");
         } else if o.target != Target::Correct {
             next::tell(&self.rows.rows, &headline, o.level, self.design.seed, out);
         }
         if self.design.link == Link::Logistic && o.target != Target::Correct {
-            let transfer = self.transfer(best, lines[best].c, out);
-            out.tables.push(transfer);
+            out.section("Across turns");
+            self.transfer(best, lines[best].c, out);
         }
         if o.arms {
-            let across = arms::tell(self, best, lines[best].c, out)?;
-            out.tables.extend(across);
+            out.section("Arms");
+            arms::tell(self, best, lines[best].c, out)?;
         }
-        out.tables.push(table("layers", &lines));
-        out.tables.push(table("baselines", &baselines));
-        out.figures.push(figure::layers(self, &lines, &baselines)?);
+        out.section("Files");
+        out.figure(figure::layers(self, &lines, &baselines)?).method(method).citation(cite::CROSS_VALIDATED);
         // Shuffled row by row: a direction without meaning must not keep what condition and turn alone predict.
         let shuffled: Vec<Vec<f64>> = (0..SHUFFLED)
             .map(|i| {
@@ -263,6 +261,7 @@ impl Report<'_> {
         groups: usize,
         best: &Line,
         baselines: &[Line],
+        method: &str,
         out: &mut Findings,
     ) {
         let (m, o) = (self.measure(), self.options);
@@ -282,14 +281,21 @@ impl Report<'_> {
             e.over(groups, "group").null(null)
         };
         let probe = row(format!("probe, mostly {}", best.name), quality);
-        out.estimate(Estimate { p, ..probe });
+        let over =
+            if p.is_some() { "; p: of the largest difference of means over sites, among permuted labels" } else { "" };
+        out.add(Estimate { p, ..probe })
+            .method(format!("site and C chosen inside each fold; {method}{over}"))
+            .citation(format!("{}; {}", cite::CROSS_VALIDATED, cite::PERMUTATION));
         // A baseline that does as well takes the probe its meaning: it comes before what may be cut from a screen.
         let order = |a: &&Line, b: &&Line| a.quality.estimate.total_cmp(&b.quality.estimate);
         if let Some(b) = baselines.iter().max_by(order) {
             let says = if b.quality.estimate >= quality.low { "as good" } else { "worse" };
-            out.estimate(row(format!("baseline: {}", b.name), &b.quality).says(says));
+            let e = row(format!("baseline: {}", b.name), &b.quality).says(says);
+            out.add(e).method(method).citation(cite::CROSS_VALIDATED);
         }
-        out.estimate(Estimate::new("control task", m, best.control).over(groups, "group").null(null));
+        out.add(Estimate::new("control task", m, best.control).over(groups, "group").null(null))
+            .method("the probe of a random label of each topic, at the site that most folds chose")
+            .citation(CONTROL_TASK);
     }
 
     fn baselines(&self) -> Result<Vec<(String, Matrix)>> {
@@ -322,7 +328,7 @@ impl Report<'_> {
     }
 
     /// AUC of probes fitted at one turn and tested at another, with whole groups held out.
-    fn transfer(&self, layer: usize, c: f64, out: &mut Findings) -> Table {
+    fn transfer(&self, layer: usize, c: f64, out: &mut Findings) {
         let x = &self.layers[layer].1;
         let rows = &self.rows.rows;
         let turns: Vec<u32> = rows.iter().map(|r| r.turn.turn).collect::<BTreeSet<_>>().into_iter().collect();
@@ -344,20 +350,20 @@ impl Report<'_> {
             of.iter().sum::<f64>() / of.len() as f64
         };
         out.say(format!(
-            "  across turns, at {}: mean AUC {:.3} when fitted and tested at the same turn, {:.3} at different turns",
+            "At {}: mean AUC {:.3} when fitted and tested at the same turn, {:.3} at different turns",
             self.layers[layer].0,
             mean(true),
             mean(false)
         ));
         out.value("transfer", json!({"same_turn": mean(true), "other_turn": mean(false)}));
-        Table {
-            name: "transfer".into(),
-            columns: vec![
-                ("learnt_at".into(), Column::Count(cells.iter().map(|c| i64::from(c.0)).collect())),
-                ("tested_at".into(), Column::Count(cells.iter().map(|c| i64::from(c.1)).collect())),
-                ("auc".into(), Column::Number(cells.iter().map(|c| c.2).collect())),
-            ],
-        }
+        out.table(
+            Table::new("transfer", "AUC of a probe fitted at one turn and tested at another")
+                .stored()
+                .column(Column::count("learnt_at", cells.iter().map(|c| i64::from(c.0))))
+                .column(Column::count("tested_at", cells.iter().map(|c| i64::from(c.1))))
+                .column(Column::number("auc", cells.iter().map(|c| c.2)).title("AUC")),
+        )
+        .method("AUC averaged over folds that hold out whole groups");
     }
 }
 
@@ -379,19 +385,16 @@ fn most_chosen<T: Ord>(all: impl Iterator<Item = T>) -> Option<T> {
     counts.into_iter().find(|(_, n)| *n == most).map(|(v, _)| v)
 }
 
-fn table(name: &str, lines: &[Line]) -> Table {
-    let number = |f: fn(&Line) -> f64| Column::Number(lines.iter().map(f).collect());
-    Table {
-        name: name.into(),
-        columns: vec![
-            ("read_from".into(), Column::Text(lines.iter().map(|l| l.name.clone()).collect())),
-            ("quality".into(), number(|l| l.quality.estimate)),
-            ("low".into(), number(|l| l.quality.low)),
-            ("high".into(), number(|l| l.quality.high)),
-            ("mean_difference".into(), number(|l| l.mean_difference)),
-            ("control".into(), number(|l| l.control)),
-            ("p".into(), number(|l| l.p.unwrap_or(f64::NAN))),
-            ("c".into(), number(|l| l.c)),
-        ],
-    }
+fn table(name: &str, caption: &str, measure: &str, lines: &[Line]) -> Table {
+    let number = |name: &str, f: fn(&Line) -> f64| Column::number(name, lines.iter().map(f));
+    Table::new(name, caption)
+        .column(Column::text("read_from", lines.iter().map(|l| l.name.as_str())))
+        .column(number("quality", |l| l.quality.estimate).title(measure))
+        .column(number("low", |l| l.quality.low))
+        .column(number("high", |l| l.quality.high))
+        .column(number("mean_difference", |l| l.mean_difference))
+        .column(number("control", |l| l.control))
+        .column(number("selectivity", |l| l.quality.estimate - l.control))
+        .column(number("p", |l| l.p.unwrap_or(f64::NAN)).digits(4))
+        .column(number("c", |l| l.c).title("C"))
 }

@@ -3,11 +3,13 @@ use crate::arms::Kind;
 use crate::locked::{Answer, Expect, Question};
 use crate::response::Arm;
 use friction_core::{Estimate, Findings, plural};
+use friction_stats::{cite, percent};
 
 const UNIT: &str = "points";
 
-/// Writes the question, the verdict over all tested doses, the largest random direction, the largest
-/// direction of shuffled labels, and the strongest dose below and above the one that changes nothing. `only` says which turns are read; empty for all.
+/// Writes the question, the verdict over all tested doses, the largest random direction, the largest direction of
+/// shuffled labels, and the strongest dose below and above the one that changes nothing. `only` says which turns are
+/// read; empty for all.
 pub fn tell(q: &Question, a: &Answer, arms: &[Arm], only: &str, out: &mut Findings) {
     let (question, change) = match q.expect {
         Some(Expect::Rises) => ("Does accuracy rise as the dose grows", "expected change"),
@@ -26,7 +28,14 @@ pub fn tell(q: &Question, a: &Answer, arms: &[Arm], only: &str, out: &mut Findin
         Some(p) => Estimate::new(change, UNIT, p.estimate).interval(p.low, p.high, q.level).over(p.n, "group"),
         None => Estimate::untold(change, UNIT),
     };
-    out.estimate(Estimate { p: a.p, ..all.null(0.0).digits(1).says(a.says.to_string()) });
+    let all = out.add(Estimate { p: a.p, ..all.null(0.0).digits(1).says(a.says.to_string()) });
+    all.method(
+        "mean over doses of the change of accuracy, with the sign that is expected at each; sign flips of groups",
+    )
+    .citation(cite::SIGN_FLIPS);
+    if q.expect.is_some() {
+        all.confirmatory();
+    }
     if let Some(largest) = a.controls.iter().copied().reduce(f64::max) {
         let groups = a.points.as_ref().map_or(0, |p| p.n);
         let what = format!("largest of {} random", a.controls.len());
@@ -47,6 +56,8 @@ pub fn tell(q: &Question, a: &Answer, arms: &[Arm], only: &str, out: &mut Findin
         let p = &arm.effect.points;
         let e = Estimate::new(format!("dose {}", arm.name.dose), UNIT, p.estimate);
         let e = e.interval(p.low, p.high, q.level).over(arm.effect.groups.len(), "group");
-        out.estimate(e.null(0.0).digits(1));
+        out.add(e.null(0.0).digits(1))
+            .method(format!("paired by question; Student's {} interval over groups", percent(q.level)))
+            .citation(cite::STUDENT);
     }
 }

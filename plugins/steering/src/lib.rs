@@ -10,4 +10,5 @@ mod hook;
 mod locked;
 mod options;
 mod reconstruct;
+mod report;
 mod response;

@@ -8,8 +8,8 @@
 use crate::arms::Kind;
 use crate::response::Arm;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Error, Result};
-use friction_stats::{Flips, Says, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
+use friction_core::{Error, Result, Says};
+use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

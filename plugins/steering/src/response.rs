@@ -1,24 +1,23 @@
 //! `steering`: the dose-response of accuracy, against random and shuffled directions.
 use crate::arms::{ArmName, Kind, of_hook};
 use crate::effects::{Effect, Replies, Where, effect, items, replies};
-use crate::locked::{Answer, Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, ask, listed};
-use crate::{figure, headline};
+use crate::locked::{Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, ask};
+use crate::{figure, headline, report};
 use friction_core::error::Faults;
-use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
-    Table, plural, unread,
+    Says, unread,
 };
-use friction_stats::{Says, bounds, mean_t, p_words, signed};
+use friction_stats::{cite, percent};
 use serde::Deserialize;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Tells what steering did to the answers: the change of accuracy at each dose, paired by question, beside random
 /// directions and directions of shuffled labels, and one verdict over the doses. It reads the arms of a hook `steer`.
 ///
 /// It writes:
+/// - the tables `doses` and `controls`: the tested direction at each dose, and beside its controls;
 /// - the table `arms`: a row for each arm, with the change in points of accuracy, its interval, answers that became right or
 ///   wrong, replies that changed, and side effects (parsed replies, tokens, repetition, perplexity of the neutral text);
 /// - the figure `doses`: the change by dose, with the controls;
@@ -175,14 +174,16 @@ impl Analyzer for Steering {
         let whole =
             (!self.against.is_empty()).then(|| replies(&items(turns, "", self.first_turn, &self.against)).accuracy);
         let at = |w: &Where| w.iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join(", ");
+        out.section("Doses");
         out.say(format!(
             "Asked: does steering change the answers{}? Untouched they are right in {:.1} %{}",
             if self.only.is_empty() { String::new() } else { format!(" where {}", at(&self.only)) },
             100.0 * before.accuracy,
             whole.map_or(String::new(), |w| format!(", and in {:.1} % where {}", 100.0 * w, at(&self.against)))
         ));
-        self.doses(tested, &arms, &before, whole, out);
-        self.controls(tested, &arms, out);
+        let around = report::Around { tested, level: self.level, before: &before, whole };
+        report::doses(&around, &arms, out);
+        report::controls(&around, &arms, out);
         let question = Question {
             tested,
             expect: self.expect,
@@ -198,9 +199,15 @@ impl Analyzer for Steering {
             answer.why = "no answer could be read".into();
             out.warn(why);
         }
+        out.section("Verdict");
         headline::tell(&question, &answer, &arms, &at(&self.only), out);
-        tell(&question, &answer, out);
-        out.tables.push(table(&arms));
+        report::verdict(&question, &answer, out);
+        out.section("Arms");
+        let method = format!(
+            "change of accuracy paired by question, with Student's {} interval over groups",
+            percent(self.level)
+        );
+        out.table(report::table(&arms)).method(method.as_str()).citation(cite::STUDENT);
         let about = figure::About {
             tested,
             zero: self.zero,
@@ -209,7 +216,7 @@ impl Analyzer for Steering {
             only: &at(&self.only),
             level: self.level,
         };
-        out.figures.push(figure::doses(&about, &arms)?);
+        out.figure(figure::doses(&about, &arms)?).method(method).citation(cite::STUDENT);
         Ok(())
     }
 }
@@ -222,168 +229,6 @@ impl Steering {
             let what = format!("`tested` = {:?} is neither `direction` nor a control such as `random-03`", self.tested);
             Error::at("tested", what)
         })
-    }
-
-    fn doses(&self, tested: Kind, arms: &[Arm], before: &Replies, whole: Option<f64>, out: &mut Findings) {
-        out.say(format!(
-            "  {:>8} {:>8} {:>18} {:>9} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}{}",
-            "dose",
-            "points",
-            "interval",
-            "restored",
-            "mended",
-            "broken",
-            "changed",
-            "parsed",
-            "tokens",
-            "repeats",
-            if before.perplexity.is_some() { " perplexity" } else { "" }
-        ));
-        let line = |r: &Replies| {
-            let perplexity = r.perplexity.map_or(String::new(), |p| format!(" {p:>10.2}"));
-            format!("{:>6.1} % {:>8.1} {:>6.1} %{perplexity}", 100.0 * r.parsed, r.tokens, 100.0 * r.repetition)
-        };
-        let mut doses = vec![];
-        for a in arms.iter().filter(|a| a.name.kind == tested) {
-            let (e, r) = (&a.effect, &a.replies);
-            let gap = whole.map(|w| 100.0 * (w - before.accuracy)).filter(|g| g.abs() > 1e-9);
-            let share = gap.map(|g| e.points.estimate / g);
-            out.say(format!(
-                "  {:>8} {:>+8.1} {:>18} {:>9} {:>8} {:>7} {:>6.1} % {}",
-                a.name.dose,
-                e.points.estimate,
-                bounds(e.points.low, e.points.high, 1),
-                share.map_or("–".into(), |s| format!("{:.0} %", 100.0 * s)),
-                e.mended,
-                e.broken,
-                100.0 * e.changed,
-                line(r)
-            ));
-            doses.push(json!({
-                "dose": a.name.dose, "points": e.points.estimate, "low": e.points.low, "high": e.points.high, "restored": share,
-                "mended": e.mended, "broken": e.broken, "changed": e.changed, "sign_rate": e.mended as f64 / (e.mended + e.broken).max(1) as f64,
-                "parsed": r.parsed, "reply_tokens": r.tokens, "met_limit": r.cut, "repetition": r.repetition, "perplexity": r.perplexity,
-            }));
-        }
-        out.say(format!("  untouched: {}", line(before).trim()));
-        out.say("  points: change of accuracy, paired by question, with Student's interval over groups; mended, broken: answers that became right, or wrong; changed: replies whose text differs; repeats: word triples that occurred earlier in the reply");
-        if let Some(p) = before.perplexity {
-            out.say("  perplexity: of the neutral text at the end of each conversation");
-            out.value("perplexity_untouched", p);
-        }
-        out.value("doses", doses);
-    }
-
-    /// Reports the tested direction beside the controls, at each dose with controls.
-    fn controls(&self, tested: Kind, arms: &[Arm], out: &mut Findings) {
-        let mut found = vec![];
-        let control = |k: Kind| k != tested && k != Kind::Direction;
-        let doses: BTreeMap<u32, f32> =
-            arms.iter().filter(|a| control(a.name.kind)).map(|a| (a.name.dose.to_bits(), a.name.dose)).collect();
-        for dose in doses.into_values() {
-            let at = |f: &dyn Fn(Kind) -> bool| -> Vec<&Arm> {
-                arms.iter().filter(|a| a.name.dose == dose && f(a.name.kind)).collect()
-            };
-            let Some(direction) = at(&|k| k == tested).first().copied() else { continue };
-            let e = direction.effect.points;
-            for (word, controls) in [
-                ("random", at(&|k| control(k) && matches!(k, Kind::Random(_)))),
-                ("shuffled-label", at(&|k| control(k) && matches!(k, Kind::Shuffled(_)))),
-            ] {
-                if controls.is_empty() {
-                    continue;
-                }
-                let sizes: Vec<f64> = controls.iter().map(|a| a.effect.points.estimate.abs()).collect();
-                let as_large = sizes.iter().filter(|s| **s >= e.estimate.abs()).count();
-                // For each group the mean over the controls, then the mean over groups.
-                let mut by: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-                controls.iter().flat_map(|a| &a.effect.groups).for_each(|(g, v)| by.entry(*g).or_default().push(*v));
-                let means: Vec<f64> = by.values().map(|v| v.iter().sum::<f64>() / v.len() as f64).collect();
-                let Ok(i) = mean_t(&means, self.level) else { continue };
-                let largest = sizes.iter().copied().fold(0.0, f64::max);
-                out.say(format!(
-                    "  at dose {dose}: `{tested}` {} points; {} {word} directions {} on average ({}), at most {largest:.1} in absolute value, {as_large} of them at least as large",
-                    signed(e.estimate, 1), controls.len(), signed(i.estimate, 1), bounds(i.low, i.high, 1)
-                ));
-                if word == "shuffled-label" && as_large > 0 {
-                    out.say("    directions of shuffled labels lie along whatever varies most; where that is the direction itself they move answers too: the random directions are the test");
-                }
-                found.push(json!({
-                    "dose": dose, "control": word, "directions": controls.len(), "points": e.estimate, "low": e.low, "high": e.high,
-                    "control_points": i.estimate, "control_low": i.low, "control_high": i.high, "control_largest": largest,
-                    "as_large": as_large,
-                }));
-            }
-        }
-        if found.is_empty() {
-            out.warn("the run has no control directions: any push of that size may change the answers as much");
-        }
-        out.value("controls", found);
-    }
-}
-
-/// Reports the question that was fixed before the run, and its answer.
-fn tell(q: &Question, a: &Answer, out: &mut Findings) {
-    let word = match q.expect {
-        Some(Expect::Rises) => "rises",
-        Some(Expect::Falls) => "falls",
-        None => "changes",
-    };
-    out.say(format!(
-        "Asked once, over all doses at which the random directions ran ({}): accuracy {word} as the dose grows",
-        listed(&a.doses)
-    ));
-    if let (Some(points), Some(rank), Some(p)) = (&a.points, a.p_rank, a.p) {
-        let largest = a.controls.iter().copied().fold(0.0, f64::max);
-        out.say(format!(
-            "Found on {}: {} points {} ({}); {} by sign flips of groups, {} by rank among {} random directions, whose largest change is {largest:.1} in absolute value; overall {}",
-            plural(points.n, "group"),
-            signed(points.estimate, 1),
-            if q.expect.is_some() { "in the expected direction" } else { "upwards" },
-            bounds(points.low, points.high, 1),
-            p_words(points.p),
-            p_words(rank),
-            a.controls.len(),
-            p_words(p),
-        ));
-    }
-    let mut letters = a.why.chars();
-    let first = letters.next().map_or(String::new(), |c| c.to_uppercase().collect());
-    out.say(format!("Verdict on steering: {}. {first}{}.", a.says, letters.as_str()));
-    out.value(
-        "test",
-        json!({
-            "tested": q.tested.to_string(), "expect": q.expect, "zero": q.zero, "smallest": q.smallest, "doses": a.doses,
-            "left_out": a.left_out, "points": a.points.map(|p| p.estimate), "low": a.points.map(|p| p.low),
-            "high": a.points.map(|p| p.high), "n": a.points.map(|p| p.n), "p_flips": a.points.map(|p| p.p),
-            "p_rank": a.p_rank, "p": a.p, "controls": a.controls.len(),
-            "control_largest": a.controls.iter().copied().reduce(f64::max),
-        }),
-    );
-    out.value("verdict", json!({"level": "Best", "says": a.says.to_string(), "why": a.why}));
-    out.value("best", a.says == Says::Reached);
-}
-
-fn table(arms: &[Arm]) -> Table {
-    let number = |f: fn(&Arm) -> f64| Column::Number(arms.iter().map(f).collect());
-    Table {
-        name: "arms".into(),
-        columns: vec![
-            ("arm".into(), Column::Text(arms.iter().map(|a| a.name.to_string()).collect())),
-            ("dose".into(), number(|a| f64::from(a.name.dose))),
-            ("points".into(), number(|a| a.effect.points.estimate)),
-            ("low".into(), number(|a| a.effect.points.low)),
-            ("high".into(), number(|a| a.effect.points.high)),
-            ("mended".into(), Column::Count(arms.iter().map(|a| a.effect.mended as i64).collect())),
-            ("broken".into(), Column::Count(arms.iter().map(|a| a.effect.broken as i64).collect())),
-            ("changed".into(), number(|a| a.effect.changed)),
-            ("accuracy".into(), number(|a| a.replies.accuracy)),
-            ("parsed".into(), number(|a| a.replies.parsed)),
-            ("reply_tokens".into(), number(|a| a.replies.tokens)),
-            ("met_limit".into(), number(|a| a.replies.cut)),
-            ("repetition".into(), number(|a| a.replies.repetition)),
-            ("perplexity".into(), number(|a| a.replies.perplexity.unwrap_or(f64::NAN))),
-        ],
     }
 }
 

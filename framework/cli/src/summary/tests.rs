@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use friction_core::{Figure, Findings, Table};
+use crate::estimates::all as table;
+use friction_core::{Estimate, Figure, Findings, Table};
 use friction_study::Answers;
 
 const REPORT: RunReport = RunReport {
@@ -18,7 +19,9 @@ const REPORT: RunReport = RunReport {
 };
 
 fn analysis(name: &str, question: &str, estimates: Vec<Estimate>) -> Analysis {
-    let findings = Findings { question: Some(question.into()), estimates, ..Findings::default() };
+    let mut findings = Findings::default();
+    findings.ask(question);
+    estimates.into_iter().for_each(|e| findings.estimate(e));
     Analysis { name: name.into(), findings }
 }
 
@@ -168,7 +171,8 @@ fn text_of_others_is_escaped_and_cut_by_what_it_shows() {
     let wide = "漢字".repeat(60);
     let mut found = vec![analysis("\u{1b}[2Jname", &wide, vec![Estimate::new(&wide, "\u{202e}unit", 1.0)])];
     found[0].findings.warn(format!("line\nbreak\u{7} {wide}"));
-    let of = Findings { summary: vec!["first \u{1b}]0;x\u{7} said".into()], ..Findings::default() };
+    let mut of = Findings::default();
+    of.say("first \u{1b}]0;x\u{7} said");
     found.push(Analysis { name: "quiet".into(), findings: of });
     let got = lines(&all(found), 80);
     fits(&got, 80);
@@ -191,8 +195,9 @@ fn a_long_label_is_cut_before_its_unit() {
 fn files_are_named_and_a_study_without_analyzers_says_where_its_turns_are() {
     let mut found = study();
     let figure = |name: &str| Figure { name: name.into(), caption: String::new(), svg: String::new(), png: vec![] };
-    found[0].findings.tables.push(Table { name: "truth".into(), columns: vec![] });
-    found[1].findings.figures.extend([figure("layers"), figure("more")]);
+    found[0].findings.table(Table::new("truth", ""));
+    found[1].findings.figure(figure("layers"));
+    found[1].findings.figure(figure("more"));
     let got = lines(&all(found), 80);
     fits(&got, 80);
     let at = got.iter().position(|l| l == "stored in runs/quickstart; in its folder analysis:").unwrap();

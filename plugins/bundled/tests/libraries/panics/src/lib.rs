@@ -1,8 +1,7 @@
 //! A condition that panics in every call, and an analyzer that reads the run through the host.
-use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Condition, Findings, Kept, Message, Needs, PluginConfig, PluginEntry, Position, Reply,
+    Analyzer, BuildContext, Column, Condition, Findings, Kept, Message, Needs, PluginConfig, PluginEntry, Position, Reply,
     Result, RunReader, Site, Table, TurnContext,
 };
 use serde::Deserialize;
@@ -60,8 +59,9 @@ impl Analyzer for Means {
         out.say(format!("{} conversations of {}", groups.len(), run.name()));
         out.value("sum", sum);
         out.value("earlier", run.findings("behavior").is_some());
-        out.files.push(("bytes.bin".into(), vec![1, 2, 255]));
-        out.tables.push(Table { name: "groups".into(), columns: vec![("group".into(), Column::Count(groups))] });
+        out.file("bytes.bin", vec![1, 2, 255]);
+        let table = Table::new("groups", "a row for each conversation").column(Column::count("group", groups));
+        out.table(table).method("none").over(2, "group");
         Ok(())
     }
 }
