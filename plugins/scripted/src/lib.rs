@@ -46,7 +46,7 @@
 //! Greedy replies are exact in f32, at any batch and however a prompt is cut into steps, up to 16,384 tokens. In
 //! bfloat16 the attention cannot tell near cues apart. The width is 288, with three layers; `resid_post.0` marks the
 //! beginning of user messages, `resid_post.1` holds the reply that is meant, one dimension for each X
-//! ([`weights::meant`]), and `resid_post.2` the logits of the reply's words.
+//! ([`weights::meant`]), and `resid_post.2` the logits of the reply's words ([`weights::spoken`]).
 pub mod replies;
 pub mod vocab;
 pub mod weights;

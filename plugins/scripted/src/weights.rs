@@ -15,8 +15,9 @@ use crate::vocab::{Kind, Vocab};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Width of the residual stream, and of the MLPs.
-const HIDDEN: usize = 288;
+/// Width of the residual stream.
+pub const HIDDEN: usize = 288;
+/// Width of the MLPs.
 const INTERMEDIATE: usize = 576;
 const HEADS: usize = 2;
 const HEAD: usize = 64;
@@ -69,6 +70,11 @@ impl Dims {
 pub fn meant(vocab: &Vocab, name: &str) -> Option<usize> {
     let at = vocab.replies.iter().position(|r| r.name == name)?;
     Some(Dims::new(vocab).say + 1 + at)
+}
+
+/// The dimension of the residual stream at which `resid_post.2` is the logit of a word of replies, such as `The` or ` A`.
+pub fn spoken(vocab: &Vocab, word: &str) -> Option<usize> {
+    Dims::new(vocab).kinds.get(&Kind::Word(word.into())).copied()
 }
 
 /// A matrix `[out, in]`, zero at first.
@@ -293,7 +299,7 @@ pub fn safetensors(vocab: &Vocab) -> Vec<u8> {
 }
 
 /// Tensors (name, shape and values) in the safetensors format: the header's length, the header, the numbers.
-fn written(all: &[(String, (Vec<usize>, Vec<f32>))]) -> Vec<u8> {
+pub fn written(all: &[(String, (Vec<usize>, Vec<f32>))]) -> Vec<u8> {
     let (mut header, mut data) = (Map::new(), vec![]);
     header.insert("__metadata__".into(), json!({"format": "pt"}));
     for (name, (shape, values)) in all {
@@ -322,5 +328,6 @@ mod tests {
         }
         assert_eq!(meant(&vocab, "ok"), Some(d.say + 1));
         assert_eq!(meant(&vocab, "no such reply"), None);
+        assert!(spoken(&vocab, " A").is_some() && spoken(&vocab, " unsaid").is_none());
     }
 }
