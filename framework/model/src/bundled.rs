@@ -2,14 +2,14 @@
 //! `inventory::submit! { BundledModel { … } }`.
 use crate::{Error, Result};
 
-/// A checkpoint in the hub's file layout, embedded in the binary.
+/// A checkpoint in the hub's file layout, embedded in the binary or made by it.
 pub struct BundledModel {
     /// The name after `bundled:`.
     pub name: &'static str,
     /// One line that describes the model, for listings.
     pub summary: &'static str,
-    /// File names and contents: config.json, generation_config.json, tokenizer.json, model.safetensors.
-    pub files: &'static [(&'static str, &'static [u8])],
+    /// File names and contents: config.json, generation_config.json, tokenizer.json, model.safetensors. Always the same.
+    pub files: fn() -> &'static [(&'static str, &'static [u8])],
 }
 
 friction_core::inventory::collect!(BundledModel);
@@ -36,7 +36,7 @@ impl BundledModel {
     /// # Errors
     /// [`Error::Source`] when it was bundled without that file.
     pub fn file(&self, name: &str) -> Result<&'static [u8]> {
-        let file = self.files.iter().find(|(n, _)| *n == name);
+        let file = (self.files)().iter().find(|(n, _)| *n == name);
         file.map(|(_, b)| *b).ok_or_else(|| Error::Source(format!("bundled:{} lacks {name}", self.name)))
     }
 }
@@ -44,7 +44,7 @@ impl BundledModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    friction_core::inventory::submit! { BundledModel { name: "nothing", summary: "a test", files: &[("a", b"b")] } }
+    friction_core::inventory::submit! { BundledModel { name: "nothing", summary: "a test", files: || &[("a", b"b")] } }
     #[test]
     #[allow(clippy::unwrap_used)]
     fn names_are_told() {

@@ -39,7 +39,7 @@ impl Checkpoint {
             (_, _, Weights::Gguf(gguf)) => Ok(of_metadata(gguf, part)),
             (_, _, Weights::Bundled(model)) => {
                 let name = FILES.iter().find(|(p, _)| *p == part).map_or("tokenizer.json", |(_, name)| name);
-                Ok(model.files.iter().find(|(n, _)| *n == name).map(|(_, bytes)| hex(bytes)))
+                Ok((model.files)().iter().find(|(n, _)| *n == name).map(|(_, bytes)| hex(bytes)))
             }
             (_, _, _) => {
                 let of_part = self.files.iter().filter(|(p, _)| *p == part);

@@ -9,5 +9,6 @@ use friction_organism as _;
 use friction_probes as _;
 use friction_questions as _;
 use friction_residual as _;
+use friction_scripted as _;
 use friction_steering as _;
 use friction_topics as _;
