@@ -131,7 +131,7 @@ impl Each {
             }
             Err(source) => self.fail(name, source),
         }
-        Ok(())
+        log_printed(&self.dir)
     }
 
     fn end(self, mut notes: Vec<String>) -> Analyses {
