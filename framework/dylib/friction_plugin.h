@@ -51,7 +51,7 @@
 extern "C" {
 #endif
 
-#define FRICTION_ABI_VERSION 2
+#define FRICTION_ABI_VERSION 3
 
 #define FRICTION_OK 0
 #define FRICTION_ERROR 1

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Version of the border that processes speak: that of `friction_plugin.h` with the same records.
 const VERSION: u64 = friction_plugin::abi::VERSION as u64;
 /// The oldest version that a process may speak.
-const OLDEST: u64 = 2;
+const OLDEST: u64 = 3;
 /// Variables of the environment that a process inherits; all others are taken away.
 pub const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"];
 /// Longest time for the destruction of an instance.
