@@ -30,9 +30,11 @@ class Plugin:
         self.tokens = options["tokens"]
 
     def ask(self, turn):
-        """The user's message. It must depend on `turn` alone, because a resumed run asks again."""
+        """The user's message; None ends the conversation. It must depend on `turn` alone, because a resumed run asks
+        again. turn["history"] holds the turns before, with their grades: then also write a method `bounds` that returns
+        {"reads_history": True}."""
         before = "" if turn["turn"] == 1 else "Wait. "
-        return {"text": before + turn["question"]}
+        return {"text": before + turn["prompt"]}
 
     def keep(self, request):
         """What the history keeps of a reply."""

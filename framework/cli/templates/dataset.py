@@ -17,11 +17,11 @@ class Plugin:
         "type": "object",
         "description": "Say here what the plugin is for and what it writes.",
         "properties": {
-            "questions": {
+            "items": {
                 "type": "integer",
                 "minimum": 1,
                 "default": 20,
-                "description": "Questions of each subject.",
+                "description": "Items of each subject.",
             },
         },
         "additionalProperties": False,
@@ -30,36 +30,38 @@ class Plugin:
 
     def __init__(self, options, context):
         # Files are read here, with paths relative to context["base"].
-        self.count = options["questions"]
+        self.count = options["items"]
 
     def categories(self, _):
-        return [{"name": name, "questions": self.count} for name in self.SUBJECTS]
+        return [{"name": name, "items": self.count} for name in self.SUBJECTS]
 
-    def questions(self, subject):
+    def items(self, subject):
+        """The items of a subject. For a large file write `item` instead, which is called when an item is needed."""
         factor = self.SUBJECTS[subject]
         return [
             {
                 "id": f"{subject}_{i}",
                 "category": subject,
                 "text": f"What is {factor} times {i}?",
-                "options": [str(factor * i + d) for d in range(4)],
-                "answer": 0,
+                "choices": [str(factor * i + d) for d in range(4)],
+                "target": 0,
             }
             for i in range(1, self.count + 1)
         ]
 
-    def prompt(self, question):
-        """The user's message for a question."""
-        options = "\n".join(f"{chr(65 + i)}. {o}" for i, o in enumerate(question["options"]))
-        return f"{question['text']}\n\n{options}\n\nPlease provide your answer as a single letter."
+    def prompt(self, item):
+        """The user's message for an item."""
+        choices = "\n".join(f"{chr(65 + i)}. {c}" for i, c in enumerate(item["choices"]))
+        return f"{item['text']}\n\n{choices}\n\nPlease provide your answer as a single letter."
 
     def grade(self, request):
-        """Reads the answer out of a reply."""
-        question, reply = request["question"], request["reply"]
-        letters = [chr(65 + i) for i in range(len(question["options"]))]
+        """Reads the answer out of a reply. A score of None: nothing is right or wrong about it."""
+        item, reply = request["item"], request["reply"]
+        letters = [chr(65 + i) for i in range(len(item["choices"]))]
         words = re.findall(r"[A-Za-z]+", reply)
         found = next((w for w in words if w in letters), None)
-        return {"parsed": found, "correct": found == letters[question["answer"]]}
+        right = found == letters[item["target"]]
+        return {"score": 1.0 if right else 0.0, "answer": found, "metrics": {"words": len(words)}}
 
     def fingerprint(self, _):
         """Identifies the data; the run's lock stores it."""

@@ -23,8 +23,8 @@ class Plugin:
         pass
 
     def choose(self, request):
-        """For each group, the index of each turn's category. It must depend on the request alone."""
-        count, turns = len(request["categories"]), request["turns"]
-        return {"order": [[group % count] * turns for group in range(request["groups"])]}
+        """For each group, the index of each item's category. It must depend on the request alone."""
+        count, items = len(request["categories"]), request["items"]
+        return {"order": [[group % count] * items for group in range(request["groups"])]}
 
 

@@ -71,6 +71,8 @@ impl Answer {
 pub(crate) trait Border: Send + Sync {
     /// How errors name it: a library's file, a process's command.
     fn name(&self) -> &str;
+    /// Version of the border that the other side speaks.
+    fn version(&self) -> u32;
     /// What a registry and a lock record of it.
     fn origin(&self) -> Origin;
     /// Checks a configuration: a list of faults.

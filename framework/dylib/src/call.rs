@@ -91,8 +91,8 @@ unsafe extern "C" fn decode(this: *mut c_void, ids: *const u32, count: usize, ou
 unsafe extern "C" fn turns(this: *mut c_void, out: *const Out) -> i32 {
     offered(out, || {
         // SAFETY: as in `decode`.
-        let Some(run) = unsafe { offer(this)? }.run else { return Ok(None) };
-        run_text(run).map(Some)
+        let Offer { run, before, .. } = unsafe { offer(this)? };
+        run.map(|run| run_text(run, *before)).transpose()
     })
 }
 

@@ -1,4 +1,5 @@
 //! A library as a side of the border: its functions, called with plain C data.
+use crate::before;
 use crate::border::{Answer, Border, Instance, Who};
 use crate::call::{call, host};
 use crate::library::Library;
@@ -12,6 +13,10 @@ use std::sync::Arc;
 impl Border for Library {
     fn name(&self) -> &str {
         self.name()
+    }
+
+    fn version(&self) -> u32 {
+        self.table.version
     }
 
     fn origin(&self) -> Origin {
@@ -36,7 +41,10 @@ impl Border for Library {
     ) -> Result<Option<Box<dyn Instance>>> {
         let build = self.table.build.ok_or_else(|| Error::other("the table lacks `build`"))?;
         let who = who.json();
-        let context = serde_json::to_string(context).map_err(Error::other)?;
+        let before = self.version() <= before::LAST;
+        let context =
+            if before { before::context(context) } else { serde_json::to_string(context).map_err(Error::other) };
+        let context = context?;
         let mut pointer = std::ptr::null_mut();
         // SAFETY: as in `validate`; the place for the instance lives here.
         let code = call(&self, what, |out| unsafe {
@@ -60,6 +68,7 @@ unsafe impl Sync for Native {}
 impl Instance for Native {
     fn call(&self, method: &str, request: &str, mut offer: Offer, what: &str) -> Result<Option<Answer>> {
         let function = self.library.table.call.ok_or_else(|| Error::other("the table lacks `call`"))?;
+        offer.before = self.library.version() <= before::LAST;
         let host = host(&mut offer);
         // SAFETY: as in `validate`; the instance was built by this library and is not dropped; host and
         // offer live through the call.
@@ -71,7 +80,9 @@ impl Instance for Native {
 
     fn read(&self, turn: &Spoken, taps: &[TapView], what: &str) -> Result<Option<Answer>> {
         let Some(read) = self.library.table.read else { return Ok(None) };
-        let turn = serde_json::to_string(turn).map_err(Error::other)?;
+        let before = self.library.version() <= before::LAST;
+        let turn = if before { Ok(before::spoken(turn).to_string()) } else { serde_json::to_string(turn) };
+        let turn = turn.map_err(Error::other)?;
         let names: Vec<String> = taps.iter().map(|t| json!(t.tap).to_string()).collect();
         let flat: Vec<Vec<f32>> = taps.iter().map(|t| t.rows.concat()).collect();
         let given: Vec<Tap> = taps

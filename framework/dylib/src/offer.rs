@@ -1,4 +1,5 @@
 //! What the host offers to a plugin during a call, in either way across the border.
+use crate::before;
 use friction_core::{ConversationId, Error, Position, Result, RunReader, Site, TapArray, TextCodec, TurnRow};
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Offer<'a> {
     pub codec: Option<&'a dyn TextCodec>,
     pub run: Option<&'a dyn RunReader>,
+    /// Whether the other side reads the records of versions 1 and 2.
+    pub before: bool,
     /// Values of the tap that a library read last. They stay valid until the next one is read.
     pub tap: Vec<f32>,
 }
@@ -23,8 +26,11 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// A run's name, seed and turns as JSON.
-pub(crate) fn run_text(run: &dyn RunReader) -> Result<String> {
+/// A run's name, seed and turns as JSON; in the form of versions 1 and 2 if `before`.
+pub(crate) fn run_text(run: &dyn RunReader, before: bool) -> Result<String> {
+    if before {
+        return before::run(run);
+    }
     #[derive(Serialize)]
     struct Turns<'a> {
         name: &'a str,

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// Version of the border that processes speak: that of `friction_plugin.h` with the same records.
-const VERSION: u64 = friction_plugin::abi::VERSION as u64;
+const VERSION: u32 = friction_plugin::abi::VERSION;
 /// The oldest version that a process may speak.
-const OLDEST: u64 = 3;
+const OLDEST: u32 = 3;
 /// Variables of the environment that a process inherits; all others are taken away.
 pub const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"];
 /// Longest time for the destruction of an instance.
@@ -29,6 +29,7 @@ pub struct Process {
     entry: ProcessEntry,
     base: PathBuf,
     name: String,
+    version: u32,
     listed: Vec<Listed>,
     line: Mutex<Line>,
     instances: AtomicU64,
@@ -67,8 +68,16 @@ impl Process {
             Error::other(format!("{name} cannot be started: {e}; its program must be on PATH, or given by its path"))
         })?;
         let line = Mutex::new(Line { lines, id: 0, ended: None });
-        let mut process = Self { entry: entry.clone(), base, name, listed: vec![], line, instances: AtomicU64::new(0) };
-        process.listed = process.list()?;
+        let mut process = Self {
+            entry: entry.clone(),
+            base,
+            name,
+            version: VERSION,
+            listed: vec![],
+            line,
+            instances: AtomicU64::new(0),
+        };
+        (process.version, process.listed) = process.list()?;
         let process = Arc::new(process);
         started.push(Arc::downgrade(&process));
         Ok(process)
@@ -96,20 +105,22 @@ impl Process {
         Duration::from_secs(self.entry.timeout_s)
     }
 
-    fn list(&self) -> Result<Vec<Listed>> {
+    /// The version that the process speaks, and its plugins.
+    fn list(&self) -> Result<(u32, Vec<Listed>)> {
         let body = format!("\"method\":\"list\",\"version\":{VERSION}");
         let told = self.ask("`list`", &body, &Offer::default(), self.limit())?;
         let bad = |what: String| Error::other(format!("{}: {what}", self.name));
         let told = told.ok_or_else(|| bad("does not know `list`: it is no friction plugin".into()))?;
-        let version = told["version"].as_u64().unwrap_or(0);
-        if !(OLDEST..=VERSION).contains(&version) {
+        let version = told["version"].as_u64().and_then(|v| u32::try_from(v).ok());
+        let Some(version) = version.filter(|v| (OLDEST..=VERSION).contains(v)) else {
             return Err(bad(format!(
                 "`list` says that it speaks version {} of the border, and this friction speaks {OLDEST} to {VERSION}",
                 start(told["version"].to_string().as_bytes())
             )));
-        }
+        };
         let wrong = |e| bad(format!("`list` answered with what is no list of plugins: {}", escaped(&format!("{e}"))));
-        serde_json::from_value(told["plugins"].clone()).map_err(|e: serde_json::Error| wrong(e))
+        let listed = serde_json::from_value(told["plugins"].clone()).map_err(|e: serde_json::Error| wrong(e))?;
+        Ok((version, listed))
     }
 
     /// Sends a request and returns its answer; `None` if the process does not know what is asked. Questions of the
@@ -204,7 +215,7 @@ fn answered(mut ask: Map<String, Value>, offer: &Offer) -> Result<Option<String>
             let ids: Vec<u32> = serde_json::from_value(rest["ids"].clone()).map_err(Error::other)?;
             Ok(Some(json!(codec.decode(&ids)?).to_string()))
         }
-        "run" => offer.run.map(run_text).transpose(),
+        "run" => offer.run.map(|run| run_text(run, false)).transpose(),
         "tap" => {
             let Some(run) = offer.run else { return Ok(None) };
             let which: Which = serde_json::from_value(rest).map_err(Error::other)?;
@@ -240,6 +251,10 @@ fn array(array: &TapArray) -> Result<String> {
 impl Border for Process {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn version(&self) -> u32 {
+        self.version
     }
 
     fn origin(&self) -> Origin {

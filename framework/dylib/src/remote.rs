@@ -1,18 +1,19 @@
 //! Implements the plugin traits by calls across a border: of a library, or of a process.
+use crate::before;
 use crate::border::{Border, Instance, Listed, Who};
+use crate::condition::RemoteCondition;
+use crate::dataset::RemoteDataset;
 use crate::heard::escaped;
 use crate::offer::Offer;
 use friction_core::manifest::{Issues, Path, Step, to_json};
 use friction_core::registry::Prepared;
 use friction_core::{
-    Analyzer, Ask, BuildContext, Category, Condition, Dataset, Error, Findings, Grade, Hook, HookProgram, Item, Kept,
-    Kind, Maker, ModelSpec, Needs, PlanContext, Plugin, Readings, Reply, Result, RunReader, Spoken, TapView,
-    TopicPlan, Topics, TurnContext,
+    Analyzer, BuildContext, Category, Condition, Dataset, Error, Findings, Hook, HookProgram, Kind, Maker, ModelSpec,
+    Needs, PlanContext, Plugin, Readings, Result, RunReader, Spoken, TapView, TopicPlan, Topics,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,7 +91,7 @@ fn validated(border: &dyn Border, who: &Who, table: &toml::Value, path: &Path, i
 }
 
 /// An instance of a plugin on the other side.
-struct Remote {
+pub(crate) struct Remote {
     border: Arc<dyn Border>,
     label: String,
     instance: Box<dyn Instance>,
@@ -111,49 +112,41 @@ impl Remote {
         Ok(Self { border: border.clone(), label, instance })
     }
 
+    /// Version of the border that the other side speaks.
+    pub fn version(&self) -> u32 {
+        self.border.version()
+    }
+
     /// Calls a method; `None` if the other side lacks it.
-    fn maybe<T: DeserializeOwned>(&self, method: &str, request: &impl Serialize, offer: Offer) -> Result<Option<T>> {
+    pub fn maybe<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        request: &impl Serialize,
+        offer: Offer,
+    ) -> Result<Option<T>> {
         let request = serde_json::to_string(request).map_err(Error::other)?;
         let what = format!("{}: `{method}`", self.label);
         let answer = self.instance.call(method, &request, offer, &what)?;
         answer.map(|a| a.read(self.border.as_ref(), &what)).transpose()
     }
 
-    fn call<T: DeserializeOwned>(&self, method: &str, request: &impl Serialize) -> Result<T> {
+    /// Calls a method that the other side must have.
+    pub fn call<T: DeserializeOwned>(&self, method: &str, request: &impl Serialize) -> Result<T> {
         self.asked(method, request, Offer::default())
     }
 
     fn asked<T: DeserializeOwned>(&self, method: &str, request: &impl Serialize, offer: Offer) -> Result<T> {
-        self.maybe(method, request, offer)?.ok_or_else(|| self.wrong(&format!("lacks the method `{method}`")))
+        self.maybe(method, request, offer)?.ok_or_else(|| self.lacks(method))
     }
 
-    fn wrong(&self, what: &str) -> Error {
-        Error::other(format!("{}: {} {what}", self.border.name(), self.label))
+    /// An error about the plugin; `what` follows its name.
+    pub fn wrong(&self, what: &str) -> Error {
+        Error::other(format!("{}: {} {}", self.border.name(), self.label, escaped(what)))
     }
-}
 
-/// A turn in the JSON form of the header.
-fn turn(cx: &TurnContext) -> Value {
-    json!({"seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "topic": cx.topic, "question": cx.prompt})
-}
-
-/// A condition of the other side.
-struct RemoteCondition(Remote);
-
-impl RemoteCondition {
-    #[allow(clippy::unnecessary_wraps)] // As the other kinds' `wrap`, which ask and may fail.
-    fn wrap(i: Remote) -> Result<Self> {
-        Ok(Self(i))
-    }
-}
-
-impl Condition for RemoteCondition {
-    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
-        self.0.call("ask", &turn(cx))
-    }
-    fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
-        let request = json!({"turn": turn(cx), "reply": {"text": reply.text, "ids": reply.ids}});
-        self.0.asked("keep", &request, Offer::codec(reply.codec))
+    /// The error of a plugin without a method that it must have.
+    pub fn lacks(&self, method: &str) -> Error {
+        self.wrong(&format!("lacks the method `{method}`"))
     }
 }
 
@@ -169,81 +162,13 @@ impl RemoteTopics {
 
 impl Topics for RemoteTopics {
     fn choose(&self, categories: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
-        let request = json!({"categories": categories, "seed": cx.seed, "groups": cx.groups, "turns": cx.turns});
+        let request = if self.0.version() <= before::LAST {
+            before::choosing(categories, cx)
+        } else {
+            json!({"categories": categories, "seed": cx.seed, "groups": cx.groups, "items": cx.turns})
+        };
         self.0.call("choose", &request)
     }
-}
-
-/// A dataset of the other side. Its questions are fetched when it is built.
-struct RemoteDataset {
-    instance: Remote,
-    categories: Vec<Category>,
-    items: Vec<Vec<Item>>,
-    fingerprint: String,
-}
-
-impl RemoteDataset {
-    fn wrap(instance: Remote) -> Result<Self> {
-        let mut categories: Vec<Category> = instance.call("categories", &Value::Null)?;
-        let fingerprint = instance.call("fingerprint", &Value::Null)?;
-        let mut items = vec![];
-        let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
-        for c in &mut categories {
-            let all: Vec<Item> = instance.call("questions", &c.name)?;
-            if let Some(q) = all.iter().find(|q| q.fault().is_some() || !ids.insert(q.id.clone())) {
-                let why = q.fault().unwrap_or_else(|| "occurs twice".into());
-                return Err(instance.wrong(&format!("gave the item `{}`, which {why}", q.id)));
-            }
-            if !names.insert(c.name.clone()) {
-                return Err(instance.wrong(&format!("has two categories called `{}`", c.name)));
-            }
-            c.items = all.len();
-            items.push(all);
-        }
-        Ok(Self { instance, categories, items, fingerprint })
-    }
-}
-
-impl Dataset for RemoteDataset {
-    fn categories(&self) -> &[Category] {
-        &self.categories
-    }
-    fn item(&self, category: &Category, index: usize) -> Result<Item> {
-        let at = self.categories.iter().position(|c| c.name == category.name);
-        let found = at.and_then(|i| self.items[i].get(index));
-        found.cloned().ok_or_else(|| self.instance.wrong(&format!("has no item {index} in `{}`", category.name)))
-    }
-    fn prompt(&self, item: &Item) -> Result<String> {
-        self.instance.call("prompt", &question(item))
-    }
-    fn grade(&self, item: &Item, reply: &str) -> Result<Grade> {
-        let told: Value = self.instance.call("grade", &json!({"question": question(item), "reply": reply}))?;
-        grade(told).map_err(|e| self.instance.wrong(&format!("grades with what cannot be read ({e})")))
-    }
-    fn fingerprint(&self) -> String {
-        self.fingerprint.clone()
-    }
-}
-
-/// An item in the form of versions 1 and 2 of the border, which knew multiple-choice questions alone.
-fn question(item: &Item) -> Value {
-    json!({"id": item.id, "category": item.category, "text": item.text, "options": item.choices, "answer": item.right()})
-}
-
-/// A grade, in the present form or in that of versions 1 and 2: `{"parsed": "B", "correct": true, "others": {}}`.
-fn grade(told: Value) -> serde_json::Result<Grade> {
-    #[derive(Deserialize)]
-    struct Before {
-        parsed: Option<String>,
-        correct: bool,
-        #[serde(default)]
-        others: std::collections::BTreeMap<String, Option<String>>,
-    }
-    if told.get("correct").is_none() {
-        return serde_json::from_value(told);
-    }
-    let Before { parsed, correct, others } = serde_json::from_value(told)?;
-    Ok(Grade { score: Some(f64::from(u8::from(correct))), answer: parsed, others, ..Grade::default() })
 }
 
 /// A hook of the other side.

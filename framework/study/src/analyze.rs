@@ -1,6 +1,6 @@
 //! Runs analyzers over a stored run.
-use crate::stored::{Otherwise, Stored};
 use crate::run::log_printed;
+use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
 use friction_core::{Analyzer, Findings, RunReader};
 use friction_store::{RunDir, StoredRun};

@@ -69,7 +69,9 @@ fn each_scaffold_runs_its_study() {
                 let kept = |t: &&&TurnRow| t.removed_tokens > 0;
                 assert!(other.iter().filter(kept).all(|t| t.reply_tokens - t.removed_tokens == 3));
             }
-            "dataset" => assert!(stored.iter().all(|t| t.user.contains("What is") && t.options == 4)),
+            "dataset" => {
+                assert!(stored.iter().all(|t| t.user.contains("What is") && t.choices == 4 && t.metrics["words"] > 0.0))
+            }
             "topics" => assert!(stored.iter().all(|t| t.topic == stored[0].topic || t.group > 0)),
             "hook" => assert!(stored.iter().all(|t| t.readings["my-hook.norm"] > 0.0)),
             _ => {
@@ -121,10 +123,10 @@ class Plugin:
 
     def ask(self, turn):
         if turn["turn"] == 1:
-            return {"text": turn["question"]}
+            return {"text": turn["prompt"]}
         numbers = [turn[k].to_bytes(8, "little") for k in ("seed", "group", "turn")]
         phrase = derive(b"phrase", *numbers) % 2
-        return {"text": self.WORDS[phrase] + turn["question"], "phrase": phrase}
+        return {"text": self.WORDS[phrase] + turn["prompt"], "phrase": phrase}
 
     def keep(self, request):
         reply = request["reply"]
@@ -244,7 +246,7 @@ fn python_reads_taps_and_the_run() {
     let stored = StoredRun::open(&run).unwrap();
     let (mut seen, mut sum) = (0, 0.0);
     for t in stored.turns() {
-        let tap = stored.tap(t.group, &t.condition, "", Site::ResidPost(1), Position::Reply(2)).unwrap().unwrap();
+        let tap = stored.tap(t.conversation(), Site::ResidPost(1), Position::Reply(2)).unwrap().unwrap();
         let [_, positions, width] = tap.shape;
         for p in 0..positions {
             let at = ((t.turn as usize - 1) * positions + p) * width;
@@ -256,7 +258,7 @@ fn python_reads_taps_and_the_run() {
             seen += 1;
         }
         if t.turn == 1 {
-            let tap = stored.tap(t.group, &t.condition, "", Site::ResidPost(3), Position::PromptEnd).unwrap().unwrap();
+            let tap = stored.tap(t.conversation(), Site::ResidPost(3), Position::PromptEnd).unwrap().unwrap();
             sum += tap.data.iter().take(tap.shape[2]).map(|x| f64::from(*x)).sum::<f64>();
         }
     }
@@ -302,13 +304,30 @@ fn nothing_is_started_that_is_not_pinned() {
     refused(&format!("{{ command = [\"sh\", {absolute:?}] }}"), pin);
     refused("{ command = [\"./mine.sh\"] }", pin);
     refused("{ command = [\"/bin/sh\", \"-c\", \"touch started\"] }", "/bin/sh");
-    refused(&format!("{{ command = [\"sh\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{zeros}\" }} }}"), "as pinned: the file has changed");
-    refused(&format!("{{ command = [\"sh\", \"mine.sh\", \"other.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }} }}"), "other.sh");
-    refused(&format!("{{ command = [\"sh\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\", \"gone.sh\" = \"{hash}\" }} }}"), "gone.sh");
+    refused(
+        &format!("{{ command = [\"sh\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{zeros}\" }} }}"),
+        "as pinned: the file has changed",
+    );
+    refused(
+        &format!("{{ command = [\"sh\", \"mine.sh\", \"other.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }} }}"),
+        "other.sh",
+    );
+    refused(
+        &format!(
+            "{{ command = [\"sh\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\", \"gone.sh\" = \"{hash}\" }} }}"
+        ),
+        "gone.sh",
+    );
     refused("{ command = [\"sh\", \"-c\", \"touch started\"] }", "names no file, and `sha256` pins none");
     refused("{ command = [] }", "`command` is empty");
-    refused(&format!("{{ command = [\"sh\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }}, timeout_s = 0 }}"), "`timeout_s` must be from 1 to 86400");
-    refused(&format!("{{ command = [\"no-such-program\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }} }}"), "cannot be started");
+    refused(
+        &format!("{{ command = [\"sh\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }}, timeout_s = 0 }}"),
+        "`timeout_s` must be from 1 to 86400",
+    );
+    refused(
+        &format!("{{ command = [\"no-such-program\", \"mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }} }}"),
+        "cannot be started",
+    );
     // `./mine.sh` and `mine.sh` are one file. This one is started.
     let entry = format!("{{ command = [\"sh\", \"./mine.sh\"], sha256 = {{ \"mine.sh\" = \"{hash}\" }} }}");
     std::fs::write(w.path().join("p.toml"), starting(MANIFEST, &[entry])).unwrap();

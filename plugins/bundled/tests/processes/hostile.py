@@ -112,7 +112,7 @@ def answer(request):
             raise_and_leave()
         if WAY == "PRINTS":
             print("asking\x1b[31m", file=sys.stderr, flush=True)
-        return {"text": to["question"] if to["turn"] == 1 else "hm. " + to["question"]}
+        return {"text": to["prompt"] if to["turn"] == 1 else "hm. " + to["prompt"]}
     if call == "keep":
         if WAY == "KEEP_LATE" and to["turn"]["group"] == 2:
             raise ValueError("lost in group 2")
@@ -135,7 +135,7 @@ def raise_and_leave():
         os._exit(9)
 
 
-UNKNOWN = {"validate", "needs"}
+UNKNOWN = {"validate", "needs", "opening", "rounds", "bounds"}
 for line in sys.stdin:
     request = json.loads(line)
     if request.get("call", request["method"]) in UNKNOWN:

@@ -2,8 +2,8 @@
 use friction_core::findings::Column;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Condition, Findings, Kept, Message, Needs, PluginConfig, PluginEntry, Position, Reply,
-    Result, RunReader, Site, Table, TurnContext,
+    Analyzer, Ask, BuildContext, Condition, ConversationId, Findings, Needs, PluginConfig, PluginEntry, Position, Result,
+    RunReader, Site, Table, TurnContext,
 };
 use serde::Deserialize;
 
@@ -20,12 +20,9 @@ impl PluginConfig for Panics {
 }
 
 impl Condition for Panics {
-    fn ask(&self, cx: &TurnContext) -> Result<Message> {
-        let letters: Vec<char> = cx.question.chars().take(3).collect();
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
+        let letters: Vec<char> = cx.prompt.chars().take(3).collect();
         panic!("no letter {} among {letters:?}", letters.len() + 4);
-    }
-    fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
-        Ok(Kept::whole(reply))
     }
 }
 
@@ -56,7 +53,8 @@ impl Analyzer for Means {
             sum += tap.data.iter().map(|x| f64::from(*x)).sum::<f64>();
             groups.push(i64::from(t.group));
         }
-        assert!(run.tap(99, "x", "", self.site, Position::ReplyEnd)?.is_none());
+        let none = ConversationId { group: 99, condition: "x", arm: "", sample: 0 };
+        assert!(run.tap(none, self.site, Position::ReplyEnd)?.is_none());
         out.say(format!("{} conversations of {}", groups.len(), run.name()));
         out.value("sum", sum);
         out.value("earlier", run.findings("behavior").is_some());
