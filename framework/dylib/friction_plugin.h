@@ -36,6 +36,10 @@
  *   NULL to refuse a host that is too old for it.
  *     1  friction_plugin, list, build, drop, call, read
  *     2  validate: faults in a table are reported with their line before anything is built
+ *     3  items in place of multiple-choice questions, and conditions that listen: `item`, `prompt` and `history` of a
+ *        turn, `opening`, `rounds`, `bounds`; `prefill` and `replay` of a message; `items`, `item`, `opening`, `ordered` of
+ *        a dataset; grades with a score; columns of turns. A library of version 1 or 2 is spoken to as that version's
+ *        header says.
  *
  * NO PROTECTION: native code shares the host's memory. A library that writes through a wrong pointer, frees
  * twice or runs out of stack ends the process (finished groups are on disk and the run can be resumed). Load
@@ -51,7 +55,7 @@
 extern "C" {
 #endif
 
-#define FRICTION_ABI_VERSION 2
+#define FRICTION_ABI_VERSION 3
 
 #define FRICTION_OK 0
 #define FRICTION_ERROR 1
@@ -94,10 +98,10 @@ typedef struct friction_host {
      incomplete character is left out. */
   int32_t (*decode)(void *self, const uint32_t *ids, size_t count, const friction_out *out);
   /* For `analyze`: {"name": …, "seed": …, "turns": [ … ]}. There is one object for each turn, with the columns of
-     turns.parquet, ordered by group, condition, arm and turn. */
+     turns.parquet, ordered by group, condition, arm, sample and turn. */
   int32_t (*run)(void *self, const friction_out *out);
   /* For `analyze`: activations of one conversation, [turns][positions][width], selected by
-     {"group": 0, "condition": "…", "arm": "", "site": "resid_post.9", "position": "prompt-end"}.
+     {"group": 0, "condition": "…", "arm": "", ["sample": 0], "site": "resid_post.9", "position": "prompt-end"}.
      FRICTION_UNKNOWN if they were not tapped. `*data` stays valid until the next call of a host function. */
   int32_t (*tap)(void *self, friction_text which, const float **data, size_t shape[3], const friction_out *error);
   /* For `analyze`: the findings of an analyzer that ran before, by name. FRICTION_UNKNOWN if there are none. */
@@ -106,20 +110,43 @@ typedef struct friction_host {
 
 /* The methods of `call`, by kind. Requests and answers are JSON; [x] may be left out.
  *
+ * <item> is {"id": "law_0", "category": "law", "text": "…", ["choices": ["…"]], ["target": <index of a choice from 0>
+ *          or "<text>" or ["<text>", …]], ["script": [{"user": "…", ["reply": "…"]}]], ["opening": [<message>]],
+ *          ["metadata": {}]}. Without `target` nothing is right or wrong; a `script` is asked over several turns.
+ * <message> is {"role": "system"|"user"|"assistant", "content": "…"}.
+ * Every method but `ask`, `categories`, `prompt`, `grade`, `fingerprint`, `choose`, `program` and `analyze` may be missing.
+ *
  * condition
- *   "ask"     {"seed", "group", "turn", "turns", "topic", "question"} → {"text": "…", ["phrase": 0]}
- *             `turn` counts from 1, `group` from 0. `phrase`: index of the wording among several, from 0.
- *   "keep"    {"turn": <as above>, "reply": {"text": "…", "ids": [1, 2]}}
- *             → {"text": "…", ["removed_tokens": 0]}. Not called for the last turn.
+ *   "ask"     <turn> → {"text": "…", ["phrase": 0], ["prefill": "("], ["replay": "…"]}, or null to end the conversation
+ *             before this turn.
+ *             <turn> is {"seed", "group", "turn", "turns", "round", "rounds", "topic", "item": <item>, "prompt": "…",
+ *             "history": [{"turn", "round", "item": "<id>", "user", "reply", "kept", "removed_tokens", "reply_tokens",
+ *             "finish_reason", "grade": <grade>}, …]}.
+ *             `turn` counts from 1, `group` from 0; `round` counts the turns of the item from 1. `prompt`: what the
+ *             dataset asks. `phrase`: index of the wording among several, from 0. `prefill` opens the reply. `replay`
+ *             is the reply, which the model then reads and does not generate.
+ *   "keep"    {"turn": <turn>, "reply": {"text": "…", "ids": [1, 2], "prefill": "…"}}
+ *             → {"text": "…", ["removed_tokens": 0]}: what the history keeps after the prefill. Not called where no turn
+ *             can follow. Missing: all of it.
+ *   "opening" {"seed", "group", "items": [<item>], "given": [<message>]} → [<message>]: what stands before turn 1.
+ *             Missing: `given`, the dataset's.
+ *   "rounds"  <item> → 2: turns over which it is asked. Missing: the length of its script, or 1.
+ *   "bounds"  null → {["reads_history": true], ["message_tokens": 500]}: whether messages depend on `history`, and the
+ *             longest, where it may be longer than what `ask` says to made-up replies.
+ *   The same request must be answered alike: a resumed run asks again.
  * dataset
- *   "categories"   null → [{"name": "law", "questions": 12}]
- *   "questions"    "law" → [{"id": "law_0", "category": "law", "text": "…", "options": ["…"], "answer": 1}]
- *   "prompt"       <question> → "…"
- *   "grade"        {"question": <question>, "reply": "…"} → {"parsed": "B" or null, "correct": true, ["others": {}]}
+ *   "categories"   null → [{"name": "law", "items": 12}]
+ *   "items"        "law" → [<item>, …]. Missing: "item" is called when an item is needed.
+ *   "item"         {"category": "law", "index": 0} → <item>
+ *   "prompt"       <item> → "…": what the user says, if the item has no script
+ *   "opening"      [<item>, …] → [<message>]: an instruction, worked examples. Missing: the opening of the first item.
+ *   "grade"        {"item": <item>, "reply": "…"} → <grade>: {"score": 1.0 or null, "answer": "B" or null,
+ *                  ["others": {"<parser>": "B" or null}], ["metrics": {"<name>": 0.5}]}. A score of null: not graded.
+ *   "ordered"      null → true: items are taken in the dataset's order. Missing: they are shuffled.
  *   "fingerprint"  null → "…"   identifies the data; the run's lock stores it
  * topics
- *   "choose"  {"categories": […], "seed": 0, "groups": 50, "turns": 14} → {"order": [[0, 3, …], …]}
- *             for each group, the index of each turn's category
+ *   "choose"  {"categories": […], "seed": 0, "groups": 50, "items": 14} → {"order": [[0, 3, …], …]}
+ *             for each group, the index of each item's category
  * hook
  *   "program" {"name", "layers", "hidden", "attn_width", "vocab", "parameters"} →
  *     {["taps": [{"site": "resid_post.9", "position": "prompt-end"}]],
@@ -168,7 +195,7 @@ typedef struct friction_plugin_table {
                   const friction_out *out);
 
   /* Of a hook: computes numbers from the activations of a finished turn. `taps` are the hook's own, in the order of
-     its program. turn: {"group", "condition", "arm", "factors", "turn", "reply"} → {"name": number, …}, stored with
+     its program. turn: {"group", "condition", "arm", "sample", "factors", "turn", "reply"} → {"name": number, …}, stored with
      the turn as `reading_<hook>.<name>`. May be NULL. After FRICTION_UNKNOWN this instance is not asked again. */
   int32_t (*read)(void *instance, friction_text turn, const friction_tap *taps, size_t count,
                   const friction_out *out);

@@ -2,7 +2,7 @@
 //! table; this crate shows how a condition is written in code.
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    seed, BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext,
+    seed, Ask, BuildContext, Condition, Error, Kept, PluginConfig, PluginEntry, Reply, Result, TurnContext,
 };
 use serde::Deserialize;
 
@@ -31,14 +31,15 @@ impl PluginConfig for Impatient {
 }
 
 impl Condition for Impatient {
-    fn ask(&self, cx: &TurnContext) -> Result<Message> {
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
         if cx.turn == 1 {
-            return Ok(Message { text: cx.question.to_string(), phrase: None });
+            return Ok(Some(Ask::new(cx.prompt)));
         }
         // The draw depends on names and indices alone, so that resumed runs draw the same.
         let [s, g, t] = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
         let phrase = seed::derive(&[b"phrase", &s, &g, &t]) % WORDINGS.len() as u64;
-        Ok(Message { text: format!("{}{}", WORDINGS[phrase as usize], cx.question), phrase: Some(phrase as u32) })
+        let text = format!("{}{}", WORDINGS[phrase as usize], cx.prompt);
+        Ok(Some(Ask::new(text).phrase(phrase as u32)))
     }
 
     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {

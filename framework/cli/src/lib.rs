@@ -16,6 +16,7 @@ mod grade;
 mod new;
 mod options;
 mod pages;
+mod pin;
 mod plugins;
 mod progress;
 mod sae;
@@ -81,9 +82,9 @@ enum Command {
     },
     /// Show which answer each parser reads in a file of replies, without a study.
     Grade(grade::Args),
-    /// List plugins, show a plugin's options, pin libraries, print the manifest's JSON Schema, write a guide's pages.
+    /// List plugins, show a plugin's options, pin libraries and processes, print the manifest's JSON Schema, write a guide's pages.
     Plugins(plugins::Args),
-    /// Make a crate for a plugin of your own, with a passing test and a study that uses it.
+    /// Make a crate or a Python file for a plugin of your own, with a study that uses it.
     New(new::Args),
     /// Make checkpoints.
     #[command(subcommand)]
@@ -124,6 +125,7 @@ pub fn main() -> ExitCode {
             usual(info);
         }
     }));
+    progress::handle_interrupts();
     ExitCode::from(run_from(std::env::args_os()))
 }
 

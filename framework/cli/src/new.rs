@@ -1,4 +1,4 @@
-//! `friction new KIND NAME [--dylib]`: writes a crate for a new plugin.
+//! `friction new KIND NAME [--dylib | --python]`: writes a crate or a Python file for a new plugin.
 use crate::error::{CliError, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Make a dynamic library that any friction loads. Default: a program of its own, with the plugin linked in.
     #[arg(long)]
     dylib: bool,
+    /// Make a Python file, which any friction starts as a process of its own. It needs Python's standard library alone.
+    #[arg(long, conflicts_with = "dylib")]
+    python: bool,
     /// The folder to create. Default: the plugin's name.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -35,6 +38,17 @@ impl Kind {
             Kind::Topics => include_str!("../templates/topics.rs"),
             Kind::Hook => include_str!("../templates/hook.rs"),
             Kind::Analyzer => include_str!("../templates/analyzer.rs"),
+        }
+    }
+
+    /// The plugin in Python, without what all kinds have in common.
+    fn python(self) -> &'static str {
+        match self {
+            Kind::Condition => include_str!("../templates/condition.py"),
+            Kind::Dataset => include_str!("../templates/dataset.py"),
+            Kind::Topics => include_str!("../templates/topics.py"),
+            Kind::Hook => include_str!("../templates/hook.py"),
+            Kind::Analyzer => include_str!("../templates/analyzer.py"),
         }
     }
 
@@ -115,14 +129,21 @@ const TAKEN: [&str; 17] = [
     "incremental",
 ];
 
-/// Refuses a name that a crate and a plugin cannot both have.
-fn check(name: &str) -> Result<()> {
+/// Refuses a name that a plugin, and its crate if it is one, cannot have.
+fn check(name: &str, python: bool) -> Result<()> {
     let starts = name.chars().next().is_some_and(|c| c.is_ascii_lowercase());
     if !starts || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') || name.len() > 60 {
         return Err(CliError::usage(format!("`{name}` is no name: use small letters, digits and `-`, a letter first")));
     }
     let refused =
         |what: &str| Err(CliError::usage(format!("`{name}` {what}: choose another name, such as `my-{name}`")));
+    let known = friction_core::Registry::linked();
+    if known.plugins().iter().any(|p| p.name == name) {
+        return refused("is taken");
+    }
+    if python {
+        return Ok(());
+    }
     if KEYWORDS.contains(&name) {
         return refused("is a keyword of Rust, which no crate may be called");
     }
@@ -130,23 +151,63 @@ fn check(name: &str) -> Result<()> {
     if include_str!("../templates/profile.toml").contains(&format!("[profile.release.package.{name}]\n")) {
         return refused("is a crate that friction is built with");
     }
-    let known = friction_core::Registry::linked();
-    if TAKEN.contains(&name) || name.starts_with("friction-") || known.plugins().iter().any(|p| p.name == name) {
+    if TAKEN.contains(&name) || name.starts_with("friction-") {
         return refused("is taken");
     }
     Ok(())
 }
 
+/// `study.toml` for a new plugin; `plugins` is its section `[plugins]`, if it needs one.
+fn study(kind: Kind, name: &str, plugins: &str) -> String {
+    let [dataset, topics, condition, more] = kind.tables(name);
+    include_str!("../templates/study.toml")
+        .replace("{{name}}", name)
+        .replace("{{plugins}}", plugins)
+        .replace("{{dataset}}", &dataset)
+        .replace("{{topics}}", &topics)
+        .replace("{{condition}}", &condition)
+        .replace("{{more}}", &more)
+}
+
+/// Writes a plugin in Python and a study that starts it, pinned.
+fn python(args: &Args, dir: &Path, as_json: bool) -> Result<()> {
+    let name = args.name.as_str();
+    let text = format!("{}{}", args.kind.python(), include_str!("../templates/border.py"))
+        .replace("{{version}}", &friction_dylib::VERSION.to_string())
+        .replace("{{name}}", name);
+    let file = format!("{name}.py");
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join(&file), text)?;
+    let hash = friction_dylib::digest(&dir.join(&file))?;
+    let plugins = format!(
+        "\n# After each change of {file}, `friction plugins pin study.toml` writes its SHA-256 anew.\n[plugins]\nprocess = [{{ command = [\"python3\", \"{file}\"], sha256 = {{ \"{file}\" = \"{hash}\" }} }}]\n"
+    );
+    std::fs::write(dir.join("study.toml"), study(args.kind, name, &plugins))?;
+    std::fs::write(dir.join(".gitignore"), "/runs\n")?;
+    if as_json {
+        let files = [&file, "study.toml", ".gitignore"];
+        outln!("{:#}", json!({"path": crate::print::path(dir), "files": files}));
+        return Ok(());
+    }
+    outln!("made {}: {file} is the plugin, study.toml a small study with it", dir.display());
+    outln!("  cd {}", dir.display());
+    outln!("  friction run study.toml             # runs the study on the bundled organism");
+    outln!("  friction plugins pin study.toml     # after each change of {file}");
+    Ok(())
+}
+
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let name = args.name.as_str();
-    check(name)?;
+    check(name, args.python)?;
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
     if dir.exists() {
         return Err(CliError::usage(format!("{} exists already", dir.display())));
     }
+    if args.python {
+        return python(args, &dir, as_json);
+    }
     let root = checkout();
     let ident = name.replace('-', "_");
-    let [dataset, topics, condition, more] = args.kind.tables(name);
     let plugins = if args.dylib {
         let file = format!("target/release/{}{ident}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         format!(
@@ -162,11 +223,6 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
             .replace("{{name}}", name)
             .replace("{{profile}}\n", include_str!("../templates/profile.toml"))
             .replace("{{export}}\n", export)
-            .replace("{{plugins}}", &plugins)
-            .replace("{{dataset}}", &dataset)
-            .replace("{{topics}}", &topics)
-            .replace("{{condition}}", &condition)
-            .replace("{{more}}", &more)
     };
     let cargo =
         if args.dylib { include_str!("../templates/dylib.toml") } else { include_str!("../templates/static.toml") };
@@ -179,7 +235,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         ("Cargo.toml", dependencies(&fill(cargo), root.as_deref())),
         ("src/lib.rs", fill(args.kind.source()).trim_end().to_string() + "\n"),
         ("tests/study.rs", fill(test)),
-        ("study.toml", fill(include_str!("../templates/study.toml"))),
+        ("study.toml", study(args.kind, name, &plugins)),
         (".gitignore", "/target\n/runs\n".into()),
     ];
     if !args.dylib {
@@ -220,7 +276,7 @@ mod tests {
 
     #[test]
     fn names_that_cargo_refuses_are_refused_first() {
-        let said = |name: &str| match check(name) {
+        let said = |name: &str| match check(name, false) {
             Err(CliError::Usage(m)) => m,
             other => format!("{other:?}"),
         };
@@ -239,8 +295,13 @@ mod tests {
             assert!(said(name).contains("is a crate that friction is built with"), "{}", said(name));
         }
         for name in ["my-fn", "cut2", "async-cut"] {
-            assert!(check(name).is_ok(), "{}", said(name));
+            assert!(check(name, false).is_ok(), "{}", said(name));
         }
+        // A file in Python may be called what a crate may not.
+        for name in ["fn", "build", "half"] {
+            assert!(check(name, true).is_ok(), "{name}");
+        }
+        assert!(check("My_Cut", true).is_err());
     }
 
     #[test]

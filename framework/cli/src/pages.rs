@@ -172,6 +172,9 @@ fn plugin(p: &Plugin, dir: &Path) -> String {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         out.push_str(&format!("\nIt comes with the library {}.\n", code(&name)));
     }
+    if let Origin::Process { command, .. } = &p.origin {
+        out.push_str(&format!("\nIt comes with the process {}.\n", code(&command.join(" "))));
+    }
     let about = blocks(description(&p.options));
     if !about.is_empty() {
         out.push_str(&format!("\n{about}"));

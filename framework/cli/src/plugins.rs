@@ -1,21 +1,21 @@
-//! `friction plugins`: lists the plugins, shows their options, pins libraries, prints the manifest's JSON Schema, writes the
+//! `friction plugins`: lists the plugins, shows their options, pins libraries and processes, prints the manifest's JSON Schema, writes the
 //! pages of a guide.
 use crate::error::{CliError, Result};
 use crate::options::{description, example_text, rows};
-use crate::pages;
-use friction_core::manifest::{Issues, Source, libraries, schema, suggestion};
+use crate::print::plain;
+use crate::{pages, pin};
+use friction_core::manifest::{Issues, Source, schema, suggestion};
 use friction_core::{Origin, Plugin, Registry};
 use friction_model::bundled::BundledModel;
-use friction_study::manifest::{base, library_file, registry};
+use friction_study::manifest::{base, registry};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use toml_edit::{DocumentMut, Item, value};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Include the plugins of the libraries that this manifest loads.
+    /// Include the plugins of the libraries and processes that this manifest names.
     #[arg(long, global = true)]
     manifest: Option<PathBuf>,
 }
@@ -29,7 +29,7 @@ enum Command {
         /// The plugin's name.
         name: String,
     },
-    /// Write the SHA-256 of each library into the manifest that loads it.
+    /// Write the SHA-256 of each library, and of the files of each process, into the manifest that names it.
     Pin {
         /// The manifest to change.
         manifest: PathBuf,
@@ -48,7 +48,7 @@ enum Command {
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     if let Some(Command::Pin { manifest }) = &args.command {
-        return pin(manifest, as_json);
+        return pin::pin(manifest, as_json);
     }
     let known = known(args.manifest.as_deref())?;
     match &args.command {
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     }
 }
 
-fn text(path: &Path) -> Result<String> {
+pub(crate) fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))
 }
 
@@ -79,15 +79,17 @@ fn origin(p: &Plugin) -> String {
     match &p.origin {
         Origin::Linked => "linked".into(),
         Origin::Library { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        Origin::Process { command, .. } => plain(&command.join(" ")).chars().take(40).collect(),
     }
 }
 
 fn as_value(p: &Plugin) -> Value {
-    let library = match &p.origin {
-        Origin::Linked => Value::Null,
-        Origin::Library { path, sha256 } => json!({"path": crate::print::path(path), "sha256": sha256}),
+    let (library, process) = match &p.origin {
+        Origin::Linked => (Value::Null, Value::Null),
+        Origin::Library { path, sha256 } => (json!({"path": crate::print::path(path), "sha256": sha256}), Value::Null),
+        Origin::Process { command, sha256 } => (Value::Null, json!({"command": command, "sha256": sha256})),
     };
-    json!({"kind": p.maker.kind(), "name": p.name, "version": p.version, "summary": p.summary, "library": library})
+    json!({"kind": p.maker.kind(), "name": p.name, "version": p.version, "summary": p.summary, "library": library, "process": process})
 }
 
 fn list(known: &Registry, as_json: bool) -> Result<()> {
@@ -133,7 +135,7 @@ fn show(known: &Registry, name: &str, as_json: bool) -> Result<()> {
         }
         let options = rows(p);
         if options.is_empty() {
-            outln!("It has no options, or its library does not tell them.\n");
+            outln!("It has no options, or does not tell them.\n");
         }
         for o in options {
             let default = if o.default == "-" { "optional".into() } else { o.default };
@@ -222,54 +224,4 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     }
     out.retain(|l| !l.is_empty());
     out
-}
-
-/// Writes the SHA-256 of each library into the manifest's text; the rest of the text stays as it is.
-fn pin(path: &Path, as_json: bool) -> Result<()> {
-    let before = text(path)?;
-    let source = Source::parse(&path.display().to_string(), &before, &[])?;
-    let mut issues = Issues::default();
-    let entries = libraries(&source, &mut issues);
-    if !issues.is_empty() {
-        return Err(source.locate(issues).into());
-    }
-    if entries.is_empty() {
-        let what = "loads no library; write `[plugins]` and `load = [{ path = \"libmine.so\" }]`";
-        return Err(CliError::usage(format!("{} {what}", path.display())));
-    }
-    let mut doc: DocumentMut = before.parse().map_err(|e| CliError::usage(format!("{}: {e}", path.display())))?;
-    let mut told = vec![];
-    for (i, (_, entry)) in entries.iter().enumerate() {
-        let file = library_file(entry, &base(path))?;
-        let hash = friction_dylib::digest(&file)?;
-        match doc.get_mut("plugins").and_then(|p| p.get_mut("load")) {
-            Some(Item::Value(v)) => {
-                if let Some(t) = v.as_array_mut().and_then(|a| a.get_mut(i)).and_then(|e| e.as_inline_table_mut()) {
-                    t.insert("sha256", hash.as_str().into());
-                    t.fmt();
-                }
-            }
-            Some(Item::ArrayOfTables(a)) => {
-                if let Some(t) = a.get_mut(i) {
-                    t.insert("sha256", value(hash.as_str()));
-                }
-            }
-            _ => {}
-        }
-        let changed = entry.sha256.as_deref() != Some(hash.as_str());
-        told.push(json!({"path": crate::print::path(&file), "sha256": hash, "changed": changed}));
-    }
-    let after = doc.to_string();
-    if after != before {
-        friction_store::temp::replace(path, after.as_bytes())?;
-    }
-    if as_json {
-        outln!("{:#}", Value::Array(told));
-    } else {
-        for t in told {
-            let state = if t["changed"] == json!(true) { "pinned" } else { "unchanged" };
-            outln!("{state} {} {}", t["sha256"].as_str().unwrap_or(""), t["path"].as_str().unwrap_or(""));
-        }
-    }
-    Ok(())
 }

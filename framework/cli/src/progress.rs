@@ -9,16 +9,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A flag that the first Ctrl-C sets. The second Ctrl-C ends the process at once.
-pub(crate) fn stop_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let seen = flag.clone();
-    // Fails only if a handler is already set; Ctrl-C then ends the process.
-    let _ = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::SeqCst) {
+/// The flag of the command that stops in its own time; `None` while there is none.
+static STOP: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+
+fn stop() -> MutexGuard<'static, Option<Arc<AtomicBool>>> {
+    STOP.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Handles Ctrl-C for the whole program. It ends the program and the processes of its plugins, unless a command has a
+/// [`stop_flag`] that is not set yet.
+pub(crate) fn handle_interrupts() {
+    // Fails only if a handler is already set; Ctrl-C then ends this process alone.
+    let _ = ctrlc::set_handler(|| {
+        let first = stop().as_ref().is_some_and(|flag| !flag.swap(true, Ordering::SeqCst));
+        if !first {
+            friction_dylib::kill();
             std::process::exit(130);
         }
     });
+}
+
+/// A flag that the first Ctrl-C sets. The second Ctrl-C ends the process at once.
+pub(crate) fn stop_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    *stop() = Some(flag.clone());
     flag
 }
 

@@ -1,7 +1,7 @@
 //! `{{name}}`: a condition. Say here, in one sentence, what the user does.
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    BuildContext, Condition, Error, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext,
+    Ask, BuildContext, Condition, Error, Kept, PluginConfig, PluginEntry, Reply, Result, TurnContext,
 };
 use serde::Deserialize;
 
@@ -33,13 +33,12 @@ impl PluginConfig for Options {
 }
 
 impl Condition for Options {
-    /// The user's message. It must depend on `cx` alone, because a resumed run asks again.
-    fn ask(&self, cx: &TurnContext) -> Result<Message> {
-        let text = match cx.turn {
-            1 => cx.question.to_string(),
-            _ => format!("Wait. {}", cx.question),
-        };
-        Ok(Message { text, phrase: None })
+    /// The user's message; `None` ends the conversation. It must depend on `cx` alone, because a resumed run asks again.
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
+        Ok(Some(match cx.turn {
+            1 => Ask::new(cx.prompt),
+            _ => Ask::new(format!("Wait. {}", cx.prompt)),
+        }))
     }
 
     /// What the history keeps of a reply.

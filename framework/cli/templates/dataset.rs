@@ -1,7 +1,7 @@
 //! `{{name}}`: a dataset. Say here what is asked.
 use friction_core::choice::{self, Bank};
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{BuildContext, Dataset, Error, PluginConfig, PluginEntry, Question, Result};
+use friction_core::{BuildContext, Dataset, Error, Item, PluginConfig, PluginEntry, Result, Target};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -30,12 +30,13 @@ impl PluginConfig for Options {
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Dataset>> {
         let mut all = BTreeMap::new();
         for (subject, factor) in [("doubling", 2), ("tripling", 3), ("quadrupling", 4), ("quintupling", 5)] {
-            let of = |i: usize| Question {
+            let of = |i: usize| Item {
                 id: format!("{subject}_{i}"),
                 category: subject.into(),
                 text: format!("What is {factor} times {i}?"),
-                options: [0, 1, 2, 3].map(|d| (factor * i + d).to_string()).to_vec(),
-                answer: 0,
+                choices: [0, 1, 2, 3].map(|d| (factor * i + d).to_string()).to_vec(),
+                target: Some(Target::Choice(0)),
+                ..Item::default()
             };
             all.insert(subject.to_string(), (1..=self.questions).map(of).collect());
         }
@@ -56,14 +57,13 @@ mod tests {
 
     #[test]
     fn replies_are_graded() {
-        let q = Question {
-            id: "q".into(),
-            category: "c".into(),
+        let item = Item {
             text: "What is 2 times 1?".into(),
-            options: vec!["2".into(), "3".into()],
-            answer: 0,
+            choices: vec!["2".into(), "3".into()],
+            target: Some(Target::Choice(0)),
+            ..Item::default()
         };
-        assert!(choice::grade(&q, "The answer is A.").correct);
-        assert!(!choice::grade(&q, "B").correct);
+        assert_eq!(choice::grade(&item, "The answer is A.").score, Some(1.0));
+        assert_eq!(choice::grade(&item, "B").score, Some(0.0));
     }
 }

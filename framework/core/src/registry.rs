@@ -1,5 +1,5 @@
-//! How plugins are found. A crate submits one [`PluginEntry`] to `inventory`; a dynamic library brings
-//! [`Plugin`]s when a manifest loads it; a [`Registry`] holds both.
+//! How plugins are found. A crate submits one [`PluginEntry`] to `inventory`; a dynamic library or a process brings
+//! [`Plugin`]s when a manifest names it; a [`Registry`] holds them all.
 //!
 //! ```
 //! use friction_core::{schemars, Ask, BuildContext, Condition, JsonSchema, PluginConfig, PluginEntry, Registry, Result};
@@ -33,7 +33,8 @@ use crate::{Analyzer, Condition, Dataset, Error, Hook, ModelIdentity, Result, To
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -204,14 +205,23 @@ pub enum Origin {
         /// The SHA-256 of its bytes, in hexadecimal.
         sha256: String,
     },
+    /// A process that the manifest starts.
+    Process {
+        /// The program and its arguments, as in the manifest.
+        command: Vec<String>,
+        /// The SHA-256 of its files, in hexadecimal, by name as in the manifest.
+        sha256: BTreeMap<String, String>,
+    },
 }
 
 impl Origin {
-    /// The library's SHA-256; `None` for a linked plugin.
-    pub fn sha256(&self) -> Option<&str> {
+    /// The key and value by which a run's lock records where the plugin came from: `library` with the SHA-256, or
+    /// `process` with the command and the SHA-256 of each file; `None` for a linked plugin.
+    pub fn locked(&self) -> Option<(&'static str, Value)> {
         match self {
             Origin::Linked => None,
-            Origin::Library { sha256, .. } => Some(sha256),
+            Origin::Library { sha256, .. } => Some(("library", json!(sha256))),
+            Origin::Process { command, sha256 } => Some(("process", json!({"command": command, "sha256": sha256}))),
         }
     }
 }

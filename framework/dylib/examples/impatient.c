@@ -145,17 +145,17 @@ static void drop(void *instance) { free(instance); }
 static int32_t ask(friction_text request, const friction_out *out) {
   static const char *wordings[] = {"Faster, please. ", "Hurry up. "};
   uint64_t turn = number(get(request, "turn"));
-  friction_text question = get(request, "question"); /* with its quotes */
+  friction_text prompt = get(request, "prompt"); /* with its quotes */
   say(out, "{\"text\": \"");
   if (turn > 1) {
     char phrase[64];
     uint64_t which = draw(number(get(request, "seed")), number(get(request, "group")), turn) % 2;
     say(out, wordings[which]);
-    out->write(out->to, question.data + 1, question.len - 2);
+    out->write(out->to, prompt.data + 1, prompt.len - 2);
     snprintf(phrase, sizeof phrase, "\", \"phrase\": %" PRIu64 "}", which);
     say(out, phrase);
   } else {
-    out->write(out->to, question.data + 1, question.len - 2);
+    out->write(out->to, prompt.data + 1, prompt.len - 2);
     say(out, "\"}");
   }
   return FRICTION_OK;

@@ -1,10 +1,10 @@
 //! Calls functions of a library, one at a time, and checks their answers.
+use crate::heard::escaped;
 use crate::library::Library;
+use crate::offer::{Offer, Which, run_text};
 use crate::stdout::Taken;
-use friction_core::{ConversationId, Error, Result, RunReader, TextCodec};
+use friction_core::{Error, Result};
 use friction_plugin::abi::{Answer, ERROR, Host, OK, Out, PANIC, Text, UNKNOWN};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,31 +16,17 @@ pub(crate) fn gate() -> MutexGuard<'static, ()> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Calls `f` and reads its answer as JSON; `None` if the library answers [`UNKNOWN`]. `what` names the call in errors.
-pub(crate) fn call<T: DeserializeOwned>(
-    library: &Library,
-    what: &str,
-    f: impl FnOnce(&Out) -> i32,
-) -> Result<Option<T>> {
-    let Some(bytes) = raw(library, what, f)? else { return Ok(None) };
-    let value = serde_json::from_slice(&bytes).map_err(|e| {
-        let start: String = String::from_utf8_lossy(&bytes).chars().take(60).flat_map(char::escape_default).collect();
-        Error::other(format!("{}: {what} answered with what cannot be read ({e}): \"{start}\"", library.name()))
-    })?;
-    Ok(Some(value))
-}
-
-/// As [`call`], but returns the answer as bytes.
-pub(crate) fn raw(library: &Library, what: &str, f: impl FnOnce(&Out) -> i32) -> Result<Option<Vec<u8>>> {
+/// Calls `f` and returns its answer; `None` if the library answers [`UNKNOWN`]. `what` names the call in errors.
+pub(crate) fn call(library: &Library, what: &str, f: impl FnOnce(&Out) -> i32) -> Result<Option<Vec<u8>>> {
     let mut answer = Answer::default();
     let code = {
         let _gate = gate();
         let taken = Taken::begin();
         let code = f(&answer.out());
-        library.heard(taken.end());
+        library.heard(&taken.end());
         code
     };
-    let told = |how: &str| Error::other(format!("{}: {what}{how}: {}", library.name(), answer.message()));
+    let told = |how: &str| Error::other(format!("{}: {what}{how}: {}", library.name(), escaped(&answer.message())));
     match (code, &answer.refused) {
         (OK, None) => Ok(Some(answer.bytes)),
         (OK, Some(why)) => Err(Error::other(format!("{}: {what}: {why}", library.name()))),
@@ -51,28 +37,17 @@ pub(crate) fn raw(library: &Library, what: &str, f: impl FnOnce(&Out) -> i32) ->
     }
 }
 
-/// What the host's functions give access to during one call.
-#[derive(Default)]
-pub(crate) struct Offer<'a> {
-    pub codec: Option<&'a dyn TextCodec>,
-    pub run: Option<&'a dyn RunReader>,
-    /// Values of the tap that was read last. They stay valid until the next one is read.
-    pub tap: Vec<f32>,
-}
-
-impl Offer<'_> {
-    /// The host's functions for one call, during which `self` must not move.
-    pub fn host(&mut self) -> Host {
-        let codec = self.codec.is_some();
-        let run = self.run.is_some();
-        Host {
-            size: std::mem::size_of::<Host>(),
-            this: std::ptr::from_mut(self).cast(),
-            decode: codec.then_some(decode),
-            run: run.then_some(turns),
-            tap: run.then_some(tap),
-            findings: run.then_some(findings),
-        }
+/// The host's functions for one call, during which `offer` must not move.
+pub(crate) fn host(offer: &mut Offer) -> Host {
+    let codec = offer.codec.is_some();
+    let run = offer.run.is_some();
+    Host {
+        size: std::mem::size_of::<Host>(),
+        this: std::ptr::from_mut(offer).cast(),
+        decode: codec.then_some(decode),
+        run: run.then_some(turns),
+        tap: run.then_some(tap),
+        findings: run.then_some(findings),
     }
 }
 
@@ -116,29 +91,9 @@ unsafe extern "C" fn decode(this: *mut c_void, ids: *const u32, count: usize, ou
 unsafe extern "C" fn turns(this: *mut c_void, out: *const Out) -> i32 {
     offered(out, || {
         // SAFETY: as in `decode`.
-        let Some(run) = unsafe { offer(this)? }.run else { return Ok(None) };
-        #[derive(serde::Serialize)]
-        struct Turns<'a> {
-            name: &'a str,
-            seed: u64,
-            turns: &'a [friction_core::TurnRow],
-        }
-        let told = Turns { name: run.name(), seed: run.seed(), turns: run.turns() };
-        Ok(Some(serde_json::to_string(&told).map_err(Error::other)?))
+        let Offer { run, before, .. } = unsafe { offer(this)? };
+        run.map(|run| run_text(run, *before)).transpose()
     })
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    group: u32,
-    condition: String,
-    #[serde(default)]
-    arm: String,
-    #[serde(default)]
-    sample: u32,
-    site: friction_core::Site,
-    position: friction_core::Position,
 }
 
 unsafe extern "C" fn tap(
@@ -154,8 +109,7 @@ unsafe extern "C" fn tap(
         let (offer, which) = unsafe { (offer(this)?, which.bytes()) };
         let Some(run) = offer.run else { return Ok(None) };
         let w: Which = serde_json::from_slice(which).map_err(Error::other)?;
-        let conversation = ConversationId { group: w.group, condition: &w.condition, arm: &w.arm, sample: w.sample };
-        let Some(array) = run.tap(conversation, w.site, w.position)? else { return Ok(None) };
+        let Some(array) = w.read(run)? else { return Ok(None) };
         if data.is_null() || shape.is_null() {
             return Err(Error::other("`data` and `shape` must not be NULL"));
         }
@@ -180,10 +134,4 @@ unsafe extern "C" fn findings(this: *mut c_void, analyzer: Text, out: *const Out
         let name = std::str::from_utf8(name).map_err(Error::other)?;
         Ok(offer.run.and_then(|r| r.findings(name)).map(|v| v.to_string()))
     })
-}
-
-/// A plugin's kind and name as JSON, which functions of the table take.
-pub(crate) fn identity(kind: friction_core::Kind, name: &str) -> String {
-    let v: Value = json!({"kind": kind, "name": name});
-    v.to_string()
 }

@@ -1,50 +1,28 @@
 //! Loads a library by path and SHA-256, within a time limit. It is never unloaded.
+use crate::border::{Border, Listed};
 use crate::call;
+use crate::heard::Heard;
 use crate::remote;
 use crate::stdout::Taken;
 use crate::trial;
-use friction_core::{Error, Kind, Plugin, Result};
+use friction_core::{Error, Plugin, Result};
 use friction_plugin::abi::{Answer, OK, Table, VERSION};
-use serde::Deserialize;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Largest number of bytes of a library's printed text that are kept.
-const HEARD: usize = 4096;
-
-/// A plugin, as a library's `list` describes it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listed {
-    pub kind: Kind,
-    pub name: String,
-    #[serde(default)]
-    pub version: String,
-    #[serde(default)]
-    pub summary: String,
-    #[serde(default)]
-    pub options: Option<Value>,
-}
-
 /// A library that was loaded, with its function table and list of plugins.
 pub struct Library {
     path: PathBuf,
+    name: String,
     sha256: String,
     pub(crate) table: Table,
     listed: Vec<Listed>,
-    heard: Mutex<(Vec<u8>, usize)>,
+    heard: Arc<Heard>,
 }
 
 static LOADED: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
-
-/// What loaded libraries have printed to standard output since the last call of this function, one note for each.
-pub fn printed() -> Vec<String> {
-    let all = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    all.values().filter_map(|l| l.printed()).collect()
-}
 
 /// The SHA-256 of a file's bytes, in hexadecimal.
 ///
@@ -91,15 +69,17 @@ impl Library {
             return Err(Error::data(&path, "was loaded with other bytes; a library is never unloaded: start anew"));
         }
         let (table, listed, said) = within(&path)?;
-        let library = Arc::new(Self { path: path.clone(), sha256: found, table, listed, heard: Mutex::default() });
-        library.heard(said);
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let heard = Heard::new(format!("{name} wrote to standard output, which is the host's"));
+        let library = Arc::new(Self { path: path.clone(), name, sha256: found, table, listed, heard });
+        library.heard(&said);
         loaded.insert(path, library.clone());
         Ok(library)
     }
 
     /// Name of its file.
-    pub fn name(&self) -> String {
-        self.path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its plugins, in a form that a registry takes.
@@ -107,7 +87,8 @@ impl Library {
     /// # Errors
     /// If it lists a plugin whose name is not valid.
     pub fn plugins(self: &Arc<Self>) -> Result<Vec<Plugin>> {
-        self.listed.iter().map(|l| remote::plugin(self, l)).collect()
+        let border: Arc<dyn Border> = self.clone();
+        self.listed.iter().map(|l| remote::plugin(&border, l)).collect()
     }
 
     /// Path of its file.
@@ -120,28 +101,10 @@ impl Library {
         &self.sha256
     }
 
-    pub(crate) fn heard(&self, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.1 += bytes.len();
-            let room = HEARD.saturating_sub(heard.0.len());
-            heard.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
+    /// Keeps what the library printed.
+    pub(crate) fn heard(&self, bytes: &[u8]) {
+        self.heard.add(bytes);
     }
-
-    fn printed(&self) -> Option<String> {
-        let (bytes, count) = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
-        (count > 0).then(|| {
-            let text: String = String::from_utf8_lossy(&bytes).trim_end().chars().flat_map(shown).collect();
-            let more = if count > bytes.len() { format!(" … ({count} bytes in all)") } else { String::new() };
-            format!("{} wrote to standard output, which is the host's: {text}{more}", self.name())
-        })
-    }
-}
-
-/// A character of foreign text for a terminal: control characters other than line breaks are escaped.
-fn shown(c: char) -> Vec<char> {
-    if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] }
 }
 
 type Opened = (Table, Vec<Listed>, Vec<u8>);

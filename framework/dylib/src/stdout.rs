@@ -15,8 +15,9 @@ mod taken {
     fn fds() -> Option<&'static Mutex<Fds>> {
         static FDS: OnceLock<Option<Mutex<Fds>>> = OnceLock::new();
         let make = || {
-            // SAFETY: a plain system call on a descriptor that every process has; -1 is looked at.
-            let real = unsafe { libc::dup(1) };
+            // SAFETY: a plain system call on a descriptor that every process has; -1 is looked at. Processes that are
+            // started later do not inherit the copy.
+            let real = unsafe { libc::fcntl(1, libc::F_DUPFD_CLOEXEC, 0) };
             if real < 0 {
                 return None;
             }

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 /// Version of the header that this crate implements.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Return code: the answer was written.
 pub const OK: i32 = 0;
 /// Return code: an error message for people was written.

@@ -1,11 +1,12 @@
 //! The library's side of the C interface: calls plugins that were submitted to `inventory`, by kind and name.
 use crate::abi::{ERROR, Host, OK, Out, PANIC, Table, Tap, Text, UNKNOWN, VERSION};
 use crate::guest::host::{HostCodec, HostRun};
-use friction_core::manifest::{Issues, Path, Step};
+use friction_core::manifest::{BackendSection, GenerationSection, Issues, ModelSection, Path, Step, StudySection};
 use friction_core::registry::{Kind, Maker, Plugin, Registry};
+use friction_core::schemars::{JsonSchema, SchemaGenerator};
 use friction_core::{
-    Analyzer, BuildContext, Category, Condition, Dataset, Error, Exchange, Factors, Findings, Hook, Item, ModelSpec,
-    PlanContext, Reply, Result, Spoken, TapView, Topics, TurnContext,
+    Analyzer, BuildContext, Category, ChatMessage, Condition, Dataset, Error, Exchange, Factors, Findings, Hook, Item,
+    ModelSpec, OpeningContext, PlanContext, Reply, Result, Spoken, TapView, Topics, TurnContext,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -152,6 +153,23 @@ unsafe extern "C" fn validate(plugin: Text, config: Text, out: *const Out) -> i3
     })
 }
 
+/// The context of an instance. Keys that a newer host sends and this library does not know are left out, because the
+/// manifest's sections refuse unknown keys.
+fn context_of(mut told: Value) -> Result<BuildContext> {
+    fn known<T: JsonSchema>(section: Option<&mut Value>) {
+        let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+        let keys = schema["properties"].as_object();
+        if let (Some(Value::Object(section)), Some(keys)) = (section, keys) {
+            section.retain(|key, _| keys.contains_key(key));
+        }
+    }
+    known::<ModelSection>(told.get_mut("model"));
+    known::<BackendSection>(told.get_mut("backend"));
+    known::<StudySection>(told.get_mut("study"));
+    known::<GenerationSection>(told.get_mut("generation"));
+    serde_json::from_value(told).map_err(|e| Error::other(format!("the host's request cannot be read: {e}")))
+}
+
 unsafe extern "C" fn build(
     plugin: Text,
     config: Text,
@@ -164,7 +182,7 @@ unsafe extern "C" fn build(
         let (plugin, config, context) = unsafe { (plugin.bytes(), config.bytes(), context.bytes()) };
         let plugin = find(plugin)?;
         let table: toml::Value = json(config)?;
-        let cx: BuildContext = json(context)?;
+        let cx = context_of(json(context)?)?;
         let mut issues = Issues::default();
         macro_rules! build {
             ($prepare:expr, $kind:ident) => {
@@ -207,32 +225,36 @@ struct Turn {
     group: usize,
     turn: usize,
     turns: usize,
-    topic: String,
-    question: String,
-    #[serde(default)]
-    item: Item,
-    #[serde(default)]
-    history: Vec<Exchange>,
-    #[serde(default = "first")]
     round: usize,
-    #[serde(default = "first")]
     rounds: usize,
-}
-fn first() -> usize {
-    1
+    topic: String,
+    item: Item,
+    prompt: String,
+    history: Vec<Exchange>,
 }
 impl Turn {
     fn context(&self) -> TurnContext<'_> {
-        let Self { seed, group, turn, turns, topic, question, item, history, round, rounds } = self;
+        let Self { seed, group, turn, turns, topic, prompt, item, history, round, rounds } = self;
         let ((seed, group), (turn, turns), (round, rounds)) = ((*seed, *group), (*turn, *turns), (*round, *rounds));
-        TurnContext { seed, group, turn, turns, round, rounds, topic, item, prompt: question, history }
+        TurnContext { seed, group, turn, turns, round, rounds, topic, item, prompt, history }
     }
+}
+#[derive(Deserialize)]
+struct Opening {
+    seed: u64,
+    group: usize,
+    items: Vec<Item>,
+    given: Vec<ChatMessage>,
+}
+#[derive(Deserialize)]
+struct Place {
+    category: String,
+    index: usize,
 }
 #[derive(Deserialize)]
 struct Said {
     text: String,
     ids: Vec<u32>,
-    #[serde(default)]
     prefill: String,
 }
 #[derive(Deserialize)]
@@ -242,7 +264,6 @@ struct Keeping {
 }
 #[derive(Deserialize)]
 struct Grading {
-    #[serde(alias = "question")]
     item: Item,
     reply: String,
 }
@@ -260,7 +281,6 @@ struct Read {
     factors: Factors,
     turn: usize,
     reply: String,
-    #[serde(default)]
     sample: usize,
 }
 
@@ -278,6 +298,12 @@ unsafe extern "C" fn call(
         let method = std::str::from_utf8(method).map_err(Error::other)?;
         match (instance, method) {
             (Instance::Condition(c), "ask") => written(&c.ask(&json::<Turn>(request)?.context())?),
+            (Instance::Condition(c), "opening") => {
+                let Opening { seed, group, items, given } = json(request)?;
+                written(&c.opening(&OpeningContext { seed, group, items: &items, given: &given })?)
+            }
+            (Instance::Condition(c), "rounds") => written(&c.rounds(&json(request)?)),
+            (Instance::Condition(c), "bounds") => written(&c.bounds()),
             (Instance::Condition(c), "keep") => {
                 let Keeping { turn, reply } = json(request)?;
                 let codec = HostCodec(host);
@@ -285,12 +311,13 @@ unsafe extern "C" fn call(
                 written(&c.keep(&reply, &turn.context())?)
             }
             (Instance::Dataset(d), "categories") => written(&d.categories()),
-            (Instance::Dataset(d), "questions") => {
-                let name: String = json(request)?;
-                let category = d.categories().iter().find(|c| c.name == name).ok_or(Fault::Unknown)?;
-                let all: Result<Vec<Item>> = (0..category.items).map(|i| d.item(category, i)).collect();
-                written(&all?)
+            (Instance::Dataset(d), "item") => {
+                let Place { category, index } = json(request)?;
+                let category = d.categories().iter().find(|c| c.name == category).ok_or(Fault::Unknown)?;
+                written(&d.item(category, index)?)
             }
+            (Instance::Dataset(d), "opening") => written(&d.opening(&json::<Vec<Item>>(request)?)?),
+            (Instance::Dataset(d), "ordered") => written(&d.ordered()),
             (Instance::Dataset(d), "prompt") => written(&d.prompt(&json(request)?)?),
             (Instance::Dataset(d), "grade") => {
                 let Grading { item, reply } = json(request)?;

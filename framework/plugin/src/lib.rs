@@ -24,8 +24,8 @@
 //!
 //! One for each kind of plugin, with when it is called and an example that is compiled and run:
 //! [`condition`](guide::condition), [`dataset`](guide::dataset), [`topics`](guide::topics),
-//! [`hook`](guide::hook), [`analyzer`](guide::analyzer); and [`library`](guide::library) for what crosses
-//! the border, in Rust or in C.
+//! [`hook`](guide::hook), [`analyzer`](guide::analyzer); [`library`](guide::library) for what crosses
+//! the border, in Rust or in C; and [`process`](guide::process) for plugins that are not called but spoken to, as in Python.
 pub mod abi;
 pub mod guest;
 
@@ -65,6 +65,8 @@ pub mod guide {
     #[doc = "[`friction_plugin::export!()`]: crate::export"]
     #[doc = include_str!("../../guide/extend/library.md")]
     pub mod library {}
+    #[doc = include_str!("../../guide/extend/process.md")]
+    pub mod process {}
     #[doc = "[`choose`]: friction_core::Topics::choose"]
     #[doc = "[`choose_groups`]: friction_core::Topics::choose_groups"]
     #[doc = "[`seed`]: mod@friction_core::seed"]

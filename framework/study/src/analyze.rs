@@ -1,4 +1,5 @@
 //! Runs analyzers over a stored run.
+use crate::run::log_printed;
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
 use friction_core::{Analyzer, Findings, RunReader};
@@ -131,7 +132,7 @@ impl Each {
             }
             Err(source) => self.fail(name, source),
         }
-        Ok(())
+        log_printed(&self.dir)
     }
 
     fn end(self, mut notes: Vec<String>) -> Analyses {

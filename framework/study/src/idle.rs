@@ -1,9 +1,9 @@
 //! Finds settings that would have no effect: conditions that do not differ, edits that are never applied, positions
-//! that no reply reaches, libraries whose plugins are not used.
+//! that no reply reaches, libraries and processes whose plugins are not used.
 use crate::manifest::library_file;
 use crate::plan::{PlannedCondition, PlannedItem};
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
-use friction_core::manifest::{After, Chosen, Issues, Manifest, Path as KeyPath, libraries};
+use friction_core::manifest::{After, Chosen, External, Issues, Manifest, Path as KeyPath, external};
 use friction_core::program::{Edit, is_reading};
 use friction_core::{
     Arm, ChatMessage, Dataset, EditOp, Hook, HookProgram, Origin, Position, Result, TextCodec, plural,
@@ -254,17 +254,26 @@ pub(crate) fn program(
     }
 }
 
-/// Warns of libraries that are loaded although the manifest names none of their plugins.
+/// Warns of libraries that are loaded, and processes that are started, although the manifest names none of their plugins.
 pub(crate) fn unused(m: &Manifest, base: &Path, warnings: &mut Issues) {
     let mut used: Vec<&Origin> = vec![&m.dataset.origin];
     used.extend(m.topics.iter().map(|t| &t.origin));
     used.extend(m.conditions.iter().map(|c| &c.chosen.origin));
     used.extend(m.hooks.iter().map(|h| &h.origin));
     used.extend(m.analyzers.iter().map(|a| &a.origin));
-    for (path, entry) in libraries(&m.source, &mut Issues::default()) {
+    let External { libraries, processes } = external(&m.source, &mut Issues::default());
+    for (path, entry) in libraries {
         let Ok(file) = library_file(&entry, base) else { continue };
         if !used.iter().any(|o| matches!(o, Origin::Library { path, .. } if *path == file)) {
             let message = format!("{} is loaded, but the manifest names none of its plugins", entry.path.display());
+            warnings.push(path, message, None);
+        }
+    }
+    for (path, entry) in processes {
+        let of = |o: &Origin| matches!(o, Origin::Process { command, sha256 } if *command == entry.command && *sha256 == entry.sha256);
+        if !used.iter().any(|o| of(o)) {
+            let command = entry.command.join(" ");
+            let message = format!("`{command}` is started, but the manifest names none of its plugins");
             warnings.push(path, message, None);
         }
     }

@@ -10,11 +10,12 @@
 //!               tokenizer_config (null if there is none), chat_template (the text that renders prompts)
 //! backend       kind; slots if the manifest sets them, otherwise "auto"
 //! generation    [generation], defaults filled in, also those that it takes from the checkpoint
-//! dataset       table, version, library (SHA-256, if it is a dynamic library); fingerprint, sha256 of all items
-//! topics        table, version, library; null if the section is left out
+//! dataset       table, version, library (SHA-256, if it is a dynamic library) or process (command and sha256 by file, if it
+//!               is a process); fingerprint, sha256 of all items
+//! topics        table, version, library or process; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
-//! conditions    list of: table, version, library, factors
-//! hooks         list of: table, version, library
+//! conditions    list of: table, version, library or process, factors
+//! hooks         list of: table, version, library or process
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
 //! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
@@ -31,13 +32,13 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// A chosen plugin: its table, its version and, if it is a dynamic library, the SHA-256.
+/// A chosen plugin: its table, its version and, if it is not linked, what pins it.
 fn chosen<O: ?Sized>(c: &Chosen<O>) -> Map<String, Value> {
     let mut out = Map::new();
     out.insert("table".into(), to_json(&toml::Value::Table(c.table.clone())));
     out.insert("version".into(), json!(c.version));
-    if let Some(sha256) = c.origin.sha256() {
-        out.insert("library".into(), json!(sha256));
+    if let Some((key, pins)) = c.origin.locked() {
+        out.insert(key.into(), pins);
     }
     out
 }

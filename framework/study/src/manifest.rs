@@ -1,8 +1,9 @@
-//! Reads a manifest with the dynamic libraries that it loads, and writes it resolved.
+//! Reads a manifest with the dynamic libraries and processes that it names, and writes it resolved.
 use crate::{Error, Result};
+use friction_core::Plugin;
 use friction_core::Registry;
-use friction_core::manifest::{Issues, LibraryEntry, Manifest, Source, libraries};
-use friction_dylib::Library;
+use friction_core::manifest::{External, Issues, LibraryEntry, Manifest, Source, external};
+use friction_dylib::{Library, Process};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,19 +21,32 @@ pub fn library_file(entry: &LibraryEntry, base: &Path) -> Result<PathBuf> {
     at.canonicalize().map_err(|source| Error::Io { path: at, source })
 }
 
-/// The plugins that a manifest may name: those that are linked, and those of its libraries. Errors of libraries are
-/// added to `issues`.
+/// The plugins that a manifest may name: those that are linked, and those of its libraries and processes, which are
+/// loaded and started here. Their errors are added to `issues`.
 pub fn registry(source: &Source, base: &Path, issues: &mut Issues) -> Registry {
     let mut registry = Registry::linked();
-    for (path, entry) in libraries(source, issues) {
+    let before = issues.0.len();
+    let External { libraries, processes } = external(source, issues);
+    if issues.0.len() > before {
+        return registry;
+    }
+    let mut add = |who: &dyn std::fmt::Display, plugins: Vec<Plugin>| -> Result<()> {
+        let wrong = |e| friction_core::Error::other(format!("{who}: {e}"));
+        Ok(plugins.into_iter().try_for_each(|p| registry.add(p).map_err(wrong))?)
+    };
+    for (path, entry) in libraries {
         let loaded = library_file(&entry, base).and_then(|file| {
             let library = Library::open(&file, entry.sha256.as_deref())?;
-            for plugin in library.plugins()? {
-                registry.add(plugin).map_err(|e| friction_core::Error::data(&file, e))?;
-            }
-            Ok(())
+            add(&file.display(), library.plugins()?)
         });
         if let Err(e) = loaded {
+            issues.push(path, e.to_string(), None);
+        }
+    }
+    for (path, entry) in processes {
+        let started = Process::start(&entry, base).and_then(|p| Ok((p.plugins()?, p)));
+        let added = started.map_err(Error::from).and_then(|(plugins, p)| add(&p.name(), plugins));
+        if let Err(e) = added {
             issues.push(path, e.to_string(), None);
         }
     }

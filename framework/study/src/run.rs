@@ -148,15 +148,25 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
             report.generated_tokens = p.generated;
             report.turns = p.turns;
             report.forked_turns = p.forked_turns;
+            log_printed(&dir)?;
             dir.log(&json!({"event": "done", "report": report}))?;
             Ok(report)
         }
         Err(e) => {
             // What stopped the run may also prevent writing the log.
+            let _ = log_printed(&dir);
             let _ = dir.log(&json!({"event": "stopped", "groups": report.groups, "reason": e.to_string()}));
             Err(e)
         }
     }
+}
+
+/// Writes what plugins of libraries and processes have printed to the run's log.
+pub(crate) fn log_printed(dir: &RunDir) -> Result<()> {
+    for text in friction_dylib::unlogged() {
+        dir.log(&json!({"event": "printed", "text": text}))?;
+    }
+    Ok(())
 }
 
 /// What the attempts of a run have done so far.
@@ -244,6 +254,10 @@ fn hold(
             return Err(friction_engine::Error::Stopped);
         }
         so_far.written.borrow_mut().insert(group);
+        if let Err(e) = log_printed(dir) {
+            open.borrow_mut().failed = Some(e);
+            return Err(friction_engine::Error::Stopped);
+        }
         Ok(())
     };
     let held = engine.run(units.flatten(), finished, |p| {

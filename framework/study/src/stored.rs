@@ -143,12 +143,12 @@ fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
 }
 
 /// How a manifest differs from the lock of the run that holds it. Analyzers are not in the lock. Versions of plugins
-/// and hashes of libraries are not compared: they matter only when a run is resumed.
+/// and what pins libraries and processes are not compared: they matter only when a run is resumed.
 fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
     fn compare(at: &str, lock: &Value, now: &Value, out: &mut Vec<String>) {
         match now {
             Value::Object(now) => {
-                for (k, v) in now.iter().filter(|(k, _)| !["version", "library"].contains(&k.as_str())) {
+                for (k, v) in now.iter().filter(|(k, _)| !["version", "library", "process"].contains(&k.as_str())) {
                     let at = if at.is_empty() { k.clone() } else { format!("{at}.{k}") };
                     if k == "table" || k == "factors" {
                         differences(&at, &lock[k], v, out);

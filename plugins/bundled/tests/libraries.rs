@@ -76,10 +76,15 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
     ran(&friction(w.path(), &["run", "rust.toml", "--out", "rust"]));
     assert!(run(&w.path().join("rust")) == expected, "a library in Rust");
 
-    // Fourth way: in C, against today's header and against that of version 1.
-    for (name, include) in [("c", headers()), ("old", headers().join("abi1"))] {
+    // Fourth way: in C, against today's header and against those of versions 2 and 1.
+    let old = headers().join("abi2/impatient.c");
+    for (name, include, source) in [
+        ("c", headers(), headers().join("examples/impatient.c")),
+        ("second", headers().join("abi2"), old.clone()),
+        ("old", headers().join("abi1"), old),
+    ] {
         let file = w.path().join(library_name(name));
-        let Some(()) = compile(&headers().join("examples/impatient.c"), &include, &file, &[]) else { return };
+        let Some(()) = compile(&source, &include, &file, &[]) else { return };
         std::fs::write(w.path().join(format!("{name}.toml")), studies(&[&file])).unwrap();
         let o = friction(w.path(), &["run", &format!("{name}.toml"), "--out", name]);
         ran(&o);
@@ -99,7 +104,7 @@ fn the_same_condition_in_four_ways_gives_the_same_run() {
         assert!(!w.path().join("wrong").exists());
         text(&o)
     };
-    for name in ["rust", "c", "old"] {
+    for name in ["rust", "c", "second", "old"] {
         let told = wrong(name);
         assert!(told.contains("`patience` must be at least 1"), "{told}");
     }
@@ -224,9 +229,9 @@ fn broken_libraries_are_told_of() {
         ("DIES", "died while it was loaded (signal 11)"),
         ("LEAVES", "ended its process while it was loaded (code 3)"),
         ("NO_SYMBOL", "exports no `friction_plugin`"),
-        ("NULL_TABLE", "refuses this host, which speaks version 2"),
-        ("NEWER", "was built for version 99 of friction_plugin.h, and this friction speaks up to 2"),
-        ("TINY", "its table says version 2 and 12 bytes"),
+        ("NULL_TABLE", "refuses this host, which speaks version 3"),
+        ("NEWER", "was built for version 99 of friction_plugin.h, and this friction speaks up to 3"),
+        ("TINY", "its table says version 3 and 12 bytes"),
         ("NO_CALL", "its table lacks `build` or `call`"),
         ("LIST_NULL", "a null pointer was written as 40 bytes"),
         ("LIST_LENGTH", "more than 1073741824 bytes was written"),

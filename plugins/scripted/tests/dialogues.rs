@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device};
 use friction_model::cache::CacheShape;
 use friction_model::model::{NoProbe, Segment, Step};
-use friction_model::{ChatTemplate, ChatTurn, Checkpoint, Gemma3, Role, Tokenizer};
+use friction_model::{ChatMessage, ChatTemplate, Checkpoint, Gemma3, Role, Tokenizer};
 use friction_scripted::{replies, vocab::Vocab, weights};
 use std::path::Path;
 
@@ -24,7 +24,7 @@ impl World {
         Self { model, tokenizer, template }
     }
 
-    fn prompt(&self, turns: &[ChatTurn], prefill: &str) -> Vec<u32> {
+    fn prompt(&self, turns: &[ChatMessage], prefill: &str) -> Vec<u32> {
         self.tokenizer.encode(&(self.template.render(turns).unwrap() + prefill)).unwrap()
     }
 
@@ -67,16 +67,16 @@ impl World {
         all.iter().zip(prompts).map(text).zip(firsts).collect()
     }
 
-    fn reply(&self, turns: &[ChatTurn], prefill: &str) -> String {
+    fn reply(&self, turns: &[ChatMessage], prefill: &str) -> String {
         self.replies(&[self.prompt(turns, prefill)], 256, 40).remove(0).0
     }
 }
 
-fn user(text: &str) -> ChatTurn {
-    ChatTurn::user(text)
+fn user(text: &str) -> ChatMessage {
+    ChatMessage::user(text)
 }
-fn assistant(text: &str) -> ChatTurn {
-    ChatTurn::assistant(text)
+fn assistant(text: &str) -> ChatMessage {
+    ChatMessage::assistant(text)
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn every_cue_gives_its_reply() {
 #[test]
 fn the_last_message_counts_and_then_the_last_default() {
     let w = World::new();
-    let system = |s: &str| ChatTurn { role: Role::System, content: s.into() };
+    let system = |s: &str| ChatMessage { role: Role::System, content: s.into() };
     for (turns, want) in [
         (vec![user("Hello")], "ok"),
         (vec![user("[say A] no, [say C]!")], "The answer is C."),

@@ -14,7 +14,9 @@ pub use generation::{GenerationSection, Thinking};
 pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
 pub use model::{ModelDtype, ModelSection, Quantize};
 pub use schema::{added, schema};
-pub use sections::{BackendKind, BackendSection, BatchSize, Draws, LibraryEntry, PluginsSection, StudySection};
+pub use sections::{
+    BackendKind, BackendSection, BatchSize, Draws, LibraryEntry, PluginsSection, ProcessEntry, StudySection,
+};
 pub use source::{Located, ManifestError, Source};
 
 use crate::registry::{Kind, Maker, Registry};
@@ -77,25 +79,42 @@ pub fn to_json(v: &toml::Value) -> serde_json::Value {
     }
 }
 
-/// The dynamic libraries that a manifest loads, each with its path in the manifest. Faults of the section are added to
-/// `issues`.
-pub fn libraries(source: &Source, issues: &mut Issues) -> Vec<(Path, LibraryEntry)> {
+/// What a manifest's section `[plugins]` names, each with its path in the manifest.
+#[derive(Debug, Clone, Default)]
+pub struct External {
+    /// The dynamic libraries that it loads.
+    pub libraries: Vec<(Path, LibraryEntry)>,
+    /// The processes that it starts.
+    pub processes: Vec<(Path, ProcessEntry)>,
+}
+
+/// The dynamic libraries and processes that a manifest names. Faults of the section are added to `issues`.
+pub fn external(source: &Source, issues: &mut Issues) -> External {
+    fn at<T>(key: &str, all: Vec<T>) -> Vec<(Path, T)> {
+        let path = Path::default().key("plugins").key(key);
+        all.into_iter().enumerate().map(|(i, entry)| (path.index(i), entry)).collect()
+    }
     let found = section::<PluginsSection>(source, "plugins", false, issues).unwrap_or_default();
-    let at = Path::default().key("plugins").key("load");
-    found.load.into_iter().enumerate().map(|(i, l)| (at.index(i), l)).collect()
+    let external = External { libraries: at("load", found.load), processes: at("process", found.process) };
+    external.processes.iter().for_each(|(path, entry)| entry.check(path, issues));
+    external
 }
 
 impl Manifest {
     /// Reads a manifest's text. `settings` have the form `dotted.key=value`. It may name the plugins that are linked. A
-    /// manifest that loads libraries is read by `friction_study::manifest` instead.
+    /// manifest that loads libraries or starts processes is read by `friction_study::manifest` instead.
     ///
     /// # Errors
     /// Everything that is wrong with it, at once, each with line and column.
     pub fn parse(file: &str, text: &str, settings: &[String]) -> Result<Self, Box<ManifestError>> {
         let source = Source::parse(file, text, settings)?;
         let mut issues = Issues::default();
-        for (path, _) in libraries(&source, &mut issues) {
+        let External { libraries, processes } = external(&source, &mut issues);
+        for (path, _) in libraries {
             issues.push(path, "this program does not load dynamic libraries", None);
+        }
+        for (path, _) in processes {
+            issues.push(path, "this program does not start processes", None);
         }
         Self::read(source, &Registry::linked(), issues)
     }

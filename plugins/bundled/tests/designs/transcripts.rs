@@ -140,7 +140,7 @@ fn replay() {
             }
             // Activations at every token of the reply, and no more.
             let of = ConversationId { group: row.group, condition: &row.condition, arm: "", sample: 0 };
-            let Some(tap) = run.tap(of, Site::ResidPost(1), Position::Reply).map_err(|e| e.to_string())? else {
+            let Some(tap) = run.tap(of, Site::ResidPost(1), Position::ReplyAll).map_err(|e| e.to_string())? else {
                 return Err("no activations at the reply".into());
             };
             let [_, positions, width] = tap.shape;

@@ -78,6 +78,7 @@ static int32_t call(void *instance, friction_text method, friction_text request,
     say(out, "{\"text\": \"kept\", \"removed_tokens\": 1}");
     return FRICTION_OK;
   }
+  if (method.len != 3 || memcmp(method.data, "ask", 3) != 0) return FRICTION_UNKNOWN;
   switch (HOSTILE) {
     case ASK_JSON: say(out, "{\"text\": \"a\x01\xff"); return FRICTION_OK;
     case ASK_NULL: out->write(out->to, NULL, 7); return FRICTION_OK;

@@ -1,7 +1,7 @@
 //! A condition that panics in every call, and an analyzer that reads the run through the host.
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Column, Condition, Findings, Kept, Message, Needs, PluginConfig, PluginEntry, Position, Reply,
+    Analyzer, Ask, BuildContext, Column, Condition, ConversationId, Findings, Needs, PluginConfig, PluginEntry, Position,
     Result, RunReader, Site, Table, TurnContext,
 };
 use serde::Deserialize;
@@ -19,12 +19,9 @@ impl PluginConfig for Panics {
 }
 
 impl Condition for Panics {
-    fn ask(&self, cx: &TurnContext) -> Result<Message> {
-        let letters: Vec<char> = cx.question.chars().take(3).collect();
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
+        let letters: Vec<char> = cx.prompt.chars().take(3).collect();
         panic!("no letter {} among {letters:?}", letters.len() + 4);
-    }
-    fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> {
-        Ok(Kept::whole(reply))
     }
 }
 
@@ -55,7 +52,8 @@ impl Analyzer for Means {
             sum += tap.data.iter().map(|x| f64::from(*x)).sum::<f64>();
             groups.push(i64::from(t.group));
         }
-        assert!(run.tap(99, "x", "", self.site, Position::ReplyEnd)?.is_none());
+        let none = ConversationId { group: 99, condition: "x", arm: "", sample: 0 };
+        assert!(run.tap(none, self.site, Position::ReplyEnd)?.is_none());
         out.say(format!("{} conversations of {}", groups.len(), run.name()));
         out.value("sum", sum);
         out.value("earlier", run.findings("behavior").is_some());

@@ -1,0 +1,187 @@
+/* friction_plugin.h: plugins for friction in any language that can be called from C.
+ *
+ * A dynamic library exports ONE function,
+ *
+ *     const friction_plugin_table *friction_plugin(uint32_t host_version);
+ *
+ * which returns a table of functions that stays valid until the process ends (a library is never
+ * unloaded). Host and library exchange plain data only: texts are UTF-8 with a length (never NUL-terminated),
+ * records are JSON, activations are f32. They may be built by different compilers.
+ *
+ * OWNERSHIP
+ *   The arguments of a function are borrowed until it returns: do not keep the pointers, do not free them.
+ *   A function answers by writing to the `friction_out` it was given, in as many pieces as it likes; the
+ *   host copies the bytes. So no memory is ever freed by the side that did not allocate it. Instances
+ *   belong to the library: `build` makes them, `drop` destroys them.
+ *
+ * RETURN CODES
+ *   FRICTION_OK       the answer was written
+ *   FRICTION_ERROR    an error message for people was written: say what is wrong, where, and what to do
+ *   FRICTION_PANIC    like FRICTION_ERROR, for a defect of the plugin itself
+ *   FRICTION_UNKNOWN  there is no such method (or plugin): the host uses its default, or reports an error
+ *   No exception and no panic may leave a function: catch them and return FRICTION_PANIC. No longjmp.
+ *
+ * THREADS
+ *   The host calls one function of one library at a time, from any thread. A library may start threads of
+ *   its own. Host functions may be called only until the call that passed them returns: `decode` from
+ *   that call's thread, the others from any thread, one at a time.
+ *
+ * STANDARD OUTPUT belongs to the host, whose --json output is read by programs. What a library prints there is
+ * captured and shown on standard error. Print to stderr, or not at all.
+ *
+ * VERSIONS
+ *   FRICTION_ABI_VERSION is the version of this header. Tables only grow at their end: `size` says how many
+ *   bytes of it a side knows. A host runs libraries of every version up to its own and refuses newer ones with
+ *   a message; functions that an old table lacks have a default. A library may check `host_version` and return
+ *   NULL to refuse a host that is too old for it.
+ *     1  friction_plugin, list, build, drop, call, read
+ *     2  validate: faults in a table are reported with their line before anything is built
+ *
+ * NO PROTECTION: native code shares the host's memory. A library that writes through a wrong pointer, frees
+ * twice or runs out of stack ends the process (finished groups are on disk and the run can be resumed). Load
+ * only libraries that you trust, or run friction in a container.
+ */
+#ifndef FRICTION_PLUGIN_H
+#define FRICTION_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FRICTION_ABI_VERSION 2
+
+#define FRICTION_OK 0
+#define FRICTION_ERROR 1
+#define FRICTION_PANIC 2
+#define FRICTION_UNKNOWN 3
+
+#if defined(_WIN32)
+#define FRICTION_EXPORT __declspec(dllexport)
+#else
+#define FRICTION_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* UTF-8 text or JSON; `data` may be NULL if `len` is 0. */
+typedef struct friction_text {
+  const char *data;
+  size_t len;
+} friction_text;
+
+/* Where a function writes its answer: out->write(out->to, bytes, count), any number of times. */
+typedef struct friction_out {
+  void *to;
+  void (*write)(void *to, const char *data, size_t len);
+} friction_out;
+
+/* Activations of one turn at one tap: `rows` × `width` floats, row after row, one row per position. NaN where
+ * the turn has no such token. */
+typedef struct friction_tap {
+  friction_text tap;   /* {"site": "resid_post.9", "position": "reply:5"} */
+  const float *data;
+  size_t rows;
+  size_t width;
+} friction_tap;
+
+/* Functions of the host that a method may call while it runs. `size` is sizeof(friction_host) as the host knows
+ * it. */
+typedef struct friction_host {
+  size_t size;
+  void *self;
+  /* For `keep` of a condition: the text of token ids, without special tokens. If the ids end inside a character, the
+     incomplete character is left out. */
+  int32_t (*decode)(void *self, const uint32_t *ids, size_t count, const friction_out *out);
+  /* For `analyze`: {"name": …, "seed": …, "turns": [ … ]}. There is one object for each turn, with the columns of
+     turns.parquet, ordered by group, condition, arm and turn. */
+  int32_t (*run)(void *self, const friction_out *out);
+  /* For `analyze`: activations of one conversation, [turns][positions][width], selected by
+     {"group": 0, "condition": "…", "arm": "", "site": "resid_post.9", "position": "prompt-end"}.
+     FRICTION_UNKNOWN if they were not tapped. `*data` stays valid until the next call of a host function. */
+  int32_t (*tap)(void *self, friction_text which, const float **data, size_t shape[3], const friction_out *error);
+  /* For `analyze`: the findings of an analyzer that ran before, by name. FRICTION_UNKNOWN if there are none. */
+  int32_t (*findings)(void *self, friction_text analyzer, const friction_out *out);
+} friction_host;
+
+/* The methods of `call`, by kind. Requests and answers are JSON; [x] may be left out.
+ *
+ * condition
+ *   "ask"     {"seed", "group", "turn", "turns", "topic", "question"} → {"text": "…", ["phrase": 0]}
+ *             `turn` counts from 1, `group` from 0. `phrase`: index of the wording among several, from 0.
+ *   "keep"    {"turn": <as above>, "reply": {"text": "…", "ids": [1, 2]}}
+ *             → {"text": "…", ["removed_tokens": 0]}. Not called for the last turn.
+ * dataset
+ *   "categories"   null → [{"name": "law", "questions": 12}]
+ *   "questions"    "law" → [{"id": "law_0", "category": "law", "text": "…", "options": ["…"], "answer": 1}]
+ *   "prompt"       <question> → "…"
+ *   "grade"        {"question": <question>, "reply": "…"} → {"parsed": "B" or null, "correct": true, ["others": {}]}
+ *   "fingerprint"  null → "…"   identifies the data; the run's lock stores it
+ * topics
+ *   "choose"  {"categories": […], "seed": 0, "groups": 50, "turns": 14} → {"order": [[0, 3, …], …]}
+ *             for each group, the index of each turn's category
+ * hook
+ *   "program" {"name", "layers", "hidden", "attn_width", "vocab", "parameters"} →
+ *     {["taps": [{"site": "resid_post.9", "position": "prompt-end"}]],
+ *      ["edits": [{"name": "e", "site": "resid_post.9", "at": "all"|"prompt"|"reply"|"prompt-end",
+ *                  ["turns": [2, 5]],
+ *                  "op": {"add": [floats]} | {"remove": [floats]}
+ *                      | {"project": {"direction": [floats], "value": 0.0}}
+ *                      | {"clamp": {"direction": [floats], "min": 0.0, "max": 1.0}}}]],
+ *      ["arms": [{"name": "x", ["strengths": {"e": 1.0}], ["only": {"completion": "interrupt"}]}]],
+ *      ["neutral": {"user": "…", "reply": "…"}]}
+ * analyzer
+ *   "needs"   null → {["taps": [[<site>, <position>]]], ["factors": ["completion"]],
+ *                     ["first_turn": 2], ["turns": 2], ["levels": {"completion": 2}], ["pairs": ["completion"]],
+ *                     ["filters": {"where": {"levels": {"tone": "polite"}, ["compared": ["completion"]]}}],
+ *                     ["groups": 10], ["arms": true], ["hook": "steer"], ["arm": "random-03"], ["cuts": true],
+ *                     ["wordings": true]}
+ *             A study that does not produce these is refused before any token is generated.
+ *   "analyze" null → {["summary": ["…"]], ["warnings": ["…"]], ["values": {}],
+ *                     ["tables": [{"name": "t", "columns": [["x", {"number": [1.5]}], ["y", {"text": ["a"]}],
+ *                                                           ["z", {"count": [3]}]]}]],
+ *                     ["figures": [{"name", "caption", "svg", "png": <base64>}]],
+ *                     ["files": [["name.bin", <base64>]]]}
+ *
+ * Numbers that JSON cannot hold (NaN, infinities) are null.
+ */
+typedef struct friction_plugin_table {
+  uint32_t version;  /* FRICTION_ABI_VERSION of the header that the library was compiled with */
+  uint32_t size;     /* sizeof(friction_plugin_table) in that header */
+
+  /* [{"kind": "condition"|"dataset"|"topics"|"hook"|"analyzer", "name": "…", "version": "0.1.0",
+       "summary": "one line", ["options": <JSON Schema, draft 7>]}] */
+  int32_t (*list)(const friction_out *out);
+
+  /* Makes an instance. plugin: {"kind", "name"}. config: its table in the manifest, without `plugin`, `name`,
+     `factors` and `same_as`. context: {"base": <folder of the manifest>, "seed", "model", "backend",
+     ["study": {"name", "seed", "groups", "turns"}], ["generation": {"max_new_tokens", …}]}.
+     Refuse keys that you do not know: a misspelt option is an error. */
+  int32_t (*build)(friction_text plugin, friction_text config, friction_text context, void **instance,
+                   const friction_out *error);
+
+  /* Destroys an instance. */
+  void (*drop)(void *instance);
+
+  /* Calls a method of an instance. */
+  int32_t (*call)(void *instance, friction_text method, friction_text request, const friction_host *host,
+                  const friction_out *out);
+
+  /* Of a hook: computes numbers from the activations of a finished turn. `taps` are the hook's own, in the order of
+     its program. turn: {"group", "condition", "arm", "factors", "turn", "reply"} → {"name": number, …}, stored with
+     the turn as `reading_<hook>.<name>`. May be NULL. After FRICTION_UNKNOWN this instance is not asked again. */
+  int32_t (*read)(void *instance, friction_text turn, const friction_tap *taps, size_t count,
+                  const friction_out *out);
+
+  /* Since version 2. Checks a table before anything is opened. Answers with a list of faults,
+     [{"at": ["keep", "tokens"], "message": "…", ["help": "…"]}]; `at` is the path below the table. May be
+     NULL. */
+  int32_t (*validate)(friction_text plugin, friction_text config, const friction_out *out);
+} friction_plugin_table;
+
+FRICTION_EXPORT const friction_plugin_table *friction_plugin(uint32_t host_version);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
