@@ -52,6 +52,11 @@ fn blocks(text: &str, opened: bool) -> Vec<std::ops::Range<usize>> {
     }
 }
 
+/// Whether a text ends inside a block.
+pub fn inside(text: &str) -> bool {
+    text.rfind(OPEN).is_some_and(|open| text.rfind(CLOSE).is_none_or(|close| close < open))
+}
+
 /// Splits a reply into thought and answer. `opened` says that the prompt ends inside a block.
 pub fn split(reply: &str, opened: bool) -> Split {
     let blocks = blocks(reply, opened);
@@ -141,6 +146,20 @@ mod tests {
         assert_eq!(of("The answer is (A), or", true), pair("The answer is (A), or", ""));
         assert_eq!(of("", true), pair("", ""));
         assert_eq!(of("So: <think>hm", false), pair("hm", "So: "));
+    }
+
+    #[test]
+    fn a_prompt_ends_inside_a_block_or_not() {
+        for (text, want) in [
+            ("", false),
+            ("<think>\n", true),
+            ("<think>\n\n</think>\n\n", false),
+            ("<think>a</think>b<think>", true),
+            ("<think>a<think>b</think>", false),
+            ("</think>", false),
+        ] {
+            assert_eq!(inside(text), want, "{text}");
+        }
     }
 
     /// Three letters a token.

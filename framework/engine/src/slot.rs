@@ -105,8 +105,10 @@ impl Turn {
     pub fn tapped(&self, tap: &Tap, width: usize) -> TapRows {
         let empty = BTreeMap::new();
         let rows = self.rows.get(&tap.site).unwrap_or(&empty);
-        // There are rows for the reply's tokens only, never for the end id.
-        let of: Vec<&Vec<f32>> = rows.iter().filter(|(at, _)| self.reads(tap.position, **at)).map(|(_, r)| r).collect();
+        // There are rows for the reply's tokens, never for the end id. The tokens of a stop string were read and are no
+        // part of the reply.
+        let of = rows.range(..self.len()).filter(|(at, _)| self.reads(tap.position, **at));
+        let of: Vec<&Vec<f32>> = of.map(|(_, r)| r).collect();
         let nan = || vec![f32::NAN; width];
         let rows = match tap.position {
             Position::PromptEnd => vec![of.first().map_or_else(nan, |r| (*r).clone())],

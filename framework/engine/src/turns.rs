@@ -83,7 +83,7 @@ impl Engine<'_> {
     fn prompt(&self, request: &Request) -> Result<Prompt> {
         let mut text = self.template.render(&request.messages)?;
         if !self.reads_user || request.fork {
-            text.push_str(&request.prefill);
+            text.push_str(&self.template.of_reply(&request.prefill));
             let ids = self.tokenizer.encode(&text)?;
             return Ok(Prompt { user: (0, ids.len()), ids, text });
         }
@@ -92,7 +92,7 @@ impl Engine<'_> {
                 "the chat template changes the user's message: its tokens cannot be told".into(),
             )
         })?;
-        text.push_str(&request.prefill);
+        text.push_str(&self.template.of_reply(&request.prefill));
         let (ids, user) = self.tokenizer.encode_within(&text, &span)?;
         Ok(Prompt { ids, user: (user.start, user.end), text })
     }
@@ -100,10 +100,10 @@ impl Engine<'_> {
     /// Starts a turn: keeps the longest common prefix of cache and prompt, and rolls the cache back to it.
     fn begin(&self, slot: &mut Slot, request: Request, prompt: Prompt, cache: &KvCache) -> Result<()> {
         let o = &self.options;
-        let given = request.forced.as_ref().map(|text| continuation(self.tokenizer, &prompt.text, text)).transpose()?;
+        let goes_on = |text: &String| continuation(self.tokenizer, &prompt.text, &self.template.of_reply(text));
+        let given = request.forced.as_ref().map(goes_on).transpose()?;
         let reply = given.as_ref().map_or(request.max_new_tokens, Vec::len);
-        let choices = request.choices.iter().map(|text| continuation(self.tokenizer, &prompt.text, text));
-        let choices: Vec<Vec<u32>> = choices.collect::<Result<_>>()?;
+        let choices: Vec<Vec<u32>> = request.choices.iter().map(goes_on).collect::<Result<_>>()?;
         // A choice of several tokens has no log-probability as the first token.
         let single = choices.iter().all(|ids| ids.len() == 1);
         let choices = if single { choices.concat() } else { vec![] };

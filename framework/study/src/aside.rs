@@ -1,6 +1,6 @@
 //! Asides: questions on a fork after a turn.
 use friction_core::manifest::AsideSection;
-use friction_core::{Aside, ChatMessage};
+use friction_core::{Aside, ChatMessage, thinking};
 use friction_engine::{Request, TurnOutcome};
 
 /// One request of an aside.
@@ -28,8 +28,9 @@ pub fn request(aside: &AsideSection, step: Step, mut messages: Vec<ChatMessage>)
 }
 
 /// Notes what a step measured. Returns the steps that are still needed: one for each choice, if they could not be
-/// measured at once because one of them is not a single token.
-pub fn note(aside: &AsideSection, step: Step, outcome: &TurnOutcome, out: &mut Aside) -> Vec<Step> {
+/// measured at once because one of them is not a single token. `opens` is what opens a thought at the end of the prompt,
+/// if the chat template writes that: a thought is no part of the answer.
+pub fn note(aside: &AsideSection, step: Step, outcome: &TurnOutcome, opens: &str, out: &mut Aside) -> Vec<Step> {
     match step.choice {
         Some(_) => {
             let sum: f32 = outcome.forced.iter().sum();
@@ -37,8 +38,10 @@ pub fn note(aside: &AsideSection, step: Step, outcome: &TurnOutcome, out: &mut A
             out.logprobs_per_token.push(sum / outcome.forced.len().max(1) as f32);
         }
         None if aside.choices.is_empty() => {
-            out.reply = format!("{}{}", aside.prefill.as_deref().unwrap_or(""), outcome.text);
-            out.value = outcome.text.trim().parse().ok().filter(|v: &f64| v.is_finite());
+            let prefill = aside.prefill.as_deref().unwrap_or("");
+            out.reply = format!("{prefill}{}", outcome.text);
+            let answer = thinking::split(&outcome.text, thinking::inside(&format!("{opens}{prefill}"))).answer;
+            out.value = answer.trim().parse().ok().filter(|v: &f64| v.is_finite());
         }
         None if outcome.choices.is_empty() => {
             return (0..aside.choices.len()).map(|c| Step { choice: Some(c), ..step }).collect();

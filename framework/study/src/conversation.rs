@@ -221,11 +221,10 @@ impl Conversation {
         let prefill = ask.prefill.clone().unwrap_or_default();
         let whole = format!("{prefill}{}", outcome.text);
         let (template, codec) = (&self.plan.template, &self.plan.tokenizer);
-        // A thought is stored, and neither graded nor, unless it is asked for, kept.
-        let opens = template.opens_thought().filter(|_| prefill.is_empty()).unwrap_or("");
-        let opened = !opens.is_empty()
-            || thinking::split(&prefill, false).thought.is_some() && !prefill.contains(thinking::CLOSE);
-        let grade = self.plan.grade(cx.item, &thinking::split(&whole, !opens.is_empty()).answer)?;
+        // A thought is stored, and neither graded nor, unless it is asked for, kept. It may begin in the prompt.
+        let before = format!("{}{prefill}", template.opens_thought().unwrap_or(""));
+        let opened = thinking::inside(&before);
+        let grade = self.plan.grade(cx.item, &thinking::split(&format!("{before}{}", outcome.text), false).answer)?;
         if let Some(name) = grade.metrics.keys().find(|n| !names(n)) {
             let e = format!("a grade has the metric {name:?}; names are letters, digits, `-` and `_`");
             return Err(friction_core::Error::config(e));
@@ -233,7 +232,8 @@ impl Conversation {
         let keeps = self.plan.manifest.generation.thinking == Thinking::Keep;
         let said = if keeps { outcome.text.clone() } else { thinking::split(&outcome.text, opened).answer };
         let thought = if keeps { 0 } else { thinking::leading(&outcome.ids, codec, opened)? };
-        let reply = Reply { text: &said, ids: &outcome.ids[thought..], prefill: &prefill, codec };
+        let shown = if keeps { before } else { thinking::split(&before, false).answer };
+        let reply = Reply { text: &said, ids: &outcome.ids[thought..], prefill: &shown, codec };
         let last = cx.turn == cx.turns;
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
         let row = TurnRow {
@@ -263,7 +263,7 @@ impl Conversation {
             },
             ..TurnRow::default()
         };
-        let row = measured(row, &outcome, &kept, if keeps { opens } else { "" });
+        let row = measured(row, &outcome, &kept, &shown);
         let exchange = Exchange {
             turn: cx.turn,
             round: cx.round,
@@ -317,7 +317,7 @@ impl Dialogue for Conversation {
                 let section = &self.plan.manifest.asides[step.aside];
                 let mut record = self.record.borrow_mut();
                 let Some(out) = record.aside(&section.name) else { return Ok(()) };
-                let more = aside::note(section, step, &outcome, out);
+                let more = aside::note(section, step, &outcome, self.plan.template.opens_thought().unwrap_or(""), out);
                 more.into_iter().rev().for_each(|step| self.asides.push_front(step));
             }
             Pending::Neutral => {

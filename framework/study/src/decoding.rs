@@ -53,6 +53,8 @@ pub(crate) fn settle(m: &mut Manifest, checkpoint: Option<&Checkpoint>) -> Issue
         m.warnings.push(path, what, None);
     }
     m.generation.unsampled(&KeyPath::default().key("generation"), &mut m.warnings);
+    let temperature = m.generation.temperature;
+    m.study.sampled(&KeyPath::default().key("study"), temperature, &mut issues, &mut m.warnings);
     issues
 }
 
@@ -130,15 +132,15 @@ pub(crate) fn openings(
     }
 }
 
-/// Refuses taps of the user's tokens where the template changes the user's message, so that they cannot be told.
+/// Refuses taps that must tell the user's tokens where the template changes the user's message, so that they cannot be told.
 pub(crate) fn spans(wrong: &mut Wrong, template: &ChatTemplate, program: &HookProgram) {
-    if !program.taps.iter().any(|t| t.position == Position::UserMean) {
+    if !program.all_taps().any(|t| matches!(t.position, Position::UserMean | Position::All)) {
         return;
     }
     let turns = [ChatMessage::user("Which of these is right?")];
     let found = template.render(&turns).ok().and_then(|text| template.user_span(&turns, &text));
     if found.is_none() {
-        let what = "the chat template changes the user's message, so `user-mean` cannot tell its tokens";
+        let what = "the chat template changes the user's message, so `user-mean` and `all` cannot tell its tokens";
         wrong.issues.push(KeyPath::default().key("hook"), what, None);
     }
 }

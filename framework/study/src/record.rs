@@ -21,10 +21,10 @@ impl Record {
     }
 }
 
-/// Fills in what the engine measured of a turn. `opens` is the tag with which the prompt opened a thought that is kept.
-pub fn measured(row: TurnRow, outcome: &TurnOutcome, kept: &Kept, opens: &str) -> TurnRow {
+/// Fills in what the engine measured of a turn. `shown` is what the history holds of the prefill.
+pub fn measured(row: TurnRow, outcome: &TurnOutcome, kept: &Kept, shown: &str) -> TurnRow {
     TurnRow {
-        kept: format!("{opens}{}{}", row.prefill, kept.text),
+        kept: format!("{shown}{}", kept.text),
         removed_tokens: kept.removed_tokens as u32,
         choice_logprobs: outcome.choices.clone(),
         replay_logprobs: outcome.forced.clone(),

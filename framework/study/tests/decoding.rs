@@ -2,14 +2,25 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_conditions as _;
 use friction_core::manifest::Manifest;
-use friction_engine::{Sampling, StopStrings};
+use friction_core::{RunReader, TurnRow};
+use friction_engine::{Flow, Progress, Sampling, StopStrings};
 use friction_questions as _;
+use friction_store::StoredRun;
 use friction_study::lock::lock;
 use friction_study::manifest::resolved;
-use friction_study::{Plan, Result};
+use friction_study::{Plan, Result, RunOptions, run};
 use friction_topics as _;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::rc::Rc;
+
+struct Quiet;
+impl RunOptions for Quiet {
+    fn loading(&mut self, _: u64, _: u64) {}
+    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
+        Flow::Continue
+    }
+}
 
 const MANIFEST: &str = r#"
 [study]
@@ -121,6 +132,10 @@ fn the_checkpoints_sampling_is_taken_where_it_is_asked_for() {
     let p = plan(w.path(), &[defaults]).unwrap();
     assert_eq!(p.warnings.len(), 1);
     assert!(p.warnings[0].contains("repetition_penalty = 1.05, which is not applied"), "{:?}", p.warnings);
+    // What needs a temperature finds the checkpoint's.
+    let samples = [defaults, "study.samples=2", "study.draws=\"paired\""];
+    assert_eq!(plan(w.path(), &samples).unwrap().members.len(), 2);
+    assert!(told(w.path(), &[defaults, "generation.temperature=0", "study.samples=2"]).contains("word for word"));
     // What is recorded is what was taken, and gives the same again, without the checkpoint's file too.
     let written = resolved(&p.manifest).unwrap();
     let again = Manifest::parse("m.toml", &written, &[]).unwrap();
@@ -139,6 +154,34 @@ fn the_checkpoints_sampling_is_taken_where_it_is_asked_for() {
     assert!(p.warnings[0].contains("`top_p` does nothing at `temperature = 0`"), "{:?}", p.warnings);
     std::fs::remove_file(w.path().join("model/generation_config.json")).unwrap();
     assert!(told(w.path(), &[defaults]).contains("the checkpoint has no generation_config.json"));
+}
+
+/// A template that opens a thought, a model that does not end it, and a prefill that does.
+#[test]
+fn a_thought_is_neither_graded_nor_kept() {
+    let opens = "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: <think>\n";
+    let w = world(&[("opens.jinja", opens)]);
+    let rows = |set: &[&str], prefill: &str| -> Vec<TurnRow> {
+        let text = MANIFEST.replace("user = ", &format!("prefill = {prefill:?}\nuser = "));
+        let text = if prefill.is_empty() { MANIFEST } else { &text };
+        let all = ["model.chat_template=\"opens.jinja\"", "generation.max_new_tokens=6", "study.groups=1"];
+        let set: Vec<String> = all.iter().chain(set).map(ToString::to_string).collect();
+        let plan = Rc::new(Plan::new(Manifest::parse("m.toml", text, &set).unwrap(), w.path()).unwrap());
+        let out = tempfile::tempdir().unwrap();
+        run(&plan, &out.path().join("t"), &mut Quiet).unwrap();
+        StoredRun::open(&out.path().join("t")).unwrap().turns().to_vec()
+    };
+    let inside = rows(&[], "");
+    assert_eq!(inside.len(), 2);
+    assert!(!inside[0].reply.is_empty() && inside[0].kept.is_empty() && inside[0].answer.is_none(), "{inside:?}");
+    let kept = rows(&["generation.thinking=\"keep\""], "");
+    assert_eq!(kept[0].kept, format!("<think>\n{}", kept[0].reply));
+    assert!(kept[1].prompt_tokens > inside[1].prompt_tokens && kept[0].answer.is_none());
+    let closed = rows(&[], "hm</think>\n\nThe answer is (B).");
+    assert_eq!((closed[0].answer.as_deref(), closed[0].score), (Some("B"), Some(1.0)), "{closed:?}");
+    assert!(closed[0].reply.starts_with("hm</think>\n\nThe answer is (B)."), "{closed:?}");
+    let shown = closed[0].reply.strip_prefix("hm</think>\n\n").unwrap();
+    assert_eq!(closed[0].kept, shown);
 }
 
 #[test]

@@ -82,11 +82,6 @@ impl GenerationSection {
     /// Largest number of entries of `stop`.
     pub const MOST_STOPS: usize = 16;
 
-    /// Whether it is certain that replies are greedy: the checkpoint is not asked for a temperature.
-    pub fn greedy(&self) -> bool {
-        self.temperature == 0.0 && !self.defaults
-    }
-
     /// What is declared here and does nothing. With [`Self::defaults`] it is known once they are read.
     pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
         if !self.defaults {
@@ -200,7 +195,6 @@ mod tests {
         assert!(warnings("top_k = 5\ntemperature = 1.0").is_empty());
         // The checkpoint may say a temperature.
         assert!(warnings("top_k = 5\ndefaults = true").is_empty());
-        assert!(read("").unwrap().greedy() && !read("defaults = true").unwrap().greedy());
     }
 
     #[test]

@@ -143,7 +143,10 @@ impl Manifest {
             g.idle(&root.key("generation"), &mut warnings);
         }
         if let (Some(s), Some(g)) = (&study, &generation) {
-            s.sampled(&root.key("study"), g.temperature, &mut issues, &mut warnings);
+            // Otherwise the temperature is known once the checkpoint is.
+            if !g.defaults {
+                s.sampled(&root.key("study"), g.temperature, &mut issues, &mut warnings);
+            }
         }
         if let Some(m) = &model {
             m.check(&root.key("model"), &mut issues);

@@ -143,7 +143,7 @@ impl StudySection {
     }
 
     /// What is declared here and does nothing, or would repeat conversations, under a temperature.
-    pub(super) fn sampled(&self, path: &Path, temperature: f64, issues: &mut Issues, warnings: &mut Issues) {
+    pub fn sampled(&self, path: &Path, temperature: f64, issues: &mut Issues, warnings: &mut Issues) {
         if temperature > 0.0 {
             return;
         }

@@ -118,6 +118,12 @@ impl ChatTemplate {
         })
     }
 
+    /// A text with which a reply begins or goes on, marked as [`ChatTemplate::render`] marks replies: to be put behind a
+    /// rendered prompt. Special tokens in it are text.
+    pub fn of_reply(&self, text: &str) -> String {
+        self.control.mark(text, false)
+    }
+
     /// Id of the token that ends a reply in this template, if any; it is a stop id.
     pub fn end_of_turn(&self) -> Option<u32> {
         self.end
