@@ -121,7 +121,11 @@ impl Text {
     fn names(&self) -> Result<BTreeSet<String>> {
         let env = environment();
         let template = env.template_from_str(&self.jinja).map_err(|e| wrong(&self.source, &e))?;
-        Ok(template.undeclared_variables(false).into_iter().collect())
+        let mut names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        // minijinja does not report the name before a slice, as in `script[:2]`.
+        let sliced = |name: &&&str| self.jinja.split(*name).skip(1).any(|rest| rest.trim_start().starts_with('['));
+        names.extend(TURN.iter().filter(sliced).map(|name| (*name).to_string()));
+        Ok(names)
     }
 
     /// Whether the text inserts what is asked in the turn.
