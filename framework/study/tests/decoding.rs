@@ -34,6 +34,7 @@ plugin = "questions"
 path = "q.jsonl"
 [topics]
 plugin = "fixed"
+repeat = true
 [[condition]]
 name = "bare"
 plugin = "template"
@@ -175,7 +176,7 @@ fn a_thought_is_neither_graded_nor_kept() {
     assert_eq!(inside.len(), 2);
     assert!(!inside[0].reply.is_empty() && inside[0].kept.is_empty() && inside[0].answer.is_none(), "{inside:?}");
     let kept = rows(&["generation.thinking=\"keep\""], "");
-    assert_eq!(kept[0].kept, format!("<think>\n{}", kept[0].reply));
+    assert_eq!(kept[0].kept, format!("<think>{}", kept[0].reply));
     assert!(kept[1].prompt_tokens > inside[1].prompt_tokens && kept[0].answer.is_none());
     let closed = rows(&[], "hm</think>\n\nThe answer is (B).");
     assert_eq!((closed[0].answer.as_deref(), closed[0].score), (Some("B"), Some(1.0)), "{closed:?}");

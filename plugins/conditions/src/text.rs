@@ -32,7 +32,7 @@ pub const TURN: [&str; 20] = [
 pub const OPENING: [&str; 9] = ["text", "choices", "script", "metadata", "topic", "item", "target", "group", "matches"];
 
 /// The names that insert what is asked.
-const ASKED: [&str; 5] = ["question", "text", "message", "script", "item"];
+const ASKED: [&str; 6] = ["question", "text", "message", "script", "item", "metadata"];
 
 /// The names that insert what was said before.
 const HEARD: [&str; 5] = ["last_reply", "last_answer", "last_score", "last_user", "history"];

@@ -9,6 +9,7 @@ mod several_turns;
 mod transcripts;
 
 use common::{friction, root, text};
+use friction as _;
 use friction_core::{ChatMessage, RunReader, TurnRow};
 use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_store::StoredRun;
