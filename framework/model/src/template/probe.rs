@@ -1,4 +1,5 @@
 //! What a template does with conversations: found out by rendering some.
+use super::strings::space;
 use super::{ChatMessage, ChatTemplate, Role};
 use crate::{Error, Result};
 use friction_core::thinking::{CLOSE, OPEN};
@@ -100,6 +101,13 @@ impl ChatTemplate {
         let rendered = self.render(&changed).ok()?;
         let (before, behind) = rendered.split_once(&other)?;
         let fits = !behind.contains(&other) && before.len() + behind.len() <= text.len();
-        (fits && text.starts_with(before) && text.ends_with(behind)).then(|| before.len()..text.len() - behind.len())
+        if !fits || !text.starts_with(before) || !text.ends_with(behind) {
+            return None;
+        }
+        let span = before.len()..text.len() - behind.len();
+        // The message may have been written without the white space around it, and not otherwise.
+        let (message, written) = (self.control.mark(&turns[last].content, true), &text[span.clone()]);
+        let (start, blank) = (message.find(written)?, |s: &str| s.chars().all(space));
+        (blank(&message[..start]) && blank(&message[start + written.len()..])).then_some(span)
     }
 }

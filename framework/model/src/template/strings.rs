@@ -4,7 +4,7 @@ use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind};
 
 /// Whether Python's `str.isspace` holds: Unicode white space and the ASCII separators U+001C to U+001F.
-fn space(c: char) -> bool {
+pub(super) fn space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
