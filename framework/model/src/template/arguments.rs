@@ -20,7 +20,7 @@ impl ChatTemplate {
 
     /// All names that it reads from outside.
     fn reads(&self) -> BTreeSet<String> {
-        let mut out = defaulted(&self.source);
+        let mut out = unreported(&self.source);
         if let Ok(template) = self.env.get_template("chat") {
             out.extend(template.undeclared_variables(false));
         }
@@ -28,10 +28,10 @@ impl ChatTemplate {
     }
 }
 
-/// Names that a template sets from themselves, as in `{% set x = x | default(1) %}`. minijinja takes such a name for one
-/// that is set before it is read.
-fn defaulted(source: &str) -> BTreeSet<String> {
-    let mut out = BTreeSet::new();
+/// Names that a template reads, and minijinja does not report: those that are set from themselves, as in
+/// `{% set x = x | default(1) %}`, and those that are sliced, as in `{{ x[1:] }}`, unless the template sets them.
+fn unreported(source: &str) -> BTreeSet<String> {
+    let (mut out, mut sliced, mut set) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut rest = source;
     while let Some((at, open)) = next_tag(rest) {
         rest = &rest[at + 2..];
@@ -40,20 +40,26 @@ fn defaulted(source: &str) -> BTreeSet<String> {
             continue;
         }
         let (tokens, end) = tokens(rest, if open == "{%" { "%}" } else { "}}" });
-        let Some(mut end) = end else { return out };
-        let text = |i: usize| tokens.get(i).map(|t| &rest[t.start..t.end]);
-        if open == "{%" && text(0) == Some("raw") {
-            end = raw_end(rest, end);
-        }
-        if open == "{%" && text(0) == Some("set") && text(2) == Some("=") {
-            let name = text(1).unwrap_or_default();
-            let own = |i: &usize| tokens[*i].kind == Kind::Word && text(*i) == Some(name) && text(i - 1) != Some(".");
-            if (3..tokens.len()).any(|i| own(&i)) {
-                out.insert(name.to_string());
+        let Some(mut end) = end else { break };
+        let text = |i: usize| tokens.get(i).map_or("", |t| &rest[t.start..t.end]);
+        // A name, and not an attribute.
+        let name = |i: usize| tokens[i].kind == Kind::Word && (i == 0 || text(i - 1) != ".");
+        let all = (0..tokens.len()).filter(|i| name(*i));
+        sliced.extend(all.clone().filter(|i| text(i + 1) == "[").map(|i| text(i).to_string()));
+        match (open, text(0)) {
+            ("{%", "raw") => end = raw_end(rest, end),
+            ("{%", "set") if all.clone().any(|i| i > 2 && text(i) == text(1)) => {
+                out.insert(text(1).to_string());
             }
+            ("{%", "set") => {
+                set.insert(text(1).to_string());
+            }
+            ("{%", "for") => set.extend(all.take_while(|i| text(*i) != "in").map(|i| text(i).to_string())),
+            _ => {}
         }
         rest = &rest[end..];
     }
+    out.extend(sliced.difference(&set).cloned());
     out
 }
 
@@ -76,12 +82,13 @@ mod tests {
         let source = "{{ bos_token }}{%- if enable_thinking is defined and enable_thinking %}t{% endif %}
             {%- set effort = effort | default('low') %}{%- if not date_string is defined %}{%- set date_string = 'x' %}
             {%- endif %}{% set other = messages[0].other %}{% for m in messages %}{{ m.content ~ loop.index }}{% endfor %}
-            {{ date_string }}{# comment_only #}{% raw %}{{ raw_only }}{% endraw %}{{ 'text_only' }}{{ range(2) | length }}";
-        let t = template(source, &["enable_thinking", "effort", "date_string"]);
+            {{ date_string }}{# comment_only #}{% raw %}{{ raw_only }}{% endraw %}{{ 'text_only' }}{{ range(2) | length }}
+            {{ tags[1:] }}{% set own = [1, 2] %}{{ own[1:] }}{% for part in [own] %}{{ part[:1] }}{% endfor %}";
+        let t = template(source, &["enable_thinking", "effort", "date_string", "tags"]);
         let all: Vec<String> = t.arguments().into_iter().collect();
-        assert_eq!(all, ["date_string", "effort", "enable_thinking"]);
+        assert_eq!(all, ["date_string", "effort", "enable_thinking", "tags"]);
         assert!(t.unread().is_empty());
-        let idle = ["other", "content", "comment_only", "raw_only", "text_only", "enable_thinkin"];
+        let idle = ["other", "own", "part", "content", "comment_only", "raw_only", "text_only", "enable_thinkin"];
         let unread: BTreeSet<String> = template(source, &idle).unread().into_iter().collect();
         assert_eq!(unread, idle.iter().map(|s| s.to_string()).collect());
         // A special token may be given, as in transformers.
