@@ -150,13 +150,20 @@ typedef struct friction_host {
  * hook
  *   "program" {"name", "layers", "hidden", "attn_width", "vocab", "parameters"} →
  *     {["taps": [{"site": "resid_post.9", "position": "prompt-end"}]],
+ *      ["unstored": [<as taps: `read` gets them after `taps`, and they are not stored>], "readings": ["<name>"]],
  *      ["edits": [{"name": "e", "site": "resid_post.9", "at": "all"|"prompt"|"reply"|"prompt-end",
- *                  ["turns": [2, 5]],
+ *                  ["turns": [2, 5]], ["gate": <readout>: applied where it is above 0],
  *                  "op": {"add": [floats]} | {"remove": [floats]}
  *                      | {"project": {"direction": [floats], "value": 0.0}}
- *                      | {"clamp": {"direction": [floats], "min": 0.0, "max": 1.0}}}]],
+ *                      | {"clamp": {"direction": [floats], "min": 0.0, "max": 1.0}}
+ *                      | {"push": {"read": <readout>, "along": [floats], ["min": 0.0], ["max": 1.0]}}
+ *                      | {"reconstruct": {"encoder": {"weights": [width × features], "bias": [features]},
+ *                                         "least": [features], ["k": 64], "decoder": [features × width],
+ *                                         "decoder_bias": [width]}}}]],
  *      ["arms": [{"name": "x", ["strengths": {"e": 1.0}], ["only": {"completion": "interrupt"}]}]],
  *      ["neutral": {"user": "…", "reply": "…"}]}
+ *     <readout> is {"linear": {"vector": [floats], ["bias": 0.0], ["threshold": 0.0]}}
+ *                or {"top-k": {"encoder": <as above>, "feature": 0, "k": 64}}.
  * analyzer
  *   "needs"   null → {["taps": [[<site>, <position>]]], ["factors": ["completion"]],
  *                     ["first_turn": 2], ["turns": 2], ["levels": {"completion": 2}], ["pairs": ["completion"]],
@@ -164,11 +171,15 @@ typedef struct friction_host {
  *                     ["groups": 10], ["arms": true], ["hook": "steer"], ["arm": "random-03"], ["cuts": true],
  *                     ["wordings": true]}
  *             A study that does not produce these is refused before any token is generated.
- *   "analyze" null → {["summary": ["…"]], ["warnings": ["…"]], ["values": {}],
- *                     ["tables": [{"name": "t", "columns": [["x", {"number": [1.5]}], ["y", {"text": ["a"]}],
- *                                                           ["z", {"count": [3]}]]}]],
- *                     ["figures": [{"name", "caption", "svg", "png": <base64>}]],
- *                     ["files": [["name.bin", <base64>]]]}
+ *   "analyze" null → {["question": "…?"], ["blocks": [<block>]], ["values": {}], ["files": [["name.bin", <base64>]]]}
+ *             <block> is one of {"text": "…"}, {"warning": "…"},
+ *               {"estimate": {"what", ["unit"], "value", ["low", "high", "level"], ["n", "of"], ["p"], ["null"]}},
+ *               {"verdict": {"level", "claim", "says": "reached"|"not reached"|"cannot be told", ["evidence": ["…"]]}},
+ *               {"table": {"name": "t", ["caption"], ["shown": true: people see it], "columns": [{"name": "x", ["title"], ["unit"], ["digits": 1],
+ *                 "number": [1.5] or "text": ["a"] or "count": [3]}]}},
+ *               {"figure": {"name", "caption", "svg", "png": <base64>}}
+ *             with any of ["section": "…"], ["n": 40, "of": "group"], ["unit"], ["method"], ["citation"],
+ *             ["status": "confirmatory"|"exploratory"], ["links": [{"group", "condition", ["arm"], ["sample"], "turn"}]].
  *
  * Numbers that JSON cannot hold (NaN, infinities) are null.
  */

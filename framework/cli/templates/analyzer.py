@@ -37,21 +37,27 @@ class Plugin:
         # The columns of turns.parquet, an object for each turn. host("tap", group=…, condition=…, arm=…, site=…,
         # position=…) gives the activations of a conversation: {"shape": [turns, positions, width], "data": …}.
         run = host("run")
-        lengths = {}
+        lengths, groups = {}, {turn["group"] for turn in run["turns"]}
         for turn in run["turns"]:
             if turn["arm"] == "" and self.factor in turn["factors"]:
                 lengths.setdefault(turn["factors"][self.factor], []).append(turn["reply_tokens"])
         means = {level: sum(v) / len(v) for level, v in sorted(lengths.items())}
-        said = "{} = {}: {:.1f} tokens a reply, over {} replies"
-        return {
-            "summary": [said.format(self.factor, level, mean, len(lengths[level])) for level, mean in means.items()],
-            "values": means,
-            "tables": [
-                {
-                    "name": "lengths",
-                    "columns": [["level", {"text": list(means)}], ["tokens", {"number": list(means.values())}]],
-                }
+        table = {
+            "name": "lengths",
+            "caption": f"Untouched replies by {self.factor}",
+            "shown": True,
+            "columns": [
+                {"name": "level", "text": list(means)},
+                {"name": "replies", "count": [len(lengths[level]) for level in means]},
+                {"name": "tokens", "title": "length", "unit": "tokens", "digits": 1, "number": list(means.values())},
             ],
+        }
+        # What another needs to judge it: the number of independent units, the method and where it is published.
+        about = {"n": len(groups), "of": "group", "method": "means over all replies", "status": "exploratory"}
+        return {
+            "question": f"How long are replies by {self.factor}?",
+            "blocks": [{"table": table, **about}],
+            "values": means,
         }
 
 

@@ -47,7 +47,7 @@ impl Dialogue for Script {
             choices: vec!["a".into(), "b".into()],
             max_new_tokens: 9,
             seed: t.seed + 1000 * self.said as u64,
-            doses: t.doses(self.said),
+            doses: t.doses(),
             ..Request::default()
         };
         if self.said > 0 && self.asked < t.asides.len() {
@@ -99,11 +99,10 @@ struct Talk {
 }
 
 impl Talk {
-    /// What edits do in a turn, which counts from 0.
-    fn doses(&self, turn: usize) -> Doses {
-        // A vector that differs by conversation and turn; where the strength is 0 there is none.
-        let phase = ((self.seed + 1000 * turn as u64) % 1009) as f32;
-        let own: Given = (self.strength != 0.0).then(|| Arc::from(wave(32, phase)));
+    /// What edits do in every turn.
+    fn doses(&self) -> Doses {
+        // A vector that differs by conversation; where the strength is 0 there is none.
+        let own: Given = (self.strength != 0.0).then(|| Arc::from(wave(32, self.seed as f32)));
         Doses { strengths: vec![self.strength; 5], given: [vec![None; 4], vec![own]].concat() }
     }
 }
@@ -155,9 +154,10 @@ fn wave(n: usize, phase: f32) -> Vec<f32> {
 }
 
 /// A push, a ceiling of a projection, a feature that is set where another is active, an autoencoder's reconstruction, and
-/// a vector of the conversation's own.
+/// a vector of the conversation's own. They apply at all tokens and in all turns alike: only then does a cache that holds
+/// earlier turns equal one that is computed again.
 fn edits() -> Vec<Edit> {
-    let edit = |site, at, op| Edit { name: "push".into(), site, at, turns: None, gate: None, op };
+    let edit = |site, op| Edit { name: "push".into(), site, at: EditAt::All, turns: None, gate: None, op };
     let feature = |phase| Readout::Linear { vector: wave(32, phase), bias: 0.1, threshold: Some(0.2) };
     let push = |read, min, max| EditOp::Push { read, along: wave(32, 3.0), min, max };
     let autoencoder = Autoencoder {
@@ -167,13 +167,13 @@ fn edits() -> Vec<Edit> {
         decoder: wave(20 * 32, 2.0),
         decoder_bias: wave(32, 4.0),
     };
-    let set = edit(Site::ResidPost(4), EditAt::All, push(feature(5.0), Some(1.0), Some(1.0)));
+    let set = edit(Site::ResidPost(4), push(feature(5.0), Some(1.0), Some(1.0)));
     vec![
-        edit(Site::ResidPost(2), EditAt::All, EditOp::Add(wave(32, 0.0))),
-        edit(Site::ResidPost(3), EditAt::Reply, push(Readout::projection(&wave(32, 2.0)), None, Some(0.5))),
+        edit(Site::ResidPost(2), EditOp::Add(wave(32, 0.0))),
+        edit(Site::ResidPost(3), push(Readout::projection(&wave(32, 2.0)), None, Some(0.5))),
         Edit { gate: Some(feature(6.0)), ..set },
-        edit(Site::MlpOut(4), EditAt::Prompt, EditOp::Reconstruct(Arc::new(autoencoder))),
-        edit(Site::ResidPost(5), EditAt::All, EditOp::Given { width: 32 }),
+        edit(Site::MlpOut(4), EditOp::Reconstruct(Arc::new(autoencoder))),
+        edit(Site::ResidPost(5), EditOp::Given { width: 32 }),
     ]
 }
 

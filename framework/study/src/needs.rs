@@ -2,7 +2,7 @@
 use crate::idle::Habit;
 use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
 use friction_core::run::has_levels;
-use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs, Outcome, plural};
+use friction_core::{Analyzer, Factors, Filter, HookProgram, Needs, Outcome, Tap, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a study produces, as far as that is known.
@@ -76,17 +76,32 @@ impl Check<'_> {
                 };
                 let message = format!("the outcome `{outcome}` needs the {what} `{name}`, which the manifest lacks");
                 self.issues.push(self.option("outcome"), message, help);
+            } else if let Outcome::Reading(full) = outcome {
+                self.reading(full, name);
             }
+        }
+    }
+
+    /// Checks that a hook reads out a number. Hooks that declare no names may read out any.
+    fn reading(&mut self, full: &str, hook: &str) {
+        let Some(program) = self.produced.program else { return };
+        let of_hook = |r: &&String| r.split_once('.').is_some_and(|(name, _)| name == hook);
+        let declared: Vec<&str> = program.readings.iter().filter(of_hook).map(String::as_str).collect();
+        if !declared.is_empty() && !declared.contains(&full) {
+            let message = format!("the hook `{hook}` reads out no `{full}`");
+            self.issues.push(self.option("outcome"), message, suggestion(full, declared));
         }
     }
 
     fn taps(&mut self) {
         let Some(program) = self.produced.program else { return };
         for (site, position) in &self.needs.taps {
-            if !program.taps.iter().any(|t| t.site == *site && t.position == *position) {
+            let same = |t: &Tap| t.site == *site && t.position == *position;
+            if !program.taps.iter().any(same) {
+                let does = if program.unstored.iter().any(same) { "stores" } else { "taps" };
                 self.issues.push(
                     self.analyzer.speaks_of(&site.to_string()),
-                    format!("this analyzer reads `{site}` at `{position}`, but no hook taps it"),
+                    format!("this analyzer reads `{site}` at `{position}`, but no hook {does} it"),
                     Some("add it to a `[[hook]]` with `plugin = \"residual\"`".into()),
                 );
             }

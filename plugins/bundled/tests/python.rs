@@ -39,7 +39,7 @@ fn each_scaffold_runs_its_study() {
                 let o = friction(&dir, &["--json", "analyze", "runs/my-analyzer"]);
                 ok(&o);
                 let json: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-                let mean = json["findings"][0]["values"]["interrupt"].as_f64().unwrap();
+                let mean = json["analyzers"]["my-analyzer"]["values"]["interrupt"].as_f64().unwrap();
                 let of: Vec<f64> =
                     stored.iter().filter(|t| t.condition == "other").map(|t| f64::from(t.reply_tokens)).collect();
                 assert!((mean - of.iter().sum::<f64>() / of.len() as f64).abs() < 1e-9);
@@ -313,8 +313,8 @@ fn python_reads_taps_and_the_run() {
     }
     assert_eq!(seen, 2 * 2 * 3 * 2);
     let json: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-    let means = &json["findings"][0];
-    assert_eq!(means["summary"][0], "12 turns of tiny");
+    let means = &json["analyzers"]["means"];
+    assert_eq!(means["blocks"][0]["text"], "12 turns of tiny");
     let values = &means["values"];
     assert!(values["sum"].is_number() && sum.is_finite());
     assert_eq!((&values["none"], &values["earlier"], &values["nothing"]), (&true.into(), &false.into(), &true.into()));
@@ -327,7 +327,7 @@ fn python_reads_taps_and_the_run() {
     let again = friction(Path::new("/"), &["--json", "analyze", run.to_str().unwrap()]);
     ok(&again);
     let json: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
-    assert_eq!(json["findings"][0]["values"]["earlier"], true);
+    assert_eq!(json["analyzers"]["means"]["values"]["earlier"], true);
 }
 
 /// The page's example is a whole plugin: it runs as it stands.

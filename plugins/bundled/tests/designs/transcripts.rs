@@ -25,7 +25,7 @@ const TALKS: [(&str, [(&str, &str, f64); 3]); 2] = [
 #[test]
 fn persona_drift() {
     let own = [
-        "[[hook]]\nplugin = \"projection\"\nfile = \"scripted-axes.safetensors\"\ndirection = \"resid_post.1/assistant\"\nposition = \"reply\"\n",
+        "[[hook]]\nplugin = \"projection\"\nfile = \"scripted-axes.safetensors\"\ndirections = [\"resid_post.1/assistant\"]\n",
         "clamp = { min = 0.5 }\n",
     ];
     design("persona-drift", &own, |run| {
