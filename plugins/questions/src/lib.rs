@@ -65,7 +65,7 @@ impl PluginConfig for Config {
     type Output = dyn Dataset;
     fn validate(&self) -> Result<()> {
         let mut faults = Faults::default();
-        faults.take(self.instruction.as_deref().map_or(Ok(()), check_instruction));
+        faults.take(self.instruction.as_deref().map_or(Ok(()), |i| check_instruction(i, &["letters"])));
         let most = "`shots` is at most 1000";
         faults.when(self.shots.is_some_and(|n| n > 1000), "shots", most);
         let idle = "`shots_path` does nothing at `shots = 0`";

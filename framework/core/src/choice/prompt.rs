@@ -30,15 +30,16 @@ pub fn prompt_with(item: &Item, instruction: Option<&str>) -> Result<String> {
     Ok(written(item, instruction.trim()))
 }
 
-/// Checks that an instruction has no placeholder but `{letters}`. Other braces are text.
+/// Checks that an instruction has no placeholders but `known`, such as `letters`. Other braces are text.
 ///
 /// # Errors
 /// If it has another.
-pub fn check_instruction(instruction: &str) -> Result<()> {
-    let other = PLACEHOLDER.captures_iter(instruction).find(|c| &c[1] != "letters");
+pub fn check_instruction(instruction: &str, known: &[&str]) -> Result<()> {
+    let other = PLACEHOLDER.captures_iter(instruction).find(|c| !known.contains(&&c[1]));
     other.map_or(Ok(()), |c| {
         let what = format!("`{}` is no placeholder of `instruction`", &c[0]);
-        Err(Error::at("instruction", what).help("`{letters}` is the one that there is: A-D"))
+        let all = known.iter().map(|k| format!("`{{{k}}}`")).collect::<Vec<_>>().join(", ");
+        Err(Error::at("instruction", what).help(format!("known here: {all}")))
     })
 }
 
