@@ -57,6 +57,9 @@ pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bo
         for w in &plan.warnings {
             errln!("warning: {}", plain(w));
         }
+        for note in &plan.notes {
+            errln!("note: {}", plain(note));
+        }
         if !as_json {
             let c = &plan.estimate;
             let memory = match c.slots {
@@ -149,13 +152,16 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
     if as_json {
         outln!(
             "{:#}",
-            json!({"ok": device.is_ok(), "warnings": plan.warnings, "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
+            json!({"ok": device.is_ok(), "warnings": plan.warnings, "notes": plan.notes, "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
         );
     } else {
         let e = &plan.estimate;
         outln!("{}: the manifest is valid", path.display());
         for w in &plan.warnings {
             outln!("  warning        {}", plain(w));
+        }
+        for note in &plan.notes {
+            outln!("  note           {}", plain(note));
         }
         outln!(
             "  model          {} ({}, {:.0} M parameters)",

@@ -1,9 +1,10 @@
 //! Multiple-choice questions: how a prompt is written, and how an answer letter is read out of a reply.
 //!
-//! Three parsers read a reply. *Declared* is the primary one: it finds the answer that the reply states as its answer
+//! Four parsers read a reply. *Declared* is the primary one: it finds the answer that the reply states as its answer
 //! ([`reading`]). *Lenient* falls back to the first stand-alone letter. *Official* is MMLU-Pro's own chain of regular
 //! expressions (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`). It ends in the last stand-alone letter and therefore
-//! misreads replies that discuss the options one by one.
+//! misreads replies that discuss the options one by one. *lm-eval* is the one pattern of lm-evaluation-harness's task
+//! mmlu_pro; it is read where a manifest or dataset asks for it.
 //!
 //! # What counts as declared
 //!
@@ -37,11 +38,13 @@
 //!
 //! If a reply declares another letter besides the one that counts, [`Reading::contradicts`] holds it. If it declares
 //! several at once, that field holds the first of them.
+mod bank;
 mod declared;
 mod fold;
 mod letter;
 mod named;
 mod patterns;
+mod prompt;
 mod right;
 mod scan;
 mod shown;
@@ -49,62 +52,13 @@ mod text;
 mod value;
 mod words;
 
-use crate::{Category, Dataset, Error, Grade, Item, Result};
+use crate::grade::ChoiceParser;
+use crate::{Grade, Item};
+pub use bank::Bank;
 pub use declared::{Reading, declared, reading};
-pub use patterns::{lenient, official};
+pub use patterns::{lenient, lm_eval, official};
+pub use prompt::{check_instruction, prompt, prompt_with};
 use std::collections::BTreeMap;
-
-/// A dataset in memory. Plugins that read files of questions fill it. Replies to items with choices are graded by the
-/// letter that they declare; replies to others are not graded.
-pub struct Bank {
-    /// Categories, sorted by name.
-    pub categories: Vec<Category>,
-    /// Items by category name. Their order is part of the dataset: draws depend on it.
-    pub items: BTreeMap<String, Vec<Item>>,
-    fingerprint: String,
-}
-
-impl Bank {
-    /// Makes a bank. `fingerprint` identifies the data that the items came from; the run's lock stores it.
-    pub fn new(items: BTreeMap<String, Vec<Item>>, fingerprint: String) -> Self {
-        let categories = items.iter().map(|(n, all)| Category { name: n.clone(), items: all.len() }).collect();
-        Self { categories, items, fingerprint }
-    }
-}
-
-impl Dataset for Bank {
-    fn categories(&self) -> &[Category] {
-        &self.categories
-    }
-    fn item(&self, c: &Category, index: usize) -> Result<Item> {
-        let found = self.items.get(&c.name).and_then(|all| all.get(index));
-        found.cloned().ok_or_else(|| Error::other(format!("category `{}` has no item {index}", c.name)))
-    }
-    fn prompt(&self, item: &Item) -> Result<String> {
-        Ok(prompt(item))
-    }
-    fn grade(&self, item: &Item, reply: &str) -> Result<Grade> {
-        Ok(if item.choices.is_empty() { Grade::default() } else { grade(item, reply) })
-    }
-    fn fingerprint(&self) -> String {
-        self.fingerprint.clone()
-    }
-}
-
-/// The user message for an item. With choices: its text, a blank line, one line per choice (`A. …`), a blank line, and
-/// an instruction that names the letters of this item's choices. Without: its text.
-pub fn prompt(item: &Item) -> String {
-    if item.choices.is_empty() {
-        return item.text.clone();
-    }
-    let mut out = format!("{}\n\n", item.text);
-    for (i, choice) in item.choices.iter().enumerate() {
-        out.push_str(&format!("{}. {choice}\n", Item::letter(i)));
-    }
-    let last = Item::letter(item.choices.len() - 1);
-    out.push_str(&format!("\nPlease provide your answer as a single letter (A-{last})."));
-    out
-}
 
 /// Grades a reply by the declared answer. [`Grade::others`] holds the answers of the parsers `declared`, `lenient` and
 /// `official`, and `contradicts` ([`Reading::contradicts`]). The score is `None` if no choice of the item is right.
@@ -119,4 +73,21 @@ pub fn grade(item: &Item, reply: &str) -> Grade {
         others: others.into_iter().map(|(k, v)| (k.to_string(), v.map(String::from))).collect(),
         metrics: BTreeMap::new(),
     }
+}
+
+/// As [`grade`], with the answer and score of another parser. [`Grade::others`] then has the key `lm-eval` too.
+pub fn grade_by(item: &Item, reply: &str, parser: ChoiceParser) -> Grade {
+    let mut out = grade(item, reply);
+    out.others.insert("lm-eval".into(), lm_eval(reply).map(String::from));
+    let name = match parser {
+        ChoiceParser::Declared => "declared",
+        ChoiceParser::Lenient => "lenient",
+        ChoiceParser::Official => "official",
+        ChoiceParser::LmEval => "lm-eval",
+    };
+    let answer = out.others.get(name).cloned().flatten();
+    let right = item.target_letter().map(String::from);
+    out.score = right.map(|right| f64::from(u8::from(answer.as_ref() == Some(&right))));
+    out.answer = answer;
+    out
 }

@@ -1,5 +1,5 @@
 //! What a dataset offers: items, with choices and a target or without, asked in one turn or over several.
-use crate::ChatMessage;
+use crate::{ChatMessage, Role};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -115,8 +115,33 @@ impl Item {
             }
             Some(Target::Text(texts)) if texts.is_empty() => Some("has a target without a text".into()),
             _ if n > 26 => Some(format!("has {n} choices; letters go to 26")),
-            _ => None,
+            _ => Self::opening_fault(&self.opening),
         }
+    }
+
+    /// What is wrong with messages that stand before a first turn, in words that follow what has them. A system prompt
+    /// may come first; then user and assistant take turns, and the assistant speaks last.
+    pub fn opening_fault(opening: &[ChatMessage]) -> Option<String> {
+        let mut user = false;
+        for (i, m) in opening.iter().enumerate() {
+            let n = i + 1;
+            match m.role {
+                Role::System if i > 0 => {
+                    return Some(format!("has an opening whose message {n} is a system prompt; it comes first"));
+                }
+                Role::User if user => {
+                    return Some(format!(
+                        "has an opening whose message {n} is the user's after another one of the user"
+                    ));
+                }
+                Role::Assistant if !user => {
+                    return Some(format!("has an opening whose message {n} replies to no message of the user"));
+                }
+                _ => {}
+            }
+            user = m.role == Role::User;
+        }
+        user.then(|| "has an opening that ends in a message of the user; the reply to it is missing".into())
     }
 }
 
@@ -144,6 +169,23 @@ mod tests {
         assert!(serde_json::from_str::<Target>("-1").is_err());
         let open = Item { id: "x".into(), ..Item::default() };
         assert_eq!((open.right(), open.target_text(), open.fault()), (None, None, None));
+        let told = |roles: &[Role]| {
+            let opening = roles.iter().map(|r| ChatMessage { role: *r, content: "x".into() }).collect();
+            Item { opening, ..Item::default() }.fault()
+        };
+        use Role::{Assistant, System, User};
+        for right in [&[][..], &[System], &[User, Assistant], &[System, User, Assistant, User, Assistant]] {
+            assert_eq!(told(right), None, "{right:?}");
+        }
+        for (wrong, why) in [
+            (&[Assistant][..], "message 1 replies to no message"),
+            (&[User], "ends in a message of the user"),
+            (&[User, User, Assistant], "message 2 is the user's after another"),
+            (&[User, System, Assistant], "message 2 is a system prompt"),
+            (&[System, User, Assistant, Assistant], "message 4 replies to no"),
+        ] {
+            assert!(told(wrong).unwrap().contains(why), "{wrong:?}");
+        }
         let beyond = Item { choices: vec!["a".into()], target: Some(Target::Choice(1)), ..open };
         assert!(beyond.fault().unwrap().contains("count from 0"));
     }

@@ -1,8 +1,8 @@
 //! The vocabulary, the plugin traits, the registry and the manifest of friction.
 //!
 //! This crate knows no model and writes no file. Its modules in reading order: [`item`] (what a dataset offers),
-//! [`words`] (the parts of a conversation), [`outcome`] (numbers that a turn has), [`site`] (places in a forward pass),
-//! [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
+//! [`words`] (the parts of a conversation), [`grade`] (how replies are graded), [`outcome`] (numbers that a turn has),
+//! [`site`] (places in a forward pass), [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
 //! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an
 //! analyzer reads) and [`findings`] (what it writes).
 pub mod arms;
@@ -10,6 +10,7 @@ pub mod choice;
 pub mod edit;
 pub mod error;
 pub mod findings;
+pub mod grade;
 pub mod identity;
 pub mod item;
 pub mod json;
@@ -30,6 +31,7 @@ pub use error::{Error, Result};
 pub use findings::{
     Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural,
 };
+pub use grade::{ChoiceParser, GradeKind, GradeSection, Grader};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};

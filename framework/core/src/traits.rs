@@ -58,6 +58,11 @@ pub trait Dataset: Send + Sync {
     }
     /// A text that identifies the data. The run's lock stores it, and a resume with another one is refused.
     fn fingerprint(&self) -> String;
+    /// What a reader must know of the data, such as how many rows were left out. Each is a sentence without its full
+    /// stop; `friction run` and `friction check` print them. Default: nothing.
+    fn notes(&self) -> Vec<String> {
+        vec![]
+    }
 }
 
 /// What a topics plugin knows about the study.

@@ -56,6 +56,15 @@ fn item(t: &DataType) -> Option<&Arc<Field>> {
     }
 }
 
+/// What a column of this type can be read as.
+pub(crate) fn want(t: &DataType) -> Option<Want> {
+    match t {
+        t if is_text(t) => Some(Want::Text),
+        t if t.is_integer() => Some(Want::Whole),
+        t => item(t).filter(|f| is_text(f.data_type()) || *f.data_type() == DataType::Null).map(|_| Want::Texts),
+    }
+}
+
 /// The file's schema with the chosen text columns as view types, and the indices of the chosen columns. With views
 /// a dictionary's text is held once, however many rows refer to it.
 pub(crate) fn chosen(schema: &SchemaRef, asks: &[Ask]) -> Result<(SchemaRef, Vec<usize>)> {
@@ -235,6 +244,17 @@ impl Table {
     /// When the value is null; the message names row and column. As [`Table::whole`].
     pub fn need_whole(&self, column: &str, row: usize) -> Result<i64> {
         self.whole(column, row)?.ok_or_else(|| Self::null(row, column))
+    }
+
+    /// The list of texts in `column` of `row`; `None` where the column is missing or the list null. No entry may be null.
+    ///
+    /// # Errors
+    /// When an entry is null. When the column was not asked for as [`Want::Texts`].
+    pub fn texts(&self, column: &str, row: usize) -> Result<Option<Vec<&str>>> {
+        match self.columns.get(column) {
+            Some((_, Column::Texts(all))) if all.get(row).is_none_or(Option::is_none) => Ok(None),
+            _ => self.need_texts(column, row).map(Some),
+        }
     }
 
     /// The list of texts in `column` of `row`; neither the list nor an entry may be null.

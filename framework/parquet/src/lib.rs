@@ -102,10 +102,49 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// When the bytes are not Parquet, a column is missing or of another type, an integer does not fit into i64, or the
 /// file passes a limit.
 pub fn read(bytes: Vec<u8>, asks: &[Ask]) -> Result<Table> {
-    let bytes = Bytes::from(bytes);
-    // The Parquet library may panic on malicious bytes; here that becomes an error.
-    catch_unwind(AssertUnwindSafe(|| decode(&bytes, asks)))
+    File::new(bytes).read(asks)
+}
+
+/// A file in memory, for readers that look at its columns before they ask for them.
+#[derive(Debug, Clone)]
+pub struct File(Bytes);
+
+impl File {
+    /// A file given as bytes. Nothing is read yet.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The names of the columns, each with the type that it can be read as; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the bytes are not Parquet, or the file passes a limit.
+    pub fn columns(&self) -> Result<Vec<(String, Option<Want>)>> {
+        guarded(|| {
+            bounds::footer(&self.0)?;
+            let found = ArrowReaderMetadata::load(&self.0, plain()).map_err(bad)?;
+            Ok(found.schema().fields().iter().map(|f| (f.name().clone(), columns::want(f.data_type()))).collect())
+        })
+    }
+
+    /// Reads the requested columns.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self, asks: &[Ask]) -> Result<Table> {
+        guarded(|| decode(&self.0, asks))
+    }
+}
+
+/// The Parquet library may panic on malicious bytes; here that becomes an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::Format("its parts contradict each other".into())))
+}
+
+/// The Arrow schema that some writers embed is ignored: the Parquet types are fewer, and hold the same values.
+fn plain() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
 }
 
 fn bad(e: impl std::fmt::Display) -> Error {
@@ -114,8 +153,6 @@ fn bad(e: impl std::fmt::Display) -> Error {
 
 fn decode(bytes: &Bytes, asks: &[Ask]) -> Result<Table> {
     bounds::footer(bytes)?;
-    // The Arrow schema that some writers embed is ignored: the Parquet types are fewer, and hold the same values.
-    let plain = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let found = ArrowReaderMetadata::load(bytes, plain()).map_err(bad)?;
     let (schema, roots) = columns::chosen(found.schema(), asks)?;
     let mask = ProjectionMask::roots(found.parquet_schema(), roots);

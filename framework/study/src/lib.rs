@@ -7,6 +7,7 @@ pub mod conversation;
 mod decoding;
 pub mod design;
 pub mod folder;
+mod grading;
 mod idle;
 pub mod lists;
 pub mod lock;

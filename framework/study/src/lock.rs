@@ -12,6 +12,7 @@
 //! generation    [generation], defaults filled in, also those that it takes from the checkpoint
 //! dataset       table, version, library (SHA-256, if it is a dynamic library) or process (command and sha256 by file, if it
 //!               is a process); fingerprint, sha256 of all items
+//! grade         [grade], if it is given
 //! topics        table, version, library or process; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors
@@ -66,7 +67,7 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     if let Some(date) = &m.model.template_date {
         model["template_date"] = json!(date);
     }
-    [
+    let mut out: Map<String, Value> = [
         ("study", json!(m.study)),
         ("model", model),
         ("backend", json!({"kind": m.backend.kind})),
@@ -79,7 +80,11 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     ]
     .map(|(key, value)| (key.to_string(), value))
     .into_iter()
-    .collect()
+    .collect();
+    if let Some(grade) = &m.grade {
+        out.insert("grade".into(), json!(grade));
+    }
+    out
 }
 
 fn hex(sha: Sha256) -> String {

@@ -1,4 +1,5 @@
 //! Checks before a run whether a manifest produces what an analyzer reads. Each fault is reported at its own key.
+use crate::grading::Offered;
 use crate::idle::Habit;
 use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
 use friction_core::run::has_levels;
@@ -14,6 +15,8 @@ pub(crate) struct Produced<'a> {
     pub habits: Option<Vec<Habit>>,
     /// Turns of the longest conversation.
     pub turns: usize,
+    /// What turns about the items have; `None` if errors of the dataset are reported already.
+    pub offered: Option<Offered>,
 }
 
 /// Checks what an analyzer needs against what a study produces.
@@ -59,6 +62,7 @@ impl Check<'_> {
     fn outcomes(&mut self) {
         let m = self.produced.manifest;
         for outcome in &self.needs.outcomes {
+            self.offered(outcome);
             let (what, known): (&str, Vec<&str>) = match outcome {
                 Outcome::Reading(_) => ("hook", m.hooks.iter().map(|h| h.name.as_str()).collect()),
                 Outcome::Aside(_) => ("aside", m.asides.iter().map(|a| a.name.as_str()).collect()),
@@ -91,6 +95,24 @@ impl Check<'_> {
             let message = format!("the hook `{hook}` reads out no `{full}`");
             self.issues.push(self.option("outcome"), message, suggestion(full, declared));
         }
+    }
+
+    /// Checks that the items give replies a score, or a right choice.
+    fn offered(&mut self, outcome: &Outcome) {
+        let Some(offered) = self.produced.offered else { return };
+        let (what, help) = match outcome {
+            Outcome::Score | Outcome::Answered if !offered.scored => (
+                "no reply to the first items has a score",
+                "give the items a `target`, and a table `[grade]` that compares replies with it, or set `outcome`",
+            ),
+            Outcome::LogOdds if !offered.odds => (
+                "the first items have no right choice among several",
+                "log-odds are those of the right choice: give the items `options` and an `answer`, or set `outcome`",
+            ),
+            _ => return,
+        };
+        let message = format!("this analyzer reads the outcome `{outcome}`, but {what}");
+        self.issues.push(self.option("outcome"), message, Some(help.into()));
     }
 
     fn taps(&mut self) {

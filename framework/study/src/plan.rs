@@ -4,11 +4,11 @@ use crate::design::Counter;
 use crate::lists::{Fault, Lists};
 use crate::needs::{Check, Produced};
 use crate::wrong::{Wrong, named};
-use crate::{Result, decoding, idle};
+use crate::{Result, decoding, grading, idle};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Grade, Hook, HookProgram, Item, ModelSpec,
-    PlanContext, Tap, plural,
+    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Grade, Grader, Hook, HookProgram, Item,
+    ModelSpec, PlanContext, Tap, plural,
 };
 use friction_engine::{EngineOptions, Sampling, StopStrings};
 use friction_model::cache::CacheShape;
@@ -53,6 +53,8 @@ pub struct Plan {
     pub template: ChatTemplate,
     /// The dataset plugin.
     pub dataset: Box<dyn Dataset>,
+    /// The grader of the table `[grade]`; `None` if the dataset grades.
+    pub grader: Option<Grader>,
     /// The conditions, in the manifest's order.
     pub conditions: Vec<PlannedCondition>,
     /// Arms; at least the untouched control.
@@ -75,6 +77,8 @@ pub struct Plan {
     pub estimate: Cost,
     /// Settings that have no effect, each with its place. A run goes on all the same.
     pub warnings: Vec<String>,
+    /// What a reader must know of the data.
+    pub notes: Vec<String>,
 }
 
 /// What a run will need.
@@ -129,6 +133,7 @@ impl Plan {
             analyzers.push((a.name.clone(), built));
         }
         let dataset = wrong.built(&m.dataset, (m.dataset.build)(&cx));
+        let grader = wrong.plugin(&key("grade"), grading::grader(m)).flatten();
         let mut conditions = vec![];
         for c in &m.conditions {
             if let Some(plugin) = wrong.built(&c.chosen, named(&c.chosen.name, (c.chosen.build)(&cx))) {
@@ -167,6 +172,9 @@ impl Plan {
                 (0..m.study.groups.min(idle::GROUPS)).map(group).collect::<friction_core::Result<Vec<_>>>(),
             )
         });
+        if let (Some(g), Some(groups)) = (&grader, &first) {
+            grading::check(m, g, groups, &mut wrong.issues, &mut wrong.warnings);
+        }
         let (mut habits, mut turns) = (None, m.study.items().min(m.study.most_turns()));
         if let (Some(groups), Some(d)) = (first.as_ref().filter(|_| conditions.len() == m.conditions.len()), &dataset) {
             let design = idle::Design::new(m, d.as_ref(), &conditions, groups);
@@ -178,7 +186,9 @@ impl Plan {
                 habits = Some(design.habits());
             }
         }
-        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns };
+        let offered = dataset.as_ref().zip(first.as_ref());
+        let offered = offered.map(|(d, groups)| grading::Offered::by(d.as_ref(), grader.as_ref(), groups));
+        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns, offered };
         for (analyzer, needs) in &needs {
             let (issues, warnings) = (&mut wrong.issues, &mut wrong.warnings);
             Check { produced: &produced, analyzer, needs, issues, warnings }.all();
@@ -291,10 +301,12 @@ impl Plan {
             reply_tokens: rows * m.generation.max_new_tokens as u64,
         };
         Ok(Self {
+            notes: dataset.notes(),
             checkpoint,
             tokenizer,
             template,
             dataset,
+            grader,
             conditions,
             arms,
             members,
@@ -313,12 +325,12 @@ impl Plan {
 }
 
 impl Plan {
-    /// Grades a reply.
+    /// Grades a reply by the table `[grade]`, or else by the dataset.
     ///
     /// # Errors
     /// If the dataset fails.
     pub fn grade(&self, item: &Item, reply: &str) -> friction_core::Result<Grade> {
-        self.dataset.grade(item, reply)
+        grading::grade(self.dataset.as_ref(), self.grader.as_ref(), item, reply)
     }
 
     /// The items of a group.

@@ -4,6 +4,7 @@ use friction_behavior as _;
 use friction_conditions as _;
 use friction_gemma_scope as _;
 use friction_logit_lens as _;
+use friction_messages as _;
 use friction_mmlu_pro as _;
 use friction_organism as _;
 use friction_probes as _;

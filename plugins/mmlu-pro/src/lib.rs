@@ -1,16 +1,23 @@
-//! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from a local Parquet file or
-//! the hub.
+//! `mmlu-pro`: TIGER-Lab/MMLU-Pro (Wang et al. 2024, arXiv 2406.01574), from local Parquet files or the hub.
 //!
-//! The columns are the dataset's: `question`, `options`, `answer_index`, `category`, `item_id`, and optionally
-//! `answer`. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an error that names
-//! the row, because a question without its right answer would grade every reply as wrong. Three properties of the real
-//! file are handled: padding options (`N/A` or empty) are dropped, a question that occurs twice is used once, and a
-//! question whose right option occurs twice among its options, so that two letters are right, is left out.
-use friction_core::choice::Bank;
+//! The columns are the dataset's: `question`, `options`, `answer_index`, `category`, `question_id`, and optionally
+//! `answer` and `cot_content`. A null, an index beyond the options or an `answer` that contradicts `answer_index` is an
+//! error that names the row, because a question without its right answer would grade every reply as wrong. Three
+//! properties of the real file are handled: padding options (`N/A` or empty) are dropped, a question that occurs twice is
+//! used once, and a question whose right option occurs twice among its options, so that two letters are right, is left
+//! out. How many are left out is a note of the plan.
+mod read;
+mod worked;
+
+use friction_core::choice::{self, Bank, check_instruction};
+use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{BuildContext, Dataset, Error, Item, PluginConfig, PluginEntry, Result, Target};
+use friction_core::{
+    BuildContext, Category, ChatMessage, ChoiceParser, Dataset, Error, Grade, Item, PluginConfig, PluginEntry, Result,
+    plural,
+};
 use friction_model::hub::Repo;
-use friction_parquet::{Ask, Table, Want};
+use read::{File, Question};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +26,9 @@ use std::path::{Path, PathBuf};
 /// each. A reply is graded by the letter that it declares.
 ///
 /// Padding among the options is dropped, a question that stands twice is asked once, and one whose right option stands
-/// twice among its options is left out.
+/// twice among its options is left out. The dataset's own form of asking is `style = "chain-of-thought"`; as
+/// lm-evaluation-harness runs it, a base model has `chat_template = "none"` in `[model]`, and `stop = ["Question:"]` and
+/// `max_new_tokens = 2048` in `[generation]`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -27,8 +36,12 @@ struct Config {
     /// on a machine without network.
     #[serde(default)]
     path: Option<PathBuf>,
+    /// A local Parquet file of worked examples, with the column `cot_content`. Default: the validation split on the hub,
+    /// if there are `shots`.
+    #[serde(default)]
+    validation_path: Option<PathBuf>,
     /// Branch, tag or commit of the dataset on the hub. Default: `main`. Set it to a commit to pin the questions; it is
-    /// refused beside `path`.
+    /// refused where local files are all that is read.
     #[serde(default)]
     revision: Option<String>,
     /// Fewest real options of a question; questions with fewer are left out. The default keeps all. Set it to 10 for the
@@ -36,61 +49,184 @@ struct Config {
     #[serde(default = "three")]
     #[schemars(range(max = 10))]
     min_options: usize,
+    /// How a question is asked.
+    #[serde(default)]
+    style: Style,
+    /// Number of worked examples before the first turn, of the subject of the conversation's first question: the first
+    /// ones of the validation split, which has five a subject. Default: 5 in the style `chain-of-thought`, which refuses
+    /// them where a conversation asks about several subjects, and 0 in the style `chat`.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    shots: Option<usize>,
+    /// Text in place of the one that says how to answer: in the style `chat` the sentence that closes each prompt
+    /// (`{letters}` stands for the options' letters, such as `A-J`), in the style `chain-of-thought` the one before the
+    /// first question (`{topic}` stands for the subject). Empty for none.
+    #[serde(default)]
+    instruction: Option<String>,
 }
 fn three() -> usize {
     3
 }
 
-/// Reads the Parquet file into a [`Bank`].
-struct MmluPro;
+/// How a question is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Style {
+    /// The question, its options, and a sentence that asks for a letter. Worked examples answer with the letter alone.
+    #[default]
+    Chat,
+    /// As lm-evaluation-harness's task mmlu_pro: "Let's think step by step", after examples that do. What its own pattern
+    /// reads is stored beside the declared answer, as `grade_lm-eval`.
+    ChainOfThought,
+}
 
 const REPO: &str = "TIGER-Lab/MMLU-Pro";
-const FILE: &str = "data/test-00000-of-00001.parquet";
+const TEST: &str = "data/test-00000-of-00001.parquet";
+const VALIDATION: &str = "data/validation-00000-of-00001.parquet";
 
-fn fetch(revision: Option<&str>) -> Result<PathBuf> {
-    Repo::new(REPO, revision, true).and_then(|mut repo| repo.get(FILE)).map_err(Error::other)
+fn fetch(revision: Option<&str>, file: &str) -> Result<PathBuf> {
+    Repo::new(REPO, revision, true).and_then(|mut repo| repo.get(file)).map_err(Error::other)
+}
+
+impl Config {
+    fn shots(&self) -> usize {
+        self.shots.unwrap_or(if self.style == Style::ChainOfThought { 5 } else { 0 })
+    }
+
+    fn file(&self, local: Option<&PathBuf>, cx: &BuildContext, name: &str) -> Result<PathBuf> {
+        match local {
+            Some(path) => Ok(cx.base.join(path)),
+            None => fetch(self.revision.as_deref(), name),
+        }
+    }
 }
 
 impl PluginConfig for Config {
     type Output = dyn Dataset;
     fn validate(&self) -> Result<()> {
-        let mut faults = friction_core::error::Faults::default();
-        let idle = "`revision` does nothing beside `path`: only the hub's file has revisions";
-        faults.when(self.path.is_some() && self.revision.is_some(), "revision", idle);
+        let mut faults = Faults::default();
+        let local = self.path.is_some() && (self.validation_path.is_some() || self.shots() == 0);
+        let idle = "`revision` does nothing beside local files: only the hub's have revisions";
+        faults.when(local && self.revision.is_some(), "revision", idle);
+        let idle = "`validation_path` does nothing without `shots`";
+        faults.when(self.shots() == 0 && self.validation_path.is_some(), "validation_path", idle);
         faults.when(self.min_options > 10, "min_options", "`min_options` is at most 10: no question has more options");
+        let known = if self.style == Style::Chat { ["letters"] } else { ["topic"] };
+        faults.take(self.instruction.as_deref().map_or(Ok(()), |i| check_instruction(i, &known)));
         faults.end()
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Dataset>> {
-        let path = match &self.path {
-            Some(p) => cx.base.join(p),
-            None => fetch(self.revision.as_deref())?,
+        let path = self.file(self.path.as_ref(), cx, TEST)?;
+        let examples = match self.shots() {
+            0 => None,
+            _ => {
+                let path = self.file(self.validation_path.as_ref(), cx, VALIDATION)?;
+                Some((File::read(&path)?, path))
+            }
         };
-        Ok(Box::new(MmluPro::read(&path, self.min_options)?))
+        Ok(Box::new(MmluPro::new(self, File::read(&path)?, &path, examples)?))
     }
 }
 
+/// The dataset.
+struct MmluPro {
+    bank: Bank,
+    style: Style,
+    /// What stands before the first question in the style `chain-of-thought`.
+    description: String,
+    /// Texts of questions as they stand in the file, by id, where white space stands around them.
+    raw: BTreeMap<String, String>,
+    /// Worked examples by subject; empty if there are none.
+    shots: BTreeMap<String, Vec<ChatMessage>>,
+}
+
 impl MmluPro {
-    fn read(path: &Path, min_options: usize) -> Result<Bank> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let fingerprint = format!("{:016x}-{}", friction_core::seed::derive(&[&bytes]), bytes.len());
+    fn new(config: &Config, test: File, path: &Path, examples: Option<(File, PathBuf)>) -> Result<Self> {
+        let mut fingerprint = test.fingerprint;
         let mut questions: BTreeMap<String, Vec<Item>> = BTreeMap::new();
-        let (mut seen, mut ids) = (BTreeSet::new(), BTreeSet::new());
-        for q in rows(path, bytes)? {
-            // 159 questions of the dataset occur twice, under two subjects; the first is kept.
-            let usable = q.choices.len() >= min_options && !answered_twice(&q);
-            if !usable || !seen.insert((q.text.clone(), q.choices.clone())) {
+        let (mut seen, mut ids, mut raw) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        let (all, mut few, mut torn, mut twice) = (test.questions.len(), 0, 0, 0);
+        for q in test.questions {
+            let (item, text) = (q.item, q.raw);
+            if item.choices.len() < config.min_options {
+                few += 1;
                 continue;
             }
-            if !ids.insert(q.id.clone()) {
-                return Err(Error::data(path, format!("two questions are called `{}`; ids must differ", q.id)));
+            if answered_twice(&item) {
+                torn += 1;
+                continue;
             }
-            questions.entry(q.category.clone()).or_default().push(q);
+            // 159 questions of the dataset occur twice, under two subjects; the first is kept.
+            if !seen.insert((item.text.clone(), item.choices.clone())) {
+                twice += 1;
+                continue;
+            }
+            if !ids.insert(item.id.clone()) {
+                return Err(Error::data(path, format!("two questions are called `{}`; ids must differ", item.id)));
+            }
+            if text != item.text {
+                raw.insert(item.id.clone(), text);
+            }
+            questions.entry(item.category.clone()).or_default().push(item);
         }
         if questions.is_empty() {
-            return Err(Error::data(path, format!("holds no question with {min_options} options or more")));
+            let least = config.min_options;
+            return Err(Error::data(path, format!("holds no question with {least} options or more")));
         }
-        Ok(Bank::new(questions, fingerprint))
+        let mut shots = BTreeMap::new();
+        if let Some((file, path)) = examples {
+            fingerprint = format!("{fingerprint}+{}", file.fingerprint);
+            for subject in questions.keys() {
+                shots.insert(subject.clone(), examples_of(config, &file, &path, subject)?);
+            }
+        }
+        let mut why = vec![];
+        let mut count = |n: usize, what: String| why.extend((n > 0).then(|| format!("{n} {what}")));
+        count(twice, "that stand twice".into());
+        count(torn, "with two right letters".into());
+        count(few, format!("with fewer than {}", plural(config.min_options, "option")));
+        let left = few + torn + twice;
+        let note = format!("{left} of MMLU-Pro's {all} questions are left out: {}", why.join(", "));
+        let notes = if left == 0 { vec![] } else { vec![note] };
+        let (style, instruction) = (config.style, config.instruction.clone());
+        let description = instruction.clone().unwrap_or_else(|| worked::DESCRIPTION.into());
+        let bank = Bank::new(questions, fingerprint).instruction(instruction).notes(notes);
+        Ok(Self { bank, style, description, raw, shots })
     }
+
+    /// A question of the style `chain-of-thought`.
+    fn thought(&self, item: &Item) -> String {
+        worked::question(self.raw.get(&item.id).unwrap_or(&item.text), item)
+    }
+}
+
+/// The worked examples of a subject, as messages.
+fn examples_of(config: &Config, file: &File, path: &Path, subject: &str) -> Result<Vec<ChatMessage>> {
+    let n = config.shots();
+    let of: Vec<&Question> = file.questions.iter().filter(|q| q.item.category == subject).take(n).collect();
+    if of.len() < n {
+        let has = plural(of.len(), "worked example");
+        return Err(Error::at("shots", format!("`shots = {n}`, but {} has {has} of {subject}", path.display())));
+    }
+    if config.style == Style::Chat {
+        let pair = |q: &&Question| {
+            let prompt = choice::prompt_with(&q.item, config.instruction.as_deref())?;
+            let letter = q.item.target_letter().unwrap_or_default();
+            Ok([ChatMessage::user(prompt), ChatMessage::assistant(letter.to_string())])
+        };
+        return Ok(of.iter().map(pair).collect::<Result<Vec<_>>>()?.concat());
+    }
+    if let Some(q) = of.iter().find(|q| q.worked.trim().is_empty()) {
+        let what =
+            format!("has no `cot_content` for `{}`: the test split has none, the validation split has", q.item.id);
+        return Err(Error::data(path, what));
+    }
+    let mut out: Vec<ChatMessage> = of.iter().flat_map(|q| worked::example(q)).collect();
+    let description = config.instruction.as_deref().unwrap_or(worked::DESCRIPTION);
+    if let Some(first) = out.first_mut() {
+        first.content.insert_str(0, &worked::description(description, subject));
+    }
+    Ok(out)
 }
 
 /// Whether another option has the same text as the right one, so that two letters are right.
@@ -98,59 +234,48 @@ fn answered_twice(q: &Item) -> bool {
     q.right().is_some_and(|right| q.choices.iter().filter(|o| **o == q.choices[right]).count() > 1)
 }
 
-fn rows(path: &Path, bytes: Vec<u8>) -> Result<Vec<Item>> {
-    let bad = |e: friction_parquet::Error| Error::data(path, format!("not MMLU-Pro's Parquet: {e}"));
-    let asks = [
-        Ask::needed("question", Want::Text),
-        Ask::needed("options", Want::Texts),
-        Ask::needed("answer_index", Want::Whole),
-        Ask::needed("category", Want::Text),
-        Ask::needed("item_id", Want::Label),
-        Ask::optional("answer", Want::Text),
-    ];
-    let table = friction_parquet::read(bytes, &asks).map_err(bad)?;
-    (0..table.rows()).map(|row| question(path, &table, row, bad)).collect()
-}
-
-fn question(path: &Path, table: &Table, row: usize, bad: impl Fn(friction_parquet::Error) -> Error) -> Result<Item> {
-    let wrong = |what: String| Error::data(path, format!("not MMLU-Pro's Parquet: row {}: {what}", row + 1));
-    let text = |column: &str| -> Result<String> {
-        let text = table.need_text(column, row).map_err(&bad)?.trim();
-        if text.is_empty() { Err(wrong(format!("`{column}` is empty"))) } else { Ok(text.to_string()) }
-    };
-    let (number, category) = (text("item_id")?, text("category")?);
-    let options = table.need_texts("options", row).map_err(&bad)?;
-    let index = table.need_whole("answer_index", row).map_err(&bad)?;
-    let beyond = || wrong(format!("question {number} has no option {index}: `answer_index` counts from 0"));
-    let index = usize::try_from(index).ok().filter(|i| *i < options.len()).ok_or_else(beyond)?;
-    if options.len() > 26 {
-        return Err(wrong(format!("{} options; letters go to 26", options.len())));
+impl Dataset for MmluPro {
+    fn categories(&self) -> &[Category] {
+        self.bank.categories()
     }
-    let letter = Item::letter(index);
-    if let Some(given) = table.text("answer", row).map_err(&bad)?
-        && given.trim() != letter.to_string()
-    {
-        return Err(wrong(format!("`answer` is {given:?}, but `answer_index` {index} is {letter}: mend one of them")));
+    fn item(&self, c: &Category, index: usize) -> Result<Item> {
+        self.bank.item(c, index)
     }
-    let (mut real, mut answer) = (vec![], 0);
-    for (k, option) in options.iter().map(|o| o.trim()).enumerate() {
-        if k == index {
-            answer = real.len();
-            if option.is_empty() {
-                return Err(wrong(format!("the right option, {letter}, is empty")));
+    fn prompt(&self, item: &Item) -> Result<String> {
+        match self.style {
+            Style::Chat => self.bank.prompt(item),
+            Style::ChainOfThought if self.shots.is_empty() => {
+                Ok(worked::description(&self.description, &item.category) + &self.thought(item))
             }
-        } else if option.is_empty() || option == "N/A" {
-            // "N/A" pads short lists of options. If the right option reads "N/A", it is kept.
-            continue;
+            Style::ChainOfThought => Ok(self.thought(item)),
         }
-        real.push(option.to_string());
     }
-    if real.len() < 2 {
-        return Err(wrong(format!("question {number} has {} option; there must be 2", real.len())));
+    fn opening(&self, items: &[Item]) -> Result<Vec<ChatMessage>> {
+        let Some(subject) = items.first().map(|i| i.category.as_str()).filter(|_| !self.shots.is_empty()) else {
+            return Ok(vec![]);
+        };
+        if let Some(other) = items.iter().find(|i| i.category != subject && self.style == Style::ChainOfThought) {
+            let what = format!(
+                "the worked examples are of one subject, and a conversation asks about {subject} and {}",
+                other.category
+            );
+            return Err(Error::at("shots", what)
+                .help("set `study.turns = 1`, choose topics of one subject, or set `shots = 0`"));
+        }
+        Ok(self.shots.get(subject).cloned().unwrap_or_default())
     }
-    let id = format!("{}_{number}", category.replace(' ', "-"));
-    let target = Some(Target::Choice(answer));
-    Ok(Item { id, category, text: text("question")?, choices: real, target, ..Item::default() })
+    fn grade(&self, item: &Item, reply: &str) -> Result<Grade> {
+        match self.style {
+            Style::Chat => self.bank.grade(item, reply),
+            Style::ChainOfThought => Ok(choice::grade_by(item, reply, ChoiceParser::Declared)),
+        }
+    }
+    fn fingerprint(&self) -> String {
+        self.bank.fingerprint()
+    }
+    fn notes(&self) -> Vec<String> {
+        Dataset::notes(&self.bank)
+    }
 }
 
 friction_core::inventory::submit! {

@@ -1,4 +1,4 @@
-//! The parsers besides the declared one: lenient and official.
+//! The parsers besides the declared one: lenient, official and lm-eval.
 use super::declared::declared;
 use regex::Regex;
 use std::sync::LazyLock;
@@ -55,4 +55,10 @@ pub fn official(reply: &str) -> Option<char> {
     first(&OFFICIAL[0]).or_else(|| first(&OFFICIAL[1])).or_else(|| {
         OFFICIAL[2].captures_iter(reply).last().and_then(|c| c.get(1)).and_then(|m| m.as_str().chars().next())
     })
+}
+
+/// The answer that lm-evaluation-harness's task mmlu_pro extracts: the letter from A to J of the first `answer is X` or
+/// `answer is (X)`, whatever options were offered. `None` where that task counts the reply as wrong.
+pub fn lm_eval(reply: &str) -> Option<char> {
+    OFFICIAL[0].captures(reply)?.get(1)?.as_str().chars().next()
 }

@@ -19,6 +19,7 @@ pub use sections::{
 };
 pub use source::{Located, ManifestError, Source};
 
+use crate::grade::GradeSection;
 use crate::registry::{Kind, Maker, Registry};
 use crate::{Analyzer, Dataset, Hook, Topics};
 use chosen::{conditions, list, single};
@@ -37,6 +38,8 @@ pub struct Manifest {
     pub generation: GenerationSection,
     /// The plugin of `[dataset]`.
     pub dataset: Chosen<dyn Dataset>,
+    /// The table `[grade]`; `None` if it is left out, and the dataset grades.
+    pub grade: Option<GradeSection>,
     /// The plugin of `[topics]`; `None` if the section is left out, as a dataset of one category allows.
     pub topics: Option<Chosen<dyn Topics>>,
     /// The plugins of `[[condition]]`, in order.
@@ -51,13 +54,14 @@ pub struct Manifest {
     pub warnings: Issues,
 }
 
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "study",
     "model",
     "backend",
     "generation",
     "plugins",
     "dataset",
+    "grade",
     "topics",
     "condition",
     "aside",
@@ -157,6 +161,11 @@ impl Manifest {
             Maker::Dataset(p) => Some(p),
             _ => None,
         });
+        let graded = source.value.contains_key("grade");
+        let grade = graded.then(|| section::<GradeSection>(&source, "grade", true, &mut issues)).flatten();
+        if let Some(g) = &grade {
+            g.check(&root.key("grade"), &mut issues);
+        }
         let topics = match source.value.contains_key("topics") {
             true => Some(single(&source, registry, Kind::Topics, &mut issues, |m| match m {
                 Maker::Topics(p) => Some(p),
@@ -183,6 +192,7 @@ impl Manifest {
                     backend,
                     generation,
                     dataset,
+                    grade,
                     topics: topics.flatten(),
                     conditions,
                     asides,

@@ -3,6 +3,7 @@ use super::aside::AsideSection;
 use super::generation::GenerationSection;
 use super::model::ModelSection;
 use super::sections::{BackendSection, PluginsSection, StudySection};
+use crate::grade::GradeSection;
 use crate::registry::{Kind, Plugin, Registry};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -124,6 +125,9 @@ pub fn schema(registry: &Registry) -> Value {
         };
         value["description"] = added(kind)["description"].clone();
         properties.insert(kind.word().into(), value);
+        if kind == Kind::Dataset {
+            properties.insert("grade".into(), section::<GradeSection>());
+        }
     }
     let mut out = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
