@@ -254,6 +254,11 @@ pub(crate) fn program(
     }
 }
 
+/// Whether an item of these groups has choices, one of which is right.
+pub(crate) fn choices(groups: &[Vec<PlannedItem>]) -> bool {
+    groups.iter().flatten().any(|p| p.item.choices.len() > 1 && p.item.right().is_some())
+}
+
 /// Warns of libraries that are loaded, and processes that are started, although the manifest names none of their plugins.
 pub(crate) fn unused(m: &Manifest, base: &Path, warnings: &mut Issues) {
     let mut used: Vec<&Origin> = vec![&m.dataset.origin];

@@ -14,6 +14,8 @@ pub(crate) struct Produced<'a> {
     pub habits: Option<Vec<Habit>>,
     /// Turns of the longest conversation.
     pub turns: usize,
+    /// Whether an item has choices, one of which is right; `None` if errors of the dataset are reported already.
+    pub choices: Option<bool>,
 }
 
 /// Checks what an analyzer needs against what a study produces.
@@ -29,6 +31,7 @@ impl Check<'_> {
     /// Reports everything that the study lacks.
     pub fn all(mut self) {
         self.outcomes();
+        self.choices();
         self.taps();
         self.factors();
         self.turns();
@@ -78,6 +81,22 @@ impl Check<'_> {
                 self.issues.push(self.option("outcome"), message, help);
             }
         }
+    }
+
+    /// Checks that there are items with choices, if right choices are read.
+    fn choices(&mut self) {
+        let odds = self.needs.outcomes.contains(&Outcome::LogOdds);
+        if self.produced.choices != Some(false) || !(odds || self.needs.choices) {
+            return;
+        }
+        let (path, what) = match odds {
+            true => (self.option("outcome"), format!("the outcome `{}`", Outcome::LogOdds)),
+            false => (self.analyzer.path.clone(), "this analyzer".into()),
+        };
+        let message =
+            format!("{what} reads right choices, but no item of the dataset has choices, one of which is right");
+        let help = "leave the analyzer out, or give the items `choices` and a `target`";
+        self.issues.push(path, message, Some(help.into()));
     }
 
     fn taps(&mut self) {

@@ -178,7 +178,8 @@ impl Plan {
                 habits = Some(design.habits());
             }
         }
-        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns };
+        let (program, choices) = (hooked.as_ref().map(|(p, _)| p), first.as_deref().map(idle::choices));
+        let produced = Produced { manifest: m, program, habits, turns, choices };
         for (analyzer, needs) in &needs {
             let (issues, warnings) = (&mut wrong.issues, &mut wrong.warnings);
             Check { produced: &produced, analyzer, needs, issues, warnings }.all();
