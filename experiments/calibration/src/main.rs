@@ -67,7 +67,8 @@ struct Args {
 fn outcomes(analysis: &str) -> &'static [Outcome] {
     match analysis {
         "probe-deal" | "probe-interruptions" | "features-deal" => &[Outcome::Dealt],
-        "probe-correct" => &[Outcome::Coin],
+        "probe-correct" | "probe-number" => &[Outcome::Coin],
+        "number-completion" | "number-features" => &[Outcome::Coin, Outcome::Effect],
         _ => &[Outcome::Own, Outcome::Coin, Outcome::Effect],
     }
 }
@@ -80,14 +81,26 @@ fn truth(place: &Place) -> Option<Truth> {
     if read_out && analysis.ends_with("completion") && *outcome != Outcome::Own {
         return None;
     }
+    // These differ from the analyses of `completion` in what they compare with the activations.
+    if analysis.starts_with("number-") && !["next_answer", "confirmation", "verdict"].iter().any(|k| at.starts_with(k))
+    {
+        return None;
+    }
     Some(match (analysis.as_str(), *what) {
         // A cut reply can be read from the activations, so a small p is right; how well is known only from many
         // studies.
         ("probe-completion", "p") if read_out => return None,
         ("features-completion", "p" | "interval") if at == "found" || at.starts_with("difference") => return None,
-        ("features-completion" | "features-deal", "interval") if at.starts_with("confirmation") => return None,
+        ("features-completion" | "features-deal" | "number-features", "interval") if at.starts_with("confirmation") => {
+            return None;
+        }
         ("probe-deal" | "probe-correct" | "features-deal", "interval") if read_out => Truth::Known(0.5),
-        ("probe-completion" | "probe-interruptions" | "features-completion", "interval") if read_out => Truth::Median,
+        // R² of held-out rows is below 0 where nothing can be read; how far is known only from many studies.
+        ("probe-completion" | "probe-interruptions" | "probe-number" | "features-completion", "interval")
+            if read_out =>
+        {
+            Truth::Median
+        }
         _ => Truth::Known(0.0),
     })
 }

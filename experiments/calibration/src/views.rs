@@ -4,6 +4,10 @@ use friction_core::{ConversationId, Position, Result, RunReader, Site, TapArray,
 use friction_stats::Rng;
 use friction_store::StoredRun;
 
+/// Name of a metric that every view has: a number, random for each conversation and turn. Under [`Outcome::Effect`] it
+/// changes after interruptions as answers do.
+pub const NUMBER: &str = "noise";
+
 /// What is used as a run's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
@@ -48,18 +52,21 @@ impl<'a> View<'a> {
             .map(|t| {
                 let mut t = t.clone();
                 let group = t.group.to_le_bytes();
-                let place = [t.condition.as_bytes(), b"/", t.arm.as_bytes(), b"/", &t.turn.to_le_bytes()].concat();
+                let mut place = [t.condition.as_bytes(), b"/", t.arm.as_bytes(), b"/", &t.turn.to_le_bytes()].concat();
+                if t.sample > 0 {
+                    place.extend(t.sample.to_le_bytes());
+                }
                 let coin = |what: &[u8]| unit(&[what, &seed, &group, &place]);
+                let own = 0.25 * Rng::new(derive(&[b"effect", &seed, &group])).normal();
+                let since = f64::from(t.turn - 1) / f64::from(last - 1);
+                let interrupted = t.factors.get("completion").is_some_and(|l| l == "interrupt");
+                let effect = if outcome == Outcome::Effect && interrupted { own * since } else { 0.0 };
+                let noise = Rng::new(derive(&[b"number", &seed, &group, &place])).normal();
+                t.metrics.insert(NUMBER.into(), 4.0 * effect + noise);
                 match outcome {
                     Outcome::Own => {}
                     Outcome::Coin | Outcome::Dealt => t.score = Some(f64::from(u8::from(coin(b"coin") < 0.5))),
-                    Outcome::Effect => {
-                        let own = 0.25 * Rng::new(derive(&[b"effect", &seed, &group])).normal();
-                        let since = f64::from(t.turn - 1) / f64::from(last - 1);
-                        let interrupted = t.factors.get("completion").is_some_and(|l| l == "interrupt");
-                        let chance = 0.5 + if interrupted { own * since } else { 0.0 };
-                        t.score = Some(f64::from(u8::from(coin(b"coin") < chance)));
-                    }
+                    Outcome::Effect => t.score = Some(f64::from(u8::from(coin(b"coin") < 0.5 + effect))),
                 }
                 if outcome == Outcome::Dealt {
                     let swap = unit(&[b"deal", &seed, &group]) < 0.5;

@@ -1,5 +1,5 @@
 //! Outcomes: the numbers of a turn that analyzers can compare.
-use crate::TurnRow;
+use crate::{TurnRow, plural};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
@@ -60,6 +60,21 @@ impl Outcome {
             Self::Aside(name) => format!("aside {name}"),
             Self::Metric(name) => name.clone(),
         }
+    }
+}
+
+impl Outcome {
+    /// Says that turns are left out because they do not have this outcome: `without` of `of`. `None` if all have it.
+    ///
+    /// ```
+    /// # use friction_core::Outcome;
+    /// let told = Outcome::Score.left_out(2, 40);
+    /// assert_eq!(told.as_deref(), Some("2 of 40 turns have no `score` and are left out"));
+    /// assert_eq!(Outcome::Score.left_out(0, 40), None);
+    /// ```
+    pub fn left_out(&self, without: usize, of: usize) -> Option<String> {
+        let (have, are) = if without == 1 { ("has", "is") } else { ("have", "are") };
+        (without > 0).then(|| format!("{without} of {} {have} no `{self}` and {are} left out", plural(of, "turn")))
     }
 }
 
@@ -127,7 +142,7 @@ impl JsonSchema for Outcome {
 }
 
 impl TurnRow {
-    /// The value of an outcome; `None` if the turn has none, and NaN never.
+    /// The value of an outcome; `None` if the turn has none or it is not finite.
     pub fn outcome(&self, outcome: &Outcome) -> Option<f64> {
         let value = match outcome {
             Outcome::Score => self.score,
@@ -138,7 +153,7 @@ impl TurnRow {
             Outcome::Aside(name) => self.asides.get(name).and_then(|a| a.value),
             Outcome::Metric(name) => self.metrics.get(name).copied(),
         };
-        value.filter(|v| !v.is_nan())
+        value.filter(|v| v.is_finite())
     }
 
     /// Index of the right choice, from 0; `None` if the item has no choices or no target.

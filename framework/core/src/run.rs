@@ -200,6 +200,18 @@ pub struct TapArray {
     pub data: Vec<f32>,
 }
 
+impl TapArray {
+    /// The rows of a turn (from 1) that hold a token, in order; rows of NaN alone pad it to the longest turn and are left
+    /// out. `None` if the array does not hold the turn whole.
+    pub fn tokens(&self, turn: u32) -> Option<Vec<&[f32]>> {
+        let [turns, positions, width] = self.shape;
+        let turn = (turn as usize).checked_sub(1).filter(|t| *t < turns && width > 0)?;
+        let size = positions.checked_mul(width)?;
+        let rows = self.data.get(turn.checked_mul(size)?..(turn + 1).checked_mul(size)?)?;
+        Some(rows.chunks_exact(width).filter(|row| !row.iter().all(|v| v.is_nan())).collect())
+    }
+}
+
 /// A run, as analyzers see it. friction-store implements it for files, tests for values in memory. Analyzers may
 /// share it among threads.
 pub trait RunReader: Sync {
@@ -216,4 +228,25 @@ pub trait RunReader: Sync {
     fn tap(&self, conversation: ConversationId, site: Site, position: Position) -> Result<Option<TapArray>>;
     /// The `findings.json` of an analyzer that ran before, by its name; `None` if there is none.
     fn findings(&self, analyzer: &str) -> Option<serde_json::Value>;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn padding_is_no_token_and_a_turn_that_is_not_there_is_none() {
+        let pad = f32::NAN;
+        // Two turns of at most three tokens, two wide: the first has one token, the second none of two finite numbers.
+        let data = vec![1.0, 2.0, pad, pad, pad, pad, 3.0, pad, 5.0, 6.0, pad, pad];
+        let tap = TapArray { shape: [2, 3, 2], data };
+        assert_eq!(tap.tokens(1).unwrap(), [[1.0, 2.0]]);
+        let second = tap.tokens(2).unwrap();
+        assert!(second.len() == 2 && second[0][1].is_nan() && second[1] == [5.0, 6.0], "{second:?}");
+        assert!(tap.tokens(0).is_none() && tap.tokens(3).is_none());
+        let short = TapArray { shape: [2, 3, 2], data: vec![0.0; 7] };
+        assert!(short.tokens(1).is_some() && short.tokens(2).is_none());
+        assert!(TapArray::default().tokens(1).is_none());
+    }
 }

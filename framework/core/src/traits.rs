@@ -124,6 +124,9 @@ pub struct Needs {
     /// Outcomes that turns must have: the option `outcome` of most analyzers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Outcome>,
+    /// Whether items with choices are read, one of which is right. There must be such items.
+    #[serde(skip_serializing_if = "no")]
+    pub choices: bool,
     /// First turn that is read, from 1: the option `first_turn` of most analyzers. `None`: turns are not checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_turn: Option<u32>,

@@ -18,11 +18,12 @@ pub struct Tokens {
     pub width: usize,
 }
 
-/// The tapped activations of a run's unedited arm at one site and position; every fifth group is held out. BOS is
-/// left out, because its norm is an outlier, and so are rows that are not finite.
+/// The tapped activations of a run's unedited arm at one site and position, of all samples; every fifth group is held
+/// out. BOS is left out, because its norm is an outlier, and so are turns without a token there, and padding.
 ///
 /// # Errors
-/// When they were not tapped, their widths differ, or the run has fewer than five groups.
+/// When they were not tapped, their widths differ, a number is not finite, or the run has fewer than five groups with
+/// tokens.
 pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tokens> {
     let mut out = Tokens::default();
     let conversations: BTreeSet<ConversationId> =
@@ -40,15 +41,26 @@ pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tok
         }
         out.width = tap.shape[2];
         let to = if group % 5 == 4 { &mut out.held } else { &mut out.learnt };
-        for (i, token) in tap.data.chunks(out.width).enumerate() {
-            let bos = position == Position::All && i == 0;
-            if !bos && token.iter().all(|v| v.is_finite()) {
-                to.extend_from_slice(token);
+        for turn in 1..=tap.shape[0] as u32 {
+            let broken = || Error::other(format!("the tap of `{site}` in group {group} ends before turn {turn}"));
+            let tokens = tap.tokens(turn).ok_or_else(broken)?;
+            if tokens.iter().any(|row| !row.iter().all(|v| v.is_finite())) {
+                let ConversationId { condition, sample, .. } = conversation;
+                return Err(Error::other(format!(
+                    "the activations at `{site}` are not finite in turn {turn} of group {group}, condition `{condition}`, sample {sample}"
+                )));
             }
+            let bos = usize::from(position == Position::All && turn == 1);
+            tokens.into_iter().skip(bos).for_each(|row| to.extend_from_slice(row));
         }
     }
+    if out.width == 0 {
+        return Err(Error::other("the run has no untouched conversation: training reads those alone"));
+    }
     if out.learnt.is_empty() || out.held.is_empty() {
-        return Err(Error::other("training needs 5 groups or more: every fifth is held out"));
+        return Err(Error::other(format!(
+            "training needs 5 groups or more that have a token at `{position}`: every fifth is held out"
+        )));
     }
     Ok(out)
 }
@@ -132,4 +144,59 @@ pub fn of_corpus(
         return Err(Error::other("training needs 5 texts or more: every fifth is held out"));
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use friction_core::{TapArray, TurnRow};
+
+    /// Five groups of two samples and two turns: one token in the first turn and two in the second, padded. Each number
+    /// says group, sample, turn and token. `reply` has no token in the first turn of the second sample.
+    struct Run(Vec<TurnRow>);
+
+    impl RunReader for Run {
+        fn name(&self) -> &str {
+            "memory"
+        }
+        fn seed(&self) -> u64 {
+            1
+        }
+        fn turns(&self) -> &[TurnRow] {
+            &self.0
+        }
+        fn tap(&self, of: ConversationId, _: Site, position: Position) -> Result<Option<TapArray>> {
+            let at = (1000 * of.group + 100 * of.sample) as f32;
+            let first = if position == Position::ReplyAll && of.sample == 1 { f32::NAN } else { at + 10.0 };
+            Ok(Some(TapArray { shape: [2, 2, 1], data: vec![first, f32::NAN, at + 20.0, at + 21.0] }))
+        }
+        fn findings(&self, _: &str) -> Option<serde_json::Value> {
+            None
+        }
+    }
+
+    fn run(groups: u32, arm: &str) -> Run {
+        let turn = |group, sample, turn| TurnRow { group, sample, turn, arm: arm.into(), ..TurnRow::default() };
+        Run((0..groups)
+            .flat_map(|g| (0..2).flat_map(move |s| [(g, s, 1), (g, s, 2)]))
+            .map(|(g, s, t)| turn(g, s, t))
+            .collect())
+    }
+
+    #[test]
+    fn all_samples_are_read_without_padding_and_without_the_first_token_of_each() {
+        let of = |position| of_run(&run(5, ""), Site::Embed, position).unwrap();
+        let all = of(Position::All);
+        assert_eq!(all.held, [4020.0, 4021.0, 4120.0, 4121.0]);
+        assert_eq!((all.learnt.len(), all.width), (16, 1));
+        assert_eq!(of(Position::ReplyAll).held, [4010.0, 4020.0, 4021.0, 4120.0, 4121.0]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let e = |run: Run| of_run(&run, Site::Embed, Position::PromptEnd).unwrap_err().to_string();
+        assert!(e(run(4, "")).contains("5 groups or more that have a token at `prompt-end`"));
+        assert!(e(run(5, "on")).contains("no untouched conversation"));
+    }
 }

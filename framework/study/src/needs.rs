@@ -32,6 +32,7 @@ impl Check<'_> {
     /// Reports everything that the study lacks.
     pub fn all(mut self) {
         self.outcomes();
+        self.choices();
         self.taps();
         self.factors();
         self.turns();
@@ -113,6 +114,16 @@ impl Check<'_> {
         };
         let message = format!("this analyzer reads the outcome `{outcome}`, but {what}");
         self.issues.push(self.option("outcome"), message, Some(help.into()));
+    }
+
+    /// Checks that there are items with a right choice, if the analyzer reads right choices.
+    fn choices(&mut self) {
+        if self.needs.choices && self.produced.offered.is_some_and(|offered| !offered.odds) {
+            let message =
+                "this analyzer reads right choices, but no item of the dataset has choices, one of which is right";
+            let help = "leave the analyzer out, or give the items `options` and an `answer`";
+            self.issues.push(self.analyzer.path.clone(), message, Some(help.into()));
+        }
     }
 
     fn taps(&mut self) {

@@ -1,33 +1,23 @@
 //! The verdict: are there features that differ between the conditions and also predict the answers? Features are
 //! picked on one half of the groups and tested on the other.
 //!
-//! A feature has two links: its difference between the factor's levels, and its association with right answers within a
-//! question. Discovery picks at most `discover` features for which both links have p ≤ 0.05 by Student's t. On the
+//! A feature has two links: its difference between the factor's levels, and its association with right answers, or another
+//! outcome of the turns, within a question. Discovery picks at most `discover` features for which both links have p ≤ 0.05 by Student's t. On the
 //! confirmation groups each link is tested by sign flips with one sign per group. p-values are adjusted for all links
 //! of all picked features by max-T, because picked features correlate and Holm's correction would cost too much power;
 //! a feature's p is the larger one of its two links. A feature is confirmed if p ≤ 0.05, both links have the signs of
 //! discovery and reach the smallest effects of interest, and the product of their signs is the sign of the condition's
-//! own effect on accuracy.
+//! own effect on the outcome.
 use crate::features::{Feature, d_z};
 use crate::halves::Halves;
-use friction_core::{Error, Result, Says};
+use crate::limits::Limits;
+use friction_core::{Error, Outcome, Result, Says};
 use friction_stats::{Flips, groups_needed, max_t, p_words, sign_flips, t_critical, t_statistic};
 
 /// The smallest confirmation half, in groups, that can support a verdict.
 pub const FEWEST: usize = 8;
 /// Level of the tests: each test of discovery, and family-wise in confirmation.
 const ALPHA: f64 = 0.05;
-
-/// The manifest's limits on a feature.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// Most features that discovery may pick.
-    pub discover: usize,
-    /// Smallest |d_z| of the feature's difference between the levels.
-    pub effect: f64,
-    /// Smallest association with the answers, in points of accuracy per standard deviation of the feature.
-    pub points: f64,
-}
 
 /// A feature that discovery picked, with its test on the confirmation groups.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +28,8 @@ pub struct Tested {
     pub difference: Flips,
     /// That difference divided by its standard deviation across groups (Cohen's d_z).
     pub d_z: f64,
-    /// Points of accuracy per standard deviation of the feature within questions, with a 95 % interval.
+    /// Points of accuracy (or the outcome's unit) per standard deviation of the feature within questions, with a 95 %
+    /// interval.
     pub answers: Flips,
     /// The same with a 90 % interval, for the test of equivalence.
     pub narrow: Flips,
@@ -66,7 +57,7 @@ impl Tested {
 pub struct Judgement {
     /// The picked features, in order of their adjusted p-value.
     pub tested: Vec<Tested>,
-    /// The condition's effect on accuracy in the confirmation groups, in percentage points.
+    /// The condition's effect on the outcome in the confirmation groups, shares in points.
     pub performance: Option<Flips>,
     /// The verdict.
     pub says: Says,
@@ -75,14 +66,14 @@ pub struct Judgement {
 }
 
 /// Picks features on the discovery half and tests them on the confirmation half. `performance` is the condition's
-/// effect on accuracy for each group, in percentage points.
+/// effect on the outcome for each group, shares in points; `halves` holds groups that have one.
 ///
 /// # Errors
 /// When a feature's values are not finite.
 pub fn judge(all: &[Feature], performance: &[f64], halves: &Halves, limits: &Limits, seed: u64) -> Result<Judgement> {
     let groups = halves.confirmation.len();
     let mut out = Judgement { tested: vec![], performance: None, says: Says::CannotBeTold, why: String::new() };
-    if groups < FEWEST {
+    if groups < FEWEST || halves.discovery.len() < 2 {
         out.why = format!(
             "only {groups} groups are left for confirmation and {} for discovery: confirmation needs at least {FEWEST}, {} in all",
             halves.discovery.len(),
@@ -146,17 +137,18 @@ fn verdict(tested: &[Tested], groups: usize, limits: &Limits) -> (Says, String) 
     let Some(first) = tested.first() else {
         return (
             Says::CannotBeTold,
-            "in the discovery groups no feature differs between the conditions and also predicts the answers".into(),
+            format!("in the discovery groups no feature differs between the conditions and also {}", limits.goes()),
         );
     };
     if let Some(t) = tested.iter().find(|t| t.confirmed(limits)) {
         let why = format!(
-            "feature {} differs between the conditions (d_z {:+.2}) and predicts right answers within a question ({:+.1} points per standard deviation, {:+.1} to {:+.1}) on {groups} groups that were not used to pick it; {} adjusted for both tests of {} features",
+            "feature {} differs between the conditions (d_z {:+.2}) and {} within a question ({} per standard deviation, {} to {}) on {groups} groups that were not used to pick it; {} adjusted for both tests of {} features",
             t.index,
             t.d_z,
-            t.answers.estimate,
-            t.answers.low,
-            t.answers.high,
+            if *limits.outcome == Outcome::Score { "predicts right answers".to_string() } else { limits.goes() },
+            limits.amount(t.answers.estimate),
+            limits.bound(t.answers.low),
+            limits.bound(t.answers.high),
             p_words(t.family),
             tested.len()
         );
@@ -164,9 +156,10 @@ fn verdict(tested: &[Tested], groups: usize, limits: &Limits) -> (Says, String) 
     }
     if tested.iter().all(|t| t.narrow.low > -limits.points && t.narrow.high < limits.points) {
         let why = format!(
-            "each of the {} picked features predicts the answers by less than {} points per standard deviation (90 % intervals on {groups} groups)",
+            "each of the {} picked features {} by less than {} per standard deviation (90 % intervals on {groups} groups)",
             tested.len(),
-            limits.points
+            limits.goes(),
+            limits.least()
         );
         return (Says::NotReached, why);
     }
@@ -184,9 +177,12 @@ fn verdict(tested: &[Tested], groups: usize, limits: &Limits) -> (Says, String) 
         tested.len(),
         p_words(first.family),
         if first.family <= ALPHA {
-            ", but the effects are below the limits, or their signs contradict discovery or the condition's effect on accuracy"
+            format!(
+                ", but the effects are below the limits, or their signs contradict discovery or the condition's effect on {}",
+                limits.effect_on()
+            )
         } else {
-            ""
+            String::new()
         },
     );
     (Says::CannotBeTold, why)
@@ -202,13 +198,13 @@ mod tests {
     use friction_stats::Rng;
     use std::collections::BTreeMap;
 
-    const LIMITS: Limits = Limits { discover: 20, effect: 0.5, points: 1.0 };
+    const LIMITS: Limits = Limits { discover: 20, effect: 0.5, points: 1.0, outcome: &Outcome::Score };
     const TURNS: u32 = 8;
     const FEATURES: u32 = 24;
 
     /// How the simulated answers come about.
     #[derive(Debug, Clone, Copy, PartialEq)]
-    enum Outcome {
+    enum Rule {
         /// By the question's difficulty; one answer in ten is random.
         Difficulty,
         /// At random for each conversation and turn.
@@ -222,7 +218,7 @@ mod tests {
 
     /// A simulated study with two tones × two levels. A third of the features depend on the condition *and* on the
     /// question's difficulty (as in the model organism), a third on the difficulty alone, and the rest are noise.
-    fn study(groups: u32, outcome: Outcome, seed: u64) -> (Vec<TurnRow>, Vec<BTreeMap<u32, f64>>) {
+    fn study(groups: u32, outcome: Rule, seed: u64) -> (Vec<TurnRow>, Vec<BTreeMap<u32, f64>>) {
         let mut rng = Rng::new(seed);
         let (mut rows, mut values) = (vec![], vec![]);
         for group in 0..groups {
@@ -234,10 +230,10 @@ mod tests {
                     let by_question = if rng.unit() < 0.1 { rng.unit() < 0.1 } else { *hard < 0.6 };
                     let lost = if level == 1 { effect } else { -effect };
                     let correct = match outcome {
-                        Outcome::Difficulty => by_question,
-                        Outcome::Coin => rng.unit() < 0.5,
-                        Outcome::Varying => by_question != (rng.unit() < lost),
-                        Outcome::Planted => *hard < if level == 1 { 0.5 } else { 0.7 },
+                        Rule::Difficulty => by_question,
+                        Rule::Coin => rng.unit() < 0.5,
+                        Rule::Varying => by_question != (rng.unit() < lost),
+                        Rule::Planted => *hard < if level == 1 { 0.5 } else { 0.7 },
                     };
                     let value = |f: u32| {
                         let follows = if f < 8 { 1.5 * level as f64 } else { 0.0 };
@@ -260,10 +256,10 @@ mod tests {
         (rows, values)
     }
 
-    fn judged(groups: u32, outcome: Outcome, seed: u64) -> Judgement {
+    fn judged(groups: u32, outcome: Rule, seed: u64) -> Judgement {
         let (rows, values) = study(groups, outcome, seed);
         let rows: Vec<&TurnRow> = rows.iter().collect();
-        let q = Questions::new(&rows, "completion", "interrupt");
+        let q = Questions::new(&rows, "completion", "interrupt", &Outcome::Score);
         assert!(q.paired && q.groups.len() == groups as usize);
         let all = features(&rows, &values, &q, ("completion", "interrupt"), 0.05);
         judge(&all, &q.performance, &Halves::of(q.groups.len(), seed), &LIMITS, seed).unwrap()
@@ -287,7 +283,7 @@ mod tests {
 
     #[test]
     fn null_studies_reach_the_verdict_in_at_most_five_percent() {
-        for outcome in [Outcome::Difficulty, Outcome::Coin, Outcome::Varying] {
+        for outcome in [Rule::Difficulty, Rule::Coin, Rule::Varying] {
             let studies = 200;
             let (mut reached, mut alone, mut before) = (0, 0, 0);
             for s in 0..studies {
@@ -297,7 +293,7 @@ mod tests {
                 let (rows, values) = study(16, outcome, s);
                 let all: Vec<&TurnRow> = rows.iter().collect();
                 let column: Vec<(usize, f64)> = values.iter().enumerate().map(|(i, v)| (i, v[&0])).collect();
-                let links = Questions::new(&all, "completion", "interrupt").links(&column);
+                let links = Questions::new(&all, "completion", "interrupt", &Outcome::Score).links(&column);
                 alone += usize::from(sign_flips(&links.answers, 0.95, s).unwrap().p <= 0.05);
                 before += usize::from(p_centred_by_turn(&rows, &values, 0) <= 0.05);
             }
@@ -307,7 +303,7 @@ mod tests {
                 "{outcome:?}: verdict in {reached}, one link in {alone} of {studies}"
             );
             // The reason for this test: centred by turn, a question's difficulty alone looks like an effect.
-            if outcome != Outcome::Coin {
+            if outcome != Rule::Coin {
                 assert!(before > 100, "{outcome:?}: centred by turn only {before} of {studies}");
             }
         }
@@ -316,9 +312,9 @@ mod tests {
     #[test]
     fn planted_studies_of_32_groups_reach_it() {
         let studies = 20;
-        let reached = (0..studies).filter(|s| judged(32, Outcome::Planted, 900 + s).says == Says::Reached).count();
+        let reached = (0..studies).filter(|s| judged(32, Rule::Planted, 900 + s).says == Says::Reached).count();
         assert!(reached >= 18, "{reached} of {studies}");
-        let j = judged(32, Outcome::Planted, 900);
+        let j = judged(32, Rule::Planted, 900);
         let first = j.tested.first().unwrap();
         assert!(first.index < 8 && first.difference.estimate > 0.0 && first.answers.high < 0.0, "{first:?}");
         assert!(j.performance.unwrap().high < -5.0 && j.why.contains("16 groups"), "{j:?}");
@@ -326,7 +322,7 @@ mod tests {
 
     #[test]
     fn few_groups_and_small_effects_are_no_verdict() {
-        let j = judged(14, Outcome::Planted, 1);
+        let j = judged(14, Rule::Planted, 1);
         assert!(
             j.says == Says::CannotBeTold
                 && j.why.contains("only 7 groups are left for confirmation")
@@ -347,5 +343,29 @@ mod tests {
         // The feature rises and answers rise with it, but the condition lowers accuracy: the signs contradict.
         let against = of(2.5, -3.0);
         assert!(against.says == Says::CannotBeTold && against.why.contains("contradict"), "{against:?}");
+    }
+
+    #[test]
+    fn another_outcome_is_judged_in_its_unit() {
+        // Replies of right answers are 40 tokens shorter; half of the groups have no count at all.
+        let (mut rows, values) = study(64, Rule::Planted, 900);
+        for r in rows.iter_mut() {
+            let n = if r.right() == Some(true) { 60.0 } else { 100.0 };
+            r.metrics.extend((r.group % 2 == 0).then(|| ("n".to_string(), n)));
+        }
+        let rows: Vec<&TurnRow> = rows.iter().collect();
+        let outcome: Outcome = "metric.n".parse().unwrap();
+        let q = Questions::new(&rows, "completion", "interrupt", &outcome);
+        let all = features(&rows, &values, &q, ("completion", "interrupt"), 0.05);
+        let halves = Halves::of(64, 900).only(|g| q.has_outcome(g));
+        assert_eq!(halves.discovery.len() + halves.confirmation.len(), 32);
+        let j = judge(&all, &q.performance, &halves, &Limits { outcome: &outcome, ..LIMITS }, 900).unwrap();
+        assert!(j.says == Says::Reached && j.why.contains("goes with the n within a question ("), "{}", j.why);
+        assert!(!j.why.contains("points") && !j.why.contains("answers"), "{}", j.why);
+        // Interrupted replies are wrong more often, by about 0.2, and so longer by about 8.
+        assert!((4.0..14.0).contains(&j.performance.unwrap().estimate), "{:?}", j.performance);
+        // The same without a group that lacks the count: a number for each group, or an error.
+        let whole = Halves::of(64, 900);
+        assert!(judge(&all, &q.performance, &whole, &Limits { outcome: &outcome, ..LIMITS }, 900).is_err());
     }
 }

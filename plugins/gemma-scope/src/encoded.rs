@@ -1,11 +1,10 @@
 //! Reads a run's tapped tokens and encodes them as features.
 use crate::Scope;
 use crate::features::mean;
-use friction_core::{Error, Position, Result, RunReader, TurnRow};
+use friction_core::{ConversationId, Error, Position, Result, RunReader, Site, TapArray, TurnRow};
 use friction_sae::{Active, Sae};
 use friction_stats::Matrix;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 /// A turn, and which rows of [`Tokens`] are its tokens.
 pub struct Turn<'a> {
@@ -24,44 +23,61 @@ pub struct Tokens<'a> {
     /// The activations that it should reconstruct, `[tokens, output width]`, row-major. A transcoder's differ from
     /// `read`.
     pub target: Vec<f32>,
+    /// Number of turns without a token.
+    pub empty: usize,
 }
 
 impl Scope {
-    /// All tapped tokens of the untouched arm from `first_turn` on.
+    /// All tapped tokens of the untouched arm from `first_turn` on. A turn without a token at the position, because its
+    /// reply is empty, is left out.
     ///
     /// # Errors
-    /// When a tap is missing or there is no token.
+    /// When a tap is missing, a number is not finite, or there is no token.
     pub fn tokens<'a>(&self, run: &'a dyn RunReader) -> Result<Tokens<'a>> {
         let o = &self.options;
-        let mut out = Tokens { turns: vec![], read: vec![], target: vec![] };
-        let mut taps = BTreeMap::new();
+        let mut out = Tokens { turns: vec![], read: vec![], target: vec![], empty: 0 };
+        // A conversation's turns follow each other, and its activations may be large.
+        let mut open: Option<(ConversationId, TapArray, Option<TapArray>)> = None;
         for row in run.turns().iter().filter(|t| t.arm.is_empty() && t.turn >= o.first_turn) {
-            let key = (row.group, row.condition.as_str());
-            if let Entry::Vacant(e) = taps.entry(key) {
+            let of = row.conversation();
+            if open.as_ref().is_none_or(|(id, ..)| *id != of) {
                 let get = |site| {
-                    run.tap(row.conversation(), site, o.position)?
+                    run.tap(of, site, o.position)?
                         .ok_or_else(|| Error::other(format!("the run holds no tap of `{site}` at `{}`", o.position)))
                 };
-                e.insert((get(self.reads)?, get(self.writes)?));
+                let written = (self.writes != self.reads).then(|| get(self.writes)).transpose()?;
+                open = Some((of, get(self.reads)?, written));
             }
-            let Some((read, written)) = taps.get(&key) else { continue };
-            let [_, positions, width] = read.shape;
-            let start = out.read.len() / width;
-            for p in 0..positions {
-                // BOS has an extreme norm, and autoencoders are trained without it.
-                if o.position == Position::All && row.turn == 1 && p == 0 {
-                    continue;
+            let Some((_, read, written)) = &open else { continue };
+            let place = || {
+                format!(
+                    "turn {} of group {}, condition `{}`, sample {}",
+                    row.turn, row.group, row.condition, row.sample
+                )
+            };
+            let rows = |tap: &'_ TapArray, site: Site| -> Result<Vec<Vec<f32>>> {
+                let lacks = || Error::other(format!("the tap of `{site}` does not hold {}", place()));
+                let rows = tap.tokens(row.turn).ok_or_else(lacks)?;
+                match rows.iter().all(|r| r.iter().all(|v| v.is_finite())) {
+                    true => Ok(rows.into_iter().map(<[f32]>::to_vec).collect()),
+                    false => Err(Error::other(format!("the activations at `{site}` are not finite in {}", place()))),
                 }
-                let at = (row.turn as usize - 1) * positions + p;
-                let token = &read.data[at * width..][..width];
-                if token.iter().all(|v| v.is_finite()) {
-                    out.read.extend_from_slice(token);
-                    out.target.extend_from_slice(&written.data[at * written.shape[2]..][..written.shape[2]]);
-                }
+            };
+            let tokens = rows(read, self.reads)?;
+            let targets = written.as_ref().map(|w| rows(w, self.writes)).transpose()?;
+            if targets.as_ref().is_some_and(|t| t.len() != tokens.len()) {
+                let (a, b) = (self.reads, self.writes);
+                return Err(Error::other(format!("the taps of `{a}` and `{b}` hold other tokens in {}", place())));
             }
-            // A turn can lack the token (its reply ended earlier); it is left out.
-            if out.read.len() / width > start {
-                out.turns.push(Turn { row, tokens: start..out.read.len() / width });
+            // BOS has an extreme norm, and autoencoders are trained without it.
+            let bos = usize::from(o.position == Position::All && row.turn == 1);
+            let start = out.turns.last().map_or(0, |t| t.tokens.end);
+            let n = tokens.len().saturating_sub(bos);
+            out.read.extend(tokens.iter().skip(bos).flatten());
+            out.target.extend(targets.as_ref().unwrap_or(&tokens).iter().skip(bos).flatten());
+            match n {
+                0 => out.empty += 1,
+                n => out.turns.push(Turn { row, tokens: start..start + n }),
             }
         }
         if out.read.is_empty() {

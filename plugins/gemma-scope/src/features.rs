@@ -1,7 +1,7 @@
 //! Features by level of a factor: differences within questions, as one number per group.
 use crate::halves::Halves;
 use crate::questions::{Links, Questions};
-use friction_core::TurnRow;
+use friction_core::{ConversationId, TurnRow};
 use friction_sae::Active;
 use friction_stats::{Rng, auc, benjamini_hochberg, permutation_p, t_critical, t_statistic};
 use rayon::prelude::*;
@@ -37,13 +37,13 @@ pub fn features(
     (factor, second): (&str, &str),
     rate: f64,
 ) -> Vec<Feature> {
-    let mut conversations: BTreeMap<(u32, &str), usize> = BTreeMap::new();
+    let mut conversations: BTreeMap<ConversationId, usize> = BTreeMap::new();
     let mut level = vec![];
     let mut turns: Vec<f64> = vec![];
     let mut of = vec![];
     for r in rows {
         let next = conversations.len();
-        let c = *conversations.entry((r.group, &r.condition)).or_insert(next);
+        let c = *conversations.entry(r.conversation()).or_insert(next);
         if c == level.len() {
             level.push(r.factors.get(factor).is_some_and(|l| l == second));
             turns.push(0.0);
@@ -160,6 +160,23 @@ pub fn d_z(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use friction_core::Outcome;
+
+    #[test]
+    fn each_sample_is_a_conversation_of_its_own() {
+        // The feature fires in the second sample alone: in one of two conversations of each group and level.
+        let (mut rows, mut values) = (vec![], vec![]);
+        for (group, name, sample) in
+            (0..4).flat_map(|g| ["a", "b"].into_iter().flat_map(move |l| [(g, l, 0), (g, l, 1)]))
+        {
+            let factors = [("f".to_string(), name.to_string())].into();
+            rows.push(TurnRow { group, sample, condition: name.into(), factors, turn: 2, ..TurnRow::default() });
+            values.push(if sample == 1 { BTreeMap::from([(7, 2.0)]) } else { BTreeMap::new() });
+        }
+        let rows: Vec<&TurnRow> = rows.iter().collect();
+        let all = features(&rows, &values, &Questions::new(&rows, "f", "b", &Outcome::Score), ("f", "b"), 0.1);
+        assert!(all.len() == 1 && all[0].rate == 0.5 && all[0].links.difference == [0.0; 4], "{all:?}");
+    }
 
     /// Groups with two levels and one turn. Feature 1 is higher at level 1 by `shift`, 2 is noise, 3 is active once.
     fn planted(groups: u32, shift: f64, seed: u64) -> (Vec<Feature>, Halves) {
@@ -178,7 +195,7 @@ mod tests {
             }
         }
         let rows: Vec<&TurnRow> = rows.iter().collect();
-        let questions = Questions::new(&rows, "f", "b");
+        let questions = Questions::new(&rows, "f", "b", &Outcome::Score);
         let halves = Halves::of(questions.groups.len(), seed);
         (features(&rows, &values, &questions, ("f", "b"), 0.1), halves)
     }

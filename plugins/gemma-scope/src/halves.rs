@@ -21,6 +21,12 @@ impl Halves {
         Self { discovery: order, confirmation }
     }
 
+    /// The halves without the groups for which `keep` is false.
+    pub fn only(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let of = |half: &[usize]| half.iter().copied().filter(|g| keep(*g)).collect();
+        Self { discovery: of(&self.discovery), confirmation: of(&self.confirmation) }
+    }
+
     /// The values of the groups in `half`.
     pub fn take(values: &[f64], half: &[usize]) -> Vec<f64> {
         half.iter().filter_map(|g| values.get(*g)).copied().collect()

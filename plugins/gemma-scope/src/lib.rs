@@ -1,5 +1,5 @@
 //! `gemma-scope`: which features of a sparse autoencoder differ between two conditions, and do they predict worse
-//! answers? It takes any autoencoder or transcoder of Gemma Scope 2 by its short name, or a folder in that release's
+//! answers, or go with another outcome of the turns? It takes any autoencoder or transcoder of Gemma Scope 2 by its short name, or a folder in that release's
 //! or SAELens' format. It first reports the autoencoder's quality on the run's own activations (FVU, L0, dead
 //! features), and interprets nothing where that is bad.
 //!
@@ -12,6 +12,7 @@ pub mod encoded;
 pub mod features;
 pub mod halves;
 pub mod labels;
+pub mod limits;
 pub mod questions;
 pub mod replicate;
 pub mod report;
@@ -22,15 +23,16 @@ mod train;
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
-    Site,
+    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, Outcome, PluginConfig, PluginEntry, Position,
+    Result, RunReader, Site,
 };
 use friction_model::Checkpoint;
 use friction_sae::{Source, load::Found};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// Asks which features of a sparse autoencoder follow a condition, and whether they go with worse answers. It reads any
+/// Asks which features of a sparse autoencoder follow a condition, and whether they go with worse answers, or with another
+/// outcome of the turns. It reads any
 /// autoencoder or transcoder of Gemma Scope 2 by name, or a folder in that format or in SAELens'. It first tells how well the
 /// autoencoder reconstructs this run's activations, and interprets nothing where that is bad.
 ///
@@ -70,6 +72,16 @@ pub struct GemmaScope {
     /// The factor whose two levels are compared.
     #[schemars(example = &"completion")]
     pub factor: String,
+    /// The level that is compared with all other levels of `factor` together. Default: the second of two levels, in
+    /// alphabetical order; needed where there are more than two.
+    #[serde(default)]
+    pub level: Option<String>,
+    /// A number of the turn that features are linked with, at the same question: `score`, `log_odds`, `answered`,
+    /// `reply_tokens`, `reading.<hook>.<name>`, `aside.<name>` or `metric.<name>`. Turns without it are left out of that
+    /// link. Default: `score`; where replies are not graded, features are compared all the same and the verdict cannot be
+    /// told.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
     /// Tokens that are encoded, each by itself. A hook must tap the site there.
     #[serde(default = "prompt_end")]
     pub position: Position,
@@ -100,10 +112,11 @@ pub struct GemmaScope {
     #[schemars(range(min = 0.0))]
     pub min_effect: f64,
     /// Smallest link with the answers that a confirmed feature may have, in points of accuracy per standard deviation of the
-    /// feature within questions.
-    #[serde(default = "one")]
+    /// feature within questions; with another `outcome` than a share, in its unit (nats, tokens). Default: 1 for shares;
+    /// needed for other outcomes.
+    #[serde(default)]
     #[schemars(range(min = 0.0))]
-    pub min_points: f64,
+    pub min_points: Option<f64>,
     /// Largest fraction of variance unexplained (FVU) at which features are interpreted. 0 is a perfect reconstruction; at 1
     /// the autoencoder explains no more than the mean does.
     #[serde(default = "half")]
@@ -136,9 +149,6 @@ fn thousand() -> usize {
 fn twenty() -> usize {
     20
 }
-fn one() -> f64 {
-    1.0
-}
 fn half() -> f64 {
     0.5
 }
@@ -155,6 +165,16 @@ fn yes() -> bool {
 impl GemmaScope {
     fn source(&self) -> Source {
         Source { source: self.source.clone(), sae: self.sae.clone(), revision: self.revision.clone() }
+    }
+
+    /// What features are linked with.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome.clone().unwrap_or_default()
+    }
+
+    /// The smallest link with the outcome, shares in points.
+    pub fn min_points(&self) -> f64 {
+        self.min_points.unwrap_or(1.0)
     }
 
     /// Another autoencoder, from an entry of `also`.
@@ -194,7 +214,14 @@ impl PluginConfig for GemmaScope {
         faults.when(self.permutations > 1_000_000, "permutations", "`permutations` must be at most 1000000");
         let none = "`discover` must be at least 1: without a feature that is picked there is no verdict";
         faults.when(self.discover == 0, "discover", none);
-        for (key, v) in [("min_effect", self.min_effect), ("min_points", self.min_points)] {
+        let outcome = self.outcome();
+        if self.min_points.is_none() && !outcome.is_share() {
+            let what = format!("`outcome = \"{outcome}\"` needs `min_points`: its default, 1, is in points of a share");
+            let unit = if outcome.unit().is_empty() { "the outcome's unit" } else { outcome.unit() };
+            let help = format!("give the smallest link that matters, in {unit} per standard deviation of the feature");
+            faults.add(Error::at("outcome", what).help(help));
+        }
+        for (key, v) in [("min_effect", self.min_effect), ("min_points", self.min_points())] {
             let right = (0.0..f64::INFINITY).contains(&v);
             faults.when(!right, key, format!("`{key}` is a finite number, not below 0"));
         }
@@ -273,12 +300,18 @@ impl Analyzer for Scope {
     fn needs(&self) -> Needs {
         let sites: BTreeSet<Site> = [self.reads, self.writes].into();
         let taps = sites.into_iter().map(|s| (s, self.options.position)).collect();
-        let factor = &self.options.factor;
+        let (o, factor) = (&self.options, &self.options.factor);
+        let one = |level: &String| {
+            let levels = [(factor.clone(), level.clone())].into();
+            ("level".to_string(), Filter { levels, compared: vec![] })
+        };
         Needs {
             taps,
             factors: vec![factor.clone()],
-            first_turn: Some(self.options.first_turn),
-            levels: [(factor.clone(), 2)].into(),
+            outcomes: o.outcome.iter().cloned().collect(),
+            first_turn: Some(o.first_turn),
+            levels: if o.level.is_none() { [(factor.clone(), 2)].into() } else { Default::default() },
+            filters: o.level.iter().map(one).collect(),
             ..Needs::default()
         }
     }

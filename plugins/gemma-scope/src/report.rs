@@ -1,18 +1,19 @@
 //! Writes the findings, in this order: quality, features by level, replication, sparse probes, the verdict.
-use crate::Scope;
-use crate::confirm::{Judgement, Limits, Tested, judge};
+use crate::confirm::{Judgement, Tested, judge};
 use crate::encoded::{Tokens, encode, feature_means, means};
 use crate::features::{Difference, Feature, differences, features};
 use crate::halves::Halves;
+use crate::limits::{Limits, answers};
 use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
+use crate::{GemmaScope, Scope};
 use friction_core::{
-    Block, Column, Error, Estimate, Findings, Result, RunReader, Says, Table, TurnRow, Verdict, plural, unread,
+    Block, Column, Error, Estimate, Findings, Outcome, Result, RunReader, Says, Table, TurnRow, Verdict, plural, unread,
 };
 use friction_sae::{Active, Sae};
-use friction_stats::{cite, signed};
+use friction_stats::cite;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,10 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     let tokens = scope.tokens(run)?;
     let (encoded, q) = encode(&sae, &tokens);
     out.section("The autoencoder");
+    if tokens.empty > 0 {
+        let of = plural(tokens.turns.len() + tokens.empty, "turn");
+        out.warn(format!("{} of {of} have no token at `{}` and are left out", tokens.empty, o.position));
+    }
     out.say(format!(
         "{} features at `{}` on {} tokens: fraction of variance unexplained (FVU) {:.3}, {:.1} features active per token (L0), {:.1} % never active",
         sae.width(),
@@ -43,9 +48,9 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         "quality",
         json!({"fvu": q.fvu, "l0": q.l0, "dead": q.dead, "tokens": encoded.len(), "width": sae.width()}),
     );
-    let factor = o.factor.as_str();
+    let (factor, outcome) = (o.factor.as_str(), &o.outcome());
     let trusted = q.fvu <= o.max_fvu && q.l0 > 0.0;
-    out.ask(format!("Which features follow {}, and do they go with the answers?", o.factor));
+    out.ask(format!("Which features follow {}, and do they go with the {}?", o.factor, answers(outcome)));
     let fvu = Estimate::new("variance unexplained (FVU)", "", q.fvu).over(encoded.len(), "token").digits(3);
     out.value("interpreted", trusted);
     if !trusted {
@@ -54,15 +59,14 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
             100.0 * q.fvu, o.max_fvu
         ));
         out.estimate(fvu.says(Says::CannotBeTold.to_string()));
-        verdict(factor, Says::CannotBeTold, "the autoencoder does not describe this run's activations", out);
+        verdict(o, Says::CannotBeTold, "the autoencoder does not describe this run's activations", out);
         return Ok(());
     }
     let levels: BTreeSet<&String> = tokens.turns.iter().filter_map(|t| t.row.factors.get(factor)).collect();
-    let [a, b] = levels.iter().map(|l| l.as_str()).collect::<Vec<_>>()[..] else {
-        return Err(Error::other(format!("`{factor}` has {} levels; features are compared between two", levels.len())));
-    };
+    let (a, b) = compared(o, &levels.into_iter().map(String::as_str).collect::<Vec<_>>())?;
+    let (a, b) = (a.as_str(), b.as_str());
     let rows: Vec<&TurnRow> = tokens.turns.iter().map(|t| t.row).collect();
-    let questions = Questions::new(&rows, factor, b);
+    let questions = Questions::new(&rows, factor, b, outcome);
     if questions.groups.len() < 2 {
         return Err(Error::other(format!(
             "{} with a question that was asked at both levels of `{factor}`: at least 2 are needed",
@@ -134,19 +138,43 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
 
     let told: Vec<&Difference> = found.iter().take(o.top).collect();
     let labels = label(scope, &told, sae.parameters(), out);
-    tell(scope, &told, &all, &labels, run.seed(), out)?;
+    tell(scope, &told, &all, (&questions, &labels), run.seed(), out)?;
     if !o.sparse.is_empty() {
         out.section("Probes on few features");
         sparse_probes(scope, &tokens, &values, encoded.len(), b, run.seed(), out);
     }
-    out.section("Association with the answers");
-    match unread(rows.iter().copied()) {
-        Some(why) => {
-            out.warn(why);
-            out.estimate(Estimate::untold(LINK, "points").says(Says::CannotBeTold.to_string()));
-            verdict(factor, Says::CannotBeTold, "no answer could be read", out);
+    out.section(if *outcome == Outcome::Score {
+        "Association with the answers"
+    } else {
+        "Association with the outcome"
+    });
+    let halves = halves.only(|g| questions.has_outcome(g));
+    let lacks = rows.iter().filter(|r| r.outcome(outcome).is_none()).count();
+    let why = match unread(rows.iter().copied()).filter(|_| *outcome == Outcome::Score) {
+        Some(why) => Some((why, "no answer could be read".to_string())),
+        None if lacks == rows.len() => {
+            let why = format!("no turn has a `{outcome}`");
+            Some((format!("{why}: the option `outcome` names what features are linked with"), why))
         }
-        None => confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?,
+        None if questions.told == 0 => {
+            let why = format!("no question has a `{outcome}` at both levels of `{factor}`");
+            Some((why.clone(), why))
+        }
+        None => None,
+    };
+    match why {
+        Some((why, short)) => {
+            out.warn(why);
+            out.estimate(
+                Estimate::untold(link(outcome, "a feature"), outcome.difference_unit())
+                    .says(Says::CannotBeTold.to_string()),
+            );
+            verdict(o, Says::CannotBeTold, &short, out);
+        }
+        None => {
+            outcome.left_out(lacks, rows.len()).into_iter().for_each(|w| out.warn(w));
+            confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?;
+        }
     }
     let follow = Estimate::new(format!("features that follow {factor}"), "", sure.len() as f64);
     out.section("Features");
@@ -162,8 +190,31 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     Ok(())
 }
 
+/// The levels that are compared: names of level 0 and level 1.
+fn compared(o: &GemmaScope, levels: &[&str]) -> Result<(String, String)> {
+    match (&o.level, levels) {
+        (None, [a, b]) => Ok((a.to_string(), b.to_string())),
+        (Some(level), _) if levels.contains(&level.as_str()) && levels.len() > 1 => {
+            let rest: Vec<&str> = levels.iter().copied().filter(|l| l != level).collect();
+            let rest = if let [one] = rest[..] { one.to_string() } else { format!("the others ({})", rest.join(", ")) };
+            Ok((rest, level.clone()))
+        }
+        (Some(level), _) => Err(Error::other(format!(
+            "no turn has `{} = {level}` beside another level: there is nothing to compare",
+            o.factor
+        ))),
+        (None, _) => Err(Error::other(format!(
+            "`{}` has {} levels; features are compared between two, or one against the rest: name it in `level`",
+            o.factor,
+            levels.len()
+        ))),
+    }
+}
+
 /// What the verdict rests on: a feature that was picked on other groups.
-const LINK: &str = "answers per SD of a feature";
+fn link(outcome: &Outcome, feature: &str) -> String {
+    format!("{} per SD of {feature}", answers(outcome))
+}
 
 fn sparse_probes(
     scope: &Scope,
@@ -212,33 +263,44 @@ fn confirmation(
     seed: u64,
     out: &mut Findings,
 ) -> Result<()> {
-    let o = &scope.options;
-    let limits = Limits { discover: o.discover, effect: o.min_effect, points: o.min_points };
+    let (o, outcome) = (&scope.options, &scope.options.outcome());
+    let limits = Limits { discover: o.discover, effect: o.min_effect, points: o.min_points(), outcome };
+    let unit = outcome.difference_unit();
     let j: Judgement = judge(all, &questions.performance, halves, &limits, seed)?;
-    let link = match j.tested.first() {
+    let linked = match j.tested.first() {
         Some(t) => {
-            let e = Estimate::new(format!("answers per SD of feature {}", t.index), "points", t.answers.estimate);
+            let e = Estimate::new(link(outcome, &format!("feature {}", t.index)), unit, t.answers.estimate);
             e.interval(t.answers.low, t.answers.high, 0.95).over(t.answers.n, "group").p(t.family)
         }
-        None => Estimate::untold(LINK, "points"),
+        None => Estimate::untold(link(outcome, "a feature"), unit),
     };
-    out.add(link.null(0.0).says(j.says.to_string()))
-        .method("points of accuracy per standard deviation of the feature within questions, on the groups that did not pick it; sign flips with one sign per group; p: adjusted over both links of all picked features")
+    let accuracy = limits.effect_on();
+    let slope = match outcome {
+        Outcome::Score => "points of accuracy".to_string(),
+        _ => format!("change of {accuracy}"),
+    };
+    out.add(linked.null(0.0).says(j.says.to_string()))
+        .method(format!("{slope} per standard deviation of the feature within questions, on the groups that did not pick it; sign flips with one sign per group; p: adjusted over both links of all picked features"))
         .citation(format!("{}; {}", cite::SIGN_FLIPS, cite::MAX_T))
         .confirmatory();
     if let Some(p) = &j.performance {
         out.say(format!(
-            "Asked: does one of them also predict the answers to a question? {} pick at most {}, {} others test them; in these, `{}` = {b} instead of {a} changes accuracy by {} points ({} to {})",
+            "Asked: does one of them also {} {} pick at most {}, {} others test them; in these, `{}` = {b} instead of {a} changes {accuracy} by {} ({} to {})",
+            if *outcome == Outcome::Score { "predict the answers to a question?".to_string() } else { format!("go with {accuracy} within a question?") },
             plural(halves.discovery.len(), "group"), plural(o.discover, "feature"), halves.confirmation.len(), o.factor,
-            signed(p.estimate, 1), signed(p.low, 1), signed(p.high, 1)
+            limits.amount(p.estimate), limits.bound(p.low), limits.bound(p.high)
         ));
         out.say(format!(
-            "Picked: {} with p ≤ 0.05 there for both the difference and the answers",
-            plural(j.tested.len(), "feature")
+            "Picked: {} with p ≤ 0.05 there for both the difference and the {}",
+            plural(j.tested.len(), "feature"),
+            answers(outcome)
         ));
     }
     if !j.tested.is_empty() {
-        out.table(confirmed(&j.tested)).over(halves.confirmation.len(), "group").method(CONFIRMED).citation(sources());
+        out.table(confirmed(&j.tested, outcome))
+            .over(halves.confirmation.len(), "group")
+            .method(CONFIRMED)
+            .citation(sources());
     }
     let tested: Vec<_> = j
         .tested
@@ -257,13 +319,14 @@ fn confirmation(
             "groups_discovery": halves.discovery.len(), "groups": halves.confirmation.len(), "picked": j.tested.len(),
             "p": j.tested.iter().map(|t| t.family).fold(1.0, f64::min), "features": tested,
             "performance": j.performance.as_ref().map(number),
-            "min_effect": limits.effect, "min_points": limits.points, "discover": limits.discover,
+            "outcome": outcome.to_string(), "unit": unit, "min_effect": limits.effect, "min_points": limits.points, "discover": limits.discover,
         }),
     );
     let (n, says) = (halves.confirmation.len(), j.says);
-    verdict(&o.factor, says, &j.why, out).over(n, "group").method(CONFIRMED).citation(sources());
+    verdict(o, says, &j.why, out).over(n, "group").method(CONFIRMED).citation(sources());
     if says == Says::Reached {
-        out.say("A third cause of both the feature and the answers is not excluded. To test that, change the feature with the hook `steer`.");
+        let what = answers(outcome);
+        out.say(format!("A third cause of both the feature and the {what} is not excluded. To test that, change the feature with the hook `steer`."));
     }
     Ok(())
 }
@@ -276,13 +339,18 @@ fn sources() -> String {
 }
 
 /// The picked features as a table.
-fn confirmed(tested: &[Tested]) -> Table {
+fn confirmed(tested: &[Tested], outcome: &Outcome) -> Table {
     let number = |name: &str, f: fn(&Tested) -> f64| Column::number(name, tested.iter().map(f));
-    Table::new("confirmation", "The picked features on the other groups. d_z: difference between the levels in standard deviations over groups; points: of accuracy per standard deviation of the feature")
+    let (name, what) = match outcome {
+        Outcome::Score => ("points", "points: of accuracy".to_string()),
+        other if other.is_share() => ("points", format!("points: of the {}", other.label())),
+        other => ("slope", format!("slope: of the {}, in its unit,", other.label())),
+    };
+    Table::new("confirmation", format!("The picked features on the other groups. d_z: difference between the levels in standard deviations over groups; {what} per standard deviation of the feature"))
         .column(Column::count("feature", tested.iter().map(|t| i64::from(t.index))))
         .column(number("d_z", |t| t.d_z).title("d_z").digits(2))
         .column(number("p_follows", |t| t.difference.p).title("its p").digits(4))
-        .column(number("points", |t| t.answers.estimate).digits(2))
+        .column(number(name, |t| t.answers.estimate).digits(2))
         .column(number("low", |t| t.answers.low).digits(2))
         .column(number("high", |t| t.answers.high).digits(2))
         .column(number("p_answers", |t| t.answers.p).title("its p").digits(4))
@@ -290,9 +358,9 @@ fn confirmed(tested: &[Tested]) -> Table {
         .column(Column::text("signs_agree", tested.iter().map(|t| if t.agrees { "yes" } else { "no" })))
 }
 
-fn verdict<'a>(factor: &str, says: Says, why: &str, out: &'a mut Findings) -> &'a mut Block {
+fn verdict<'a>(o: &GemmaScope, says: Says, why: &str, out: &'a mut Findings) -> &'a mut Block {
     out.value("verdict", json!({"level": "Good", "says": says.to_string(), "why": why}));
     out.value("good", says == Says::Reached);
-    let claim = format!("a feature follows `{factor}` and goes with the answers");
+    let claim = format!("a feature follows `{}` and goes with the {}", o.factor, answers(&o.outcome()));
     out.verdict(Verdict::new("Good", claim, says).because(why)).confirmatory()
 }

@@ -2,8 +2,9 @@
 use crate::Scope;
 use crate::features::{Difference, Feature};
 use crate::labels::{Labels, plain};
+use crate::questions::Questions;
 use crate::replicate::Replication;
-use friction_core::{Column, Error, Findings, Result, Site, Table};
+use friction_core::{Column, Error, Findings, Outcome, Result, Site, Table};
 use friction_model::Unembedding;
 use friction_sae::Parameters;
 use friction_stats::{Flips, cite, sign_flips};
@@ -61,25 +62,51 @@ pub fn tell(
     scope: &Scope,
     told: &[&Difference],
     all: &[Feature],
-    labels: &[String],
+    (questions, labels): (&Questions, &[String]),
     seed: u64,
     out: &mut Findings,
 ) -> Result<()> {
+    let outcome = scope.options.outcome();
     let (mut values, mut points) = (vec![], vec![]);
     for d in told {
         let flips = |v: &[f64]| sign_flips(v, 0.95, seed).map_err(Error::other);
         let links = &all[d.place].links;
-        let (difference, answers) = (flips(&links.difference)?, flips(&links.answers)?);
+        let told: Vec<f64> = links.answers.iter().copied().filter(|v| !v.is_nan()).collect();
+        let difference = flips(&links.difference)?;
+        let answers = if told.len() > 1 { Some(flips(&told)?) } else { None };
         points.push(answers);
         values.push(json!({
             "feature": d.index, "rate": d.rate, "auc": d.auc, "effect": d.effect, "q": d.q, "p_family": d.family,
-            "replicates": d.replicates, "difference": number(&difference), "points": number(&answers),
+            "replicates": d.replicates, "difference": number(&difference), "points": answers.as_ref().map(number),
         }));
     }
+    let groups = (0..questions.groups.len()).filter(|g| questions.has_outcome(*g)).count();
+    let (name, scale) = match outcome {
+        Outcome::Score => {
+            ("points", "points: of accuracy per standard deviation of the feature within questions".into())
+        }
+        _ => {
+            let unit = if outcome.is_share() { "points" } else { "its unit" };
+            let all = if groups < questions.groups.len() {
+                format!(", over {groups} groups that have it")
+            } else {
+                String::new()
+            };
+            (
+                "slope",
+                format!(
+                    "slope: of the {}, in {unit}, per standard deviation of the feature within questions{all}",
+                    outcome.label()
+                ),
+            )
+        }
+    };
     let number = |name: &str, f: fn(&Difference) -> f64| Column::number(name, told.iter().map(|d| f(d)));
-    let link = |name: &str, f: fn(&Flips) -> f64| Column::number(name, points.iter().map(f)).digits(2);
+    let link = |name: &str, f: fn(&Flips) -> f64| {
+        Column::number(name, points.iter().map(|p| p.as_ref().map_or(f64::NAN, f))).digits(2)
+    };
     out.table(
-        Table::new("strongest", "The features with the smallest p, each alone, over all groups. Difference: between the levels at the same question; effect: it in standard deviations over groups (d_z); AUC: of conversations' means; points: of accuracy per standard deviation of the feature within questions")
+        Table::new("strongest", format!("The features with the smallest p, each alone, over all groups. Difference: between the levels at the same question; effect: it in standard deviations over groups (d_z); AUC: of conversations' means; {scale}"))
             .column(Column::count("feature", told.iter().map(|d| i64::from(d.index))))
             .column(number("rate", |d| 100.0 * d.rate).title("fires").unit("%").digits(0))
             .column(number("difference", |d| d.difference))
@@ -88,22 +115,25 @@ pub fn tell(
             .column(number("p", |d| d.p).digits(4))
             .column(number("q", |d| d.q).digits(4))
             .column(Column::text("replicates", told.iter().map(|d| if d.replicates { "yes" } else { "no" })).title("both halves"))
-            .column(link("points", |f| f.estimate))
+            .column(link(name, |f| f.estimate))
             .column(link("low", |f| f.low))
             .column(link("high", |f| f.high))
             .column(Column::text("description", labels.iter().map(String::as_str)))
             .column(Column::text("page", told.iter().map(|d| page(scope, d.index).unwrap_or_default()))),
     )
-    .method("means over groups of differences within questions; sign flips with one sign per group, the same for all features; q: adjusted for the false discovery rate; points with a 95 % interval by sign flips")
+    .method("means over groups of differences within questions; sign flips with one sign per group, the same for all features; q: adjusted for the false discovery rate; the link with a 95 % interval by sign flips")
     .citation(format!("{}; {}", cite::SIGN_FLIPS, cite::FALSE_DISCOVERY_RATE))
     .exploratory();
     // Values of the first reported feature, which was chosen without looking at the answers.
-    if let (Some(d), Some(first)) = (told.first(), values.first()) {
-        let p = &first["points"];
-        out.value(
-            "next_answer",
-            json!({"feature": d.index, "points": p["estimate"], "low": p["low"], "high": p["high"], "p": p["p"]}),
-        );
+    if let (Some(d), Some(Some(f))) = (told.first(), points.first()) {
+        let mut value = json!({
+            "feature": d.index, "outcome": outcome.to_string(), "unit": outcome.difference_unit(),
+            "estimate": f.estimate, "low": f.low, "high": f.high, "p": f.p,
+        });
+        if outcome.is_share() {
+            value["points"] = json!(f.estimate);
+        }
+        out.value("next_answer", value);
     }
     out.value("features", values);
     Ok(())

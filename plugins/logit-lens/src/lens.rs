@@ -1,18 +1,20 @@
 //! The lens at each site, compared with the right answer, the given answer and the model's own probabilities.
 use crate::{LogitLens, figure, letters};
-use friction_core::{Column, Error, Estimate, Findings, Position, Result, RunReader, Site, Table, TurnRow, plural};
+use friction_core::{
+    Column, ConversationId, Error, Estimate, Findings, Item, Position, Result, RunReader, Site, Table, TapArray,
+    TurnRow, plural,
+};
 use friction_model::{Tokenizer, Unembedding};
 use friction_stats::{Interval, cite, mean_t, percent, quantile};
 use rayon::prelude::*;
 use serde_json::json;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One turn, seen through the lens at one site.
 struct Seen {
     group: u32,
-    /// Index of the turn's level of the factor.
-    level: usize,
+    /// Index of the turn's level of the factor; `None` if it has no level of it.
+    level: Option<usize>,
     right: bool,
     same: bool,
     /// Log-probability of the right letter, normalised over the question's letters.
@@ -35,6 +37,11 @@ pub struct Line {
     pub log: f64,
 }
 
+/// Whether a turn's item has choices, one of which is right.
+fn chosen(t: &TurnRow) -> bool {
+    t.choices > 1 && t.target_choice().is_some()
+}
+
 /// Computes and reports the lens at every site; returns the mean divisor of the final norm at the last site.
 pub fn tell(
     o: &LogitLens,
@@ -43,10 +50,18 @@ pub fn tell(
     tokenizer: &Tokenizer,
     out: &mut Findings,
 ) -> Result<f64> {
-    let turns: Vec<&TurnRow> =
-        run.turns().iter().filter(|t| t.arm.is_empty() && t.turn >= o.first_turn && t.choices > 1).collect();
+    let entered = |t: &&TurnRow| t.arm.is_empty() && t.turn >= o.first_turn;
+    let turns: Vec<&TurnRow> = run.turns().iter().filter(entered).filter(|t| chosen(t)).collect();
     if turns.is_empty() {
-        return Err(Error::other("the run has no question with options from turn `first_turn` on"));
+        return Err(Error::other(format!(
+            "no untouched turn from {} on has choices, one of which is right: the lens reads the right choice",
+            o.first_turn
+        )));
+    }
+    let without = run.turns().iter().filter(entered).count() - turns.len();
+    if without > 0 {
+        let all = plural(without + turns.len(), "turn");
+        out.warn(format!("{without} of {all} have no choices, one of which is right, and are left out"));
     }
     let levels: Vec<String> = match &o.factor {
         Some(f) => {
@@ -60,8 +75,8 @@ pub fn tell(
     for site in &o.sites {
         let rows = read(run, &turns, *site)?;
         let level = |t: &TurnRow| match &o.factor {
-            Some(f) => t.factors.get(f).and_then(|l| levels.iter().position(|k| k == l)).unwrap_or(0),
-            None => 0,
+            Some(f) => t.factors.get(f).and_then(|l| levels.iter().position(|k| k == l)),
+            None => Some(0),
         };
         let seen: Vec<Seen> = turns
             .par_iter()
@@ -72,20 +87,18 @@ pub fn tell(
                 let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap_or(0);
                 let max = logits[best];
                 let log = max + logits.iter().map(|l| (l - max).exp()).sum::<f64>().ln();
-                let letter = friction_core::Item::letter(best).to_string();
-                let truth = (0..logits.len())
-                    .find(|i| friction_core::Item::letter(*i).to_string() == t.target.as_deref().unwrap_or_default());
+                let (letter, truth) = (Item::letter(best).to_string(), t.target_choice());
                 Seen {
                     group: t.group,
                     level: level(t),
-                    right: t.target.as_ref() == Some(&letter),
+                    right: truth == Some(best),
                     same: t.answer.as_ref() == Some(&letter),
                     log: truth.map_or(f64::NAN, |i| logits[i] - log),
                 }
             })
             .collect();
         for (l, level) in levels.iter().enumerate() {
-            lines.extend(line(*site, level, seen.iter().filter(|s| s.level == l).collect(), o.level));
+            lines.extend(line(*site, level, seen.iter().filter(|s| s.level == Some(l)).collect(), o.level));
         }
         rms = rows.iter().map(|x| u.rms(x)).sum::<f64>() / rows.len() as f64;
         if o.whole > 0 {
@@ -97,31 +110,26 @@ pub fn tell(
     Ok(rms)
 }
 
+/// The residual stream of each turn at the token that predicts the reply.
 fn read(run: &dyn RunReader, turns: &[&TurnRow], site: Site) -> Result<Vec<Vec<f32>>> {
-    let mut taps = BTreeMap::new();
-    turns
-        .iter()
-        .map(|t| {
-            let key = (t.group, t.condition.as_str());
-            let a = match taps.entry(key) {
-                Entry::Occupied(e) => e.into_mut(),
-                Entry::Vacant(e) => {
-                    let tap = run.tap(t.conversation(), site, Position::PromptEnd)?;
-                    e.insert(tap.ok_or_else(|| Error::other(format!("the run holds no tap of `{site}`")))?)
-                }
-            };
-            let [_, positions, width] = a.shape;
-            let row = &a.data[(t.turn as usize - 1) * positions * width..][..width];
-            if row.iter().all(|v| v.is_finite()) {
-                Ok(row.to_vec())
-            } else {
-                Err(Error::other(format!(
-                    "NaN at `{site}`, `prompt-end`, turn {} of group {}, condition `{}`: the model's numbers were not finite there",
-                    t.turn, t.group, t.condition
-                )))
-            }
-        })
-        .collect()
+    let mut open: Option<(ConversationId, TapArray)> = None;
+    let mut out = vec![];
+    for t in turns {
+        let of = t.conversation();
+        if open.as_ref().is_none_or(|(id, _)| *id != of) {
+            let tap = run.tap(of, site, Position::PromptEnd)?;
+            open = Some((of, tap.ok_or_else(|| Error::other(format!("the run holds no tap of `{site}`")))?));
+        }
+        let rows = open.as_ref().and_then(|(_, tap)| tap.tokens(t.turn)).unwrap_or_default();
+        let row = rows.first().filter(|row| row.iter().all(|v| v.is_finite())).ok_or_else(|| {
+            Error::other(format!(
+                "NaN at `{site}`, `prompt-end`, turn {} of group {}, condition `{}`, sample {}: the model's numbers were not finite there",
+                t.turn, t.group, t.condition, t.sample
+            ))
+        })?;
+        out.push(row.to_vec());
+    }
+    Ok(out)
 }
 
 fn line(site: Site, level: &str, seen: Vec<&Seen>, confidence: f64) -> Option<Line> {
@@ -180,7 +188,7 @@ fn vocabulary(
                 if let Some(stored) = t.choice_logprobs.get(k) {
                     off = off.max((l - log - f64::from(*stored)).abs());
                 }
-                if friction_core::Item::letter(k).to_string() == t.target.as_deref().unwrap_or_default() {
+                if t.target_choice() == Some(k) {
                     probabilities += (l - log).exp();
                     ranks.push(1.0 + logits.iter().filter(|o| f64::from(**o) > l).count() as f64);
                 }
@@ -232,11 +240,11 @@ fn report(lines: &[Line], whole: &[Vocabulary], rows: usize, o: &LogitLens, out:
     out.value("sites", lines.iter().map(site).collect::<Vec<_>>());
 }
 
-/// The rows of the run's table: the last site, at most two levels.
+/// The rows of the run's table: the last site, and of more than two levels the least and the most often right.
 fn headline(lines: &[Line], o: &LogitLens, out: &mut Findings) {
     out.ask("What would the model answer if it stopped at a layer?");
     let Some(last) = lines.last().map(|l| l.site) else { return };
-    for l in lines.iter().filter(|l| l.site == last).take(2) {
+    for l in shown(lines.iter().filter(|l| l.site == last).collect()) {
         let of = if o.factor.is_some() { format!(", {}", l.level) } else { String::new() };
         let right = Estimate::new(format!("right at {last}{of}"), "%", l.right.estimate);
         let right = right.interval(l.right.low.max(0.0), l.right.high.min(100.0), o.level);
@@ -244,6 +252,15 @@ fn headline(lines: &[Line], o: &LogitLens, out: &mut Findings) {
         let same = Estimate::new(format!("letter as answered, {last}{of}"), "%", l.same);
         out.estimate(same.over(l.groups, "group").digits(1));
     }
+}
+
+/// Two levels at most: of more, those with the smallest and the largest share.
+fn shown(mut levels: Vec<&Line>) -> Vec<&Line> {
+    if levels.len() > 2 {
+        levels.sort_by(|a, b| a.right.estimate.total_cmp(&b.right.estimate));
+        levels.drain(1..levels.len() - 1);
+    }
+    levels
 }
 
 /// Where the lens is published.
@@ -271,4 +288,73 @@ fn table(lines: &[Line]) -> Table {
         .column(share("high", |l| l.right.high.clamp(0.0, 100.0)))
         .column(share("as_answered", |l| l.same))
         .column(number("log_probability", |l| l.log).title("log-probability").unit("nats"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Two samples of a conversation; each turn's activation is its own number.
+    struct Run(Vec<TurnRow>);
+
+    impl RunReader for Run {
+        fn name(&self) -> &str {
+            "memory"
+        }
+        fn seed(&self) -> u64 {
+            1
+        }
+        fn turns(&self) -> &[TurnRow] {
+            &self.0
+        }
+        fn tap(&self, of: ConversationId, site: Site, _: Position) -> Result<Option<TapArray>> {
+            let own = self.0.iter().filter(|t| t.conversation() == of);
+            let data: Vec<f32> = own.map(|t| (100 * t.sample + t.turn) as f32).collect();
+            Ok((site == Site::Embed).then(|| TapArray { shape: [data.len(), 1, 1], data }))
+        }
+        fn findings(&self, _: &str) -> Option<serde_json::Value> {
+            None
+        }
+    }
+
+    fn turn(sample: u32, turn: u32, choices: u32, target: &str) -> TurnRow {
+        let target = Some(target.to_string()).filter(|t| !t.is_empty());
+        TurnRow { sample, turn, choices, target, ..TurnRow::default() }
+    }
+
+    #[test]
+    fn each_sample_is_read_and_open_items_are_no_choices() {
+        let run = Run(vec![turn(0, 1, 4, "A"), turn(0, 2, 4, "D"), turn(1, 1, 4, "B"), turn(1, 2, 4, "B")]);
+        let all: Vec<&TurnRow> = run.0.iter().collect();
+        assert_eq!(read(&run, &all, Site::Embed).unwrap().concat(), [1.0, 2.0, 101.0, 102.0]);
+        assert!(all.iter().all(|t| chosen(t)));
+        // Without choices, without a target, with a text as the target, and with the target beyond the choices.
+        for t in [
+            turn(0, 1, 0, ""),
+            turn(0, 1, 4, ""),
+            turn(0, 1, 4, "Paris | paris"),
+            turn(0, 1, 3, "D"),
+            turn(0, 1, 1, "A"),
+        ] {
+            assert!(!chosen(&t), "{t:?}");
+        }
+        let mut broken = run.0.clone();
+        broken[3].turn = 9;
+        let e = read(&Run(broken.clone()), &broken.iter().collect::<Vec<_>>(), Site::Embed).unwrap_err();
+        assert!(e.to_string().contains("turn 9 of group 0, condition ``, sample 1"), "{e}");
+    }
+
+    #[test]
+    fn of_many_levels_the_extremes_are_told_and_the_table_lists_all() {
+        let line = |level: &str, estimate: f64| {
+            let right = Interval { estimate, low: estimate, high: estimate };
+            Line { site: Site::Embed, level: level.into(), right, groups: 4, same: 0.0, log: 0.0 }
+        };
+        let lines = [line("a", 40.0), line("b", 10.0), line("c", 90.0), line("d", 50.0)];
+        let names = |of: &[Line]| shown(of.iter().collect()).iter().map(|l| l.level.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&lines), ["b", "c"]);
+        assert_eq!(names(&lines[..2]), ["a", "b"]);
+        assert_eq!(table(&lines).rows(), 4);
+    }
 }

@@ -30,7 +30,7 @@ struct Named {
 
 /// Tells what the model would answer if it stopped at a layer (logit lens, nostalgebraist 2020), and how much a direction
 /// pushes each answer's letter by itself (direct logit attribution). The residual stream at `prompt-end` goes through the
-/// final norm and the unembedding.
+/// final norm and the unembedding. Only turns whose item has choices, one of which is right, are read.
 ///
 /// It writes:
 /// - the table `vocabulary`: at each site, probability and rank of the right letter among all tokens;
@@ -118,6 +118,7 @@ impl Analyzer for Lens {
         Needs {
             taps: self.options.sites.iter().map(|s| (*s, Position::PromptEnd)).collect(),
             factors: self.options.factor.iter().cloned().collect(),
+            choices: true,
             first_turn: Some(self.options.first_turn),
             ..Needs::default()
         }

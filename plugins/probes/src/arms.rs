@@ -4,7 +4,7 @@ use crate::fit::{Design, HeldOut};
 use crate::report::Report;
 use crate::rows::Row;
 use friction_core::{Column, Findings, Result, Table};
-use friction_stats::Matrix;
+use friction_stats::{Link, Matrix};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ struct Reading {
     arm: String,
     rows: usize,
     quality: f64,
-    /// Mean of the score minus the untouched arm's score at the same group, condition and turn, in standard deviations
-    /// of the untouched scores of its fold. It holds for these fitted probes: other questions would give others, so it
-    /// has no interval.
+    /// Mean of the score minus the untouched arm's score at the same group, condition, sample and turn, in standard
+    /// deviations of the untouched scores of its fold. It holds for these fitted probes: other questions would give
+    /// others, so it has no interval. NaN for more than two levels, which have no single score.
     shift: f64,
     /// Standard deviation of the shift over groups.
     spread: f64,
@@ -29,7 +29,8 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<()> 
     let arms: BTreeSet<&String> = r.run.turns().iter().map(|t| &t.arm).filter(|a| !a.is_empty()).collect();
     let mut found = vec![];
     for arm in arms {
-        let more = r.rows.of_arm(r.run, &o.target, arm, o.first_turn, &o.only);
+        let more = r.rows.of_arm(r.run, &r.choice(), arm);
+        more.left_out.iter().for_each(|w| out.warn(format!("arm `{arm}`: {w}")));
         if more.rows.is_empty() {
             continue;
         }
@@ -49,8 +50,12 @@ pub fn tell(r: &Report, layer: usize, c: f64, out: &mut Findings) -> Result<()> 
         return Ok(());
     }
     let number = |name: &str, f: fn(&Reading) -> f64| Column::number(name, found.iter().map(f));
+    let several = match r.design.link {
+        Link::Softmax(_) => "; a probe of more than two levels has no single score, and so no shift",
+        _ => "",
+    };
     let caption = format!(
-        "The probe at {site} read in other arms; shift: of its score from the untouched arm at the same turn, with its standard deviation over groups, in standard deviations of the untouched score"
+        "The probe at {site} read in other arms; shift: of its score from the untouched arm at the same turn, with its standard deviation over groups, in standard deviations of the untouched score{several}"
     );
     out.table(
         Table::new("arms", caption)
@@ -78,7 +83,7 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design) 
     let steered = of(arm);
     let place = |k: &usize| {
         let t = &rows[held.rows[*k]].turn;
-        (t.group, t.condition.as_str(), t.turn)
+        (t.group, t.condition.as_str(), t.sample, t.turn)
     };
     // Scores of different folds have different scales, because each fold has its own probe.
     let before = of("");
@@ -102,7 +107,8 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design) 
     }
     let shifts: Vec<f64> = groups.values().map(|(s, n)| s / n).collect();
     let n = shifts.len() as f64;
-    let shift = shifts.iter().sum::<f64>() / n;
+    let single = if matches!(design.link, Link::Softmax(_)) { f64::NAN } else { 1.0 };
+    let shift = single * shifts.iter().sum::<f64>() / n;
     (n > 1.0).then(|| Reading {
         arm: arm.into(),
         rows: steered.len(),
@@ -110,4 +116,42 @@ fn reading(arm: &str, rows: &[Row], held: &HeldOut, y: &[f64], design: &Design) 
         shift,
         spread: (shifts.iter().map(|s| (s - shift).powi(2)).sum::<f64>() / (n - 1.0)).sqrt(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::folds::Key;
+    use friction_core::TurnRow;
+
+    #[test]
+    fn each_sample_is_compared_with_its_own() {
+        // Two samples of a conversation, whose scores differ by 10; the arm adds 1 to each.
+        let (mut rows, mut outputs) = (vec![], vec![]);
+        for (arm, push) in [("", 0.0), ("on", 1.0)] {
+            for (group, sample) in (0..4u32).flat_map(|g| (0..2u32).map(move |s| (g, s))) {
+                let turn = TurnRow { group, sample, arm: arm.into(), turn: 1, ..TurnRow::default() };
+                rows.push(Row { turn, y: f64::from(sample) });
+                outputs.push(vec![10.0 * f64::from(sample) + push]);
+            }
+        }
+        let held = HeldOut {
+            folds: vec![0; rows.len()],
+            learnt: vec![1],
+            rows: (0..rows.len()).collect(),
+            outputs,
+            ..HeldOut::default()
+        };
+        let y: Vec<f64> = rows.iter().map(|r| r.y).collect();
+        let none = BTreeMap::new();
+        let of = |link| {
+            let keys = &[Key::Group];
+            let design = Design { rows: &rows, link, keys, k: 2, c: &[1.0], seed: 1, train: &none, test: &none };
+            reading("on", &rows, &held, &y, &design).unwrap()
+        };
+        let one = of(Link::Logistic);
+        assert!((one.shift - 0.2).abs() < 1e-12 && one.spread < 1e-12 && one.rows == 8, "{} {}", one.shift, one.spread);
+        assert!(of(Link::Softmax(3)).shift.is_nan());
+    }
 }

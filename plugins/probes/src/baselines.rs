@@ -49,8 +49,7 @@ mod tests {
     use friction_core::TurnRow;
     #[test]
     fn rare_words_fall_out() {
-        let row =
-            |user: &str| Row { turn: TurnRow { user: user.into(), ..TurnRow::default() }, conversation: 0, y: 0.0 };
+        let row = |user: &str| Row { turn: TurnRow { user: user.into(), ..TurnRow::default() }, y: 0.0 };
         let rows = [row("nvm. Go, go once"), row("Nvm go"), row("NVM go twice"), row("please")];
         let m = bag_of_words(&rows);
         assert_eq!(m.cols, 2, "go and nvm");

@@ -32,7 +32,9 @@ pub struct Source<'a> {
 /// Writes `directions.safetensors`, learnt from all rows. Its tensors are `<site>/logistic` (or `<site>/ridge` for
 /// numbers) at the C given for each site, `<site>/mean-difference`, and `<site>/shuffled-N`, the difference of means of
 /// shuffled targets. They are f32 `[width]` in units of the activations (the scaling is undone), and point from the
-/// first class to the second, or towards larger numbers. The header's `about` is JSON: for each tensor its mean
+/// first class to the second, or towards larger numbers. With more than two classes there is no single direction: the
+/// tensors are `<site>/mean-difference/<class>`, from the mean of all other rows to the class's, and the shuffled ones are
+/// those of the first class. The header's `about` is JSON: for each tensor its mean
 /// projection by class, and the mean norm of the activations at its site.
 ///
 /// The difference of means at sites `resid_post.L` is also written as `resid_post.L.mean-difference.lm-eval.pt` (for
@@ -64,8 +66,21 @@ pub fn write(s: &Source, layers: &[(Site, Matrix)], c: &[f64], out: &mut Finding
             );
             tensors.push((format!("{site}/{kind}"), v));
         };
-        // With more than two classes there is no single direction.
-        if s.rows.classes.len() <= 2 {
+        if s.rows.classes.len() > 2 {
+            let against_rest = |y: &[f64], class: usize| -> Vec<f64> {
+                mean_difference(
+                    x,
+                    &y.iter().map(|v| f64::from(u8::from(*v as usize == class))).collect::<Vec<_>>(),
+                    &all,
+                )
+            };
+            for (class, name) in s.rows.classes.iter().enumerate() {
+                add(&format!("mean-difference/{name}"), against_rest(s.y, class), None);
+            }
+            for (n, y) in s.shuffled.iter().enumerate() {
+                add(&format!("shuffled-{n}"), against_rest(y, 0), None);
+            }
+        } else {
             let probe = Probe::learn(x, s.y, s.link, *c, 1e-8).map_err(|e| Error::other(format!("{site}: {e}")))?;
             add(kind, probe.direction(), Some(*c));
             add("mean-difference", mean_difference(x, s.y, &all), None);

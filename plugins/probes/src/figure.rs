@@ -1,7 +1,7 @@
 //! The figure of the probes' quality by site, beside the baselines and control tasks.
 use crate::report::{Line, Report};
-use crate::rows::Target;
-use friction_core::{Figure, Result, plural};
+use crate::target::Target;
+use friction_core::{Figure, Outcome, Result, plural};
 use friction_draw::{Axis, COLOURS, Frame, Look, Marker, name, numbered};
 use friction_stats::{Link, percent};
 use std::collections::BTreeSet;
@@ -15,7 +15,8 @@ const LOWEST: f64 = -0.5;
 /// When it cannot be drawn.
 pub fn layers(r: &Report, lines: &[Line], baselines: &[Line]) -> Result<Figure> {
     let about = About {
-        target: &r.options.target,
+        target: r.target,
+        classes: &r.rows.classes,
         link: r.design.link,
         level: r.options.level,
         place: format!("at {}, from turn {} on", r.options.position, r.options.first_turn),
@@ -28,6 +29,7 @@ pub fn layers(r: &Report, lines: &[Line], baselines: &[Line]) -> Result<Figure> 
 /// Texts of the figure.
 struct About<'a> {
     target: &'a Target,
+    classes: &'a [String],
     link: Link,
     level: f64,
     place: String,
@@ -45,7 +47,12 @@ fn draw(about: &About, lines: &[Line], baselines: &[Line]) -> Result<Figure> {
     let title = match about.target {
         Target::Factor(factor) => format!("Can {} be read out of the activations?", name(factor)),
         Target::Interruptions => "Can the number of interruptions be read out of the activations?".into(),
-        Target::Correct => "Can it be read out whether the next answer is right?".into(),
+        Target::Outcome(Outcome::Score) if !about.classes.is_empty() => {
+            "Can it be read out whether the next answer is right?".into()
+        }
+        Target::Outcome(_) => {
+            format!("Can {} be read out of the activations?", name(&about.target.asked(about.classes)))
+        }
     };
     let sites: Vec<&str> = lines.iter().map(|l| l.name.as_str()).collect();
     // Points are joined by a line only if all sites are layers of one kind.
@@ -132,9 +139,10 @@ mod tests {
     }
 
     fn drawn(target: &str, link: Link, sites: &[String], low: f64, level: f64) -> Figure {
-        let target = Target::from(target.to_string());
+        let target = Target::new(target, &"metric.<b>".parse().unwrap());
+        let classes = ["wrong", "right"].map(String::from);
         let place = "at prompt-end, from turn 2 on".to_string();
-        let about = About { target: &target, link, level, place, groups: 40, rows: 1760 };
+        let about = About { target: &target, classes: &classes, link, level, place, groups: 40, rows: 1760 };
         let control = |i: usize| if i.is_multiple_of(3) { f64::NAN } else { 0.48 };
         let lines: Vec<Line> =
             sites.iter().enumerate().map(|(i, s)| line(s.clone(), 0.6 + 0.005 * i as f64, low, control(i))).collect();
@@ -163,6 +171,7 @@ mod tests {
             (&*"long_".repeat(60), Link::Softmax(3), 0.1),
             ("interruptions", Link::Linear, f64::NEG_INFINITY),
             ("correct", Link::Linear, -3.0),
+            ("outcome", Link::Linear, 0.1),
         ] {
             let f = drawn(target, link, &sites, low, 0.95);
             assert_eq!(faults(&f).unwrap(), Vec::<String>::new(), "{target}");

@@ -104,6 +104,15 @@ impl HeldOut {
         self.rows.extend(fold.test);
         self.outputs.extend(outputs);
     }
+    /// Each row's log-odds of class `k` against all other classes together, out of class scores.
+    pub fn against_rest(&self, k: usize) -> Self {
+        let odds = |o: &Vec<f64>| {
+            let rest = || o.iter().enumerate().filter(|(i, _)| *i != k).map(|(_, v)| *v);
+            let most = rest().fold(f64::NEG_INFINITY, f64::max);
+            vec![o[k] - most - rest().map(|v| (v - most).exp()).sum::<f64>().ln()]
+        };
+        Self { outputs: self.outputs.iter().map(odds).collect(), ..self.clone() }
+    }
     /// Targets of the held-out rows, out of the targets `y` of all rows.
     pub fn y(&self, y: &[f64]) -> Vec<f64> {
         self.rows.iter().map(|i| y[*i]).collect()
@@ -142,7 +151,7 @@ impl Design<'_> {
     /// All folds, without the rows that `train` and `test` exclude.
     fn folds(&self) -> Vec<Fold> {
         let all: Vec<usize> = (0..self.rows.len()).collect();
-        let mut out = folds(self.rows, &all, self.keys, self.k, self.seed);
+        let mut out = folds(self.rows, &all, self.keys, self.k, self.seed, self.link != Link::Linear);
         for f in &mut out {
             f.train.retain(|i| self.rows[*i].turn.has(self.train));
             f.test.retain(|i| self.rows[*i].turn.has(self.test));
@@ -160,7 +169,8 @@ impl Design<'_> {
 
     /// The candidate and C that predict best inside the training part, by inner folds.
     fn choose(&self, candidates: &[&Matrix], y: &[f64], train: &[usize]) -> Option<(usize, f64)> {
-        let inner = folds(self.rows, train, self.keys, self.k.min(3), self.seed ^ 1);
+        let classes = self.link != Link::Linear;
+        let inner = folds(self.rows, train, self.keys, self.k.min(3), self.seed ^ 1, classes);
         let all: Vec<(usize, f64)> = (0..candidates.len()).flat_map(|l| self.c.iter().map(move |c| (l, *c))).collect();
         if let [only] = all[..] {
             return Some(only);
@@ -237,7 +247,7 @@ impl Design<'_> {
     }
 
     /// As [`Self::held_out`] with a direction that needs no fit: the difference of the classes' means in the training
-    /// part, or for numbers the covariance with them.
+    /// part, for more than two classes the nearest of their means, or for numbers the covariance with them.
     pub fn mean_difference(&self, x: &Matrix, y: &[f64]) -> HeldOut {
         self.mean_difference_without(x, y, |_| false)
     }
@@ -246,9 +256,17 @@ impl Design<'_> {
         let mut out = HeldOut::default();
         for mut fold in self.folds() {
             fold.train.retain(|i| !left_out(*i));
-            let direction = mean_difference(x, y, &fold.train);
-            let score = |i: &usize| vec![x.row(*i).iter().zip(&direction).map(|(a, b)| a * b).sum::<f64>()];
-            let outputs = fold.test.iter().map(score).collect();
+            let dot = |i: usize, v: &[f64]| x.row(i).iter().zip(v).map(|(a, b)| a * b).sum::<f64>();
+            let outputs = if let Link::Softmax(k) = self.link {
+                let means = class_means(x, y, &fold.train, k);
+                // A row is nearest to the class whose score is largest: |x − m|² is smaller by twice the score.
+                let score = |i: usize, m: &Vec<f64>| dot(i, m) - m.iter().map(|v| v * v).sum::<f64>() / 2.0;
+                let one = |i: &usize, m: &Option<Vec<f64>>| m.as_ref().map_or(f64::NEG_INFINITY, |m| score(*i, m));
+                fold.test.iter().map(|i| means.iter().map(|m| one(i, m)).collect()).collect()
+            } else {
+                let direction = mean_difference(x, y, &fold.train);
+                fold.test.iter().map(|i| vec![dot(*i, &direction)]).collect()
+            };
             out.push(fold, outputs);
         }
         out
@@ -267,6 +285,17 @@ pub fn mean_difference(x: &Matrix, y: &[f64], rows: &[usize]) -> Vec<f64> {
         out.iter_mut().zip(x.row(*i)).for_each(|(o, v)| *o += w * v);
     }
     out
+}
+
+/// Mean of each of `k` classes' rows; `None` for a class without any.
+fn class_means(x: &Matrix, y: &[f64], rows: &[usize], k: usize) -> Vec<Option<Vec<f64>>> {
+    let mut sums = vec![(0usize, vec![0.0; x.cols]); k];
+    for i in rows {
+        let (n, sum) = &mut sums[y[*i] as usize];
+        *n += 1;
+        sum.iter_mut().zip(x.row(*i)).for_each(|(s, v)| *s += v);
+    }
+    sums.into_iter().map(|(n, s)| (n > 0).then(|| s.into_iter().map(|v| v / n as f64).collect())).collect()
 }
 
 #[cfg(test)]
@@ -291,11 +320,36 @@ mod tests {
                         }),
                     );
                     let turn = TurnRow { group, turn, condition: format!("c{c}"), ..TurnRow::default() };
-                    rows.push(Row { turn, conversation: 2 * group as usize + c, y: c as f64 });
+                    rows.push(Row { turn, y: c as f64 });
                 }
             }
         }
         (rows, x)
+    }
+
+    #[test]
+    fn several_classes_have_a_score_each_and_log_odds_against_the_rest() {
+        let held =
+            HeldOut { outputs: vec![vec![1.0f64.ln(), 2.0f64.ln(), 5.0f64.ln()]], rows: vec![0], ..HeldOut::default() };
+        let odds = |k: usize| held.against_rest(k).outputs[0][0];
+        assert!((odds(0) - (1.0f64 / 7.0).ln()).abs() < 1e-12 && (odds(2) - (5.0f64 / 3.0).ln()).abs() < 1e-12);
+        // Three classes around the corners of a triangle: each row is nearest to its own corner.
+        let corner = [[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]];
+        let mut rng = Rng::new(9);
+        let (mut rows, mut x) = (vec![], Matrix { data: vec![], cols: 2 });
+        for (group, class) in (0..12).flat_map(|g| (0..3usize).map(move |c| (g, c))) {
+            x.data.extend(corner[class].map(|v| v + 0.5 * rng.normal()));
+            rows.push(Row { turn: TurnRow { group, ..TurnRow::default() }, y: class as f64 });
+        }
+        let (y, none): (Vec<f64>, _) = (rows.iter().map(|r| r.y).collect(), BTreeMap::new());
+        let (link, keys) = (Link::Softmax(3), &[Key::Group]);
+        let design = Design { rows: &rows, link, keys, k: 4, c: &[1.0], seed: 2, train: &none, test: &none };
+        let near = design.mean_difference(&x, &y).quality(link, &y, |_| true).unwrap();
+        assert!(near > 0.95, "{near}");
+        let held = design.held_out(&[&x], &y).unwrap();
+        assert!(held.quality(link, &y, |_| true).unwrap() > 0.95);
+        let second: Vec<f64> = y.iter().map(|v| f64::from(u8::from(*v == 1.0))).collect();
+        assert!(held.against_rest(1).quality(Link::Logistic, &second, |_| true).unwrap() > 0.95);
     }
 
     #[test]

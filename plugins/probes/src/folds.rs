@@ -37,11 +37,11 @@ pub struct Fold {
 }
 
 /// Folds over the rows `of`. The values of each key are dealt into `k` parts (fewer if there are fewer values);
-/// phrases are dealt by class, so that each part has every class where possible. A fold tests one part of every key and
+/// if targets are `classes`, phrases are dealt by class, so that each part has every class where possible. A fold tests one part of every key and
 /// trains on rows that are in other parts of all keys. So two keys give k² folds, each row is tested once, and no test
 /// row shares a group or a phrase with a training row.
-pub fn folds(rows: &[Row], of: &[usize], keys: &[Key], k: usize, seed: u64) -> Vec<Fold> {
-    let parts: Vec<BTreeMap<String, usize>> = keys.iter().map(|key| deal(rows, of, *key, k, seed)).collect();
+pub fn folds(rows: &[Row], of: &[usize], keys: &[Key], k: usize, seed: u64, classes: bool) -> Vec<Fold> {
+    let parts: Vec<BTreeMap<String, usize>> = keys.iter().map(|key| deal(rows, of, *key, k, seed, classes)).collect();
     let place =
         |i: usize| -> Vec<usize> { keys.iter().zip(&parts).map(|(key, part)| part[&key.of(&rows[i])]).collect() };
     let places: Vec<(usize, Vec<usize>)> = of.iter().map(|i| (*i, place(*i))).collect();
@@ -55,11 +55,11 @@ pub fn folds(rows: &[Row], of: &[usize], keys: &[Key], k: usize, seed: u64) -> V
         .collect()
 }
 
-fn deal(rows: &[Row], of: &[usize], key: Key, k: usize, seed: u64) -> BTreeMap<String, usize> {
-    // Phrases are dealt within their class, which is fixed for a phrase; other keys have one stratum.
+fn deal(rows: &[Row], of: &[usize], key: Key, k: usize, seed: u64, classes: bool) -> BTreeMap<String, usize> {
+    // Phrases are dealt within their class; other keys, and targets that are numbers, have one stratum.
     let mut strata: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
     for i in of {
-        let stratum = if key == Key::Phrase { rows[*i].y as i64 } else { 0 };
+        let stratum = if key == Key::Phrase && classes { rows[*i].y as i64 } else { 0 };
         strata.entry(stratum).or_default().insert(key.of(&rows[*i]));
     }
     let least = strata.values().map(BTreeSet::len).min().unwrap_or(1);
@@ -93,7 +93,7 @@ mod tests {
                         turn,
                         ..TurnRow::default()
                     };
-                    out.push(Row { turn, conversation: (group * 2) as usize + c, y: c as f64 });
+                    out.push(Row { turn, y: c as f64 });
                 }
             }
         }
@@ -105,7 +105,7 @@ mod tests {
         let rows = rows();
         let all: Vec<usize> = (0..rows.len()).collect();
         for keys in [vec![Key::Group], vec![Key::Group, Key::Phrase], vec![Key::Group, Key::Question]] {
-            let folds = folds(&rows, &all, &keys, 5, 1);
+            let folds = folds(&rows, &all, &keys, 5, 1, true);
             let mut tested: Vec<usize> = folds.iter().flat_map(|f| f.test.clone()).collect();
             tested.sort_unstable();
             assert_eq!(tested, all, "{keys:?}");
@@ -117,6 +117,29 @@ mod tests {
                 }
                 let classes: BTreeSet<u64> = f.train.iter().map(|i| rows[*i].y as u64).collect();
                 assert_eq!(classes.len(), 2, "{keys:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn samples_and_long_conversations_of_a_group_stay_together_and_numbers_are_dealt_in_one() {
+        // Three samples of each conversation, of 1 to 5 turns; the target is a number that every phrase meets.
+        let mut rows = vec![];
+        for (group, sample) in (0..6u32).flat_map(|g| (0..3).map(move |s| (g, s))) {
+            for turn in 1..=1 + (group + sample) % 5 {
+                let y = f64::from(turn) * 1.7;
+                let turn = TurnRow { group, sample, turn, phrase: Some(turn % 4), ..TurnRow::default() };
+                rows.push(Row { turn, y });
+            }
+        }
+        let all: Vec<usize> = (0..rows.len()).collect();
+        for keys in [vec![Key::Group], vec![Key::Group, Key::Phrase]] {
+            let folds = folds(&rows, &all, &keys, 5, 3, false);
+            let tested: BTreeSet<usize> = folds.iter().flat_map(|f| f.test.clone()).collect();
+            assert_eq!(tested.len(), rows.len(), "{keys:?}");
+            for f in &folds {
+                let of = |v: &[usize]| -> BTreeSet<u32> { v.iter().map(|i| rows[*i].turn.group).collect() };
+                assert!(!f.train.is_empty() && of(&f.train).is_disjoint(&of(&f.test)), "{keys:?}");
             }
         }
     }

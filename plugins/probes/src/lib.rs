@@ -1,5 +1,5 @@
-//! `linear-probe`: can a linear rule read a condition, the number of interruptions so far, or whether the coming answer
-//! is right from the activations, and does it read more than the words reveal?
+//! `linear-probe`: can a linear rule read a condition, the number of interruptions so far, or the coming answer (or any
+//! other outcome of the turn) from the activations, and does it read more than the words reveal?
 //!
 //! Everything is fitted inside folds: the scaler, C, and for the headline the layer. Folds hold out whole groups, and
 //! phrases or questions too where the manifest says so. Each probe is reported beside baselines (the words of the
@@ -12,46 +12,65 @@ mod directions;
 mod figure;
 mod fit;
 mod folds;
+mod levels;
 mod next;
+mod permute;
 mod report;
 mod rows;
+mod target;
+#[cfg(test)]
+mod tests;
+mod transfer;
 
 use fit::Design;
 use folds::Key;
 use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Filter, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
-    Site,
+    Analyzer, BuildContext, Error, Filter, Findings, Needs, Outcome, PluginConfig, PluginEntry, Position, Result,
+    RunReader, Site, unread,
 };
 use friction_stats::{Link, Matrix};
-use rows::{Rows, Target};
+use rows::{Choice, Rows};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use target::Target;
 
-/// Asks whether a condition, the interruptions so far, or the answer to come can be read out of the activations by a linear
-/// rule, and whether that is more than the words say. Everything is fitted inside cross-validation folds that hold out whole
+/// Asks whether a condition, the interruptions so far, or the answer or another outcome to come can be read out of the
+/// activations by a linear rule, and whether that is more than the words say. Everything is fitted inside cross-validation folds that hold out whole
 /// groups. Beside each probe stand a difference of means, a control task (a random label for each topic; Hewitt and Liang
 /// 2019) and baselines that need no look inside the model.
 ///
 /// It writes:
 /// - the tables `layers` and `baselines`: a row for each site or baseline, with the held-out quality and its interval, the
 ///   difference of means, the control task, p, and the C that most folds chose;
+/// - the table `levels`, for more than two levels of a factor: each level against all others, with AUC and interval;
+/// - the table `next_answer`: what a standard deviation of the probe's score goes with in the `outcome` of the turn, at the
+///   same question (for more than two levels: of each level's score against the rest, with adjusted p);
 /// - the table `transfer`, for two levels: AUC of a probe learnt at one turn and tested at another;
 /// - the table `arms`, where `arms` is set: quality and shift of the score in each arm;
 /// - the figure `layers`: quality by site, with the control task and the baselines;
-/// - the files `directions.safetensors` (all directions, for the hook `steer`), `mean-difference.repeng.gguf` (a control
+/// - the files `directions.safetensors` (all directions, for the hook `steer`; for more than two levels
+///   `<site>/mean-difference/<level>`, each level against the rest), `mean-difference.repeng.gguf` (a control
 ///   vector, for repeng and llama.cpp) and `resid_post.L.mean-difference.lm-eval.pt` (for lm-evaluation-harness);
-/// - the values `headline`, `read_from`, `next_answer`, `next_answer_adjusted`, `transfer`, `arms` and `control_vector`.
+/// - the values `headline`, `read_from`, `levels`, `next_answer`, `next_answer_adjusted`, `transfer`, `arms` and
+///   `control_vector`.
 ///
-/// Quality is AUC for two levels, balanced accuracy for more, and R² for a number.
+/// Quality is AUC for two levels, balanced accuracy for more (one multinomial probe), and R² for a number. All samples of a
+/// group are held out together. Replies need no grades unless `target` or `outcome` asks for them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LinearProbe {
-    /// What is read out: the name of a factor, `interruptions` (the number of replies cut so far) or `correct` (whether the
-    /// answer to come is right).
+    /// What is read out: the name of a factor, `interruptions` (the number of replies cut so far), `correct` (whether the
+    /// answer to come is right) or `outcome` (the option of that name).
     #[schemars(example = &"completion")]
-    target: Target,
+    target: String,
+    /// A number of the turn: `score`, `log_odds`, `answered`, `reply_tokens`, `reading.<hook>.<name>`, `aside.<name>` or
+    /// `metric.<name>`. With `target = "outcome"` it is read out: as two classes where it is 0 or 1 alone, else as a number.
+    /// With other targets the probe's score is compared with it, at the same question. Turns without it are left out.
+    /// Default: `score`, where replies are graded.
+    #[serde(default)]
+    outcome: Option<Outcome>,
     /// Sites that are read; a hook must tap them at `position`. The headline chooses among them inside each fold.
     #[schemars(example = ["resid_post.9"], length(min = 1))]
     sites: Vec<Site>,
@@ -123,6 +142,18 @@ fn level() -> f64 {
     0.95
 }
 
+impl LinearProbe {
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone().unwrap_or_default()
+    }
+    fn target(&self) -> Target {
+        Target::new(&self.target, &self.outcome())
+    }
+    fn choice<'a>(&'a self, target: &'a Target) -> Choice<'a> {
+        Choice { target, first_turn: self.first_turn, only: &self.only, position: self.position }
+    }
+}
+
 impl PluginConfig for LinearProbe {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
@@ -130,6 +161,10 @@ impl PluginConfig for LinearProbe {
         faults.when(self.sites.is_empty(), "sites", "`sites` must name at least one site");
         if let Some(s) = twice(&self.sites) {
             faults.when(true, "sites", format!("`{s}` is listed twice"));
+        }
+        if self.target == "correct" && self.outcome() != Outcome::Score {
+            let what = format!("`correct` is the outcome `score`, but `outcome` is `{}`", self.outcome());
+            faults.add(Error::at("target", what).help("write `target = \"outcome\"` to read that out"));
         }
         let keys = "`folds_by` must name at least one of group, phrase and question";
         faults.when(self.folds_by.is_empty(), "folds_by", keys);
@@ -159,9 +194,11 @@ impl PluginConfig for LinearProbe {
 
 impl Analyzer for LinearProbe {
     fn needs(&self) -> Needs {
-        let factors = match &self.target {
-            Target::Factor(name) => vec![name.clone()],
-            _ => vec![],
+        let target = self.target();
+        let (factors, outcomes) = match &target {
+            Target::Factor(name) => (vec![name.clone()], self.outcome.clone()),
+            Target::Interruptions => (vec![], self.outcome.clone()),
+            Target::Outcome(outcome) => (vec![], Some(outcome.clone())),
         };
         let filter = |more: &BTreeMap<String, String>| {
             let levels = self.only.iter().chain(more).map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -175,9 +212,10 @@ impl Analyzer for LinearProbe {
         Needs {
             taps: self.sites.iter().map(|s| (*s, self.position)).collect(),
             filters,
+            outcomes: outcomes.into_iter().collect(),
             first_turn: Some(self.first_turn),
             arms: self.arms,
-            cuts: self.target == Target::Interruptions,
+            cuts: target == Target::Interruptions,
             wordings: self.folds_by.contains(&Key::Phrase),
             // One group to train on, one to test on.
             groups: 2,
@@ -187,18 +225,25 @@ impl Analyzer for LinearProbe {
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
-        let rows = Rows::read(run, &self.target, self.first_turn, &self.only)?;
-        let link = match (&self.target, rows.classes.len()) {
-            (Target::Interruptions, _) => Link::Linear,
-            (_, 2) => Link::Logistic,
-            (_, k) => Link::Softmax(k),
+        let target = self.target();
+        let rows = Rows::read(run, &self.choice(&target))?;
+        if target == Target::Outcome(Outcome::Score)
+            && let Some(why) = unread(rows.rows.iter().map(|r| &r.turn))
+        {
+            out.ask(format!("Can {} be read out at {}?", target.asked(&rows.classes), self.position));
+            out.warn(why);
+            return Ok(());
+        }
+        let link = match rows.classes.len() {
+            0 => Link::Linear,
+            2 => Link::Logistic,
+            k => Link::Softmax(k),
         };
         let y = rows.y();
         let learnt: Vec<f64> = rows.rows.iter().filter(|r| r.turn.has(&self.train_where)).map(|r| r.y).collect();
         if learnt.iter().all(|v| Some(v) == learnt.first()) {
             return Err(Error::other(format!(
-                "`{}` is the same in all {} training rows (turns from {} on): there is nothing to read out",
-                self.target,
+                "`{target}` is the same in all {} training rows (turns from {} on): there is nothing to read out",
                 learnt.len(),
                 self.first_turn
             )));
@@ -220,7 +265,7 @@ impl Analyzer for LinearProbe {
             train: &self.train_where,
             test: &self.test_where,
         };
-        report::Report { options: self, rows: &rows, y: &y, design, layers: &layers, run }.write(out)
+        report::Report { options: self, target: &target, rows: &rows, y: &y, design, layers: &layers, run }.write(out)
     }
 }
 

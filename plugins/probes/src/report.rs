@@ -1,12 +1,13 @@
-//! Writes the findings in this order: each site, the headline, the baselines, turns, the next answer.
+//! Writes the findings in this order: each site, the headline, the baselines, levels, the next answer, turns, arms.
 use crate::baselines::{bag_of_words, lengths};
 use crate::fit::{Design, HeldOut, first};
-use crate::rows::{Row, Rows, Target};
-use crate::{LinearProbe, arms, directions, figure, next};
+use crate::next::{Compared, Score};
+use crate::rows::{Choice, Rows};
+use crate::target::Target;
+use crate::{LinearProbe, arms, directions, figure, levels, next};
 use friction_core::seed::derive;
-use friction_core::{Column, Error, Estimate, Findings, Result, RunReader, Site, Table, plural};
-use friction_stats::{Interval, Link, Matrix, Rng, cite, correlation, percent, permutation_p};
-use rayon::prelude::*;
+use friction_core::{Column, Error, Estimate, Findings, Outcome, Result, RunReader, Site, Table, plural, unread};
+use friction_stats::{Interval, Link, Matrix, Rng, cite, correlation, percent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Report<'a> {
     /// The manifest's options.
     pub options: &'a LinearProbe,
+    /// What is read out.
+    pub target: &'a Target,
     /// The rows, with the names of their classes.
     pub rows: &'a Rows,
     /// The target of each row.
@@ -83,85 +86,30 @@ impl Report<'_> {
         self.rows.rows.iter().map(|r| of[&r.turn.topic]).collect()
     }
 
-    fn rng(&self, what: &[u8], i: u64) -> Rng {
-        Rng::new(derive(&[what, &self.design.seed.to_le_bytes(), &i.to_le_bytes()]))
-    }
-
-    /// A permutation of the targets that the design could have produced. A factor's levels are permuted within each
-    /// group, all its pairs together, so that conversations change places with those that agree in the other factors.
-    /// Numbers and answers change places between groups, at the same condition and turn, so that what condition and
-    /// turn alone predict stays in.
-    fn permuted(&self, rng: &mut Rng) -> Vec<f64> {
-        let mut y = self.y.to_vec();
-        if matches!(self.options.target, Target::Factor(_)) {
-            let mut dealt: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-            for (y, r) in y.iter_mut().zip(&self.rows.rows) {
-                let levels = dealt.entry(r.turn.group).or_insert_with(|| {
-                    let mut levels: Vec<usize> = (0..self.rows.classes.len()).collect();
-                    rng.shuffle(&mut levels);
-                    levels
-                });
-                *y = levels[*y as usize] as f64;
-            }
-            return y;
-        }
-        let place = |r: &Row| (r.turn.group, r.turn.condition.clone(), r.turn.turn);
-        let at: BTreeMap<_, usize> = self.rows.rows.iter().enumerate().map(|(i, r)| (place(r), i)).collect();
-        let groups: Vec<u32> = at.keys().map(|(g, _, _)| *g).collect::<BTreeSet<_>>().into_iter().collect();
-        let mut other = groups.clone();
-        rng.shuffle(&mut other);
-        let other: BTreeMap<u32, u32> = groups.into_iter().zip(other).collect();
-        for (i, r) in self.rows.rows.iter().enumerate() {
-            let (group, condition, turn) = place(r);
-            if let Some(from) = at.get(&(other[&group], condition, turn)) {
-                y[i] = self.y[*from];
-            }
-        }
-        y
-    }
-
-    /// p-values of the difference of means among permuted labels: for each layer, and for the largest quality over
-    /// layers (max-T).
-    fn permutations(&self) -> Option<(Vec<f64>, f64)> {
-        let n = self.options.permutations;
-        if n == 0 || matches!(self.design.link, Link::Softmax(_)) {
-            return None;
-        }
-        let score = |y: &[f64]| -> Vec<f64> {
-            self.layers
-                .iter()
-                .map(|(_, x)| association(self.design.link, &self.design.mean_difference(x, y), y))
-                .collect()
-        };
-        let observed = score(self.y);
-        let all: Vec<Vec<f64>> =
-            (0..n as u64).into_par_iter().map(|i| score(&self.permuted(&mut self.rng(b"permute", i)))).collect();
-        let most = |v: &Vec<f64>| v.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let each = (0..observed.len())
-            .map(|l| permutation_p(observed[l], &all.iter().map(|s| s[l]).collect::<Vec<_>>()))
-            .collect();
-        Some((each, permutation_p(most(&observed), &all.iter().map(most).collect::<Vec<_>>())))
+    /// Which turns are rows.
+    pub(crate) fn choice(&self) -> Choice<'_> {
+        self.options.choice(self.target)
     }
 
     pub fn write(&self, out: &mut Findings) -> Result<()> {
         let o = self.options;
         let m = self.measure();
         let groups: BTreeSet<u32> = self.rows.rows.iter().map(|r| r.turn.group).collect();
-        let what = match &o.target {
-            Target::Factor(name) => format!("`{name}` ({})", self.rows.classes.join(" against ")),
-            Target::Interruptions => "the number of interruptions so far".into(),
-            Target::Correct => "whether the answer to come is right".into(),
-        };
         let by = o.folds_by.iter().map(|k| format!("{k:?}").to_lowercase()).collect::<Vec<_>>().join(" and ");
         out.section("Read out");
         out.say(format!(
-            "Asked: can {what} be read out at `{}`, turns from {} on? {} in {}, held out by {}",
+            "Asked: can {} be read out at `{}`, turns from {} on? {} in {}, held out by {}",
+            self.target.words(&self.rows.classes),
             o.position,
             o.first_turn,
             plural(self.y.len(), "row"),
             plural(groups.len(), "group"),
             by
         ));
+        if let (Target::Outcome(outcome), Link::Linear) = (self.target, self.design.link) {
+            out.say(format!("`{outcome}` is read out as a number, by ridge regression: {m} is the share of its variance that is told, and 0 is no better than its mean"));
+        }
+        self.rows.left_out.iter().for_each(|w| out.warn(w.clone()));
         let permutations = self.permutations();
         let control = self.control();
         let mut lines = vec![];
@@ -180,7 +128,8 @@ impl Report<'_> {
         );
         let drawn = match permutations.is_some() {
             true => format!(
-                "; p: of the difference of means, among {} permutations that the design could have dealt",
+                "; p: of the {}, among {} permutations that the design could have dealt",
+                self.simple(),
                 o.permutations
             ),
             false => String::new(),
@@ -193,7 +142,7 @@ impl Report<'_> {
             .over(groups.len(), "group")
             .method(method.as_str())
             .citation(format!("{}; {CONTROL_TASK}", cite::CROSS_VALIDATED));
-        out.say("Control: the same for a random label of each topic, which can only be memorised; selectivity: quality minus control. Mean difference: the same for the difference of means in place of the probe");
+        out.say(format!("Control: the same for a random label of each topic, which can only be memorised; selectivity: quality minus control. Mean difference: the same for the {} in place of the probe", self.simple()));
         out.value(
             "read_from",
             lines
@@ -211,17 +160,15 @@ impl Report<'_> {
         let i = self.interval(&headline, &self.layers[best].1, "all layers")?;
         let family = permutations.as_ref().map(|(_, p)| *p);
         self.headline(&i, family, groups.len(), &lines[best], &baselines, &method, out);
-        out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": o.target.to_string()}));
-        // If the target cannot be read, the score is an arbitrary direction, and its association with the answers would
-        // say nothing about the target.
-        out.section("The next answer");
-        if o.target != Target::Correct && family.is_some_and(|p| p > 1.0 - o.level) {
-            out.say("The next answer is not reported, because the target could not be read out");
-        } else if o.target != Target::Correct {
-            next::tell(&self.rows.rows, &headline, o.level, self.design.seed, out);
+        out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": self.target.to_string()}));
+        if matches!(self.design.link, Link::Softmax(_)) {
+            levels::tell(self, &headline, out);
         }
-        if self.design.link == Link::Logistic && o.target != Target::Correct {
-            out.section("Across turns");
+        if !matches!(self.target, Target::Outcome(_)) {
+            out.section(if o.outcome() == Outcome::Score { "The next answer" } else { "The outcome" });
+            self.next_answer(&headline, family, out);
+        }
+        if self.design.link == Link::Logistic && !matches!(self.target, Target::Outcome(_)) {
             self.transfer(best, lines[best].c, out);
         }
         if o.arms {
@@ -244,7 +191,7 @@ impl Report<'_> {
             seed: self.run.seed(),
             rows: self.rows,
             y: self.y,
-            target: &o.target.to_string(),
+            target: &self.target.to_string(),
             position: o.position,
             link: self.design.link,
         };
@@ -270,19 +217,16 @@ impl Report<'_> {
             Link::Softmax(k) => 1.0 / k as f64,
             Link::Linear => 0.0,
         };
-        let what = match &o.target {
-            Target::Factor(name) => name.clone(),
-            Target::Interruptions => "the number of interruptions so far".into(),
-            Target::Correct => "whether the next answer is right".into(),
-        };
-        out.ask(format!("Can {what} be read out at {}?", o.position));
+        out.ask(format!("Can {} be read out at {}?", self.target.asked(&self.rows.classes), o.position));
         let row = |what: String, i: &Interval| {
             let e = Estimate::new(what, m, i.estimate).interval(i.low, i.high, o.level);
             e.over(groups, "group").null(null)
         };
         let probe = row(format!("probe, mostly {}", best.name), quality);
-        let over =
-            if p.is_some() { "; p: of the largest difference of means over sites, among permuted labels" } else { "" };
+        let over = match p.is_some() {
+            true => format!("; p: of the largest {} over sites, among permuted labels", self.simple()),
+            false => String::new(),
+        };
         out.add(Estimate { p, ..probe })
             .method(format!("site and C chosen inside each fold; {method}{over}"))
             .citation(format!("{}; {}", cite::CROSS_VALIDATED, cite::PERMUTATION));
@@ -298,9 +242,58 @@ impl Report<'_> {
             .citation(CONTROL_TASK);
     }
 
+    /// What needs no fit beside the probe.
+    fn simple(&self) -> &'static str {
+        if matches!(self.design.link, Link::Softmax(_)) {
+            "nearest of the levels' means"
+        } else {
+            "difference of means"
+        }
+    }
+
+    /// Compares the probe's score with the outcome, or says why not.
+    fn next_answer(&self, headline: &HeldOut, p: Option<f64>, out: &mut Findings) {
+        let (o, outcome) = (self.options, self.options.outcome());
+        let what = match outcome {
+            Outcome::Score => "The next answer".to_string(),
+            _ => format!("The outcome `{outcome}`"),
+        };
+        // If the target cannot be read, the score is an arbitrary direction, and its association with the answers would
+        // say nothing about the target.
+        if p.is_some_and(|p| p > 1.0 - o.level) {
+            return out.say(format!("{what} is not reported, because the target could not be read out"));
+        }
+        let turns = || self.rows.rows.iter().map(|r| &r.turn);
+        if let Some(why) = unread(turns()).filter(|_| outcome == Outcome::Score) {
+            return out.warn(why);
+        }
+        if turns().all(|t| t.outcome(&outcome).is_none()) {
+            let why = format!("{what} is not reported: no turn has a `{outcome}`");
+            return match o.outcome {
+                Some(_) => out.warn(why),
+                None => out.say(format!("{why}. The option `outcome` names another number of the turns")),
+            };
+        }
+        let scores: Vec<Score> = match self.design.link {
+            Link::Softmax(_) => {
+                let one =
+                    |(k, level): (usize, &String)| Score { level: Some(level.clone()), held: headline.against_rest(k) };
+                self.rows.classes.iter().enumerate().map(one).collect()
+            }
+            _ => vec![Score { level: None, held: headline.clone() }],
+        };
+        let (rows, level, seed) = (&self.rows.rows, o.level, self.design.seed);
+        next::tell(&Compared { rows, outcome: &outcome, level, seed }, &scores, out);
+    }
+
     fn baselines(&self) -> Result<Vec<(String, Matrix)>> {
         let rows = &self.rows.rows;
-        let mut out = vec![("words of the message".into(), bag_of_words(rows)), ("lengths".into(), lengths(rows))];
+        let mut out = vec![("lengths".into(), lengths(rows))];
+        // Without a word that several messages share there is nothing to learn from.
+        let words = bag_of_words(rows);
+        if words.cols > 0 {
+            out.insert(0, ("words of the message".into(), words));
+        }
         if let Some(x) = self.rows.features(self.run, Site::Embed, self.options.position)? {
             out.push(("embed".into(), x));
         }
@@ -317,60 +310,18 @@ impl Report<'_> {
         Ok(Line {
             quality: self.interval(&held, x, &name)?,
             name,
-            mean_difference: match self.design.link {
-                Link::Softmax(_) => f64::NAN,
-                link => association(link, &mean, self.y),
-            },
+            mean_difference: association(self.design.link, &mean, self.y),
             control: control.unwrap_or(f64::NAN),
             p,
             c,
         })
     }
-
-    /// AUC of probes fitted at one turn and tested at another, with whole groups held out.
-    fn transfer(&self, layer: usize, c: f64, out: &mut Findings) {
-        let x = &self.layers[layer].1;
-        let rows = &self.rows.rows;
-        let turns: Vec<u32> = rows.iter().map(|r| r.turn.turn).collect::<BTreeSet<_>>().into_iter().collect();
-        let cells: Vec<(u32, u32, f64)> = turns
-            .par_iter()
-            .flat_map(|from| {
-                let held = self.design.learnt_where(x, self.y, c, |r| r.turn.turn == *from);
-                turns
-                    .iter()
-                    .filter_map(|to| {
-                        let auc = held.quality(Link::Logistic, self.y, |k| rows[held.rows[k]].turn.turn == *to);
-                        Some((*from, *to, auc?))
-                    })
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        let mean = |same: bool| {
-            let of: Vec<f64> = cells.iter().filter(|(a, b, _)| (a == b) == same).map(|(_, _, v)| *v).collect();
-            of.iter().sum::<f64>() / of.len() as f64
-        };
-        out.say(format!(
-            "At {}: mean AUC {:.3} when fitted and tested at the same turn, {:.3} at different turns",
-            self.layers[layer].0,
-            mean(true),
-            mean(false)
-        ));
-        out.value("transfer", json!({"same_turn": mean(true), "other_turn": mean(false)}));
-        out.table(
-            Table::new("transfer", "AUC of a probe fitted at one turn and tested at another")
-                .stored()
-                .column(Column::count("learnt_at", cells.iter().map(|c| i64::from(c.0))))
-                .column(Column::count("tested_at", cells.iter().map(|c| i64::from(c.1))))
-                .column(Column::number("auc", cells.iter().map(|c| c.2)).title("AUC")),
-        )
-        .method("AUC averaged over folds that hold out whole groups");
-    }
 }
 
-/// AUC averaged over folds, or for numbers the squared correlation with its sign, because a difference of means has no
-/// scale.
-fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
-    if link == Link::Logistic {
+/// AUC or balanced accuracy averaged over folds, or for numbers the squared correlation with its sign, because a
+/// difference of means has no scale.
+pub(crate) fn association(link: Link, held: &HeldOut, y: &[f64]) -> f64 {
+    if link != Link::Linear {
         return held.quality(link, y, |_| true).unwrap_or(f64::NAN);
     }
     let r = correlation(&first(&held.outputs), &held.y(y));

@@ -1,51 +1,29 @@
 //! A run's turns as rows of features: one row per conversation and turn.
-use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Error, Position, Result, RunReader, Site, TapArray, TurnRow};
+use crate::target::Target;
+use friction_core::{ConversationId, Error, Outcome, Position, Result, RunReader, Site, TapArray, TurnRow, plural};
 use friction_stats::Matrix;
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a probe reads out.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(from = "String")]
-pub enum Target {
-    /// A factor of the conditions.
-    Factor(String),
-    /// How many replies behind the turn the history holds cut: a number.
-    Interruptions,
-    /// Whether the answer to come is right.
-    Correct,
-}
-
-impl From<String> for Target {
-    fn from(s: String) -> Self {
-        match s.as_str() {
-            "interruptions" => Target::Interruptions,
-            "correct" => Target::Correct,
-            _ => Target::Factor(s),
-        }
-    }
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Target::Factor(name) => name,
-            Target::Interruptions => "interruptions",
-            Target::Correct => "correct",
-        })
-    }
-}
 
 /// One turn of a conversation.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The stored turn.
     pub turn: TurnRow,
-    /// Number of its conversation within the run, from 0.
-    pub conversation: usize,
     /// The target's value: class index or number.
     pub y: f64,
+}
+
+/// Which turns become rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// What is read out.
+    pub target: &'a Target,
+    /// First turn that enters, from 1.
+    pub first_turn: u32,
+    /// Levels of factors that a turn must have.
+    pub only: &'a BTreeMap<String, String>,
+    /// Tokens that are read.
+    pub position: Position,
 }
 
 /// The rows, with the names of their classes; no names for a number.
@@ -53,21 +31,26 @@ pub struct Row {
 pub struct Rows {
     /// The rows in the order of the run's turns.
     pub rows: Vec<Row>,
-    /// Names of the classes 0, 1, …, in alphabetical order.
+    /// Names of the classes 0, 1, …: the levels in alphabetical order.
     pub classes: Vec<String>,
+    /// Sentences about turns that were left out.
+    pub left_out: Vec<String>,
 }
 
 impl Rows {
-    /// The rows of the untouched arm from turn `first` on whose factors have the levels of `only`.
+    /// The rows of the untouched arm that `choice` names.
     ///
     /// # Errors
-    /// When no turn has the levels of `only`, or a factor has fewer than two levels.
-    pub fn read(run: &dyn RunReader, target: &Target, first: u32, only: &BTreeMap<String, String>) -> Result<Self> {
-        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm.is_empty() && t.has(only)).collect();
+    /// When no turn has the levels of `only`, a factor has fewer than two levels, or no turn has the outcome.
+    pub fn read(run: &dyn RunReader, choice: &Choice) -> Result<Self> {
+        let turns = of_arm(run, choice, "");
         if turns.is_empty() {
-            return Err(Error::other(format!("no turn of the run has {only:?}")));
+            return Err(Error::other(match run.turns().iter().any(|t| t.arm.is_empty()) {
+                true => format!("no turn of the run has {:?}", choice.only),
+                false => "the run has no untouched conversation: the probe learns from those alone".into(),
+            }));
         }
-        let classes: Vec<String> = match target {
+        let classes: Vec<String> = match choice.target {
             Target::Factor(name) => {
                 let levels: BTreeSet<&String> = turns.iter().filter_map(|t| t.factors.get(name)).collect();
                 if levels.len() < 2 {
@@ -75,23 +58,25 @@ impl Rows {
                 }
                 levels.into_iter().cloned().collect()
             }
-            Target::Correct => vec!["wrong".into(), "right".into()],
+            Target::Outcome(outcome) => {
+                let entered = turns.iter().filter(|t| t.turn >= choice.first_turn);
+                let values: Vec<f64> = entered.filter_map(|t| t.outcome(outcome)).collect();
+                if values.is_empty() {
+                    return Err(Error::other(format!(
+                        "no turn from {} on has the outcome `{outcome}`: there is nothing to read out",
+                        choice.first_turn
+                    )));
+                }
+                if yes_or_no(outcome, &values) { outcome_classes(outcome) } else { vec![] }
+            }
             Target::Interruptions => vec![],
         };
-        Ok(Self { rows: rows(&turns, target, first, &classes), classes })
+        Ok(rows(&turns, choice, classes))
     }
 
     /// The rows of another arm, with these rows' classes; the arm may run in conditions of one level only.
-    pub fn of_arm(
-        &self,
-        run: &dyn RunReader,
-        target: &Target,
-        arm: &str,
-        first: u32,
-        only: &BTreeMap<String, String>,
-    ) -> Self {
-        let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm == arm && t.has(only)).collect();
-        Self { rows: rows(&turns, target, first, &self.classes), classes: self.classes.clone() }
+    pub fn of_arm(&self, run: &dyn RunReader, choice: &Choice, arm: &str) -> Self {
+        rows(&of_arm(run, choice, arm), choice, self.classes.clone())
     }
 
     /// The target of each row.
@@ -102,73 +87,96 @@ impl Rows {
     /// Activations of the rows at a site, `[rows, width]`: the mean over the position's tokens. `None` if a
     /// conversation was not tapped there.
     pub fn features(&self, run: &dyn RunReader, site: Site, position: Position) -> Result<Option<Matrix>> {
-        let mut taps: BTreeMap<usize, TapArray> = BTreeMap::new();
+        // Rows of a conversation follow each other, and one conversation's activations may be large.
+        let mut open: Option<(ConversationId, TapArray)> = None;
         let mut out = Matrix::default();
-        for r in &self.rows {
-            if let std::collections::btree_map::Entry::Vacant(e) = taps.entry(r.conversation) {
-                let t = &r.turn;
-                match run.tap(t.conversation(), site, position)? {
-                    Some(a) => e.insert(a),
-                    None => return Ok(None),
-                };
+        for Row { turn: t, .. } in &self.rows {
+            let of = t.conversation();
+            if open.as_ref().is_none_or(|(id, _)| *id != of) {
+                let Some(tap) = run.tap(of, site, position)? else { return Ok(None) };
+                open = Some((of, tap));
             }
-            let mean = taps.get(&r.conversation).and_then(|a| mean(a, r.turn.turn as usize - 1));
-            let Some(mean) = mean else {
-                let t = &r.turn;
-                let turn = format!("turn {} of group {}, condition `{}`", t.turn, t.group, t.condition);
-                return Err(Error::other(if t.has_token(position) {
-                    format!("NaN at `{site}`, `{position}`, {turn}: the model's numbers were not finite there")
-                } else {
-                    format!("{turn} has no token at `{position}`: its reply is empty")
-                }));
+            let Some((_, tap)) = &open else { continue };
+            let place = || {
+                let sample = if t.sample > 0 { format!(", sample {}", t.sample) } else { String::new() };
+                format!("turn {} of group {}, condition `{}`{sample}", t.turn, t.group, t.condition)
             };
-            out.cols = mean.len();
-            out.data.extend(mean);
+            let Some(tokens) = tap.tokens(t.turn) else {
+                let stored = plural(tap.shape[0], "turn");
+                return Err(Error::other(format!("the tap of `{site}` holds {stored}, without {}", place())));
+            };
+            if tokens.is_empty() || tokens.iter().any(|row| !row.iter().all(|v| v.is_finite())) {
+                return Err(Error::other(format!(
+                    "NaN at `{site}`, `{position}`, {}: the model's numbers were not finite there",
+                    place()
+                )));
+            }
+            let mut sum = vec![0.0; tokens[0].len()];
+            tokens.iter().for_each(|row| sum.iter_mut().zip(*row).for_each(|(s, v)| *s += f64::from(*v)));
+            out.cols = sum.len();
+            out.data.extend(sum.into_iter().map(|s| s / tokens.len() as f64));
         }
         Ok(Some(out))
     }
 }
 
-/// Turns as rows. The target is a class of `classes` or a number; turns of no such class are left out.
-fn rows(turns: &[&TurnRow], target: &Target, first: u32, classes: &[String]) -> Vec<Row> {
-    let mut conversations: BTreeMap<(u32, &str), usize> = BTreeMap::new();
-    let mut behind: BTreeMap<(u32, &str), u32> = BTreeMap::new();
+fn of_arm<'a>(run: &'a dyn RunReader, choice: &Choice, arm: &str) -> Vec<&'a TurnRow> {
+    run.turns().iter().filter(|t| t.arm == arm && t.has(choice.only)).collect()
+}
+
+/// Whether the values are classes: 0 or 1 alone, of an outcome that may be a yes or no.
+fn yes_or_no(outcome: &Outcome, values: &[f64]) -> bool {
+    !matches!(outcome, Outcome::LogOdds | Outcome::ReplyTokens) && values.iter().all(|v| *v == 0.0 || *v == 1.0)
+}
+
+fn outcome_classes(outcome: &Outcome) -> Vec<String> {
+    match outcome {
+        Outcome::Score => ["wrong", "right"],
+        Outcome::Answered => ["no answer", "an answer"],
+        _ => ["0", "1"],
+    }
+    .map(String::from)
+    .to_vec()
+}
+
+/// Turns as rows. The target is a class of `classes` or a number; turns that have none, and turns without a token at the
+/// position, are left out.
+fn rows(turns: &[&TurnRow], choice: &Choice, classes: Vec<String>) -> Rows {
+    let mut behind: BTreeMap<ConversationId, u32> = BTreeMap::new();
     let mut out = vec![];
+    let (mut entered, mut valueless, mut empty) = (0, 0, 0);
     for t in turns {
-        let key = (t.group, t.condition.as_str());
-        let next = conversations.len();
-        let conversation = *conversations.entry(key).or_insert(next);
-        let k = behind.entry(key).or_default();
-        let y = match target {
+        let cut = behind.entry(t.conversation()).or_default();
+        let y = match choice.target {
             Target::Factor(name) => {
                 let level = t.factors.get(name);
                 classes.iter().position(|c| Some(c) == level).map(|i| i as f64)
             }
-            Target::Interruptions => Some(f64::from(*k)),
-            Target::Correct => Some(f64::from(u8::from(t.right() == Some(true)))),
+            Target::Interruptions => Some(f64::from(*cut)),
+            Target::Outcome(outcome) => {
+                let value = t.outcome(outcome);
+                if classes.is_empty() { value } else { value.map(|v| f64::from(u8::from(v >= 0.5))) }
+            }
         };
-        *k += u32::from(t.removed_tokens > 0);
-        if let Some(y) = y.filter(|_| t.turn >= first) {
-            out.push(Row { turn: (*t).clone(), conversation, y });
+        *cut += u32::from(t.removed_tokens > 0);
+        if t.turn < choice.first_turn {
+            continue;
+        }
+        entered += 1;
+        match y {
+            None => valueless += 1,
+            Some(_) if !t.has_token(choice.position) => empty += 1,
+            Some(y) => out.push(Row { turn: (*t).clone(), y }),
         }
     }
-    out
-}
-
-/// Mean over those positions of a turn whose values are finite.
-fn mean(a: &TapArray, turn: usize) -> Option<Vec<f64>> {
-    let [turns, positions, width] = a.shape;
-    if turn >= turns {
-        return None;
+    let mut left_out = vec![];
+    if let Target::Outcome(outcome) = choice.target {
+        left_out.extend(outcome.left_out(valueless, entered));
     }
-    let mut sum = vec![0.0; width];
-    let mut n = 0;
-    for p in 0..positions {
-        let row = &a.data[(turn * positions + p) * width..][..width];
-        if row.iter().all(|v| v.is_finite()) {
-            sum.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v));
-            n += 1;
-        }
+    if empty > 0 {
+        let (all, at) = (plural(entered, "turn"), choice.position);
+        left_out
+            .push(format!("{empty} of {all} have no token at `{at}`, because the reply is empty, and are left out"));
     }
-    (n > 0).then(|| sum.into_iter().map(|s| s / f64::from(n)).collect())
+    Rows { rows: out, classes, left_out }
 }

@@ -156,7 +156,7 @@ fn open_items_have_targets_scripts_openings_and_metadata() {
     let d = lines(&rows.join("\n")).unwrap();
     let all = items(d.as_ref());
     assert_eq!((all[0].text.as_str(), all[0].id.as_str()), ("Which sea?", "7"));
-    assert_eq!(all[0].target, Some(Target::Text(vec!["Baltic".into()])));
+    assert_eq!(all[0].target, Some(friction_core::Target::Text(vec!["Baltic".into()])));
     assert_eq!(all[0].metadata["en"]["n"], 1);
     assert_eq!(d.prompt(&all[0]).unwrap(), "Which sea?");
     assert_eq!(d.grade(&all[0], "Baltic").unwrap().score, None);
