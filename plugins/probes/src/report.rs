@@ -178,7 +178,8 @@ impl Report<'_> {
             o.folds,
             percent(o.level)
         );
-        let among = |n| format!("; p: of the difference of means, among {n} permutations that the design could have dealt");
+        let among =
+            |n| format!("; p: of the difference of means, among {n} permutations that the design could have dealt");
         let drawn = permutations.as_ref().map_or_else(String::new, |_| among(o.permutations));
         out.table(table("layers", "What can be read from each site", m, &lines))
             .over(groups.len(), "group")
