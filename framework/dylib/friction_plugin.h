@@ -171,15 +171,22 @@ typedef struct friction_host {
  *                     ["groups": 10], ["arms": true], ["hook": "steer"], ["arm": "random-03"], ["cuts": true],
  *                     ["wordings": true]}
  *             A study that does not produce these is refused before any token is generated.
- *   "analyze" null → {["question": "…?"], ["blocks": [<block>]], ["values": {}], ["files": [["name.bin", <base64>]]]}
- *             <block> is one of {"text": "…"}, {"warning": "…"},
- *               {"estimate": {"what", ["unit"], "value", ["low", "high", "level"], ["n", "of"], ["p"], ["null"]}},
- *               {"verdict": {"level", "claim", "says": "reached"|"not reached"|"cannot be told", ["evidence": ["…"]]}},
- *               {"table": {"name": "t", ["caption"], ["shown": true: people see it], "columns": [{"name": "x", ["title"], ["unit"], ["digits": 1],
- *                 "number": [1.5] or "text": ["a"] or "count": [3]}]}},
- *               {"figure": {"name", "caption", "svg", "png": <base64>}}
- *             with any of ["section": "…"], ["n": 40, "of": "group"], ["unit"], ["method"], ["citation"],
- *             ["status": "confirmatory"|"exploratory"], ["links": [{"group", "condition", ["arm"], ["sample"], "turn"}]].
+ *   "analyze" null → {["question": "…?"], ["blocks": [<block>, …]], ["values": {}], ["files": [["name.bin", <base64>]]]}
+ *             A block is {["section": "…"], ["n": 40, "of": "group"], ["unit": "points"], ["method": "…"],
+ *             ["citation": "…"], ["status": "confirmatory"|"exploratory"],
+ *             ["links": [{"group": 0, "condition": "…", ["arm": "…"], ["sample": 0], "turn": 1}]], and exactly one of
+ *               "text": "…"       a sentence
+ *               "warning": "…"    what a reader must know first
+ *               "estimate": {"what": "b - a", ["unit": "points"], "value": 1.5, ["low", "high", "level": 0.95],
+ *                            ["n": 40, "of": "group"], ["p": 0.01], ["null": 0], ["truth"], ["says"], ["digits": 2]}
+ *               "verdict": {"level": "…", "claim": "…", "says": "reached"|"not reached"|"cannot be told",
+ *                           ["evidence": ["…"]]}
+ *               "table": {"name": "t", ["caption": "…"], ["shown": true],
+ *                         "columns": [{"name": "x", ["title": "…"], ["unit": "%"], ["digits": 1],
+ *                                      "number": [1.5, null] | "text": ["a", "b"] | "count": [3, 4]}]}
+ *               "figure": {"name", "caption", "svg", "png": <base64>}}
+ *             What earlier versions wrote in place of "blocks" is still read: ["estimates": […]], ["summary": ["…"]],
+ *             ["warnings": ["…"]], ["tables": [{"name", "columns": [["x", {"number": [1.5]}]]}]], ["figures": […]].
  *
  * Numbers that JSON cannot hold (NaN, infinities) are null.
  */

@@ -3,6 +3,7 @@ use crate::print::plain;
 use crate::table::{cut, lines as table, paragraph};
 use friction_core::{Block, Body, Status, TurnLink, plural};
 use friction_study::Analysis;
+use std::collections::BTreeSet;
 
 /// Most links to turns that are printed for a block.
 const LINKS: usize = 5;
@@ -13,6 +14,7 @@ pub(crate) fn lines(a: &Analysis, width: usize) -> Vec<String> {
     let room = width.saturating_sub(2);
     let mut put = |line: String| out.push(if line.is_empty() { line } else { format!("  {line}") });
     let blocks = &a.findings.blocks;
+    let mut told = BTreeSet::new();
     for (i, block) in blocks.iter().enumerate() {
         if let Some(heading) = block.section.as_ref().filter(|_| i == 0 || blocks[i - 1].section != block.section) {
             put(String::new());
@@ -22,6 +24,8 @@ pub(crate) fn lines(a: &Analysis, width: usize) -> Vec<String> {
         // Said once for several blocks of one kind.
         let next = blocks.get(i + 1).and_then(|b| about(b).filter(|_| b.section == block.section));
         if let Some(about) = about(block).filter(|a| next.as_ref() != Some(a)) {
+            // What several blocks rest on is told in full once.
+            let about = if told.insert(about.clone()) { about } else { "computed as above".into() };
             indented(&about, room).into_iter().for_each(&mut put);
         }
         if !block.links.is_empty() {

@@ -8,8 +8,10 @@ use friction_core::{Cells, Column, Table, plural};
 const ROWS: usize = 60;
 /// Spaces between two columns.
 const GAP: usize = 2;
-/// Columns of text are not made narrower than this.
+/// Columns of text are not made narrower than this, nor than their longest word up to [`WORD`].
 const NARROW: usize = 12;
+/// Longer words may be broken.
+const WORD: usize = 24;
 
 /// The lines of a grid without borders: a header and rows, in columns of these widths and alignments. Longer cells are
 /// broken into several lines.
@@ -49,19 +51,34 @@ impl Shown {
         };
         Self { heading: plain(&c.heading()), cells, number: !matches!(c.cells, Cells::Text(_)) }
     }
-    /// The width in which no cell is broken, and the heading only between words.
+    /// The width in which nothing is broken.
     fn wide(&self) -> usize {
-        let words = self.heading.split_whitespace();
-        self.cells.iter().map(String::as_str).chain(words).map(measure_text_width).max().unwrap_or(0).max(1)
+        widest(self.cells.iter().map(String::as_str).chain([self.heading.as_str()]))
+    }
+    /// The narrowest that the column may get: the heading is broken between words, a number never, and text between
+    /// words unless they are long.
+    fn least(&self) -> usize {
+        let heading = self.heading.split_whitespace();
+        if self.number {
+            return widest(self.cells.iter().map(String::as_str).chain(heading));
+        }
+        let words = widest(self.cells.iter().flat_map(|c| c.split_whitespace()).chain(heading));
+        words.clamp(NARROW, WORD).min(self.wide())
     }
 }
 
-/// A number with so many digits. One that they would show as 0, or that is very large, has an exponent.
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(measure_text_width).max().unwrap_or(0).max(1)
+}
+
+/// A number with so many digits. One that is very large, or that three digits or more would show as 0, has an exponent.
 fn number(v: f64, digits: usize) -> String {
     let least = 0.5 * 10f64.powi(-(digits as i32));
     match v {
         v if v.is_nan() => "–".into(),
-        v if v.is_finite() && (v.abs() >= 1e7 || v != 0.0 && v.abs() < least) => format!("{v:.1e}"),
+        v if v.is_finite() && (v.abs() >= 1e7 || digits > 2 && v != 0.0 && v.abs() < least) => format!("{v:.1e}"),
+        // No minus before what is shown as 0.
+        v if v.abs() < least => format!("{:.digits$}", 0.0),
         v => format!("{v:.digits$}"),
     }
 }
@@ -71,13 +88,11 @@ fn number(v: f64, digits: usize) -> String {
 pub(crate) fn lines(table: &Table, width: usize) -> Vec<String> {
     let columns: Vec<Shown> = table.columns.iter().map(Shown::of).collect();
     let Some((first, rest)) = columns.split_first() else { return vec![] };
-    // The narrowest that a column may get.
-    let least = |c: &Shown| if c.number { c.wide() } else { c.wide().min(NARROW) };
     let mut parts: Vec<Vec<&Shown>> = vec![vec![first]];
     for c in rest {
         let last = parts.len() - 1;
-        let taken: usize = parts[last].iter().map(|c| least(c) + GAP).sum();
-        if taken + least(c) > width && parts[last].len() > 1 {
+        let taken: usize = parts[last].iter().map(|c| c.least() + GAP).sum();
+        if taken + c.least() > width && parts[last].len() > 1 {
             parts.push(vec![first, c]);
         } else {
             parts[last].push(c);
@@ -90,14 +105,16 @@ pub(crate) fn lines(table: &Table, width: usize) -> Vec<String> {
     out
 }
 
-/// Some columns of a table. Columns of text share the width that the numbers leave.
+/// Some columns of a table, narrowed where they are too wide together.
 fn part(columns: &[&Shown], rows: usize, width: usize) -> Vec<String> {
     let mut wide: Vec<usize> = columns.iter().map(|c| c.wide()).collect();
     let room = width.saturating_sub(GAP * (columns.len() - 1));
-    // The widest column of text gives way.
+    let least: Vec<usize> = columns.iter().map(|c| c.least()).collect();
+    // The column with the most room to give gives way.
     while wide.iter().sum::<usize>() > room {
-        let texts = (0..wide.len()).filter(|i| !columns[*i].number && wide[*i] > NARROW);
-        let Some(i) = texts.max_by_key(|i| wide[*i]) else { break };
+        let Some(i) = (0..wide.len()).filter(|i| wide[*i] > least[*i]).max_by_key(|i| wide[*i] - least[*i]) else {
+            break;
+        };
         wide[i] -= 1;
     }
     let cell = |c: &Shown, row: usize| c.cells.get(row).cloned().unwrap_or_default();

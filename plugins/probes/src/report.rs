@@ -126,14 +126,9 @@ impl Report<'_> {
             o.folds,
             percent(o.level)
         );
-        let drawn = match permutations.is_some() {
-            true => format!(
-                "; p: of the {}, among {} permutations that the design could have dealt",
-                self.simple(),
-                o.permutations
-            ),
-            false => String::new(),
-        };
+        let simple = self.simple();
+        let among = |n| format!("; p: of the {simple}, among {n} permutations that the design could have dealt");
+        let drawn = permutations.as_ref().map_or_else(String::new, |_| among(o.permutations));
         out.table(table("layers", "What can be read from each site", m, &lines))
             .over(groups.len(), "group")
             .method(format!("{method}{drawn}"))

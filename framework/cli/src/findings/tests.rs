@@ -24,6 +24,7 @@ fn blocks_are_printed_in_order_with_what_they_rest_on() {
         .links((0..7).map(link));
     f.warn("beware");
     f.figure(Figure { name: "fig".into(), caption: "what it shows".into(), svg: String::new(), png: vec![] });
+    f.add("again").method("sign flips").citation("Fisher 1935");
     let want = [
         "",
         "a",
@@ -47,6 +48,8 @@ fn blocks_are_printed_in_order_with_what_they_rest_on() {
         "    see group 0, cut, turn 5; group 1, cut, turn 5; group 2, cut, turn 5; group 3, cut, turn 5; group 4, cut, turn 5; 2 more",
         "  note: beware",
         "  figure fig.svg: what it shows",
+        "  again",
+        "    computed as above",
     ];
     assert_eq!(told(f.clone(), 200), want);
     let narrow = told(f, 40);

@@ -11,10 +11,10 @@ fn measured() -> Table {
 #[test]
 fn columns_are_aligned_with_units_and_digits() {
     let want = [
-        "level         right (%)  replies  p value",
-        "short              62.5       40   0.0123",
-        "漢字漢字              –        7   2.0e-9",
-        "\\u{1b}[31mred   1.0e-2       -3   0.0000",
+        "level          right (%)  replies  p value",
+        "short               62.5       40   0.0123",
+        "漢字漢字               –        7   2.0e-9",
+        "\\u{1b}[31mred        0.0       -3   0.0000",
     ];
     assert_eq!(lines(&measured(), 80), want);
 }
@@ -37,6 +37,22 @@ fn a_wide_table_is_printed_in_parts_and_numbers_stay_whole() {
             assert!(text.contains(word), "{word}: {text}");
         }
     }
+}
+
+#[test]
+fn headings_are_broken_before_numbers_are_parted() {
+    let table = Table::new("t", "")
+        .column(Column::text("control", ["random", "shuffled-label"]))
+        .column(Column::number("mean_difference", [0.5, -0.04]).digits(1))
+        .column(Column::count("as_large", [0, 12]));
+    let want = [
+        "control                  mean  as large",
+        "                   difference",
+        "random                    0.5         0",
+        "shuffled-label            0.0        12",
+    ];
+    assert_eq!(lines(&table, 39), want);
+    assert_eq!(lines(&table, 60)[0], "control         mean difference  as large");
 }
 
 #[test]
