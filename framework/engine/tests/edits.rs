@@ -56,7 +56,7 @@ fn operations() -> Vec<EditOp> {
         push(feature(0.2), Some(2.0), Some(2.0)),
         push(feature(0.0), None, Some(0.5)),
         push(top(3), Some(0.7), Some(0.7)),
-        push(top(11), None, Some(0.0)),
+        push(top(5), None, Some(0.0)),
         autoencoder(20, None),
         autoencoder(300, None),
         autoencoder(20, Some(5)),
