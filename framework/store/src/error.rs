@@ -31,8 +31,8 @@ pub enum Error {
         /// One line for each thing that differs, with both values.
         differences: String,
     },
-    /// The lock is of an older schema and lacks hashes that a resumed run must be compared with.
-    #[error("{path} was begun by an older friction: its lock (schema {schema}) holds no hashes of tokenizer, configuration and chat template, so they cannot be verified and no more groups are added; `friction analyze {path}` reads what it holds, and --out names another directory for a new run", path = path.display())]
+    /// The lock is of an older schema and says less than a resumed run must be compared with.
+    #[error("{path} was begun by an older friction: its lock (schema {schema}) does not say all that a resumed run is compared with, so no more groups are added; `friction analyze {path}` reads what it holds, and --out names another directory for a new run", path = path.display())]
     Older {
         /// The run directory.
         path: PathBuf,

@@ -23,8 +23,8 @@
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
 //!
-//! Analyzers are left out: they may change without a new run. Schema 2 had no asides, and hashed questions. In schema 1, `model.sha256` was the SHA-256 of the
-//! weights alone, there was no hash of the questions, and `edits` held names of Rust types.
+//! Analyzers are left out: they may change without a new run. Schema 2 had no asides, and hashed questions. In schema 1,
+//! `model.sha256` was the SHA-256 of the weights alone, there was no hash of the questions, and `edits` held names of Rust types.
 use crate::batch::found_here;
 use crate::{Plan, Result, folder};
 use friction_core::manifest::{Chosen, Manifest, to_json};
@@ -81,6 +81,10 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     .map(|(key, value)| (key.to_string(), value))
     .into_iter()
     .collect();
+    // Locks of before have no asides.
+    if m.asides.is_empty() {
+        out.remove("asides");
+    }
     if let Some(grade) = &m.grade {
         out.insert("grade".into(), json!(grade));
     }
