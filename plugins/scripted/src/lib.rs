@@ -40,7 +40,7 @@
 //! letters have 9: the letter's own probability is about 0.69. The first token of `A` … `J` has the logit 12; there the
 //! bare letter has 6 and the other nine have 3, so log-odds of letters can be read at the first token too. A digit d has
 //! 12, and another digit e has 12 − |d − e|. `Yes` and `No`, `cooperate` and `defect` differ by 2. `guess` has 12, 11.5,
-//! 11 and 10 for A to D.
+//! 11 and 10 for A to D. These hold for prompts that begin with BOS; without it the greedy reply is the same.
 //!
 //! # What holds
 //! Greedy replies are exact in f32, at any batch and however a prompt is cut into steps, up to 16,384 tokens. In

@@ -138,8 +138,11 @@ fn a_prefill_is_gone_on_with() {
     }
     // Without a template the whole prompt is one message.
     let raw = "<bos>Question: a? [say cot-A]\nQuestion: b? [say cot-C]\nAnswer: Let's think step by step.";
-    let got = w.replies(&[w.tokenizer.encode(raw).unwrap()], 64, 40).remove(0).0;
-    assert_eq!(got, " So the answer is (C).\n\nQuestion:");
+    // The begin of the text may be missing.
+    for raw in [raw, &raw["<bos>".len()..]] {
+        let got = w.replies(&[w.tokenizer.encode(raw).unwrap()], 64, 40).remove(0).0;
+        assert_eq!(got, " So the answer is (C).\n\nQuestion:");
+    }
 }
 
 /// Long conversations, whose cues are near to one another and far from the end.
