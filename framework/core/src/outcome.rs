@@ -1,5 +1,5 @@
 //! Outcomes: the numbers of a turn that analyzers can compare.
-use crate::TurnRow;
+use crate::{TurnRow, plural};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
@@ -59,6 +59,33 @@ impl Outcome {
             Self::Reading(name) => format!("reading {name}"),
             Self::Aside(name) => format!("aside {name}"),
             Self::Metric(name) => name.clone(),
+        }
+    }
+}
+
+impl Outcome {
+    /// Says that turns are left out because they do not have this outcome: `without` of `of`. `None` if all have it.
+    ///
+    /// ```
+    /// # use friction_core::Outcome;
+    /// let told = Outcome::Score.left_out(2, 40);
+    /// assert_eq!(told.as_deref(), Some("2 of 40 turns have no `score` and are left out"));
+    /// assert_eq!(Outcome::Score.left_out(0, 40), None);
+    /// ```
+    pub fn left_out(&self, without: usize, of: usize) -> Option<String> {
+        let (have, are) = if without == 1 { ("has", "is") } else { ("have", "are") };
+        (without > 0).then(|| format!("{without} of {} {have} no `{self}` and {are} left out", plural(of, "turn")))
+    }
+    /// Unit in which means are shown: `%` for shares, otherwise [`Self::unit`].
+    pub fn shown_unit(&self) -> &'static str {
+        if self.is_share() { "%" } else { self.unit() }
+    }
+    /// Digits after the decimal point with which means and differences are shown.
+    pub fn digits(&self) -> u8 {
+        match self {
+            Self::Score | Self::Answered | Self::ReplyTokens => 1,
+            Self::LogOdds => 2,
+            _ => 3,
         }
     }
 }
@@ -127,7 +154,7 @@ impl JsonSchema for Outcome {
 }
 
 impl TurnRow {
-    /// The value of an outcome; `None` if the turn has none, and NaN never.
+    /// The value of an outcome; `None` if the turn has none or it is not finite.
     pub fn outcome(&self, outcome: &Outcome) -> Option<f64> {
         let value = match outcome {
             Outcome::Score => self.score,
@@ -138,7 +165,7 @@ impl TurnRow {
             Outcome::Aside(name) => self.asides.get(name).and_then(|a| a.value),
             Outcome::Metric(name) => self.metrics.get(name).copied(),
         };
-        value.filter(|v| !v.is_nan())
+        value.filter(|v| v.is_finite())
     }
 
     /// Index of the right choice, from 0; `None` if the item has no choices or no target.
