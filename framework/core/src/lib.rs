@@ -44,7 +44,7 @@ pub use schemars::JsonSchema;
 pub use serde_json;
 pub use site::{Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
-pub use unread::unread;
+pub use unread::{off_letters, unread};
 pub use words::{
     Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, OpeningContext, Reply, Role, TextCodec, TurnContext,
 };

@@ -76,6 +76,18 @@ impl Outcome {
         let (have, are) = if without == 1 { ("has", "is") } else { ("have", "are") };
         (without > 0).then(|| format!("{without} of {} {have} no `{self}` and {are} left out", plural(of, "turn")))
     }
+    /// Unit in which means are shown: `%` for shares, otherwise [`Self::unit`].
+    pub fn shown_unit(&self) -> &'static str {
+        if self.is_share() { "%" } else { self.unit() }
+    }
+    /// Digits after the decimal point with which means and differences are shown.
+    pub fn digits(&self) -> u8 {
+        match self {
+            Self::Score | Self::Answered | Self::ReplyTokens => 1,
+            Self::LogOdds => 2,
+            _ => 3,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {

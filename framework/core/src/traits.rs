@@ -140,6 +140,10 @@ pub struct Needs {
     /// conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<String>,
+    /// The option `reference`: a level with which others are compared, and the factors of which one must have it. No
+    /// factor: any may have it, or a condition may have the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<(String, Vec<String>)>,
     /// Options that select conditions by their factors, by key, such as `where`. Each must select a condition.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub filters: BTreeMap<String, Filter>,

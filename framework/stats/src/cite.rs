@@ -15,3 +15,7 @@ pub const CROSS_VALIDATED: &str =
 pub const MAX_T: &str = "Westfall and Young 1993, Resampling-Based Multiple Testing";
 /// [`benjamini_hochberg`](crate::benjamini_hochberg): the false discovery rate.
 pub const FALSE_DISCOVERY_RATE: &str = "Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57:289";
+/// [`holm`](crate::holm): family-wise p-values.
+pub const HOLM: &str = "Holm 1979, Scand. J. Stat. 6:65";
+/// [`sign_flip`](crate::sign_flip) of answers that changed: with one item a group it is this test.
+pub const MCNEMAR: &str = "McNemar 1947, Psychometrika 12:153";

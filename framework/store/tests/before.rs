@@ -19,10 +19,8 @@ fn count(v: [u32; 2]) -> ArrayRef {
 /// The columns of schema 2, of two turns.
 fn columns() -> Vec<(&'static str, ArrayRef)> {
     let same = |s: &'static str| text(&[Some(s), Some(s)]);
-    let logprobs = ListArray::from_iter_primitive::<Float32Type, _, _>([
-        Some(vec![Some(-0.5f32), Some(-1.5)]),
-        Some(vec![]),
-    ]);
+    let logprobs =
+        ListArray::from_iter_primitive::<Float32Type, _, _>([Some(vec![Some(-0.5f32), Some(-1.5)]), Some(vec![])]);
     vec![
         ("group", count([0, 0])),
         ("condition", same("c")),

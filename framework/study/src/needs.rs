@@ -39,6 +39,7 @@ impl Check<'_> {
         for factor in &self.needs.pairs {
             self.pairs(factor);
         }
+        self.reference();
         for (key, filter) in &self.needs.filters {
             self.filter(key, filter);
         }
@@ -189,8 +190,7 @@ impl Check<'_> {
     /// Checks that there are conditions that differ in `factor` alone. Warns of conditions without such a partner,
     /// which are left out.
     fn pairs(&mut self, factor: &str) {
-        let levels = self.levels(factor).len();
-        if levels < 2 {
+        if self.levels(factor).len() < 2 {
             return;
         }
         let conditions = &self.produced.manifest.conditions;
@@ -202,11 +202,15 @@ impl Check<'_> {
             let level = c.factors.get(factor).map_or("", String::as_str);
             cells.entry(others(&c.factors)).or_default().push((level, &c.chosen.name));
         }
-        let whole = |cell: &[(&str, &str)]| {
-            cell.len() == levels && cell.iter().map(|(l, _)| l).collect::<BTreeSet<_>>().len() == levels
+        // A condition is compared if it has its level alone in its cell, and another level is there that one has alone.
+        let paired = |cell: &[(&str, &str)], level: &str| {
+            let once = |l: &str| cell.iter().filter(|(other, _)| *other == l).count() == 1;
+            once(level) && cell.iter().any(|(other, _)| *other != level && once(other))
         };
-        let alone: Vec<&str> =
-            cells.values().filter(|c| !whole(c)).flat_map(|c| c.iter().map(|(_, name)| *name)).collect();
+        let alone: Vec<&str> = cells
+            .values()
+            .flat_map(|cell| cell.iter().filter(|(l, _)| !paired(cell, l)).map(|(_, name)| *name))
+            .collect();
         if alone.is_empty() {
             return;
         }
@@ -229,6 +233,27 @@ impl Check<'_> {
                 "{names}: no single partner that differs in `{factor}` alone; left out of what compares its levels ({why})"
             );
             self.warnings.push(path, message, Some(help));
+        }
+    }
+
+    /// Checks that the level that others are compared with exists.
+    fn reference(&mut self) {
+        let Some((level, factors)) = &self.needs.reference else { return };
+        let conditions = &self.produced.manifest.conditions;
+        let counts = |factor: &String| factors.is_empty() || factors.contains(factor);
+        let of = conditions.iter().flat_map(|c| c.factors.iter().filter(|(f, _)| counts(f)).map(|(_, l)| l.as_str()));
+        let names = conditions.iter().map(|c| c.chosen.name.as_str()).filter(|_| factors.is_empty());
+        let known: BTreeSet<&str> = of.chain(names).collect();
+        if !known.contains(level.as_str()) {
+            let whose = match factors.as_slice() {
+                [] => "no factor".to_string(),
+                all => {
+                    format!("no condition's {}", all.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(" or "))
+                }
+            };
+            let all = known.iter().copied().collect::<Vec<_>>().join(", ");
+            let help = suggestion(level, known.iter().copied()).or(Some(format!("there are {all}")));
+            self.issues.push(self.option("reference"), format!("{whose} has the level `{level}`"), help);
         }
     }
 

@@ -79,7 +79,9 @@ impl RunOptions for StopAfter {
         if p.steps >= self.0 { Flow::Stop } else { Flow::Continue }
     }
 }
-const ALL: StopAfter = StopAfter(u64::MAX);
+fn all() -> StopAfter {
+    StopAfter(u64::MAX)
+}
 
 /// Items of two and of three messages; the last message of those of three has no reply.
 fn world() -> tempfile::TempDir {
@@ -111,10 +113,10 @@ fn rows(run: &Path) -> Vec<TurnRow> {
 fn every_kind_of_turn_is_stored_as_it_was_held() {
     let w = world();
     let out = w.path().join("run");
-    run(&plan(w.path(), &[]), &out, &mut ALL).unwrap();
-    let all = rows(&out);
+    run(&plan(w.path(), &[]), &out, &mut all()).unwrap();
+    let held = rows(&out);
     let of = |group: u32, condition: &str, sample: u32| -> Vec<&TurnRow> {
-        all.iter().filter(|t| t.group == group && t.condition == condition && t.sample == sample).collect()
+        held.iter().filter(|t| t.group == group && t.condition == condition && t.sample == sample).collect()
     };
     for group in 0..3 {
         let (told, read, back) = (of(group, "told", 0), of(group, "read", 0), of(group, "back", 1));
@@ -141,12 +143,12 @@ fn every_kind_of_turn_is_stored_as_it_was_held() {
         }
     }
     // Asides: after each turn, with several tokens a choice; at the end once, also where it came early.
-    for t in &all {
+    for t in &held {
         let mood = &t.asides["mood"];
         assert_eq!((mood.logprobs.len(), mood.logprobs_per_token.len()), (3, 3), "{mood:?}");
         assert!(mood.logprobs.iter().all(|l| *l < 0.0) && mood.value.is_some());
         assert!(mood.logprobs[2] < mood.logprobs_per_token[2], "a choice of several tokens");
-        let last = !all.iter().any(|o| o.conversation() == t.conversation() && o.turn > t.turn);
+        let last = !held.iter().any(|o| o.conversation() == t.conversation() && o.turn > t.turn);
         assert_eq!(t.asides.contains_key("end"), last);
         assert!(!t.reply.contains('q'), "{}", t.reply);
         assert!(t.metadata.contains("\"word\":\"w"));
@@ -167,12 +169,12 @@ proptest! {
         let w = world();
         let set = format!("backend.batch={batch}");
         let whole = w.path().join("whole");
-        run(&plan(w.path(), &[&set]), &whole, &mut ALL).unwrap();
+        run(&plan(w.path(), &[&set]), &whole, &mut all()).unwrap();
         let parts = w.path().join("parts");
         for s in stops {
             let _ = run(&plan(w.path(), &[&set]), &parts, &mut StopAfter(s));
         }
-        run(&plan(w.path(), &[&set]), &parts, &mut ALL).unwrap();
+        run(&plan(w.path(), &[&set]), &parts, &mut all()).unwrap();
         prop_assert_eq!(format!("{:?}", rows(&whole)), format!("{:?}", rows(&parts)));
         for g in 0..3 {
             let file = |d: &Path| std::fs::read(d.join(format!("groups/{g:04}/taps.safetensors"))).unwrap();
@@ -185,7 +187,7 @@ proptest! {
 fn a_changed_file_of_a_group_is_noticed() {
     let w = world();
     let out = w.path().join("run");
-    run(&plan(w.path(), &["study.groups=1"]), &out, &mut ALL).unwrap();
+    run(&plan(w.path(), &["study.groups=1"]), &out, &mut all()).unwrap();
     let file = out.join("groups/0000/turns.parquet");
     let mut bytes = std::fs::read(&file).unwrap();
     let n = bytes.len();

@@ -1,7 +1,9 @@
-//! Counts by condition and turn, and warnings about what would mislead.
-use friction_core::{Column, Findings, Table, TurnRow, plural};
-use friction_stats::{Interval, wilson};
-use std::collections::BTreeMap;
+//! What conditions replied, by condition and turn, and warnings about what would mislead.
+use crate::levels::About;
+use crate::values::Course;
+use friction_core::{Column, Findings, Outcome, Table, TurnRow, off_letters, plural};
+use friction_stats::{Interval, cite, percent};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Phrases that count as hedging, compared case-insensitively. The list is that of the published study.
 pub const HEDGES: [&str; 15] = [
@@ -28,29 +30,45 @@ pub fn hedges(reply: &str) -> u64 {
     HEDGES.iter().map(|h| text.matches(h).count() as u64).sum()
 }
 
-/// Counts for one condition at one turn.
-pub struct Cell {
-    /// Name of the condition.
-    pub condition: String,
-    /// Number of the turn, from 1.
-    pub turn: u32,
-    /// Number of conversations.
-    pub n: u64,
-    /// Number of right answers.
+/// Counts of replies.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Replies.
+    pub replies: u64,
+    /// Right answers.
     pub correct: u64,
+    /// Replies to items with a target.
+    pub asked: u64,
+    /// Of these, replies whose answer could be read.
+    pub parsed: u64,
     /// Turns in which the right option's letter is the likeliest first reply token among the options' letters: an
     /// outcome that needs no parsing. Out of `scored`.
     pub likeliest: u64,
     /// Turns with log-probabilities of all options' letters.
     pub scored: u64,
-    /// Number of replies whose answer could be read.
-    pub parsed: u64,
-    /// Number of hedging phrases in all replies.
+    /// Hedging phrases.
     pub hedges: u64,
-    /// Number of characters in all replies.
+    /// Characters.
     pub characters: u64,
-    /// Accuracy with Wilson's interval, 0 to 1.
-    pub accuracy: Interval,
+}
+
+impl Counts {
+    /// Adds a reply.
+    fn add(&mut self, t: &TurnRow) {
+        self.replies += 1;
+        self.correct += u64::from(t.right() == Some(true));
+        self.asked += u64::from(t.target.is_some());
+        self.parsed += u64::from(t.target.is_some() && read(t));
+        self.likeliest += u64::from(likeliest(t) == Some(true));
+        self.scored += u64::from(likeliest(t).is_some());
+        self.hedges += hedges(&t.reply);
+        self.characters += t.reply.chars().count() as u64;
+    }
+}
+
+/// Whether an answer was read, or a score above 0 given by other means.
+fn read(t: &TurnRow) -> bool {
+    t.answer.is_some() || t.score.is_some_and(|s| s > 0.0)
 }
 
 /// Whether the right letter is the likeliest among the options' letters; `None` without their log-probabilities.
@@ -62,115 +80,252 @@ fn likeliest(t: &TurnRow) -> Option<bool> {
     Some(t.target_choice()? == best)
 }
 
-/// The cells, ordered by condition and turn; `level` is that of the intervals.
-pub fn cells(turns: &[&TurnRow], level: f64) -> Vec<Cell> {
-    let mut by: BTreeMap<(&str, u32), Vec<&TurnRow>> = BTreeMap::new();
+/// One condition at one turn.
+pub struct Cell {
+    /// Name of the condition.
+    pub condition: String,
+    /// Number of the turn, from 1.
+    pub turn: u32,
+    /// Number of groups with the outcome.
+    pub n: usize,
+    /// What was counted.
+    pub counts: Counts,
+    /// Mean of the outcome with its interval, in its own unit; `None` where no group has it.
+    pub mean: Option<Interval>,
+}
+
+/// The cells, ordered by condition and turn.
+pub fn cells(turns: &[&TurnRow], courses: &[Course], about: &About) -> Vec<Cell> {
+    let mut by: BTreeMap<(&str, u32), (Counts, Vec<f64>)> = BTreeMap::new();
     for t in turns {
-        by.entry((&t.condition, t.turn)).or_default().push(t);
+        by.entry((&t.condition, t.turn)).or_default().0.add(t);
     }
-    by.into_iter()
-        .filter_map(|((condition, turn), rows)| {
-            let n = rows.len() as u64;
-            let correct = rows.iter().filter(|r| r.right() == Some(true)).count() as u64;
-            Some(Cell {
-                condition: condition.into(),
-                turn,
-                n,
-                correct,
-                likeliest: rows.iter().filter(|r| likeliest(r) == Some(true)).count() as u64,
-                scored: rows.iter().filter(|r| likeliest(r).is_some()).count() as u64,
-                parsed: rows.iter().filter(|r| r.answer.is_some()).count() as u64,
-                hedges: rows.iter().map(|r| hedges(&r.reply)).sum(),
-                characters: rows.iter().map(|r| r.reply.chars().count() as u64).sum(),
-                accuracy: wilson(correct, n, level)?,
-            })
-        })
-        .collect()
-}
-
-/// The cells as a table.
-pub fn table(cells: &[Cell]) -> Table {
-    let count = |name: &str, f: fn(&Cell) -> u64| Column::count(name, cells.iter().map(|c| f(c) as i64));
-    let number = |name: &str, f: fn(&Cell) -> f64| Column::number(name, cells.iter().map(f));
-    Table::new("accuracy", "Replies of each condition at each turn; accuracy is a share, 0 to 1")
-        .stored()
-        .column(Column::text("condition", cells.iter().map(|c| c.condition.as_str())))
-        .column(count("turn", |c| u64::from(c.turn)))
-        .column(count("n", |c| c.n))
-        .column(count("correct", |c| c.correct))
-        .column(number("accuracy", |c| c.accuracy.estimate))
-        .column(number("low", |c| c.accuracy.low))
-        .column(number("high", |c| c.accuracy.high))
-        .column(count("likeliest_correct", |c| c.likeliest))
-        .column(count("scored", |c| c.scored))
-        .column(count("parsed", |c| c.parsed))
-        .column(count("hedges", |c| c.hedges))
-        .column(count("characters", |c| c.characters))
-}
-
-/// Writes accuracy and hedging by condition, and warns about unreadable and truncated replies.
-pub fn tell(turns: &[&TurnRow], cells: &[Cell], out: &mut Findings) {
-    let mut conditions: BTreeMap<&str, [u64; 7]> = BTreeMap::new();
-    for c in cells {
-        let row = conditions.entry(&c.condition).or_default();
-        for (r, v) in row.iter_mut().zip([c.n, c.correct, c.parsed, c.hedges, c.characters, c.likeliest, c.scored]) {
-            *r += v;
+    for c in courses {
+        for (turn, value) in &c.turns {
+            by.entry((&c.condition, *turn)).or_default().1.push(*value);
         }
     }
-    let groups = turns.iter().map(|t| t.group).collect::<std::collections::BTreeSet<_>>().len();
-    let chance = turns.iter().map(|t| 1.0 / f64::from(t.choices.max(1))).sum::<f64>() / turns.len() as f64;
-    out.say(format!(
-        "{}, {}; guessing would be right in {:.1} %",
-        plural(groups, "group"),
-        plural(turns.len(), "turn"),
-        100.0 * chance
-    ));
-    let share = |name: &str, f: fn(&[u64; 7]) -> (u64, u64)| {
-        Column::number(name, conditions.values().map(|c| f(c)).map(|(of, all)| 100.0 * of as f64 / all as f64))
+    let cell = |((condition, turn), (counts, groups)): ((&str, u32), (Counts, Vec<f64>))| Cell {
+        condition: condition.into(),
+        turn,
+        n: groups.len(),
+        counts,
+        mean: about.mean(&groups),
     };
-    let percent = |name: &str, f: fn(&[u64; 7]) -> (u64, u64)| share(name, f).unit("%").digits(1);
-    let hedges = share("hedges_per_reply", |c| (c[3], 100 * c[0])).title("hedges a reply").digits(2);
-    let each = share("hedges_per_100_characters", |c| (c[3], c[4].max(1))).title("hedges in 100 characters").digits(2);
-    out.table(
-        Table::new("conditions", "Replies of each condition; likeliest: the right letter has the largest probability among the options' letters as first reply token")
-            .column(Column::text("condition", conditions.keys().copied()))
-            .column(Column::count("replies", conditions.values().map(|c| c[0] as i64)))
-            .column(percent("accuracy", |c| (c[1], c[0])))
-            .column(percent("parsed", |c| (c[2], c[0])).title("answer read"))
-            .column(percent("likeliest", |c| (c[5], c[6])))
-            .column(hedges)
-            .column(each),
-    )
-    .over(groups, "group")
-    .method(format!("shares of all replies; hedges: occurrences of {} phrases, in any case", HEDGES.len()));
-    let share = |f: &dyn Fn(&TurnRow) -> bool| turns.iter().filter(|t| f(t)).count() as f64 / turns.len() as f64;
-    let unread = share(&|t| t.answer.is_none());
-    let cut = share(&|t| t.finish_reason == "length");
-    if unread > 0.05 {
-        out.warn(format!(
-            "{:.1} % of replies declare no answer and count as wrong: look at them before reading accuracy",
-            100.0 * unread
-        ));
+    by.into_iter().map(cell).collect()
+}
+
+/// How intervals of cells are made.
+pub fn method(courses: &[Course], level: f64) -> (String, &'static str) {
+    let binary = courses.iter().flat_map(|c| c.turns.values()).all(|v| *v == 0.0 || *v == 1.0);
+    let level = percent(level);
+    match binary {
+        true => (format!("Wilson's score interval of each row by itself, {level}"), cite::WILSON),
+        false => (
+            format!(
+                "of each row by itself Student's {level} interval over groups, and Wilson's score interval where every group's value is 0 or 1"
+            ),
+            cite::STUDENT,
+        ),
     }
+}
+
+/// Name of the column, table and figure of the outcome.
+pub fn named(outcome: &Outcome) -> (&'static str, &'static str) {
+    if *outcome == Outcome::Score { ("accuracy", "accuracy") } else { ("mean", "outcome") }
+}
+
+/// The cells as a table, in the outcome's own unit.
+pub fn table(cells: &[Cell], outcome: &Outcome) -> Table {
+    let count = |name: &str, f: &dyn Fn(&Cell) -> u64| Column::count(name, cells.iter().map(|c| f(c) as i64));
+    let number = |name: &str, f: fn(&Interval) -> f64| {
+        Column::number(name, cells.iter().map(|c| c.mean.as_ref().map_or(f64::NAN, f)))
+    };
+    let (column, name) = named(outcome);
+    let unit = if outcome.is_share() { " is a share, 0 to 1" } else { "" };
+    let what = if *outcome == Outcome::Score { "accuracy".into() } else { format!("mean: {}", outcome.label()) };
+    let caption = format!("Replies of each condition at each turn; n counts groups; {what}{unit}");
+    let mut table = Table::new(name, caption)
+        .stored()
+        .column(Column::text("condition", cells.iter().map(|c| c.condition.as_str())))
+        .column(count("turn", &|c| u64::from(c.turn)))
+        .column(count("n", &|c| c.n as u64))
+        .column(count("replies", &|c| c.counts.replies));
+    if *outcome == Outcome::Score {
+        table = table.column(count("correct", &|c| c.counts.correct));
+    }
+    table
+        .column(number(column, |i| i.estimate))
+        .column(number("low", |i| i.low))
+        .column(number("high", |i| i.high))
+        .column(count("likeliest_correct", &|c| c.counts.likeliest))
+        .column(count("scored", &|c| c.counts.scored))
+        .column(count("parsed", &|c| c.counts.parsed))
+        .column(count("hedges", &|c| c.counts.hedges))
+        .column(count("characters", &|c| c.counts.characters))
+}
+
+/// Share of right answers if all were guessed, over turns with at least two choices, and their number.
+fn chance(turns: &[&TurnRow]) -> Option<(f64, usize)> {
+    let choices: Vec<f64> = turns.iter().filter(|t| t.choices >= 2).map(|t| f64::from(t.choices)).collect();
+    let n = choices.len();
+    (n > 0).then(|| (choices.iter().map(|c| 1.0 / c).sum::<f64>() / n as f64, n))
+}
+
+/// Share of right answers if all were guessed; `None` unless every turn with a score has at least two choices.
+pub fn guessing(turns: &[&TurnRow], outcome: &Outcome) -> Option<f64> {
+    let graded: Vec<&TurnRow> = turns.iter().copied().filter(|t| t.score.is_some()).collect();
+    let (share, n) = chance(&graded).filter(|_| *outcome == Outcome::Score)?;
+    (n == graded.len()).then_some(share)
+}
+
+/// Writes the outcome and hedges of each condition, and warns about what would mislead.
+pub fn tell(turns: &[&TurnRow], courses: &[Course], about: &About, out: &mut Findings) {
+    let outcome = about.outcome;
+    let groups = turns.iter().map(|t| t.group).collect::<BTreeSet<_>>().len();
+    let graded: Vec<&TurnRow> = turns.iter().copied().filter(|t| t.score.is_some()).collect();
+    let chance = chance(&graded).filter(|_| *outcome == Outcome::Score);
+    let guessed = chance.map_or(String::new(), |(share, n)| {
+        let of = if n == turns.len() { String::new() } else { format!(" of the {} with choices", plural(n, "turn")) };
+        format!("; guessing would be right in {:.1} %{of}", 100.0 * share)
+    });
+    out.say(format!("{}, {}{guessed}", plural(groups, "group"), plural(turns.len(), "turn")));
+    let (table, named) = conditions(turns, courses, about);
+    out.table(table).over(groups, "group").method(format!(
+        "{named}; other shares are of all replies; hedges: occurrences of {} phrases, in any case",
+        HEDGES.len()
+    ));
+    out.value("groups", groups);
+    out.value("turns", turns.len());
+    if let Some((share, _)) = chance {
+        out.value("chance", share);
+    }
+    beware(turns, outcome, out);
+}
+
+/// Warns of replies without an answer, replies that were cut, and letters that are not what is replied.
+fn beware(turns: &[&TurnRow], outcome: &Outcome, out: &mut Findings) {
+    let asked: Vec<&&TurnRow> = turns.iter().filter(|t| t.target.is_some()).collect();
+    if !asked.is_empty() {
+        let unread = asked.iter().filter(|t| !read(t)).count() as f64 / asked.len() as f64;
+        if unread > 0.05 && *outcome == Outcome::Score {
+            out.warn(format!(
+                "{:.1} % of replies declare no answer and count as wrong: look at them before reading accuracy",
+                100.0 * unread
+            ));
+        }
+        out.value("unparsed_share", unread);
+    }
+    let cut = turns.iter().filter(|t| t.finish_reason == "length").count() as f64 / turns.len() as f64;
     if cut > 0.05 {
         out.warn(format!(
             "{:.1} % of replies met max_new_tokens: \"complete\" replies were cut too; raise it",
             100.0 * cut
         ));
     }
-    out.value("groups", groups);
-    out.value("turns", turns.len());
-    out.value("chance", chance);
-    out.value("unparsed_share", unread);
     out.value("length_share", cut);
+    if let (Outcome::LogOdds, Some(why)) = (outcome, off_letters(turns.iter().copied())) {
+        out.warn(why);
+    }
+}
+
+/// The table of conditions, and how its means are made.
+fn conditions(turns: &[&TurnRow], courses: &[Course], about: &About) -> (Table, String) {
+    let mut by: BTreeMap<&str, (Counts, Vec<f64>)> = BTreeMap::new();
+    for t in turns {
+        by.entry(&t.condition).or_default().0.add(t);
+    }
+    for c in courses {
+        by.entry(&c.condition).or_default().1.extend(c.mean());
+    }
+    let means: Vec<Option<Interval>> = by.values().map(|(_, groups)| about.shown(groups)).collect();
+    let (column, _) = named(about.outcome);
+    let mean = |name: &str, f: fn(&Interval) -> f64| {
+        let of = means.iter().map(|i| i.as_ref().map_or(f64::NAN, f));
+        Column::number(name, of).unit(about.outcome.shown_unit()).digits(about.outcome.digits())
+    };
+    let share = |name: &str, f: fn(&Counts) -> (u64, u64)| {
+        Column::number(name, by.values().map(|c| f(&c.0)).map(|(of, all)| 100.0 * of as f64 / all as f64))
+    };
+    let any = |f: fn(&Counts) -> u64| by.values().any(|c| f(&c.0) > 0);
+    let title = if *about.outcome == Outcome::Score { String::new() } else { about.outcome.label() };
+    let likeliest = any(|c| c.scored);
+    let caption = match likeliest {
+        true => {
+            "Replies of each condition; likeliest: the right letter has the largest probability among the options' letters as first reply token"
+        }
+        false => "Replies of each condition",
+    };
+    let mut table = Table::new("conditions", caption)
+        .column(Column::text("condition", by.keys().copied()))
+        .column(Column::count("replies", by.values().map(|c| c.0.replies as i64)))
+        .column(mean(column, |i| i.estimate).title(title))
+        .column(mean("low", |i| i.low))
+        .column(mean("high", |i| i.high));
+    if any(|c| c.asked) {
+        table = table.column(share("parsed", |c| (c.parsed, c.asked)).title("answer read").unit("%").digits(1));
+    }
+    if likeliest {
+        table = table.column(share("likeliest", |c| (c.likeliest, c.scored)).unit("%").digits(1));
+    }
+    let hedges = share("hedges_per_reply", |c| (c.hedges, 100 * c.replies)).title("hedges a reply").digits(2);
+    let each = share("hedges_per_100_characters", |c| (c.hedges, c.characters.max(1)));
+    let table = table.column(hedges).column(each.title("hedges in 100 characters").digits(2));
+    let (what, level) = (about.outcome.label(), percent(about.level));
+    let method = format!(
+        "{what}: mean over groups of the mean over turns; Student's {level} interval over groups, and Wilson's where every group's value is 0 or 1"
+    );
+    (table, method)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::values::courses;
+
     #[test]
     fn markers_count_in_any_case() {
         assert_eq!(hedges("I think, maybe; It SEEMS. I’m not sure."), 4);
         assert_eq!(hedges("Certainly."), 0);
+    }
+
+    fn told(rows: &[TurnRow], outcome: &Outcome) -> Findings {
+        let rows: Vec<&TurnRow> = rows.iter().collect();
+        let about = About { outcome, reference: None, level: 0.95, seed: 1, turns: "all turns" };
+        let mut out = Findings::default();
+        tell(&rows, &courses(&rows, outcome, |t| t.turn).all, &about, &mut out);
+        out
+    }
+
+    #[test]
+    fn guessing_is_told_of_choices_alone() {
+        let row = |choices: u32, score: Option<f64>| TurnRow { choices, score, ..TurnRow::default() };
+        let first = |rows: &[TurnRow], outcome: &Outcome| told(rows, outcome).texts().next().unwrap().clone();
+        let exam = [row(4, Some(1.0)), row(2, Some(0.0))];
+        assert!(first(&exam, &Outcome::Score).ends_with("2 turns; guessing would be right in 37.5 %"));
+        // A number that is told, or a single choice, cannot be guessed.
+        let mixed = [row(0, Some(1.0)), row(1, Some(1.0)), row(4, Some(0.0))];
+        assert!(
+            first(&mixed, &Outcome::Score).ends_with("guessing would be right in 25.0 % of the 1 turn with choices")
+        );
+        assert!(!first(&mixed[..2], &Outcome::Score).contains("guessing"));
+        assert!(!told(&mixed[..2], &Outcome::Score).values.contains_key("chance"));
+        assert!(!first(&exam, &Outcome::ReplyTokens).contains("guessing"));
+    }
+
+    #[test]
+    fn replies_to_open_items_are_no_answers_that_are_missing() {
+        let open = |tokens: u32| TurnRow { reply_tokens: tokens, ..TurnRow::default() };
+        let out = told(&[open(4), open(8)], &Outcome::ReplyTokens);
+        assert_eq!(out.warnings().count(), 0, "{out:?}");
+        assert!(!out.values.contains_key("unparsed_share"));
+        let names: Vec<&str> = out.tables().next().unwrap().columns.iter().map(|c| c.name.as_str()).collect();
+        assert!(!names.contains(&"parsed") && !names.contains(&"likeliest") && names.contains(&"mean"), "{names:?}");
+        let silent = TurnRow { target: Some("A".into()), score: Some(0.0), ..TurnRow::default() };
+        assert!(
+            told(std::slice::from_ref(&silent), &Outcome::Score).warnings().any(|w| w.contains("100.0 % of replies"))
+        );
+        assert_eq!(told(&[silent], &Outcome::ReplyTokens).warnings().count(), 0);
     }
 }

@@ -2,27 +2,34 @@
 use crate::truth::{CAP, LEVELS, Truth};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Column, Error, Estimate, Findings, Needs, PluginConfig, PluginEntry, Result, RunReader,
-    Table, TurnRow, unread,
+    Analyzer, BuildContext, Column, ConversationId, Error, Estimate, Findings, Needs, Outcome, PluginConfig,
+    PluginEntry, Result, RunReader, Table, TurnRow, unread,
 };
 use friction_stats::{Interval, cite, mean_t, percent, wilson};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares a run of a bundled model organism with what was planted in it: does the study find what is known to be true?
 ///
+/// What was planted is told of accuracy. The cost of an interruption can be told of another outcome too, such as
+/// `log_odds`; nothing is known to be true of that one.
+///
 /// It writes:
 /// - the table `truth`: a row for each condition and turn, with accuracy, its interval and the accuracy that was planted;
 /// - the values `exact_share` (share of answers that are right or wrong exactly as trained), `step` (the cost of an
-///   interruption in points of accuracy, with its interval, beside the planted one), `factor_<name>` for each factor that
-///   makes no difference by design, and `verdict` where no answer could be read.
+///   interruption, of accuracy in points and beside the planted one, with its interval), `factor_<name>` for each factor
+///   that makes no difference by design, and `verdict` where no answer could be read.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroundTruth {
     /// Which organism the study runs, that is what is true of it.
     #[schemars(example = &"planted")]
     expect: Truth,
+    /// The number of a turn whose change by interruptions is told. What was planted is known of `score` alone; of another,
+    /// the change is told without a truth beside it.
+    #[serde(default)]
+    outcome: Outcome,
     /// Confidence level of the intervals.
     #[serde(default = "level")]
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
@@ -53,12 +60,12 @@ struct Seen<'a> {
 }
 
 fn counted(turns: &[TurnRow]) -> Vec<Seen<'_>> {
-    let mut behind: BTreeMap<(u32, &str), usize> = BTreeMap::new();
+    let mut behind: BTreeMap<ConversationId, usize> = BTreeMap::new();
     turns
         .iter()
         .filter(|t| t.arm.is_empty())
         .map(|turn| {
-            let k = behind.entry((turn.group, &turn.condition)).or_default();
+            let k = behind.entry(turn.conversation()).or_default();
             let seen = Seen { turn, interruptions: *k };
             *k += usize::from(turn.removed_tokens > 0);
             seen
@@ -72,12 +79,13 @@ fn level_of(user: &str) -> Option<usize> {
     rest.split('.').next()?.parse().ok().filter(|l| *l < LEVELS)
 }
 
-/// Least-squares slope of right (1 or 0) on the number of interruptions, over a group's turns with at most [`CAP`].
-fn slope(turns: &[&Seen]) -> Option<f64> {
+/// Least-squares slope of the outcome on the number of interruptions, over a group's turns with at most [`CAP`] that have
+/// the outcome.
+fn slope(turns: &[&Seen], outcome: &Outcome) -> Option<f64> {
     let points: Vec<(f64, f64)> = turns
         .iter()
         .filter(|s| s.interruptions <= CAP)
-        .map(|s| (s.interruptions as f64, f64::from(u8::from(s.turn.right() == Some(true)))))
+        .filter_map(|s| Some((s.interruptions as f64, s.turn.outcome(outcome)?)))
         .collect();
     let n = points.len() as f64;
     let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
@@ -93,13 +101,14 @@ fn by_group<'a>(seen: &'a [Seen<'a>]) -> BTreeMap<u32, Vec<&'a Seen<'a>>> {
     out
 }
 
-/// For each group, the difference of accuracy (`b` minus `a`) between two levels of a factor that cuts no reply.
-fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, factor: &str, a: &str, b: &str) -> Vec<f64> {
+/// For each group, the difference of the outcome (`b` minus `a`) between two levels of a factor that cuts no reply.
+fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, outcome: &Outcome, factor: &str, a: &str, b: &str) -> Vec<f64> {
     let mean = |turns: &[&Seen], l: &str| {
-        let of: Vec<_> = turns.iter().filter(|s| s.turn.factors.get(factor).is_some_and(|v| v == l)).collect();
-        of.iter().filter(|s| s.turn.right() == Some(true)).count() as f64 / of.len() as f64
+        let of = turns.iter().filter(|s| s.turn.factors.get(factor).is_some_and(|v| v == l));
+        let values: Vec<f64> = of.filter_map(|s| s.turn.outcome(outcome)).collect();
+        values.iter().sum::<f64>() / values.len() as f64
     };
-    groups.values().map(|t| 100.0 * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
+    groups.values().map(|t| outcome.scale() * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
 }
 
 const UNTOLD: &str = "cannot be told";
@@ -120,7 +129,8 @@ fn said(e: Estimate, verdict: &str) -> Estimate {
 
 impl Analyzer for GroundTruth {
     fn needs(&self) -> Needs {
-        Needs::default()
+        let planted = [Outcome::Score].into_iter().filter(|score| *score != self.outcome);
+        Needs { outcomes: planted.chain([self.outcome.clone()]).collect(), ..Needs::default() }
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
@@ -128,6 +138,7 @@ impl Analyzer for GroundTruth {
         let groups = by_group(&seen);
         let known: Vec<(&Seen, bool)> = seen
             .iter()
+            .filter(|s| s.turn.score.is_some())
             .filter_map(|s| Some((s, level_of(&s.turn.user)? >= self.expect.errs_below(s.interruptions))))
             .collect();
         if known.is_empty() {
@@ -142,8 +153,7 @@ impl Analyzer for GroundTruth {
             out.say("Found: cannot be told, since no answer could be read.");
             out.warn(why);
             out.value("verdict", "cannot be told");
-            let untold = Estimate::untold("each interruption", "points").truth(100.0 * self.expect.step());
-            out.estimate(untold.says(UNTOLD));
+            out.estimate(self.truth(Estimate::untold("each interruption", self.unit()), self.step()).says(UNTOLD));
             self.stored(&seen, out);
             return Ok(());
         }
@@ -161,29 +171,72 @@ impl Analyzer for GroundTruth {
         ));
         out.value("exact_share", exact);
 
-        let slopes: Vec<f64> = groups.values().filter_map(|t| slope(t)).map(|s| 100.0 * s).collect();
-        let truth = 100.0 * self.expect.step();
+        let without = seen.iter().filter(|s| s.turn.outcome(&self.outcome).is_none()).count();
+        self.outcome.left_out(without, seen.len()).into_iter().for_each(|w| out.warn(w));
+        let scale = self.outcome.scale();
+        let slopes: Vec<f64> = groups.values().filter_map(|t| slope(t, &self.outcome)).map(|s| scale * s).collect();
         match mean_t(&slopes, self.level) {
             Ok(i) => {
-                let verdict = holds(&i, truth);
-                let step = Estimate::new("each interruption", "points", i.estimate).interval(i.low, i.high, self.level);
-                out.add(said(step.over(slopes.len(), "group").null(0.0).truth(truth), verdict))
+                let step = Estimate::new("each interruption", self.unit(), i.estimate).digits(self.digits());
+                let step = step.interval(i.low, i.high, self.level).over(slopes.len(), "group").null(0.0);
+                out.add(self.truth(said(step, self.holds(&i, self.step())), self.step()))
                     .method(format!(
-                        "least-squares slope of right (1 or 0) on the number of interruptions so far, up to {CAP}, within each group; Student's {} interval over groups",
+                        "least-squares slope of {} on the number of interruptions so far, up to {CAP}, within each group; Student's {} interval over groups",
+                        self.what(),
                         percent(self.level)
                     ))
                     .citation(cite::STUDENT);
-                out.value("step", json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "groups": slopes.len(), "agrees": verdict == "agrees"}));
+                let mut told = self.told(&i, self.step());
+                told["groups"] = json!(slopes.len());
+                out.value("step", told);
             }
             Err(e) => {
                 out.warn(format!("the cost of an interruption cannot be told: {e}"));
-                let untold = Estimate::untold("each interruption", "points").truth(truth);
-                out.estimate(untold.says(UNTOLD));
+                out.estimate(self.truth(Estimate::untold("each interruption", self.unit()), self.step()).says(UNTOLD));
             }
         }
         self.tones(&seen, &groups, out);
         self.stored(&seen, out);
         Ok(())
+    }
+}
+
+/// What is known of the outcome.
+impl GroundTruth {
+    fn planted(&self) -> bool {
+        self.outcome == Outcome::Score
+    }
+    /// The planted cost of an interruption, in points of accuracy.
+    fn step(&self) -> f64 {
+        100.0 * self.expect.step()
+    }
+    fn unit(&self) -> &'static str {
+        self.outcome.difference_unit()
+    }
+    /// Digits of estimates: those of points are told apart from the truth by two.
+    fn digits(&self) -> u8 {
+        if self.planted() { Estimate::default().digits } else { self.outcome.digits() + 1 }
+    }
+    /// What the slope is of.
+    fn what(&self) -> String {
+        if self.planted() { "right (1 or 0)".into() } else { self.outcome.label() }
+    }
+    /// Sets the truth of an estimate, where it is known.
+    fn truth(&self, e: Estimate, truth: f64) -> Estimate {
+        if self.planted() { e.truth(truth) } else { e }
+    }
+    /// Whether the interval holds the truth, if it is known.
+    fn holds(&self, i: &Interval, truth: f64) -> &'static str {
+        if self.planted() { holds(i, truth) } else { "" }
+    }
+    /// An estimate for programs.
+    fn told(&self, i: &Interval, truth: f64) -> Value {
+        match self.planted() {
+            true => {
+                json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": truth, "agrees": holds(i, truth) == "agrees"})
+            }
+            false => json!({"outcome": self.outcome, "change": i.estimate, "low": i.low, "high": i.high}),
+        }
     }
 }
 
@@ -203,21 +256,19 @@ impl GroundTruth {
             if (cuts(a) - cuts(b)).abs() > 0.01 {
                 continue;
             }
-            let differences = differences(groups, factor, a, b);
+            let differences = differences(groups, &self.outcome, factor, a, b);
             if let Ok(i) = mean_t(&differences, self.level) {
                 let what = format!("{factor}: {b} - {a}");
-                let e = Estimate::new(what, "points", i.estimate).interval(i.low, i.high, self.level);
-                let verdict = holds(&i, 0.0);
-                out.add(said(e.over(differences.len(), "group").null(0.0).truth(0.0), verdict))
+                let e = Estimate::new(what, self.unit(), i.estimate).digits(self.digits());
+                let e = e.interval(i.low, i.high, self.level).over(differences.len(), "group").null(0.0);
+                out.add(self.truth(said(e, self.holds(&i, 0.0)), 0.0))
                     .method(format!(
-                        "difference of accuracy between the levels within each group; Student's {} interval over groups",
+                        "difference of {} between the levels within each group; Student's {} interval over groups",
+                        self.outcome.label(),
                         percent(self.level)
                     ))
                     .citation(cite::STUDENT);
-                out.value(
-                    &format!("factor_{factor}"),
-                    json!({"points": i.estimate, "low": i.low, "high": i.high, "planted": 0.0, "agrees": verdict == "agrees"}),
-                );
+                out.value(&format!("factor_{factor}"), self.told(&i, 0.0));
             }
         }
     }
@@ -231,7 +282,7 @@ impl GroundTruth {
     fn table(&self, seen: &[Seen]) -> Table {
         type Row<'a> = (&'a str, u32, u64, Interval, f64);
         let mut cells: BTreeMap<(&str, u32), (u64, u64, f64)> = BTreeMap::new();
-        for s in seen {
+        for s in seen.iter().filter(|s| s.turn.score.is_some()) {
             let c = cells.entry((&s.turn.condition, s.turn.turn)).or_default();
             c.0 += 1;
             c.1 += u64::from(s.turn.right() == Some(true));
@@ -297,7 +348,7 @@ mod tests {
             ..TurnRow::default()
         };
         let mut out = Findings::default();
-        let truth = GroundTruth { expect: Truth::Null, level: 0.95 };
+        let truth = GroundTruth { expect: Truth::Null, outcome: Outcome::Score, level: 0.95 };
         truth.analyze(&Memory((0..24).map(row).collect()), &mut out).unwrap();
         out
     }
@@ -321,11 +372,40 @@ mod tests {
     }
 
     #[test]
-    fn interruptions_are_counted_behind_a_turn() {
-        let row = |turn: u32, removed: u32| TurnRow { turn, removed_tokens: removed, ..TurnRow::default() };
-        let rows = [row(1, 2), row(2, 0), row(3, 1), row(4, 0)];
+    fn of_another_outcome_the_change_is_told_without_a_truth() {
+        let row = |i: u32| TurnRow {
+            group: i / 6,
+            turn: i % 6 + 1,
+            user: format!("Level {}. Which?", i % 25),
+            removed_tokens: 1,
+            answer: Some("A".into()),
+            target: Some("A".into()),
+            score: Some(1.0),
+            // Each interruption makes replies two tokens shorter, and a little less in later groups.
+            reply_tokens: 40 - (2 - (i / 18)) * (i % 6),
+            ..TurnRow::default()
+        };
+        let mut out = Findings::default();
+        let truth = GroundTruth { expect: Truth::Null, outcome: Outcome::ReplyTokens, level: 0.95 };
+        assert_eq!(truth.needs().outcomes, [Outcome::Score, Outcome::ReplyTokens]);
+        truth.analyze(&Memory((0..24).map(row).collect()), &mut out).unwrap();
+        let e = out.estimates().next().unwrap();
+        assert_eq!((e.unit.as_str(), e.truth, e.says.as_deref()), ("tokens", None, None));
+        assert!((e.value.unwrap() + 1.75).abs() < 1e-9, "{e:?}");
+        assert_eq!(out.values["step"]["outcome"], "reply_tokens");
+    }
+
+    #[test]
+    fn interruptions_are_counted_behind_a_turn_of_the_same_sample() {
+        let row = |sample: u32, turn: u32, removed: u32| TurnRow {
+            sample,
+            turn,
+            removed_tokens: removed,
+            ..TurnRow::default()
+        };
+        let rows = [row(0, 1, 2), row(0, 2, 0), row(0, 3, 1), row(0, 4, 0), row(1, 1, 0), row(1, 2, 0)];
         let k: Vec<usize> = counted(&rows).iter().map(|s| s.interruptions).collect();
-        assert_eq!(k, [0, 1, 1, 2]);
+        assert_eq!(k, [0, 1, 1, 2, 0, 0]);
         assert_eq!(level_of("nvm. birds.\n\nLevel 13. Which one stands third? A. owl"), Some(13));
         assert_eq!(level_of("Level 25. x"), None);
         assert_eq!(level_of("What?"), None);

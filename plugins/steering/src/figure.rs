@@ -1,18 +1,20 @@
 //! The figure of the dose-response, with the controls.
 use crate::arms::Kind;
 use crate::response::Arm;
-use friction_core::{Figure, Result, plural};
+use friction_core::{Figure, Outcome, Result, plural};
 use friction_draw::{Axis, COLOURS, Frame, Look, Marker, shortened};
 use friction_stats::percent;
 use std::collections::BTreeSet;
 
 /// What the figure's texts say besides the arms.
 pub struct About<'a> {
+    /// The number whose change is drawn.
+    pub outcome: &'a Outcome,
     /// The kind of arm that is tested.
     pub tested: Kind,
     /// The dose that changes nothing.
     pub zero: f32,
-    /// Number of answers in the untouched arm with which each arm is compared.
+    /// Number of turns in the untouched arm with which each arm is compared.
     pub answers: usize,
     /// First turn that is read.
     pub first_turn: u32,
@@ -22,7 +24,7 @@ pub struct About<'a> {
     pub level: f64,
 }
 
-/// Change of accuracy by dose: the tested arms with intervals, the controls as points.
+/// Change of the outcome by dose: the tested arms with intervals, the controls as points.
 ///
 /// # Errors
 /// When it cannot be drawn.
@@ -50,30 +52,40 @@ pub fn doses(about: &About, arms: &[Arm]) -> Result<Figure> {
                 }
                 let i = seen[at].1;
                 seen[at].1 += 1;
-                (dose(a) + range * (from + 0.0045 * (i % 10) as f64), a.effect.points.estimate)
+                (dose(a) + range * (from + 0.0045 * (i % 10) as f64), a.effect.change.estimate)
             })
             .collect()
     };
     let (crosses, triangles) = (strip(&random, 0.016), strip(&shuffled, 0.075));
+    let label = about.outcome.label();
+    let unit = match about.outcome.difference_unit() {
+        "" => String::new(),
+        "points" => ", percentage points".into(),
+        unit => format!(", {unit}"),
+    };
+    let (title, replies) = match about.outcome {
+        Outcome::Score => ("Does steering change how many answers are right?".into(), "answer"),
+        _ => (format!("Does steering change the {label}?"), "turn"),
+    };
     let mut frame = Frame::new(
         "doses",
-        "Does steering change how many answers are right?",
+        &title,
         Axis::numbers(
             &format!("dose, in the unit of the steering hook ({}: untouched)", about.zero),
             doses.iter().copied().chain(crosses.iter().chain(&triangles).map(|p| p.0)),
         ),
         Axis::numbers(
-            "change of accuracy, percentage points",
+            &format!("change of {label}{unit}"),
             own.iter()
-                .flat_map(|a| [a.effect.points.low, a.effect.points.high])
+                .flat_map(|a| [a.effect.change.low, a.effect.change.high])
                 .chain(crosses.iter().chain(&triangles).map(|p| p.1))
                 .chain([0.0]),
         ),
     )
     .say(format!(
-        "Points: change of accuracy against the untouched arm, paired by question; {}, n = {} an arm, turns from {} on{}.",
+        "Points: change of {label} against the untouched arm, paired by turn; {}, n = {} an arm, turns from {} on{}.",
         plural(groups, "group"),
-        plural(about.answers, "answer"),
+        plural(about.answers, replies),
         about.first_turn,
         if about.only.is_empty() { String::new() } else { format!(" where {}", shortened(about.only, 60.0)) }
     ))
@@ -101,10 +113,10 @@ pub fn doses(about: &About, arms: &[Arm]) -> Result<Figure> {
         plot.series(cross, &crosses)?;
         plot.series(triangle, &triangles)?;
         let bars: Vec<(f64, f64, f64)> =
-            own.iter().map(|a| (dose(a), a.effect.points.low, a.effect.points.high)).collect();
+            own.iter().map(|a| (dose(a), a.effect.change.low, a.effect.change.high)).collect();
         plot.intervals(main, &bars)?;
         let mut curve: Vec<(f64, f64)> =
-            own.iter().map(|a| (dose(a), a.effect.points.estimate)).chain([(zero, 0.0)]).collect();
+            own.iter().map(|a| (dose(a), a.effect.change.estimate)).chain([(zero, 0.0)]).collect();
         curve.sort_by(|a, b| a.0.total_cmp(&b.0));
         plot.series(main, &curve)
     })
@@ -120,23 +132,27 @@ mod tests {
     use friction_stats::Interval;
 
     fn arm(kind: Kind, dose: f32, estimate: f64) -> Arm {
-        let points = Interval { estimate, low: estimate - 6.0, high: estimate + 6.0 };
+        let change = Interval { estimate, low: estimate - 6.0, high: estimate + 6.0 };
         let groups = (0..8).map(|g| (g, estimate)).collect();
         Arm {
             name: ArmName { kind, dose },
-            effect: Effect { points, groups, mended: 0, broken: 0, changed: 0.0 },
-            replies: Replies { accuracy: 0.5, parsed: 1.0, tokens: 7.0, cut: 0.0, repetition: 0.0, perplexity: None },
+            effect: Effect { change, groups, rose: 0, fell: 0, changed: 0.0 },
+            replies: Replies { mean: 50.0, parsed: 1.0, tokens: 7.0, cut: 0.0, repetition: 0.0, perplexity: None },
         }
     }
 
     fn drawn(zero: f32, level: f64, only: &str, controls: usize) -> Figure {
+        of(&Outcome::Score, zero, level, only, controls)
+    }
+
+    fn of(outcome: &Outcome, zero: f32, level: f64, only: &str, controls: usize) -> Figure {
         let mut arms: Vec<Arm> =
             [-8.0, -4.0, 4.0].iter().map(|d| arm(Kind::Direction, *d, f64::from(-3.0 * d))).collect();
         for i in 0..controls {
             arms.push(arm(Kind::Random(i), -8.0, (i % 7) as f64 - 3.0));
             arms.push(arm(Kind::Shuffled(i), 4.0, (i % 5) as f64 - 2.0));
         }
-        let about = About { tested: Kind::Direction, zero, answers: 88, first_turn: 2, only, level };
+        let about = About { outcome, tested: Kind::Direction, zero, answers: 88, first_turn: 2, only, level };
         doses(&about, &arms).unwrap()
     }
 
@@ -155,6 +171,14 @@ mod tests {
         let alone = drawn(0.0, 0.95, "", 0);
         assert!(!alone.caption.contains("random") && !alone.svg.contains("shuffled"));
         assert_eq!(faults(&alone).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn log_odds_are_drawn_in_nats() {
+        let f = of(&Outcome::LogOdds, 0.0, 0.95, "", 3);
+        assert!(f.svg.contains("change of log-odds of the right choice, nats"), "{}", f.caption);
+        assert!(f.caption.contains("n = 88 turns an arm") && !f.caption.contains("accuracy"), "{}", f.caption);
+        assert_eq!(faults(&f).unwrap(), Vec::<String>::new());
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The verdict: one question over all doses together, fixed before the run. Does steering along the direction change
-//! accuracy in the expected direction, and more than random directions with the same push do?
+//! the outcome in the expected direction, and more than random directions with the same push do?
 //!
-//! A group's value is the mean over doses of its change of accuracy, with the sign that the manifest expects at that
+//! A group's value is the mean over doses of its change of the outcome, with the sign that the manifest expects at that
 //! dose: doses above `zero` push up, doses below it push down. p is the larger one of two: of sign flips of the groups'
 //! values (one sign per group, all doses together), and of the rank of the absolute mean among those of the random
 //! directions at the same doses.
 use crate::arms::Kind;
 use crate::response::Arm;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Error, Result, Says};
+use friction_core::{Error, Outcome, Result, Says};
 use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,31 +19,43 @@ pub const FEWEST_GROUPS: usize = 8;
 pub const FEWEST_CONTROLS: usize = 19;
 const ALPHA: f64 = 0.05;
 
-/// What accuracy does as the dose grows.
+/// What the outcome does as the dose grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expect {
-    /// Accuracy rises as the dose grows.
+    /// It rises as the dose grows.
     Rises,
-    /// Accuracy falls as the dose grows.
+    /// It falls as the dose grows.
     Falls,
 }
 
 /// The question that the manifest fixes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Question {
+pub struct Question<'a> {
+    /// The number whose change is asked for.
+    pub outcome: &'a Outcome,
     /// The kind of arm that is tested as the direction.
     pub tested: Kind,
-    /// Whether accuracy is expected to rise or fall with the dose; `None` means exploration, without a verdict.
+    /// Whether the outcome is expected to rise or fall with the dose; `None` means exploration, without a verdict.
     pub expect: Option<Expect>,
     /// The dose that changes nothing, `zero`.
     pub zero: f32,
-    /// Smallest change of interest, in percentage points.
+    /// Smallest change of interest, in points of a share or in the outcome's unit.
     pub smallest: f64,
     /// Level of the interval, such as 0.95.
     pub level: f64,
     /// Seed of the random sign patterns, if there are too many groups for all patterns.
     pub seed: u64,
+}
+
+impl Question<'_> {
+    /// What changes, in words that go on with how.
+    pub fn what(&self) -> String {
+        match self.outcome {
+            Outcome::Score => "the answers change".into(),
+            other => format!("the {} changes", other.label()),
+        }
+    }
 }
 
 /// The answer to the question.
@@ -53,9 +65,9 @@ pub struct Answer {
     pub doses: Vec<f32>,
     /// Doses of the tested direction that were not used.
     pub left_out: Vec<f32>,
-    /// Mean over doses of the change in percentage points, positive in the expected direction; without `expect`,
-    /// positive if accuracy rises with the dose.
-    pub points: Option<Flips>,
+    /// Mean over doses of the change, in points of a share or in the outcome's unit; positive in the expected direction,
+    /// or without `expect` if the outcome rises with the dose.
+    pub change: Option<Flips>,
     /// Absolute value of the same mean for each random direction.
     pub controls: Vec<f64>,
     /// p-value of the rank among `controls`.
@@ -82,7 +94,7 @@ pub fn ask(q: &Question, arms: &[Arm]) -> Result<Answer> {
     let mut out = Answer {
         doses,
         left_out,
-        points: None,
+        change: None,
         controls: vec![],
         p_rank: None,
         p: None,
@@ -101,7 +113,7 @@ pub fn ask(q: &Question, arms: &[Arm]) -> Result<Answer> {
         let flips = sign_flips(&own, q.level, q.seed).map_err(Error::other)?;
         out.controls = random.iter().map(|k| mean(&values(*k)).abs()).filter(|v| v.is_finite()).collect();
         let rank = permutation_p(flips.estimate.abs(), &out.controls);
-        out.points = Some(flips);
+        out.change = Some(flips);
         out.p_rank = Some(rank);
         out.p = Some(flips.p.max(rank));
     }
@@ -109,7 +121,7 @@ pub fn ask(q: &Question, arms: &[Arm]) -> Result<Answer> {
     Ok(out)
 }
 
-/// The sign of the change that is expected at a dose; without `expect`, that of rising accuracy.
+/// The sign of the change that is expected at a dose; without `expect`, that of an outcome that rises.
 fn expected(q: &Question, dose: f32) -> f64 {
     let up = if dose > q.zero { 1.0 } else { -1.0 };
     if q.expect == Some(Expect::Falls) { -up } else { up }
@@ -121,7 +133,7 @@ fn mean(values: &[f64]) -> f64 {
 
 fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     let untold = |why: String| Ok((Says::CannotBeTold, why));
-    let (Some(points), Some(p)) = (&a.points, a.p) else {
+    let (Some(found), Some(p)) = (&a.change, a.p) else {
         return untold(format!(
             "at no dose other than {} (`zero`, which changes nothing) did the direction and every random direction run in at least two groups (doses of the direction: {})",
             q.zero,
@@ -137,40 +149,41 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
             a.controls.len()
         ));
     }
-    if points.n < FEWEST_GROUPS {
-        return untold(format!("{} groups: at least {FEWEST_GROUPS} are needed", points.n));
+    if found.n < FEWEST_GROUPS {
+        return untold(format!("{} groups: at least {FEWEST_GROUPS} are needed", found.n));
     }
-    let change = format!("{} points ({})", signed(points.estimate, 1), bounds(points.low, points.high, 1));
-    let alike = a.controls.iter().filter(|c| **c >= points.estimate.abs()).count();
-    if points.high < 0.0 {
-        return Ok((Says::NotReached, format!("the answers change the other way: {change} in the expected direction")));
+    let digits = usize::from(q.outcome.digits());
+    let unit = Some(q.outcome.difference_unit()).filter(|u| !u.is_empty()).map_or(String::new(), |u| format!(" {u}"));
+    let change = format!("{}{unit} ({})", signed(found.estimate, digits), bounds(found.low, found.high, digits));
+    // Answers change, other outcomes do.
+    let what = q.what();
+    let alike = a.controls.iter().filter(|c| **c >= found.estimate.abs()).count();
+    if found.high < 0.0 {
+        return Ok((Says::NotReached, format!("{what} the other way: {change} in the expected direction")));
     }
     let narrow = sign_flips(own, 0.90, q.seed).map_err(Error::other)?;
     if narrow.low > -q.smallest && narrow.high < q.smallest {
-        let why = format!("the change is smaller than {} points: {change}", q.smallest);
+        let why = format!("the change is smaller than {}{unit}: {change}", q.smallest);
         return Ok((Says::NotReached, why));
     }
-    if p <= ALPHA && points.low > 0.0 && points.estimate >= q.smallest {
+    if p <= ALPHA && found.low > 0.0 && found.estimate >= q.smallest {
         let why = format!(
-            "steering along the direction changes the answers as expected, by {change}, and {} of {} random directions change them as much",
+            "with steering along the direction {what} as expected, by {change}, and {} of {} random directions do as much",
             if alike == 0 { "none".into() } else { format!("only {alike}") },
             a.controls.len(),
         );
         return Ok((Says::Reached, why));
     }
-    if points.low > 0.0 && points.estimate < q.smallest {
-        return untold(format!("the change of {change} is smaller than the {} points of interest", q.smallest));
+    if found.low > 0.0 && found.estimate < q.smallest {
+        return untold(format!("the change of {change} is smaller than the {}{unit} of interest", q.smallest));
     }
-    if points.low > 0.0 && alike > 0 {
-        return untold(format!(
-            "the answers change by {change}, but {alike} of {} random directions change them as much",
-            a.controls.len()
-        ));
+    if found.low > 0.0 && alike > 0 {
+        return untold(format!("{what} by {change}, but {alike} of {} random directions do as much", a.controls.len()));
     }
-    let needed = groups_needed(own, 0.8).filter(|_| points.estimate > 0.0);
+    let needed = groups_needed(own, 0.8).filter(|_| found.estimate > 0.0);
     let needed = needed
         .map_or(String::new(), |n| format!("; a change of that size would be seen with {n} groups in 80 % of studies"));
-    untold(format!("the change of {change} on {} groups could be chance, {}{needed}", points.n, p_words(p)))
+    untold(format!("the change of {change} on {} groups could be chance, {}{needed}", found.n, p_words(p)))
 }
 
 /// Doses as text, separated by commas.

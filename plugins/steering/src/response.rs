@@ -1,36 +1,44 @@
-//! `steering`: the dose-response of accuracy, against random and shuffled directions.
+//! `steering`: the dose-response of an outcome, against random and shuffled directions.
 use crate::arms::{ArmName, Kind, of_hook};
-use crate::effects::{Effect, Replies, Where, effect, items, replies};
+use crate::effects::{Effect, Replies, Where, effect, items, replies, unshared};
 use crate::locked::{Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, ask};
 use crate::{figure, headline, report};
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
-    Says, unread,
+    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, Outcome, PluginConfig, PluginEntry, Result,
+    RunReader, Says, TurnRow, off_letters, plural, unread,
 };
-use friction_stats::{cite, percent};
+use friction_stats::{cite, percent, signed};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// Tells what steering did to the answers: the change of accuracy at each dose, paired by question, beside random
-/// directions and directions of shuffled labels, and one verdict over the doses. It reads the arms of a hook `steer`.
+/// Tells what steering did to an outcome such as accuracy: its change at each dose, paired by turn, beside random directions
+/// and directions of shuffled labels, and one verdict over the doses. It reads the arms of a hook `steer`.
+///
+/// The outcome is averaged over samples first, and groups are the units of all intervals and tests. Turns without the
+/// outcome, and turns that only one of two compared conversations has, are left out, and counted in a warning.
 ///
 /// It writes:
 /// - the tables `doses` and `controls`: the tested direction at each dose, and beside its controls;
-/// - the table `arms`: a row for each arm, with the change in points of accuracy, its interval, answers that became right or
-///   wrong, replies that changed, and side effects (parsed replies, tokens, repetition, perplexity of the neutral text);
+/// - the table `arms`: a row for each arm, with the change (in points of a share, else in the outcome's unit), its interval,
+///   answers that became right or wrong (turns in which another outcome rose or fell), replies that changed, and side
+///   effects (parsed replies, tokens, repetition, perplexity of the neutral text);
 /// - the figure `doses`: the change by dose, with the controls;
-/// - the values `doses`, `controls`, `test` (the one question: points, interval, p by sign flips and by rank), `verdict` and
-///   `best`, and `perplexity_untouched` with a neutral text.
+/// - the values `doses`, `controls`, `test` (the one question: `points` or `change`, interval, p by sign flips and by rank),
+///   `verdict` and `best`, and `perplexity_untouched` with a neutral text.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Steering {
+    /// The number of a turn whose change is told: `score`, `log_odds` (of the right choice, in nats), `answered`,
+    /// `reply_tokens`, `reading.<hook>.<name>`, `aside.<name>` or `metric.<name>`.
+    #[serde(default)]
+    outcome: Outcome,
     /// The turns whose answers steering should change: levels of factors, such as `{ completion = "interrupt" }`.
     /// Default: all.
     #[serde(default, rename = "where")]
     only: Where,
-    /// What full restoration is: the accuracy of untouched turns with these levels, such as
+    /// What full restoration is: the outcome of untouched turns with these levels, such as
     /// `{ completion = "complete" }`. Default: none; no share restored is told then.
     #[serde(default)]
     against: Where,
@@ -38,11 +46,12 @@ struct Steering {
     /// arms, those that are this hook's alone are read.
     #[serde(default)]
     hook: Option<String>,
-    /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
-    #[serde(default = "two")]
+    /// First turn that enters, from 1. Default: 2, which leaves out the first turn, the one that precedes any treatment; of
+    /// conversations of one turn 1.
+    #[serde(default)]
     #[schemars(range(min = 1))]
-    first_turn: u32,
-    /// What accuracy does as the dose grows, named before the run: the verdict's one question. Default: none; the
+    first_turn: Option<u32>,
+    /// What the outcome does as the dose grows, named before the run: the verdict's one question. Default: none; the
     /// verdict cannot be told then. Of a direction that says how much something harms, accuracy `falls` as the dose
     /// grows, also where doses below 0 take it away.
     #[serde(default)]
@@ -52,11 +61,12 @@ struct Steering {
     /// push up, doses below it push down.
     #[serde(default)]
     zero: f32,
-    /// Smallest change of interest, in points of accuracy. A smaller change reaches no verdict, and one that is surely
-    /// smaller is told as such.
-    #[serde(default = "one")]
-    #[schemars(range(min = 0.0, max = 100.0))]
-    smallest: f64,
+    /// Smallest change of interest, in points of a share or in the outcome's unit. A smaller change reaches no verdict, and
+    /// one that is surely smaller is told as such. Default: 1 point of a share; 0 of another outcome, of which no change is
+    /// then too small.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    smallest: Option<f64>,
     /// What is tested: `direction`, or a control by its name, such as `random-03`, which is then compared with the
     /// other random ones. Change it to check that the test finds nothing in a direction that means nothing.
     #[serde(default = "direction")]
@@ -67,14 +77,8 @@ struct Steering {
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
 }
-fn two() -> u32 {
-    2
-}
 fn level() -> f64 {
     0.95
-}
-fn one() -> f64 {
-    1.0
 }
 fn direction() -> String {
     Kind::Direction.to_string()
@@ -85,9 +89,13 @@ impl PluginConfig for Steering {
     fn validate(&self) -> Result<()> {
         let mut faults = Faults::default();
         faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
-        faults.when(!(0.0..=100.0).contains(&self.smallest), "smallest", "`smallest` is from 0 to 100 points");
+        let (most, range) = match self.outcome.is_share() {
+            true => (100.0, "`smallest` is from 0 to 100 points"),
+            false => (f64::MAX, "`smallest` is a finite change, 0 or more"),
+        };
+        faults.when(!(0.0..=most).contains(&self.smallest()), "smallest", range);
         faults.when(!self.zero.is_finite(), "zero", "`zero` is a finite dose");
-        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        faults.when(self.first_turn == Some(0), "first_turn", "`first_turn` counts from 1");
         let same = !self.against.is_empty() && self.against == self.only;
         faults.when(same, "against", "`against` equals `where`: there would be nothing to restore");
         faults.take(self.kind());
@@ -102,7 +110,7 @@ impl PluginConfig for Steering {
 pub struct Arm {
     /// The direction and the dose.
     pub name: ArmName,
-    /// The change of the answers where the analyzer looks (`where`).
+    /// The change of the outcome where the analyzer looks (`where`).
     pub effect: Effect,
     /// Properties of all its replies there.
     pub replies: Replies,
@@ -112,7 +120,8 @@ impl Analyzer for Steering {
     fn needs(&self) -> Needs {
         let filter = |levels: &Where| Filter { levels: levels.clone(), compared: vec![] };
         Needs {
-            first_turn: Some(self.first_turn),
+            outcomes: vec![self.outcome.clone()],
+            first_turn: self.first_turn,
             filters: [("where", &self.only), ("against", &self.against)]
                 .into_iter()
                 .map(|(key, levels)| (key.to_string(), filter(levels)))
@@ -127,7 +136,13 @@ impl Analyzer for Steering {
     fn foresee(&self, study: &Foreseen) -> Vec<String> {
         let mut lacks = vec![];
         if self.expect.is_none() {
-            lacks.push("the verdict cannot be told without `expect`: say whether accuracy `rises` or `falls` as the dose grows".into());
+            lacks.push(format!(
+                "the verdict cannot be told without `expect`: say whether {} `rises` or `falls` as the dose grows",
+                match self.outcome {
+                    Outcome::Score => "accuracy".into(),
+                    _ => format!("the {}", self.outcome.label()),
+                }
+            ));
         }
         if study.groups < FEWEST_GROUPS {
             lacks.push(format!(
@@ -154,47 +169,73 @@ impl Analyzer for Steering {
         let named = of_hook(&names, self.hook.as_deref())?;
         let steered: BTreeSet<&str> =
             turns.iter().filter(|t| named.contains_key(t.arm.as_str())).map(|t| t.condition.as_str()).collect();
-        let mut control = items(turns, "", self.first_turn, &self.only);
+        let (outcome, first) = (&self.outcome, self.first(turns));
+        let mut control = items(turns, "", first, &self.only);
         control.retain(|(_, condition, _), _| steered.contains(condition));
         let mut arms: Vec<Arm> = vec![];
+        let mut read: Vec<&TurnRow> = control.values().flatten().copied().collect();
+        let mut lost = 0;
         for (arm, name) in named {
-            let rows = items(turns, arm, self.first_turn, &self.only);
-            if let Some(effect) = effect(&rows, &control, self.level) {
-                arms.push(Arm { name, effect, replies: replies(&rows) });
+            let rows = items(turns, arm, first, &self.only);
+            lost += unshared(&rows, &control);
+            read.extend(rows.values().flatten());
+            if let Some(effect) = effect(&rows, &control, outcome, self.level) {
+                arms.push(Arm { name, effect, replies: replies(&rows, outcome) });
             }
         }
         arms.sort_by(|a, b| a.name.kind.cmp(&b.name.kind).then(a.name.dose.total_cmp(&b.name.dose)));
         let tested = self.kind()?;
         if !arms.iter().any(|a| a.name.kind == tested) {
             return Err(Error::other(format!(
-                "the run has no arm of `{tested}` with at least two groups: add a hook `steer`, or name another in `tested`"
+                "the run has no arm of `{tested}` with at least two groups whose turns have the outcome `{outcome}`: add a hook `steer`, or name another in `tested`"
             )));
         }
-        let before = replies(&control);
-        let whole =
-            (!self.against.is_empty()).then(|| replies(&items(turns, "", self.first_turn, &self.against)).accuracy);
+        let before = replies(&control, outcome);
+        let whole = (!self.against.is_empty()).then(|| replies(&items(turns, "", first, &self.against), outcome).mean);
         let at = |w: &Where| w.iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join(", ");
         out.section("Doses");
-        out.say(format!(
-            "Asked: does steering change the answers{}? Untouched they are right in {:.1} %{}",
-            if self.only.is_empty() { String::new() } else { format!(" where {}", at(&self.only)) },
-            100.0 * before.accuracy,
-            whole.map_or(String::new(), |w| format!(", and in {:.1} % where {}", 100.0 * w, at(&self.against)))
-        ));
-        let around = report::Around { tested, level: self.level, before: &before, whole };
+        let only = if self.only.is_empty() { String::new() } else { format!(" where {}", at(&self.only)) };
+        let and = if *outcome == Outcome::Score { "and in" } else { "and" };
+        let whole_at =
+            whole.map_or(String::new(), |w| format!(", {and} {} where {}", self.amount(w), at(&self.against)));
+        out.say(match outcome {
+            Outcome::Score => format!(
+                "Asked: does steering change the answers{only}? Untouched they are right in {}{whole_at}",
+                self.amount(before.mean)
+            ),
+            _ => format!(
+                "Asked: does steering change the {}{only}? Untouched its mean is {}{whole_at}",
+                outcome.label(),
+                self.amount(before.mean)
+            ),
+        });
+        let without = read.iter().filter(|t| t.outcome(outcome).is_none()).count();
+        outcome.left_out(without, read.len()).into_iter().for_each(|w| out.warn(w));
+        if lost > 0 {
+            out.warn(format!(
+                "{} that only the steered or only the untouched conversation has: left out, so that the turns that are compared may be a selection",
+                plural(lost, "turn")
+            ));
+        }
+        if let (Outcome::LogOdds, Some(why)) = (outcome, off_letters(read.iter().copied())) {
+            out.warn(why);
+        }
+        let around = report::Around { outcome, tested, level: self.level, before: &before, whole };
         report::doses(&around, &arms, out);
         report::controls(&around, &arms, out);
         let question = Question {
+            outcome,
             tested,
             expect: self.expect,
             zero: self.zero,
-            smallest: self.smallest,
+            smallest: self.smallest(),
             level: self.level,
             seed: run.seed(),
         };
         let mut answer = ask(&question, &arms)?;
         // Replies without a readable answer count as wrong in every arm, so there may be nothing to compare.
-        if let Some(why) = unread(turns.iter().filter(|t| t.turn >= self.first_turn && t.has(&self.only))) {
+        let silent = unread(turns.iter().filter(|t| t.turn >= first && t.has(&self.only)));
+        if let Some(why) = silent.filter(|_| *outcome == Outcome::Score) {
             answer.says = Says::CannotBeTold;
             answer.why = "no answer could be read".into();
             out.warn(why);
@@ -204,15 +245,17 @@ impl Analyzer for Steering {
         report::verdict(&question, &answer, out);
         out.section("Arms");
         let method = format!(
-            "change of accuracy paired by question, with Student's {} interval over groups",
+            "change of {} paired by turn, with Student's {} interval over groups",
+            outcome.label(),
             percent(self.level)
         );
-        out.table(report::table(&arms)).method(method.as_str()).citation(cite::STUDENT);
+        out.table(report::table(outcome, &arms)).method(method.as_str()).citation(cite::STUDENT);
         let about = figure::About {
+            outcome,
             tested,
             zero: self.zero,
             answers: control.len(),
-            first_turn: self.first_turn,
+            first_turn: first,
             only: &at(&self.only),
             level: self.level,
         };
@@ -222,6 +265,27 @@ impl Analyzer for Steering {
 }
 
 impl Steering {
+    /// The first turn that is read.
+    fn first(&self, turns: &[TurnRow]) -> u32 {
+        let one = turns.iter().all(|t| t.turn == 1);
+        self.first_turn.unwrap_or(if one { 1 } else { 2 })
+    }
+
+    /// The smallest change of interest.
+    fn smallest(&self) -> f64 {
+        self.smallest.unwrap_or(if self.outcome.is_share() { 1.0 } else { 0.0 })
+    }
+
+    /// A mean of the outcome, as it is shown, with its unit.
+    fn amount(&self, mean: f64) -> String {
+        let (o, digits) = (&self.outcome, usize::from(self.outcome.digits()));
+        match o.shown_unit() {
+            "%" => format!("{mean:.digits$} %"),
+            "" => signed(mean, digits),
+            unit => format!("{} {unit}", signed(mean, digits)),
+        }
+    }
+
     /// The kind of arm that `tested` names.
     fn kind(&self) -> Result<Kind> {
         // Parsed as the name of an arm, `kind@dose`.
@@ -233,5 +297,5 @@ impl Steering {
 }
 
 friction_core::inventory::submit! {
-    PluginEntry::analyzer::<Steering>("steering", "Dose-response of the answers, against control directions", env!("CARGO_PKG_VERSION"))
+    PluginEntry::analyzer::<Steering>("steering", "Dose-response of an outcome, against control directions", env!("CARGO_PKG_VERSION"))
 }

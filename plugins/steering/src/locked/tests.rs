@@ -4,18 +4,25 @@ use crate::arms::ArmName;
 use crate::effects::{Effect, Replies};
 use friction_stats::{Rng, mean_t};
 
-const QUESTION: Question =
-    Question { tested: Kind::Direction, expect: Some(Expect::Falls), zero: 0.0, smallest: 1.0, level: 0.95, seed: 1 };
+const QUESTION: Question<'static> = Question {
+    outcome: &Outcome::Score,
+    tested: Kind::Direction,
+    expect: Some(Expect::Falls),
+    zero: 0.0,
+    smallest: 1.0,
+    level: 0.95,
+    seed: 1,
+};
 
 fn arm(kind: Kind, dose: f32, groups: &[f64]) -> Arm {
     let effect = Effect {
-        points: mean_t(groups, 0.95).unwrap(),
+        change: mean_t(groups, 0.95).unwrap(),
         groups: groups.iter().enumerate().map(|(g, v)| (g as u32, *v)).collect(),
-        mended: 0,
-        broken: 0,
+        rose: 0,
+        fell: 0,
         changed: 0.0,
     };
-    let replies = Replies { accuracy: 0.5, parsed: 1.0, tokens: 7.0, cut: 0.0, repetition: 0.0, perplexity: None };
+    let replies = Replies { mean: 50.0, parsed: 1.0, tokens: 7.0, cut: 0.0, repetition: 0.0, perplexity: None };
     Arm { name: ArmName { kind, dose }, effect, replies }
 }
 
@@ -50,7 +57,7 @@ fn any_direction_of_no_meaning_reaches_it_in_at_most_five_percent() {
             assert_eq!(a.controls.len(), 20);
             all += 1;
             reached += usize::from(a.says == Says::Reached);
-            flips += usize::from(a.points.unwrap().p <= 0.05);
+            flips += usize::from(a.change.unwrap().p <= 0.05);
             rank += usize::from(a.p_rank.unwrap() <= 0.05);
         }
     }
@@ -80,10 +87,10 @@ fn doses_are_signed_and_averaged_by_group() {
     let a = ask(&QUESTION, &arms).unwrap();
     assert_eq!((a.doses.as_slice(), a.left_out.as_slice()), (&[-8.0, 4.0][..], &[2.0][..]));
     // The group values are (30 + 10) / 2 in seven groups and (32 + 8) / 2 in one.
-    assert!((a.points.unwrap().estimate - 20.0).abs() < 1e-12, "{a:?}");
+    assert!((a.change.unwrap().estimate - 20.0).abs() < 1e-12, "{a:?}");
     // A feature is at 10 untouched. Clamping it to 4 pushes down: (30 − 10) / 2 in seven groups, (32 − 8) / 2 in one.
     let clamp = Question { zero: 10.0, ..QUESTION };
-    assert!((ask(&clamp, &arms).unwrap().points.unwrap().estimate - 10.25).abs() < 1e-12);
+    assert!((ask(&clamp, &arms).unwrap().change.unwrap().estimate - 10.25).abs() < 1e-12);
     assert_eq!(ask(&Question { zero: 4.0, ..QUESTION }, &arms).unwrap().doses, [-8.0]);
 }
 
@@ -140,10 +147,27 @@ fn the_summary_has_the_verdict_the_controls_and_the_strongest_doses() {
     assert_eq!((row.what.as_str(), row.value), ("largest |change| of 2 shuffled", Some(30.0)));
     // Nothing was named before the run, and nothing ran beside the controls.
     let none = Question { expect: None, tested: Kind::Random(3), ..QUESTION };
-    let answer = Answer { points: None, controls: vec![], says: Says::CannotBeTold, ..answer };
+    let answer = Answer { change: None, controls: vec![], says: Says::CannotBeTold, ..answer };
     let mut out = friction_core::Findings::default();
     crate::headline::tell(&none, &answer, &[], "", &mut out);
     assert_eq!(out.question.as_deref(), Some("Does accuracy change as the dose grows along random-03?"));
     let [row] = out.estimates().collect::<Vec<_>>()[..] else { panic!("{out:?}") };
     assert_eq!((row.value, row.says.as_deref()), (None, Some("cannot be told")));
+}
+
+#[test]
+fn another_outcome_is_told_in_its_own_words_and_unit() {
+    let odds = Question { outcome: &Outcome::LogOdds, smallest: 0.5, ..QUESTION };
+    let arms = study(32, 20, 8.0, 5);
+    let answer = ask(&odds, &arms).unwrap();
+    assert_eq!((answer.says, answer.p), (Says::Reached, ask(&QUESTION, &arms).unwrap().p));
+    assert!(answer.why.contains("the log-odds of the right choice changes as expected"), "{}", answer.why);
+    assert!(answer.why.contains(" nats (") && !answer.why.contains("points"), "{}", answer.why);
+    let mut out = friction_core::Findings::default();
+    crate::headline::tell(&odds, &answer, &arms, "", &mut out);
+    crate::report::verdict(&odds, &answer, &mut out);
+    assert_eq!(out.question.as_deref(), Some("Does the log-odds of the right choice fall as the dose grows?"));
+    assert!(out.estimates().all(|e| e.unit == "nats" && e.digits == 2), "{out:?}");
+    assert!(out.values["test"]["change"].is_number() && out.values["test"]["points"].is_null(), "{:?}", out.values);
+    assert_eq!(out.values["test"]["outcome"], "log_odds");
 }

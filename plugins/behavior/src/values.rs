@@ -1,0 +1,212 @@
+//! The outcome of each conversation by turn, and differences of it between conversations that are paired.
+use friction_core::{ConversationId, Factors, Outcome, TurnRow};
+use std::collections::BTreeMap;
+
+/// A condition in a group: the outcome by turn, averaged over samples. Also a difference between two of them.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// Index of the group.
+    pub group: u32,
+    /// Name of the condition; empty for a difference.
+    pub condition: String,
+    /// The levels of all factors; of a difference, of those in which its conversations agree.
+    pub factors: Factors,
+    /// The outcome by turn, in its own unit: shares from 0 to 1.
+    pub turns: BTreeMap<u32, f64>,
+    /// Number of replies that have the outcome.
+    pub replies: usize,
+}
+
+impl Course {
+    /// Mean over turns; `None` without turns.
+    pub fn mean(&self) -> Option<f64> {
+        let n = self.turns.len();
+        (n > 0).then(|| self.turns.values().sum::<f64>() / n as f64)
+    }
+}
+
+/// The conversations of a run, by group and condition.
+#[derive(Debug)]
+pub struct Courses {
+    /// One for each condition of each group.
+    pub all: Vec<Course>,
+    /// Number of turns without the outcome, which are left out.
+    pub without: usize,
+}
+
+/// The outcome of each condition in each group. `place` is the number of a turn under which it is compared.
+pub fn courses(turns: &[&TurnRow], outcome: &Outcome, place: impl Fn(&TurnRow) -> u32) -> Courses {
+    type Sums<'a> = (&'a Factors, BTreeMap<u32, (f64, usize)>);
+    let mut by: BTreeMap<(u32, &str), Sums> = BTreeMap::new();
+    let mut without = 0;
+    for t in turns {
+        let (_, sums) = by.entry((t.group, &t.condition)).or_insert_with(|| (&t.factors, BTreeMap::new()));
+        let Some(value) = t.outcome(outcome) else {
+            without += 1;
+            continue;
+        };
+        let sum = sums.entry(place(t)).or_default();
+        *sum = (sum.0 + value, sum.1 + 1);
+    }
+    let course = |((group, condition), (factors, sums)): ((u32, &str), Sums)| Course {
+        group,
+        condition: condition.into(),
+        factors: factors.clone(),
+        replies: sums.values().map(|s| s.1).sum(),
+        turns: sums.into_iter().map(|(t, (sum, n))| (t, sum / n as f64)).collect(),
+    };
+    Courses { all: by.into_iter().map(course).collect(), without }
+}
+
+/// The last turn of each conversation.
+pub fn last<'a>(turns: &[&'a TurnRow]) -> Vec<&'a TurnRow> {
+    let mut by: BTreeMap<ConversationId, &TurnRow> = BTreeMap::new();
+    for t in turns {
+        let held = by.entry(t.conversation()).or_insert(t);
+        if t.turn > held.turn {
+            *held = t;
+        }
+    }
+    by.into_values().collect()
+}
+
+/// What conditions are told apart by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Factor {
+    /// A factor of the manifest.
+    Named(String),
+    /// The condition itself, where no factor has two levels.
+    Condition,
+}
+
+impl Factor {
+    /// The factor's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Factor::Named(name) => name,
+            Factor::Condition => "condition",
+        }
+    }
+    fn level<'a>(&self, condition: &'a str, factors: &'a Factors) -> Option<&'a str> {
+        match self {
+            Factor::Named(name) => factors.get(name).map(String::as_str),
+            Factor::Condition => Some(condition),
+        }
+    }
+    /// The level of a course.
+    pub fn of<'a>(&self, c: &'a Course) -> Option<&'a str> {
+        self.level(&c.condition, &c.factors)
+    }
+    /// The levels that turns have, in the manifest's order of conditions, which is that of a group's turns.
+    pub fn levels(&self, turns: &[&TurnRow]) -> Vec<String> {
+        let mut out: Vec<String> = vec![];
+        for level in turns.iter().filter_map(|t| self.level(&t.condition, &t.factors)) {
+            if !out.iter().any(|l| l == level) {
+                out.push(level.into());
+            }
+        }
+        out
+    }
+    fn others(&self, c: &Course) -> Factors {
+        match self {
+            Factor::Named(name) => {
+                c.factors.iter().filter(|(k, _)| *k != name).map(|(k, v)| (k.clone(), v.clone())).collect()
+            }
+            Factor::Condition => Factors::new(),
+        }
+    }
+}
+
+/// The level with which others are compared: the one that is wanted, if it is there; else of two levels the first in the
+/// alphabet, and of more the first in the manifest's order.
+pub fn reference<'a>(levels: &'a [String], wanted: Option<&str>) -> Option<&'a str> {
+    let first = if levels.len() == 2 { levels.iter().min() } else { levels.first() };
+    levels.iter().find(|l| Some(l.as_str()) == wanted).or(first).map(String::as_str)
+}
+
+/// Differences between two levels of a factor, and what was left out of them.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// Level `b` minus level `a` by turn, for each pair of conversations of a group that agree in every other factor.
+    pub all: Vec<Course>,
+    /// Number of pairs that are none: no single conversation at each of the levels.
+    pub lone: usize,
+    /// Number of pairs of which one conversation has turns that the other lacks.
+    pub uneven: usize,
+    /// Number of such turns.
+    pub unshared: usize,
+}
+
+/// Pairs conversations and subtracts the turns that both have. Of differences it makes differences of differences.
+pub fn differences(courses: &[Course], factor: &Factor, a: &str, b: &str) -> Differences {
+    let mut cells: BTreeMap<(u32, Factors), [Vec<&Course>; 2]> = BTreeMap::new();
+    for c in courses {
+        let at = match factor.of(c) {
+            Some(l) if l == a => 0,
+            Some(l) if l == b => 1,
+            _ => continue,
+        };
+        cells.entry((c.group, factor.others(c))).or_default()[at].push(c);
+    }
+    let mut out = Differences::default();
+    for ((group, factors), [x, y]) in cells {
+        let ([x], [y]) = (&x[..], &y[..]) else {
+            out.lone += 1;
+            continue;
+        };
+        let turns: BTreeMap<u32, f64> = x.turns.iter().filter_map(|(t, v)| Some((*t, y.turns.get(t)? - v))).collect();
+        let unshared = x.turns.len() + y.turns.len() - 2 * turns.len();
+        out.uneven += usize::from(unshared > 0);
+        out.unshared += unshared;
+        out.all.push(Course { group, condition: String::new(), factors, turns, replies: x.replies + y.replies });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn row(group: u32, condition: &str, sample: u32, turn: u32, score: Option<f64>) -> TurnRow {
+        let factors = [("tone".to_string(), condition.to_string())].into();
+        TurnRow { group, condition: condition.into(), factors, sample, turn, score, ..TurnRow::default() }
+    }
+
+    #[test]
+    fn samples_are_averaged_and_turns_without_the_outcome_counted() {
+        let rows = [
+            row(0, "b", 0, 1, Some(1.0)),
+            row(0, "b", 1, 1, Some(0.0)),
+            row(0, "b", 0, 2, Some(1.0)),
+            row(0, "b", 1, 2, None),
+            row(0, "a", 0, 1, Some(1.0)),
+        ];
+        let rows: Vec<&TurnRow> = rows.iter().collect();
+        let found = courses(&rows, &Outcome::Score, |t| t.turn);
+        assert_eq!(found.without, 1);
+        let [a, b] = &found.all[..] else { panic!("{found:?}") };
+        assert_eq!((a.turns.clone(), a.replies), ([(1, 1.0)].into(), 1));
+        assert_eq!((b.turns.clone(), b.replies, b.mean()), ([(1, 0.5), (2, 1.0)].into(), 3, Some(0.75)));
+        // The manifest's order is kept.
+        assert_eq!(Factor::Named("tone".into()).levels(&rows), ["b", "a"]);
+        let ends: Vec<u32> = last(&rows).iter().map(|t| t.turn).collect();
+        assert_eq!(ends, [1, 2, 2]);
+        let d = differences(&found.all, &Factor::Condition, "a", "b");
+        assert_eq!((d.lone, d.uneven, d.unshared), (0, 1, 1));
+        assert_eq!(d.all[0].turns, [(1, -0.5)].into());
+    }
+
+    #[test]
+    fn levels_are_compared_with_the_one_that_is_named() {
+        let of = |levels: &[&str], wanted| {
+            let levels: Vec<String> = levels.iter().map(|l| l.to_string()).collect();
+            reference(&levels, wanted).map(String::from)
+        };
+        assert_eq!(of(&["z", "a"], None).as_deref(), Some("a"));
+        assert_eq!(of(&["z", "a", "m"], None).as_deref(), Some("z"));
+        assert_eq!(of(&["z", "a", "m"], Some("m")).as_deref(), Some("m"));
+        assert_eq!(of(&["z", "a", "m"], Some("other")).as_deref(), Some("z"));
+        assert_eq!(of(&[], None), None);
+    }
+}
