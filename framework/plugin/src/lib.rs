@@ -1,13 +1,12 @@
 //! Builds plugins as dynamic libraries, from the same Rust code as a plugin that is linked into the program.
 //!
 //! ```
-//! # use friction_core::{schemars, BuildContext, Condition, JsonSchema, Kept, Message, PluginConfig, PluginEntry, Reply, Result, TurnContext};
+//! # use friction_core::{schemars, BuildContext, Condition, Ask, JsonSchema, PluginConfig, PluginEntry, Result, TurnContext};
 //! # #[derive(Clone, serde::Deserialize, JsonSchema)]
 //! # struct Mine {}
 //! # impl PluginConfig for Mine { type Output = dyn Condition; fn build(&self, _: &BuildContext) -> Result<Box<dyn Condition>> { Ok(Box::new(self.clone())) } }
 //! # impl Condition for Mine {
-//! #     fn ask(&self, cx: &TurnContext) -> Result<Message> { Ok(Message { text: cx.question.into(), phrase: None }) }
-//! #     fn keep(&self, reply: &Reply, _: &TurnContext) -> Result<Kept> { Ok(Kept::whole(reply)) }
+//! #     fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> { Ok(Some(Ask::new(cx.prompt))) }
 //! # }
 //! friction_core::inventory::submit! {
 //!     PluginEntry::condition::<Mine>("mine", "A condition of my own", env!("CARGO_PKG_VERSION"))
@@ -38,16 +37,31 @@ pub mod guide {
     #[doc = "[`foresee`]: friction_core::Analyzer::foresee"]
     #[doc = "[`analyze`]: friction_core::Analyzer::analyze"]
     #[doc = "[`RunReader`]: friction_core::RunReader"]
+    #[doc = "[`Findings`]: friction_core::Findings"]
     #[doc = "[`Estimate`]: friction_core::Estimate"]
+    #[doc = "[`Block`]: friction_core::Block"]
+    #[doc = "[`Verdict`]: friction_core::Verdict"]
+    #[doc = "[`Table`]: friction_core::Table"]
+    #[doc = "[`Needs`]: friction_core::Needs"]
+    #[doc = "[`Outcome`]: friction_core::Outcome"]
     #[doc = include_str!("../../guide/extend/analyzer.md")]
     pub mod analyzer {}
+    #[doc = "[`opening`]: friction_core::Condition::opening"]
     #[doc = "[`ask`]: friction_core::Condition::ask"]
     #[doc = "[`keep`]: friction_core::Condition::keep"]
+    #[doc = "[`rounds`]: friction_core::Condition::rounds"]
+    #[doc = "[`bounds`]: friction_core::Condition::bounds"]
+    #[doc = "[`Exchange`]: friction_core::Exchange"]
     #[doc = "[`seed::derive`]: friction_core::seed::derive()"]
     #[doc = "[`BuildContext`]: friction_core::BuildContext"]
     #[doc = include_str!("../../guide/extend/condition.md")]
     pub mod condition {}
     #[doc = "[`build`]: friction_core::PluginConfig::build"]
+    #[doc = "[`item`]: friction_core::Dataset::item"]
+    #[doc = "[`opening`]: friction_core::Dataset::opening"]
+    #[doc = "[`ordered`]: friction_core::Dataset::ordered"]
+    #[doc = "[`notes`]: friction_core::Dataset::notes"]
+    #[doc = "[`Item`]: friction_core::Item"]
     #[doc = "[`prompt`]: friction_core::Dataset::prompt"]
     #[doc = "[`grade`]: friction_core::Dataset::grade"]
     #[doc = "[`fingerprint`]: friction_core::Dataset::fingerprint"]
