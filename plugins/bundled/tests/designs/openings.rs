@@ -81,8 +81,8 @@ fn mmlu_pro_with_five_shots() {
             if row.reply != *reply || row.answer.as_deref() != Some(*answer) || row.score != Some(*score) {
                 return Err(format!("{:?}, {:?}, {:?}", row.reply, row.answer, row.score));
             }
-            // The checkpoint's tokenizer adds no begin of text.
-            let prompt = tokenizer.encode(&format!("{HEAD}{shots}{user}")).unwrap().len();
+            // The checkpoint's texts begin with one token, begin of text.
+            let prompt = 1 + tokenizer.encode(&format!("{HEAD}{shots}{user}")).unwrap().len();
             if row.prompt_tokens as usize != prompt {
                 return Err(format!("the model read {} tokens, not {prompt}", row.prompt_tokens));
             }
