@@ -168,14 +168,15 @@ fn table(rows: &[Level], about: &About) -> Table {
         .column(p("p_holm", &|r| r.holm).title("Holm's p"))
 }
 
+/// A level for programs; `low` and `high` are those of the difference.
 fn json(r: &Level, about: &About) -> Value {
     let finite = |v: f64| v.is_finite().then_some(v);
     let f = r.against.as_ref().map(|c| &c.flips);
     json!({
         "factor": r.factor, "level": r.level, "n": r.n, "replies": r.replies, "unit": about.outcome.shown_unit(),
-        "mean": r.mean.estimate, "low": finite(r.mean.low), "high": finite(r.mean.high), "reference": r.reference,
-        "difference": f.map(|f| f.estimate), "difference_low": f.and_then(|f| finite(f.low)),
-        "difference_high": f.and_then(|f| finite(f.high)), "p": f.map(|f| f.p), "p_holm": r.holm,
+        "mean": r.mean.estimate, "mean_low": finite(r.mean.low), "mean_high": finite(r.mean.high),
+        "reference": r.reference, "difference": f.map(|f| f.estimate), "low": f.and_then(|f| finite(f.low)),
+        "high": f.and_then(|f| finite(f.high)), "p": f.map(|f| f.p), "p_holm": r.holm,
         "pairs": r.against.as_ref().map(|c| c.pairs),
     })
 }

@@ -128,14 +128,22 @@ fn conditions_that_do_not_differ() {
 fn contrasts_that_the_conditions_do_not_offer() {
     let third = "[[condition]]\nname = \"third\"\nplugin = \"template\"\nuser = \"So. {question}\"\nfactors = { volume = \"medium\" }\n[[hook]]";
     let three = but("[[hook]]", third);
-    let told = refused(&three, &[]);
+    // Of three levels each is compared with one of them; a difference of differences is of two by two.
+    taken(&three, &[]);
+    let crossed = three.replace("volume × turn", "volume × tone");
     says(
-        &told,
+        &refused(&crossed, &[]),
         &[
-            &place(&three, "primary"),
+            &place(&crossed, "primary"),
             "compares 2 levels of factor `volume`, but the conditions carry 3: high, low, medium",
         ],
     );
+    // The level that others are compared with must be there.
+    let primary = "primary = \"volume × turn\"\n";
+    taken(&but(primary, &format!("{primary}reference = \"high\"\n")), &[]);
+    let unknown = but(primary, &format!("{primary}reference = \"hihg\"\n"));
+    let lacks = "no condition's `volume` has the level `hihg`";
+    says(&refused(&unknown, &[]), &[&place(&unknown, "reference"), lacks, "`high`?"]);
     let told = refused(MANIFEST, &["analyzer.0.primary=\"tone × turn\""]);
     says(
         &told,
@@ -263,7 +271,7 @@ fn errors_point_at_the_key() {
     for (from, to, at, told) in [
         ("tokens = 2, marker", "share = 1.5, tokens = 2, marker", "share", "`share` must be above 0 and at most 1"),
         ("\"Hurry up. {question}\"", "\"Hurry up.\"", "\"Hurry up.\"", "has no `{question}`"),
-        ("primary = \"volume × turn\"", "primary = \"volume\"", "primary", "is not `<factor> × turn`"),
+        ("primary = \"volume × turn\"", "primary = \"volume × \"", "primary", "is none of `<factor> × turn`"),
         ("repeat = true", "topics = [\"law\", \"lwa\"]", "\"lwa\"", "did you mean `law`?"),
         ("\"resid_post.3\"]", "\"embed\", \"resid_post.9\"]", "\"resid_post.9\"", "its 7 layers are 0 to 6"),
         ("path = \"q.jsonl\"", "path = \"none.jsonl\"", "path = \"none", "none.jsonl"),
@@ -272,7 +280,7 @@ fn errors_point_at_the_key() {
         says(&refused(&m, &[]), &[&place(&m, at), told, "1 error"]);
     }
     // Several faults in one table are reported as several errors.
-    let m = but("primary = \"volume × turn\"", "primary = \"volume\"\nlevel = 2.0");
+    let m = but("primary = \"volume × turn\"", "primary = \"volume × \"\nlevel = 2.0");
     says(&refused(&m, &[]), &[&place(&m, "primary"), &place(&m, "level"), "2 errors"]);
     // An error about the tokenizer points at its key.
     let m = but("[generation]", "tokenizer = \"no-such-folder/tokenizer.json\"\n[generation]");
