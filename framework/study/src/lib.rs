@@ -15,8 +15,10 @@ pub mod manifest;
 mod needs;
 pub mod plan;
 mod record;
+pub mod regrade;
 mod rehearsal;
 pub mod run;
+mod scores;
 pub mod stored;
 mod wrong;
 

@@ -190,7 +190,7 @@ impl MmluPro {
         let notes = if left == 0 { vec![] } else { vec![note] };
         let (style, instruction) = (config.style, config.instruction.clone());
         let description = instruction.clone().unwrap_or_else(|| worked::DESCRIPTION.into());
-        let bank = Bank::new(questions, fingerprint).instruction(instruction).notes(notes);
+        let bank = Bank::new(questions, fingerprint).with_instruction(instruction).with_notes(notes);
         Ok(Self { bank, style, description, raw, shots })
     }
 

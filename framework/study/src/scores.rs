@@ -1,0 +1,211 @@
+//! Joins scores that people or a judge gave to a stored run's turns, from a table of comma-separated values.
+use crate::regrade::{BEFORE, Regraded, Report, keep, open};
+use crate::{Error, Result};
+use friction_core::{RunReader, TurnRow, plural};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Columns that say which turn a row is about.
+const KEYS: [&str; 5] = ["group", "condition", "arm", "sample", "turn"];
+
+/// Most faults of a file that are told.
+const FAULTS: usize = 10;
+
+/// A file of scores and how it is joined.
+#[derive(Debug, Clone, Default)]
+pub struct Scores<'a> {
+    /// The file's bytes.
+    pub bytes: &'a [u8],
+    /// Its name, for messages.
+    pub name: &'a str,
+    /// The columns that hold scores; empty: all but those that name the turn.
+    pub columns: &'a [String],
+    /// Whether the one column of scores becomes the turns' score.
+    pub as_score: bool,
+    /// Whether metrics of the same name may be replaced.
+    pub replace: bool,
+}
+
+/// A turn: group, condition, arm, sample, turn.
+type Key = (u32, String, String, u32, u32);
+
+fn key(t: &TurnRow) -> Key {
+    (t.group, t.condition.clone(), t.arm.clone(), t.sample, t.turn)
+}
+
+/// Joins scores to a run's turns: each column becomes a metric of its name, which analyzers read as `metric.<name>`.
+/// With `as_score` the column becomes the turns' score too, and turns that the file does not score have none.
+///
+/// # Errors
+/// If the run cannot be read, or the file names a turn that is not there, names one twice, or holds what is no number.
+/// Each fault has its line.
+pub fn scored(run: &Path, scores: &Scores) -> Result<Regraded> {
+    let (dir, stored) = open(run)?;
+    let old = stored.turns();
+    let table = table(scores, old)?;
+    let taken: Vec<&String> = table.columns.iter().filter(|c| old.iter().any(|t| t.metrics.contains_key(*c))).collect();
+    if let Some(name) = taken.first().filter(|_| !scores.replace) {
+        let what = format!("the run has a metric `{name}` already; rename the column, or pass --replace");
+        return Err(Error::Usage(format!("{}: {what}", scores.name)));
+    }
+    let mut report = Report { by: format!("the scores of {}", scores.name), ..Report::default() };
+    let mut new = old.to_vec();
+    for row in &mut new {
+        let given = table.rows.get(&key(row));
+        for (i, column) in table.columns.iter().enumerate() {
+            match given.and_then(|g| g[i]) {
+                Some(v) => drop(row.metrics.insert(column.clone(), v)),
+                None => drop(row.metrics.remove(column)),
+            }
+            *report.columns.entry(column.clone()).or_default() += usize::from(row.metrics.contains_key(column));
+        }
+        if scores.as_score {
+            keep(row, [].iter(), [].iter());
+            row.score = given.and_then(|g| g[0]);
+        }
+    }
+    let without = new.iter().filter(|r| !table.columns.iter().any(|c| r.metrics.contains_key(c))).count();
+    if without > 0 {
+        let then = if scores.as_score { "; they have no score" } else { "" };
+        report.notes.push(format!("{} of {} are not scored in {}{then}", without, plural(new.len(), "turn"), scores.name));
+    }
+    if scores.as_score && new.iter().filter_map(|r| r.score).any(|s| !(0.0..=1.0).contains(&s)) {
+        report.notes.push("some scores lie outside 0 to 1; a turn counts as right from 0.5 on".into());
+    }
+    let sha: String = Sha256::digest(scores.bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let event = json!({"event": "grade", "by": report.by, "sha256": sha, "columns": table.columns, "as_score": scores.as_score});
+    Ok(Regraded::new(dir, old, new, report, event))
+}
+
+/// A file's scores.
+#[derive(Debug)]
+struct Table {
+    columns: Vec<String>,
+    rows: BTreeMap<Key, Vec<Option<f64>>>,
+}
+
+/// Reads a file and finds each of its turns among `turns`.
+fn table(scores: &Scores, turns: &[TurnRow]) -> Result<Table> {
+    let bad = |what: String| Error::Usage(format!("{}: {what}", scores.name));
+    let bytes = scores.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(scores.bytes);
+    std::str::from_utf8(bytes).map_err(|e| bad(format!("not UTF-8 ({e}); save the file as UTF-8")))?;
+    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    // Spreadsheets of some languages write semicolons.
+    let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|d| (first.iter().filter(|b| *b == d).count(), *d == b','));
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter.unwrap_or(b','))
+        .trim(csv::Trim::All)
+        .from_reader(bytes);
+    let header: Vec<String> =
+        reader.headers().map_err(|e| bad(told(&e)))?.iter().map(String::from).collect();
+    let (places, columns) = columns(&header, scores, turns).map_err(bad)?;
+    let known: BTreeSet<Key> = turns.iter().map(key).collect();
+    let mut lines: BTreeMap<Key, u64> = BTreeMap::new();
+    let (mut rows, mut faults) = (BTreeMap::new(), vec![]);
+    for record in reader.records() {
+        let record = record.map_err(|e| bad(told(&e)))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        match row(&record, &places, &columns, &known) {
+            Err(what) => faults.push(format!("line {line}: {what}")),
+            Ok((key, values)) => match lines.insert(key.clone(), line) {
+                Some(earlier) => faults.push(format!("line {line}: line {earlier} scores the same turn")),
+                None => drop(rows.insert(key, values)),
+            },
+        }
+    }
+    if !faults.is_empty() {
+        let more = faults.len().saturating_sub(FAULTS);
+        faults.truncate(FAULTS);
+        faults.extend((more > 0).then(|| format!("and {} more", plural(more, "line"))));
+        return Err(bad(faults.join("\n  ")));
+    }
+    if rows.is_empty() {
+        return Err(bad("holds no scores".into()));
+    }
+    Ok(Table { columns: columns.into_iter().map(|(name, _)| name).collect(), rows })
+}
+
+/// An error of the reader, with its line.
+fn told(e: &csv::Error) -> String {
+    match e.kind() {
+        csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
+            format!("line {}: {len} fields, where the first line has {expected_len}", pos.line())
+        }
+        _ => e.to_string(),
+    }
+}
+
+/// Where the columns are that name the turn, and the columns of scores with their places.
+type Columns = (BTreeMap<&'static str, usize>, Vec<(String, usize)>);
+
+fn columns(header: &[String], scores: &Scores, turns: &[TurnRow]) -> Result<Columns, String> {
+    if let Some(twice) = friction_core::error::twice(header) {
+        return Err(format!("the column `{twice}` stands twice"));
+    }
+    let at = |name: &str| header.iter().position(|h| h == name);
+    let places: BTreeMap<&str, usize> = KEYS.into_iter().filter_map(|k| Some((k, at(k)?))).collect();
+    for needed in ["group", "condition", "turn"] {
+        if !places.contains_key(needed) {
+            return Err(format!("there is no column `{needed}`; there are {}", header.join(", ")));
+        }
+    }
+    if !places.contains_key("arm") && turns.iter().any(|t| !t.arm.is_empty()) {
+        return Err("the run has arms: the file needs a column `arm`, empty for the untouched control".into());
+    }
+    if !places.contains_key("sample") && turns.iter().any(|t| t.sample > 0) {
+        return Err("the run has several samples: the file needs a column `sample`, which counts from 0".into());
+    }
+    let columns: Vec<(String, usize)> = match scores.columns {
+        [] => header.iter().enumerate().filter(|(_, h)| !KEYS.contains(&h.as_str())).map(|(i, h)| (h.clone(), i)).collect(),
+        named => named
+            .iter()
+            .map(|c| at(c).map(|i| (c.clone(), i)).ok_or_else(|| format!("there is no column `{c}`")))
+            .collect::<Result<_, _>>()?,
+    };
+    for (name, _) in &columns {
+        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if !plain {
+            return Err(format!("the column {name:?} names no metric: use letters, digits, `-` and `_`, or leave it out"));
+        }
+        if name == BEFORE || name.starts_with(&format!("{BEFORE}_")) || KEYS.contains(&name.as_str()) {
+            return Err(format!("the column `{name}` has a name that is taken; rename it"));
+        }
+    }
+    match columns.len() {
+        0 => Err("there is no column of scores".into()),
+        1 => Ok((places, columns)),
+        n if scores.as_score => Err(format!("{n} columns of scores, and one can be the score: name it with --columns")),
+        _ => Ok((places, columns)),
+    }
+}
+
+/// The turn and the scores of a line.
+fn row(
+    record: &csv::StringRecord,
+    places: &BTreeMap<&'static str, usize>,
+    columns: &[(String, usize)],
+    known: &BTreeSet<Key>,
+) -> Result<(Key, Vec<Option<f64>>), String> {
+    let text = |name: &str| places.get(name).and_then(|i| record.get(*i)).unwrap_or("");
+    let count = |name: &str| match text(name) {
+        "" if name == "sample" => Ok(0),
+        t => t.parse::<u32>().map_err(|_| format!("`{name}` is {t:?}, which is no whole number")),
+    };
+    let key = (count("group")?, text("condition").to_string(), text("arm").to_string(), count("sample")?, count("turn")?);
+    if !known.contains(&key) {
+        let (group, condition, arm, sample, turn) = &key;
+        let arm = if arm.is_empty() { String::new() } else { format!(", arm `{arm}`") };
+        let sample = if *sample == 0 { String::new() } else { format!(", sample {sample}") };
+        return Err(format!("the run has no turn {turn} of group {group}, condition `{condition}`{arm}{sample}"));
+    }
+    let value = |(name, i): &(String, usize)| match record.get(*i).unwrap_or("") {
+        "" => Ok(None),
+        t => match t.parse::<f64>() {
+            Ok(v) if v.is_finite() => Ok(Some(v)),
+            _ => Err(format!("`{name}` is {t:?}, which is no number")),
+        },
+    };
+    Ok((key, columns.iter().map(value).collect::<Result<_, _>>()?))
+}
