@@ -3,6 +3,7 @@
 pub mod analyze;
 mod aside;
 mod batch;
+mod comma;
 pub mod conversation;
 mod decoding;
 pub mod design;

@@ -1,6 +1,6 @@
 //! Joins scores that people or a judge gave to a stored run's turns, from a table of comma-separated values.
 use crate::regrade::{BEFORE, Regraded, Report, keep, open};
-use crate::{Error, Result};
+use crate::{Error, Result, comma};
 use friction_core::{RunReader, TurnRow, plural};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -89,24 +89,18 @@ struct Table {
 /// Reads a file and finds each of its turns among `turns`.
 fn table(scores: &Scores, turns: &[TurnRow]) -> Result<Table> {
     let bad = |what: String| Error::Usage(format!("{}: {what}", scores.name));
-    let bytes = scores.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(scores.bytes);
-    std::str::from_utf8(bytes).map_err(|e| bad(format!("not UTF-8 ({e}); save the file as UTF-8")))?;
-    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    // Spreadsheets of some languages write semicolons.
-    let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|d| (first.iter().filter(|b| *b == d).count(), *d == b','));
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter.unwrap_or(b','))
-        .trim(csv::Trim::All)
-        .from_reader(bytes);
-    let header: Vec<String> =
-        reader.headers().map_err(|e| bad(told(&e)))?.iter().map(String::from).collect();
+    let mut records = comma::records(scores.bytes).map_err(bad)?.into_iter();
+    let Some((_, header)) = records.next() else { return Err(bad("is empty".into())) };
     let (places, columns) = columns(&header, scores, turns).map_err(bad)?;
     let known: BTreeSet<Key> = turns.iter().map(key).collect();
-    let mut lines: BTreeMap<Key, u64> = BTreeMap::new();
+    let mut lines: BTreeMap<Key, usize> = BTreeMap::new();
     let (mut rows, mut faults) = (BTreeMap::new(), vec![]);
-    for record in reader.records() {
-        let record = record.map_err(|e| bad(told(&e)))?;
-        let line = record.position().map_or(0, csv::Position::line);
+    for (line, record) in records {
+        if record.len() != header.len() {
+            let (is, first) = (plural(record.len(), "field"), header.len());
+            faults.push(format!("line {line}: {is}, where the first line has {first}"));
+            continue;
+        }
         match row(&record, &places, &columns, &known) {
             Err(what) => faults.push(format!("line {line}: {what}")),
             Ok((key, values)) => match lines.insert(key.clone(), line) {
@@ -125,16 +119,6 @@ fn table(scores: &Scores, turns: &[TurnRow]) -> Result<Table> {
         return Err(bad("holds no scores".into()));
     }
     Ok(Table { columns: columns.into_iter().map(|(name, _)| name).collect(), rows })
-}
-
-/// An error of the reader, with its line.
-fn told(e: &csv::Error) -> String {
-    match e.kind() {
-        csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
-            format!("line {}: {len} fields, where the first line has {expected_len}", pos.line())
-        }
-        _ => e.to_string(),
-    }
 }
 
 /// Where the columns are that name the turn, and the columns of scores with their places.
@@ -183,12 +167,12 @@ fn columns(header: &[String], scores: &Scores, turns: &[TurnRow]) -> Result<Colu
 
 /// The turn and the scores of a line.
 fn row(
-    record: &csv::StringRecord,
+    record: &[String],
     places: &BTreeMap<&'static str, usize>,
     columns: &[(String, usize)],
     known: &BTreeSet<Key>,
 ) -> Result<(Key, Vec<Option<f64>>), String> {
-    let text = |name: &str| places.get(name).and_then(|i| record.get(*i)).unwrap_or("");
+    let text = |name: &str| places.get(name).and_then(|i| record.get(*i)).map_or("", String::as_str);
     let count = |name: &str| match text(name) {
         "" if name == "sample" => Ok(0),
         t => t.parse::<u32>().map_err(|_| format!("`{name}` is {t:?}, which is no whole number")),
@@ -200,7 +184,7 @@ fn row(
         let sample = if *sample == 0 { String::new() } else { format!(", sample {sample}") };
         return Err(format!("the run has no turn {turn} of group {group}, condition `{condition}`{arm}{sample}"));
     }
-    let value = |(name, i): &(String, usize)| match record.get(*i).unwrap_or("") {
+    let value = |(name, i): &(String, usize)| match record.get(*i).map_or("", String::as_str) {
         "" => Ok(None),
         t => match t.parse::<f64>() {
             Ok(v) if v.is_finite() => Ok(Some(v)),
