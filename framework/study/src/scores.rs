@@ -112,7 +112,7 @@ fn table(scores: &Scores, turns: &[TurnRow]) -> Result<Table> {
     if !faults.is_empty() {
         let more = faults.len().saturating_sub(FAULTS);
         faults.truncate(FAULTS);
-        faults.extend((more > 0).then(|| format!("and {} more", plural(more, "line"))));
+        faults.extend((more > 0).then(|| format!("and {}", plural(more, "more line"))));
         return Err(bad(faults.join("\n  ")));
     }
     if rows.is_empty() {
@@ -192,4 +192,42 @@ fn row(
         },
     };
     Ok((key, columns.iter().map(value).collect::<Result<_, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(text: &str, turns: &[TurnRow]) -> Result<Table> {
+        table(&Scores { bytes: text.as_bytes(), name: "s.csv", ..Scores::default() }, turns)
+    }
+
+    #[test]
+    fn arms_and_samples_are_named_where_a_run_has_them() {
+        let row = |arm: &str, sample| TurnRow { condition: "c".into(), arm: arm.into(), sample, turn: 1, ..TurnRow::default() };
+        let plain = [row("", 0)];
+        let steered = [row("", 0), row("add@2", 0)];
+        let sampled = [row("", 0), row("", 1)];
+        let bare = "group,condition,turn,x\n0,c,1,2\n";
+        assert_eq!(read(bare, &plain).unwrap().rows[&key(&plain[0])], [Some(2.0)]);
+        let told = |turns| read(bare, turns).unwrap_err().to_string();
+        assert!(told(&steered).contains("s.csv: the run has arms: the file needs a column `arm`"));
+        assert!(told(&sampled).contains("needs a column `sample`"));
+        let all = "turn,sample,group,arm,condition,x\n1,,0,,c,1\n1,0,0,add@2,c,-2.5\n";
+        let found = read(all, &steered).unwrap();
+        assert_eq!((found.rows.len(), &found.rows[&key(&steered[1])]), (2, &vec![Some(-2.5)]));
+        let wrong = read("group,condition,arm,turn,x\n0,c,add@3,1,1\n", &steered).unwrap_err().to_string();
+        assert!(wrong.contains("line 2: the run has no turn 1 of group 0, condition `c`, arm `add@3`"), "{wrong}");
+        let wrong = read("group,condition,sample,turn,x\n0,c,2,1,1\n", &sampled).unwrap_err().to_string();
+        assert!(wrong.contains("condition `c`, sample 2"), "{wrong}");
+    }
+
+    #[test]
+    fn many_faults_are_counted() {
+        let lines: String = (0..30).map(|i| format!("0,c,{},x\n", i + 1)).collect();
+        let turns: Vec<TurnRow> = (1..=30).map(|turn| TurnRow { condition: "c".into(), turn, ..TurnRow::default() }).collect();
+        let told = read(&format!("group,condition,turn,x\n{lines}"), &turns).unwrap_err().to_string();
+        assert!(told.contains("line 11: `x` is \"x\"") && told.ends_with("and 20 more lines"), "{told}");
+    }
 }

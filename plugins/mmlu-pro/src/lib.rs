@@ -111,6 +111,7 @@ impl PluginConfig for Config {
         let idle = "`validation_path` does nothing without `shots`";
         faults.when(self.shots() == 0 && self.validation_path.is_some(), "validation_path", idle);
         faults.when(self.min_options > 10, "min_options", "`min_options` is at most 10: no question has more options");
+        faults.when(self.shots() > 100, "shots", "`shots` is at most 100");
         let known = if self.style == Style::Chat { ["letters"] } else { ["topic"] };
         faults.take(self.instruction.as_deref().map_or(Ok(()), |i| check_instruction(i, &known)));
         faults.end()
