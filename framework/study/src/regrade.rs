@@ -97,7 +97,8 @@ impl Regraded {
         for (a, b) in old.iter().zip(&new) {
             conditions.entry((&a.condition, &a.arm)).or_default().push((a, b));
             let (answer, score) = (a.answer != b.answer, a.score != b.score);
-            (report.answers, report.scores) = (report.answers + usize::from(answer), report.scores + usize::from(score));
+            (report.answers, report.scores) =
+                (report.answers + usize::from(answer), report.scores + usize::from(score));
             if (answer || score) && report.examples.len() < EXAMPLES {
                 report.examples.push(ChangedTurn {
                     group: a.group,
@@ -219,7 +220,8 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
     let old = stored.turns();
     let items = items(dataset.as_ref(), old)?;
     // A template that opens a thought block in the prompt leaves replies that close what they have not opened.
-    let opened = old.iter().any(|r| r.reply.find(thinking::CLOSE).is_some_and(|c| !r.reply[..c].contains(thinking::OPEN)));
+    let opened =
+        old.iter().any(|r| r.reply.find(thinking::CLOSE).is_some_and(|c| !r.reply[..c].contains(thinking::OPEN)));
     let mut grades = Vec::with_capacity(old.len());
     for row in old {
         let item = items.get(row.item_id.as_str()).ok_or_else(|| {

@@ -69,7 +69,12 @@ pub fn scored(run: &Path, scores: &Scores) -> Result<Regraded> {
     let without = new.iter().filter(|r| !table.columns.iter().any(|c| r.metrics.contains_key(c))).count();
     if without > 0 {
         let then = if scores.as_score { "; they have no score" } else { "" };
-        report.notes.push(format!("{} of {} are not scored in {}{then}", without, plural(new.len(), "turn"), scores.name));
+        report.notes.push(format!(
+            "{} of {} are not scored in {}{then}",
+            without,
+            plural(new.len(), "turn"),
+            scores.name
+        ));
     }
     if scores.as_score && new.iter().filter_map(|r| r.score).any(|s| !(0.0..=1.0).contains(&s)) {
         report.notes.push("some scores lie outside 0 to 1; a turn counts as right from 0.5 on".into());
@@ -142,7 +147,12 @@ fn columns(header: &[String], scores: &Scores, turns: &[TurnRow]) -> Result<Colu
         return Err("the run has several samples: the file needs a column `sample`, which counts from 0".into());
     }
     let columns: Vec<(String, usize)> = match scores.columns {
-        [] => header.iter().enumerate().filter(|(_, h)| !KEYS.contains(&h.as_str())).map(|(i, h)| (h.clone(), i)).collect(),
+        [] => header
+            .iter()
+            .enumerate()
+            .filter(|(_, h)| !KEYS.contains(&h.as_str()))
+            .map(|(i, h)| (h.clone(), i))
+            .collect(),
         named => named
             .iter()
             .map(|c| at(c).map(|i| (c.clone(), i)).ok_or_else(|| format!("there is no column `{c}`")))
@@ -151,7 +161,9 @@ fn columns(header: &[String], scores: &Scores, turns: &[TurnRow]) -> Result<Colu
     for (name, _) in &columns {
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         if !plain {
-            return Err(format!("the column {name:?} names no metric: use letters, digits, `-` and `_`, or leave it out"));
+            return Err(format!(
+                "the column {name:?} names no metric: use letters, digits, `-` and `_`, or leave it out"
+            ));
         }
         if name == BEFORE || name.starts_with(&format!("{BEFORE}_")) || KEYS.contains(&name.as_str()) {
             return Err(format!("the column `{name}` has a name that is taken; rename it"));
@@ -177,7 +189,8 @@ fn row(
         "" if name == "sample" => Ok(0),
         t => t.parse::<u32>().map_err(|_| format!("`{name}` is {t:?}, which is no whole number")),
     };
-    let key = (count("group")?, text("condition").to_string(), text("arm").to_string(), count("sample")?, count("turn")?);
+    let key =
+        (count("group")?, text("condition").to_string(), text("arm").to_string(), count("sample")?, count("turn")?);
     if !known.contains(&key) {
         let (group, condition, arm, sample, turn) = &key;
         let arm = if arm.is_empty() { String::new() } else { format!(", arm `{arm}`") };
@@ -205,7 +218,13 @@ mod tests {
 
     #[test]
     fn arms_and_samples_are_named_where_a_run_has_them() {
-        let row = |arm: &str, sample| TurnRow { condition: "c".into(), arm: arm.into(), sample, turn: 1, ..TurnRow::default() };
+        let row = |arm: &str, sample| TurnRow {
+            condition: "c".into(),
+            arm: arm.into(),
+            sample,
+            turn: 1,
+            ..TurnRow::default()
+        };
         let plain = [row("", 0)];
         let steered = [row("", 0), row("add@2", 0)];
         let sampled = [row("", 0), row("", 1)];
@@ -226,7 +245,8 @@ mod tests {
     #[test]
     fn many_faults_are_counted() {
         let lines: String = (0..30).map(|i| format!("0,c,{},x\n", i + 1)).collect();
-        let turns: Vec<TurnRow> = (1..=30).map(|turn| TurnRow { condition: "c".into(), turn, ..TurnRow::default() }).collect();
+        let turns: Vec<TurnRow> =
+            (1..=30).map(|turn| TurnRow { condition: "c".into(), turn, ..TurnRow::default() }).collect();
         let told = read(&format!("group,condition,turn,x\n{lines}"), &turns).unwrap_err().to_string();
         assert!(told.contains("line 11: `x` is \"x\"") && told.ends_with("and 20 more lines"), "{told}");
     }

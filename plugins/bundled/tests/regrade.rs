@@ -136,7 +136,10 @@ fn a_run_is_graded_again_and_keeps_what_it_was_made_with() {
     assert_eq!((&found["written"], &report["scores"], &report["answers"]), (&false.into(), &2.into(), &0.into()));
     assert_eq!((&report["turns"], &report["groups"]), (&8.into(), &2.into()));
     let first = &report["examples"][0];
-    assert_eq!((&first["condition"], &first["turn"], &first["score"]), (&"loud".into(), &2.into(), &serde_json::json!([0.0, 1.0])));
+    assert_eq!(
+        (&first["condition"], &first["turn"], &first["score"]),
+        (&"loud".into(), &2.into(), &serde_json::json!([0.0, 1.0]))
+    );
     assert_eq!(report["conditions"][0]["mean"], serde_json::json!([0.75, 1.0]));
     assert_eq!(turns(w.path()), made);
     let o = friction(w.path(), &wider);
@@ -161,7 +164,10 @@ fn a_run_is_graded_again_and_keeps_what_it_was_made_with() {
         assert_eq!((a.score, &a.answer, b.metrics.get("before").copied()), (b.score, &b.answer, a.score));
     }
     // The checksums are those of the new files, and the run goes on.
-    let sums = std::process::Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(w.path().join("r/groups/0000")).output();
+    let sums = std::process::Command::new("sha256sum")
+        .args(["-c", "SHA256SUMS"])
+        .current_dir(w.path().join("r/groups/0000"))
+        .output();
     assert!(sums.is_ok_and(|o| o.status.success()));
     let o = friction(w.path(), &["run", "m.toml", "--out", "r"]);
     assert!(o.status.success(), "{}", text(&o));
@@ -215,7 +221,9 @@ fn scores_of_people_are_joined_by_turn() {
     let o = joined(&[]);
     assert!(o.status.success() && text(&o).contains("5 of 8 turns are not scored in s.csv"), "{}", text(&o));
     let rows = turns(w.path());
-    let at = |c: &str, group: u32, turn: u32| rows.iter().find(|t| (t.condition.as_str(), t.group, t.turn) == (c, group, turn)).unwrap();
+    let at = |c: &str, group: u32, turn: u32| {
+        rows.iter().find(|t| (t.condition.as_str(), t.group, t.turn) == (c, group, turn)).unwrap()
+    };
     let first = &at("plain", 0, 1).metrics;
     assert_eq!((first["warmth"], first["depth"], at("loud", 1, 2).metrics["warmth"]), (3.5, 1.0, -1.0));
     assert!(!at("plain", 0, 2).metrics.contains_key("warmth") && !at("loud", 0, 1).metrics.contains_key("depth"));
@@ -229,14 +237,21 @@ fn scores_of_people_are_joined_by_turn() {
     let e = told(w.path(), &["grade", "r", "--scores", "s.csv", "--as", "score"]);
     assert!(e.contains("s.csv: line 2: `remark` is \"a, b\", which is no number line 3:"), "{e}");
     let o = joined(&["--as", "score", "--columns", "judge"]);
-    assert!(o.status.success() && text(&o).contains("6 of 8 turns are not scored in s.csv; they have no score"), "{}", text(&o));
+    assert!(
+        o.status.success() && text(&o).contains("6 of 8 turns are not scored in s.csv; they have no score"),
+        "{}",
+        text(&o)
+    );
     let rows = turns(w.path());
     let judged: Vec<_> = rows.iter().map(|t| (t.score, t.metrics.get("judge").copied(), t.metrics["before"])).collect();
     let was: Vec<f64> = made.iter().map(|t| t.score.unwrap()).collect();
     assert_eq!(judged.iter().filter(|j| j.0.is_some()).count(), 2);
     assert!(judged.iter().zip(&was).all(|(j, w)| j.0 == j.1 && j.2 == *w), "{judged:?}");
     for (file, why) in [
-        ("group,condition,turn,x\n0,plain,9,1\n0,plane,1,1\n", "line 2: the run has no turn 9 of group 0, condition `plain` line 3: the run has no turn 1 of group 0, condition `plane`"),
+        (
+            "group,condition,turn,x\n0,plain,9,1\n0,plane,1,1\n",
+            "line 2: the run has no turn 9 of group 0, condition `plain` line 3: the run has no turn 1 of group 0, condition `plane`",
+        ),
         ("group,condition,turn,x\n0,plain,1,1\n\n0,plain,1,2\n", "line 4: line 2 scores the same turn"),
         ("group,condition,turn,x\n0,plain,1,nan\n", "line 2: `x` is \"nan\", which is no number"),
         ("group,condition,turn,x\n0,plain,1,\"3,5\"\n", "line 2: `x` is \"3,5\", which is no number"),

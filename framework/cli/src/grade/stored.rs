@@ -58,7 +58,8 @@ fn report(r: &Report) {
     let text = |f: &dyn Fn(usize) -> String| (0..r.conditions.len()).map(f).collect::<Vec<_>>();
     let count = |f: &dyn Fn(usize) -> usize| (0..r.conditions.len()).map(|i| f(i) as i64).collect::<Vec<_>>();
     let number = |k: usize| r.conditions.iter().map(|c| c.mean[k].unwrap_or(f64::NAN)).collect::<Vec<_>>();
-    let mut all = Table::new("grades", "A row is a condition").column(Column::text("condition", text(&|i| r.conditions[i].condition.clone())));
+    let mut all = Table::new("grades", "A row is a condition")
+        .column(Column::text("condition", text(&|i| r.conditions[i].condition.clone())));
     if arms {
         all = all.column(Column::text("arm", text(&|i| r.conditions[i].arm.clone())));
     }
