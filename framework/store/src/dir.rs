@@ -159,6 +159,22 @@ impl RunDir {
         })
     }
 
+    /// Replaces the turns of a group that is written, and their checksum. Its activations stay.
+    ///
+    /// # Errors
+    /// If they cannot be written. The turns are then the old ones or the new ones.
+    pub fn replace_turns(&self, index: usize, rows: &[TurnRow]) -> Result<()> {
+        let groups = self.path.join("groups");
+        let dir = groups.join(format!("{index:04}"));
+        temp::sweep(&dir)?;
+        let new = temp::temporary(&groups.join(format!("{index:04}-turns.parquet")));
+        let done = table::write_turns(&new, rows).and_then(|()| sums::exchange(&dir, "turns.parquet", &new));
+        done.map_err(|e| {
+            temp::discard(&new);
+            e.at(dir.join("turns.parquet"))
+        })
+    }
+
     /// Writes an analyzer's findings into `analysis/<analyzer>/` and returns that folder. They replace its earlier
     /// findings; other files in the folder stay. `departs` lists how its settings differ from the run's manifest.
     ///

@@ -31,6 +31,30 @@ pub fn write(dir: &Path) -> Result<()> {
     temp::write(&dir.join(FILE), lines.concat().as_bytes())
 }
 
+/// The sum that a line gives for a file; `None` if it is another file's.
+fn of<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.strip_suffix(name)?.strip_suffix("  ")
+}
+
+/// Puts the file `new`, which lies elsewhere on the same file system, in place of a file of a folder. Whenever the process
+/// is killed, a reader finds the old file or the new one: both sums are listed while the files are exchanged.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn exchange(dir: &Path, name: &str, new: &Path) -> Result<()> {
+    let list = dir.join(FILE);
+    let text = match fs::read_to_string(&list) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return temp::rename(new, &dir.join(name)),
+        Err(e) => return Err(io(&list)(e)),
+    };
+    let line = format!("{}  {name}\n", sum(new)?);
+    temp::replace(&list, format!("{text}{line}").as_bytes())?;
+    temp::rename(new, &dir.join(name))?;
+    let others = text.lines().filter(|l| of(l, name).is_none()).map(|l| format!("{l}\n"));
+    temp::replace(&list, (others.collect::<String>() + &line).as_bytes())
+}
+
 /// Checks a file of a folder against its checksum. Folders of older versions have none.
 ///
 /// # Errors
@@ -43,13 +67,52 @@ pub fn check(dir: &Path, name: &str) -> Result<()> {
         Err(e) => return Err(io(&list)(e)),
     };
     let path = dir.join(name);
-    let stored = text.lines().find_map(|l| l.strip_suffix(name).and_then(|l| l.strip_suffix("  ")));
-    match stored {
-        Some(stored) if stored == sum(&path)? => Ok(()),
-        Some(_) => Err(format(
+    // While a file is exchanged, two sums are listed.
+    let stored: Vec<&str> = text.lines().filter_map(|l| of(l, name)).collect();
+    match stored.is_empty() {
+        false if stored.contains(&sum(&path)?.as_str()) => Ok(()),
+        false => Err(format(
             &path,
             "was changed after the run wrote it: its checksum is not the one in SHA256SUMS; put the file back, or remove its folder, and the same `friction run` makes the group again",
         )),
-        None => Err(format(&list, format!("does not list {name}"))),
+        true => Err(format(&list, format!("does not list {name}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_is_exchanged_with_its_sum_and_either_is_good_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = dir.path().join("0001");
+        fs::create_dir(&group).unwrap();
+        fs::write(group.join("turns.parquet"), "old").unwrap();
+        fs::write(group.join("taps.safetensors"), "taps").unwrap();
+        super::write(&group).unwrap();
+        let old = fs::read_to_string(group.join(FILE)).unwrap();
+        let new = dir.path().join("new");
+        fs::write(&new, "new").unwrap();
+        exchange(&group, "turns.parquet", &new).unwrap();
+        check(&group, "turns.parquet").unwrap();
+        check(&group, "taps.safetensors").unwrap();
+        assert_eq!(fs::read_to_string(group.join("turns.parquet")).unwrap(), "new");
+        let text = fs::read_to_string(group.join(FILE)).unwrap();
+        assert!(text.lines().count() == 2 && !new.exists(), "{text}");
+        // A process that was killed in between leaves both sums.
+        let both = format!("{old}{}\n", text.lines().find(|l| of(l, "turns.parquet").is_some()).unwrap());
+        for bytes in ["old", "new"] {
+            fs::write(group.join("turns.parquet"), bytes).unwrap();
+            fs::write(group.join(FILE), &both).unwrap();
+            check(&group, "turns.parquet").unwrap();
+        }
+        fs::write(group.join("turns.parquet"), "other").unwrap();
+        assert!(check(&group, "turns.parquet").unwrap_err().to_string().contains("was changed"));
+        fs::write(&new, "newer").unwrap();
+        exchange(&group, "turns.parquet", &new).unwrap();
+        check(&group, "turns.parquet").unwrap();
+        assert_eq!(fs::read_to_string(group.join(FILE)).unwrap().lines().count(), 2);
     }
 }

@@ -3,6 +3,7 @@
 pub mod analyze;
 mod aside;
 mod batch;
+mod comma;
 pub mod conversation;
 mod decoding;
 pub mod design;
@@ -15,8 +16,10 @@ pub mod manifest;
 mod needs;
 pub mod plan;
 mod record;
+pub mod regrade;
 mod rehearsal;
 pub mod run;
+mod scores;
 pub mod stored;
 mod wrong;
 

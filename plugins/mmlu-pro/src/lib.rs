@@ -111,6 +111,7 @@ impl PluginConfig for Config {
         let idle = "`validation_path` does nothing without `shots`";
         faults.when(self.shots() == 0 && self.validation_path.is_some(), "validation_path", idle);
         faults.when(self.min_options > 10, "min_options", "`min_options` is at most 10: no question has more options");
+        faults.when(self.shots() > 100, "shots", "`shots` is at most 100");
         let known = if self.style == Style::Chat { ["letters"] } else { ["topic"] };
         faults.take(self.instruction.as_deref().map_or(Ok(()), |i| check_instruction(i, &known)));
         faults.end()
@@ -190,7 +191,7 @@ impl MmluPro {
         let notes = if left == 0 { vec![] } else { vec![note] };
         let (style, instruction) = (config.style, config.instruction.clone());
         let description = instruction.clone().unwrap_or_else(|| worked::DESCRIPTION.into());
-        let bank = Bank::new(questions, fingerprint).instruction(instruction).notes(notes);
+        let bank = Bank::new(questions, fingerprint).with_instruction(instruction).with_notes(notes);
         Ok(Self { bank, style, description, raw, shots })
     }
 

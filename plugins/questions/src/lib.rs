@@ -106,10 +106,10 @@ impl PluginConfig for Config {
         let instruction = self.instruction.as_deref();
         let examples = shots.iter().map(|item| shots::messages(item, instruction)).collect::<Result<Vec<_>>>()?;
         let bank = Bank::new(by_category(file.items), fingerprint)
-            .instruction(self.instruction.clone())
-            .shots(examples.concat())
-            .ordered(self.order == Order::File)
-            .notes(notes);
+            .with_instruction(self.instruction.clone())
+            .with_shots(examples.concat())
+            .with_order(self.order == Order::File)
+            .with_notes(notes);
         Ok(Box::new(bank))
     }
 }

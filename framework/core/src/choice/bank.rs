@@ -26,23 +26,23 @@ impl Bank {
     }
 
     /// Sets the sentence that closes every prompt, as [`prompt_with`] takes it.
-    pub fn instruction(self, instruction: Option<String>) -> Self {
+    pub fn with_instruction(self, instruction: Option<String>) -> Self {
         Self { instruction, ..self }
     }
 
     /// Sets messages that stand before the first turn of every conversation, such as worked examples. An item's own
     /// system prompt stands before them, the rest of its opening behind them.
-    pub fn shots(self, shots: Vec<ChatMessage>) -> Self {
+    pub fn with_shots(self, shots: Vec<ChatMessage>) -> Self {
         Self { shots, ..self }
     }
 
     /// Sets whether items are taken in their order instead of shuffled.
-    pub fn ordered(self, ordered: bool) -> Self {
+    pub fn with_order(self, ordered: bool) -> Self {
         Self { ordered, ..self }
     }
 
     /// Sets what a reader must know of the data: [`Dataset::notes`].
-    pub fn notes(self, notes: Vec<String>) -> Self {
+    pub fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
     }
 }
