@@ -7,6 +7,7 @@
 //! compared; [`features`] compares the factor's levels; [`confirm`] picks features on one half of the groups and tests
 //! them on the other ([`halves`]); [`replicate`] looks for the same features in other autoencoders; [`sparse`] asks how
 //! few features suffice for a probe; [`labels`] describes features; [`report`] writes the findings.
+mod compared;
 pub mod confirm;
 pub mod encoded;
 pub mod features;

@@ -1,6 +1,7 @@
 //! Writes the findings, in this order: quality, features by level, replication, sparse probes, the verdict.
+use crate::compared::compared;
 use crate::confirm::{Judgement, Tested, judge};
-use crate::encoded::{Tokens, encode, feature_means, means};
+use crate::encoded::{Places, Tokens, encode, feature_means, means};
 use crate::features::{Difference, Feature, differences, features};
 use crate::halves::Halves;
 use crate::limits::{Limits, answers};
@@ -28,7 +29,9 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         out.warn(w.clone());
     }
     let sae = Sae::new(scope.found.load()?.parameters, kind, device)?;
-    let tokens = scope.tokens(run)?;
+    let (reads, writes) = (scope.reads, scope.writes);
+    let places = Places { reads, writes, position: o.position, first_turn: o.first_turn };
+    let tokens = places.tokens(run)?;
     let (encoded, q) = encode(&sae, &tokens);
     out.section("The autoencoder");
     if tokens.empty > 0 {
@@ -188,27 +191,6 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         .method("squared error of the reconstruction over the variance of the activations, on this run's tokens");
     out.table(table(scope, &found, &again)).over(questions.groups.len(), "group").exploratory();
     Ok(())
-}
-
-/// The levels that are compared: names of level 0 and level 1.
-fn compared(o: &GemmaScope, levels: &[&str]) -> Result<(String, String)> {
-    match (&o.level, levels) {
-        (None, [a, b]) => Ok((a.to_string(), b.to_string())),
-        (Some(level), _) if levels.contains(&level.as_str()) && levels.len() > 1 => {
-            let rest: Vec<&str> = levels.iter().copied().filter(|l| l != level).collect();
-            let rest = if let [one] = rest[..] { one.to_string() } else { format!("the others ({})", rest.join(", ")) };
-            Ok((rest, level.clone()))
-        }
-        (Some(level), _) => Err(Error::other(format!(
-            "no turn has `{} = {level}` beside another level: there is nothing to compare",
-            o.factor
-        ))),
-        (None, _) => Err(Error::other(format!(
-            "`{}` has {} levels; features are compared between two, or one against the rest: name it in `level`",
-            o.factor,
-            levels.len()
-        ))),
-    }
 }
 
 /// What the verdict rests on: a feature that was picked on other groups.
