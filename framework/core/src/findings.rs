@@ -188,7 +188,9 @@ fn described(block: &Block) -> Value {
             v["table"]["rows"] = json!(t.rows());
             v["table"]["files"] = json!(files(&t.name, &["parquet", "csv"]));
             for column in v["table"]["columns"].as_array_mut().into_iter().flatten().filter(|_| !t.shown) {
-                column.as_object_mut().map(|c| c.retain(|k, _| !["text", "number", "count"].contains(&k.as_str())));
+                if let Some(c) = column.as_object_mut() {
+                    c.retain(|k, _| !["text", "number", "count"].contains(&k.as_str()));
+                }
             }
         }
         _ => {}

@@ -112,7 +112,7 @@ impl<'a> Design<'a> {
         let mut out = vec![];
         for (ids, text) in &self.replies {
             for score in scores {
-                let made_up = MadeUp { text, ids, codec: &Words, score: *score };
+                let made_up = MadeUp { text, ids, codec: &Words, score: *score, forgiving: false };
                 out.push((before.clone(), made_up.hold(plugin, &course, at, list)?));
             }
         }

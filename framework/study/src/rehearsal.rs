@@ -77,6 +77,8 @@ pub struct MadeUp<'a> {
     pub codec: &'a dyn TextCodec,
     /// How it is graded: 1, 0 or not at all.
     pub score: Option<f64>,
+    /// Whether a condition that cannot keep the made-up reply keeps all of it. It may keep real ones.
+    pub forgiving: bool,
 }
 
 /// A turn of a rehearsal.
@@ -106,7 +108,13 @@ impl MadeUp<'_> {
             let Some(ask) = condition.ask(&cx)? else { break };
             let (text, prefill) = (ask.replay.as_deref().unwrap_or(self.text), ask.prefill.as_deref().unwrap_or(""));
             let reply = Reply { text, ids: self.ids, prefill, codec: self.codec };
-            let kept = if turn + 1 < course.len() { Some(condition.keep(&reply, &cx)?) } else { None };
+            let kept = match turn + 1 < course.len() {
+                true => Some(condition.keep(&reply, &cx).or_else(|e| match self.forgiving {
+                    true => Ok(Kept::whole(&reply)),
+                    false => Err(e),
+                })?),
+                false => None,
+            };
             let answer = self.score.and_then(|s| if s > 0.5 { cx.item.target_text() } else { Some("A".into()) });
             history.push(Exchange {
                 turn: turn + 1,

@@ -213,7 +213,8 @@ impl PluginConfig for Template {
             faults.when(true, "stop_when", e.to_string());
         }
         faults.when(self.from_turn == 0, "from_turn", "`from_turn` counts from 1");
-        faults.when(self.rounds == Some(0), "rounds", "`rounds` must be 1 or more");
+        let rounds = self.rounds.is_some_and(|r| !(1..=1000).contains(&r));
+        faults.when(rounds, "rounds", "`rounds` must be from 1 to 1000");
         let both = "`recap` does nothing beside `rounds`: it follows a script, whose length `rounds` replaces";
         faults.when(self.recap.is_some() && self.rounds.is_some(), "recap", both);
         match &self.shots {

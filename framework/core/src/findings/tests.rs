@@ -65,7 +65,7 @@ fn findings_of_before_are_read_as_blocks() {
             "figures": [{"name": "f", "caption": "c", "svg": "<svg/>", "png": "AP8="}], "files": [["a.bin", "AP8D"]]}"#,
     );
     let kinds: Vec<String> =
-        next.blocks.iter().map(|b| json!(b).as_object().unwrap().keys().last().unwrap().clone()).collect();
+        next.blocks.iter().map(|b| json!(b).as_object().unwrap().keys().next_back().unwrap().clone()).collect();
     assert_eq!(kinds, ["estimate", "text", "table", "figure", "warning"]);
     let table = next.tables().next().unwrap();
     assert!(!table.shown && table.columns[2] == Column::count("z", [3, 4]), "{table:?}");
