@@ -27,9 +27,8 @@ pub(crate) fn pin(path: &Path, as_json: bool) -> Result<()> {
     for (i, (_, library)) in libraries.iter().enumerate() {
         let file = library_file(library, &base)?;
         let hash = friction_dylib::digest(&file)?;
-        if let Some(t) = entry(&mut doc, "load", i) {
-            t.insert("sha256", value(hash.as_str()));
-            t.fmt();
+        if let Some((t, one_line)) = entry(&mut doc, "load", i) {
+            set(t, one_line, "sha256", &hash);
         }
         let changed = library.sha256.as_deref() != Some(hash.as_str());
         told.push(json!({"path": crate::print::path(&file), "sha256": hash, "changed": changed}));
@@ -42,13 +41,15 @@ pub(crate) fn pin(path: &Path, as_json: bool) -> Result<()> {
             return Err(CliError::usage(format!("{}: the command `{command}` {what}", path.display())));
         }
         for (name, hash) in files {
-            if let Some(t) = entry(&mut doc, "process", i) {
+            if let Some((t, one_line)) = entry(&mut doc, "process", i) {
                 let pins = t.entry("sha256").or_insert_with(|| Item::Value(InlineTable::new().into()));
+                let pins_in_line = pins.is_inline_table();
                 if let Some(pins) = pins.as_table_like_mut() {
-                    pins.insert(&name, value(hash.as_str()));
-                    pins.fmt();
+                    set(pins, pins_in_line, &name, &hash);
                 }
-                t.fmt();
+                if one_line {
+                    t.fmt();
+                }
             }
             let changed = process.sha256.get(&name) != Some(&hash);
             told.push(json!({"path": crate::print::path(&base.join(&name)), "sha256": hash, "changed": changed}));
@@ -69,11 +70,20 @@ pub(crate) fn pin(path: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Table number `i` of the list `key` in `[plugins]`, in either way of writing lists of tables.
-fn entry<'a>(doc: &'a mut DocumentMut, key: &str, i: usize) -> Option<&'a mut dyn TableLike> {
+/// Sets a hash. Only a table in one line is laid out anew: doing so would remove the comments of another.
+fn set(table: &mut dyn TableLike, one_line: bool, key: &str, hash: &str) {
+    table.insert(key, value(hash));
+    if one_line {
+        table.fmt();
+    }
+}
+
+/// Table number `i` of the list `key` in `[plugins]`, in either way of writing lists of tables, and whether it is written
+/// in one line.
+fn entry<'a>(doc: &'a mut DocumentMut, key: &str, i: usize) -> Option<(&'a mut dyn TableLike, bool)> {
     match doc.get_mut("plugins")?.get_mut(key)? {
-        Item::Value(v) => Some(v.as_array_mut()?.get_mut(i)?.as_inline_table_mut()?),
-        Item::ArrayOfTables(a) => Some(a.get_mut(i)?),
+        Item::Value(v) => Some((v.as_array_mut()?.get_mut(i)?.as_inline_table_mut()?, true)),
+        Item::ArrayOfTables(a) => Some((a.get_mut(i)?, false)),
         _ => None,
     }
 }

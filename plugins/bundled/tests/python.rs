@@ -20,7 +20,7 @@ fn each_scaffold_runs_its_study() {
         let o = friction(&dir, &["--json", "run", "study.toml"]);
         ok(&o);
         let json: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-        assert_eq!(json["report"]["turns"], 32, "{kind}");
+        assert_eq!(json["run"]["report"]["turns"], 32, "{kind}");
         let stored = turns(&dir.join(format!("runs/{name}")));
         match kind {
             "condition" => {

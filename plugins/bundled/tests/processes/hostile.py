@@ -114,7 +114,9 @@ def answer(request):
             print("asking\x1b[31m", file=sys.stderr, flush=True)
         return {"text": to["prompt"] if to["turn"] == 1 else "hm. " + to["prompt"]}
     if call == "keep":
-        if WAY == "KEEP_LATE" and to["turn"]["group"] == 2:
+        # Groups 0 and 1 are finished by then. The made-up replies of the plan begin with "word".
+        made_up = to["reply"]["text"].startswith("word")
+        if WAY == "KEEP_LATE" and to["turn"]["group"] == 2 and not made_up:
             raise ValueError("lost in group 2")
         return {"text": to["reply"]["text"]}
     if call == "analyze":
