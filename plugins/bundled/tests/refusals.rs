@@ -239,6 +239,44 @@ fn filters_arms_and_cuts_that_are_not_there() {
 }
 
 #[test]
+fn outcomes_that_the_study_does_not_have() {
+    let probe = |more: &str| {
+        analyzers(&format!("[[analyzer]]\nplugin = \"linear-probe\"\nsites = [\"resid_post.3\"]\n{more}\n"))
+    };
+    let lens = analyzers("[[analyzer]]\nplugin = \"logit-lens\"\nsites = [\"resid_post.3\"]\n");
+    let wrong = probe("target = \"correct\"\noutcome = \"log_odds\"");
+    says(&refused(&wrong, &[]), &[&place(&wrong, "\"correct\""), "but `outcome` is `log_odds`", "target = \"outcome\""]);
+    let wrong = probe("target = \"volume\"\noutcome = \"aside.mood\"");
+    says(&refused(&wrong, &[]), &[&place(&wrong, "\"aside.mood\""), "there is no `[[aside]]`"]);
+    let odds = probe("target = \"outcome\"\noutcome = \"log_odds\"");
+    let correct = probe("target = \"correct\"");
+    for m in [&lens, &odds, &correct] {
+        taken(m, &[]);
+    }
+    // Open questions: there is no right choice and no score. What needs neither is taken.
+    let open = |m: &str| {
+        let w = world(m);
+        let line = |i: usize| format!("{{\"question\": \"what of {i}?\", \"category\": \"law\"}}\n");
+        std::fs::write(w.path().join("q.jsonl"), (0..8).map(line).collect::<String>()).unwrap();
+        let o = with("check", w.path(), &[]);
+        (o.status.code(), plain(&o))
+    };
+    for (m, at, told) in [
+        (&lens, "[[analyzer]]\nplugin = \"logit-lens\"", "no item of the dataset has choices, one of which is right"),
+        (&odds, "\"log_odds\"", "no right choice among several"),
+        (&correct, "[[analyzer]]\nplugin = \"linear-probe\"", "no reply to the first items has a score"),
+    ] {
+        let (code, said) = open(m);
+        assert_eq!(code, Some(2), "{said}");
+        says(&said, &[&place(m, at), told]);
+    }
+    for taken in [probe("target = \"volume\""), probe("target = \"outcome\"\noutcome = \"reply_tokens\"")] {
+        let (code, said) = open(&taken);
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[test]
 fn options_that_do_nothing() {
     let told = taken(MANIFEST, &["generation.top_p=0.5", "model.revision=main"]);
     says(

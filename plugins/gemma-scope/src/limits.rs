@@ -38,7 +38,7 @@ impl Limits<'_> {
     }
     /// A change of the outcome as text, without its unit.
     pub fn bound(&self, v: f64) -> String {
-        signed(v, if self.outcome.is_share() { 1 } else { 3 })
+        signed(v, usize::from(self.outcome.digits()))
     }
     /// A change of the outcome as text, with its unit.
     pub fn amount(&self, v: f64) -> String {

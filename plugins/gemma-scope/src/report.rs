@@ -11,7 +11,7 @@ use crate::sparse;
 use crate::told::{label, number, table, tell};
 use crate::{GemmaScope, Scope};
 use friction_core::{
-    Block, Column, Error, Estimate, Findings, Outcome, Result, RunReader, Says, Table, TurnRow, Verdict, plural, unread,
+    Block, Column, Error, Estimate, Findings, Outcome, Result, RunReader, Says, Table, TurnRow, Verdict, off_letters, plural, unread,
 };
 use friction_sae::{Active, Sae};
 use friction_stats::cite;
@@ -176,6 +176,9 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
         }
         None => {
             outcome.left_out(lacks, rows.len()).into_iter().for_each(|w| out.warn(w));
+            if *outcome == Outcome::LogOdds {
+                off_letters(rows.iter().copied()).into_iter().for_each(|w| out.warn(w));
+            }
             confirmation(scope, &all, &questions, &halves, (a, b), run.seed(), out)?;
         }
     }

@@ -28,7 +28,7 @@ use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Needs, Outcome, PluginConfig, PluginEntry, Position, Result,
-    RunReader, Site, unread,
+    RunReader, Site, off_letters, unread,
 };
 use friction_stats::{Link, Matrix};
 use rows::{Choice, Rows};
@@ -233,6 +233,9 @@ impl Analyzer for LinearProbe {
             out.ask(format!("Can {} be read out at {}?", target.asked(&rows.classes), self.position));
             out.warn(why);
             return Ok(());
+        }
+        if target == Target::Outcome(Outcome::LogOdds) {
+            off_letters(rows.rows.iter().map(|r| &r.turn)).into_iter().for_each(|w| out.warn(w));
         }
         let link = match rows.classes.len() {
             0 => Link::Linear,

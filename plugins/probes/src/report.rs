@@ -6,7 +6,7 @@ use crate::rows::{Choice, Rows};
 use crate::target::Target;
 use crate::{LinearProbe, arms, directions, figure, levels, next};
 use friction_core::seed::derive;
-use friction_core::{Column, Error, Estimate, Findings, Outcome, Result, RunReader, Site, Table, plural, unread};
+use friction_core::{Column, Error, Estimate, Findings, Outcome, Result, RunReader, Site, Table, off_letters, plural, unread};
 use friction_stats::{Interval, Link, Matrix, Rng, cite, correlation, percent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -268,6 +268,9 @@ impl Report<'_> {
                 Some(_) => out.warn(why),
                 None => out.say(format!("{why}. The option `outcome` names another number of the turns")),
             };
+        }
+        if outcome == Outcome::LogOdds {
+            off_letters(turns()).into_iter().for_each(|w| out.warn(w));
         }
         let scores: Vec<Score> = match self.design.link {
             Link::Softmax(_) => {
