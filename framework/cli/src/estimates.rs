@@ -136,7 +136,7 @@ fn rows(found: &[Analysis], width: usize, each: usize) -> Vec<String> {
         columns.iter().map(|c| if *c == 0 { r.what(wide[0]) } else { r.cells[*c].clone() }).collect()
     };
     let aligned = columns.iter().map(|c| (wide[*c], if matches!(c, 0 | 4) { Left } else { Right }));
-    let grid = grid(&cells(&header), body.iter().map(|r| cells(r)), &aligned.collect::<Vec<_>>());
+    let grid = grid(&cells(&header), body.iter().map(cells), &aligned.collect::<Vec<_>>());
     // Each row is one line, since no cell is wider than its column.
     let mut grid = grid.into_iter().map(|line| cut(&format!("  {line}"), width));
     let top = grid.next();

@@ -245,7 +245,10 @@ fn outcomes_that_the_study_does_not_have() {
     };
     let lens = analyzers("[[analyzer]]\nplugin = \"logit-lens\"\nsites = [\"resid_post.3\"]\n");
     let wrong = probe("target = \"correct\"\noutcome = \"log_odds\"");
-    says(&refused(&wrong, &[]), &[&place(&wrong, "\"correct\""), "but `outcome` is `log_odds`", "target = \"outcome\""]);
+    says(
+        &refused(&wrong, &[]),
+        &[&place(&wrong, "\"correct\""), "but `outcome` is `log_odds`", "target = \"outcome\""],
+    );
     let wrong = probe("target = \"volume\"\noutcome = \"aside.mood\"");
     says(&refused(&wrong, &[]), &[&place(&wrong, "\"aside.mood\""), "there is no `[[aside]]`"]);
     let odds = probe("target = \"outcome\"\noutcome = \"log_odds\"");

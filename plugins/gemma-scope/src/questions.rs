@@ -8,6 +8,9 @@
 use friction_core::{Outcome, TurnRow};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Rows of a question at one level, each with its outcome.
+type Told = Vec<(usize, f64)>;
+
 /// The run's turns (rows, in the given order) with their questions and weights.
 #[derive(Debug, Clone, Default)]
 pub struct Questions {
@@ -75,11 +78,11 @@ impl Questions {
         cells.retain(|_, [a, b]| !a.is_empty() && !b.is_empty());
         let groups: Vec<u32> = cells.keys().map(|(g, ..)| *g).collect::<BTreeSet<_>>().into_iter().collect();
         // The rows of each question that have the outcome, if it is there at both levels.
-        let told: Vec<Option<[Vec<(usize, f64)>; 2]>> = cells
+        let told: Vec<Option<[Told; 2]>> = cells
             .values()
             .map(|levels| {
                 let of = |l: usize| levels[l].iter().filter_map(|i| Some((*i, rows[*i].outcome(outcome)?))).collect();
-                let of: [Vec<(usize, f64)>; 2] = [of(0), of(1)];
+                let of: [Told; 2] = [of(0), of(1)];
                 of.iter().all(|rows| !rows.is_empty()).then_some(of)
             })
             .collect();

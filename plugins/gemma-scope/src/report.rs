@@ -11,7 +11,8 @@ use crate::sparse;
 use crate::told::{label, number, table, tell};
 use crate::{GemmaScope, Scope};
 use friction_core::{
-    Block, Column, Error, Estimate, Findings, Outcome, Result, RunReader, Says, Table, TurnRow, Verdict, off_letters, plural, unread,
+    Block, Column, Error, Estimate, Findings, Outcome, Result, RunReader, Says, Table, TurnRow, Verdict, off_letters,
+    plural, unread,
 };
 use friction_sae::{Active, Sae};
 use friction_stats::cite;

@@ -311,7 +311,7 @@ mod tests {
         fn tap(&self, of: ConversationId, site: Site, _: Position) -> Result<Option<TapArray>> {
             let own = self.0.iter().filter(|t| t.conversation() == of);
             let data: Vec<f32> = own.map(|t| (100 * t.sample + t.turn) as f32).collect();
-            Ok((site == Site::Embed).then(|| TapArray { shape: [data.len(), 1, 1], data }))
+            Ok((site == Site::Embed).then_some(TapArray { shape: [data.len(), 1, 1], data }))
         }
         fn findings(&self, _: &str) -> Option<serde_json::Value> {
             None

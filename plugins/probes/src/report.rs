@@ -6,7 +6,9 @@ use crate::rows::{Choice, Rows};
 use crate::target::Target;
 use crate::{LinearProbe, arms, directions, figure, levels, next};
 use friction_core::seed::derive;
-use friction_core::{Column, Error, Estimate, Findings, Outcome, Result, RunReader, Site, Table, off_letters, plural, unread};
+use friction_core::{
+    Column, Error, Estimate, Findings, Outcome, Result, RunReader, Site, Table, off_letters, plural, unread,
+};
 use friction_stats::{Interval, Link, Matrix, Rng, cite, correlation, percent};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,7 +156,7 @@ impl Report<'_> {
         let best = most_chosen(headline.chosen.iter().map(|(l, _)| *l)).unwrap_or(0);
         let i = self.interval(&headline, &self.layers[best].1, "all layers")?;
         let family = permutations.as_ref().map(|(_, p)| *p);
-        self.headline(&i, family, groups.len(), &lines[best], &baselines, &method, out);
+        self.headline((&i, family), groups.len(), &lines[best], &baselines, &method, out);
         out.value("headline", json!({"measure": m, "estimate": i.estimate, "low": i.low, "high": i.high, "p": family, "target": self.target.to_string()}));
         if matches!(self.design.link, Link::Softmax(_)) {
             levels::tell(self, &headline, out);
@@ -198,8 +200,7 @@ impl Report<'_> {
     /// `as good`, where it reaches the probe's interval) and the control task.
     fn headline(
         &self,
-        quality: &Interval,
-        p: Option<f64>,
+        (quality, p): (&Interval, Option<f64>),
         groups: usize,
         best: &Line,
         baselines: &[Line],

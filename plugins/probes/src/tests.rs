@@ -57,9 +57,7 @@ struct Made<'a> {
 
 impl Default for Made<'_> {
     fn default() -> Self {
-        let (levels, turns, tokens): (_, &dyn Fn(u32, usize, u32) -> u32, &dyn Fn(u32, u32) -> usize) =
-            (&["calm", "rude"], &|_, _, _| 5, &|_, _| 1);
-        Self { levels, groups: 12, samples: 1, turns, tokens, graded: true }
+        Self { levels: &["calm", "rude"], groups: 12, samples: 1, turns: &|_, _, _| 5, tokens: &|_, _| 1, graded: true }
     }
 }
 

@@ -89,8 +89,11 @@ fn unknown(message: &str) -> Option<String> {
     })
 }
 
+/// Rows with their numbers, and the columns that are not read.
+type Read = (Vec<(usize, Row)>, Vec<String>);
+
 /// Reads a table. Its columns are the keys of a row; others are not read, and are told.
-pub(crate) fn parquet(path: &Path, bytes: Vec<u8>) -> Result<(Vec<(usize, Row)>, Vec<String>)> {
+pub(crate) fn parquet(path: &Path, bytes: Vec<u8>) -> Result<Read> {
     let bad = |e: friction_parquet::Error| Error::data(path, e);
     let file = friction_parquet::File::new(bytes);
     let columns = file.columns().map_err(bad)?;

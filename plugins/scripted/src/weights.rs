@@ -298,8 +298,11 @@ pub fn safetensors(vocab: &Vocab) -> Vec<u8> {
     written(&all)
 }
 
-/// Tensors (name, shape and values) in the safetensors format: the header's length, the header, the numbers.
-pub fn written(all: &[(String, (Vec<usize>, Vec<f32>))]) -> Vec<u8> {
+/// A tensor: its name, its shape and its values.
+pub type Named = (String, (Vec<usize>, Vec<f32>));
+
+/// Tensors in the safetensors format: the header's length, the header, the numbers.
+pub fn written(all: &[Named]) -> Vec<u8> {
     let (mut header, mut data) = (Map::new(), vec![]);
     header.insert("__metadata__".into(), json!({"format": "pt"}));
     for (name, (shape, values)) in all {

@@ -170,7 +170,7 @@ fn replies_are_exact_in_long_contexts_at_any_batch_and_however_they_are_cut() {
     let together = w.replies(&prompts, 300, 20);
     for (((text, logits), want), prompt) in together.iter().zip(&wants).zip(&prompts) {
         assert_eq!(text, want);
-        let alone = w.replies(&[prompt.clone()], 77, 20).remove(0);
+        let alone = w.replies(std::slice::from_ref(prompt), 77, 20).remove(0);
         assert_eq!(alone.0, *want);
         // The logits are the table's wherever the prompt is cut; sums differ in their last digits.
         for (a, b) in logits.iter().zip(&alone.1) {

@@ -114,7 +114,8 @@ pub fn schema(registry: &Registry) -> Value {
     properties.insert("generation".into(), section::<GenerationSection>());
     properties.insert("plugins".into(), section::<PluginsSection>());
     let about = "Questions that are asked on a fork after turns, and leave the conversation as it was.";
-    properties.insert("aside".into(), json!({"type": "array", "description": about, "items": section::<AsideSection>()}));
+    properties
+        .insert("aside".into(), json!({"type": "array", "description": about, "items": section::<AsideSection>()}));
     for kind in Kind::ALL {
         let of = registry.plugins().iter().filter(|p| p.maker.kind() == kind);
         let tables: Vec<Value> = of.map(|p| table(p, &mut definitions)).collect();

@@ -2,8 +2,11 @@
 use super::*;
 use friction_core::{ConversationId, Position, Site};
 
+/// What the user says, the reply, and the number that is read after it.
+type Said<N> = (&'static str, &'static str, N);
+
 /// Items of talks.jsonl, with what is said to each message and where the reply lies on the axis.
-const TALKS: [(&str, [(&str, &str, f64); 3]); 2] = [
+const TALKS: [(&str, [Said<f64>; 3]); 2] = [
     (
         "poem",
         [
@@ -63,7 +66,7 @@ fn persona_drift() {
 }
 
 /// Items of diary.jsonl, with what is said to each message and the number that the aside gets.
-const DIARY: [(&str, [(&str, &str, i32); 3]); 2] = [
+const DIARY: [(&str, [Said<i32>; 3]); 2] = [
     (
         "garden",
         [
