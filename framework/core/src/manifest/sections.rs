@@ -135,7 +135,7 @@ impl StudySection {
             issues.push(path.clone(), "the length of conversations is missing", Some(help.into()));
         }
         if let (Some(turns), Some(items)) = (self.turns, self.items)
-            && items > turns
+            && (turns + 1..=1000).contains(&items)
         {
             let what = format!("`items = {items}` do not fit `turns = {turns}`: an item takes one turn at least");
             issues.push(path.key("items"), what, None);
