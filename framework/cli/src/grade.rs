@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(crate) struct Args {
     /// The run directory. Its turns are graded again by its own `[grade]` and dataset, as they are read now. The grades
     /// that the run was made with are kept in columns `…before…`.
-    #[arg(conflicts_with = "replies", required_unless_present = "replies")]
+    #[arg(conflicts_with = "replies")]
     run: Option<PathBuf>,
     /// Show which answer each parser reads in replies of your own. JSON lines; each has `reply`, and may have `choices`,
     /// the texts of the options that were offered.

@@ -58,7 +58,7 @@ mod tests {
         let text = "\u{feff}a,b\r\n\r\n 1 ,\"x, \"\"y\"\"\nz\"\r\n\n2,\n3,c";
         let want = [(1, "a|b"), (3, "1|x, \"y\"\nz"), (6, "2|"), (7, "3|c")];
         assert_eq!(read(text), want.map(|(n, s)| (n, s.to_string())));
-        assert_eq!(read("a;b,c\n1;2"), [(1, "a|b,c".to_string()), (2, "1|2".to_string())]);
+        assert_eq!(read("a;b;c,d\n1;2;3"), [(1, "a|b|c,d".to_string()), (2, "1|2|3".to_string())]);
         assert_eq!(read("a\tb\n1\t"), [(1, "a|b".to_string()), (2, "1|".to_string())]);
         assert_eq!(read("a\n1\n"), [(1, "a".to_string()), (2, "1".to_string())]);
         assert_eq!((read(""), read("\n\n")), (vec![], vec![]));

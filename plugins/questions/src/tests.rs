@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int16Array, Int64Array, LargeStringArray, StringArray, UInt8Array};
 use arrow_schema::{DataType, Field};
-use friction_core::{Category, ChatMessage};
+use friction_core::{Category, ChatMessage, Target};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 use std::sync::Arc;
@@ -207,7 +207,7 @@ fn instructions_close_prompts_and_shots_stand_before_them() {
     let with = |more: serde_json::Value, files: &[(&str, &[u8])]| {
         let mut config = json!({"path": "q.jsonl"});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        build(config, &[&[("q.jsonl", file.as_bytes())], files].concat())
+        build(config, &[&[("q.jsonl", file.as_bytes())][..], files].concat())
     };
     let d = with(json!({"instruction": "Reply with JSON: {\"answer\": 1}", "shots": 2, "order": "file"}), &[]).unwrap();
     let all = items(d.as_ref());
@@ -241,7 +241,7 @@ fn instructions_close_prompts_and_shots_stand_before_them() {
     let no_reply = r#"{"script": ["u"]}"#;
     for (more, shots, why) in [
         (json!({"shots": 9}), "", "`shots = 9`, but"),
-        (json!({"shots": 7}), "", "holds no questions beside the worked examples"),
+        (json!({"shots": 7}), "", "row 7: a worked example cannot have an opening of its own"),
         (json!({"shots": 0, "shots_path": "s.jsonl"}), "", "`shots_path` does nothing at `shots = 0`"),
         (
             json!({"shots": 1, "shots_path": "s.jsonl"}),

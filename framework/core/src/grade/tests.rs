@@ -223,13 +223,13 @@ fn tables_that_say_nothing_are_refused() {
         assert!(told.len() == 1 && told[0].contains(why), "{text}: {told:?}");
     }
     let manifest = |grade: &str| {
-        let text = format!("[study]\nname = \"x\"\ngroups = 1\nturns = 1\n{grade}");
+        let text = format!("{grade}\n[study]\nname = \"x\"\ngroups = 1\nturns = 1\n");
         Manifest::parse("m.toml", &text, &[]).map(|_| ()).unwrap_err().to_string()
     };
     let told = manifest("[grade]\nkind = \"exactly\"");
     assert!(told.contains("unknown value `exactly`") && told.contains("exact"), "{told}");
-    let told = manifest("[grade]\nkind = \"exact\"\npaterns = \"x\"");
-    assert!(told.contains("unknown key `paterns`") && told.contains("did you mean `pattern`?"), "{told}");
+    let told = manifest("[grade]\nkind = \"exact\"\npatern = \"x\"");
+    assert!(told.contains("unknown key `patern`") && told.contains("did you mean `pattern`?"), "{told}");
     let told = manifest("grade = 1");
     assert!(told.contains("`grade` must be a table"), "{told}");
     assert!(manifest("[grade]").contains("`kind` is missing"));
