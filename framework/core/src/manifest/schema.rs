@@ -137,7 +137,7 @@ pub fn schema(registry: &Registry) -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": properties,
-        "required": ["study", "model", "dataset", "topics", "condition"],
+        "required": ["study", "model", "dataset", "condition"],
         "definitions": definitions,
     });
     reflow(&mut out);
