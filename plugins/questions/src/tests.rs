@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Float64Array, Int16Array, Int64Array, LargeStringArray, StringArray, UInt8Array};
 use arrow_schema::{DataType, Field};
-use friction_core::{Category, ChatMessage, Target};
+use friction_core::{Category, ChatMessage};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 use std::sync::Arc;
