@@ -18,7 +18,7 @@ pub struct Analysis {
 /// How many replies declare an answer that could be read, in the untouched conversations of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Number of replies.
+    /// Number of replies to items that have a target. Replies to open items declare nothing.
     pub replies: usize,
     /// Number of replies whose answer the primary parser read.
     pub read: usize,
@@ -137,7 +137,7 @@ impl Each {
 
     fn end(self, mut notes: Vec<String>) -> Analyses {
         notes.extend(self.notes);
-        let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty());
+        let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty() && t.target.is_some());
         let answers = untouched.fold(Answers::default(), |a, t| Answers {
             replies: a.replies + 1,
             read: a.read + usize::from(t.answer.is_some()),

@@ -148,7 +148,7 @@ impl StudySection {
             return;
         }
         let help = Some("set `generation.temperature` above 0".to_string());
-        if self.samples > 1 {
+        if (2..=10_000).contains(&self.samples) {
             let what = format!(
                 "`samples = {}` would repeat each conversation word for word: replies are greedy",
                 self.samples
