@@ -51,6 +51,16 @@ pub fn mean_of_units(values: &[f64], level: f64) -> Option<Interval> {
     if n > 0 && values.iter().all(|v| *v == 0.0 || *v == 1.0) {
         return wilson(values.iter().filter(|v| **v == 1.0).count() as u64, n as u64, level);
     }
+    mean_of_numbers(values, level)
+}
+
+/// Mean of one number for each independent unit with Student's interval at `level`, whatever the numbers are. The bounds
+/// are NaN where there is no interval: of one value, and of equal values. `None` without values.
+pub fn mean_of_numbers(values: &[f64], level: f64) -> Option<Interval> {
+    let n = values.len();
+    if n == 0 {
+        return None;
+    }
     let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
     if n < 2 || most - least <= 1e-12 * most.abs().max(least.abs()) {
         let estimate = values.iter().sum::<f64>() / n as f64;

@@ -137,6 +137,11 @@ impl Each {
 
     fn end(self, mut notes: Vec<String>) -> Analyses {
         notes.extend(self.notes);
+        // What a process writes to its standard error is read by a thread of its own, a moment later.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        if let Err(e) = log_printed(&self.dir) {
+            notes.push(format!("what plugins printed could not be logged: {e}"));
+        }
         let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty() && t.target.is_some());
         let answers = untouched.fold(Answers::default(), |a, t| Answers {
             replies: a.replies + 1,

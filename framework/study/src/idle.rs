@@ -192,6 +192,11 @@ impl<'a> Design<'a> {
             if self.turns() == 1 {
                 help.push_str("; in a conversation of 1 turn no reply is kept and nothing precedes the question");
             }
+            if [c, twin].iter().any(|c| c.plugin.bounds().reads_history) {
+                let message = format!("{message} of made-up replies; they may differ where real replies do");
+                warnings.push(path.clone(), message, None);
+                continue;
+            }
             issues.push(path.clone(), format!("{message}, though their factors differ"), Some(help));
         }
     }

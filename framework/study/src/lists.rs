@@ -240,7 +240,7 @@ impl Lists {
                 }
                 if tries > all {
                     return Err(Error::config(format!(
-                        "category `{name}` has too few items for a group that visits it again"
+                        "category `{name}` has too few items for a group that visits it again: no id and no text is asked twice in a group"
                     )));
                 }
             };

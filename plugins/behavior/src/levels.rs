@@ -2,7 +2,7 @@
 use crate::contrast::{Contrast, Measure, contrast};
 use crate::values::{Course, Factor, differences, reference};
 use friction_core::{Column, Findings, Outcome, Table, TurnRow, plural};
-use friction_stats::{Interval, cite, holm, mean_of_units, percent};
+use friction_stats::{Interval, cite, holm, mean_of_numbers, mean_of_units, percent};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,9 @@ pub struct About<'a> {
 impl About<'_> {
     /// Mean of one value for each group, in the outcome's own unit; bounds of shares stay from 0 to 1.
     pub fn mean(&self, groups: &[f64]) -> Option<Interval> {
-        let i = mean_of_units(groups, self.level)?;
+        // Numbers that happen to be 0 or 1 are no shares.
+        let mean = if self.outcome.is_share() { mean_of_units } else { mean_of_numbers };
+        let i = mean(groups, self.level)?;
         let of = |v: f64| if self.outcome.is_share() { v.clamp(0.0, 1.0) } else { v };
         Some(Interval { estimate: i.estimate, low: of(i.low), high: of(i.high) })
     }

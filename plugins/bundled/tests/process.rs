@@ -132,7 +132,7 @@ fn broken_processes_are_told_of() {
         ("CHILD", 3, "gave no whole line within 3 s"),
         ("BUILD_ERROR", 60, "there is no file `words.txt`\\u{1b}[2J"),
         ("ASK_TYPE", 60, "`ask` answered with what cannot be read (invalid type: integer `7`"),
-        ("ASK_HANGS", 4, "`ask`: gave no whole line within 4 s"),
+        ("ASK_HANGS", 4, "gave no whole line within 4 s"),
         ("ASK_LEAVES", 60, "(exit status 9); the last line of its standard error is: KeyError: 'lost'"),
     ] {
         let o = h.run(way, limit, &["run", &format!("{way}.toml"), "--out", way]);

@@ -247,7 +247,7 @@ fn outcomes_that_the_study_does_not_have() {
     let wrong = probe("target = \"correct\"\noutcome = \"log_odds\"");
     says(
         &refused(&wrong, &[]),
-        &[&place(&wrong, "\"correct\""), "but `outcome` is `log_odds`", "target = \"outcome\""],
+        &[&place(&wrong, "target = \"correct\""), "but `outcome` is `log_odds`", "target = \"outcome\""],
     );
     let wrong = probe("target = \"volume\"\noutcome = \"aside.mood\"");
     says(&refused(&wrong, &[]), &[&place(&wrong, "\"aside.mood\""), "there is no `[[aside]]`"]);
@@ -350,9 +350,9 @@ fn settings_are_told_as_they_were_written() {
 
 #[test]
 fn another_word_is_not_meant() {
-    let m = but("max_new_tokens = 5", "max_new_tokens = 5\ntop_k = 40");
+    let m = but("max_new_tokens = 5", "max_new_tokens = 5\nbeams = 40");
     let told = refused(&m, &[]);
-    says(&told, &[&place(&m, "top_k"), "unknown key `top_k`", "known here: `max_new_tokens`, `temperature`, `top_p`"]);
+    says(&told, &[&place(&m, "beams"), "unknown key `beams`", "known here: `max_new_tokens`, `temperature`, `top_p`"]);
     assert!(!told.contains("did you mean"), "{told}");
     let m = but("turns = 3", "turns = 3\nmax_new_tokens = 5");
     says(&refused(&m, &[]), &["unknown key `max_new_tokens`", "`max_new_tokens` is a key of `[generation]`"]);
