@@ -129,7 +129,7 @@ mod tests {
         let mine = |all: Vec<String>| all.into_iter().find(|n| n.starts_with("lib wrote: "));
         let note = mine(printed()).expect("a note");
         assert!(note.starts_with("lib wrote: one\\u{1b}[31m\nxxx"), "{note}");
-        assert!(note.ends_with("xxx … (131099 bytes in all)") && note.len() < NOTE + 100, "{}", note.len());
+        assert!(note.ends_with("xxx … (131096 bytes in all)") && note.len() < NOTE + 100, "{}", note.len());
         assert!(mine(unlogged()).expect("an entry").len() > ENTRY);
         assert_eq!((mine(printed()), mine(unlogged())), (None, None), "each is told once");
     }

@@ -192,5 +192,5 @@ fn a_span_is_the_message_or_none() {
             found += 1;
         }
     }
-    assert!(found > 50, "{found}");
+    assert!(found > 30, "{found}");
 }

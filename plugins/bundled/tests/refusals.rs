@@ -250,7 +250,7 @@ fn outcomes_that_the_study_does_not_have() {
         &[&place(&wrong, "target = \"correct\""), "but `outcome` is `log_odds`", "target = \"outcome\""],
     );
     let wrong = probe("target = \"volume\"\noutcome = \"aside.mood\"");
-    says(&refused(&wrong, &[]), &[&place(&wrong, "\"aside.mood\""), "there is no `[[aside]]`"]);
+    says(&refused(&wrong, &[]), &[&place(&wrong, "outcome = \"aside.mood\""), "there is no `[[aside]]`"]);
     let odds = probe("target = \"outcome\"\noutcome = \"log_odds\"");
     let correct = probe("target = \"correct\"");
     for m in [&lens, &odds, &correct] {
@@ -266,7 +266,7 @@ fn outcomes_that_the_study_does_not_have() {
     };
     for (m, at, told) in [
         (&lens, "[[analyzer]]\nplugin = \"logit-lens\"", "no item of the dataset has choices, one of which is right"),
-        (&odds, "\"log_odds\"", "no right choice among several"),
+        (&odds, "outcome = \"log_odds\"", "no right choice among several"),
         (&correct, "[[analyzer]]\nplugin = \"linear-probe\"", "no reply to the first items has a score"),
     ] {
         let (code, said) = open(m);

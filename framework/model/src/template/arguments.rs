@@ -45,7 +45,10 @@ fn unreported(source: &str) -> BTreeSet<String> {
         // A name, and not an attribute.
         let name = |i: usize| tokens[i].kind == Kind::Word && (i == 0 || text(i - 1) != ".");
         let all = (0..tokens.len()).filter(|i| name(*i));
-        sliced.extend(all.clone().filter(|i| text(i + 1) == "[").map(|i| text(i).to_string()));
+        // A list may follow a word of the language, as in `in [1, 2]`.
+        let words = ["in", "if", "else", "elif", "and", "or", "not", "is", "recursive"];
+        let sliceable = all.clone().filter(|i| text(i + 1) == "[" && !words.contains(&text(*i)));
+        sliced.extend(sliceable.map(|i| text(i).to_string()));
         match (open, text(0)) {
             ("{%", "raw") => end = raw_end(rest, end),
             ("{%", "set") if all.clone().any(|i| i > 2 && text(i) == text(1)) => {
