@@ -1,6 +1,6 @@
 //! `messages`: conversations of others, from a file of JSON lines with roles and contents.
 //!
-//! [`row`] reads a row; [`index`] holds where each row lies, and reads one at a time, so that files of hundreds of
+//! `row` reads a row; `index` holds where each row lies, and reads one at a time, so that files of hundreds of
 //! thousands of rows take little memory.
 mod index;
 mod row;

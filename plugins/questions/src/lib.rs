@@ -1,6 +1,6 @@
 //! `questions`: items of one's own, from a file of JSON lines or Parquet.
 //!
-//! [`row`] says what a row may hold, [`read`] reads files, [`shots`] makes worked examples. A row that cannot be asked or
+//! `row` says what a row may hold, `read` reads files, `shots` makes worked examples. A row that cannot be asked or
 //! graded is an error that names it: an empty question or option, two options with the same text, an answer that is not
 //! among the options, an id that occurs twice, a key that is not known.
 mod read;
