@@ -201,7 +201,7 @@ impl HookProgram {
     fn check_readings(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
         // In a joined program the hook's name and a dot stand before each name.
-        let named = |name: &str| name.split('.').all(is_reading) && name.matches('.').count() < 2;
+        let named = |name: &str| name.split('.').all(is_name) && name.matches('.').count() < 2;
         if let Some(name) = self.readings.iter().find(|n| !named(n) || !seen.insert(n.as_str())) {
             return Err(Error::config(format!(
                 "the reading {name:?} is there twice, or its name is not made of letters, digits, `-` and `_`"
@@ -218,8 +218,9 @@ impl HookProgram {
     }
 }
 
-/// Whether a text may name a reading: letters, digits, `-` and `_`, and not empty.
-pub fn is_reading(name: &str) -> bool {
+/// Whether a text may name what becomes a column or a key, such as a reading, a metric, an aside or a plugin: letters,
+/// digits, `-` and `_`, and not empty.
+pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 

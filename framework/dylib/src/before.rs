@@ -30,7 +30,7 @@ pub(crate) fn context(cx: &BuildContext) -> Result<String> {
     serde_json::to_string(&told).map_err(Error::other)
 }
 
-/// A turn.
+/// The turn of versions 1 and 2: its place and the question's text.
 pub(crate) fn turn(cx: &TurnContext) -> Value {
     json!({"seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "topic": cx.topic, "question": cx.prompt})
 }
@@ -96,7 +96,7 @@ pub(crate) fn question(item: &Item) -> Value {
     json!({"id": item.id, "category": item.category, "text": item.text, "options": item.choices, "answer": item.right()})
 }
 
-/// A grade.
+/// A grade of versions 1 and 2: the letter that was read, and whether it is right.
 #[derive(Deserialize)]
 pub(crate) struct Mark {
     #[serde(default)]

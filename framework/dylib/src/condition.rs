@@ -42,7 +42,7 @@ struct Said {
     replay: Option<String>,
 }
 
-/// A turn.
+/// The request of `ask` from version 3 on: the turn with its item and the turns before it.
 fn turn(cx: &TurnContext) -> Value {
     json!({
         "seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "round": cx.round, "rounds": cx.rounds,

@@ -21,7 +21,7 @@ pub(crate) struct RemoteDataset {
     no_opening: AtomicBool,
 }
 
-/// A grade.
+/// A grade from version 3 on; `score` is null where nothing was graded.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Told {

@@ -6,6 +6,7 @@ use crate::dataset::RemoteDataset;
 use crate::heard::escaped;
 use crate::offer::Offer;
 use friction_core::manifest::{Issues, Path, Step, to_json};
+use friction_core::program::is_name;
 use friction_core::registry::Prepared;
 use friction_core::{
     Analyzer, BuildContext, Category, Condition, Dataset, Error, Findings, Hook, HookProgram, Kind, Maker, ModelSpec,
@@ -19,8 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A plugin of the other side, for a registry.
 pub(crate) fn plugin(border: &Arc<dyn Border>, listed: &Listed) -> Result<Plugin> {
-    let fits = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    if !fits(&listed.name) {
+    if !is_name(&listed.name) {
         let (who, name) = (border.name(), &listed.name);
         let message = format!("{who}: lists a plugin called {name:?}; names are letters, digits, `-` and `_`");
         return Err(Error::other(message));

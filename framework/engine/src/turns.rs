@@ -100,7 +100,8 @@ impl Engine<'_> {
     /// Starts a turn: keeps the longest common prefix of cache and prompt, and rolls the cache back to it.
     fn begin(&self, slot: &mut Slot, request: Request, prompt: Prompt, cache: &KvCache) -> Result<()> {
         let o = &self.options;
-        let goes_on = |text: &String| continuation(self.tokenizer, &prompt.text, &self.template.of_reply(text));
+        let border = Border::of(self.tokenizer, &prompt.text)?;
+        let goes_on = |text: &String| border.goes_on(&self.template.of_reply(text));
         let given = request.forced.as_ref().map(goes_on).transpose()?;
         let reply = given.as_ref().map_or(request.max_new_tokens, Vec::len);
         let choices: Vec<Vec<u32>> = request.choices.iter().map(goes_on).collect::<Result<_>>()?;
@@ -139,7 +140,7 @@ impl Engine<'_> {
             reply: given.unwrap_or_default(),
             cut: None,
             most: request.max_new_tokens,
-            fork: request.fork.then_some(common.min(reused)),
+            fork: request.fork.then_some(reused),
             choices: (choices, vec![]),
             seed: request.seed,
             rows: Default::default(),
@@ -234,12 +235,29 @@ impl Engine<'_> {
 /// Longest end of a prompt, in bytes, that is tokenised again to see how a text goes on from it.
 const TAIL: usize = 64;
 
-/// The token ids of `text` where it follows the rendered prompt `before`.
-fn continuation(tokenizer: &Tokenizer, before: &str, text: &str) -> Result<Vec<u32>> {
-    let start = (before.len().saturating_sub(TAIL)..=before.len()).find(|i| before.is_char_boundary(*i));
-    let tail = &before[start.unwrap_or(before.len())..];
-    let head = tokenizer.encode(tail)?;
-    let mut both = tokenizer.encode(&format!("{tail}{text}"))?;
-    // If the border falls inside a token, the text is tokenised by itself.
-    if both.starts_with(&head) { Ok(both.split_off(head.len())) } else { Ok(tokenizer.encode(text)?) }
+/// The end of a rendered prompt, where a reply goes on.
+struct Border<'a> {
+    tokenizer: &'a Tokenizer,
+    tail: &'a str,
+    /// Token ids of the tail.
+    ids: Vec<u32>,
+}
+
+impl<'a> Border<'a> {
+    fn of(tokenizer: &'a Tokenizer, prompt: &'a str) -> Result<Self> {
+        let start = (prompt.len().saturating_sub(TAIL)..=prompt.len()).find(|i| prompt.is_char_boundary(*i));
+        let tail = &prompt[start.unwrap_or(prompt.len())..];
+        Ok(Self { tokenizer, tail, ids: tokenizer.encode(tail)? })
+    }
+
+    /// The token ids of `text` where it follows the prompt.
+    fn goes_on(&self, text: &str) -> Result<Vec<u32>> {
+        let mut both = self.tokenizer.encode(&format!("{}{text}", self.tail))?;
+        // If the border falls inside a token, the text is tokenised by itself.
+        if both.starts_with(&self.ids) {
+            Ok(both.split_off(self.ids.len()))
+        } else {
+            Ok(self.tokenizer.encode(text)?)
+        }
+    }
 }

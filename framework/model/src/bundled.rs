@@ -1,6 +1,7 @@
 //! Models embedded in the binary, named `bundled:NAME`. A crate registers one with
 //! `inventory::submit! { BundledModel { … } }`.
 use crate::{Error, Result};
+use serde_json::{Value, json};
 
 /// A checkpoint in the hub's file layout, embedded in the binary or made by it.
 pub struct BundledModel {
@@ -39,6 +40,36 @@ impl BundledModel {
         let file = (self.files)().iter().find(|(n, _)| *n == name);
         file.map(|(_, b)| *b).ok_or_else(|| Error::Source(format!("bundled:{} lacks {name}", self.name)))
     }
+}
+
+/// Gemma's special tokens, of a bundled model's tokenizer; their index is their id.
+pub const SPECIALS: [&str; 6] = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"];
+
+/// A `tokenizer.json`: a unigram model over `vocab`, pairs of text and score by id, that begins with [`SPECIALS`] and has
+/// a token for each byte.
+pub fn unigram_tokenizer(vocab: Vec<Value>) -> Value {
+    let added: Vec<Value> = SPECIALS
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            json!({"id": i, "content": s, "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false})
+        })
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": true}
+    })
+}
+
+/// The `tokenizer_config.json` beside it. Without it transformers uses Gemma's own tokenizer classes, which split words
+/// differently.
+pub fn tokenizer_config() -> Value {
+    json!({
+        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": SPECIALS[2], "eos_token": SPECIALS[1],
+        "unk_token": SPECIALS[3], "pad_token": SPECIALS[0], "chat_template": crate::template::GEMMA
+    })
 }
 
 #[cfg(test)]

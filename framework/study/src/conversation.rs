@@ -5,6 +5,7 @@ use crate::plan::SharedPlan;
 use crate::record::{Record, measured};
 use crate::rehearsal::{Course, opening};
 use friction_core::manifest::{After, Draws, Thinking};
+use friction_core::program::is_name;
 use friction_core::{
     Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
     seed::derive, thinking,
@@ -204,7 +205,7 @@ impl Conversation {
             let views: Vec<TapView> =
                 hook.taps.iter().filter_map(own).map(|t| TapView { tap: &t.tap, rows: &t.rows }).collect();
             for (name, value) in hook.plugin.read(&spoken, &views)? {
-                if !names(&name) {
+                if !is_name(&name) {
                     let e = format!("hook `{}` reads out {name:?}; names are letters, digits, `-` and `_`", hook.name);
                     return Err(friction_core::Error::config(e));
                 }
@@ -225,7 +226,7 @@ impl Conversation {
         let before = format!("{}{prefill}", template.opens_thought().unwrap_or(""));
         let opened = thinking::inside(&before);
         let grade = self.plan.grade(cx.item, &thinking::split(&format!("{before}{}", outcome.text), false).answer)?;
-        if let Some(name) = grade.metrics.keys().find(|n| !names(n)) {
+        if let Some(name) = grade.metrics.keys().find(|n| !is_name(n)) {
             let e = format!("a grade has the metric {name:?}; names are letters, digits, `-` and `_`");
             return Err(friction_core::Error::config(e));
         }
@@ -289,11 +290,6 @@ impl Conversation {
         self.queue(false);
         Ok(())
     }
-}
-
-/// Whether a text names a column: letters, digits, `-` and `_`.
-fn names(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
 }
 
 impl Dialogue for Conversation {

@@ -4,7 +4,7 @@ use crate::manifest::library_file;
 use crate::plan::{PlannedCondition, PlannedItem};
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use friction_core::manifest::{After, Chosen, External, Issues, Manifest, Path as KeyPath, external};
-use friction_core::program::{Edit, is_reading};
+use friction_core::program::{Edit, is_name};
 use friction_core::{
     Arm, ChatMessage, Dataset, EditOp, Hook, HookProgram, Origin, Position, Result, TextCodec, plural,
 };
@@ -238,7 +238,7 @@ pub(crate) fn program(
         let message = format!("the arm `{}` runs with conditions of {levels}, and there is none", a.name);
         issues.push(key("where"), message, None);
     }
-    if let Some(name) = program.readings.iter().find(|n| !is_reading(n)) {
+    if let Some(name) = program.readings.iter().find(|n| !is_name(n)) {
         let message = format!("it declares the reading {name:?}; names are letters, digits, `-` and `_`");
         issues.push(hook.path.clone(), message, None);
     }

@@ -63,7 +63,7 @@ enum Order {
 pub(crate) enum Fault {
     /// The topics plugin.
     Topics(Error),
-    /// The dataset.
+    /// The dataset: an item could not be read, or there are too few.
     Dataset(Error),
 }
 

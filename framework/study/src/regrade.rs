@@ -82,7 +82,7 @@ pub struct Report {
 
 /// A run's turns with new grades, not yet written. The run is locked against other writers meanwhile.
 pub struct Regraded {
-    /// What changes.
+    /// How many grades change, and how.
     pub report: Report,
     dir: RunDir,
     groups: BTreeMap<u32, Vec<TurnRow>>,

@@ -1,6 +1,7 @@
 //! Joins scores that people or a judge gave to a stored run's turns, from a table of comma-separated values.
 use crate::regrade::{BEFORE, Regraded, Report, keep, open};
 use crate::{Error, Result, comma};
+use friction_core::program::is_name;
 use friction_core::{RunReader, TurnRow, plural};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -159,8 +160,7 @@ fn columns(header: &[String], scores: &Scores, turns: &[TurnRow]) -> Result<Colu
             .collect::<Result<_, _>>()?,
     };
     for (name, _) in &columns {
-        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        if !plain {
+        if !is_name(name) {
             return Err(format!(
                 "the column {name:?} names no metric: use letters, digits, `-` and `_`, or leave it out"
             ));

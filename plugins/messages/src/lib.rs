@@ -88,7 +88,7 @@ impl PluginConfig for Config {
     }
 }
 
-/// The dataset.
+/// An indexed file of conversations, whose rows are read one at a time.
 struct Messages {
     index: Index,
     ordered: bool,

@@ -129,7 +129,7 @@ impl PluginConfig for Config {
     }
 }
 
-/// The dataset.
+/// The questions, and the worked examples that stand before them.
 struct MmluPro {
     bank: Bank,
     style: Style,

@@ -5,11 +5,10 @@ use crate::talk::WORDINGS;
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
 use friction_core::Item;
+pub use friction_model::bundled::tokenizer_config;
+use friction_model::bundled::{SPECIALS, unigram_tokenizer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-/// Gemma's special tokens; their index is their id.
-const SPECIALS: [&str; 6] = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"];
 
 /// The words of a text, each with the space before it if there is one.
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -49,28 +48,7 @@ pub fn tokenizer_json() -> Value {
     vocab.push(json!(["\n", -1.0]));
     vocab.extend((' '..='~').map(|c| json!([c.to_string(), -1.0])));
     vocab.extend(whole.into_iter().filter(|w| w.chars().count() > 1).map(|w| json!([w, -1.0])));
-    let added: Vec<Value> = SPECIALS
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            json!({"id": i, "content": s, "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false})
-        })
-        .collect();
-    json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-        "pre_tokenizer": null, "post_processor": null,
-        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
-        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": true}
-    })
-}
-
-/// The `tokenizer_config.json`. Without it transformers uses Gemma's own tokenizer classes, which split words
-/// differently.
-pub fn tokenizer_config() -> Value {
-    json!({
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": SPECIALS[2], "eos_token": SPECIALS[1],
-        "unk_token": SPECIALS[3], "pad_token": SPECIALS[0], "chat_template": friction_model::template::GEMMA
-    })
+    unigram_tokenizer(vocab)
 }
 
 #[cfg(test)]

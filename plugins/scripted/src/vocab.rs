@@ -1,11 +1,10 @@
 //! The tokenizer: one token for each cue, each word of a reply and the commonest English words, one for each printable
 //! character of ASCII, and byte tokens for all other text.
-use crate::replies::{END, Reply, tokens};
+use crate::replies::{Reply, tokens};
+use friction_model::bundled::unigram_tokenizer;
+pub use friction_model::bundled::{SPECIALS, tokenizer_config};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Gemma's special tokens; their index is their id.
-pub const SPECIALS: [&str; 6] = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", END];
 
 /// Words that shorten prompts; each is a token with a space before it.
 const COMMON: &str = "the of and to in a is that it for was on are as with his they at be this from have or by had not \
@@ -33,7 +32,7 @@ pub enum Kind {
     Default(usize),
 }
 
-/// The vocabulary.
+/// All tokens, by id: what each is written as, and what it means to the model.
 pub struct Vocab {
     /// Text of each token, by id.
     pub pieces: Vec<String>,
@@ -70,28 +69,8 @@ impl Vocab {
         let bytes = SPECIALS.len()..SPECIALS.len() + 256;
         let score = |i: usize| if i < bytes.start { 0.0 } else { [-1.0, -20.0][usize::from(bytes.contains(&i))] };
         let vocab: Vec<Value> = self.pieces.iter().enumerate().map(|(i, p)| json!([p, score(i)])).collect();
-        let added: Vec<Value> = SPECIALS
-            .iter()
-            .enumerate()
-            .map(|(i, s)| {
-                json!({"id": i, "content": s, "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false})
-            })
-            .collect();
-        json!({
-            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-            "pre_tokenizer": null, "post_processor": null,
-            "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
-            "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": true}
-        })
+        unigram_tokenizer(vocab)
     }
-}
-
-/// The `tokenizer_config.json`, for other programs that read the written model.
-pub fn tokenizer_config() -> Value {
-    json!({
-        "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": SPECIALS[2], "eos_token": SPECIALS[1],
-        "unk_token": SPECIALS[3], "pad_token": SPECIALS[0], "chat_template": friction_model::template::GEMMA
-    })
 }
 
 /// The `generation_config.json`.
@@ -103,6 +82,7 @@ pub fn generation_config() -> Value {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::replies::END;
     use crate::replies::all;
     use friction_model::Tokenizer;
 

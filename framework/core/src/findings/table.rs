@@ -11,7 +11,7 @@ pub enum Cells {
     Text(Vec<String>),
     /// Numbers. Parquet and CSV store NaN as missing, JSON every number that is not finite.
     Number(#[serde(with = "numbers")] Vec<f64>),
-    /// Whole numbers.
+    /// Whole numbers, one a row, shown without digits after the point.
     Count(Vec<i64>),
 }
 

@@ -93,8 +93,7 @@ impl AsideSection {
     }
 
     pub(super) fn check(&self, path: &Path, issues: &mut Issues) {
-        let named = !self.name.is_empty() && self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-        if !named {
+        if !crate::program::is_name(&self.name) {
             issues.push(path.key("name"), "an aside's name is letters, digits, `-` and `_`: it names columns", None);
         }
         if let Some(end) = ["_reply", "_logprobs", "_per_token"].iter().find(|end| self.name.ends_with(**end)) {
