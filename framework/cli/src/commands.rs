@@ -13,10 +13,20 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
-    if !path.is_file() {
-        return Err(CliError::usage(format!("{}: there is no such file", path.display())));
+/// Refuses a path that is not a file.
+fn is_manifest(path: &Path) -> Result<()> {
+    match path {
+        path if path.is_file() => Ok(()),
+        path if path.is_dir() => Err(CliError::usage(format!(
+            "{}: this is a folder; name a manifest, such as its manifest.toml if it is a run",
+            path.display()
+        ))),
+        path => Err(CliError::usage(format!("{}: there is no such file", path.display()))),
     }
+}
+
+fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
+    is_manifest(path)?;
     let base = friction_study::manifest::base(path);
     Ok((friction_study::manifest::read(path, &base, set)?, base))
 }
@@ -203,9 +213,7 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
 }
 
 pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Result<()> {
-    if let Some(path) = otherwise.manifest.filter(|path| !path.is_file()) {
-        return Err(CliError::usage(format!("{}: there is no such file", path.display())));
-    }
+    otherwise.manifest.map_or(Ok(()), is_manifest)?;
     let mut progress = RunProgress::new("reading the run");
     let analyses = friction_study::analyses_stored(run, otherwise, &mut |name, i, n| progress.analyzing(name, i, n));
     drop(progress);

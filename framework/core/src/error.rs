@@ -38,6 +38,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// An error at a place of the study: `turn 3 of group 1, condition `x``.
+    #[error("{place}: {source}")]
+    Within {
+        /// The place.
+        place: String,
+        /// What failed there.
+        #[source]
+        source: Box<Error>,
+    },
     /// Any other error, as a message.
     #[error("{0}")]
     Other(String),
@@ -69,6 +78,15 @@ impl Error {
             Self::Several(all) => Self::Several(all.into_iter().map(|e| e.under(table)).collect()),
             Self::Config(message) => Self::at(table, message),
             other => other,
+        }
+    }
+    /// Puts a place before the message. Errors that name a key still name it.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        match self {
+            Self::Key { key, message, help } => Self::Key { key, message: format!("{place}: {message}"), help },
+            Self::Several(all) => Self::Several(all.into_iter().map(|e| e.within(place)).collect()),
+            other => Self::Within { place: place.into(), source: Box::new(other) },
         }
     }
     /// Makes an [`Error::Other`].

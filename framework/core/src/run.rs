@@ -146,6 +146,9 @@ pub struct TurnRow {
     pub asides: BTreeMap<String, Aside>,
     /// What the dataset knows of the item beside its text, as JSON; empty if it knows nothing.
     pub metadata: String,
+    /// What stood before turn 1, as JSON: a list of messages with `role` and `content`. Empty if nothing did, and in later
+    /// turns.
+    pub opening: String,
 }
 
 /// A number that may be missing. One that is not finite is written as null.

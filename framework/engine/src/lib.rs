@@ -34,12 +34,12 @@ pub enum Error {
     /// The model, its tokenizer or its template failed.
     #[error(transparent)]
     Model(#[from] friction_model::Error),
-    /// A plugin failed while a conversation asked, kept, graded or read.
+    /// A plugin failed while a conversation asked, kept, graded or read. The error names the conversation and its turn.
     #[error(transparent)]
-    Plugin(#[from] friction_core::Error),
+    Plugin(friction_core::Error),
     /// A conversation does not fit its slot.
     #[error(
-        "{place}: a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation"
+        "{place}: a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation; the messages became longer than those that were planned with: let the condition's `bounds` say `message_tokens`, or take fewer turns (`study.turns`)"
     )]
     TooLong {
         /// The conversation and the turn.

@@ -1,6 +1,7 @@
 //! The state of one conversation in the batch.
 use crate::dialogue::{Dialogue, Finish, Request, TapRows, TurnOutcome};
 use crate::hooks::Doses;
+use crate::{Error, Result};
 use friction_core::{Position, Site, Tap};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -165,6 +166,24 @@ pub(crate) struct Slot {
     pub waiting: Option<(Request, Prompt)>,
     /// Whether the conversation is over.
     pub over: bool,
+}
+
+impl Slot {
+    /// The next request. Errors name the conversation and its turn.
+    pub fn next(&mut self) -> Result<Option<Request>> {
+        let asked = self.dialogue.next();
+        asked.map_err(|e| self.failed(e))
+    }
+
+    /// Hands the dialogue a reply. Errors name the conversation and its turn.
+    pub fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
+        let taken = self.dialogue.replied(outcome);
+        taken.map_err(|e| self.failed(e))
+    }
+
+    fn failed(&self, e: friction_core::Error) -> Error {
+        Error::Plugin(e.within(&self.dialogue.place()))
+    }
 }
 
 /// A rendered and tokenised prompt.

@@ -28,7 +28,7 @@ impl Engine<'_> {
                 waiting: None,
                 over: false,
             };
-            match slot.dialogue.next()? {
+            match slot.next()? {
                 None => slot.over = true,
                 Some(request) => {
                     let prompt = self.prompt(&request)?;
@@ -180,7 +180,7 @@ impl Engine<'_> {
                     st.progress.reused += shared.prompt_tokens as u64;
                     if let Some(s) = st.slots[j].as_mut() {
                         (s.leader, s.written, s.cached) = (None, cached.len(), cached);
-                        s.dialogue.replied(shared)?;
+                        s.replied(shared)?;
                     }
                     self.ask(st, j)?;
                 }
@@ -189,7 +189,7 @@ impl Engine<'_> {
                 if let Some(kept) = turn.fork {
                     s.cached.truncate(kept);
                 }
-                s.dialogue.replied(outcome)?;
+                s.replied(outcome)?;
             }
             self.ask(st, i)?;
         }
@@ -221,7 +221,7 @@ impl Engine<'_> {
     fn ask(&self, st: &mut State<'_>, i: usize) -> Result<()> {
         let State { slots, cache, .. } = st;
         let Some(slot) = slots[i].as_mut() else { return Ok(()) };
-        match slot.dialogue.next()? {
+        match slot.next()? {
             None => slot.over = true,
             Some(request) => {
                 let prompt = self.prompt(&request)?;

@@ -98,6 +98,7 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         ("finish_reason".into(), text(&|r| r.finish_reason.clone())),
         ("elapsed_ms".into(), Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.elapsed_ms))) as ArrayRef),
         ("metadata".into(), text(&|r| r.metadata.clone())),
+        ("opening".into(), text(&|r| r.opening.clone())),
     ]);
     write(path, columns)
 }

@@ -101,6 +101,10 @@ impl Batch<'_> {
             maybe!(text: target, answer);
             maybe!(number: score);
             maybe!(floats: choice_logprobs, replay_logprobs, neutral_logprobs);
+            // Runs of the first versions of schema 3 have no such column.
+            if self.has("opening") {
+                take!(text: opening);
+            }
         } else {
             self.before(&mut rows)?;
         }

@@ -101,9 +101,8 @@ impl Conversation {
         let Some(cx) = self.context() else { return Ok(None) };
         let Some(ask) = condition.plugin.ask(&cx)? else {
             if self.history.is_empty() {
-                let what = "ends before its first turn: there is nothing to record";
-                let (group, name) = (self.group, &condition.name);
-                return Err(friction_core::Error::config(format!("condition `{name}` {what}, in group {group}")));
+                let what = "the conversation ends before its first turn: there is nothing to record";
+                return Err(friction_core::Error::config(what));
             }
             return Ok(None);
         };
@@ -258,6 +257,12 @@ impl Conversation {
             grades: grade.others.clone(),
             metrics: grade.metrics.clone(),
             readings: self.read(&outcome, cx.turn)?,
+            opening: match &self.messages {
+                Some(opening) if cx.turn == 1 && !opening.is_empty() => {
+                    serde_json::to_string(opening).map_err(friction_core::Error::other)?
+                }
+                _ => String::new(),
+            },
             metadata: match cx.item.metadata.is_empty() {
                 true => String::new(),
                 false => serde_json::Value::Object(cx.item.metadata.clone()).to_string(),

@@ -122,7 +122,7 @@ impl Counter<'_> {
         let scores = if listens { vec![Some(1.0), Some(0.0), None] } else { vec![None] };
         let hold = |score| {
             let made_up = MadeUp { text: &text, ids: &ids, codec: &Same(&text), score, forgiving: true };
-            Ok(made_up.hold(c.plugin.as_ref(), course, (self.manifest.study.seed, group), list)?)
+            Ok(made_up.hold(c, course, (self.manifest.study.seed, group), list)?)
         };
         scores.into_iter().map(hold).collect()
     }

@@ -3,6 +3,7 @@
 use crate::manifest::library_file;
 use crate::plan::{PlannedCondition, PlannedItem};
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
+use crate::wrong::Wrong;
 use friction_core::manifest::{After, Chosen, External, Issues, Manifest, Path as KeyPath, external};
 use friction_core::program::{Edit, is_name};
 use friction_core::{
@@ -113,10 +114,24 @@ impl<'a> Design<'a> {
         for (ids, text) in &self.replies {
             for score in scores {
                 let made_up = MadeUp { text, ids, codec: &Words, score: *score, forgiving: false };
-                out.push((before.clone(), made_up.hold(plugin, &course, at, list)?));
+                out.push((before.clone(), made_up.hold(c, &course, at, list)?));
             }
         }
         Ok(out)
+    }
+
+    /// Refuses conditions that fail to ask. What they keep of real replies may differ from what they keep of these.
+    pub fn fails(&self, wrong: &mut Wrong) {
+        for (i, c) in self.conditions.iter().enumerate() {
+            let made_up = |(ids, text)| MadeUp { text, ids, codec: &Words, score: None, forgiving: true };
+            let told = |g: usize| {
+                let (list, at) = (&self.groups[g], (self.manifest.study.seed, g));
+                let Some((ids, text)) = self.replies.first() else { return Ok(()) };
+                made_up((ids, text)).hold(c, &self.course(c, list), at, list).map(|_| ())
+            };
+            let chosen = &self.manifest.conditions[i].chosen;
+            wrong.plugin(&chosen.path, (0..self.groups.len()).try_for_each(told));
+        }
     }
 
     /// Whether two conditions say or keep something different in any turn. A condition that fails counts as different;

@@ -8,7 +8,7 @@
 //! model         source, revision, dtype, quantize; chat_template, template_args, template_date if they are given;
 //!               commit of a hub source; sha256 by part: weights, config, generation_config, tokenizer,
 //!               tokenizer_config (null if there is none), chat_template (the text that renders prompts)
-//! backend       kind; slots if the manifest sets them, otherwise "auto"
+//! backend       kind; batch if the manifest sets it, otherwise "auto"
 //! generation    [generation], defaults filled in, also those that it takes from the checkpoint
 //! dataset       table, version, library (SHA-256, if it is a dynamic library) or process (command and sha256 by file, if it
 //!               is a process); fingerprint, sha256 of all items
@@ -140,7 +140,7 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     lock["model"]["commit"] = json!(plan.checkpoint.commit);
     lock["model"]["sha256"] = json!(identity);
     // The number that fits a device's memory may change from run to run; the log records it.
-    lock["backend"]["slots"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
+    lock["backend"]["batch"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
     lock["dataset"]["fingerprint"] = json!(plan.dataset.fingerprint());
     lock["dataset"]["sha256"] = json!(items(plan.dataset.as_ref())?);
     if !plan.program.edits.is_empty() {

@@ -182,6 +182,7 @@ impl Plan {
             design.spans(&mut wrong.issues);
             design.same(&mut wrong.issues, &mut wrong.warnings);
             design.asides(&mut wrong.issues);
+            design.fails(&mut wrong);
             if needs.iter().any(|(_, n)| n.cuts || n.wordings) {
                 habits = Some(design.habits());
             }

@@ -1,7 +1,9 @@
 //! Holds a conversation of the design with made-up replies, to see before a run what would be said.
 use crate::lists::PlannedItem;
+use crate::plan::PlannedCondition;
 use friction_core::{
-    ChatMessage, Condition, Dataset, Exchange, Grade, Item, Kept, OpeningContext, Reply, Result, TextCodec, TurnContext,
+    ChatMessage, Condition, Dataset, Error, Exchange, Grade, Item, Kept, OpeningContext, Reply, Result, TextCodec,
+    TurnContext,
 };
 
 /// A group's items as one condition asks them: the turns of its conversation.
@@ -64,7 +66,16 @@ pub fn opening(
 ) -> Result<Vec<ChatMessage>> {
     let items: Vec<Item> = list.iter().map(|p| p.item.clone()).collect();
     let given = dataset.opening(&items)?;
-    condition.opening(&OpeningContext { seed, group, items: &items, given: &given })
+    let messages = condition.opening(&OpeningContext { seed, group, items: &items, given: &given })?;
+    match Item::opening_fault(&messages) {
+        Some(fault) => Err(Error::config(format!("the condition {fault}, in group {group}"))),
+        None => Ok(messages),
+    }
+}
+
+/// Names a turn of a conversation, from 1.
+pub fn place(turn: usize, group: usize, condition: &str) -> String {
+    format!("turn {turn} of group {group}, condition `{condition}`")
 }
 
 /// A made-up reply, the same in every turn.
@@ -97,21 +108,23 @@ impl MadeUp<'_> {
     /// If the condition fails.
     pub fn hold(
         &self,
-        condition: &dyn Condition,
+        condition: &PlannedCondition,
         course: &Course,
         at: (u64, usize),
         list: &[PlannedItem],
     ) -> Result<Vec<Rehearsed>> {
+        let plugin = condition.plugin.as_ref();
         let (mut history, mut out) = (Vec::<Exchange>::new(), vec![]);
         for turn in 0..course.len() {
             let Some(cx) = course.context(at, list, turn, &history) else { break };
-            let Some(ask) = condition.ask(&cx)? else { break };
+            let at = |e: Error| e.within(&place(turn + 1, at.1, &condition.name));
+            let Some(ask) = plugin.ask(&cx).map_err(at)? else { break };
             let (text, prefill) = (ask.replay.as_deref().unwrap_or(self.text), ask.prefill.as_deref().unwrap_or(""));
             let reply = Reply { text, ids: self.ids, prefill, codec: self.codec };
             let kept = match turn + 1 < course.len() {
-                true => Some(condition.keep(&reply, &cx).or_else(|e| match self.forgiving {
+                true => Some(plugin.keep(&reply, &cx).or_else(|e| match self.forgiving {
                     true => Ok(Kept::whole(&reply)),
-                    false => Err(e),
+                    false => Err(at(e)),
                 })?),
                 false => None,
             };

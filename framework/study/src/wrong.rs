@@ -34,14 +34,8 @@ impl Wrong<'_> {
 
 /// Puts a condition's name before the messages of its errors.
 pub(crate) fn named<T>(name: &str, result: friction_core::Result<T>) -> friction_core::Result<T> {
-    fn tell(name: &str, e: Error) -> Error {
-        match e {
-            Error::Key { key, message, help } => {
-                Error::Key { key, message: format!("condition `{name}`: {message}"), help }
-            }
-            Error::Several(all) => Error::Several(all.into_iter().map(|e| tell(name, e)).collect()),
-            other => other,
-        }
-    }
-    result.map_err(|e| tell(name, e))
+    result.map_err(|e| match e {
+        e @ (Error::Key { .. } | Error::Several(_)) => e.within(&format!("condition `{name}`")),
+        other => other,
+    })
 }

@@ -161,18 +161,29 @@ impl Test {
     pub fn new(source: &str) -> Result<Self> {
         let env = environment();
         let expression = env.compile_expression(source).map_err(|e| wrong(source, &e))?;
-        unknown(source, &expression.undeclared_variables(false).into_iter().collect(), &TURN)?;
+        let names: BTreeSet<String> = expression.undeclared_variables(false).into_iter().collect();
+        unknown(source, &names, &TURN)?;
+        if names.iter().all(|n| !TURN.contains(&n.as_str()) || n == "matches") {
+            return Err(Error::config(format!("{source:?}: this says the same in every turn of every conversation")));
+        }
         Ok(Self(source.into()))
     }
 
     /// Whether it is true.
     ///
     /// # Errors
-    /// If an operation in it fails.
+    /// If an operation in it fails, or its value is neither true nor false.
     pub fn holds(&self, values: &Value) -> Result<bool> {
         let env = environment();
         let expression = env.compile_expression(&self.0).map_err(|e| wrong(&self.0, &e))?;
-        Ok(expression.eval(values).map_err(|e| wrong(&self.0, &e))?.is_true())
+        let value = expression.eval(values).map_err(|e| wrong(&self.0, &e))?;
+        if value.is_none() || value.is_undefined() {
+            return Ok(false);
+        }
+        bool::try_from(value.clone()).map_err(|_| {
+            let what = format!("is {value:?}, which is neither true nor false: compare it with something");
+            Error::config(format!("{:?}: {what}", self.0))
+        })
     }
 }
 
