@@ -36,7 +36,7 @@ pub enum Error {
     Model(#[from] friction_model::Error),
     /// A plugin failed while a conversation asked, kept, graded or read. The error names the conversation and its turn.
     #[error(transparent)]
-    Plugin(friction_core::Error),
+    Plugin(#[from] friction_core::Error),
     /// A conversation does not fit its slot.
     #[error(
         "{place}: a prompt of {prompt} tokens and a reply of up to {reply} do not fit the {capacity} positions planned for a conversation; the messages became longer than those that were planned with: let the condition's `bounds` say `message_tokens`, or take fewer turns (`study.turns`)"
