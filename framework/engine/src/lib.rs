@@ -8,6 +8,7 @@
 //! at numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step
 //! before it.
 mod ahead;
+mod border;
 pub mod dialogue;
 pub mod finite;
 pub mod hooks;
@@ -31,7 +32,10 @@ pub use stop::{StopStrings, Stopped};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The model, its tokenizer or its template failed.
+    /// The tokenizer or the chat template failed.
+    #[error(transparent)]
+    Checkpoint(#[from] friction_checkpoint::Error),
+    /// The model failed.
     #[error(transparent)]
     Model(#[from] friction_model::Error),
     /// A plugin failed while a conversation asked, kept, graded or read. The error names the conversation and its turn.

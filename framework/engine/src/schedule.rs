@@ -1,5 +1,6 @@
 //! Keeps the slots filled and runs the model step by step.
 use crate::ahead::{Asked, Launched, Owner, Rules, open};
+use crate::border::Borders;
 use crate::dialogue::{Finish, Unit};
 use crate::finite::{self, NotFinite, Noticed};
 use crate::hooks::{Program, TokenRole};
@@ -7,17 +8,18 @@ use crate::options::{EngineOptions, Flow, Progress};
 use crate::sampling::{argmax, log_probs};
 use crate::slot::{Slot, Turn};
 use crate::{Error, Result};
+use friction_checkpoint::{ChatTemplate, Tokenizer};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_model::decoder::{Answer, Hooks, spare_slots};
 use friction_model::model::floats;
-use friction_model::{ChatTemplate, Decoder, Gemma3, KvCache, Segment, Tokenizer};
+use friction_model::{Decoder, KvCache, Model, Segment};
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 /// A model with everything that conversations need.
 pub struct Engine<'a> {
     /// The model, with its weights on a device.
-    pub model: &'a Gemma3,
+    pub model: &'a Model,
     /// The model's tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// The model's chat template, which renders prompts.
@@ -32,6 +34,7 @@ pub struct Engine<'a> {
     pub(crate) reads_user: bool,
     /// Whether a tap reads every token that a turn adds.
     pub(crate) reads_all: bool,
+    pub(crate) borders: Borders<'a>,
     /// Number of turns begun, which gives each turn its number.
     pub(crate) turns: AtomicU64,
 }
@@ -58,13 +61,13 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// If the program does not fit the model.
     pub fn new(
-        model: &'a Gemma3,
+        model: &'a Model,
         tokenizer: &'a Tokenizer,
         template: &'a ChatTemplate,
         program: &HookProgram,
         options: EngineOptions,
     ) -> Result<Self> {
-        let spec = model.config.spec("the model");
+        let spec = model.arch.spec("the model");
         program.validate(&spec)?;
         let taps = program.all_taps().map(|t| Ok((t.clone(), spec.width(t.site)?))).collect::<Result<Vec<_>>>()?;
         let reads_user = taps.iter().any(|(t, _)| matches!(t.position, Position::UserMean | Position::All));
@@ -77,6 +80,7 @@ impl<'a> Engine<'a> {
             reads_all: taps.iter().any(|(t, _)| t.position == Position::All),
             taps,
             reads_user,
+            borders: Borders::new(tokenizer),
             turns: AtomicU64::new(0),
         })
     }
@@ -94,7 +98,7 @@ impl<'a> Engine<'a> {
         mut tick: impl FnMut(&Progress) -> Flow,
     ) -> Result<Progress> {
         let o = &self.options;
-        let mut shape = o.cache(&self.model.config);
+        let mut shape = o.cache(&self.model.arch);
         shape.slots += spare_slots(self.model);
         let cache = self.model.cache(shape);
         let mut st = State {
@@ -285,7 +289,7 @@ impl<'a> Engine<'a> {
     /// The error of a conversation whose numbers are not finite. The pass is repeated to find where they begin.
     fn not_finite(&self, st: &State, owner: &Owner, noticed: Noticed) -> Error {
         let slot = st.slots[owner.slot].as_ref();
-        let shape = self.options.cache(&self.model.config);
+        let shape = self.options.cache(&self.model.arch);
         Error::NotFinite(Box::new(NotFinite {
             place: slot.map_or_else(String::new, |s| s.dialogue.place()),
             noticed,
@@ -315,7 +319,7 @@ impl<'a> Engine<'a> {
             }
             token = if o.sampling.greedy() { argmax(&values) } else { o.sampling.draw(&values, turn.seed, index) };
         }
-        if self.model.config.eos.contains(&token) || self.template.end_of_turn() == Some(token) {
+        if self.model.arch.eos.contains(&token) || self.template.end_of_turn() == Some(token) {
             turn.finish = Some(Finish::Stop);
             return Ok(false);
         }

@@ -4,8 +4,8 @@ use crate::hooks::Doses;
 use crate::schedule::{Engine, State};
 use crate::slot::{Prompt, Share, Slot, Turn, common_prefix};
 use crate::{Error, Result};
+use friction_model::KvCache;
 use friction_model::decoder::spare_slots;
-use friction_model::{KvCache, Tokenizer};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -88,7 +88,7 @@ impl Engine<'_> {
             return Ok(Prompt { user: (0, ids.len()), ids, text });
         }
         let span = self.template.user_span(&request.messages, &text).ok_or_else(|| {
-            friction_model::Error::Text(
+            friction_checkpoint::Error::Text(
                 "the chat template changes the user's message: its tokens cannot be told".into(),
             )
         })?;
@@ -100,8 +100,7 @@ impl Engine<'_> {
     /// Starts a turn: keeps the longest common prefix of cache and prompt, and rolls the cache back to it.
     fn begin(&self, slot: &mut Slot, request: Request, prompt: Prompt, cache: &KvCache) -> Result<()> {
         let o = &self.options;
-        let border = Border::of(self.tokenizer, &prompt.text)?;
-        let goes_on = |text: &String| border.goes_on(&self.template.of_reply(text));
+        let goes_on = |text: &String| self.borders.goes_on(&prompt.text, &self.template.of_reply(text));
         let given = request.forced.as_ref().map(goes_on).transpose()?;
         let reply = given.as_ref().map_or(request.max_new_tokens, Vec::len);
         let choices: Vec<Vec<u32>> = request.choices.iter().map(goes_on).collect::<Result<_>>()?;
@@ -123,7 +122,7 @@ impl Engine<'_> {
         }
         // One more token may have been computed ahead.
         let written = slot.written.max(slot.cached.len()) + spare_slots(self.model);
-        if !cache.can_roll_back(&self.model.config, written, reused) {
+        if !cache.can_roll_back(&self.model.arch, written, reused) {
             reused = 0;
         }
         slot.cached.truncate(reused);
@@ -208,7 +207,7 @@ impl Engine<'_> {
             let Some((request, prompt)) = slot.waiting.take() else { continue };
             slot.leader = None;
             // A leader that ran on may have overwritten what a sliding layer needs; then all is computed anew.
-            if cache.can_roll_back(&self.model.config, written, common) {
+            if cache.can_roll_back(&self.model.arch, written, common) {
                 cache.fork(i, j, common);
                 progress.forked_openings += 1;
                 (slot.written, slot.cached) = (common, cached);
@@ -229,35 +228,5 @@ impl Engine<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Longest end of a prompt, in bytes, that is tokenised again to see how a text goes on from it.
-const TAIL: usize = 64;
-
-/// The end of a rendered prompt, where a reply goes on.
-struct Border<'a> {
-    tokenizer: &'a Tokenizer,
-    tail: &'a str,
-    /// Token ids of the tail.
-    ids: Vec<u32>,
-}
-
-impl<'a> Border<'a> {
-    fn of(tokenizer: &'a Tokenizer, prompt: &'a str) -> Result<Self> {
-        let start = (prompt.len().saturating_sub(TAIL)..=prompt.len()).find(|i| prompt.is_char_boundary(*i));
-        let tail = &prompt[start.unwrap_or(prompt.len())..];
-        Ok(Self { tokenizer, tail, ids: tokenizer.encode(tail)? })
-    }
-
-    /// The token ids of `text` where it follows the prompt.
-    fn goes_on(&self, text: &str) -> Result<Vec<u32>> {
-        let mut both = self.tokenizer.encode(&format!("{}{text}", self.tail))?;
-        // If the border falls inside a token, the text is tokenised by itself.
-        if both.starts_with(&self.ids) {
-            Ok(both.split_off(self.ids.len()))
-        } else {
-            Ok(self.tokenizer.encode(text)?)
-        }
     }
 }

@@ -123,11 +123,16 @@ impl<'a> Design<'a> {
     /// Refuses conditions that fail to ask. What they keep of real replies may differ from what they keep of these.
     pub fn fails(&self, wrong: &mut Wrong) {
         for (i, c) in self.conditions.iter().enumerate() {
-            let made_up = |(ids, text)| MadeUp { text, ids, codec: &Words, score: None, forgiving: true };
+            // One that listens is asked after right, wrong and ungraded replies.
+            let listens = c.plugin.bounds().reads_history;
+            let scores: &[Option<f64>] = if listens { &[None, Some(1.0), Some(0.0)] } else { &[None] };
             let told = |g: usize| {
                 let (list, at) = (&self.groups[g], (self.manifest.study.seed, g));
                 let Some((ids, text)) = self.replies.first() else { return Ok(()) };
-                made_up((ids, text)).hold(c, &self.course(c, list), at, list).map(|_| ())
+                scores.iter().try_for_each(|score| {
+                    let made_up = MadeUp { text, ids, codec: &Words, score: *score, forgiving: true };
+                    made_up.hold(c, &self.course(c, list), at, list).map(|_| ())
+                })
             };
             let chosen = &self.manifest.conditions[i].chosen;
             wrong.plugin(&chosen.path, (0..self.groups.len()).try_for_each(told));

@@ -373,3 +373,20 @@ fn names_and_paths_are_not_broken() {
     let o = with("check", world(MANIFEST).path(), &["study.turns=1"]);
     assert!(raw(&o).lines().all(|l| l.chars().count() <= 90), "{}", raw(&o));
 }
+
+/// What fails while a condition asks is told with the line of the condition, the turn and the group.
+#[test]
+fn a_condition_that_fails_to_ask_is_refused_before_the_run() {
+    let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {metadata.colour.shade}\"");
+    let told = refused(&m, &[]);
+    says(&told, &[&place(&m, "[[condition]]\nname = \"plain\""), "turn 1 of group 0, condition `plain`"]);
+    let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {{ history[-1].reply }}\"");
+    says(&refused(&m, &[]), &["turn 1 of group 0, condition `plain`"]);
+    let m = but("user = \"ok. {question}\"", "user = \"ok. {question}\"\nstop_when = \"matches(last_reply, '(')\"");
+    says(&refused(&m, &[]), &["turn 2 of group 0, condition `plain`", "regex"]);
+    let m = but(
+        "user = \"ok. {question}\"",
+        "user = \"ok. {question}\"\nif_wrong = \"{metadata.colour.shade} {question}\"",
+    );
+    says(&refused(&m, &[]), &["turn 2 of group 0, condition `plain`"]);
+}

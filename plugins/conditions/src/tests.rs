@@ -120,6 +120,45 @@ fn listed_messages_are_turns_and_the_end_can_come_early() {
 }
 
 #[test]
+fn the_end_is_true_or_false_and_depends_on_something() {
+    let cx = r#""items": 1"#;
+    for constant in ["true", "1 == 1", "'cannot' == 'can'"] {
+        assert_eq!(
+            refused(&format!("user = \"{{question}}\"\nstop_when = \"{constant}\""), &study(cx, 50)),
+            ["stop_when"]
+        );
+    }
+    let ends = |stop: &str| {
+        let c = build(&format!("messages = [\"a\", \"b\"]\nstop_when = \"{stop}\""), cx);
+        let item = item();
+        let history = [Exchange { turn: 1, round: 1, reply: "no".into(), ..Exchange::default() }];
+        let (round, rounds, prompt) = (2, 2, "What?");
+        let cx = TurnContext {
+            seed: 1,
+            group: 0,
+            turn: 2,
+            turns: 2,
+            round,
+            rounds,
+            topic: "law",
+            item: &item,
+            prompt,
+            history: &history,
+        };
+        c.ask(&cx).map(|ask| ask.is_none()).map_err(|e| e.to_string())
+    };
+    assert_eq!(ends("last_reply == 'no'"), Ok(true));
+    // Without an answer this is none, which is not true.
+    assert_eq!(ends("last_answer and last_answer == 'A'"), Ok(false));
+    for missing in ["metadata.colour", "history[7]", "last_score == 1 or metadata.colour"] {
+        let e = ends(missing).unwrap_err();
+        assert!(e.contains("is not there"), "{missing}: {e}");
+    }
+    let e = ends("last_reply").unwrap_err();
+    assert!(e.contains("neither true nor false: compare it"), "{e}");
+}
+
+#[test]
 fn openings_hold_the_system_prompt_and_shots() {
     let toml = "system = \"Password: {metadata.word}\"\nshots = [{ user = \"1+1\", assistant = \"2\" }]";
     let c = build(toml, r#""turns": 2"#);

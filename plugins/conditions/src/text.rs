@@ -177,8 +177,11 @@ impl Test {
         let env = environment();
         let expression = env.compile_expression(&self.0).map_err(|e| wrong(&self.0, &e))?;
         let value = expression.eval(values).map_err(|e| wrong(&self.0, &e))?;
-        if value.is_none() || value.is_undefined() {
+        if value.is_none() {
             return Ok(false);
+        }
+        if value.is_undefined() {
+            return Err(Error::config(format!("{:?}: a name or key in it is not there", self.0)));
         }
         bool::try_from(value.clone()).map_err(|_| {
             let what = format!("is {value:?}, which is neither true nor false: compare it with something");

@@ -10,8 +10,8 @@ mod transcripts;
 
 use common::{friction, root, text};
 use friction as _;
+use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::{ChatMessage, RunReader, TurnRow};
-use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_store::StoredRun;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,11 @@ fn read_as(run: &StoredRun, opening: impl Fn(&TurnRow) -> Vec<ChatMessage>) -> T
     let (tokenizer, template) = scripted();
     for rows in conversations(run).values() {
         let mut messages = opening(rows[0]);
+        let told = if messages.is_empty() { String::new() } else { serde_json::to_string(&messages).unwrap() };
+        let stored: Vec<&str> = rows.iter().map(|r| r.opening.as_str()).collect();
+        if stored[0] != told || stored[1..].iter().any(|o| !o.is_empty()) {
+            return Err(format!("the stored opening is {stored:?}, not {told:?}"));
+        }
         for row in rows {
             messages.push(ChatMessage::user(row.user.clone()));
             let prompt = template.render(&messages).unwrap() + &row.prefill;
