@@ -1,25 +1,30 @@
-//! Finding and loading autoencoders from folders or the hub, in Gemma Scope 2's or SAELens' format.
-use crate::name::Name;
+//! Finding and loading autoencoders from folders or the hub, in the formats of the suites that are published.
+use crate::find::{self, KINDS};
+use crate::name::{Inside, Name};
 use crate::parameters::Parameters;
-use crate::values::Tensors;
+use crate::suites::{Format, Origin, dictionary_learning, gemma_scope, goodfire, qwen_scope, sparsify};
+use crate::tensors::Tensors;
 use crate::{lens, release};
+use friction_checkpoint::hub::Repo;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Result, Site};
-use friction_model::hub::Repo;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+
+pub use crate::find::FILES;
 
 /// Where an autoencoder is found, as a manifest says it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Where the autoencoder is: `hf:google/gemma-scope-2-4b-it` (for a tuned model, the `-it` repository) or `path:folder`.
-    /// A folder is relative to the manifest; with `sae` it has the repository's layout, without it is one autoencoder's, in
-    /// the format of Gemma Scope 2 or of SAELens.
+    /// A folder is relative to the manifest; with `sae` it has the repository's layout, without it is one autoencoder's. The
+    /// formats of Gemma Scope 2, Gemma Scope, Qwen-Scope, SAELens, dictionary_learning, sparsify and Goodfire are read.
     pub source: String,
-    /// Name of the autoencoder in the repository: folder/layer/width/l0, such as `resid_post/17/16k/medium`. Default: none;
-    /// needed for `hf:`.
+    /// Name of the autoencoder in the repository: of Gemma Scope 2 folder/layer/width/l0, such as `resid_post/17/16k/medium`;
+    /// of others the path of its folder or file, such as `layer_20/width_16k/average_l0_71` or `layer12.sae.pt`. Default:
+    /// none; needed for `hf:`.
     #[serde(default)]
     pub sae: Option<String>,
     /// Branch, tag or commit of the repository. Default: `main`. Set it to a commit to pin the autoencoder.
@@ -32,10 +37,12 @@ pub struct Source {
 pub struct Found {
     /// Its short name, where it has one.
     pub name: Option<Name>,
-    /// Path of the configuration (JSON).
-    pub config: PathBuf,
-    /// Path of the weights (safetensors).
+    /// Path of the configuration (JSON), where it has one.
+    pub config: Option<PathBuf>,
+    /// Path of the weights.
     pub tensors: PathBuf,
+    /// The hub repository that it is from, `owner/name`. Where a suite has no configurations, its name says the model.
+    pub repository: Option<String>,
 }
 
 impl Source {
@@ -45,11 +52,11 @@ impl Source {
     /// Names every field that is wrong.
     pub fn validate(&self) -> Result<()> {
         let mut faults = friction_core::error::Faults::default();
-        if let Some(Err(e)) = self.sae.as_ref().map(|s| s.parse::<Name>()) {
+        if let Err(e) = self.inside() {
             faults.when(true, "sae", e.to_string());
         }
         let hub = self.source.starts_with("hf:");
-        let unnamed = "name an autoencoder of the repository: `sae = \"resid_post/17/16k/medium\"`";
+        let unnamed = "name an autoencoder of the repository: `sae = \"resid_post/17/16k/medium\"`, or the path of its folder or file";
         faults.when(hub && self.sae.is_none(), "source", unnamed);
         faults.when(!hub && !self.source.starts_with("path:"), "source", "`source` begins with `hf:` or `path:`");
         let idle = "`revision` does nothing here: only a source `hf:` has revisions";
@@ -62,6 +69,11 @@ impl Source {
         self.source.strip_prefix("hf:")
     }
 
+    /// What `sae` names.
+    fn inside(&self) -> Result<Option<Inside>> {
+        self.sae.as_ref().map(|sae| Inside::of(self.repository(), sae)).transpose()
+    }
+
     /// Finds the files, and fetches them where the source is a hub repository. A relative folder is relative to
     /// `base`.
     ///
@@ -69,29 +81,64 @@ impl Source {
     /// When a field is wrong, or a file is missing or cannot be fetched.
     pub fn find(&self, base: &Path) -> Result<Found> {
         self.validate()?;
-        let name = self.sae.as_ref().map(|s| s.parse::<Name>()).transpose()?;
-        let (config, tensors) = match (self.repository(), &name) {
-            (Some(id), Some(name)) => {
-                let mut repo = Repo::new(id, self.revision.as_deref(), false).map_err(Error::other)?;
-                let mut get = |file: &str| repo.get(&format!("{}/{file}", name.path())).map_err(Error::other);
-                (get(FILES[0].0)?, get(FILES[0].1)?)
-            }
-            (_, name) => {
+        let inside = self.inside()?;
+        let (config, tensors) = match (self.repository(), &inside) {
+            (Some(id), Some(inside)) => self.fetch(id, inside)?,
+            (_, inside) => {
                 let dir = base.join(self.source.strip_prefix("path:").unwrap_or(&self.source));
-                find(&name.as_ref().map_or_else(|| dir.clone(), |n| dir.join(n.path())))?
+                find::local(&inside.as_ref().map_or_else(|| dir.clone(), |i| dir.join(i.path())))?
             }
         };
-        Ok(Found { name, config, tensors })
+        let repository = self.repository().map(String::from);
+        Ok(Found { name: inside.and_then(Inside::short), config, tensors, repository })
+    }
+
+    /// Fetches an autoencoder from the hub.
+    fn fetch(&self, id: &str, inside: &Inside) -> Result<find::Files> {
+        let mut repo = Repo::new(id, self.revision.as_deref(), false).map_err(Error::other)?;
+        if let Inside::Short(name) = inside {
+            let mut get = |file: &str| repo.get(&format!("{}/{file}", name.path())).map_err(Error::other);
+            return Ok((Some(get(FILES[0].0)?), get(FILES[0].1)?));
+        }
+        let path = inside.path();
+        let mut last = path.clone();
+        let mut get = |file: &str| {
+            last = file.into();
+            repo.try_get(file).map_err(Error::other)
+        };
+        if let Some(found) = find::seek(&path, &mut get)? {
+            return Ok(found);
+        }
+        // Whether the hub does not answer, or lacks the files, is told by asking for one of them.
+        let why = repo.get(&last).err().map(|e| format!(" ({e})")).unwrap_or_default();
+        Err(Error::config(format!("{id} holds no autoencoder at `{path}`{why}: {KINDS}")))
     }
 }
 
 impl Found {
+    fn origin(&self) -> Origin<'_> {
+        Origin { config: self.config.as_deref(), tensors: &self.tensors, repository: self.repository.as_deref() }
+    }
+
     /// Loads the parameters.
     ///
     /// # Errors
-    /// As [`files`].
+    /// When a file is missing or malformed, or asks for something that is not computed; the message names the file.
     pub fn load(&self) -> Result<Loaded> {
-        files(&self.config, &self.tensors)
+        let (o, format) = (self.origin(), Format::of(&self.tensors)?);
+        let config = if format == Format::Configured { o.json()? } else { Value::Null };
+        let t = Tensors::open(&self.tensors)?;
+        let loaded = match format {
+            Format::Configured if t.has("w_enc") => release::load(o.config()?, &config, &t),
+            Format::Configured => lens::load(o.config()?, &config, &t),
+            Format::Sparsify => sparsify::load(&o, &t),
+            Format::DictionaryLearning => dictionary_learning::load(&o, &t),
+            Format::GemmaScope => gemma_scope::load(&o, &t),
+            Format::QwenScope => qwen_scope::load(&o, &t),
+            Format::Goodfire => goodfire::load(&o, &t),
+        }?;
+        loaded.parameters.check().map_err(|what| o.wrong(what))?;
+        Ok(loaded)
     }
 
     /// The site that it reads and the site that it reconstructs. `site`, where given, replaces the site that the
@@ -100,9 +147,10 @@ impl Found {
     /// # Errors
     /// When neither says what is read, or a transcoder's configuration does not say what it reconstructs.
     pub fn sites(&self, site: Option<Site>) -> Result<(Site, Site)> {
-        let (own, writes) = sites(&self.config)?;
+        let (own, writes) = self.origin().sites(Format::of(&self.tensors)?)?;
         let reads = site.or(own).ok_or_else(|| {
-            Error::config(format!("{} does not say what the autoencoder reads: set `site`", self.config.display()))
+            let says = self.config.as_deref().unwrap_or(&self.tensors).display();
+            Error::config(format!("{says} does not say what the autoencoder reads: set `site`"))
         })?;
         // An autoencoder reconstructs what it reads, at whichever site it is applied.
         Ok((reads, writes.filter(|w| own != Some(*w)).unwrap_or(reads)))
@@ -118,48 +166,28 @@ pub struct Loaded {
     /// Site that it reconstructs: the same for an autoencoder, another for a transcoder. `None` where the
     /// configuration does not say.
     pub writes: Option<Site>,
-    /// Name of the model that it was trained on, where the configuration says.
+    /// Name of the model that it was trained on, where the configuration or the suite's own names say.
     pub model: Option<String>,
 }
 
-/// Names of configuration and weights: of Gemma Scope 2, and of SAELens.
-pub const FILES: [(&str, &str); 2] = [("config.json", "params.safetensors"), ("cfg.json", "sae_weights.safetensors")];
-
-/// Paths of configuration and weights in a folder of either format.
+/// Finds an autoencoder in a folder, or by its file of weights.
 ///
 /// # Errors
-/// When it holds neither pair of files.
-pub fn find(dir: &Path) -> Result<(PathBuf, PathBuf)> {
-    FILES.iter().map(|(c, t)| (dir.join(c), dir.join(t))).find(|(c, t)| c.exists() && t.exists()).ok_or_else(|| {
-        Error::config(format!(
-            "{} holds no autoencoder: neither config.json with params.safetensors (Gemma Scope 2) nor cfg.json with sae_weights.safetensors (SAELens)",
-            dir.display()
-        ))
-    })
+/// When there is none in a format that is read, or there are several.
+pub fn find(at: &Path) -> Result<Found> {
+    let (config, tensors) = find::local(at)?;
+    Ok(Found { name: None, config, tensors, repository: None })
 }
 
-/// Loads an autoencoder from a folder of either format.
+/// Loads an autoencoder from a folder, or by its file of weights.
 ///
 /// # Errors
-/// When a file is missing or malformed, or asks for something that is not computed; the message names the file.
-pub fn folder(dir: &Path) -> Result<Loaded> {
-    let (config, tensors) = find(dir)?;
-    files(&config, &tensors)
+/// As [`find`] and [`Found::load`].
+pub fn folder(at: &Path) -> Result<Loaded> {
+    find(at)?.load()
 }
 
-/// Loads an autoencoder from its configuration and weights. The format is told by the tensors' names.
-///
-/// # Errors
-/// As [`folder`].
-pub fn files(config: &Path, tensors: &Path) -> Result<Loaded> {
-    let c = read(config)?;
-    let t = Tensors::open(tensors)?;
-    let loaded = if t.has("w_enc") { release::load(config, &c, &t) } else { lens::load(config, &c, &t) }?;
-    loaded.parameters.check().map_err(|what| Error::config(format!("{}: {what}", tensors.display())))?;
-    Ok(loaded)
-}
-
-/// The sites that an autoencoder reads and reconstructs, from its configuration alone.
+/// The sites that an autoencoder reads and reconstructs, from a configuration of Gemma Scope 2 or SAELens alone.
 ///
 /// # Errors
 /// When the configuration cannot be read, or a transcoder's names no known site that it reconstructs.
@@ -172,7 +200,11 @@ pub fn sites(config: &Path) -> Result<(Option<Site>, Option<Site>)> {
 /// Largest configuration file that is read, in bytes. Those of training runs have some hundred keys.
 const LONGEST: u64 = 1 << 20;
 
-fn read(config: &Path) -> Result<Value> {
+/// Reads a configuration.
+///
+/// # Errors
+/// When it is missing, too long, or no JSON object.
+pub(crate) fn read(config: &Path) -> Result<Value> {
     let wrong = |what: String| Error::config(format!("{}: {what}", config.display()));
     let length = std::fs::metadata(config).map_err(|e| wrong(e.to_string()))?.len();
     if length > LONGEST {

@@ -1,4 +1,5 @@
-//! Short names of the autoencoders of Gemma Scope 2: `resid_post/17/16k/medium`.
+//! Names of autoencoders in a repository: the short ones of Gemma Scope 2, `resid_post/17/16k/medium`, and paths.
+use crate::suites::qwen_scope;
 use friction_core::{Error, Result};
 
 /// A parsed short name: folder/layer/width/l0.
@@ -76,6 +77,66 @@ impl Name {
     }
 }
 
+/// What `sae` names in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inside {
+    /// An autoencoder of Gemma Scope 2, by its short name.
+    Short(Name),
+    /// A folder or a file.
+    Path(String),
+}
+
+/// How the repositories of Gemma Scope 2 begin.
+const RELEASE: &str = "google/gemma-scope-2-";
+
+impl Inside {
+    /// What `sae` names in the hub repository `repository`, or in a folder.
+    ///
+    /// # Errors
+    /// When it is neither a short name nor a path that stays in the repository.
+    pub fn of(repository: Option<&str>, sae: &str) -> Result<Self> {
+        let released = repository.is_some_and(|r| r.starts_with(RELEASE));
+        let known = sae.split('/').next().is_some_and(|first| FOLDERS.contains(&first));
+        match sae.parse() {
+            Ok(name) => return Ok(Self::Short(name)),
+            // The path of its folder is as good a name.
+            Err(e) if (released || known) && !sae.contains("/layer_") => return Err(e),
+            Err(_) => {}
+        }
+        let inside = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':']);
+        if !sae.split('/').all(inside) {
+            return Err(Error::config(format!(
+                "`{sae}` names no autoencoder: write a short name of Gemma Scope 2, such as `resid_post/17/16k/medium`, or the path of a folder or file in the repository, such as `layer_20/width_16k/average_l0_71` or `layer12.sae.pt`"
+            )));
+        }
+        if let Some(folder) = sae.strip_suffix("/canonical") {
+            return Err(Error::config(format!(
+                "`{sae}` is SAELens' name for one of the autoencoders in `{folder}`: write its folder, such as `{folder}/average_l0_71`"
+            )));
+        }
+        // Qwen-Scope's files are called by their layers, as SAELens calls them.
+        let scope = repository.and_then(|r| qwen_scope::release(r.rsplit('/').next()?)).is_some();
+        let file = format!("{sae}.sae.pt");
+        Ok(Self::Path(if scope && qwen_scope::layer(&file).is_some() { file } else { sae.into() }))
+    }
+
+    /// Its path in the repository.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Short(name) => name.path(),
+            Self::Path(path) => path.clone(),
+        }
+    }
+
+    /// Its short name, where it has one.
+    pub fn short(self) -> Option<Name> {
+        match self {
+            Self::Short(name) => Some(name),
+            Self::Path(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -102,6 +163,44 @@ mod tests {
             "resid_post/1/16k/_seed_1",
         ] {
             assert!(wrong.parse::<Name>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_short_or_a_path_that_stays_in_the_repository() {
+        let path = |repository, sae: &str| Inside::of(repository, sae).map(|i| i.path()).map_err(|e| e.to_string());
+        let (release, scope) = (Some("google/gemma-scope-2-4b-it"), Some("google/gemma-scope-2b-pt-res"));
+        let qwen = Some("Qwen/SAE-Res-Qwen3-1.7B-Base-W32K-L0_50");
+        for (repository, sae, want) in [
+            (release, "resid_post/17/16k/medium", "resid_post/layer_17_width_16k_l0_medium"),
+            (None, "resid_post/17/16k/medium", "resid_post/layer_17_width_16k_l0_medium"),
+            (release, "resid_post/layer_17_width_16k_l0_medium", "resid_post/layer_17_width_16k_l0_medium"),
+            (scope, "layer_20/width_16k/average_l0_71", "layer_20/width_16k/average_l0_71"),
+            (qwen, "layer12.sae.pt", "layer12.sae.pt"),
+            (qwen, "layer12", "layer12.sae.pt"),
+            (None, "layer12", "layer12"),
+            (Some("EleutherAI/sae-llama-3-8b-32x"), "layers.10", "layers.10"),
+            (
+                Some("andyrdt/saes-llama-3.1-8b-instruct"),
+                "resid_post_layer_3/trainer_1",
+                "resid_post_layer_3/trainer_1",
+            ),
+        ] {
+            assert_eq!(path(repository, sae), Ok(want.to_string()), "{sae}");
+        }
+        for (repository, sae, words) in [
+            (release, "resid_post/17/16k/tiny", "l0 is small, medium or big"),
+            (None, "resid_post/17/16k", "write folder/layer/width/l0"),
+            (release, "layer12", "names no autoencoder of the release"),
+            (scope, "../x", "names no autoencoder: write"),
+            (scope, "/etc/passwd", "names no autoencoder: write"),
+            (scope, "a//b", "names no autoencoder: write"),
+            (scope, "", "names no autoencoder: write"),
+            (scope, "a\\b", "names no autoencoder: write"),
+            (scope, "layer_20/width_16k/canonical", "`layer_20/width_16k/average_l0_71`"),
+        ] {
+            let e = path(repository, sae).err().unwrap_or_default();
+            assert!(e.contains(words), "{sae}: {e:?} is not {words:?}");
         }
     }
 }

@@ -35,6 +35,22 @@ pub struct Parameters {
     pub normalize: Normalize,
 }
 
+/// The encoder and thresholds of the JumpReLU autoencoder that a gated one is equal to: its gate x·W_enc + b_gate > 0 is a
+/// threshold on its magnitude x·W_enc·e^r + b_mag. `None` where the vectors are not of as many features.
+pub(crate) fn jump_relu_of_gated(
+    w_enc: Values,
+    r_mag: &[f32],
+    b_gate: &[f32],
+    b_mag: &[f32],
+) -> Option<(Values, Activation)> {
+    if r_mag.len() != b_mag.len() || b_gate.len() != b_mag.len() {
+        return None;
+    }
+    let by: Vec<f32> = r_mag.iter().map(|r| r.exp()).collect();
+    let threshold = b_mag.iter().zip(&by).zip(b_gate).map(|((b, e), g)| b - e * g).collect();
+    Some((w_enc.columns(by), Activation::JumpRelu(threshold)))
+}
+
 /// The parameters of one feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feature {

@@ -2,7 +2,7 @@
 use crate::load::Loaded;
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
-use crate::values::Tensors;
+use crate::tensors::Tensors;
 use friction_core::{Error, Result, Site};
 use serde_json::Value;
 use std::path::Path;

@@ -80,13 +80,15 @@ impl Sae {
     /// # Errors
     /// As [`Sae::new`].
     pub fn with(
-        parameters: Parameters,
+        mut parameters: Parameters,
         kind: BackendKind,
         index: usize,
         panel: usize,
         resident: usize,
     ) -> Result<Self> {
         parameters.check().map_err(Error::config)?;
+        // Decoding reads the rows of active features, which must be in one piece to be read fast.
+        parameters.w_dec = parameters.w_dec.gathered();
         let device = friction_model::device::open(kind, index).map_err(Error::other)?;
         let (input, output) = (parameters.input(), parameters.output());
         let skip = parameters.skip.clone().map(|s| tensor(s, input, output, &device));
@@ -119,9 +121,7 @@ impl Sae {
     fn upload(&self, first: usize) -> Panel {
         let (input, width) = (self.parameters.input(), self.width());
         let cols = self.panel.min(width - first);
-        let mut data = vec![0.0; input * cols];
-        let read = |(r, out): (usize, &mut [f32])| self.parameters.w_enc.read(r * width + first, out);
-        data.par_chunks_mut(cols).enumerate().for_each(read);
+        let data = self.parameters.w_enc.block(width, first, cols);
         Panel {
             first,
             weights: tensor(data, input, cols, &self.device),

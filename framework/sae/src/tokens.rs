@@ -1,10 +1,11 @@
 //! Activations to train on: from the taps of a run, or from a corpus that a model reads.
 use burn::tensor::{DType, Tensor};
+use friction_checkpoint::Checkpoint;
 use friction_core::manifest::BackendKind;
 use friction_core::{ConversationId, Error, Position, Result, RunReader, Site};
 use friction_model::cache::CacheShape;
 use friction_model::model::floats;
-use friction_model::{Checkpoint, Gemma3, Probe, Segment, Step};
+use friction_model::{Model, Probe, Segment, Step};
 use std::collections::BTreeSet;
 
 /// Training and held-out activations, row-major `[tokens, width]`.
@@ -115,22 +116,22 @@ pub fn of_corpus(
             r.context
         )));
     }
-    let width = checkpoint.config.spec(&checkpoint.source.to_string()).width(r.site)?;
+    let width = checkpoint.arch.spec(&checkpoint.source.to_string()).width(r.site)?;
     let tokenizer = checkpoint.tokenizer().map_err(Error::other)?;
     let device = friction_model::device::open(r.backend, r.device).map_err(Error::other)?;
     let weights = checkpoint.open().map_err(Error::other)?;
     let model =
-        Gemma3::load(&checkpoint.config, weights.as_ref(), &device, DType::F32, &mut |_| {}).map_err(Error::other)?;
+        Model::load(&checkpoint.arch, weights.as_ref(), &device, DType::F32, &mut |_| {}).map_err(Error::other)?;
     let mut out = Tokens { width, ..Tokens::default() };
     for (i, text) in texts.iter().enumerate() {
-        let mut ids = vec![checkpoint.config.bos];
+        let mut ids: Vec<u32> = checkpoint.arch.bos.into_iter().collect();
         ids.extend(tokenizer.encode(text).map_err(Error::other)?);
         ids.truncate(r.context);
         let n = ids.len();
         if n < 2 {
             continue;
         }
-        let mut cache = model.cache(CacheShape::new(&model.config, 1, n, n));
+        let mut cache = model.cache(CacheShape::new(&model.arch, 1, n, n));
         let step = Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: vec![] };
         let mut reader = Reader { site: r.site, rows: vec![] };
         model.forward(&step, &mut cache, &mut reader).map_err(Error::other)?;

@@ -245,8 +245,9 @@ fn a_transcoder_says_what_it_writes() {
         write(dir.path(), c, load::FILES[1], &tensors);
         let found = load::Found {
             name: None,
-            config: dir.path().join("cfg.json"),
+            config: Some(dir.path().join("cfg.json")),
             tensors: dir.path().join("sae_weights.safetensors"),
+            repository: None,
         };
         found.sites(None).map_err(|e| e.to_string())
     };

@@ -6,8 +6,9 @@ mod keys;
 
 use crate::load::Loaded;
 use crate::normalize::Normalize;
-use crate::parameters::{Activation, Parameters};
-use crate::values::{Tensors, Values};
+use crate::parameters::{Activation, Parameters, jump_relu_of_gated};
+use crate::tensors::Tensors;
+use crate::values::Values;
 use config::{Config, Gate, Kind, Scaling};
 use friction_core::{Error, Result};
 use keys::Keys;
@@ -75,11 +76,6 @@ fn norms(matrix: &Values, rows: usize, cols: usize) -> Vec<f32> {
     (0..rows).into_par_iter().map_init(|| vec![0.0; cols], norm).collect()
 }
 
-/// Transposes `[rows, cols]` to `[cols, rows]`.
-fn transposed(matrix: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    (0..cols).flat_map(|c| (0..rows).map(move |r| matrix[r * cols + c])).collect()
-}
-
 /// Loads the parameters; `path` is the configuration's, for messages and for files beside it. Scaling factors are
 /// folded into the weights, and a gated autoencoder becomes a JumpReLU one.
 ///
@@ -90,7 +86,9 @@ pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
     let keys = Keys::of(c).map_err(wrong)?;
     let config = Config::of(&keys).map_err(wrong)?;
     let Kind { name, gate, transcoder, skip } = config.kind;
-    if let Some(other) = t.names().iter().find(|n| *n != FINETUNED && config.kind.tensors().all(|known| *n != known)) {
+    if let Some(other) =
+        t.names().into_iter().find(|n| *n != FINETUNED && config.kind.tensors().all(|known| *n != known))
+    {
         return Err(wrong(format!("there is a tensor `{other}`, which a `{name}` autoencoder does not have")));
     }
     let mut b_enc = t.vector(if gate == Gate::Gated { "b_mag" } else { "b_enc" })?;
@@ -124,26 +122,23 @@ pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
         Gate::Relu => Activation::Relu,
         Gate::TopK => Activation::TopK(config.k),
         Gate::JumpRelu => Activation::JumpRelu(t.vector("threshold")?),
-        // The gate x·W_enc + b_gate > 0 is equivalent to a threshold on the magnitude x·W_enc·e^r + b_mag.
         Gate::Gated => {
             let (gate, magnitude) = (t.vector("b_gate")?, t.vector("r_mag")?);
-            if gate.len() != width || magnitude.len() != width {
-                return Err(wrong(format!(
+            let (encoder, activation) = jump_relu_of_gated(w_enc, &magnitude, &gate, &b_enc).ok_or_else(|| {
+                wrong(format!(
                     "`b_gate`, `r_mag` and `b_mag` are of {}, {} and {width} features",
                     gate.len(),
                     magnitude.len()
-                )));
-            }
-            let by: Vec<f32> = magnitude.iter().map(|r| r.exp()).collect();
-            let threshold = b_enc.iter().zip(&by).zip(&gate).map(|((b, e), g)| b - e * g).collect();
-            w_enc = w_enc.columns(by);
-            Activation::JumpRelu(threshold)
+                ))
+            })?;
+            w_enc = encoder;
+            activation
         }
     };
     if let Some(by) = finetuned(path, &config, t, width)? {
         w_dec = w_dec.rows(by, output);
     }
-    let skip = if skip { Some(transposed(&t.matrix("W_skip", output, input)?.all(), output, input)) } else { None };
+    let skip = if skip { Some(t.matrix("W_skip", output, input)?.transposed(output, input).all()) } else { None };
     let reads = keys.reads().map_err(wrong)?;
     Ok(Loaded {
         parameters: Parameters { w_enc, b_enc, w_dec, b_dec, skip, activation, centred: config.centred, normalize },

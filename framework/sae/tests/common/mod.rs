@@ -1,5 +1,7 @@
 //! Helpers: folders of autoencoders, and comparison with expected values.
 #![allow(missing_docs, dead_code, clippy::unwrap_used)]
+pub mod files;
+pub mod suites;
 use friction_sae::Active;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
