@@ -4,9 +4,10 @@ use crate::print::{columns, plain, typed};
 use crate::progress::RunProgress;
 use crate::summary::{self, Summary};
 use crate::{estimates, findings};
+use friction_checkpoint::Arch;
+use friction_checkpoint::families::{shape as published, shapes};
 use friction_core::manifest::Manifest;
 use friction_core::plural;
-use friction_model::Config;
 use friction_study::{Analyses, Cost, Otherwise, Plan};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -176,8 +177,8 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
         outln!(
             "  model          {} ({}, {:.0} M parameters)",
             plain(&m.model.source),
-            plural(plan.checkpoint.config.layers(), "layer"),
-            plan.checkpoint.config.parameters() as f64 / 1e6
+            plural(plan.checkpoint.arch.layers(), "layer"),
+            plan.checkpoint.arch.parameters() as f64 / 1e6
         );
         outln!(
             "  conversations  {} of {}{}, {}, up to {} positions",
@@ -234,25 +235,25 @@ pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Resul
 }
 
 pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&Path>, as_json: bool) -> Result<()> {
-    let config = match Config::preset(shape) {
+    let config = match published(shape) {
         Some(c) => c,
         None if Path::new(shape).is_file() => {
             let text = std::fs::read_to_string(shape)?;
-            let json: Value = serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?;
-            Config::from_json(Path::new(shape), &json, None)?
+            serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?
         }
         None => {
             return Err(CliError::usage(format!(
                 "no shape is called `{shape}`; there are {}, or give a config.json",
-                Config::PRESETS.join(", ")
+                shapes().join(", ")
             )));
         }
     };
-    friction_model::init::write(&config, seed, tokenizer, dir)?;
+    let arch = Arch::from_json(Path::new(shape), &config, None)?;
+    friction_checkpoint::init::write(&config, seed, tokenizer, dir)?;
     if as_json {
-        outln!("{:#}", json!({"path": crate::print::path(dir), "parameters": config.parameters()}));
+        outln!("{:#}", json!({"path": crate::print::path(dir), "parameters": arch.parameters()}));
     } else {
-        outln!("wrote {} ({:.1} M parameters, seed {seed})", dir.display(), config.parameters() as f64 / 1e6);
+        outln!("wrote {} ({:.1} M parameters, seed {seed})", dir.display(), arch.parameters() as f64 / 1e6);
     }
     Ok(())
 }

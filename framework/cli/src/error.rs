@@ -143,7 +143,14 @@ impl From<friction_study::Error> for CliError {
 macro_rules! failed {
     ($($t:ty),*) => {$(impl From<$t> for CliError { fn from(e: $t) -> Self { Self::Failed(Box::new(e)) } })*};
 }
-failed!(friction_model::Error, friction_engine::Error, friction_store::Error, friction_core::Error, std::io::Error);
+failed!(
+    friction_checkpoint::Error,
+    friction_model::Error,
+    friction_engine::Error,
+    friction_store::Error,
+    friction_core::Error,
+    std::io::Error
+);
 
 pub(crate) type Result<T, E = CliError> = std::result::Result<T, E>;
 

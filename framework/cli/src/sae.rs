@@ -2,8 +2,9 @@
 use crate::error::{CliError, Result};
 use crate::trace::backend;
 use burn::tensor::{DType, Tensor, TensorData};
+use friction_checkpoint::Checkpoint;
 use friction_core::{Position, Site, plural};
-use friction_model::{Checkpoint, device, model::matmul};
+use friction_model::{device, model::matmul};
 use friction_sae::tokens::{Reading, of_corpus, of_run};
 use friction_sae::train::{Kind, Training, told, train};
 use friction_sae::write::{About, files};

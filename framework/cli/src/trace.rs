@@ -1,11 +1,12 @@
 //! `friction trace`: writes what the model computes on one sequence, for comparison with other tools.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Tensor};
+use friction_checkpoint::{ChatMessage, Checkpoint};
 use friction_core::manifest::{BackendKind, ModelDtype};
 use friction_core::{Site, plural};
 use friction_model::cache::CacheShape;
-use friction_model::model::{NoProbe, floats};
-use friction_model::{ChatMessage, Checkpoint, Gemma3, Probe, Segment, Step, device};
+use friction_model::model::floats;
+use friction_model::{Model, NoProbe, Probe, Segment, Step, device};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -88,7 +89,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         let parse = |s: &str| s.trim().parse().map_err(|_| CliError::usage(format!("`{s}` is not a token id")));
         ids.split(',').map(parse).collect::<Result<_>>()?
     } else if let Some(text) = &args.text {
-        let mut ids = vec![checkpoint.config.bos];
+        let mut ids: Vec<u32> = checkpoint.arch.bos.into_iter().collect();
         ids.extend(checkpoint.tokenizer()?.encode(text)?);
         ids
     } else if let Some(path) = &args.chat {
@@ -99,21 +100,21 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         return Err(CliError::usage("give --ids, --text or --chat"));
     };
     let positions = ids.len().saturating_add(args.greedy.unwrap_or(0));
-    if positions > checkpoint.config.context {
-        let context = checkpoint.config.context;
+    if positions > checkpoint.arch.context {
+        let context = checkpoint.arch.context;
         return Err(CliError::usage(format!("{positions} positions are more than the model's context of {context}")));
     }
     let weights = checkpoint.open()?;
-    let model = Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {})?;
+    let model = Model::load(&checkpoint.arch, weights.as_ref(), &device, dtype, &mut |_| {})?;
     let (n, new) = (ids.len(), args.greedy.unwrap_or(0));
-    let mut cache = model.cache(CacheShape::new(&model.config, 1, n + new, n));
+    let mut cache = model.cache(CacheShape::new(&model.arch, 1, n + new, n));
     let step =
         Step { ids: ids.clone(), segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (0..n).collect() };
     let mut blocks = Blocks::default();
     let logits = model.forward(&step, &mut cache, &mut blocks)?;
     let logits: Vec<f32> = logits.map(|l| floats(&l.into_data())).unwrap_or_default();
     let mut generated: Vec<u32> = vec![];
-    let mut next = friction_engine::sampling::argmax(&logits[(n - 1) * model.config.vocab..]);
+    let mut next = friction_engine::sampling::argmax(&logits[(n - 1) * model.arch.vocab..]);
     while generated.len() < new {
         generated.push(next);
         let step = Step {
@@ -132,8 +133,8 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let (ids_b, logits_b, blocks_b, new_b) = (int(&ids), float(&logits), float(&blocks.0), int(&generated));
     let mut parts = vec![
         ("ids", Dtype::I64, vec![n], &ids_b),
-        ("logits", Dtype::F32, vec![n, model.config.vocab], &logits_b),
-        ("resid_post", Dtype::F32, vec![model.config.layers(), n, model.config.hidden], &blocks_b),
+        ("logits", Dtype::F32, vec![n, model.arch.vocab], &logits_b),
+        ("resid_post", Dtype::F32, vec![model.arch.layers(), n, model.arch.hidden], &blocks_b),
     ];
     if args.greedy.is_some() {
         parts.push(("generated", Dtype::I64, vec![generated.len()], &new_b));
@@ -153,7 +154,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
             "wrote {}: {}, {}, {} generated",
             args.out.display(),
             plural(n, "id"),
-            plural(model.config.layers(), "layer"),
+            plural(model.arch.layers(), "layer"),
             generated.len()
         );
     }

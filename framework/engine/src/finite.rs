@@ -8,7 +8,7 @@ use friction_core::{Site, Tap};
 use friction_model::cache::CacheShape;
 use friction_model::decoder::spare_slots;
 use friction_model::model::floats;
-use friction_model::{Gemma3, Probe, Segment, Step};
+use friction_model::{Model, Probe, Segment, Step};
 use std::fmt;
 
 /// Whether logits give probabilities: none is NaN or +∞, and at least one is above −∞. An edit may forbid tokens by
@@ -164,7 +164,7 @@ impl Probe for Look<'_> {
 
 /// Computes a turn's tokens again, alone, and returns the first value that is not finite. `None` if all are finite, or
 /// if the pass fails.
-pub(crate) fn first(model: &Gemma3, program: &Program, shape: CacheShape, chunk: usize, slot: &Slot) -> Option<First> {
+pub(crate) fn first(model: &Model, program: &Program, shape: CacheShape, chunk: usize, slot: &Slot) -> Option<First> {
     let turn = slot.turn.as_ref()?;
     let mut cache = model.cache(CacheShape { slots: 1 + spare_slots(model), ..shape });
     let end = turn.prompt.len() - 1;

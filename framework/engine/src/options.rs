@@ -38,9 +38,9 @@ impl EngineOptions {
     }
 
     /// The shape of the cache that these options need.
-    pub fn cache(&self, config: &friction_model::Config) -> CacheShape {
+    pub fn cache(&self, arch: &friction_checkpoint::Arch) -> CacheShape {
         // A roll-back removes one reply and one fork at most, and a few tokens that are tokenised differently at a border.
-        CacheShape::new(config, self.slots, self.capacity, self.chunk + self.max_new_tokens + self.fork_tokens + 16)
+        CacheShape::new(arch, self.slots, self.capacity, self.chunk + self.max_new_tokens + self.fork_tokens + 16)
     }
 }
 

@@ -2,6 +2,8 @@
 //! get their own vectors. And: what taps at all tokens of a reply read.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Tensor, TensorData};
+use friction_checkpoint::weights::random::RandomWeights;
+use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing};
 use friction_core::program::{Autoencoder, Edit, EditAt, EditOp, Encoder, Readout};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::hooks::{Program, TokenRole};
@@ -9,8 +11,7 @@ use friction_engine::{
     Dialogue, Doses, Engine, EngineOptions, Error, Flow, Given, Request, Result, Sampling, TapRows, TurnOutcome, Unit,
 };
 use friction_model::decoder::{Hooks, Wish};
-use friction_model::weights::random::RandomWeights;
-use friction_model::{ChatMessage, ChatTemplate, Gemma3, Probe, Tokenizer, testing};
+use friction_model::{Model, Probe, testing as devices};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ fn edit(name: &str, site: Site, op: EditOp) -> Edit {
 
 fn tensor(v: Vec<f32>, rows: usize) -> Tensor<2> {
     let width = v.len() / rows;
-    Tensor::from_data(TensorData::new(v, [rows, width]), (&testing::device().unwrap(), DType::F32))
+    Tensor::from_data(TensorData::new(v, [rows, width]), (&devices::device().unwrap(), DType::F32))
 }
 
 fn values(x: Tensor<2>) -> Vec<f32> {
@@ -112,7 +113,7 @@ fn devices_compute_what_edits_say() {
             doses.iter_mut().for_each(|d| d.given.clear());
         }
         let program = program(Edit { gate: gate.clone(), ..edit("e", Site::Embed, op.clone()) });
-        let got = passed(&Program::new(&program, &testing::device().unwrap()), &doses, Site::Embed);
+        let got = passed(&Program::new(&program, &devices::device().unwrap()), &doses, Site::Embed);
         let mut moved = 0;
         for ((x, got), doses) in rows().chunks(WIDTH).zip(got.chunks(WIDTH)).zip(&doses) {
             let open = gate.as_ref().is_none_or(|g| g.of(x) > 0.0);
@@ -154,7 +155,7 @@ fn recorded_steps_equal_steps_that_are_not() {
     let taps = vec![Tap { site: Site::Embed, position: Position::All }];
     let n = edits.len();
     let program = HookProgram { taps, unstored, readings: vec!["r".into()], edits, ..HookProgram::default() };
-    let program = Program::new(&program, &testing::device().unwrap());
+    let program = Program::new(&program, &devices::device().unwrap());
     assert!(program.records(), "all of them are data");
     let widths = program.given();
     assert_eq!((program.columns(), &widths[..]), (n, &[WIDTH; 2][..]));
@@ -215,7 +216,7 @@ impl Dialogue for Talk {
 fn held(program: &HookProgram, all: Vec<(Doses, String)>) -> Result<Vec<Vec<TurnOutcome>>> {
     let config = testing::config();
     let weights = RandomWeights::new(&config, 7);
-    let model = Gemma3::load(&config, &weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+    let model = Model::load(&config, &weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
     let options = EngineOptions {

@@ -1,19 +1,20 @@
 //! Invariants: a conversation's results do not depend on its neighbours, prefix reuse, roll-back, forks or chunks.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
+use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing, weights::random::RandomWeights};
 use friction_core::program::{Autoencoder, Edit, EditAt, EditOp, Encoder, Readout};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::{
     Dialogue, Doses, Engine, EngineOptions, Error, Finish, Flow, Given, Progress, Request, Sampling, TurnOutcome, Unit,
 };
-use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
+use friction_model::{Model, testing as devices};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 struct World {
-    model: Gemma3,
+    model: Model,
     tokenizer: Tokenizer,
     template: ChatTemplate,
 }
@@ -21,7 +22,7 @@ struct World {
 fn world() -> World {
     let config = testing::config();
     let weights = RandomWeights::new(&config, 7);
-    let model = Gemma3::load(&config, &weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+    let model = Model::load(&config, &weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
     World { model, tokenizer, template }
@@ -265,7 +266,7 @@ fn identical(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
     same(a, b);
     let (a, b) = (bits(a), bits(b));
     let differ = a.iter().zip(&b).filter(|(x, y)| x != y).count();
-    if testing::device().unwrap() != Device::flex() {
+    if devices::device().unwrap() != Device::flex() {
         println!("{differ} of {} values differ in bits", a.len());
         return;
     }
@@ -274,7 +275,7 @@ fn identical(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
 
 /// Kernels are compiled and tuned by shape on a GPU: few cases there.
 fn cases() -> u32 {
-    if testing::device().unwrap() == Device::flex() { 24 } else { 3 }
+    if devices::device().unwrap() == Device::flex() { 24 } else { 3 }
 }
 
 proptest! {
@@ -411,7 +412,7 @@ fn every_end_id_stops() {
 
 #[test]
 fn a_forced_reply_has_the_models_own_probabilities() {
-    use friction_model::model::NoProbe;
+    use friction_model::NoProbe;
     use friction_model::{Segment, Step, cache::CacheShape};
     let w = world();
     let text = "a longer reply than any that is generated, and it goes on ".repeat(2);
@@ -431,12 +432,12 @@ fn a_forced_reply_has_the_models_own_probabilities() {
     let prompt = ids.len();
     ids.extend(&said);
     let n = ids.len();
-    let mut cache = w.model.cache(CacheShape::new(&w.model.config, 1, n, n));
+    let mut cache = w.model.cache(CacheShape::new(&w.model.arch, 1, n, n));
     let step =
         Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: (prompt - 1..n - 1).collect() };
     let logits = w.model.forward(&step, &mut cache, &mut NoProbe).unwrap().unwrap().into_data();
     let rows: Vec<f32> = logits.iter::<f32>().collect();
-    for ((row, id), got) in rows.chunks(w.model.config.vocab).zip(&said).zip(&got[0][0].forced) {
+    for ((row, id), got) in rows.chunks(w.model.arch.vocab).zip(&said).zip(&got[0][0].forced) {
         let want = friction_engine::sampling::log_probs(row, &[*id])[0];
         assert!((want - got).abs() < 1e-4, "{want} {got}");
     }

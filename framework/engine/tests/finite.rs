@@ -1,14 +1,15 @@
 //! Numbers that are not finite stop a run, and the error says where they begin; units finished before are kept.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_checkpoint::weights::TensorSource;
+use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing, weights::random::RandomWeights};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
 use friction_engine::{
     Dialogue, Doses, Engine, EngineOptions, Error, Flow, NotFinite, Request, Sampling, TurnOutcome, Unit,
 };
-use friction_model::weights::TensorSource;
-use friction_model::{ChatMessage, ChatTemplate, Gemma3, Result, Tokenizer, testing, weights::random::RandomWeights};
+use friction_model::{Model, testing as devices};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ struct Damaged {
 }
 
 impl TensorSource for Damaged {
-    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    fn f32(&self, name: &str, shape: &[usize]) -> friction_checkpoint::Result<Vec<f32>> {
         let mut v = self.inner.f32(name, shape)?;
         if name == self.name {
             v[0] = self.value;
@@ -68,7 +69,7 @@ fn held(
     strengths: &[f32],
 ) -> (usize, Vec<TurnOutcome>, Option<NotFinite>) {
     let config = testing::config();
-    let model = Gemma3::load(&config, weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+    let model = Model::load(&config, weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
     let options = EngineOptions {

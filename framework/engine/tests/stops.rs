@@ -2,12 +2,13 @@
 //! stop strings.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::DType;
+use friction_checkpoint::template::{GEMMA, SpecialTokens};
+use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing, weights::random::RandomWeights};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::{
     Dialogue, Engine, EngineOptions, Finish, Flow, Request, Sampling, StopStrings, TurnOutcome, Unit,
 };
-use friction_model::template::{GEMMA, SpecialTokens};
-use friction_model::{ChatMessage, ChatTemplate, Gemma3, Tokenizer, testing, weights::random::RandomWeights};
+use friction_model::{Model, testing as devices};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -26,7 +27,7 @@ impl Dialogue for Once {
     }
 }
 
-fn reply(model: &Gemma3, tokenizer: &Tokenizer, template: &ChatTemplate) -> (Vec<u32>, Finish) {
+fn reply(model: &Model, tokenizer: &Tokenizer, template: &ChatTemplate) -> (Vec<u32>, Finish) {
     let options = EngineOptions {
         slots: 1,
         capacity: 200,
@@ -50,7 +51,7 @@ fn reply(model: &Gemma3, tokenizer: &Tokenizer, template: &ChatTemplate) -> (Vec
 fn the_templates_marker_ends_a_reply() {
     let config = testing::config();
     let weights = RandomWeights::new(&config, 7);
-    let model = Gemma3::load(&config, &weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+    let model = Model::load(&config, &weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let plain = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let (ids, finish) = reply(&model, &plain, &ChatTemplate::gemma(&plain).unwrap());
     assert_eq!((ids.len(), finish), (12, Finish::Length));
@@ -108,17 +109,17 @@ impl Dialogue for Several {
     }
 }
 
-fn world() -> (Gemma3, Tokenizer, ChatTemplate) {
+fn world() -> (Model, Tokenizer, ChatTemplate) {
     let config = testing::config();
     let weights = RandomWeights::new(&config, 7);
-    let model = Gemma3::load(&config, &weights, &testing::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+    let model = Model::load(&config, &weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
     (model, tokenizer, template)
 }
 
 fn conversation(
-    (model, tokenizer, template): &(Gemma3, Tokenizer, ChatTemplate),
+    (model, tokenizer, template): &(Model, Tokenizer, ChatTemplate),
     talk: (&[usize], &'static str, Option<&'static str>),
     stop: &[&str],
     reuse: bool,

@@ -1,13 +1,14 @@
 //! Limits of a device's largest buffer. On WGPU a weight matrix, or its f32 form, may not fit in one buffer.
-use crate::{Config, Error, Result};
+use crate::{Error, Result};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_checkpoint::Arch;
 
 /// Checks, before any weight is read, that the two largest matrices fit in one buffer of `largest` bytes each: the
 /// embedding and a layer's gate and up projection. `None` means no limit is known.
 ///
 /// # Errors
 /// [`Error::Device`] when one does not fit.
-pub(crate) fn room(c: &Config, dtype: DType, largest: Option<u64>) -> Result<()> {
+pub(crate) fn room(c: &Arch, dtype: DType, largest: Option<u64>) -> Result<()> {
     for (what, rows) in [("the embedding", c.vocab), ("gate and up of a layer", 2 * c.intermediate)] {
         let (needs, most) = ((rows * c.hidden * dtype.size()) as u64, largest.unwrap_or(u64::MAX));
         if needs > most {
@@ -25,6 +26,7 @@ pub(crate) fn room(c: &Config, dtype: DType, largest: Option<u64>) -> Result<()>
 
 /// An f32 matrix, on its device and in `dtype`. It is converted on the device, or on the host where its f32 form
 /// exceeds the device's largest buffer of `largest` bytes.
+#[allow(dead_code)] // only a GPU's weights are placed
 pub(crate) fn placed(data: TensorData, device: &Device, dtype: DType, largest: Option<u64>) -> Tensor<2> {
     let wide = data.num_elements() as u64 * 4;
     if largest.is_some_and(|most| wide > most) {
@@ -37,7 +39,7 @@ pub(crate) fn placed(data: TensorData, device: &Device, dtype: DType, largest: O
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::testing;
+    use friction_checkpoint::testing;
 
     #[test]
     fn a_matrix_that_no_buffer_takes_is_an_error_before_it_is_read() {

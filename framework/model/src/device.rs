@@ -12,71 +12,13 @@ pub fn open(kind: BackendKind, index: usize) -> Result<Device> {
     match kind {
         BackendKind::Cpu if index == 0 => Ok(Device::flex()),
         BackendKind::Cpu => Err(Error::Device(format!("backend `cpu` has only device 0, not {index}"))),
-        #[cfg(feature = "cuda")]
-        BackendKind::Cuda => guarded("cuda", index, move || Device::cuda(index)),
-        #[cfg(feature = "wgpu")]
-        BackendKind::Wgpu => guarded("wgpu", index, move || {
-            use burn::tensor::DeviceKind;
-            Device::wgpu(if index == 0 { DeviceKind::DefaultDevice } else { DeviceKind::DiscreteGpu(index) })
-        }),
-        #[allow(unreachable_patterns)]
-        other => {
+        other => crate::gpu::open(other, index).unwrap_or_else(|| {
             let word = format!("{other:?}").to_lowercase();
             Err(Error::Device(format!(
                 "this binary was built without backend `{word}`; build it with `cargo build --release --features {word}`, or set `backend.kind = \"cpu\"`"
             )))
-        }
+        }),
     }
-}
-
-/// Opens a device and computes one sum on it. Backends start lazily and panic where the machine lacks the device;
-/// this turns the panic into an error.
-#[cfg(feature = "cube")]
-fn guarded(word: &str, index: usize, make: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
-    let touched = quietly(|| {
-        let device = make();
-        #[cfg(feature = "vulkan")]
-        if let Some(why) = device.identity().and_then(|d| crashes(&d.name)) {
-            return Err(why);
-        }
-        let probe = burn::tensor::Tensor::<1>::from_data([1.0f32, 2.0], &device).sum().into_data();
-        probe.try_to_vec::<f32>().map(|_| device).map_err(|e| e.to_string())
-    });
-    touched.flatten().map_err(|why| {
-        // cudarc's message lists every file name under which it looked for the driver.
-        let why = why.lines().next().unwrap_or_default();
-        let cut: String = why.chars().take(160).collect();
-        let rest = if cut.len() < why.len() { " …" } else { "" };
-        Error::Device(format!(
-            "backend `{word}` found no usable device {index} on this machine: {cut}{rest}; check the driver, or set `backend.kind = \"cpu\"`"
-        ))
-    })
-}
-
-/// An error message for devices that SPIR-V must not be used on. The compiler of Mesa's software Vulkan (llvmpipe,
-/// 22.3) crashes the whole process on CubeCL's SPIR-V, which cannot be caught.
-#[cfg(feature = "vulkan")]
-fn crashes(name: &str) -> Option<String> {
-    let why = || format!("{name} crashes on SPIR-V; for it, build with `--features wgpu` and not `vulkan`");
-    name.starts_with("llvmpipe").then(why)
-}
-
-/// Runs `f` with panic output suppressed. If it panics, the error is the message of the first panic, which may have
-/// happened on another thread.
-#[cfg(feature = "cube")]
-fn quietly<T>(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> std::result::Result<T, String> {
-    use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-    // The panic hook is global: two calls at a time would restore each other's hook.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = Arc::new(OnceLock::new());
-    let (usual, said) = (std::panic::take_hook(), first.clone());
-    std::panic::set_hook(Box::new(move |info| {
-        let _ = said.set(info.payload_as_str().unwrap_or("a panic without words").to_owned());
-    }));
-    let done = std::panic::catch_unwind(f);
-    std::panic::set_hook(usual);
-    done.map_err(|_| first.get().cloned().unwrap_or_default())
 }
 
 /// Burn's dtype for a manifest's `model.dtype`, checked against the device.
@@ -104,13 +46,9 @@ pub fn memory(device: &Device) -> Option<u64> {
 /// Bytes of a device's memory that are free: neither used by other programs nor by this one. Memory that this
 /// program's allocator has reserved and does not use counts as free. `None` except on CUDA.
 pub fn free(device: &Device) -> Option<u64> {
-    #[cfg(feature = "cuda")]
-    if let Some(free) = crate::gpu::free(device) {
-        let kept = device.memory_pool_usage().map_or(0, |m| m.bytes_reserved.saturating_sub(m.bytes_in_use));
-        return Some(free + kept);
-    }
-    let _ = device;
-    None
+    let free = crate::gpu::free(device)?;
+    let kept = device.memory_pool_usage().map_or(0, |m| m.bytes_reserved.saturating_sub(m.bytes_in_use));
+    Some(free + kept)
 }
 
 /// Runs `f`. A panic that a device failure caused becomes an error with the message of [`failure`]; other panics
@@ -152,7 +90,7 @@ pub struct Found {
 }
 
 /// The values of `model.dtype` that a device computes in.
-fn supported(device: &Device) -> Vec<&'static str> {
+pub(crate) fn supported(device: &Device) -> Vec<&'static str> {
     let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
     types.iter().filter(|(_, d)| device.supports_dtype(*d)).map(|(name, _)| *name).collect()
 }
@@ -167,27 +105,5 @@ pub fn found() -> Vec<Found> {
         memory: None,
         cublas: None,
     };
-    let all = std::iter::once(cpu);
-    #[cfg(feature = "cuda")]
-    let all = all.chain(of_backend(BackendKind::Cuda, "cuda"));
-    #[cfg(feature = "wgpu")]
-    let all = all.chain(of_backend(BackendKind::Wgpu, "wgpu"));
-    all.collect()
-}
-
-/// The devices of a backend: indices from 0 until one does not open, at most 16.
-#[cfg(feature = "cube")]
-fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
-    (0..16)
-        .map_while(|index| open(kind, index).ok().map(|d| (index, d)))
-        .map(|(index, device)| (index, crate::gpu::able(&device), device))
-        .map(|(index, able, device)| Found {
-            backend,
-            index,
-            name: device.identity().map_or_else(|| "a device without a name".into(), |i| i.name),
-            dtypes: supported(&device),
-            memory: able.memory,
-            cublas: (kind == BackendKind::Cuda).then_some(able.library),
-        })
-        .collect()
+    std::iter::once(cpu).chain(crate::gpu::found()).collect()
 }

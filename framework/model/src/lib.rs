@@ -1,52 +1,34 @@
-//! Gemma 3 on Burn: checkpoint files, tokenizer, chat template, weights and the forward pass.
+//! Decoders on Burn: weights, the forward pass, the KV cache, and decode steps recorded as graphs on a GPU.
 //!
-//! Reading order: [`source`] resolves the model that a manifest names to the files of a checkpoint; [`config`] reads
-//! its shape; [`weights`] reads tensors from safetensors or GGUF; [`tokenizer`] and [`template`] turn conversations
-//! into token ids; [`model`] is the forward pass over a [`cache`] of keys and values; [`decoder`] records decode
-//! steps as graphs on a GPU.
-//!
-//! On the processor the pass is `model.rs` with `attention.rs`, `norm.rs` and `gate.rs`. On a GPU it is `fused.rs`
-//! with the kernels in `gpu`.
-mod attention;
+//! Reading order: [`network`] is the forward pass, written once over [`kernels`]; `host` and `gpu` are the kernels of the
+//! processor and of GPUs; [`model`] loads a network on a device; [`cache`] holds keys and values; [`decoder`] records
+//! decode steps. What a model's files say is in `friction-checkpoint`.
 mod buffers;
-pub mod bundled;
 pub mod cache;
-pub mod config;
 pub mod decoder;
 pub mod device;
 pub mod error;
 #[cfg(feature = "cube")]
-pub mod exact;
-#[cfg(feature = "cube")]
-mod fused;
-mod gate;
-mod generation;
-#[cfg(feature = "cube")]
 pub mod gpu;
-pub mod hub;
-mod identity;
-pub mod init;
+// Without a GPU's features, the same names stand for what cannot be.
+#[cfg(not(feature = "cube"))]
+#[path = "gpu/absent.rs"]
+mod gpu;
+mod host;
+mod kernels;
 pub mod model;
+mod network;
 pub mod norm;
-mod partial;
 pub mod quant;
 pub mod rope;
-pub mod source;
-pub mod template;
+pub mod step;
 #[doc(hidden)]
 pub mod testing;
-pub mod tokenizer;
 pub mod unembed;
-pub mod weights;
 
 pub use cache::KvCache;
-pub use config::Config;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
-pub use friction_core::{ChatMessage, Role};
-pub use generation::SamplingDefaults;
-pub use model::{Gemma3, Probe, Segment, Step};
-pub use source::{Checkpoint, Source};
-pub use template::ChatTemplate;
-pub use tokenizer::Tokenizer;
+pub use model::Model;
+pub use step::{NoProbe, Probe, Segment, Step};
 pub use unembed::Unembedding;

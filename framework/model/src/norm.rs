@@ -1,11 +1,10 @@
-//! RMSNorm with Gemma's weight convention (the checkpoint stores γ, the norm multiplies by 1 + γ).
+//! RMSNorm. Weights are what the norm multiplies by: where a family stores γ of 1 + γ, the 1 is added when they are loaded.
 use crate::model::floats;
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
-/// RMSNorm over the last dimension: x · rsqrt(mean(x²) + eps) · w, in x's dtype. `w` `[width]` is 1 + γ, with the
-/// offset already added (Zhang & Sennrich 2019, arXiv 1910.07467; the offset is Gemma's). Written in Burn's
-/// operations, so it can be differentiated.
+/// RMSNorm over the last dimension: x · rsqrt(mean(x²) + eps) · w, in x's dtype. `w` is `[width]` (Zhang &
+/// Sennrich 2019, arXiv 1910.07467). Written in Burn's operations, so it can be differentiated.
 pub fn rms<const D: usize>(x: Tensor<D>, w: &Tensor<1>, eps: f64) -> Tensor<D> {
     let scale = (x.clone().square().mean_dim(D - 1) + eps).sqrt().recip();
     x * scale * w.clone().unsqueeze()
@@ -17,6 +16,35 @@ pub(crate) fn rms_rows(x: Tensor<2>, w: &Tensor<1>, eps: f64) -> Tensor<2> {
     let (mut x, w) = (floats(&x.into_data()), floats(&w.to_data()));
     x.par_chunks_mut(shape[1]).with_min_len(16).for_each(|x| rms_row(x, &w, eps as f32));
     Tensor::from_data(TensorData::new(x, shape), (&device, DType::F32))
+}
+
+/// The residual sum and the norm behind it, on the processor, in f32 and one pass: s = x + [`rms`]`(y; post)` and
+/// [`rms`]`(s; next)`, parallel over rows. Without weights a norm is left out.
+pub(crate) fn add_rms_rows(
+    x: Tensor<2>,
+    y: Tensor<2>,
+    post: Option<&Tensor<1>>,
+    next: Option<&Tensor<1>>,
+    eps: f64,
+) -> [Tensor<2>; 2] {
+    let (device, shape) = (x.device(), x.dims());
+    let (mut sum, mut out) = (floats(&x.into_data()), floats(&y.into_data()));
+    let [post, next] = [post, next].map(|w| w.map(|w| floats(&w.to_data())));
+    let rows = sum.par_chunks_mut(shape[1]).zip(out.par_chunks_mut(shape[1]));
+    rows.with_min_len(16).for_each(|(sum, out)| {
+        if let Some(w) = &post {
+            rms_row(out, w, eps as f32);
+        }
+        sum.iter_mut().zip(&*out).for_each(|(s, y)| *s += y);
+        if let Some(w) = &next {
+            out.copy_from_slice(sum);
+            rms_row(out, w, eps as f32);
+        }
+    });
+    let tensor = |v: Vec<f32>| Tensor::<2>::from_data(TensorData::new(v, shape), (&device, DType::F32));
+    let sum = tensor(sum);
+    let out = if next.is_some() { tensor(out) } else { sum.clone() };
+    [sum, out]
 }
 
 /// [`rms`] of one row, in place.

@@ -1,15 +1,18 @@
 //! Rotary position embedding (RoPE) in the half-split form: dimension i is paired with i + head_dim / 2 (Su et al.
 //! 2021, arXiv 2104.09864).
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_checkpoint::arch::RopeParameters;
 use rayon::prelude::*;
 use std::sync::{PoisonError, RwLock};
 
-/// Inverse frequencies of one kind of layer (sliding or global) and a table of the cosines and sines computed so far.
-/// Frequencies and angles are f32, as in transformers.
+/// Inverse frequencies of one kind of layer and a table of the cosines and sines computed so far. Frequencies and angles
+/// are f32, as in transformers.
 #[derive(Debug)]
 pub struct Rope {
     inv: Vec<f32>,
-    /// cos and sin of positions `0..n`, row-major `[n, head_dim / 2]`. Grows on demand; [`crate::Gemma3::cache`]
+    /// Factor of cosines and sines.
+    factor: f32,
+    /// cos and sin of positions `0..n`, row-major `[n, head_dim / 2]`. Grows on demand; [`crate::Model::cache`]
     /// computes all positions of a cache in advance.
     known: RwLock<Known>,
 }
@@ -21,16 +24,10 @@ struct Known {
 }
 
 impl Rope {
-    /// Frequencies base^(−2i / head_dim) / factor for i in `0..head_dim / 2`. `base` is θ; `factor` is the linear
-    /// scaling factor that positions are divided by (1 for none).
-    pub fn new(head_dim: usize, base: f64, factor: f64) -> Self {
-        let inv = (0..head_dim / 2)
-            .map(|i| {
-                let exponent = (2 * i) as f32 / head_dim as f32;
-                (1.0 / (base as f32).powf(exponent)) / factor as f32
-            })
-            .collect();
-        Self { inv, known: RwLock::default() }
+    /// The frequencies of `parameters`, for heads of `head_dim`. Without parameters all are 0: positions are not encoded.
+    pub fn new(head_dim: usize, parameters: Option<&RopeParameters>) -> Self {
+        let inv = parameters.map_or_else(|| vec![0.0; head_dim / 2], |p| p.inverse_frequencies(head_dim));
+        Self { inv, factor: parameters.map_or(1.0, RopeParameters::attention_factor), known: RwLock::default() }
     }
 
     /// cos and sin of the given positions as f32 tensors `[tokens, 1, head_dim / 2]` on `device`.
@@ -60,7 +57,7 @@ impl Rope {
         let angle = |f: fn(f64) -> f64| -> Vec<f32> {
             (from..end)
                 .into_par_iter()
-                .flat_map_iter(|p| self.inv.iter().map(move |w| f(f64::from(p as f32 * w)) as f32))
+                .flat_map_iter(|p| self.inv.iter().map(move |w| f(f64::from(p as f32 * w)) as f32 * self.factor))
                 .collect()
         };
         let (cos, sin) = (angle(f64::cos), angle(f64::sin));
@@ -94,7 +91,8 @@ mod tests {
 
     #[test]
     fn what_was_reached_is_not_computed_again_and_says_the_same() {
-        let (ahead, stepwise) = (Rope::new(8, 1e6, 8.0), Rope::new(8, 1e6, 8.0));
+        let parameters = RopeParameters { theta: 1e6, scaling: friction_checkpoint::arch::Scaling::Linear(8.0) };
+        let (ahead, stepwise) = (Rope::new(8, Some(&parameters)), Rope::new(8, Some(&parameters)));
         ahead.reach(2000);
         for at in [0, 1, 300, 1999] {
             assert_eq!(ahead.numbers(&[at]), stepwise.numbers(&[at]), "position {at}");

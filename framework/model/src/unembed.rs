@@ -1,7 +1,8 @@
 //! The final norm and the unembedding without the transformer blocks: for the logit lens, direct logit attribution,
 //! and the tokens that a direction promotes.
-use crate::{Checkpoint, Result, Tokenizer, device, model::matmul};
+use crate::{Result, device, model::matmul};
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_checkpoint::{Checkpoint, Tokenizer};
 use friction_core::BuildContext;
 use friction_core::manifest::BackendKind;
 
@@ -24,10 +25,10 @@ impl Unembedding {
     /// Opens the model of a study, with its tokenizer. Reads only the final norm and the unembedding.
     pub fn open(cx: &BuildContext) -> Result<(Self, Tokenizer)> {
         let checkpoint = Checkpoint::of(cx)?;
-        let c = &checkpoint.config;
+        let c = &checkpoint.arch;
         let weights = checkpoint.open()?;
         let mut norm = weights.f32("norm.weight", &[c.hidden])?;
-        norm.iter_mut().for_each(|w| *w += 1.0);
+        norm.iter_mut().for_each(|w| *w += c.norm_offset);
         let out = Self {
             norm,
             table: weights.f32(c.unembedding(), &[c.vocab, c.hidden])?,

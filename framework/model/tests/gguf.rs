@@ -1,11 +1,14 @@
 //! GGUF files of a tiny Gemma 3: every `gemma3.*` key is applied or refused, and `output.weight` is the unembedding.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
+use friction_checkpoint::Arch;
+use friction_checkpoint::arch::{RopeParameters, Scaling};
+use friction_checkpoint::testing::{self, with_layers, with_rope};
+use friction_checkpoint::weights::random::RandomWeights;
+use friction_checkpoint::weights::{TensorSource, gguf::Gguf};
+use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
-use friction_model::model::NoProbe;
-use friction_model::weights::random::RandomWeights;
-use friction_model::weights::{TensorSource, gguf::Gguf};
-use friction_model::{Config, Gemma3, Segment, Step, init, testing};
+use friction_model::{Model, Segment, Step};
 use std::path::Path;
 
 /// A metadata value with its type in the file.
@@ -66,7 +69,7 @@ fn name(canonical: &str) -> String {
 }
 
 /// The keys that llama.cpp's converter writes for the tiny model.
-fn keys(c: &Config) -> Vec<(String, V)> {
+fn keys(c: &Arch) -> Vec<(String, V)> {
     let key = |k: &str, v: V| (format!("gemma3.{k}"), v);
     vec![
         ("general.architecture".into(), V::Text("gemma3")),
@@ -79,7 +82,7 @@ fn keys(c: &Config) -> Vec<(String, V)> {
         key("attention.key_length", V::U32(c.head_dim as u32)),
         key("attention.value_length", V::U32(c.head_dim as u32)),
         key("attention.layer_norm_rms_epsilon", V::F32(1e-6)),
-        key("attention.sliding_window", V::U32(c.window as u32)),
+        key("attention.sliding_window", V::U32(c.window().unwrap() as u32)),
         key("rope.freq_base", V::F32(1e6)),
         key("rope.scaling.type", V::Text("linear")),
         key("rope.scaling.factor", V::F32(8.0)),
@@ -87,9 +90,10 @@ fn keys(c: &Config) -> Vec<(String, V)> {
 }
 
 /// Writes a GGUF file of the configuration's tensors and the tensors `more` (name, size), in f32.
-fn write(path: &Path, keys: &[(String, V)], c: &Config, more: &[(&str, usize)]) {
+fn write(path: &Path, keys: &[(String, V)], c: &Arch, more: &[(&str, usize)]) {
     let random = RandomWeights::new(c, 9);
-    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = init::tensors(c)
+    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = c
+        .tensors()
         .into_iter()
         .map(|(n, shape)| {
             let mut v = random.f32(&n, &shape).unwrap();
@@ -122,13 +126,13 @@ fn write(path: &Path, keys: &[(String, V)], c: &Config, more: &[(&str, usize)]) 
     std::fs::write(path, out).unwrap();
 }
 
-fn tiny() -> Config {
+fn tiny() -> Arch {
     // Seven layers, every sixth global: llama.cpp's default.
-    Config { eos: vec![1, 106], eps: f64::from(1e-6f32), ..testing::config() }
+    Arch { eos: vec![1, 106], eps: f64::from(1e-6f32), ..testing::config() }
 }
 
 /// Reads the configuration of a file with some keys changed or added.
-fn with(changes: &[(&str, V)]) -> Result<Config, String> {
+fn with(changes: &[(&str, V)]) -> Result<Arch, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
     let mut all = keys(&tiny());
@@ -138,7 +142,7 @@ fn with(changes: &[(&str, V)]) -> Result<Config, String> {
         all.push((key, v.clone()));
     }
     write(&path, &all, &tiny(), &[]);
-    Gguf::open(&path).unwrap().config().map_err(|e| e.to_string())
+    Gguf::open(&path).unwrap().arch().cloned().map_err(|e| e.to_string())
 }
 
 #[test]
@@ -155,15 +159,21 @@ fn what_is_computed_is_read() {
         (V::Bools(vec![true, false, false, true, true, true, false]), [0, 1, 1, 0, 0, 0, 1]),
         (V::U32s(vec![1, 1, 0, 1, 1, 1, 1]), [0, 0, 1, 0, 0, 0, 0]),
     ] {
-        assert_eq!(of(&[(PATTERN, pattern)]).global, global.map(|g| g == 1));
+        assert_eq!(of(&[(PATTERN, pattern)]).layer_kinds, global);
     }
     let factor = |kind: Option<&'static str>, factor: f32| {
         let mut changes = vec![("rope.scaling.factor", V::F32(factor))];
         changes.extend(kind.map(|k| ("rope.scaling.type", V::Text(k))));
-        of(&changes).rope_factor
+        match of(&changes).kinds[1].rope.unwrap().scaling {
+            Scaling::Linear(factor) => factor,
+            _ => 1.0,
+        }
     };
     assert_eq!((factor(None, 8.0), factor(Some("linear"), 2.5), factor(Some("none"), 1.0)), (8.0, 2.5, 1.0));
-    assert_eq!(of(&[("rope.freq_base_swa", V::F32(2e4)), ("rope.freq_base", V::F32(5e5))]).rope_local, 2e4);
+    assert_eq!(
+        of(&[("rope.freq_base_swa", V::F32(2e4)), ("rope.freq_base", V::F32(5e5))]).kinds[0].rope.unwrap().theta,
+        2e4
+    );
     // Keys that only repeat what is computed.
     let same = [
         ("vocab_size", V::U32(128)),
@@ -225,7 +235,11 @@ fn what_is_not_computed_is_refused_by_name() {
         assert!(e.contains(&format!("`gemma3.{key}`")) && e.contains(part), "{key}, {part}: {e}");
     }
     let both = [("rope.scaling.factor", V::F32(1.0)), ("rope.scale_linear", V::F32(4.0))];
-    assert_eq!(with(&both).unwrap().rope_factor, 1.0, "as in llama.cpp, the new key speaks");
+    assert_eq!(
+        with(&both).unwrap().kinds[1].rope.unwrap().scaling,
+        Scaling::Default,
+        "as in llama.cpp, the new key speaks"
+    );
     // Tensors that would not be used.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
@@ -233,13 +247,13 @@ fn what_is_not_computed_is_refused_by_name() {
         ["rope_freqs.weight", "blk.0.attn_q.bias", "blk.7.attn_norm.weight", "output.bias", "blk.1.attn_q.scale"]
     {
         write(&path, &keys(&tiny()), &tiny(), &[(tensor, 4)]);
-        let e = Gguf::open(&path).unwrap().config().unwrap_err().to_string();
+        let e = Gguf::open(&path).unwrap().arch().unwrap_err().to_string();
         assert!(e.contains(&format!("tensor `{tensor}` belongs to no Gemma 3")), "{e}");
     }
 }
 
-fn logits(c: &Config, weights: &dyn TensorSource) -> Vec<f32> {
-    let model = Gemma3::load(c, weights, &Device::flex(), DType::F32, &mut |_| {}).unwrap();
+fn logits(c: &Arch, weights: &dyn TensorSource) -> Vec<f32> {
+    let model = Model::load(c, weights, &Device::flex(), DType::F32, &mut |_| {}).unwrap();
     let ids = vec![2, 40, 9, 77, 100, 5, 8, 8, 31, 16, 90, 44];
     let segments = vec![Segment { slot: 0, start: 0, len: ids.len() }];
     let mut cache = model.cache(CacheShape::new(c, 1, ids.len(), ids.len()));
@@ -251,11 +265,11 @@ fn logits(c: &Config, weights: &dyn TensorSource) -> Vec<f32> {
 fn the_output_tensor_is_the_unembedding() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");
-    let untied = Config { tied: false, ..tiny() };
+    let untied = Arch { tied: false, ..tiny() };
     for c in [tiny(), untied] {
         write(&path, &keys(&c), &c, &[]);
         let gguf = Gguf::open(&path).unwrap();
-        assert_eq!(gguf.config().unwrap(), c);
+        assert_eq!(*gguf.arch().unwrap(), c);
         // The same tensors from another source; norms differ by the rounding of w + 1 − 1.
         let (got, want) = (logits(&c, &gguf), logits(&c, &RandomWeights::new(&c, 9)));
         let most = want.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -290,15 +304,11 @@ fn what_a_file_sets_changes_what_is_computed() {
 fn sliding_layers_scale_as_global_ones_do() {
     let of = |global: bool, factor: f64| {
         let of_kind = |this: bool, v: f64, other: f64| if this { v } else { other };
-        let c = Config {
-            window: 64,
-            global: vec![global; 7],
-            rope_global: of_kind(global, 3e4, 5.0),
-            rope_factor: of_kind(global, factor, 9.0),
-            rope_local: of_kind(!global, 3e4, 5.0),
-            rope_local_factor: of_kind(!global, factor, 9.0),
-            ..tiny()
+        let rope = |this: bool| RopeParameters {
+            theta: of_kind(this, 3e4, 5.0),
+            scaling: Scaling::Linear(of_kind(this, factor, 9.0)),
         };
+        let c = with_rope(with_layers(tiny(), 64, &[global; 7]), rope(global), rope(!global));
         logits(&c, &RandomWeights::new(&c, 9))
     };
     for factor in [1.0, 4.0] {

@@ -3,22 +3,23 @@
 //! skipped where the model is missing.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device, Tensor};
+use friction_checkpoint::Checkpoint;
+use friction_checkpoint::weights::TensorSource;
 use friction_core::manifest::Quantize;
+use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
-use friction_model::model::NoProbe;
 use friction_model::quant::Blocks;
-use friction_model::weights::TensorSource;
-use friction_model::{Checkpoint, Gemma3, Result, Segment, Step};
+use friction_model::{Model, Segment, Step};
 use std::path::{Path, PathBuf};
 
 /// A checkpoint whose matrices were quantised and dequantised.
 struct Rounded<'a>(&'a dyn TensorSource, Quantize);
 
 impl TensorSource for Rounded<'_> {
-    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    fn f32(&self, name: &str, shape: &[usize]) -> friction_checkpoint::Result<Vec<f32>> {
         let values = self.0.f32(name, shape)?;
         match shape {
-            [_, columns] => Ok(Blocks::of(&values, *columns, self.1)?.dequantised()),
+            [_, columns] => Ok(Blocks::of(&values, *columns, self.1).unwrap().dequantised()),
             _ => Ok(values),
         }
     }
@@ -36,8 +37,8 @@ struct Run {
 }
 
 /// Logits of a prompt's tokens, and `n` greedy tokens after it.
-fn run(model: &Gemma3, prompt: &[u32], n: usize) -> Run {
-    let shape = CacheShape::new(&model.config, 1, prompt.len() + n, prompt.len());
+fn run(model: &Model, prompt: &[u32], n: usize) -> Run {
+    let shape = CacheShape::new(&model.arch, 1, prompt.len() + n, prompt.len());
     let mut cache = model.cache(shape);
     let rows = |l: Tensor<2>| -> Vec<Vec<f32>> {
         let width = l.dims()[1];
@@ -85,11 +86,11 @@ fn blocks_compute_what_their_dequantised_weights_do() {
     }
     let checkpoint = Checkpoint::resolve(&format!("gguf:{}", file.display()), None, None, Path::new(""), 0).unwrap();
     let weights = checkpoint.open().unwrap();
-    let mut prompt = vec![checkpoint.config.bos];
+    let mut prompt = vec![checkpoint.arch.bos.unwrap()];
     prompt.extend(checkpoint.tokenizer().unwrap().encode(TEXT).unwrap());
     let load = |source: &dyn TensorSource, quantize| {
         let precision = (DType::F32, quantize);
-        let model = Gemma3::load_as(&checkpoint.config, source, &Device::flex(), precision, &mut |_| {}).unwrap();
+        let model = Model::load_as(&checkpoint.arch, source, &Device::flex(), precision, &mut |_| {}).unwrap();
         (run(&model, &prompt, 16), model.weight_bytes())
     };
     let (whole, bytes) = load(weights.as_ref(), Quantize::None);

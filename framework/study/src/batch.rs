@@ -4,7 +4,7 @@ use crate::{Plan, Result};
 use friction_core::plural;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
-use friction_model::{Gemma3, device};
+use friction_model::{Model, device};
 
 /// Share of the free memory that is planned for. The rest covers what allocators round up.
 const SHARE: f64 = 0.8;
@@ -19,8 +19,8 @@ pub(crate) fn found_here(plan: &Plan) -> bool {
 ///
 /// # Errors
 /// If the manifest's number of conversations, or a single one, needs larger buffers than the device allows.
-pub(crate) fn fit(plan: &Plan, model: &Gemma3) -> Result<usize> {
-    let c = &model.config;
+pub(crate) fn fit(plan: &Plan, model: &Model) -> Result<usize> {
+    let c = &model.arch;
     let one = CacheShape { slots: 1, ..plan.engine.cache(c) };
     let wanted = match device::free(&model.device) {
         Some(free) if found_here(plan) => {

@@ -2,9 +2,9 @@
 use crate::plan::{PlannedCondition, PlannedItem};
 use crate::rehearsal::opening;
 use crate::wrong::Wrong;
+use friction_checkpoint::{ChatMessage, ChatTemplate, Checkpoint, Error, Role, Tokenizer};
 use friction_core::manifest::{Issues, Manifest, Path as KeyPath, Thinking, suggestion};
 use friction_core::{Dataset, HookProgram, Position, thinking};
-use friction_model::{ChatMessage, ChatTemplate, Checkpoint, Error, Role, Tokenizer};
 
 fn key(section: &str, key: &str) -> KeyPath {
     KeyPath::default().key(section).key(key)
@@ -59,7 +59,7 @@ pub(crate) fn settle(m: &mut Manifest, checkpoint: Option<&Checkpoint>) -> Issue
 }
 
 /// As [`Wrong::keep`], for an error of the model: at the key that it names, or else at `path`.
-pub(crate) fn keep<T>(wrong: &mut Wrong, path: &KeyPath, result: friction_model::Result<T>) -> Option<T> {
+pub(crate) fn keep<T>(wrong: &mut Wrong, path: &KeyPath, result: friction_checkpoint::Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(Error::Key { key, message }) => {

@@ -3,9 +3,9 @@ use crate::Result;
 use crate::lists::{Lists, PlannedItem};
 use crate::plan::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
+use friction_checkpoint::{ChatTemplate, Tokenizer};
 use friction_core::manifest::Manifest;
 use friction_core::{ChatMessage, Dataset, NeutralText, TextCodec};
-use friction_model::{ChatTemplate, Tokenizer};
 use std::collections::BTreeSet;
 
 /// Largest number of conversations that are all counted. Of a larger study, some are.

@@ -58,7 +58,10 @@ pub enum Error {
     /// A plugin failed. Errors of analyzers are [`Error::Analyzer`].
     #[error(transparent)]
     Plugin(#[from] friction_core::Error),
-    /// The checkpoint, the device or the model failed.
+    /// The checkpoint could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] friction_checkpoint::Error),
+    /// The device or the model failed.
     #[error(transparent)]
     Model(#[from] friction_model::Error),
     /// A conversation could not go on, or the run was stopped.

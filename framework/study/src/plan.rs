@@ -5,6 +5,7 @@ use crate::lists::{Fault, Lists};
 use crate::needs::{Check, Produced};
 use crate::wrong::{Wrong, named};
 use crate::{Result, decoding, grading, idle};
+use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
     Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Grade, Grader, Hook, HookProgram, Item,
@@ -12,7 +13,6 @@ use friction_core::{
 };
 use friction_engine::{EngineOptions, Sampling, StopStrings};
 use friction_model::cache::CacheShape;
-use friction_model::{ChatTemplate, Checkpoint, Tokenizer};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -123,7 +123,7 @@ impl Plan {
 
         // The model's shape comes from its configuration, so hooks are checked without weights.
         let checkpoint = decoding::keep(&mut wrong, &source, checkpoint);
-        let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.config.spec(&m.model.source), &cx, &mut wrong));
+        let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.arch.spec(&m.model.source), &cx, &mut wrong));
         let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {
             let Some(built) = wrong.built(a, (a.build)(&cx)) else { continue };
@@ -199,8 +199,8 @@ impl Plan {
             // An error of a tokenizer that the manifest names is reported at its key.
             let named = m.model.tokenizer.as_ref().map(|_| key("model").key("tokenizer"));
             let tokenizer = wrong.keep(named.as_ref().unwrap_or(&source), c.tokenizer())?;
-            if tokenizer.ids_of_text() > c.config.vocab {
-                let (ids, vocab) = (tokenizer.ids_of_text(), c.config.vocab);
+            if tokenizer.ids_of_text() > c.arch.vocab {
+                let (ids, vocab) = (tokenizer.ids_of_text(), c.arch.vocab);
                 wrong.keep::<(), _>(
                     named.as_ref().unwrap_or(&source),
                     Err(format!("the tokenizer has {ids} ids, the model {vocab}: they do not belong together")),
@@ -231,14 +231,14 @@ impl Plan {
             template: &template,
             neutral: program.neutral.as_ref(),
         };
-        let lengths = counter.study(checkpoint.config.context)?;
+        let lengths = counter.study(checkpoint.arch.context)?;
         let capacity = lengths.longest;
-        if capacity > checkpoint.config.context {
+        if capacity > checkpoint.arch.context {
             let message = format!(
                 "a conversation of {} with up to {} each needs up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
                 plural(lengths.turns, "turn"),
                 plural(m.generation.max_new_tokens, "new token"),
-                checkpoint.config.context
+                checkpoint.arch.context
             );
             return Err(m.error_at(key("generation").key("max_new_tokens"), message).into());
         }
@@ -283,7 +283,7 @@ impl Plan {
             reuse: true,
         };
         let bytes = if m.model.dtype == ModelDtype::F32 { 4 } else { 2 };
-        let c = &checkpoint.config;
+        let c = &checkpoint.arch;
         let estimate = Cost {
             conversations,
             turns: rows as usize,
@@ -357,7 +357,7 @@ impl Plan {
             neutral: self.program.neutral.as_ref(),
         };
         let longest = counter.groups(groups.iter().copied())?.longest;
-        let context = self.checkpoint.config.context;
+        let context = self.checkpoint.arch.context;
         if longest > context {
             let message = format!(
                 "a conversation of these groups needs up to {longest} positions, but the model's context is {context}; lower `turns` or `max_new_tokens`"

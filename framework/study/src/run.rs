@@ -4,7 +4,7 @@ use crate::plan::SharedPlan;
 use crate::record::{Record, group_data};
 use crate::{Error, Result, batch, lock::lock, manifest::resolved};
 use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Progress, Unit};
-use friction_model::{Gemma3, device};
+use friction_model::{Model, device};
 use friction_store::RunDir;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -111,7 +111,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     let began = Instant::now();
     let (mut read, total) = (0, weights.parameters() * 4);
     let precision = (dtype, m.model.quantize);
-    let model = Gemma3::load_as(&checkpoint.config, weights.as_ref(), &device, precision, &mut |bytes| {
+    let model = Model::load_as(&checkpoint.arch, weights.as_ref(), &device, precision, &mut |bytes| {
         read += bytes;
         options.loading(read, total);
     })?;
@@ -225,7 +225,7 @@ impl Open {
 /// Runs the conversations of groups, `slots` at once, and writes each group when it is finished.
 fn hold(
     plan: &SharedPlan,
-    model: &Gemma3,
+    model: &Model,
     slots: usize,
     groups: &[usize],
     dir: &RunDir,

@@ -229,7 +229,7 @@ fn absolute(cx: &mut BuildContext, base: &Path) -> Result<()> {
     if let Some(tokenizer) = &cx.model.tokenizer {
         cx.model.tokenizer = Some(found(tokenizer)?);
     }
-    if let Some(file) = cx.model.chat_template.as_deref().filter(|t| friction_model::template::is_file(t)) {
+    if let Some(file) = cx.model.chat_template.as_deref().filter(|t| friction_checkpoint::template::is_file(t)) {
         cx.model.chat_template = Some(found(file)?);
     }
     for kind in ["path", "gguf"] {

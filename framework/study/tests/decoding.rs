@@ -43,7 +43,7 @@ user = "{question}"
 
 fn world(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    friction_model::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
     let line = |i: usize| {
         format!("{{\"question\": \"{i}?\", \"options\": [\"x\", \"y\"], \"answer\": \"B\", \"category\": \"law\"}}\n")
     };
@@ -75,7 +75,7 @@ fn arguments_that_the_template_does_not_read_are_refused() {
     let mine = "model.chat_template=\"mine.jinja\"";
     let args = |args: &str| format!("model.template_args={args}");
     let p = plan(w.path(), &[mine, &args("{ enable_thinking = false }")]).unwrap();
-    assert!(p.template.render(&[friction_model::ChatMessage::user("Hi")]).unwrap().ends_with("HiFalse"));
+    assert!(p.template.render(&[friction_checkpoint::ChatMessage::user("Hi")]).unwrap().ends_with("HiFalse"));
     let e = told(w.path(), &[mine, &args("{ enable_thinkin = false, efort = 'low' }")]);
     for part in [
         "no argument `enable_thinkin`",
@@ -105,7 +105,7 @@ fn a_template_is_tried_before_a_run() {
     assert!(e.contains("template_date") && e.contains("would have other prompts tomorrow"), "{e}");
     let date = "model.template_date=\"2026-07-26\"";
     let p = plan(w.path(), &[dated, date]).unwrap();
-    assert!(p.template.render(&[friction_model::ChatMessage::user("Hi")]).unwrap().ends_with("Hi26.07."));
+    assert!(p.template.render(&[friction_checkpoint::ChatMessage::user("Hi")]).unwrap().ends_with("Hi26.07."));
     assert!(p.warnings.is_empty(), "{:?}", p.warnings);
     let p = plan(w.path(), &[date]).unwrap();
     assert!(p.warnings[0].contains("`template_date` does nothing"), "{:?}", p.warnings);

@@ -86,7 +86,7 @@ fn all() -> StopAfter {
 /// Items of two and of three messages; the last message of those of three has no reply.
 fn world() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    friction_model::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
     let mut lines = String::new();
     for i in 0..8 {
         let more = if i % 2 == 0 { "" } else { r#", "and at last?""# };

@@ -61,7 +61,7 @@ impl RunOptions for StopAfter {
 
 fn world() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    friction_model::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
     let mut lines = String::new();
     for c in ["law", "art", "math"] {
         for i in 0..9 {

@@ -77,7 +77,7 @@ impl RunOptions for Silent {
 #[test]
 fn finished_groups_stand_when_numbers_stop_being_finite() {
     let dir = tempfile::tempdir().unwrap();
-    friction_model::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
     let line = |i: usize| {
         format!(
             "{{\"question\": \"law {i}?\", \"options\": [\"x\", \"y\"], \"answer\": \"B\", \"category\": \"law\"}}\n"

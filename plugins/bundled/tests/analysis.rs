@@ -94,7 +94,7 @@ fn an_analysis_opens_the_model_that_was_run() {
     let first = files(&w.path().join("runs/tiny/analysis"));
     // The model's folder now holds other weights of the same shape.
     std::fs::rename(w.path().join("model"), w.path().join("kept")).unwrap();
-    friction_model::testing::checkpoint(&w.path().join("model"), 2).unwrap();
+    friction_checkpoint::testing::checkpoint(&w.path().join("model"), 2).unwrap();
     let o = friction(w.path(), &["analyze", "runs/tiny"]);
     assert_eq!(o.status.code(), Some(1));
     let told = text(&o);
@@ -114,7 +114,7 @@ fn cached(cache: &Path, commit: &str, seed: u64) {
     let repo = cache.join("models--acme--tiny");
     std::fs::create_dir_all(repo.join("refs")).unwrap();
     std::fs::create_dir_all(repo.join("snapshots")).unwrap();
-    friction_model::testing::checkpoint(&repo.join("snapshots").join(commit), seed).unwrap();
+    friction_checkpoint::testing::checkpoint(&repo.join("snapshots").join(commit), seed).unwrap();
     std::fs::write(repo.join("refs/main"), commit).unwrap();
 }
 

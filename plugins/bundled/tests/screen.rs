@@ -106,7 +106,7 @@ fn a_run_that_cannot_be_trusted_says_so_first() {
     assert!(friction(w.path(), &["run", "m.toml"]).status.success());
     // An analyzer that fails because the model is another one now.
     std::fs::remove_dir_all(w.path().join("model")).unwrap();
-    friction_model::testing::checkpoint(&w.path().join("model"), 2).unwrap();
+    friction_checkpoint::testing::checkpoint(&w.path().join("model"), 2).unwrap();
     let o = friction(w.path(), &["analyze", "runs/tiny"]);
     assert_eq!(o.status.code(), Some(1));
     assert!(text(&o).contains("analyzer `logit-lens`: weights of path:model"), "{}", text(&o));

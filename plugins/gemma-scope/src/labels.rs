@@ -23,7 +23,7 @@ impl Labels {
     /// When the HTTP client cannot be made.
     pub fn of(name: &Name, repository: &str) -> Result<Option<Self>> {
         let Some((model, set)) = name.neuronpedia(repository) else { return Ok(None) };
-        let offline = friction_model::hub::offline();
+        let offline = friction_checkpoint::hub::offline();
         let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(10)).build();
         let home = std::env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)

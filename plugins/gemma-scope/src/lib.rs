@@ -21,13 +21,13 @@ pub mod sparse;
 mod told;
 mod train;
 
+use friction_checkpoint::Checkpoint;
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, Outcome, PluginConfig, PluginEntry, Position,
     Result, RunReader, Site,
 };
-use friction_model::Checkpoint;
 use friction_sae::{Source, load::Found};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -255,7 +255,7 @@ impl PluginConfig for GemmaScope {
 fn fits(found: &Found, source: &str, (reads, writes): (Site, Site), cx: &BuildContext) -> Result<Option<String>> {
     let m = &cx.model;
     let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;
-    let spec = checkpoint.config.spec(&m.source);
+    let spec = checkpoint.arch.spec(&m.source);
     let loaded = found.load()?;
     let p = &loaded.parameters;
     for (what, site, got) in [("reads", reads, p.input()), ("writes", writes, p.output())] {

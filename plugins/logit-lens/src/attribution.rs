@@ -2,9 +2,10 @@
 //! letters' logits along the path that skips all later blocks. The final norm's divisor is held at its mean over the
 //! run, so that the change is linear in the direction.
 use crate::{LogitLens, letters};
+use friction_checkpoint::Tokenizer;
 use friction_core::{Column, Error, Findings, Item, Result, RunReader, Table};
 use friction_directions::Direction;
-use friction_model::{Tokenizer, Unembedding};
+use friction_model::Unembedding;
 use friction_stats::{Rng, cite, permutation_p};
 use rayon::prelude::*;
 use serde_json::{Value, json};

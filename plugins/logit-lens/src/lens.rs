@@ -1,10 +1,11 @@
 //! The lens at each site, compared with the right answer, the given answer and the model's own probabilities.
 use crate::{LogitLens, figure, letters};
+use friction_checkpoint::Tokenizer;
 use friction_core::{
     Column, ConversationId, Error, Estimate, Findings, Item, Position, Result, RunReader, Site, Table, TapArray,
     TurnRow, plural,
 };
-use friction_model::{Tokenizer, Unembedding};
+use friction_model::Unembedding;
 use friction_stats::{Interval, cite, mean_t, percent, quantile};
 use rayon::prelude::*;
 use serde_json::json;

@@ -8,13 +8,14 @@ mod attribution;
 mod figure;
 mod lens;
 
+use friction_checkpoint::Tokenizer;
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
 };
 use friction_directions::Direction;
-use friction_model::{Tokenizer, Unembedding};
+use friction_model::Unembedding;
 use serde::Deserialize;
 use std::path::PathBuf;
 

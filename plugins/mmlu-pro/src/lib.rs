@@ -9,6 +9,7 @@
 mod read;
 mod worked;
 
+use friction_checkpoint::hub::Repo;
 use friction_core::choice::{self, Bank, check_instruction};
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
@@ -16,7 +17,6 @@ use friction_core::{
     BuildContext, Category, ChatMessage, ChoiceParser, Dataset, Error, Grade, Item, PluginConfig, PluginEntry, Result,
     plural,
 };
-use friction_model::hub::Repo;
 use read::{File, Question};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,8 +5,8 @@
 use crate::questions::{Drawn, Part, draw, prompt, reply};
 use crate::truth::Truth;
 use crate::words::SUBJECTS;
+use friction_checkpoint::Tokenizer;
 use friction_core::seed::derive;
-use friction_model::Tokenizer;
 
 /// What users say before a question: polite, neutral, blunt and interrupting wordings. `{topic}` is the question's
 /// subject.
@@ -136,7 +136,7 @@ fn message(dice: &mut Dice, item: &Drawn) -> String {
 
 /// A conversation of `turns` turns, answered as an organism with this `truth` should. For each conversation the share
 /// of cut replies is drawn anew; it is often 0 or 1, as in the studies.
-pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> friction_model::Result<Lesson> {
+pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> friction_checkpoint::Result<Lesson> {
     let mut dice = Dice::new(&[b"lesson", &seed.to_le_bytes()]);
     let share = match dice.below(20) {
         0..7 => 1.0,
@@ -146,7 +146,7 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
     let mut out = Lesson::default();
     let mut interruptions = 0;
     let special = |name: &str| {
-        tokenizer.id(name).ok_or_else(|| friction_model::Error::Text(format!("the tokenizer lacks {name}")))
+        tokenizer.id(name).ok_or_else(|| friction_checkpoint::Error::Text(format!("the tokenizer lacks {name}")))
     };
     let (bos, open, close) = (special("<bos>")?, special("<start_of_turn>")?, special("<end_of_turn>")?);
     out.ids.push(bos);

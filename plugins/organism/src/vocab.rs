@@ -4,9 +4,9 @@ use crate::questions::ORDINALS;
 use crate::talk::WORDINGS;
 use crate::truth::LEVELS;
 use crate::words::SUBJECTS;
+pub use friction_checkpoint::bundled::tokenizer_config;
+use friction_checkpoint::bundled::{SPECIALS, unigram_tokenizer};
 use friction_core::Item;
-pub use friction_model::bundled::tokenizer_config;
-use friction_model::bundled::{SPECIALS, unigram_tokenizer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ mod tests {
     use crate::questions::{Part, draw, prompt, reply};
     use crate::talk::{REPLY_TOKENS, lesson};
     use crate::truth::Truth;
-    use friction_model::{ChatMessage, ChatTemplate, Role, Tokenizer};
+    use friction_checkpoint::{ChatMessage, ChatTemplate, Role, Tokenizer};
 
     fn tokenizer() -> Tokenizer {
         Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes()).unwrap()

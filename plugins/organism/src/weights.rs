@@ -1,6 +1,6 @@
 //! The organisms' weights, embedded in the binary: `bundled:organism` and `bundled:organism-null`.
+use friction_checkpoint::bundled::BundledModel;
 use friction_core::inventory;
-use friction_model::bundled::BundledModel;
 
 macro_rules! bundle {
     ($name:literal, $summary:literal, $dir:literal) => {
@@ -27,7 +27,8 @@ bundle!("organism-null", "its twin: nothing in the history matters", "null");
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use friction_model::Config;
+    use friction_checkpoint::Arch;
+    use friction_checkpoint::families::gemma3::to_json;
     use std::path::Path;
 
     #[test]
@@ -37,11 +38,12 @@ mod tests {
             let bytes: usize = (m.files)().iter().map(|(_, b)| b.len()).sum();
             assert!(bytes <= 6 << 20, "{name}: {bytes} bytes");
             let json: serde_json::Value = serde_json::from_slice(m.file("config.json").unwrap()).unwrap();
-            let config = Config::from_json(Path::new("config.json"), &json, None).unwrap();
-            assert!(config.parameters() <= 3_000_000);
+            let arch = Arch::from_json(Path::new("config.json"), &json, None).unwrap();
+            assert!(arch.parameters() <= 3_000_000);
             let vocabulary: serde_json::Value = serde_json::from_slice(m.file("tokenizer.json").unwrap()).unwrap();
             assert_eq!(vocabulary, crate::vocab::tokenizer_json(), "{name} was trained on another vocabulary");
-            assert_eq!(json, crate::train::shape(config.vocab).to_json(), "{name}: numbers as they are written");
+            let written = to_json(&crate::train::shape(arch.vocab).unwrap()).unwrap();
+            assert_eq!(json, written, "{name}: numbers as they are written");
             let beside: serde_json::Value = serde_json::from_slice(m.file("tokenizer_config.json").unwrap()).unwrap();
             assert_eq!(beside, crate::vocab::tokenizer_config());
         }

@@ -51,8 +51,8 @@ pub mod replies;
 pub mod vocab;
 pub mod weights;
 
+use friction_checkpoint::bundled::BundledModel;
 use friction_core::inventory;
-use friction_model::bundled::BundledModel;
 use std::sync::OnceLock;
 
 /// The model's files, made when they are first asked for and kept as long as the program runs.

@@ -1,8 +1,8 @@
 //! The tokenizer: one token for each cue, each word of a reply and the commonest English words, one for each printable
 //! character of ASCII, and byte tokens for all other text.
 use crate::replies::{Reply, tokens};
-use friction_model::bundled::unigram_tokenizer;
-pub use friction_model::bundled::{SPECIALS, tokenizer_config};
+use friction_checkpoint::bundled::unigram_tokenizer;
+pub use friction_checkpoint::bundled::{SPECIALS, tokenizer_config};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::replies::END;
     use crate::replies::all;
-    use friction_model::Tokenizer;
+    use friction_checkpoint::Tokenizer;
 
     #[test]
     fn cues_are_single_tokens_and_any_text_survives() {

@@ -1,14 +1,15 @@
 //! Replies are told beforehand: at any batch, however a prompt is cut, in long contexts, behind prefills.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device};
+use friction_checkpoint::{ChatMessage, ChatTemplate, Checkpoint, Role, Tokenizer};
+use friction_model::Model;
 use friction_model::cache::CacheShape;
-use friction_model::model::{NoProbe, Segment, Step};
-use friction_model::{ChatMessage, ChatTemplate, Checkpoint, Gemma3, Role, Tokenizer};
+use friction_model::{NoProbe, Segment, Step};
 use friction_scripted::{replies, vocab::Vocab, weights};
 use std::path::Path;
 
 struct World {
-    model: Gemma3,
+    model: Model,
     tokenizer: Tokenizer,
     template: ChatTemplate,
 }
@@ -18,7 +19,7 @@ impl World {
         let checkpoint = Checkpoint::resolve("bundled:scripted", None, None, Path::new(""), 0).unwrap();
         let weights = checkpoint.open().unwrap();
         let device = Device::flex();
-        let model = Gemma3::load(&checkpoint.config, &*weights, &device, DType::F32, &mut |_| {}).unwrap();
+        let model = Model::load(&checkpoint.arch, &*weights, &device, DType::F32, &mut |_| {}).unwrap();
         let tokenizer = checkpoint.tokenizer().unwrap();
         let template = checkpoint.template(&tokenizer).unwrap();
         Self { model, tokenizer, template }
@@ -32,7 +33,7 @@ impl World {
     /// first tokens.
     fn replies(&self, prompts: &[Vec<u32>], chunk: usize, most: usize) -> Vec<(String, Vec<f32>)> {
         let longest = prompts.iter().map(Vec::len).max().unwrap();
-        let shape = CacheShape::new(&self.model.config, prompts.len(), longest + most, chunk + most + 16);
+        let shape = CacheShape::new(&self.model.arch, prompts.len(), longest + most, chunk + most + 16);
         let mut cache = self.model.cache(shape);
         let mut all = prompts.to_vec();
         let (mut done, mut at) = (vec![false; all.len()], vec![0; all.len()]);
@@ -50,14 +51,14 @@ impl World {
                 }
             }
             let Some(logits) = self.model.forward(&step, &mut cache, &mut NoProbe).unwrap() else { continue };
-            let width = self.model.config.vocab;
+            let width = self.model.arch.vocab;
             let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
             for (slot, row) in who.into_iter().zip(logits.chunks(width)) {
                 if firsts[slot].is_empty() {
                     firsts[slot] = row.to_vec();
                 }
                 let best = (0..width).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as u32;
-                done[slot] = self.model.config.eos.contains(&best) || all[slot].len() - prompts[slot].len() == most;
+                done[slot] = self.model.arch.eos.contains(&best) || all[slot].len() - prompts[slot].len() == most;
                 if !done[slot] {
                     all[slot].push(best);
                 }
@@ -220,7 +221,7 @@ fn the_stream_holds_what_is_meant() {
         let ids = w.prompt(&[user(text)], "");
         let step =
             Step { segments: vec![Segment { slot: 0, start: 0, len: ids.len() }], logits: vec![ids.len() - 1], ids };
-        let mut cache = w.model.cache(CacheShape::new(&w.model.config, 1, 64, 64));
+        let mut cache = w.model.cache(CacheShape::new(&w.model.arch, 1, 64, 64));
         let mut read = Read(vec![]);
         w.model.forward(&step, &mut cache, &mut read).unwrap();
         for reply in &vocab.replies {

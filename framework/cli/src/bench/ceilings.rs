@@ -1,7 +1,8 @@
 //! The rates that the machine reaches at best, measured in the same run: copying memory and multiplying matrices.
 use crate::error::{CliError, Result};
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use friction_model::{Config, Gemma3};
+use friction_checkpoint::Arch;
+use friction_model::Model;
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -10,11 +11,11 @@ pub(super) struct Ceilings {
     /// Bytes read and written per second: adding a number to a large tensor, or on the host a copy.
     pub bytes: f64,
     /// Floating-point operations per second (a multiplication and an addition count as two) of a square product of
-    /// random matrices, computed by [`Gemma3::prompt_product`].
+    /// random matrices, computed by [`Model::prompt_product`].
     pub operations: f64,
 }
 
-pub(super) fn measure(model: &Gemma3) -> Result<Ceilings> {
+pub(super) fn measure(model: &Model) -> Result<Ceilings> {
     let device = &model.device;
     let host = *device == Device::flex();
     let sync = || device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()));
@@ -55,21 +56,20 @@ pub(super) fn measure(model: &Gemma3) -> Result<Ceilings> {
 }
 
 /// Bytes of the keys and values that a decode step reads; `bytes` is the size of one number.
-pub(super) fn sight_bytes(c: &Config, bytes: usize, batch: usize, context: usize) -> u64 {
-    let seen = |global: &bool| if *global { context } else { context.min(c.window) };
-    let keys: usize = c.global.iter().map(seen).sum();
+pub(super) fn sight_bytes(c: &Arch, bytes: usize, batch: usize, context: usize) -> u64 {
+    let keys: usize = (0..c.layers()).map(|l| c.kind(l).window.map_or(context, |w| context.min(w))).sum();
     (2 * c.kv_heads * c.head_dim * keys * batch * bytes) as u64
 }
 
 /// Operations per prompt token, averaged over a prompt of `context` tokens: the products with the weights (without
 /// the unembedding), and attention's scores and sums of values over the keys that the token sees.
-pub(super) fn prefill_operations(c: &Config, context: usize) -> f64 {
+pub(super) fn prefill_operations(c: &Arch, context: usize) -> f64 {
     let block = c.hidden * (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.hidden * c.intermediate;
     let weights = (c.layers() * block) as f64;
-    let pairs = |global: &bool| -> f64 {
-        let window = if *global { context } else { context.min(c.window) };
+    let pairs = |l: usize| -> f64 {
+        let window = c.kind(l).window.map_or(context, |w| context.min(w));
         (0..context).map(|p| (p + 1).min(window) as f64).sum::<f64>() / context as f64
     };
-    let scores: f64 = c.global.iter().map(|g| 2.0 * (c.heads * c.head_dim) as f64 * pairs(g)).sum();
+    let scores: f64 = (0..c.layers()).map(|l| 2.0 * (c.heads * c.head_dim) as f64 * pairs(l)).sum();
     2.0 * (weights + scores)
 }

@@ -5,15 +5,16 @@ mod report;
 use crate::error::{CliError, Result};
 use crate::trace::{backend, dtype};
 use burn::tensor::Device;
+use friction_checkpoint::Checkpoint;
 use friction_core::manifest::Quantize;
 use friction_core::program::EditAt;
 use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
 use friction_engine::EngineOptions;
 use friction_engine::hooks::Program;
+use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, Wish, most_conversations, spare_slots};
-use friction_model::model::NoProbe;
-use friction_model::{Checkpoint, Decoder, Gemma3, KvCache, Segment, Step, device};
+use friction_model::{Decoder, KvCache, Model, Segment, Step, device};
 use report::{Row, Table};
 use std::path::Path;
 use std::time::Instant;
@@ -62,7 +63,7 @@ pub(crate) struct Args {
 /// The loaded model and the arguments.
 struct Bench<'a> {
     args: &'a Args,
-    model: &'a Gemma3,
+    model: &'a Model,
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let device = device::open(backend(&args.backend)?, 0)?;
     let dtype = device::dtype(&device, dtype(&args.dtype)?)?;
     let checkpoint = Checkpoint::resolve(&args.model, None, None, Path::new(""), 0)?;
-    let context = checkpoint.config.context;
+    let context = checkpoint.arch.context;
     if args.context > context || args.steps > context || args.batch.iter().any(|b| *b > MOST) {
         let what =
             format!("--context and --steps may be at most {context}, the model's context, and --batch at most {MOST}");
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let total = weights.parameters() * 4;
     let bar = crate::progress::bar(total, "loading {bar:30} {bytes}/{total_bytes} {eta}");
     let precision = (dtype, quantize(&args.quantize)?);
-    let model = Gemma3::load_as(&checkpoint.config, weights.as_ref(), &device, precision, &mut |b| bar.inc(b))?;
+    let model = Model::load_as(&checkpoint.arch, weights.as_ref(), &device, precision, &mut |b| bar.inc(b))?;
     drop(weights);
     device.sync().map_err(|e| CliError::Failed(format!("the device failed: {e:?}").into()))?;
     bar.finish_and_clear();
@@ -134,8 +135,8 @@ fn quantize(word: &str) -> Result<Quantize> {
 }
 
 /// Taps at every layer and one edit: the table's columns `tapped` and `edited`.
-fn program(model: &Gemma3) -> HookProgram {
-    let c = &model.config;
+fn program(model: &Model) -> HookProgram {
+    let c = &model.arch;
     let layers = c.layers();
     let tap = |l| Tap { site: Site::ResidPost(l), position: Position::PromptEnd };
     let edit = Edit {
@@ -174,7 +175,7 @@ impl Bench<'_> {
     }
 
     fn row(&self, batch: usize) -> Result<Row> {
-        let (args, c) = (self.args, &self.model.config);
+        let (args, c) = (self.args, &self.model.arch);
         let chunk = args.context.min(EngineOptions::CHUNK);
         let wishes = self.wishes(batch);
         let runs = args.steps.div_ceil(RUN);
@@ -275,7 +276,7 @@ impl Bench<'_> {
     }
 
     fn id(&self, row: usize, at: usize) -> u32 {
-        ((row * 7919 + at * 104_729) % (self.model.config.vocab - 1) + 1) as u32
+        ((row * 7919 + at * 104_729) % (self.model.arch.vocab - 1) + 1) as u32
     }
 
     /// Computes all prompts in chunks of `chunk` tokens, and returns the seconds.

@@ -37,8 +37,8 @@ pub enum Quantize {
 #[schemars(example = serde_json::json!({"source": "hf:google/gemma-3-4b-it", "dtype": "bf16"}))]
 pub struct ModelSection {
     /// Where the checkpoint is: `hf:owner/name` on the hub, `path:folder`, `gguf:file`, `bundled:organism` or
-    /// `bundled:organism-null` in the program, or `random:gemma-3-270m` (also `1b`, `4b`, `12b`, `27b`) for seeded random
-    /// weights of that shape. Folders and files are relative to the manifest; `~/` is the home folder.
+    /// `bundled:organism-null` in the program, or `random:gemma-3-270m` for seeded random weights of that
+    /// shape (the page on models lists the shapes). Folders and files are relative to the manifest; `~/` is the home folder.
     pub source: String,
     /// Branch, tag or commit of an `hf:` source. Default: `main`. The commit that was found is recorded with the run. Set
     /// it to a commit to make sure that another machine runs the same weights.

@@ -4,6 +4,7 @@
 //! layout of a fragment in registers is unspecified, so rescaling goes through shared memory.
 use super::fragment::{left, right, right_of_rows, zeros};
 use super::plan::Able;
+use super::sums::soft_cap;
 use burn::tensor::DType;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
@@ -44,6 +45,8 @@ pub fn flash<F: Float, N: Size>(
     key_stride: usize,
     ring: usize,
     window: usize,
+    cap: f32,
+    #[comptime] capped: bool,
     #[comptime] kv_heads: usize,
     #[comptime] groups: usize,
     #[comptime] dim: usize,
@@ -140,7 +143,8 @@ pub fn flash<F: Float, N: Size>(
         for j in 0..comptime!(KEYS / 2) {
             let key = first + 2 * j + side;
             let seen = key <= at && key + window > at && t < count;
-            most = most.max(select(seen, scores[row * SCORES + 2 * j + side], f32::new(-1e30)));
+            let score = soft_cap(scores[row * SCORES + 2 * j + side], cap, capped);
+            most = most.max(select(seen, score, f32::new(-1e30)));
         }
         most = most.max(plane_shuffle_xor(most, 1u32));
         let opens = highest < f32::new(-1e29);
@@ -175,7 +179,8 @@ pub fn flash<F: Float, N: Size>(
         for j in 0..comptime!(KEYS / 2) {
             let key = first + 2 * j + side;
             let seen = key <= at && key + window > at && t < count;
-            let p = select(seen, (scores[row * SCORES + 2 * j + side] - highest).exp(), f32::new(0.0));
+            let score = soft_cap(scores[row * SCORES + 2 * j + side], cap, capped);
+            let p = select(seen, (score - highest).exp(), f32::new(0.0));
             let rounded = F::cast_from(p);
             total += f32::cast_from(rounded);
             weights[row * WEIGHTS + 2 * j + side] = rounded;

@@ -1,21 +1,22 @@
-//! GeGLU, and the embedding lookup.
+//! GeGLU and SwiGLU, and the embedding lookup.
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// GeGLU of a gate-and-up product: `both` `[parts, rows, 2 × width]` holds gates, then ups; parts begin `part` and
+/// GeGLU, or SwiGLU where `silu`, of a gate-and-up product: `both` `[parts, rows, 2 × width]` holds gates, then ups; parts begin `part` and
 /// rows `line` vectors apart and are added up here. Uses the tanh approximation of GELU (Hendrycks & Gimpel 2016,
 /// arXiv 1606.08415), with tanh z computed as 1 − 2 / (e^2z + 1). Cubes: pieces of a row (x), rows (y). One unit per
 /// vector; `width` counts vectors.
 #[cube(launch)]
-pub fn gate<Y: Float, F: Float, N: Size>(
+pub fn gated<Y: Float, F: Float, N: Size>(
     both: &[Vector<Y, N>],
     out: &mut [Vector<F, N>],
     parts: usize,
     part: usize,
     line: usize,
+    #[comptime] silu: bool,
     #[comptime] width: usize,
 ) {
     let at = CUBE_POS_X as usize * UNITS + UNIT_POS as usize;
@@ -28,11 +29,16 @@ pub fn gate<Y: Float, F: Float, N: Size>(
             g += Vector::cast_from(both[from]);
             up += Vector::cast_from(both[from + width]);
         }
-        let cubed = g * g * g * Vector::new(0.044715);
-        let z = (g + cubed) * Vector::new(0.797_884_6);
-        let e = (z + z).exp() + Vector::new(1.0);
-        let gelu = g - g / e;
-        out[row * width + at] = Vector::cast_from(gelu * up);
+        if comptime!(silu) {
+            let e = (Vector::zeroed() - g).exp() + Vector::new(1.0);
+            out[row * width + at] = Vector::cast_from(g / e * up);
+        } else {
+            let cubed = g * g * g * Vector::new(0.044715);
+            let z = (g + cubed) * Vector::new(0.797_884_6);
+            let e = (z + z).exp() + Vector::new(1.0);
+            let gelu = g - g / e;
+            out[row * width + at] = Vector::cast_from(gelu * up);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! QK-norm, RoPE and the cache write, between the qkv product and attention.
+//! QK-norm (of heads, where there is one), RoPE and the cache write, between the qkv product and attention.
 use super::sums::cube_sum;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
@@ -12,9 +12,9 @@ pub fn units(dim: usize) -> usize {
 /// `[parts, tokens, (heads + 2 kv_heads) × dim]` is a split-K product whose parts begin `part` and whose rows begin
 /// `line` numbers apart; parts are added up here. `cos` and `sin` are `[tokens, dim / 2]`. `to` holds slot and index
 /// of each token in `keys` and `values` `[slots, kv_heads, keys, dim]`. `scale` multiplies the queries, which are
-/// written to `queries` `[tokens, heads, dim]`.
+/// written to `queries` `[tokens, heads, dim]`. Without `normed` the norms' weights are not read.
 #[cube(launch)]
-pub fn heads<Y: Float, F: Float>(
+pub fn qk_norm_rope<Y: Float, F: Float>(
     qkv: &[Y],
     q_norm: &[f32],
     k_norm: &[f32],
@@ -29,6 +29,7 @@ pub fn heads<Y: Float, F: Float>(
     line: usize,
     eps: f32,
     scale: f32,
+    #[comptime] normed: bool,
     #[comptime] q_heads: usize,
     #[comptime] kv_heads: usize,
     #[comptime] dim: usize,
@@ -48,8 +49,11 @@ pub fn heads<Y: Float, F: Float>(
             b += f32::cast_from(qkv[p * part + from + half + u]);
         }
     }
-    let mut scratch = Shared::<[f32]>::new_slice(units);
-    let sum = cube_sum(a * a + b * b, &mut scratch, units, plane);
+    let mut sum = f32::new(0.0);
+    if comptime!(normed) {
+        let mut scratch = Shared::<[f32]>::new_slice(units);
+        sum = cube_sum(a * a + b * b, &mut scratch, units, plane);
+    }
     if u < half {
         let slot = to[2 * token] as usize;
         let index = to[2 * token + 1] as usize;
@@ -59,10 +63,12 @@ pub fn heads<Y: Float, F: Float>(
             values[at] = F::cast_from(a);
             values[at + half] = F::cast_from(b);
         } else {
-            let inverse = f32::new(1.0) / (sum / f32::cast_from(dim) + eps).sqrt();
             let query = head < q_heads;
-            a *= inverse * select(query, q_norm[u], k_norm[u]);
-            b *= inverse * select(query, q_norm[half + u], k_norm[half + u]);
+            if comptime!(normed) {
+                let inverse = f32::new(1.0) / (sum / f32::cast_from(dim) + eps).sqrt();
+                a *= inverse * select(query, q_norm[u], k_norm[u]);
+                b *= inverse * select(query, q_norm[half + u], k_norm[half + u]);
+            }
             let c = cos[token * half + u];
             let s = sin[token * half + u];
             let left = a * c - b * s;

@@ -1,7 +1,7 @@
 //! Launches of the operations on CubeCL's backends.
 use super::plan::{Able, How, Plan, VECTOR};
 use super::sent::Post;
-use super::{Ops, blocks, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
+use super::{Between, Ops, blocks, few, flash, flat, gate, heads, many, norm, peak, plain, queries, spans};
 use burn::backend::fusion::custom::TensorSpec;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::cubecl::client::Client;
@@ -188,11 +188,12 @@ impl Ops for CubeBackend {
         out
     }
 
-    fn join(
+    fn add_rms_norm(
         x: CubeTensor,
         y: CubeTensor,
         post: CubeTensor,
         next: CubeTensor,
+        norms: Between,
         eps: f32,
         dtype: DType,
     ) -> (CubeTensor, CubeTensor) {
@@ -201,7 +202,7 @@ impl Ops for CubeBackend {
         let out = like(&x, x.meta.shape().clone(), dtype);
         let plane = plane(&x);
         let (count, part, line) = parts(&y);
-        of_types!(y.dtype, dtype, Y, F => norm::join::launch::<Y, F>(
+        of_types!(y.dtype, dtype, Y, F => norm::add_rms_norm::launch::<Y, F>(
             &out.client,
             cubes(rows, 1),
             units(norm::UNITS),
@@ -216,13 +217,15 @@ impl Ops for CubeBackend {
             part / FOUR,
             line / FOUR,
             eps,
+            norms.post,
+            norms.next,
             width / FOUR,
             plane,
         ));
         (sum, out)
     }
 
-    fn heads(
+    fn qk_norm_rope(
         qkv: CubeTensor,
         q_norm: CubeTensor,
         k_norm: CubeTensor,
@@ -233,6 +236,7 @@ impl Ops for CubeBackend {
         values: CubeTensor,
         eps: f32,
         scale: f32,
+        normed: bool,
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
         let spec = TensorSpec::new(keys.meta.shape().clone(), keys.dtype);
         let shape = queries(qkv.meta.shape(), cos.meta.shape(), &spec).shape;
@@ -241,7 +245,7 @@ impl Ops for CubeBackend {
         let out = like(&qkv, shape, keys.dtype);
         let plane = plane(&qkv);
         let (count, part, line) = parts(&qkv);
-        of_types!(qkv.dtype, keys.dtype, Y, F => heads::heads::launch::<Y, F>(
+        of_types!(qkv.dtype, keys.dtype, Y, F => heads::qk_norm_rope::launch::<Y, F>(
             &out.client,
             cubes(q_heads + 2 * kv_heads, tokens),
             units(heads::units(dim)),
@@ -259,6 +263,7 @@ impl Ops for CubeBackend {
             line,
             eps,
             scale,
+            normed,
             q_heads,
             kv_heads,
             dim,
@@ -268,11 +273,11 @@ impl Ops for CubeBackend {
         (out, keys, values)
     }
 
-    fn gate(both: CubeTensor, rows: usize, dtype: DType) -> CubeTensor {
+    fn gated(both: CubeTensor, rows: usize, silu: bool, dtype: DType) -> CubeTensor {
         let width = both.meta.shape()[2] / 2;
         let out = like(&both, Shape::new([rows, width]), dtype);
         let (count, part, line) = parts(&both);
-        of_types!(both.dtype, dtype, Y, F => gate::gate::launch::<Y, F>(
+        of_types!(both.dtype, dtype, Y, F => gate::gated::launch::<Y, F>(
             &out.client,
             cubes((width / FOUR).div_ceil(gate::UNITS), rows),
             units(gate::UNITS),
@@ -282,6 +287,7 @@ impl Ops for CubeBackend {
             count,
             part / FOUR,
             line / FOUR,
+            silu,
             width / FOUR,
         ));
         out
@@ -336,7 +342,7 @@ impl Ops for CubeBackend {
         out
     }
 
-    fn attend(q: CubeTensor, keys: CubeTensor, values: CubeTensor, at: CubeTensor) -> CubeTensor {
+    fn attend(q: CubeTensor, keys: CubeTensor, values: CubeTensor, at: CubeTensor, cap: Option<f32>) -> CubeTensor {
         let [rows, q_heads, dim] = [0, 1, 2].map(|d| q.meta.shape()[d]);
         let kv_heads = keys.meta.shape()[1];
         let (able, groups) = (able(&q), q_heads / kv_heads);
@@ -346,13 +352,20 @@ impl Ops for CubeBackend {
         let vector = (1..=vector).rev().find(|v| v.is_power_of_two() && dim % (v * able.plane.max(1)) == 0);
         match vector {
             Some(vector) if able.plane > 0 && able.shared >= bytes => {
-                dealt(q, keys, values, at, [rows, kv_heads, groups, dim, vector], &able)
+                dealt(q, keys, values, at, cap, [rows, kv_heads, groups, dim, vector], &able)
             }
-            _ => tiled(q, keys, values, at, [rows, kv_heads, groups, dim]),
+            _ => tiled(q, keys, values, at, cap, [rows, kv_heads, groups, dim]),
         }
     }
 
-    fn flash(q: CubeTensor, keys: CubeTensor, values: CubeTensor, tiles: CubeTensor, window: usize) -> CubeTensor {
+    fn flash(
+        q: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        tiles: CubeTensor,
+        window: usize,
+        cap: Option<f32>,
+    ) -> CubeTensor {
         let [_, q_heads, dim] = [0, 1, 2].map(|d| q.meta.shape()[d]);
         let [kv_heads, ring] = [1, 2].map(|d| keys.meta.shape()[d]);
         let strides = [0, 1, 2].map(|d| keys.meta.strides()[d] / VECTOR);
@@ -373,6 +386,8 @@ impl Ops for CubeBackend {
             strides[2],
             ring,
             window.min(1 << 30),
+            cap.unwrap_or(1.0),
+            cap.is_some(),
             kv_heads,
             q_heads / kv_heads,
             dim,
@@ -499,6 +514,7 @@ fn dealt(
     keys: CubeTensor,
     values: CubeTensor,
     at: CubeTensor,
+    cap: Option<f32>,
     [rows, kv_heads, groups, dim, vector]: [usize; 5],
     able: &Able,
 ) -> CubeTensor {
@@ -528,6 +544,8 @@ fn dealt(
             strides[2],
             kv_heads,
             ring,
+            cap.unwrap_or(1.0),
+            cap.is_some(),
             groups,
             dim / (vector * able.plane),
             able.plane,
@@ -557,6 +575,7 @@ fn tiled(
     keys: CubeTensor,
     values: CubeTensor,
     at: CubeTensor,
+    cap: Option<f32>,
     [rows, kv_heads, groups, dim]: [usize; 4],
 ) -> CubeTensor {
     assert!(dim <= plain::UNITS && dim % 8 == 0, "heads of {dim}: they must be multiples of 8 up to {}", plain::UNITS);
@@ -573,6 +592,8 @@ fn tiled(
         out.clone().into_buffer_arg(),
         kv_heads,
         ring,
+        cap.unwrap_or(1.0),
+        cap.is_some(),
         groups,
         dim,
     ));

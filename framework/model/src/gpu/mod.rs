@@ -13,16 +13,21 @@
 //! (argmax), `places` (slots and positions of a step), `plan` (choice of the matrix product), `sent` (copies to the
 //! host), `vectors` (vectors of edits), `words` (quantised weights), `sums` and `fragment` (helpers).
 mod blocks;
+mod cache;
+mod devices;
+mod exact;
 mod few;
 mod flash;
 mod fragment;
 mod gate;
+mod graph;
 mod heads;
 mod launch;
 #[cfg(feature = "cuda")]
 mod library;
 mod many;
 mod norm;
+mod pass;
 mod peak;
 mod places;
 mod plain;
@@ -33,7 +38,12 @@ mod sums;
 mod vectors;
 mod words;
 
+pub use cache::GpuCache;
+pub(crate) use devices::{found, open};
+pub use exact::product as exact_product;
 pub use flash::takes as takes_tiles;
+pub(crate) use graph::Steps;
+pub(crate) use pass::Gpu;
 pub use places::{Places, feed, numbers, refresh, refresh_int, tiles, upload};
 pub use plan::{Able, Plan};
 pub use sent::Sent;
@@ -63,30 +73,31 @@ pub trait Ops: Backend {
     /// `four` means 4-bit codes, else 8-bit.
     #[fusion(meta = |_: &TensorSpec, scales: &TensorSpec, _: &bool, dtype: &DType| TensorSpec::new(Shape::new([scales.shape[0], 32]), *dtype))]
     fn widen(codes: IntTensor<Self>, scales: FloatTensor<Self>, four: bool, dtype: DType) -> FloatTensor<Self>;
-    /// RMSNorm of f32 rows `[rows, width]`, written in `dtype`. `weight` `[width]` is 1 + γ.
+    /// RMSNorm of f32 rows `[rows, width]`, written in `dtype`. `weight` is `[width]`.
     #[fusion(meta = |x: &TensorSpec, _: &TensorSpec, _: &f32, dtype: &DType| TensorSpec::new(x.shape.clone(), *dtype))]
     fn norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32, dtype: DType) -> FloatTensor<Self>;
-    /// Residual sum between two RMSNorms: returns s = x + RMSNorm(Σ y; `post`) in f32, and RMSNorm(s; `next`) in
-    /// `dtype`. x is `[rows, width]`, y `[parts, rows or more, width]`.
-    #[fusion(meta = |x: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &f32, dtype: &DType| (x.clone(), TensorSpec::new(x.shape.clone(), *dtype)))]
-    fn join(
+    /// Residual sum and the norm behind it: returns s = x + RMSNorm(Σ y; `post`) in f32, and RMSNorm(s; `next`) in
+    /// `dtype`, each norm as far as `norms` has it. x is `[rows, width]`, y `[parts, rows or more, width]`.
+    #[fusion(meta = |x: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &Between, _: &f32, dtype: &DType| (x.clone(), TensorSpec::new(x.shape.clone(), *dtype)))]
+    fn add_rms_norm(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,
         post: FloatTensor<Self>,
         next: FloatTensor<Self>,
+        norms: Between,
         eps: f32,
         dtype: DType,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
-    /// QK-norm, RoPE and cache write. Takes the qkv product
+    /// QK-norm (where `normed`), RoPE and cache write. Takes the qkv product
     /// `[parts, tokens or more, (heads + 2 kv_heads) × head_dim]`; returns queries `[tokens, heads, head_dim]`,
     /// normalised, rotated and multiplied by `scale`. Keys (normalised and rotated) and values are written to the
     /// caches `[slots, kv_heads, keys, head_dim]` at `to` (slot and index per token).
     ///
     /// The caches are written in place even where other tensors share them: clones of a cache are meant to see the
     /// writes, and a recorded step refers to the buffers by address.
-    #[fusion(meta = |qkv: &TensorSpec, _: &TensorSpec, _: &TensorSpec, cos: &TensorSpec, _: &TensorSpec, _: &TensorSpec, keys: &TensorSpec, values: &TensorSpec, _: &f32, _: &f32| (queries(&qkv.shape, &cos.shape, keys), keys.clone(), values.clone()))]
+    #[fusion(meta = |qkv: &TensorSpec, _: &TensorSpec, _: &TensorSpec, cos: &TensorSpec, _: &TensorSpec, _: &TensorSpec, keys: &TensorSpec, values: &TensorSpec, _: &f32, _: &f32, _: &bool| (queries(&qkv.shape, &cos.shape, keys), keys.clone(), values.clone()))]
     #[allow(clippy::too_many_arguments)]
-    fn heads(
+    fn qk_norm_rope(
         qkv: FloatTensor<Self>,
         q_norm: FloatTensor<Self>,
         k_norm: FloatTensor<Self>,
@@ -97,23 +108,25 @@ pub trait Ops: Backend {
         values: FloatTensor<Self>,
         eps: f32,
         scale: f32,
+        normed: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// GeGLU: gelu(gate) · up `[rows, width]` in `dtype`, of the product `[parts, rows or more, 2 × width]` that
+    /// GeGLU, or SwiGLU where `silu`: activation(gate) · up `[rows, width]` in `dtype`, of the product `[parts, rows or more, 2 × width]` that
     /// holds gates, then ups.
-    #[fusion(meta = |both: &TensorSpec, rows: &usize, dtype: &DType| TensorSpec::new(Shape::new([*rows, both.shape[2] / 2]), *dtype))]
-    fn gate(both: FloatTensor<Self>, rows: usize, dtype: DType) -> FloatTensor<Self>;
+    #[fusion(meta = |both: &TensorSpec, rows: &usize, _: &bool, dtype: &DType| TensorSpec::new(Shape::new([*rows, both.shape[2] / 2]), *dtype))]
+    fn gated(both: FloatTensor<Self>, rows: usize, silu: bool, dtype: DType) -> FloatTensor<Self>;
     /// Matrix product x `[rows, in]` · wᵀ, w `[out, in]`, as `[splits, rows or more, out]`, computed as planned.
     #[fusion(meta = |x: &TensorSpec, w: &TensorSpec, plan: &Plan| TensorSpec::new(Shape::new([plan.splits, plan.padded, w.shape[0]]), plan.result(x.dtype)))]
     fn product(x: FloatTensor<Self>, w: FloatTensor<Self>, plan: Plan) -> FloatTensor<Self>;
     /// Attention of rows of one token each: q `[rows, heads, head_dim]` → `[rows, heads × head_dim]`. `at` holds
     /// slot, first key and end of keys of each row, `[3 × rows]`. Keys of the tokens themselves are in the cache
-    /// already.
+    /// already. `cap` is the soft cap of the scores.
     #[fusion(dtype = q, shape = flat(q))]
     fn attend(
         q: FloatTensor<Self>,
         keys: FloatTensor<Self>,
         values: FloatTensor<Self>,
         at: IntTensor<Self>,
+        cap: Option<f32>,
     ) -> FloatTensor<Self>;
     /// Attention of prompts on matrix units. Same shapes as `attend`; `tiles` lists tiles of tokens of one segment
     /// (see [`tiles`]). A query attends to at most `window` keys.
@@ -124,6 +137,7 @@ pub trait Ops: Backend {
         values: FloatTensor<Self>,
         tiles: IntTensor<Self>,
         window: usize,
+        cap: Option<f32>,
     ) -> FloatTensor<Self>;
     /// Argmax of each row, `[rows, 1]`; the lowest index among equals.
     #[fusion(meta = |x: &TensorSpec| TensorSpec::new(Shape::new([x.shape[0], 1]), DType::I32))]
@@ -164,6 +178,12 @@ pub fn able(device: &Device) -> Able {
     answer.get().copied().unwrap_or_default()
 }
 
+/// Free bytes of a device's memory: none are known but of CUDA's.
+#[cfg(not(feature = "cuda"))]
+pub fn free(_: &Device) -> Option<u64> {
+    None
+}
+
 /// Free bytes of a device's memory, where it is CUDA's; `None` elsewhere.
 #[cfg(feature = "cuda")]
 pub fn free(device: &Device) -> Option<u64> {
@@ -194,16 +214,40 @@ pub fn norm(x: Tensor<2>, weight: &Tensor<1>, eps: f64, dtype: DType) -> Tensor<
     Tensor::from_dispatch(<Dispatch as Ops>::norm(x.into_dispatch(), weight, eps as f32, dtype))
 }
 
-/// Residual sum between two RMSNorms, `[sum in f32, its norm in dtype]`; see [`Ops::join`].
-pub fn join(x: Tensor<2>, y: Product, post: &Tensor<1>, next: &Tensor<1>, eps: f64, dtype: DType) -> [Tensor<2>; 2] {
-    let (post, next) = (post.clone().into_dispatch(), next.clone().into_dispatch());
-    let (x, h) = <Dispatch as Ops>::join(x.into_dispatch(), y.0.into_dispatch(), post, next, eps as f32, dtype);
+/// The norms around a residual sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between {
+    /// Whether what is added is normalised.
+    pub post: bool,
+    /// Whether the sum is normalised.
+    pub next: bool,
+}
+
+/// Residual sum and the norm behind it, `[sum in f32, its norm in dtype]`; see [`Ops::add_rms_norm`].
+pub fn add_rms_norm(
+    x: Tensor<2>,
+    y: Product,
+    post: Option<&Tensor<1>>,
+    next: Option<&Tensor<1>>,
+    eps: f64,
+    dtype: DType,
+) -> [Tensor<2>; 2] {
+    let norms = Between { post: post.is_some(), next: next.is_some() };
+    // The weights of a norm that is left out are not read: those of the other stand in for them.
+    let Some(any) = post.or(next) else {
+        let rows = x.dims()[0];
+        let sum = x + y.whole(rows);
+        return [sum.clone(), sum.cast(dtype)];
+    };
+    let [post, next] = [post, next].map(|w| w.unwrap_or(any).clone().into_dispatch());
+    let (x, y) = (x.into_dispatch(), y.0.into_dispatch());
+    let (x, h) = <Dispatch as Ops>::add_rms_norm(x, y, post, next, norms, eps as f32, dtype);
     [Tensor::from_dispatch(x), Tensor::from_dispatch(h)]
 }
 
-/// GeGLU; see [`Ops::gate`].
-pub fn gate(both: Product, rows: usize, dtype: DType) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as Ops>::gate(both.0.into_dispatch(), rows, dtype))
+/// GeGLU or SwiGLU; see [`Ops::gated`].
+pub fn gated(both: Product, rows: usize, silu: bool, dtype: DType) -> Tensor<2> {
+    Tensor::from_dispatch(<Dispatch as Ops>::gated(both.0.into_dispatch(), rows, silu, dtype))
 }
 
 /// Argmax of each row; see [`Ops::best`].
@@ -237,10 +281,10 @@ impl Product {
     }
 }
 
-/// Inputs of [`heads()`] beside the product and the cache.
+/// Inputs of [`qk_norm_rope()`] beside the product and the cache.
 pub struct Turned<'a> {
-    /// Weights 1 + γ of the RMSNorm of queries, and of keys, each `[head_dim]`.
-    pub norms: (&'a Tensor<1>, &'a Tensor<1>),
+    /// Weights of the RMSNorm of queries, and of keys, each `[head_dim]`; `None`: no norm.
+    pub norms: Option<(&'a Tensor<1>, &'a Tensor<1>)>,
     /// cos and sin of the tokens' positions, `[tokens, 1, head_dim / 2]` in f32.
     pub tables: &'a (Tensor<3>, Tensor<3>),
     /// Slot and index in the cache of each token.
@@ -251,16 +295,22 @@ pub struct Turned<'a> {
     pub scale: f32,
 }
 
-/// QK-norm, RoPE and cache write; see [`Ops::heads`]. Returns the queries; `keys` and `values` are written in place.
-pub fn heads(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &Turned) -> Tensor<3> {
+/// QK-norm, RoPE and cache write; see [`Ops::qk_norm_rope`]. Returns the queries; `keys` and `values` are written in
+/// place.
+pub fn qk_norm_rope(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &Turned) -> Tensor<3> {
     let mut queries = None;
+    // Without norms their weights are not read: any numbers stand in for them.
+    let flat = || with.tables.0.clone().reshape([with.tables.0.dims().iter().product::<usize>()]);
+    let normed = with.norms.is_some();
+    let norms = with.norms.map_or_else(|| [flat(), flat()], |(q, k)| [q.clone(), k.clone()]);
     keys.inplace(|k| {
         let mut written = None;
         values.inplace(|v| {
-            let (q, k, v) = <Dispatch as Ops>::heads(
+            let [q_norm, k_norm] = norms.map(Tensor::into_dispatch);
+            let (q, k, v) = <Dispatch as Ops>::qk_norm_rope(
                 qkv.0.into_dispatch(),
-                with.norms.0.clone().into_dispatch(),
-                with.norms.1.clone().into_dispatch(),
+                q_norm,
+                k_norm,
                 with.tables.0.clone().into_dispatch(),
                 with.tables.1.clone().into_dispatch(),
                 with.places.to.clone().into_dispatch(),
@@ -268,6 +318,7 @@ pub fn heads(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &
                 v.into_dispatch(),
                 with.eps as f32,
                 with.scale,
+                normed,
             );
             queries = Some(Tensor::from_dispatch(q));
             written = Some(Tensor::from_dispatch(k));
@@ -282,11 +333,11 @@ pub fn heads(qkv: Product, keys: &mut Tensor<4>, values: &mut Tensor<4>, with: &
 
 /// Attention of all tokens of a step, `[tokens, heads × head_dim]`; their own keys and values must be in the cache.
 /// Uses [`Ops::flash`] where `places` has tiles, else [`Ops::attend`].
-pub fn attend(q: Tensor<3>, keys: &Tensor<4>, values: &Tensor<4>, places: &Places) -> Tensor<2> {
+pub fn attend(q: Tensor<3>, keys: &Tensor<4>, values: &Tensor<4>, places: &Places, cap: Option<f32>) -> Tensor<2> {
     let (q, k, v) = (q.into_dispatch(), keys.clone().into_dispatch(), values.clone().into_dispatch());
     Tensor::from_dispatch(match &places.tiles {
-        Some(tiles) => <Dispatch as Ops>::flash(q, k, v, tiles.clone().into_dispatch(), places.window),
-        None => <Dispatch as Ops>::attend(q, k, v, places.seen.clone().into_dispatch()),
+        Some(tiles) => <Dispatch as Ops>::flash(q, k, v, tiles.clone().into_dispatch(), places.window, cap),
+        None => <Dispatch as Ops>::attend(q, k, v, places.seen.clone().into_dispatch(), cap),
     })
 }
 

@@ -65,10 +65,10 @@ fn scale<N: Size>(row: &Array<Vector<f32, N>>, eps: f32, #[comptime] width: usiz
 }
 
 /// s = x + RMSNorm(Σ y; `post`) to `sum` in f32, and RMSNorm(s; `next`) to `out` in type F: everything between two
-/// matrix products. One cube per row. `y` is a split-K product of `parts` parts, which begin `part` and whose rows
+/// matrix products. Where `posts` or `nexts` is false, that norm is left out and its weights are not read. One cube per row. `y` is a split-K product of `parts` parts, which begin `part` and whose rows
 /// begin `line` vectors apart; they are added up here. `width` counts vectors.
 #[cube(launch)]
-pub fn join<Y: Float, F: Float, N: Size>(
+pub fn add_rms_norm<Y: Float, F: Float, N: Size>(
     x: &[Vector<f32, N>],
     y: &[Vector<Y, N>],
     post: &[Vector<f32, N>],
@@ -79,6 +79,8 @@ pub fn join<Y: Float, F: Float, N: Size>(
     part: usize,
     line: usize,
     eps: f32,
+    #[comptime] posts: bool,
+    #[comptime] nexts: bool,
     #[comptime] width: usize,
     #[comptime] plane: usize,
 ) {
@@ -96,14 +98,26 @@ pub fn join<Y: Float, F: Float, N: Size>(
             row[i] = total;
         }
     }
-    let factor = scale::<N>(&row, eps, width, plane);
+    let mut factor = f32::new(1.0);
+    if comptime!(posts) {
+        factor = scale::<N>(&row, eps, width, plane);
+    }
     #[unroll]
     for i in 0..comptime!(width.div_ceil(UNITS)) {
         let at = UNIT_POS as usize + i * UNITS;
         if at < width {
-            row[i] = x[base + at] + row[i] * Vector::new(factor) * post[at];
+            if comptime!(posts) {
+                row[i] = x[base + at] + row[i] * Vector::new(factor) * post[at];
+            } else {
+                row[i] = x[base + at] + row[i];
+            }
             sum[base + at] = row[i];
+            if comptime!(!nexts) {
+                out[base + at] = Vector::cast_from(row[i]);
+            }
         }
     }
-    write_norm::<F, N>(&row, next, out, base, eps, width, plane);
+    if comptime!(nexts) {
+        write_norm::<F, N>(&row, next, out, base, eps, width, plane);
+    }
 }

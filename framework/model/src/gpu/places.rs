@@ -1,6 +1,6 @@
 //! Cache slots and positions of a step's tokens, on the device.
 use super::{Ops, flash};
-use crate::model::Step;
+use crate::step::Step;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 

@@ -1,5 +1,6 @@
 //! Kernels that need neither planes nor matrix units: copies into buffers and caches, and attention as an online
 //! softmax in f32 over tiles of [`TILE`] keys (Milakov & Gimelshein 2018; as in FlashAttention).
+use super::sums::soft_cap;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
@@ -47,6 +48,8 @@ pub fn attend<F: Float>(
     out: &mut [F],
     kv_heads: usize,
     ring: usize,
+    cap: f32,
+    #[comptime] capped: bool,
     #[comptime] groups: usize,
     #[comptime] dim: usize,
 ) {
@@ -120,7 +123,7 @@ pub fn attend<F: Float>(
                 for i in 0..PARTS {
                     s += part[g * UNITS + unit * PARTS + i];
                 }
-                score[g * TILE + unit] = select(mine, s, f32::new(-1e30));
+                score[g * TILE + unit] = select(mine, soft_cap(s, cap, capped), f32::new(-1e30));
             }
         }
         sync_cube();

@@ -2,7 +2,7 @@
 //! planes, and over several cubes where rows are few. Each plane keeps an online softmax in f32 over its keys
 //! (Milakov & Gimelshein 2018). The planes of a cube combine their results in shared memory; cubes that share a row
 //! write partial results, which `gather` combines.
-use super::sums::lanes_sum;
+use super::sums::{lanes_sum, soft_cap};
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
@@ -32,6 +32,8 @@ pub fn spans<F: Float, N: Size>(
     key_stride: usize,
     kv_heads: usize,
     ring: usize,
+    cap: f32,
+    #[comptime] capped: bool,
     #[comptime] groups: usize,
     #[comptime] chunks: usize,
     #[comptime] plane: usize,
@@ -93,7 +95,7 @@ pub fn spans<F: Float, N: Size>(
                 for c in 0..chunks {
                     dot += Vector::cast_from(k[a * chunks + c]) * query[g * chunks + c];
                 }
-                let s = plane_sum(lanes_sum::<N>(dot));
+                let s = soft_cap(plane_sum(lanes_sum::<N>(dot)), cap, capped);
                 score[a] = select(first + a < hi, s, f32::new(-1e30));
                 most = most.max(score[a]);
             }

@@ -45,3 +45,15 @@ pub fn lanes_sum<N: Size>(v: Vector<f32, N>) -> f32 {
     }
     sum
 }
+
+/// The soft cap of an attention score: cap · tanh(score / cap), with tanh z computed as 1 − 2 / (e^2z + 1). The score
+/// itself unless `capped`.
+#[cube]
+pub fn soft_cap(score: f32, cap: f32, #[comptime] capped: bool) -> f32 {
+    let mut s = score;
+    if comptime!(capped) {
+        let e = ((score + score) / cap).exp() + f32::new(1.0);
+        s = cap - (cap + cap) / e;
+    }
+    s
+}

@@ -50,12 +50,12 @@ impl Blocks {
     /// would become an ordinary number and the damage would go unnoticed.
     pub fn of(values: &[f32], columns: usize, quantize: Quantize) -> Result<Self> {
         if !columns.is_multiple_of(BLOCK) {
-            return Err(Error::Text(format!(
+            return Err(Error::Step(format!(
                 "weights of {columns} columns cannot be in blocks of {BLOCK}; set `model.quantize = \"none\"`"
             )));
         }
         if let Some(at) = values.iter().position(|v| !v.is_finite()).filter(|_| quantize != Quantize::None) {
-            return Err(Error::Text(format!(
+            return Err(Error::Step(format!(
                 "row {}, column {} is {}: damaged weights cannot be held in blocks; fetch the checkpoint again",
                 at / columns,
                 at % columns,
@@ -128,8 +128,7 @@ impl Blocks {
 
     /// Codes and scales in the layout for a GPU: row by row, without interleaving. Codes are packed in 32-bit words
     /// (4 of q8, 8 of q4), the first in the lowest bits; scales are `[rows, blocks of a row]`.
-    #[cfg(feature = "cube")]
-    pub(crate) fn words(&self) -> (Vec<i32>, Vec<f32>) {
+    pub fn words(&self) -> (Vec<i32>, Vec<f32>) {
         let per_row = self.columns / BLOCK;
         let (mut words, mut scales) = (vec![], Vec::with_capacity(self.rows * per_row));
         for row in 0..self.rows {
@@ -151,8 +150,7 @@ impl Blocks {
     }
 
     /// Whether it is q4.
-    #[cfg(feature = "cube")]
-    pub(crate) fn four(&self) -> bool {
+    pub fn four(&self) -> bool {
         matches!(self.codes, Codes::Four(_))
     }
 

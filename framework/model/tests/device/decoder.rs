@@ -1,12 +1,14 @@
 //! Decode steps (recorded on a GPU) give the same logits as a prefill of the whole text: with rows that join and
 //! leave, wrapping rings, padding, forks, and other steps that write to the cache in between. `FRICTION_TEST_BACKEND`
 //! names the device.
+use friction_checkpoint::Checkpoint;
+use friction_checkpoint::testing::checkpoint;
 use friction_core::manifest::BackendKind;
+use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Wish, spare_slots};
-use friction_model::model::NoProbe;
-use friction_model::testing::{backend, checkpoint, device};
-use friction_model::{Checkpoint, Decoder, Gemma3, Segment, Step};
+use friction_model::testing::{backend, device};
+use friction_model::{Decoder, Model, Segment, Step};
 use std::path::Path;
 
 const SLOTS: usize = 5;
@@ -30,7 +32,7 @@ fn numbers(logits: burn::tensor::Tensor<2>) -> Vec<f32> {
     logits.into_data().iter::<f32>().collect()
 }
 
-fn model() -> Gemma3 {
+fn model() -> Model {
     let dir = tempfile::tempdir().unwrap();
     checkpoint(&dir.path().join("model"), 3).unwrap();
     let source = format!("path:{}", dir.path().join("model").display());
@@ -38,13 +40,13 @@ fn model() -> Gemma3 {
     let device = device().unwrap();
     let weights = checkpoint.open().unwrap();
     let dtype = burn::tensor::DType::F32;
-    Gemma3::load(&checkpoint.config, weights.as_ref(), &device, dtype, &mut |_| {}).unwrap()
+    Model::load(&checkpoint.arch, weights.as_ref(), &device, dtype, &mut |_| {}).unwrap()
 }
 
 /// The logits after a whole text, computed on its own: batch 1, one prefill, a new cache whose rings hold all of it.
 /// None of it is a decode step, so the processor can be compared with itself.
-fn alone(model: &Gemma3, ids: &[u32]) -> Vec<f32> {
-    let mut cache = model.cache(CacheShape::new(&model.config, 1, ids.len(), ids.len()));
+fn alone(model: &Model, ids: &[u32]) -> Vec<f32> {
+    let mut cache = model.cache(CacheShape::new(&model.arch, 1, ids.len(), ids.len()));
     let whole = Step {
         ids: ids.to_vec(),
         segments: vec![Segment { slot: 0, start: 0, len: ids.len() }],
@@ -63,7 +65,7 @@ fn off(got: &[f32], want: &[f32]) -> f32 {
 #[test]
 fn steps_equal_whole_prompts() {
     let model = model();
-    let mut cache = model.cache(CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12));
+    let mut cache = model.cache(CacheShape::new(&model.arch, SLOTS + spare_slots(&model), 64, 12));
     let mut decoder = Decoder::new(&model, None);
     // The tokens of each slot.
     let mut texts: Vec<Vec<u32>> =
@@ -120,7 +122,7 @@ fn steps_that_run_ahead_equal_steps_that_wait() {
         return;
     }
     let model = model();
-    let shape = CacheShape::new(&model.config, SLOTS + spare_slots(&model), 64, 12);
+    let shape = CacheShape::new(&model.arch, SLOTS + spare_slots(&model), 64, 12);
     let replies = |ahead: bool| -> Vec<Vec<u32>> {
         let mut cache = model.cache(shape);
         let mut decoder = Decoder::new(&model, None);

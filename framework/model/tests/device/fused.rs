@@ -2,28 +2,29 @@
 //! windows, wrapping rings, few rows and many, in every dtype of the device. `FRICTION_TEST_BACKEND` names the
 //! device; on the processor itself there is nothing to compare.
 use burn::tensor::{DType, Device, Tensor};
+use friction_checkpoint::Arch;
+use friction_checkpoint::testing::with_layers;
+use friction_checkpoint::weights::random::RandomWeights;
 use friction_core::manifest::{BackendKind, Quantize};
+use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Wish, spare_slots};
-use friction_model::model::NoProbe;
 use friction_model::testing::{backend, device};
-use friction_model::weights::random::RandomWeights;
-use friction_model::{Config, Decoder, Gemma3, KvCache, Segment, Step};
+use friction_model::{Decoder, KvCache, Model, Segment, Step};
 
 /// A small model. With heads of 128, scores are large, so that a row's maximum grows from block to block.
-fn config(heads: usize, kv_heads: usize, head_dim: usize) -> Config {
-    Config {
+fn config(heads: usize, kv_heads: usize, head_dim: usize) -> Arch {
+    let arch = Arch {
         hidden: 256,
         intermediate: 640,
         heads,
         kv_heads,
         head_dim,
         vocab: 1040,
-        window: 24,
         query_pre_attn_scalar: if head_dim == 128 { 4.0 } else { head_dim as f64 },
-        global: vec![false, true, false],
-        ..friction_model::testing::config()
-    }
+        ..friction_checkpoint::testing::config()
+    };
+    with_layers(arch, 24, &[false, true, false])
 }
 
 fn rows_of(logits: Tensor<2>) -> Vec<Vec<f32>> {
@@ -47,13 +48,13 @@ fn worst(got: &[Vec<f32>], want: &[Vec<f32>]) -> f64 {
 }
 
 struct Run {
-    model: Gemma3,
+    model: Model,
     slots: usize,
 }
 
 impl Run {
     fn cache(&self) -> KvCache {
-        let c = &self.model.config;
+        let c = &self.model.arch;
         let shape = CacheShape::new(c, self.slots + spare_slots(&self.model), 160, 40);
         self.model.cache(shape)
     }
@@ -79,10 +80,10 @@ fn step(have: &mut [usize], want: impl Fn(usize) -> usize, chunk: usize) -> Opti
     (!step.ids.is_empty()).then_some(step)
 }
 
-fn compare(device: &Device, config: &Config, dtype: DType, quantize: Quantize, limit: f64) {
+fn compare(device: &Device, config: &Arch, dtype: DType, quantize: Quantize, limit: f64) {
     let weights = RandomWeights::new(config, 5);
     let load =
-        |device: &Device, dtype| Gemma3::load_as(config, &weights, device, (dtype, quantize), &mut |_| {}).unwrap();
+        |device: &Device, dtype| Model::load_as(config, &weights, device, (dtype, quantize), &mut |_| {}).unwrap();
     let slots = 140;
     let (cpu, gpu) =
         (Run { model: load(&Device::flex(), DType::F32), slots }, Run { model: load(device, dtype), slots });

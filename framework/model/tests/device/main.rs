@@ -2,6 +2,7 @@
 //! machine without a compiler.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod decoder;
+mod families;
 mod fused;
 mod parity;
 mod untied;

@@ -4,9 +4,10 @@
 //! models (default `~/.cache/friction-models`), `FRICTION_TEST_BACKEND` the backend. Tests whose data are missing
 //! report that they are skipped.
 use burn::tensor::{DType, Tensor};
+use friction_checkpoint::Checkpoint;
 use friction_core::Site;
 use friction_model::cache::CacheShape;
-use friction_model::{Checkpoint, Gemma3, Probe, Segment, Step, testing};
+use friction_model::{Model, Probe, Segment, Step, testing};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -24,12 +25,12 @@ pub(crate) fn fixtures(sub: &str) -> Option<PathBuf> {
     dir
 }
 
-fn gguf() -> Option<PathBuf> {
+pub(crate) fn real(name: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("FRICTION_MODELS").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/friction-models"),
         PathBuf::from,
     );
-    let file = dir.join("gemma-3-270m-q4_k_m.gguf");
+    let file = dir.join(name);
     if !file.exists() {
         eprintln!("SKIPPED: no {}", file.display());
     }
@@ -72,20 +73,20 @@ pub(crate) fn oracle(dir: &Path) -> (Vec<u8>, Value) {
     (std::fs::read(dir.join("expected.safetensors")).unwrap(), serde_json::from_slice(&json).unwrap())
 }
 
-fn load(source: &str) -> Gemma3 {
+pub(crate) fn load(source: &str) -> Model {
     load_in(source, DType::F32)
 }
 
-fn load_in(source: &str, dtype: DType) -> Gemma3 {
+fn load_in(source: &str, dtype: DType) -> Model {
     let checkpoint = Checkpoint::resolve(source, None, None, Path::new(""), 0).unwrap();
     let weights = checkpoint.open().unwrap();
-    Gemma3::load(&checkpoint.config, &*weights, &testing::device().unwrap(), dtype, &mut |_| {}).unwrap()
+    Model::load(&checkpoint.arch, &*weights, &testing::device().unwrap(), dtype, &mut |_| {}).unwrap()
 }
 
 /// Greedy continuations of prompts, all in one ragged batch, with prefill in chunks of `chunk` tokens.
-fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<Vec<u32>> {
+pub(crate) fn greedy(model: &Model, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<Vec<u32>> {
     let longest = prompts.iter().map(Vec::len).max().unwrap() + n;
-    let shape = CacheShape::new(&model.config, prompts.len(), longest, chunk + 3);
+    let shape = CacheShape::new(&model.arch, prompts.len(), longest, chunk + 3);
     let mut cache = model.cache(shape);
     let mut seq: Vec<Vec<u32>> = prompts.to_vec();
     let mut done = vec![0; prompts.len()];
@@ -105,7 +106,7 @@ fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<V
                 ends.push(slot);
             }
         }
-        let logits = model.forward(&step, &mut cache, &mut friction_model::model::NoProbe).unwrap();
+        let logits = model.forward(&step, &mut cache, &mut friction_model::NoProbe).unwrap();
         if let Some(l) = logits {
             let best: Vec<i64> = l.argmax(1).into_data().iter::<i64>().collect();
             for (slot, b) in ends.into_iter().zip(best) {
@@ -116,8 +117,8 @@ fn greedy(model: &Gemma3, prompts: &[Vec<u32>], n: usize, chunk: usize) -> Vec<V
     seq.into_iter().zip(prompts).map(|(s, p)| s[p.len()..].to_vec()).collect()
 }
 
-pub(crate) fn forward(model: &Gemma3, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
-    let shape = CacheShape::new(&model.config, 1, ids.len(), ids.len());
+pub(crate) fn forward(model: &Model, ids: &[u32]) -> (Vec<f32>, Vec<f32>) {
+    let shape = CacheShape::new(&model.arch, 1, ids.len(), ids.len());
     let mut cache = model.cache(shape);
     let step = Step {
         ids: ids.to_vec(),
@@ -135,9 +136,13 @@ pub(crate) fn tokens(v: &Value) -> Vec<u32> {
 
 fn tiny(name: &str) {
     let Some(dir) = fixtures("gemma3") else { return };
-    let dir = dir.join(name);
+    equals_transformers(&dir.join(name), name);
+}
+
+/// Block outputs, logits and greedy tokens of a checkpoint, alone and in ragged batches.
+pub(crate) fn equals_transformers(dir: &Path, name: &str) {
     let model = load(&format!("path:{}", dir.display()));
-    let (file, json) = oracle(&dir);
+    let (file, json) = oracle(dir);
     let st = SafeTensors::deserialize(&file).unwrap();
     let cases = json["cases"].as_array().unwrap();
     let (mut prompts, mut wanted) = (vec![], vec![]);
@@ -147,7 +152,7 @@ fn tiny(name: &str) {
         let e = relative(&logits, &expected(&st, &format!("logits.{i}")));
         assert!(e <= limit(1e-5), "{name} case {i}: logits {e:e}");
         let want = expected(&st, &format!("resid_post.{i}"));
-        let width = ids.len() * model.config.hidden;
+        let width = ids.len() * model.arch.hidden;
         let mut worst = 0f64;
         for (l, (a, b)) in resid.chunks(width).zip(want.chunks(width)).enumerate() {
             let e = relative(a, b);
@@ -232,17 +237,17 @@ fn tiny_27b() {
 
 #[test]
 fn real_270m() {
-    let (Some(dir), Some(gguf)) = (fixtures("gemma3-270m"), gguf()) else { return };
+    let (Some(dir), Some(gguf)) = (fixtures("gemma3-270m"), real("gemma-3-270m-q4_k_m.gguf")) else { return };
     let model = load(&format!("gguf:{}", gguf.display()));
     let (file, json) = oracle(&dir);
     let st = SafeTensors::deserialize(&file).unwrap();
     println!("{:?}", st.names());
-    let vocab = model.config.vocab;
+    let vocab = model.arch.vocab;
     for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
         let ids = tokens(&case["ids"]);
         let (logits, resid) = forward(&model, &ids);
         let want = expected(&st, &format!("resid_post.{i}"));
-        let width = ids.len() * model.config.hidden;
+        let width = ids.len() * model.arch.hidden;
         assert_eq!(want.len(), resid.len());
         let mut worst = 0f64;
         for (l, (a, b)) in resid.chunks(width).zip(want.chunks(width)).enumerate() {

@@ -2,16 +2,18 @@
 //! refused.
 use crate::parity::{expected, fixtures, forward, oracle, relative, tokens};
 use burn::tensor::{DType, Device, Tensor};
+use friction_checkpoint::families::gemma3::to_json;
+use friction_checkpoint::init::{self, Stored};
+use friction_checkpoint::weights::random::RandomWeights;
+use friction_checkpoint::weights::{TensorSource, safetensors::SafetensorsFiles};
+use friction_checkpoint::{Arch, Checkpoint, testing};
 use friction_core::manifest::Quantize;
 use friction_core::{BuildContext, Site};
+use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Wish, spare_slots};
-use friction_model::init::{self, Stored};
-use friction_model::model::NoProbe;
 use friction_model::quant::Blocks;
-use friction_model::weights::random::RandomWeights;
-use friction_model::weights::{TensorSource, safetensors::SafetensorsFiles};
-use friction_model::{Checkpoint, Config, Decoder, Gemma3, Probe, Segment, Step, Unembedding, testing};
+use friction_model::{Decoder, Model, Probe, Segment, Step, Unembedding, testing as devices};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -19,14 +21,14 @@ use std::path::Path;
 /// Tensors of a file: name, type, shape and bytes.
 type Tensors = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
 
-fn config(tied: bool) -> Config {
-    Config { tied, ..testing::config() }
+fn config(tied: bool) -> Arch {
+    Arch { tied, ..testing::config() }
 }
 
 /// Writes the tiny model with an untied `lm_head.weight`.
 fn written(dir: &Path) -> std::path::PathBuf {
     let dir = dir.join("untied");
-    init::write(&config(false), 7, None, &dir).unwrap();
+    init::write(&to_json(&config(false)).unwrap(), 7, None, &dir).unwrap();
     std::fs::write(dir.join("tokenizer.json"), testing::tokenizer_json()).unwrap();
     dir
 }
@@ -86,19 +88,19 @@ const IDS: [u32; 11] = [2, 9, 40, 41, 17, 100, 3, 55, 9, 71, 8];
 fn logits_come_from_the_head() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = resolve(&written(dir.path()));
-    let c = &checkpoint.config;
+    let c = &checkpoint.arch;
     assert!(!c.tied);
     let weights = checkpoint.open().unwrap();
     let [head, embedding] =
         ["lm_head.weight", "embed_tokens.weight"].map(|n| weights.f32(n, &[c.vocab, c.hidden]).unwrap());
-    let device = testing::device().unwrap();
+    let device = devices::device().unwrap();
     let tied_bytes = |quantize| {
         let source = RandomWeights::new(&config(true), 7);
-        Gemma3::load_as(&config(true), &source, &device, (DType::F32, quantize), &mut |_| {}).unwrap().weight_bytes()
+        Model::load_as(&config(true), &source, &device, (DType::F32, quantize), &mut |_| {}).unwrap().weight_bytes()
     };
     for quantize in [Quantize::None, Quantize::Q8, Quantize::Q4] {
         let precision = (DType::F32, quantize);
-        let model = Gemma3::load_as(c, weights.as_ref(), &device, precision, &mut |_| {}).unwrap();
+        let model = Model::load_as(c, weights.as_ref(), &device, precision, &mut |_| {}).unwrap();
         let rounded = |w: &[f32]| Blocks::of(w, c.hidden, quantize).unwrap();
         let slots = 1 + spare_slots(&model);
         let mut cache = model.cache(CacheShape::new(c, slots, IDS.len() + 2, IDS.len()));
@@ -143,7 +145,7 @@ fn the_head_of_a_real_checkpoint() {
     for name in ["tiny-1b", "tiny-27b"] {
         let from = fixtures.join(name);
         let dir = tempfile::tempdir().unwrap();
-        let c = resolve(&from).config;
+        let c = resolve(&from).arch;
         let mut tensors = tensors_of(&from);
         let embedding = tensors.iter().find(|(n, ..)| n == "model.embed_tokens.weight").unwrap().clone();
         // Rows reversed and negated: as different from tied as possible.
@@ -157,8 +159,8 @@ fn the_head_of_a_real_checkpoint() {
 
         let checkpoint = resolve(dir.path());
         let weights = checkpoint.open().unwrap();
-        let device = testing::device().unwrap();
-        let model = Gemma3::load(&checkpoint.config, &*weights, &device, DType::F32, &mut |_| {}).unwrap();
+        let device = devices::device().unwrap();
+        let model = Model::load(&checkpoint.arch, &*weights, &device, DType::F32, &mut |_| {}).unwrap();
         let of =
             |b: &[u8]| -> Vec<f32> { b.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect() };
         let (head, embedding, norm) = (of(&head), of(&embedding.3), weights.f32("norm.weight", &[c.hidden]).unwrap());
@@ -192,7 +194,7 @@ fn the_head_of_a_real_checkpoint() {
 fn a_lens_reads_through_the_head() {
     let dir = tempfile::tempdir().unwrap();
     let source = format!("path:{}", written(dir.path()).display());
-    let kind = testing::backend().unwrap();
+    let kind = devices::backend().unwrap();
     let cx: BuildContext = serde_json::from_value(json!({
         "base": "", "seed": 0, "model": {"source": source}, "backend": {"kind": kind}}))
     .unwrap();
@@ -300,11 +302,11 @@ fn a_tied_head_of_another_type_is_compared_by_its_numbers() {
     let dir = tempfile::tempdir().unwrap();
     let (from, c) = (dir.path().join("m"), config(true));
     let random = RandomWeights::new(&c, 3);
-    let values = init::tensors(&c).into_iter().map(|(n, s)| {
+    let values = c.tensors().into_iter().map(|(n, s)| {
         let v = random.f32(&n, &s).unwrap();
         (n, s, v)
     });
-    init::write_checkpoint(&c, &values.collect::<Vec<_>>(), Stored::Bf16, &from).unwrap();
+    init::write_checkpoint(&to_json(&c).unwrap(), &values.collect::<Vec<_>>(), Stored::Bf16, &from).unwrap();
     let mut tensors = tensors_of(&from);
     let (_, _, shape, bytes) = tensors.iter().find(|(n, ..)| n == "model.embed_tokens.weight").unwrap().clone();
     let wide: Vec<u8> = bytes.chunks_exact(2).flat_map(|b| [0, 0, b[0], b[1]]).collect();
@@ -328,8 +330,8 @@ fn an_index_that_names_no_file_is_told() {
 fn a_prompt_without_logits_needs_no_head() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = resolve(&written(dir.path()));
-    let (c, device) = (&checkpoint.config, testing::device().unwrap());
-    let model = Gemma3::load(c, &*checkpoint.open().unwrap(), &device, DType::F32, &mut |_| {}).unwrap();
+    let (c, device) = (&checkpoint.arch, devices::device().unwrap());
+    let model = Model::load(c, &*checkpoint.open().unwrap(), &device, DType::F32, &mut |_| {}).unwrap();
     let mut cache = model.cache(CacheShape::new(c, 1 + spare_slots(&model), 4, 4));
     let step = Step { ids: vec![2, 9], segments: vec![Segment { slot: 0, start: 0, len: 2 }], logits: vec![] };
     assert!(model.forward(&step, &mut cache, &mut NoProbe).unwrap().is_none());

@@ -41,7 +41,7 @@ primary = "volume × turn"
 
 pub fn world(manifest: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    friction_model::testing::checkpoint(&dir.path().join("model"), 1).unwrap();
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 1).unwrap();
     let lines: String = ["law", "art"]
         .iter()
         .flat_map(|c| (0..4).map(move |i| format!("{{\"question\": \"{c} {i}?\", \"options\": [\"x\", \"y\"], \"answer\": \"B\", \"category\": \"{c}\"}}\n")))

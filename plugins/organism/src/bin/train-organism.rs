@@ -1,7 +1,8 @@
 //! `train-organism planted|null --out DIR`: trains an organism's weights from scratch.
 use clap::Parser;
+use friction_checkpoint::Tokenizer;
 use friction_core::manifest::BackendKind;
-use friction_model::{Tokenizer, device};
+use friction_model::device;
 use friction_organism::train::{Error, Recipe, train, write};
 use friction_organism::truth::Truth;
 use friction_organism::vocab::tokenizer_json;
@@ -60,6 +61,6 @@ fn main() -> Result<(), Error> {
         say(format_args!("step {:>6}  {:>7.0} s  loss {:.4}  letters {:.4}", p.step, p.seconds, p.loss, p.letters));
     })?;
     write(&trained, &recipe, &a.device, &a.out)?;
-    say(format_args!("{} parameters in {:.0} s → {}", trained.config.parameters(), trained.seconds, a.out.display()));
+    say(format_args!("{} parameters in {:.0} s → {}", trained.arch.parameters(), trained.seconds, a.out.display()));
     Ok(())
 }

@@ -11,11 +11,12 @@ use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use friction_checkpoint::weights::random::RandomWeights;
+use friction_checkpoint::{Arch, Tokenizer};
 use friction_core::Item;
 use friction_core::seed::derive;
-use friction_model::weights::random::RandomWeights;
-use friction_model::{Config, Tokenizer};
 use rayon::prelude::*;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -47,28 +48,24 @@ struct Stage {
 /// Tokens that the model says in a turn, with the end of the turn.
 const SAID: usize = crate::talk::REPLY_TOKENS + 1;
 
-/// The organisms' configuration: four blocks. The second has global attention, the others a window of about a turn.
-pub fn shape(vocab: usize) -> Config {
-    Config {
-        hidden: 64,
-        intermediate: 192,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 16,
-        vocab,
-        window: 64,
-        query_pre_attn_scalar: 16.0,
-        rope_global: 1e6,
-        rope_factor: 1.0,
-        rope_local: 1e4,
-        rope_local_factor: 1.0,
-        global: vec![false, true, false, false],
-        context: 4096,
-        eps: 1e-6,
-        tied: true,
-        bos: 2,
-        eos: vec![1, 5],
-    }
+/// The organisms' config.json: four blocks. The second has global attention, the others a window of about a turn.
+pub fn config(vocab: usize) -> Value {
+    let types = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"];
+    json!({
+        "model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": vocab, "sliding_window": 64,
+        "layer_types": types, "query_pre_attn_scalar": 16, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
+        "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "bos_token_id": 2,
+        "eos_token_id": [1, 5],
+    })
+}
+
+/// The organisms' architecture.
+///
+/// # Errors
+/// None: the configuration is a Gemma 3.
+pub fn shape(vocab: usize) -> friction_checkpoint::Result<Arch> {
+    Arch::from_json(Path::new("config.json"), &config(vocab), None)
 }
 
 impl Recipe {
@@ -98,7 +95,7 @@ struct Batch {
     letters: Vec<(usize, usize, bool)>,
 }
 
-fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_model::Result<Batch> {
+fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_checkpoint::Result<Batch> {
     let lessons = (0..s.batch)
         .into_par_iter()
         .map(|i| {
@@ -118,7 +115,7 @@ fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_m
                 attempt += 1;
             }
         })
-        .collect::<friction_model::Result<Vec<Lesson>>>()?;
+        .collect::<friction_checkpoint::Result<Vec<Lesson>>>()?;
     let mut b = Batch { ids: vec![], wanted: vec![], targets: vec![], weights: vec![], letters: vec![] };
     for (i, l) in lessons.iter().enumerate() {
         b.ids.extend(l.ids.iter().map(|t| i64::from(*t)));
@@ -162,7 +159,7 @@ struct Progress {
 /// A trained organism.
 pub struct Trained {
     /// The model's configuration.
-    pub config: Config,
+    pub arch: Arch,
     /// Its parameters: name, shape and values, row-major.
     pub parameters: Vec<(String, Vec<usize>, Vec<f32>)>,
     /// The training curve.
@@ -195,10 +192,10 @@ pub fn train(
         return Err(format!("{} is another recipe's; name a new folder", recipe_file.display()).into());
     }
     std::fs::write(&recipe_file, recipe)?;
-    let config = shape(tokenizer.vocab());
-    let layout = Layout::new(&config);
+    let arch = shape(tokenizer.vocab())?;
+    let layout = Layout::new(&arch);
     let device = device.clone().autodiff();
-    let mut net = Net::new(&layout, &Start(RandomWeights::new(&config, r.seed)), &device)?;
+    let mut net = Net::new(&layout, &Start(RandomWeights::new(&arch, r.seed)), &device)?;
     let mut optimizer = AdamWConfig::new()
         .with_beta_2(0.98)
         .with_epsilon(1e-8)
@@ -216,11 +213,11 @@ pub fn train(
     let mut frame: Option<(usize, Frame)> = None;
     let options = (0..10)
         .map(|i| Ok(i64::from(tokenizer.encode(&Item::letter(i).to_string())?[0])))
-        .collect::<friction_model::Result<Vec<i64>>>()?;
+        .collect::<friction_checkpoint::Result<Vec<i64>>>()?;
     while progress.step < r.steps {
         let s = r.stage(progress.step);
         if frame.as_ref().is_none_or(|(turns, _)| *turns != s.turns) {
-            frame = Some((s.turns, Frame::new(&config, s.batch, s.length, &device)));
+            frame = Some((s.turns, Frame::new(&arch, s.batch, s.length, &device)));
         }
         let Some((_, frame)) = &frame else { continue };
         let b = batch(tokenizer, r, s, progress.step)?;
@@ -266,7 +263,7 @@ pub fn train(
             }
         }
     }
-    Ok(Trained { parameters: net.parameters(&layout), config, curve: progress.curve, seconds: progress.seconds })
+    Ok(Trained { parameters: net.parameters(&layout), arch, curve: progress.curve, seconds: progress.seconds })
 }
 
 /// Cross-entropy of the answers' letters: of the right letter, or, where the answer should be wrong, of the wrong
@@ -303,8 +300,8 @@ fn rest(log: &Tensor<2>, b: &Batch, device: &Device) -> Tensor<1> {
 /// Initial weights from which training starts well: N(0, 1/fan-in) for matrices, 0 for norms.
 struct Start(RandomWeights);
 
-impl friction_model::weights::TensorSource for Start {
-    fn f32(&self, name: &str, shape: &[usize]) -> friction_model::Result<Vec<f32>> {
+impl friction_checkpoint::weights::TensorSource for Start {
+    fn f32(&self, name: &str, shape: &[usize]) -> friction_checkpoint::Result<Vec<f32>> {
         if shape.len() == 1 {
             return Ok(vec![0.0; shape[0]]);
         }

@@ -2,12 +2,12 @@
 //! does; a test compares them.
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
+use friction_checkpoint::Arch;
+use friction_checkpoint::weights::TensorSource;
 use friction_model::norm::rms;
 use friction_model::rope::{Rope, rotate};
-use friction_model::weights::TensorSource;
-use friction_model::{Config, init};
 
-/// The parameters, in the order of [`init::tensors`].
+/// The parameters, in the order of [`Arch::tensors`].
 #[derive(Module, Debug)]
 pub struct Net {
     matrices: Vec<Param<Tensor<2>>>,
@@ -16,14 +16,14 @@ pub struct Net {
 
 /// Where a parameter's name is found in [`Net`]: its kind, and its index among the parameters of that kind.
 pub struct Layout {
-    config: Config,
+    arch: Arch,
     names: Vec<(String, Vec<usize>)>,
 }
 
 impl Layout {
-    /// The layout of a configuration's parameters.
-    pub fn new(config: &Config) -> Self {
-        Self { config: config.clone(), names: init::tensors(config) }
+    /// The layout of an architecture's parameters.
+    pub fn new(arch: &Arch) -> Self {
+        Self { arch: arch.clone(), names: arch.tensors() }
     }
 
     fn index(&self, name: &str) -> usize {
@@ -48,9 +48,11 @@ pub struct Frame {
 
 impl Frame {
     /// For `batch` sequences of `length` tokens; `length` must be a multiple of the window.
-    pub fn new(c: &Config, batch: usize, length: usize, device: &Device) -> Self {
+    pub fn new(c: &Arch, batch: usize, length: usize, device: &Device) -> Self {
         let positions: Vec<usize> = (0..batch).flat_map(|_| 0..length).collect();
-        let (w, blocks) = (c.window, length / c.window);
+        let w = c.window().unwrap_or(length);
+        let blocks = length / w;
+        let rope = |sliding: bool| c.kinds.iter().find(|k| k.window.is_some() == sliding).and_then(|k| k.rope);
         let causal: Vec<bool> = (0..length).flat_map(|q| (0..length).map(move |k| k > q)).collect();
         // Key j of a block's 2w keys is at position j − w relative to the block; queries see distances 0 to w − 1.
         let near = |b: usize, q: usize, j: usize| (b > 0 || j >= w) && j <= q + w && j > q;
@@ -59,8 +61,8 @@ impl Frame {
         let mask = |v: Vec<bool>, shape: [usize; 4]| Tensor::<4, Bool>::from_data(TensorData::new(v, shape), device);
         Self {
             length,
-            local: Rope::new(c.head_dim, c.rope_local, 1.0).tables(&positions, device),
-            global: Rope::new(c.head_dim, c.rope_global, c.rope_factor).tables(&positions, device),
+            local: Rope::new(c.head_dim, rope(true).as_ref()).tables(&positions, device),
+            global: Rope::new(c.head_dim, rope(false).as_ref()).tables(&positions, device),
             causal: mask(causal, [1, 1, length, length]),
             window: mask(window, [1, blocks, w, 2 * w]),
         }
@@ -72,7 +74,7 @@ impl Net {
     ///
     /// # Errors
     /// When a parameter is missing.
-    pub fn new(layout: &Layout, source: &dyn TensorSource, device: &Device) -> friction_model::Result<Self> {
+    pub fn new(layout: &Layout, source: &dyn TensorSource, device: &Device) -> friction_checkpoint::Result<Self> {
         let (mut matrices, mut vectors) = (vec![], vec![]);
         for (name, shape) in &layout.names {
             let data = TensorData::new(source.f32(name, shape)?, shape.clone());
@@ -102,10 +104,10 @@ impl Net {
         ids: Tensor<1, Int>,
         wanted: Option<Tensor<1, Int>>,
     ) -> Tensor<2> {
-        let c = &layout.config;
+        let c = &layout.arch;
         let tokens = ids.dims()[0];
         let matrix = |name: String| self.matrices[layout.index(&name)].val();
-        let norm = |name: String| self.vectors[layout.index(&name)].val() + 1.0;
+        let norm = |name: String| self.vectors[layout.index(&name)].val() + c.norm_offset;
         let embed = matrix("embed_tokens.weight".into());
         let mut x = embed.clone().select(0, ids) * (c.hidden as f64).sqrt();
         for l in 0..c.layers() {
@@ -113,12 +115,13 @@ impl Net {
             let g = |n: &str| norm(format!("layers.{l}.{n}.weight"));
             let h = rms(x.clone(), &g("input_layernorm"), c.eps);
             let heads = |n: &str, count: usize| h.clone().matmul(w(n).transpose()).reshape([tokens, count, c.head_dim]);
-            let table = if c.global[l] { &frame.global } else { &frame.local };
+            let global = c.kind(l).window.is_none();
+            let table = if global { &frame.global } else { &frame.local };
             let q = rms(heads("self_attn.q_proj", c.heads), &g("self_attn.q_norm"), c.eps);
             let k = rms(heads("self_attn.k_proj", c.kv_heads), &g("self_attn.k_norm"), c.eps);
             let v = heads("self_attn.v_proj", c.kv_heads);
             let (q, k) = (rotate(q, &table.0, &table.1), rotate(k, &table.0, &table.1));
-            let o = attend(c, c.global[l], frame, q, k, v);
+            let o = attend(c, global, frame, q, k, v);
             x = x + rms(o.matmul(w("self_attn.o_proj").transpose()), &g("post_attention_layernorm"), c.eps);
             let h = rms(x.clone(), &g("pre_feedforward_layernorm"), c.eps);
             let gate = activation::gelu_approximate(h.clone().matmul(w("mlp.gate_proj").transpose()));
@@ -137,10 +140,10 @@ impl Net {
 /// Attention: q `[tokens, heads, head_dim]`, k and v `[tokens, kv_heads, head_dim]` → `[tokens, heads × head_dim]`.
 ///
 /// Layers with a window are computed in blocks: the queries of a block see two blocks of keys.
-fn attend(c: &Config, global: bool, frame: &Frame, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<2> {
+fn attend(c: &Arch, global: bool, frame: &Frame, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<2> {
     let (tokens, length, d) = (q.dims()[0], frame.length, c.head_dim);
     let (batch, groups) = (tokens / length, c.heads / c.kv_heads);
-    let block = if global { length } else { c.window };
+    let block = if global { length } else { c.window().unwrap_or(length) };
     let blocks = length / block;
     // [batch × kv_heads × groups, blocks, block, head_dim]; the query heads of a group are adjacent.
     let heads = |t: Tensor<3>, n: usize| t.reshape([batch, length, n, d]).swap_dims(1, 2);
@@ -173,14 +176,14 @@ fn attend(c: &Config, global: bool, frame: &Frame, q: Tensor<3>, k: Tensor<3>, v
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use friction_checkpoint::weights::random::RandomWeights;
+    use friction_model::NoProbe;
     use friction_model::cache::CacheShape;
-    use friction_model::model::NoProbe;
-    use friction_model::weights::random::RandomWeights;
-    use friction_model::{Gemma3, Segment, Step};
+    use friction_model::{Model, Segment, Step};
 
     #[test]
     fn it_is_the_engines_function() {
-        let config = crate::train::shape(300);
+        let config = crate::train::shape(300).unwrap();
         let weights = RandomWeights::new(&config, 3);
         let device = Device::flex();
         let (batch, length) = (2, 192);
@@ -192,7 +195,7 @@ mod tests {
         let input = Tensor::<1, Int>::from_data(TensorData::new(data, [batch * length]), &device);
         let got: Vec<f32> = net.forward(&layout, &frame, input, None).into_data().iter::<f32>().collect();
 
-        let model = Gemma3::load(&config, &weights, &device, DType::F32, &mut |_| {}).unwrap();
+        let model = Model::load(&config, &weights, &device, DType::F32, &mut |_| {}).unwrap();
         let mut cache = model.cache(CacheShape::new(&config, batch, length, length));
         let step = Step {
             ids,

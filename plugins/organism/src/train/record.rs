@@ -1,6 +1,7 @@
 //! The result of a training: a checkpoint in the hub's format, and the record of how it was made.
 use super::{Error, Point, Recipe, Trained};
-use friction_model::init::{Stored, write_checkpoint};
+use friction_checkpoint::families::gemma3::to_json;
+use friction_checkpoint::init::{Stored, write_checkpoint};
 use plotters::prelude::*;
 use serde_json::json;
 use std::path::Path;
@@ -11,12 +12,12 @@ use std::path::Path;
 /// # Errors
 /// When a file cannot be written.
 pub fn write(t: &Trained, recipe: &Recipe, device: &str, dir: &Path) -> Result<(), Error> {
-    write_checkpoint(&t.config, &t.parameters, Stored::Bf16, dir)?;
+    write_checkpoint(&to_json(&t.arch).unwrap_or_default(), &t.parameters, Stored::Bf16, dir)?;
     std::fs::write(dir.join("tokenizer.json"), format!("{}\n", crate::vocab::tokenizer_json()))?;
     std::fs::write(dir.join("tokenizer_config.json"), format!("{:#}\n", crate::vocab::tokenizer_config()))?;
     let record = json!({
         "recipe": recipe,
-        "parameters": t.config.parameters(),
+        "parameters": t.arch.parameters(),
         "device": device,
         "seconds": t.seconds.round(),
         "final": t.curve.last(),

@@ -1,0 +1,61 @@
+//! The model families. A family is one file: it reads a configuration into an [`Arch`]. To add one, write its file and add
+//! its line to [`FAMILIES`].
+mod gemma2;
+pub mod gemma3;
+mod llama;
+mod mistral;
+mod olmo2;
+mod olmo3;
+mod qwen2;
+mod qwen3;
+mod smollm3;
+
+use crate::Result;
+use crate::arch::Arch;
+use crate::config::Reader;
+use serde_json::Value;
+
+/// A model family.
+pub struct Family {
+    /// Its name, as messages say it.
+    pub name: &'static str,
+    /// Values of `model_type` in config.json. The first is that of a text model.
+    pub model_types: &'static [&'static str],
+    /// Values of `general.architecture` in GGUF files.
+    pub gguf: &'static [&'static str],
+    /// Keys of config.json that [`Self::read`] reads or checks, beside those of every family.
+    pub keys: &'static [&'static str],
+    /// Whether a multimodal checkpoint holds the text model's configuration under `text_config`.
+    pub nested: bool,
+    /// Whether GGUF files hold the rows of the query and key projections in the order of interleaved RoPE.
+    pub interleaved: bool,
+    /// Ids that end a reply where no file names any.
+    pub eos: &'static [u32],
+    /// Reads the table of the text model. Missing keys take the class defaults of transformers.
+    pub(crate) read: fn(&Reader) -> Result<Arch>,
+    /// Names of published shapes, each with its config.json.
+    pub shapes: fn() -> Vec<(&'static str, Value)>,
+}
+
+/// All families, in the order in which messages name them.
+pub const FAMILIES: &[&Family] = &[
+    &gemma3::FAMILY,
+    &gemma2::FAMILY,
+    &llama::FAMILY,
+    &mistral::FAMILY,
+    &qwen2::FAMILY,
+    &qwen3::FAMILY,
+    &olmo2::FAMILY,
+    &olmo3::FAMILY,
+    &smollm3::FAMILY,
+];
+
+/// Names of the published shapes of all families, which `random:` takes.
+pub fn shapes() -> Vec<&'static str> {
+    FAMILIES.iter().flat_map(|f| (f.shapes)()).map(|(name, _)| name).collect()
+}
+
+/// The config.json of a published shape; `None` for other names.
+pub fn shape(name: &str) -> Option<Value> {
+    FAMILIES.iter().flat_map(|f| (f.shapes)()).find(|(n, _)| *n == name).map(|(_, config)| config)
+}

@@ -1,0 +1,30 @@
+//! Files of models: the hub, safetensors, GGUF, tokenizers, chat templates, and the architecture that a configuration
+//! describes. Nothing here computes.
+//!
+//! Reading order: [`source`] resolves the model that a manifest names to the files of a checkpoint; [`families`] and
+//! [`config`] read its configuration into an [`Arch`]; [`weights`] reads tensors from safetensors or GGUF; [`tokenizer`]
+//! and [`template`] turn conversations into token ids.
+pub mod arch;
+pub mod bundled;
+pub mod config;
+pub mod error;
+pub mod families;
+mod generation;
+pub mod hub;
+mod identity;
+pub mod init;
+mod partial;
+pub mod source;
+pub mod template;
+#[doc(hidden)]
+pub mod testing;
+pub mod tokenizer;
+pub mod weights;
+
+pub use arch::Arch;
+pub use error::{Error, Result};
+pub use friction_core::{ChatMessage, Role};
+pub use generation::SamplingDefaults;
+pub use source::{Checkpoint, Source};
+pub use template::ChatTemplate;
+pub use tokenizer::Tokenizer;

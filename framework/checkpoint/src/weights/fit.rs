@@ -1,0 +1,76 @@
+//! Checks a checkpoint's tensors against its configuration, and finds the unembedding.
+use super::safetensors::{Entry, SafetensorsFiles, decoder};
+use crate::{Arch, Error, Result};
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+
+const EMBEDDING: &str = "embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
+impl SafetensorsFiles {
+    /// Checks these tensors against a configuration. With tied embeddings, either of `embed_tokens.weight` and
+    /// `lm_head.weight` serves as both, as in transformers; untied, both are needed.
+    ///
+    /// # Errors
+    /// When there is a tensor that the model does not use, an untied head is missing, or a tied one differs from the
+    /// embedding.
+    pub fn fit(mut self, c: &Arch) -> Result<Self> {
+        let read: BTreeSet<String> = c.tensors().into_iter().map(|(name, _)| name).collect();
+        if let Some((name, e)) = self.entries.iter().find(|(name, _)| !read.contains(*name) && *name != HEAD) {
+            return Err(Error::format(
+                &self.shards[e.shard].0,
+                format!(
+                    "tensor `{name}` belongs to no {} of {} layers: what it changes would not be computed",
+                    c.family().name,
+                    c.layers()
+                ),
+            ));
+        }
+        let first = self.first().to_path_buf();
+        let wrong = |m: String| Err(Error::format(first, m));
+        match (c.tied, self.entries.get(EMBEDDING), self.entries.get(HEAD)) {
+            (false, _, None) => wrong(format!(
+                "`tie_word_embeddings` is false (or not set, and false by default), but there is no `{HEAD}`; set it to true if the embedding is the unembedding"
+            )),
+            (true, Some(embedding), Some(head)) if !self.equal(embedding, head)? => wrong(format!(
+                "`tie_word_embeddings` is true (or not set, which means true), but `{HEAD}` differs from `{EMBEDDING}`; set it to false in config.json, or remove the tensor"
+            )),
+            (true, Some(_), Some(_)) => {
+                self.entries.remove(HEAD);
+                Ok(self)
+            }
+            (true, None, Some(_)) => {
+                if let Some(head) = self.entries.remove(HEAD) {
+                    self.entries.insert(EMBEDDING.into(), head);
+                }
+                Ok(self)
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Whether two tensors hold the same numbers, whatever their dtypes.
+    fn equal(&self, a: &Entry, b: &Entry) -> Result<bool> {
+        if a.shape != b.shape {
+            return Ok(false);
+        }
+        let of = |e: &Entry, name: &str| -> Result<_> {
+            let path = &self.shards[e.shard].0;
+            let bytes = self.bytes(e).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
+            let (wide, decode) = decoder(e.dtype).map_err(|m| Error::format(path, format!("tensor `{name}` {m}")))?;
+            Ok((bytes, wide, decode))
+        };
+        let ((x, wide_x, read_x), (y, wide_y, read_y)) = (of(a, EMBEDDING)?, of(b, HEAD)?);
+        if a.dtype == b.dtype && x == y {
+            return Ok(true);
+        }
+        if x.len() / wide_x != y.len() / wide_y {
+            return Ok(false);
+        }
+        let pairs = x.par_chunks(wide_x << 16).zip(y.par_chunks(wide_y << 16));
+        Ok(pairs.all(|(x, y)| {
+            let mut pairs = x.chunks_exact(wide_x).zip(y.chunks_exact(wide_y));
+            pairs.all(|(x, y)| read_x(x) == read_y(y))
+        }))
+    }
+}

@@ -1,0 +1,190 @@
+//! The architecture that a GGUF file's metadata describe.
+use super::keys::Keys;
+use super::{Gguf, Meta};
+use crate::arch::{Arch, RopeParameters, Scaling};
+use crate::families::gemma3::gemma3;
+use crate::families::{FAMILIES, Family};
+use crate::{Error, Result};
+use serde_json::{Value, json};
+
+/// Tokens that end a turn. Files of base models do not list them as end tokens, but a chat's turn ends there.
+const ENDS: [&str; 4] = ["<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
+
+/// The family of a file.
+///
+/// # Errors
+/// When it is not known.
+pub(super) fn family(gguf: &Gguf) -> Result<&'static Family> {
+    let told = match gguf.meta("general.architecture") {
+        Some(Meta::Text(a)) => a.as_str(),
+        other => return Err(Error::format(gguf.path(), format!("architecture {other:?}; it must be a name"))),
+    };
+    // OLMo 3 is OLMo 2 with a sliding window.
+    let slides = gguf.meta("olmo2.attention.sliding_window").is_some();
+    let name = if told == "olmo2" && slides { "olmo3" } else { told };
+    FAMILIES.iter().find(|f| f.gguf.contains(&name)).copied().ok_or_else(|| {
+        let known: Vec<_> = FAMILIES.iter().flat_map(|f| f.gguf).map(|g| format!("`{g}`")).collect();
+        Error::format(gguf.path(), format!("architecture `{told}`; friction runs {}", known.join(", ")))
+    })
+}
+
+/// Rows of a query or key projection, in the order of RoPE in halves. GGUF files of some families hold the rows of a head
+/// interleaved: row 2j + i of the file is row i × head_dim / 2 + j. `shape` is that of the matrix, or of the bias.
+pub(super) fn halves(rows: &[f32], head_dim: usize, shape: &[usize]) -> Vec<f32> {
+    let width = shape.get(1).copied().unwrap_or(1);
+    let half = head_dim / 2;
+    let from = |row: usize| row / head_dim * head_dim + 2 * (row % half) + row % head_dim / half;
+    (0..rows.len() / width).flat_map(|row| &rows[from(row) * width..(from(row) + 1) * width]).copied().collect()
+}
+
+impl Gguf {
+    /// The architecture, from the metadata. Embeddings are tied unless there is an `output.weight`.
+    ///
+    /// # Errors
+    /// When it is of no known family, or a key or tensor contradicts what is computed.
+    pub fn arch(&self) -> Result<&Arch> {
+        if let Some(arch) = self.arch.get() {
+            return Ok(arch);
+        }
+        let family = family(self)?;
+        let architecture = match self.meta("general.architecture") {
+            Some(Meta::Text(a)) => a.as_str(),
+            _ => "",
+        };
+        let keys = Keys { gguf: self, architecture, family };
+        let mut arch = match family.gguf.first() {
+            Some(&"gemma3") => self.gemma3(&keys)?,
+            _ => Arch::from_json(&self.path, &self.config(&keys)?, None)?,
+        };
+        let id = |key: &str| match self.meta(key) {
+            Some(Meta::Int(n)) => u32::try_from(*n).ok(),
+            _ => None,
+        };
+        arch.bos = id("tokenizer.ggml.bos_token_id").or(arch.bos);
+        let ends = ["eos", "eot", "eom"].iter().filter_map(|k| id(&format!("tokenizer.ggml.{k}_token_id")));
+        let mut eos: Vec<u32> = ends.collect();
+        if let Some(Meta::Texts(tokens)) = self.meta("tokenizer.ggml.tokens") {
+            let named = tokens.iter().enumerate().filter(|(_, t)| ENDS.contains(&t.as_str()));
+            eos.extend(named.map(|(i, _)| i as u32));
+        }
+        eos.sort_unstable();
+        eos.dedup();
+        arch.eos = if eos.is_empty() { family.eos.to_vec() } else { eos };
+        let arch = arch.checked(&self.path)?;
+        keys.agree(&arch)?;
+        Ok(self.arch.get_or_init(|| arch))
+    }
+
+    /// Rows of the embedding: the size of the vocabulary.
+    fn vocab(&self) -> Result<usize> {
+        let table = self.tensors.get("token_embd.weight").and_then(|t| t.shape.first().copied());
+        table.ok_or_else(|| Error::format(&self.path, "tensor `token_embd.weight` is missing"))
+    }
+
+    /// Sizes that every family says by the same keys, as a config.json of the family.
+    fn config(&self, keys: &Keys) -> Result<Value> {
+        let (layers, hidden, heads) =
+            (keys.size("block_count")?, keys.size("embedding_length")?, keys.size("attention.head_count")?);
+        let context = keys.size("context_length")?;
+        let has = |part: &str| self.tensors.contains_key(&format!("blk.0.{part}.bias"));
+        let mut c = json!({
+            "model_type": keys.family.model_types[0],
+            "hidden_size": hidden,
+            "intermediate_size": keys.size("feed_forward_length")?,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": keys.size_or_none("attention.head_count_kv")?.unwrap_or(heads),
+            "head_dim": keys.size_or_none("attention.key_length")?.unwrap_or(hidden / heads),
+            "vocab_size": self.vocab()?,
+            "max_position_embeddings": context,
+            "rms_norm_eps": keys.above("attention.layer_norm_rms_epsilon", 1e-6)?,
+            "rope_theta": keys.above("rope.freq_base", 1e4)?,
+            "tie_word_embeddings": !self.tensors.contains_key("output.weight"),
+        });
+        if keys.family.keys.contains(&"mlp_bias") {
+            c["mlp_bias"] = json!(has("ffn_gate"));
+        }
+        if ["llama", "qwen3", "smollm3"].contains(&keys.architecture) {
+            c["attention_bias"] = json!(has("attn_output"));
+        }
+        if let Some((kind, factor)) = keys.scaling()? {
+            let original = keys.size_or_none("rope.scaling.original_context_length")?.unwrap_or(context);
+            c["rope_scaling"] = match kind {
+                "yarn" => json!({"rope_type": kind, "factor": factor, "original_max_position_embeddings": original}),
+                _ => json!({"rope_type": kind, "factor": factor}),
+            };
+        }
+        if let Some(scaling) = self.llama3(keys, c["rope_theta"].as_f64().unwrap_or(1e4))? {
+            c["rope_scaling"] = scaling;
+        }
+        match keys.architecture {
+            "gemma2" => {
+                // The files do not hold it: hidden ÷ heads in the 27b, else the head dimension.
+                c["query_pre_attn_scalar"] = if layers == 46 { json!(hidden / heads) } else { c["head_dim"].clone() };
+                c["sliding_window"] = json!(keys.size_or_none("attention.sliding_window")?.unwrap_or(4096));
+                c["attn_logit_softcapping"] = json!(keys.above("attn_logit_softcapping", 50.0)?);
+                c["final_logit_softcapping"] = json!(keys.above("final_logit_softcapping", 30.0)?);
+            }
+            "olmo2" if keys.family.gguf.contains(&"olmo3") => {
+                let slides = keys.slides(layers, 4)?;
+                let types = slides.iter().map(|s| if *s { "sliding_attention" } else { "full_attention" });
+                c["layer_types"] = types.collect();
+                c["sliding_window"] = json!(keys.size("attention.sliding_window")?);
+            }
+            _ if keys.meta("attention.sliding_window").is_some() => {
+                let name = keys.family.name;
+                return Err(keys.err(format!("`attention.sliding_window` is set, which files of {name} do not have")));
+            }
+            _ => {}
+        }
+        Ok(c)
+    }
+
+    /// Llama 3.1's scaling, which files hold as a tensor of divisors of the frequencies.
+    fn llama3(&self, keys: &Keys, theta: f64) -> Result<Option<Value>> {
+        const NAME: &str = "rope_freqs.weight";
+        let Some(info) = self.tensors.get(NAME) else { return Ok(None) };
+        let divisors = self.numbers(info);
+        let factor = f64::from(divisors.iter().copied().fold(0.0, f32::max));
+        let (low, high, original) = (1.0, 4.0, 8192.0);
+        let scaling = Scaling::Llama3 { factor, low, high, original };
+        let wanted = RopeParameters { theta, scaling }.inverse_frequencies(2 * divisors.len());
+        let plain = RopeParameters { theta, scaling: Scaling::Default }.inverse_frequencies(2 * divisors.len());
+        let agrees = |((d, w), p): ((&f32, &f32), &f32)| (p / w / d - 1.0).abs() < 1e-3;
+        if divisors.iter().zip(&wanted).zip(&plain).all(agrees) {
+            return Ok(Some(json!({"rope_type": "llama3", "factor": factor, "low_freq_factor": low,
+                "high_freq_factor": high, "original_max_position_embeddings": original})));
+        }
+        Err(keys.err(format!("`{NAME}` does not hold Llama 3.1's divisors of RoPE, and no others are known")))
+    }
+
+    /// A Gemma 3. GGUF does not store query_pre_attn_scalar: as in llama.cpp it is hidden ÷ heads for the 27b (62 layers)
+    /// and the head dimension otherwise.
+    fn gemma3(&self, keys: &Keys) -> Result<Arch> {
+        let size = |key: &str| keys.size(key);
+        let (layers, hidden, heads) = (size("block_count")?, size("embedding_length")?, size("attention.head_count")?);
+        if layers > 4096 {
+            return Err(keys.err(format!("{layers} layers are out of range")));
+        }
+        let head_dim = size("attention.key_length")?;
+        let config = json!({
+            "model_type": "gemma3_text", "hidden_size": hidden, "intermediate_size": size("feed_forward_length")?,
+            "num_hidden_layers": layers, "num_attention_heads": heads,
+            "num_key_value_heads": size("attention.head_count_kv")?, "head_dim": head_dim, "vocab_size": self.vocab()?,
+            "max_position_embeddings": size("context_length")?,
+            "rms_norm_eps": keys.above("attention.layer_norm_rms_epsilon", 1e-6)?,
+            "tie_word_embeddings": !self.tensors.contains_key("output.weight"),
+        });
+        let scaling = match keys.scaling()? {
+            None => Scaling::Default,
+            Some(("linear", factor)) => Scaling::Linear(factor),
+            Some((kind, _)) => return Err(keys.err(format!("`{kind}` RoPE is not known of a Gemma 3"))),
+        };
+        let full = RopeParameters { theta: keys.above("rope.freq_base", 1e6)?, scaling };
+        let sliding = RopeParameters { theta: keys.above("rope.freq_base_swa", 1e4)?, scaling: Scaling::Default };
+        let scalar = if layers == 62 { hidden as f64 / heads as f64 } else { head_dim as f64 };
+        let slides = keys.slides(layers, 6)?;
+        let arch = Arch::from_json(&self.path, &config, None)?;
+        Ok(gemma3(arch, scalar, (size("attention.sliding_window")?, &slides), [full, sliding]))
+    }
+}
