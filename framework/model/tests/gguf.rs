@@ -200,7 +200,7 @@ fn what_is_not_computed_is_refused_by_name() {
         (PATTERN, V::U32s(vec![6; 7]), "a truth value a layer"),
         (PATTERN, V::Text("6"), "not `6`"),
         (PATTERN, V::Bool(true), "not true"),
-        ("rope.scaling.type", V::Text("yarn"), "`yarn`; friction computes `linear` and `none`"),
+        ("rope.scaling.type", V::Text("yarn"), "`yarn`, which is not known of a Gemma 3"),
         ("rope.scaling.type", V::Text("longrope"), "`longrope`"),
         ("rope.scaling.type", V::Text("none"), "`gemma3.rope.scaling.factor` is 8"),
         ("rope.scaling.type", V::U32(1), "is 1; friction"),
@@ -237,7 +237,7 @@ fn what_is_not_computed_is_refused_by_name() {
     let both = [("rope.scaling.factor", V::F32(1.0)), ("rope.scale_linear", V::F32(4.0))];
     assert_eq!(
         with(&both).unwrap().kinds[1].rope.unwrap().scaling,
-        Scaling::Default,
+        Scaling::Linear(1.0),
         "as in llama.cpp, the new key speaks"
     );
     // Tensors that would not be used.

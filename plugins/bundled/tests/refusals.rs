@@ -379,9 +379,9 @@ fn names_and_paths_are_not_broken() {
 fn a_condition_that_fails_to_ask_is_refused_before_the_run() {
     let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {metadata.colour.shade}\"");
     let told = refused(&m, &[]);
-    says(&told, &[&place(&m, "[[condition]]\nname = \"plain\""), "turn 1 of group 0, condition `plain`"]);
-    let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {{ history[-1].reply }}\"");
-    says(&refused(&m, &[]), &["turn 1 of group 0, condition `plain`"]);
+    says(&told, &[&place(&m, "[[condition]]\nname = \"plain\""), "turn 2 of group 0, condition `plain`"]);
+    let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {{ history[-2].reply }}\"");
+    says(&refused(&m, &[]), &["turn 2 of group 0, condition `plain`"]);
     let m = but("user = \"ok. {question}\"", "user = \"ok. {question}\"\nstop_when = \"matches(last_reply, '(')\"");
     says(&refused(&m, &[]), &["turn 2 of group 0, condition `plain`", "regex"]);
     let m = but(

@@ -244,7 +244,10 @@ fn contradictions_are_refused() {
     let without = |at: usize| -> Tensors {
         tensors.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, t)| t.clone()).collect()
     };
-    refused(&without(head), &["`tie_word_embeddings` is false, but there is no `lm_head.weight`"]);
+    refused(
+        &without(head),
+        &["`tie_word_embeddings` is false (or not set, and false by default), but there is no `lm_head.weight`"],
+    );
     // Tensors that would not be used.
     for (name, shape) in [
         ("model.layers.0.self_attn.q_proj.bias", vec![32]),

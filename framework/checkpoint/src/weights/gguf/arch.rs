@@ -178,7 +178,11 @@ impl Gguf {
         let scaling = match keys.scaling()? {
             None => Scaling::Default,
             Some(("linear", factor)) => Scaling::Linear(factor),
-            Some((kind, _)) => return Err(keys.err(format!("`{kind}` RoPE is not known of a Gemma 3"))),
+            Some((kind, _)) => {
+                return Err(
+                    keys.err(format!("`gemma3.rope.scaling.type` is `{kind}`, which is not known of a Gemma 3"))
+                );
+            }
         };
         let full = RopeParameters { theta: keys.above("rope.freq_base", 1e6)?, scaling };
         let sliding = RopeParameters { theta: keys.above("rope.freq_base_swa", 1e4)?, scaling: Scaling::Default };

@@ -14,14 +14,11 @@ const READ: &[&str] = &[
     "attention.layer_norm_rms_epsilon",
     "attention.sliding_window",
     "attention.sliding_window_pattern",
-    "attn_logit_softcapping",
     "block_count",
     "context_length",
     "embedding_length",
     "feed_forward_length",
-    "final_logit_softcapping",
     "rope.freq_base",
-    "rope.freq_base_swa",
     "rope.scale_linear",
     "rope.scaling.factor",
     "rope.scaling.original_context_length",
@@ -161,6 +158,9 @@ impl Keys<'_> {
             };
             let scale = (c.query_pre_attn_scalar as f32).powf(-0.5);
             let means = match key {
+                "attn_logit_softcapping" => Some(c.attn_softcap.unwrap_or(0.0)),
+                "final_logit_softcapping" => Some(c.final_softcap.unwrap_or(0.0)),
+                "rope.freq_base_swa" => c.kinds.iter().find(|k| k.window.is_some()).and_then(|k| Some(k.rope?.theta)),
                 "vocab_size" => Some(c.vocab as f64),
                 "embedding_length_out" => Some(c.hidden as f64),
                 "attention.value_length" | "attention.key_length_swa" | "attention.value_length_swa" => {
@@ -191,8 +191,10 @@ impl Keys<'_> {
             }
         }
         let read: BTreeSet<String> = c.tensors().iter().filter_map(|(name, _)| gguf_name(name, c.norms)).collect();
-        // RoPE's frequencies, of which the first are read for scaling and the second are computed.
-        let known = |name: &str| read.contains(name) || name == "rope_freqs.weight" || name.ends_with(".attn_rot_embd");
+        // Divisors of RoPE's frequencies are read where they say Llama 3.1's scaling; the frequencies are computed.
+        let scaled = c.kinds.iter().any(|k| matches!(k.rope.map(|r| r.scaling), Some(Scaling::Llama3 { .. })));
+        let of_rope = |name: &str| scaled && name == "rope_freqs.weight" || name.ends_with(".attn_rot_embd");
+        let known = |name: &str| read.contains(name) || of_rope(name);
         match self.gguf.tensors.keys().find(|name| !known(name)) {
             Some(name) => Err(self.err(format!(
                 "tensor `{name}` belongs to no {} of {} layers: what it changes would not be computed",
