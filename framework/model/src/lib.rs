@@ -1,6 +1,6 @@
 //! Decoders on Burn: weights, the forward pass, the KV cache, and decode steps recorded as graphs on a GPU.
 //!
-//! Reading order: [`network`] is the forward pass, written once over [`kernels`]; `host` and `gpu` are the kernels of the
+//! Reading order: `network` is the forward pass, written once over `kernels`; `host` and `gpu` are the kernels of the
 //! processor and of GPUs; [`model`] loads a network on a device; [`cache`] holds keys and values; [`decoder`] records
 //! decode steps. What a model's files say is in `friction-checkpoint`.
 mod buffers;

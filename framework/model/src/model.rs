@@ -1,4 +1,4 @@
-//! A decoder that is loaded on a device. [`crate::network`] holds its forward pass.
+//! A decoder that is loaded on a device. `network.rs` holds its forward pass.
 use crate::buffers::room;
 use crate::cache::{CacheShape, KvCache};
 use crate::gpu::Gpu;
@@ -192,7 +192,7 @@ pub fn least_rows(flex: bool, width: usize) -> usize {
 }
 
 /// A matrix product in the dtype of its inputs. In f32 no input is rounded to tf32 or lower on any device (see
-/// [`crate::gpu`]). `flex`: the tensors are on the processor.
+/// `gpu`). `flex`: the tensors are on the processor.
 pub fn matmul<const D: usize>(flex: bool, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     if flex || a.dtype() != DType::F32 { a.matmul(b) } else { crate::gpu::exact_product(a, b) }
 }

@@ -23,7 +23,7 @@ pub struct Family {
     pub model_types: &'static [&'static str],
     /// Values of `general.architecture` in GGUF files.
     pub gguf: &'static [&'static str],
-    /// Keys of config.json that [`Self::read`] reads or checks, beside those of every family.
+    /// Keys of config.json that `read` reads or checks, beside those of every family.
     pub keys: &'static [&'static str],
     /// Whether a multimodal checkpoint holds the text model's configuration under `text_config`.
     pub nested: bool,
