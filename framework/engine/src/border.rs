@@ -38,6 +38,10 @@ impl<'a> Borders<'a> {
     /// The token ids of `text` where it follows the prompt.
     pub fn goes_on(&self, prompt: &str, text: &str) -> Result<Vec<u32>> {
         let tail = self.tail(prompt);
+        // Choices come again in every turn; a given reply, which is long, does not.
+        if text.len() > TAIL {
+            return self.tokenized(tail, text);
+        }
         let key = (tail.to_string(), text.to_string());
         if let Some(ids) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(ids.clone());

@@ -89,34 +89,26 @@ pub(crate) fn with_window(r: &Reader, arch: Arch, window: Option<usize>, slides:
     Ok(sliding(arch, window, |l| slides[l]))
 }
 
-/// Gives the layers that `slides` names a window. All layers must be of one kind before.
+/// Gives the layers that `slides` names a window, and the others none.
 pub(crate) fn sliding(arch: Arch, window: Option<usize>, slides: impl Fn(usize) -> bool) -> Arch {
-    let Some(_) = window else { return arch };
-    let rope = arch.kinds.first().and_then(|k| k.rope);
-    let kind = |l: usize| LayerKind { window: window.filter(|_| slides(l)), rope };
-    with_kinds(arch, kind)
+    map_kinds(arch, |l, kind| LayerKind { window: window.filter(|_| slides(l)), ..kind })
 }
 
 /// Gives sliding layers another RoPE.
 pub(crate) fn with_rope(arch: Arch, sliding: RopeParameters) -> Arch {
-    let kinds: Vec<LayerKind> = (0..arch.layers()).map(|l| *arch.kind(l)).collect();
-    with_kinds(arch, |l| match kinds[l].window {
-        Some(_) => LayerKind { rope: Some(sliding), ..kinds[l] },
-        None => kinds[l],
-    })
+    map_kinds(arch, |_, kind| LayerKind { rope: if kind.window.is_some() { Some(sliding) } else { kind.rope }, ..kind })
 }
 
 /// Takes RoPE away from layers that have none.
 pub(crate) fn without_rope(arch: Arch, rotates: &[bool]) -> Arch {
-    let kinds: Vec<LayerKind> = (0..arch.layers()).map(|l| *arch.kind(l)).collect();
-    with_kinds(arch, |l| LayerKind { rope: kinds[l].rope.filter(|_| rotates[l]), ..kinds[l] })
+    map_kinds(arch, |l, kind| LayerKind { rope: kind.rope.filter(|_| rotates[l]), ..kind })
 }
 
-/// Sets the kind of each layer; kinds that are equal are one.
-fn with_kinds(arch: Arch, kind: impl Fn(usize) -> LayerKind) -> Arch {
+/// Changes the kind of each layer, given by its index; kinds that are equal are one.
+fn map_kinds(arch: Arch, of: impl Fn(usize, LayerKind) -> LayerKind) -> Arch {
     let (mut kinds, mut layer_kinds): (Vec<LayerKind>, Vec<usize>) = (vec![], vec![]);
     for l in 0..arch.layers() {
-        let kind = kind(l);
+        let kind = of(l, *arch.kind(l));
         let at = kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
             kinds.push(kind);
             kinds.len() - 1

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 /// Tokens that end a turn. Files of base models do not list them as end tokens, but a chat's turn ends there.
 const ENDS: [&str; 4] = ["<end_of_turn>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
 
-/// The family of a file.
+/// The value of `general.architecture`, and the family of that name.
 ///
 /// # Errors
 /// When it is not known.
-pub(super) fn family(gguf: &Gguf) -> Result<&'static Family> {
+fn family(gguf: &Gguf) -> Result<(&str, &'static Family)> {
     let told = match gguf.meta("general.architecture") {
         Some(Meta::Text(a)) => a.as_str(),
         other => return Err(Error::format(gguf.path(), format!("architecture {other:?}; it must be a name"))),
@@ -22,7 +22,7 @@ pub(super) fn family(gguf: &Gguf) -> Result<&'static Family> {
     // OLMo 3 is OLMo 2 with a sliding window.
     let slides = gguf.meta("olmo2.attention.sliding_window").is_some();
     let name = if told == "olmo2" && slides { "olmo3" } else { told };
-    FAMILIES.iter().find(|f| f.gguf.contains(&name)).copied().ok_or_else(|| {
+    FAMILIES.iter().find(|f| f.gguf.contains(&name)).map(|f| (told, *f)).ok_or_else(|| {
         let known: Vec<_> = FAMILIES.iter().flat_map(|f| f.gguf).map(|g| format!("`{g}`")).collect();
         Error::format(gguf.path(), format!("architecture `{told}`; friction runs {}", known.join(", ")))
     })
@@ -46,11 +46,7 @@ impl Gguf {
         if let Some(arch) = self.arch.get() {
             return Ok(arch);
         }
-        let family = family(self)?;
-        let architecture = match self.meta("general.architecture") {
-            Some(Meta::Text(a)) => a.as_str(),
-            _ => "",
-        };
+        let (architecture, family) = family(self)?;
         let keys = Keys { gguf: self, architecture, family };
         let mut arch = match family.gguf.first() {
             Some(&"gemma3") => self.gemma3(&keys)?,
