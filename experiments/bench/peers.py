@@ -24,11 +24,12 @@ SHAPES = {
     "1b": dict(hidden_size=1152, intermediate_size=6912, num_hidden_layers=26, num_attention_heads=4,
                num_key_value_heads=1, sliding_window=512),
     "4b": dict(hidden_size=2560, intermediate_size=10240, num_hidden_layers=34, num_attention_heads=8,
-               num_key_value_heads=4, sliding_window=1024),
+               num_key_value_heads=4, sliding_window=1024, vocab_size=262208),
     "12b": dict(hidden_size=3840, intermediate_size=15360, num_hidden_layers=48, num_attention_heads=16,
-                num_key_value_heads=8, sliding_window=1024),
+                num_key_value_heads=8, sliding_window=1024, vocab_size=262208),
     "27b": dict(hidden_size=5376, intermediate_size=21504, num_hidden_layers=62, num_attention_heads=32,
-                num_key_value_heads=16, head_dim=128, query_pre_attn_scalar=168, sliding_window=1024),
+                num_key_value_heads=16, head_dim=128, query_pre_attn_scalar=168, sliding_window=1024,
+                vocab_size=262208),
 }
 
 

@@ -40,5 +40,6 @@ fn shapes() -> Vec<(&'static str, Value)> {
         ("qwen3-1.7b", qwen(2048, 6144, 28, 16, true)),
         ("qwen3-4b", qwen(2560, 9728, 36, 32, true)),
         ("qwen3-8b", qwen(4096, 12_288, 36, 32, false)),
+        ("qwen3-14b", qwen(5120, 17_408, 40, 40, false)),
     ]
 }
