@@ -1,4 +1,6 @@
 //! Small models and files for tests.
+pub mod tiny;
+
 use crate::arch::{Activation, Arch, Bias, Norms, QkNorm, RopeParameters, Scaling};
 use crate::families::gemma3::{gemma3, to_json};
 use crate::{Result, init};

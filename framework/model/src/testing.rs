@@ -1,7 +1,8 @@
-//! A tiny randomly initialised checkpoint for tests: sliding and global layers, a window of eight, one token per
-//! character. Public but hidden, for the tests of other crates.
-use crate::{Result, device};
-use burn::tensor::Device;
+//! The device that tests compute on, and tiny models on it. Public but hidden, for the tests of other crates.
+use crate::{Model, Result, device};
+use burn::tensor::{DType, Device};
+use friction_checkpoint::Arch;
+use friction_checkpoint::testing::tiny;
 use friction_core::manifest::BackendKind;
 use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,4 +39,21 @@ pub fn device() -> Result<Device> {
         });
     }
     device::open(kind, 0)
+}
+
+/// The tiny models of every family, in f32 on [`device()`], each with its name. On a GPU, where kernels are compiled and tuned
+/// by shape, the first of each family alone.
+///
+/// # Errors
+/// When there is no such device, or a family names no published shape.
+pub fn models() -> Result<Vec<(String, Model)>> {
+    let (device, mut archs) = (device()?, tiny::archs()?);
+    if device != Device::flex() {
+        archs.dedup_by_key(|(_, arch)| arch.family);
+    }
+    let load = |(name, arch): (String, Arch)| -> Result<(String, Model)> {
+        let weights = tiny::Weights::new(&arch, 7);
+        Ok((name, Model::load(&arch, &weights, &device, DType::F32, &mut |_| {})?))
+    };
+    archs.into_iter().map(load).collect()
 }
