@@ -5,6 +5,7 @@ mod decoder;
 mod families;
 mod fused;
 mod parity;
+mod tiny;
 mod untied;
 use friction_core::manifest::BackendKind;
 use friction_model::{device, testing};
