@@ -1,8 +1,9 @@
 //! Numbers that are not finite stop a run, and the error says where they begin; units finished before are kept.
 #![allow(missing_docs, clippy::unwrap_used)]
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use friction_checkpoint::testing::{self, tiny};
 use friction_checkpoint::weights::TensorSource;
-use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing, weights::random::RandomWeights};
+use friction_checkpoint::{Arch, ChatMessage, ChatTemplate, Tokenizer, weights::random::RandomWeights};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
@@ -14,14 +15,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Random weights, one number of one tensor replaced.
-struct Damaged {
-    inner: RandomWeights,
+/// Weights, one number of one tensor replaced.
+struct Damaged<W> {
+    inner: W,
     name: &'static str,
     value: f32,
 }
 
-impl TensorSource for Damaged {
+impl<W: TensorSource> TensorSource for Damaged<W> {
     fn f32(&self, name: &str, shape: &[usize]) -> friction_checkpoint::Result<Vec<f32>> {
         let mut v = self.inner.f32(name, shape)?;
         if name == self.name {
@@ -63,13 +64,14 @@ impl Dialogue for Asks {
 }
 
 /// A run's end: units finished, their replies, and why it stopped.
-fn held(
-    weights: &dyn TensorSource,
-    program: &HookProgram,
-    strengths: &[f32],
-) -> (usize, Vec<TurnOutcome>, Option<NotFinite>) {
-    let config = testing::config();
-    let model = Model::load(&config, weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
+type End = (usize, Vec<TurnOutcome>, Option<NotFinite>);
+
+fn held(weights: &dyn TensorSource, program: &HookProgram, strengths: &[f32]) -> End {
+    held_by(&testing::config(), weights, program, strengths)
+}
+
+fn held_by(arch: &Arch, weights: &dyn TensorSource, program: &HookProgram, strengths: &[f32]) -> End {
+    let model = Model::load(arch, weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
     let options = EngineOptions {
@@ -119,19 +121,25 @@ fn edit(site: Site, at: EditAt, op: EditOp) -> HookProgram {
     }
 }
 
+/// In every family.
 #[test]
 fn a_damaged_weight_is_told_by_its_layer() {
-    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let weights = Damaged { inner: whole(), name: "layers.3.mlp.down_proj.weight", value };
-        let (finished, said, why) = held(&weights, &HookProgram::default(), &[0.0]);
-        let why = why.unwrap();
-        assert_eq!((finished, said.len()), (0, 0));
-        assert_eq!(why.noticed, Noticed::Logits { token: 1 });
-        assert_eq!(why.first.as_ref().unwrap().site, Site::MlpOut(3), "{why}");
-        assert!(why.to_string().contains("turn 1 of a test") && why.to_string().contains("mlp_out.3"), "{why}");
+    let mut archs = tiny::archs().unwrap();
+    archs.dedup_by_key(|(_, arch)| arch.family);
+    for (name, arch) in &archs {
+        let whole = || tiny::Weights::new(arch, 7);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let weights = Damaged { inner: whole(), name: "layers.3.mlp.down_proj.weight", value };
+            let (finished, said, why) = held_by(arch, &weights, &HookProgram::default(), &[0.0]);
+            let why = why.unwrap();
+            assert_eq!((finished, said.len()), (0, 0), "{name}");
+            assert_eq!(why.noticed, Noticed::Logits { token: 1 }, "{name}");
+            assert_eq!(why.first.as_ref().unwrap().site, Site::MlpOut(3), "{name}: {why}");
+            assert!(why.to_string().contains("turn 1 of a test") && why.to_string().contains("mlp_out.3"), "{why}");
+        }
+        let (finished, said, why) = held_by(arch, &whole(), &HookProgram::default(), &[0.0]);
+        assert_eq!((finished, said.len(), why), (1, 2, None), "{name}");
     }
-    let (finished, said, why) = held(&whole(), &HookProgram::default(), &[0.0]);
-    assert_eq!((finished, said.len(), why), (1, 2, None));
 }
 
 #[test]
