@@ -1,6 +1,6 @@
 //! The architecture of a decoder as data. A family's file reads a configuration into it; the forward pass reads nothing
 //! else.
-use crate::families::{FAMILIES, Family};
+use crate::families::Family;
 use friction_core::ModelSpec;
 
 /// Where a block normalises.
@@ -112,8 +112,8 @@ pub struct LayerKind {
 /// The architecture of a decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arch {
-    /// The family: a value of `model_type` in config.json.
-    pub family: &'static str,
+    /// The family.
+    pub family: &'static Family,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Width of the MLP (of the gate and of the up projection).
@@ -161,12 +161,6 @@ pub struct Arch {
 }
 
 impl Arch {
-    /// The family that it belongs to.
-    pub fn family(&self) -> &'static Family {
-        let known = FAMILIES.iter().find(|f| f.model_types.contains(&self.family));
-        known.copied().unwrap_or(FAMILIES[0])
-    }
-
     /// The kind of a layer.
     pub fn kind(&self, layer: usize) -> &LayerKind {
         &self.kinds[self.layer_kinds[layer]]

@@ -10,7 +10,7 @@ use std::path::Path;
 /// A model of seven layers of which one (index 5) is global, hidden size 32, vocabulary 128, window 8.
 pub fn config() -> Arch {
     let sizes = Arch {
-        family: "gemma3",
+        family: &crate::families::gemma3::FAMILY,
         hidden: 32,
         intermediate: 64,
         heads: 4,

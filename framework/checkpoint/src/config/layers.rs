@@ -5,7 +5,7 @@ use crate::arch::{Arch, LayerKind, RopeParameters};
 use serde_json::Value;
 
 /// Largest accepted number of layers.
-const MOST: usize = 4096;
+pub(crate) const MOST: usize = 4096;
 /// Default pattern of Gemma 3: every sixth layer attends to everything.
 const EVERY: usize = 6;
 

@@ -56,7 +56,7 @@ impl Default for Defaults {
 /// ids that end a reply are added by [`read`].
 pub(crate) fn base(
     r: &Reader,
-    family: &'static str,
+    family: &'static Family,
     d: &Defaults,
     rope: impl Fn(&Reader) -> Result<RopeParameters>,
 ) -> Result<Arch> {

@@ -4,10 +4,11 @@ use super::gemma3::computes;
 use crate::Result;
 use crate::arch::{Activation, Arch, Norms};
 use crate::config::{Defaults, Reader, base, layers, rope};
+use crate::weights::gguf::Keys;
 use serde_json::{Value, json};
 
 /// Gemma 2.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "Gemma 2",
     model_types: &["gemma2"],
     gguf: &["gemma2"],
@@ -26,6 +27,7 @@ pub const FAMILY: Family = Family {
     interleaved: false,
     eos: &[1, 107],
     read,
+    from_gguf,
     shapes,
 };
 
@@ -43,9 +45,21 @@ const DEFAULTS: Defaults = Defaults {
     bos: Some(2),
 };
 
+/// GGUF files do not hold query_pre_attn_scalar: as in llama.cpp it is hidden ÷ heads for the 27b (46 layers) and the
+/// head dimension otherwise.
+fn from_gguf(keys: &Keys, c: &mut Value) -> Result<()> {
+    let (hidden, heads) = (keys.size("embedding_length")?, keys.size("attention.head_count")?);
+    let large = keys.size("block_count")? == 46;
+    c["query_pre_attn_scalar"] = if large { json!(hidden / heads) } else { c["head_dim"].clone() };
+    c["sliding_window"] = json!(keys.size_or_none("attention.sliding_window")?.unwrap_or(4096));
+    c["attn_logit_softcapping"] = json!(keys.above("attn_logit_softcapping", 50.0)?);
+    c["final_logit_softcapping"] = json!(keys.above("final_logit_softcapping", 30.0)?);
+    Ok(())
+}
+
 fn read(r: &Reader) -> Result<Arch> {
     computes(r)?;
-    let arch = base(r, "gemma2", &DEFAULTS, |r| rope::uniform(r, 1e4))?;
+    let arch = base(r, &FAMILY, &DEFAULTS, |r| rope::uniform(r, 1e4))?;
     let slides =
         layers::types(r, arch.layers())?.unwrap_or_else(|| (0..arch.layers()).map(|l| l.is_multiple_of(2)).collect());
     let window = layers::window_or_none(r, Some(4096))?;

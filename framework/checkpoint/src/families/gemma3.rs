@@ -4,10 +4,11 @@ use super::Family;
 use crate::Result;
 use crate::arch::{Activation, Arch, Bias, LayerKind, Norms, QkNorm, RopeParameters, Scaling};
 use crate::config::{Defaults, Reader, base, layers, rope};
+use crate::weights::gguf::Keys;
 use serde_json::{Value, json};
 
 /// Gemma 3.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "Gemma 3",
     model_types: &["gemma3_text", "gemma3"],
     gguf: &["gemma3"],
@@ -29,6 +30,7 @@ pub const FAMILY: Family = Family {
     interleaved: false,
     eos: &[1, 106],
     read,
+    from_gguf,
     shapes,
 };
 
@@ -60,12 +62,27 @@ fn read(r: &Reader) -> Result<Arch> {
     }
     computes(r)?;
     let [full, sliding] = rope::by_kind(r, [1e6, 1e4], Some("rope_local_base_freq"))?;
-    let arch = base(r, "gemma3", &DEFAULTS, |_| Ok(full))?;
+    let arch = base(r, &FAMILY, &DEFAULTS, |_| Ok(full))?;
     let slides = layers::by_pattern(r, arch.layers())?;
     let all_full = slides.iter().all(|s| !s);
     let null = r.map.get("sliding_window") == Some(&Value::Null);
     let window = if null && all_full { 4096 } else { r.size("sliding_window", 4096)? };
     Ok(gemma3(arch, r.number("query_pre_attn_scalar", 256.0)?, (window, &slides), [full, sliding]))
+}
+
+/// GGUF files do not hold query_pre_attn_scalar: as in llama.cpp it is hidden ÷ heads for the 27b (62 layers) and the
+/// head dimension otherwise. They have no soft caps.
+fn from_gguf(keys: &Keys, c: &mut Value) -> Result<()> {
+    if let Some((kind, _)) = keys.scaling()?.filter(|(kind, _)| *kind != "linear") {
+        return Err(keys.err(format!("`gemma3.rope.scaling.type` is `{kind}`, which is not known of a Gemma 3")));
+    }
+    let (layers, hidden, heads) =
+        (keys.size("block_count")?, keys.size("embedding_length")?, keys.size("attention.head_count")?);
+    let head_dim = keys.size("attention.key_length")?;
+    c["query_pre_attn_scalar"] = if layers == 62 { json!(hidden as f64 / heads as f64) } else { json!(head_dim) };
+    c["rope_theta"] = json!(keys.above("rope.freq_base", 1e6)?);
+    c["rope_local_base_freq"] = json!(keys.above("rope.freq_base_swa", 1e4)?);
+    keys.windows(c, 6)
 }
 
 /// A Gemma 3 with these sizes, attention scalar, windows and RoPE (of full, then of sliding layers).
@@ -76,7 +93,7 @@ pub(crate) fn gemma3(
     [full, sliding]: [RopeParameters; 2],
 ) -> Arch {
     Arch {
-        family: "gemma3",
+        family: &FAMILY,
         norms: Norms::Sandwich,
         norm_offset: 1.0,
         qk_norm: QkNorm::Head,
@@ -96,7 +113,7 @@ pub(crate) fn gemma3(
 /// A text-only `config.json` of a Gemma 3, with the keys that transformers 5 writes. `None` for other families.
 pub fn to_json(a: &Arch) -> Option<Value> {
     let [sliding, full] = &a.kinds[..] else { return None };
-    if a.family != "gemma3" {
+    if *a.family != FAMILY {
         return None;
     }
     let types: Vec<_> =

@@ -1,13 +1,13 @@
 //! Llama 2 and 3, and SmolLM2, which has Llama's architecture (Touvron et al. 2023, arXiv 2307.09288; Grattafiori et al.
 //! 2024, arXiv 2407.21783).
-use super::Family;
+use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias};
 use crate::config::{Defaults, Reader, base, rope};
 use serde_json::{Value, json};
 
 /// Llama.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "Llama",
     model_types: &["llama"],
     gguf: &["llama"],
@@ -16,6 +16,7 @@ pub const FAMILY: Family = Family {
     interleaved: true,
     eos: &[2],
     read,
+    from_gguf: full_attention,
     shapes,
 };
 
@@ -34,7 +35,7 @@ fn read(r: &Reader) -> Result<Arch> {
         bos: Some(1),
         ..Defaults::default()
     };
-    Ok(Arch { bias: Bias { qkv: bias, out: bias, mlp }, ..base(r, "llama", &defaults, |r| rope::uniform(r, 1e4))? })
+    Ok(Arch { bias: Bias { qkv: bias, out: bias, mlp }, ..base(r, &FAMILY, &defaults, |r| rope::uniform(r, 1e4))? })
 }
 
 fn shapes() -> Vec<(&'static str, Value)> {

@@ -1,12 +1,12 @@
 //! Mistral 7B (Jiang et al. 2023, arXiv 2310.06825).
-use super::Family;
+use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::Arch;
 use crate::config::{Defaults, Reader, base, layers, rope};
 use serde_json::{Value, json};
 
 /// Mistral.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "Mistral",
     model_types: &["mistral"],
     // Converters write Mistral's files as `llama`; those have no sliding window.
@@ -16,6 +16,7 @@ pub const FAMILY: Family = Family {
     interleaved: true,
     eos: &[2],
     read,
+    from_gguf: full_attention,
     shapes,
 };
 
@@ -33,7 +34,7 @@ fn read(r: &Reader) -> Result<Arch> {
         bos: Some(1),
         ..Defaults::default()
     };
-    let arch = base(r, "mistral", &defaults, |r| rope::uniform(r, 1e4))?;
+    let arch = base(r, &FAMILY, &defaults, |r| rope::uniform(r, 1e4))?;
     // A window on all layers, or on none where the key is null.
     let window = layers::window_or_none(r, Some(4096))?;
     Ok(layers::sliding(arch, window, |_| true))

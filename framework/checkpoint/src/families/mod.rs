@@ -13,6 +13,7 @@ mod smollm3;
 use crate::Result;
 use crate::arch::Arch;
 use crate::config::Reader;
+use crate::weights::gguf::Keys;
 use serde_json::Value;
 
 /// A model family.
@@ -33,12 +34,26 @@ pub struct Family {
     pub eos: &'static [u32],
     /// Reads the table of the text model. Missing keys take the class defaults of transformers.
     pub(crate) read: fn(&Reader) -> Result<Arch>,
+    /// Adds what the metadata of a GGUF file say, beside the sizes that all families share, to its configuration.
+    pub(crate) from_gguf: fn(&Keys, &mut Value) -> Result<()>,
     /// Names of published shapes, each with its config.json.
     pub shapes: fn() -> Vec<(&'static str, Value)>,
 }
 
+impl PartialEq for Family {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl std::fmt::Debug for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 /// All families, in the order in which messages name them.
-pub const FAMILIES: &[&Family] = &[
+pub static FAMILIES: &[&Family] = &[
     &gemma3::FAMILY,
     &gemma2::FAMILY,
     &llama::FAMILY,
@@ -49,6 +64,20 @@ pub const FAMILIES: &[&Family] = &[
     &olmo3::FAMILY,
     &smollm3::FAMILY,
 ];
+
+/// The `from_gguf` of families without sliding windows.
+///
+/// # Errors
+/// When the file sets one.
+fn full_attention(keys: &Keys, _: &mut Value) -> Result<()> {
+    match keys.meta("attention.sliding_window") {
+        None => Ok(()),
+        Some(_) => {
+            let name = keys.family.name;
+            Err(keys.err(format!("`attention.sliding_window` is set, which files of {name} do not have")))
+        }
+    }
+}
 
 /// Names of the published shapes of all families, which `random:` takes.
 pub fn shapes() -> Vec<&'static str> {

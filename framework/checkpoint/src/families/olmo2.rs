@@ -3,10 +3,11 @@ use super::Family;
 use crate::Result;
 use crate::arch::{Arch, Bias, Norms, QkNorm};
 use crate::config::{Defaults, Reader, base, rope};
+use crate::weights::gguf::Keys;
 use serde_json::{Value, json};
 
 /// OLMo 2.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "OLMo 2",
     model_types: &["olmo2"],
     gguf: &["olmo2"],
@@ -15,6 +16,7 @@ pub const FAMILY: Family = Family {
     interleaved: false,
     eos: &[50_279],
     read,
+    from_gguf,
     shapes,
 };
 
@@ -33,8 +35,17 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     bos: None,
 };
 
+/// llama.cpp's files of OLMo 3 call themselves OLMo 2, with a sliding window.
+fn from_gguf(keys: &Keys, c: &mut Value) -> Result<()> {
+    if keys.meta("attention.sliding_window").is_none() {
+        return Ok(());
+    }
+    c["model_type"] = json!("olmo3");
+    keys.windows(c, 4)
+}
+
 fn read(r: &Reader) -> Result<Arch> {
-    olmo(r, base(r, "olmo2", &DEFAULTS, |r| rope::uniform(r, 1e4))?)
+    olmo(r, base(r, &FAMILY, &DEFAULTS, |r| rope::uniform(r, 1e4))?)
 }
 
 /// What OLMo 2 and 3 have in common beside the sizes.

@@ -1,27 +1,29 @@
 //! OLMo 3 (OLMo 2025): OLMo 2 with a sliding window on three of four layers; RoPE is scaled on the others alone.
-use super::Family;
 use super::olmo2::{DEFAULTS, olmo};
+use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::Arch;
 use crate::config::{Reader, base, layers, rope};
 use serde_json::{Value, json};
 
 /// OLMo 3.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "OLMo 3",
     model_types: &["olmo3"],
-    gguf: &["olmo3"],
+    // Those files say `olmo2`.
+    gguf: &[],
     keys: &["attention_bias", "hidden_act", "layer_types", "sliding_window"],
     nested: false,
     interleaved: false,
     eos: &[50_279],
     read,
+    from_gguf: full_attention,
     shapes,
 };
 
 fn read(r: &Reader) -> Result<Arch> {
     let [full, sliding] = rope::by_kind(r, [5e5, 5e5], None)?;
-    let arch = olmo(r, base(r, "olmo3", &DEFAULTS, |_| Ok(full))?)?;
+    let arch = olmo(r, base(r, &FAMILY, &DEFAULTS, |_| Ok(full))?)?;
     let slides = layers::types(r, arch.layers())?
         .unwrap_or_else(|| (0..arch.layers()).map(|l| !(l + 1).is_multiple_of(4)).collect());
     let window = layers::window_or_none(r, Some(4096))?;

@@ -1,12 +1,12 @@
 //! Qwen 2 and 2.5, dense (Qwen 2024, arXiv 2412.15115). Queries, keys and values have biases, the output projection none.
-use super::Family;
+use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias};
 use crate::config::{Defaults, Reader, base, layers, rope};
 use serde_json::{Value, json};
 
 /// Qwen 2.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "Qwen 2",
     model_types: &["qwen2"],
     gguf: &["qwen2"],
@@ -15,6 +15,7 @@ pub const FAMILY: Family = Family {
     interleaved: false,
     eos: &[151_643, 151_645],
     read,
+    from_gguf: full_attention,
     shapes,
 };
 
@@ -36,7 +37,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
 fn read(r: &Reader) -> Result<Arch> {
     r.one_of("hidden_act", &["silu"])?;
     r.not_set("use_mrope")?;
-    let arch = base(r, "qwen2", &DEFAULTS, |r| rope::uniform(r, 1e4))?;
+    let arch = base(r, &FAMILY, &DEFAULTS, |r| rope::uniform(r, 1e4))?;
     Ok(Arch { bias: Bias { qkv: true, ..Bias::default() }, ..windows(r, arch)? })
 }
 

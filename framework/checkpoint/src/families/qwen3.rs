@@ -1,13 +1,13 @@
 //! Qwen 3, dense (Qwen 2025, arXiv 2505.09388). Queries and keys are normalised head by head.
-use super::Family;
 use super::qwen2::{DEFAULTS, windows};
+use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias, QkNorm};
 use crate::config::{Defaults, Reader, base, rope};
 use serde_json::{Value, json};
 
 /// Qwen 3.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "Qwen 3",
     model_types: &["qwen3"],
     gguf: &["qwen3"],
@@ -16,13 +16,14 @@ pub const FAMILY: Family = Family {
     interleaved: false,
     eos: &[151_643, 151_645],
     read,
+    from_gguf: full_attention,
     shapes,
 };
 
 fn read(r: &Reader) -> Result<Arch> {
     r.one_of("hidden_act", &["silu"])?;
     let bias = r.flag("attention_bias")?.unwrap_or(false);
-    let arch = base(r, "qwen3", &Defaults { head_dim: Some(128), ..DEFAULTS }, |r| rope::uniform(r, 1e4))?;
+    let arch = base(r, &FAMILY, &Defaults { head_dim: Some(128), ..DEFAULTS }, |r| rope::uniform(r, 1e4))?;
     Ok(Arch { bias: Bias { qkv: bias, out: bias, mlp: false }, qk_norm: QkNorm::Head, ..windows(r, arch)? })
 }
 

@@ -1,12 +1,12 @@
 //! SmolLM3 (Hugging Face 2025): Llama with every fourth layer without RoPE (NoPE).
-use super::Family;
+use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias};
 use crate::config::{Defaults, Reader, base, layers, rope};
 use serde_json::{Value, json};
 
 /// SmolLM3.
-pub const FAMILY: Family = Family {
+pub static FAMILY: Family = Family {
     name: "SmolLM3",
     model_types: &["smollm3"],
     gguf: &["smollm3"],
@@ -25,6 +25,7 @@ pub const FAMILY: Family = Family {
     interleaved: true,
     eos: &[128_001],
     read,
+    from_gguf: full_attention,
     shapes,
 };
 
@@ -46,7 +47,7 @@ fn read(r: &Reader) -> Result<Arch> {
     r.one_of("hidden_act", &["silu"])?;
     let bias = r.flag("attention_bias")?.unwrap_or(false);
     let mlp = r.flag("mlp_bias")?.unwrap_or(false);
-    let arch = base(r, "smollm3", &DEFAULTS, |r| rope::uniform(r, 2e6))?;
+    let arch = base(r, &FAMILY, &DEFAULTS, |r| rope::uniform(r, 2e6))?;
     let rotates = rotates(r, arch.layers())?;
     let window = match r.flag("use_sliding_window")? {
         Some(true) => layers::window_or_none(r, None)?,

@@ -21,7 +21,7 @@ impl SafetensorsFiles {
                 &self.shards[e.shard].0,
                 format!(
                     "tensor `{name}` belongs to no {} of {} layers: what it changes would not be computed",
-                    c.family().name,
+                    c.family.name,
                     c.layers()
                 ),
             ));

@@ -3,6 +3,8 @@
 mod arch;
 mod keys;
 
+pub(crate) use keys::Keys;
+
 use super::{TensorSource, blocks::BlockType};
 use crate::arch::{Arch, Norms};
 use crate::{Error, Result};
@@ -293,7 +295,7 @@ impl TensorSource for Gguf {
             out.iter_mut().for_each(|w| *w -= arch.norm_offset);
         }
         let rotated = ["q_proj", "k_proj"].iter().any(|p| name.contains(p));
-        if rotated && arch.family().interleaved { Ok(arch::halves(&out, arch.head_dim, shape)) } else { Ok(out) }
+        if rotated && arch.family.interleaved { Ok(arch::halves(&out, arch.head_dim, shape)) } else { Ok(out) }
     }
     fn parameters(&self) -> u64 {
         self.tensors.values().map(|t| t.shape.iter().product::<usize>() as u64).sum()

@@ -2,7 +2,7 @@
 use super::keys::Keys;
 use super::{Gguf, Meta};
 use crate::arch::{Arch, RopeParameters, Scaling};
-use crate::families::gemma3::gemma3;
+use crate::config::layers::MOST;
 use crate::families::{FAMILIES, Family};
 use crate::{Error, Result};
 use serde_json::{Value, json};
@@ -19,10 +19,7 @@ fn family(gguf: &Gguf) -> Result<(&str, &'static Family)> {
         Some(Meta::Text(a)) => a.as_str(),
         other => return Err(Error::format(gguf.path(), format!("architecture {other:?}; it must be a name"))),
     };
-    // OLMo 3 is OLMo 2 with a sliding window.
-    let slides = gguf.meta("olmo2.attention.sliding_window").is_some();
-    let name = if told == "olmo2" && slides { "olmo3" } else { told };
-    FAMILIES.iter().find(|f| f.gguf.contains(&name)).map(|f| (told, *f)).ok_or_else(|| {
+    FAMILIES.iter().find(|f| f.gguf.contains(&told)).map(|f| (told, *f)).ok_or_else(|| {
         let known: Vec<_> = FAMILIES.iter().flat_map(|f| f.gguf).map(|g| format!("`{g}`")).collect();
         Error::format(gguf.path(), format!("architecture `{told}`; friction runs {}", known.join(", ")))
     })
@@ -48,10 +45,7 @@ impl Gguf {
         }
         let (architecture, family) = family(self)?;
         let keys = Keys { gguf: self, architecture, family };
-        let mut arch = match family.gguf.first() {
-            Some(&"gemma3") => self.gemma3(&keys)?,
-            _ => Arch::from_json(&self.path, &self.config(&keys)?, None)?,
-        };
+        let mut arch = Arch::from_json(&self.path, &self.config(&keys)?, None)?;
         let id = |key: &str| match self.meta(key) {
             Some(Meta::Int(n)) => u32::try_from(*n).ok(),
             _ => None,
@@ -65,7 +59,7 @@ impl Gguf {
         }
         eos.sort_unstable();
         eos.dedup();
-        arch.eos = if eos.is_empty() { family.eos.to_vec() } else { eos };
+        arch.eos = if eos.is_empty() { arch.family.eos.to_vec() } else { eos };
         let arch = arch.checked(&self.path)?;
         keys.agree(&arch)?;
         Ok(self.arch.get_or_init(|| arch))
@@ -77,10 +71,13 @@ impl Gguf {
         table.ok_or_else(|| Error::format(&self.path, "tensor `token_embd.weight` is missing"))
     }
 
-    /// Sizes that every family says by the same keys, as a config.json of the family.
+    /// A config.json that says what the metadata say.
     fn config(&self, keys: &Keys) -> Result<Value> {
         let (layers, hidden, heads) =
             (keys.size("block_count")?, keys.size("embedding_length")?, keys.size("attention.head_count")?);
+        if layers > MOST {
+            return Err(keys.err(format!("{layers} layers are out of range")));
+        }
         let context = keys.size("context_length")?;
         let has = |part: &str| self.tensors.contains_key(&format!("blk.0.{part}.bias"));
         let mut c = json!({
@@ -100,7 +97,7 @@ impl Gguf {
         if keys.family.keys.contains(&"mlp_bias") {
             c["mlp_bias"] = json!(has("ffn_gate"));
         }
-        if ["llama", "qwen3", "smollm3"].contains(&keys.architecture) {
+        if keys.family.keys.contains(&"attention_bias") {
             c["attention_bias"] = json!(has("attn_output"));
         }
         if let Some((kind, factor)) = keys.scaling()? {
@@ -113,26 +110,7 @@ impl Gguf {
         if let Some(scaling) = self.llama3(keys, c["rope_theta"].as_f64().unwrap_or(1e4))? {
             c["rope_scaling"] = scaling;
         }
-        match keys.architecture {
-            "gemma2" => {
-                // The files do not hold it: hidden ÷ heads in the 27b, else the head dimension.
-                c["query_pre_attn_scalar"] = if layers == 46 { json!(hidden / heads) } else { c["head_dim"].clone() };
-                c["sliding_window"] = json!(keys.size_or_none("attention.sliding_window")?.unwrap_or(4096));
-                c["attn_logit_softcapping"] = json!(keys.above("attn_logit_softcapping", 50.0)?);
-                c["final_logit_softcapping"] = json!(keys.above("final_logit_softcapping", 30.0)?);
-            }
-            "olmo2" if keys.family.gguf.contains(&"olmo3") => {
-                let slides = keys.slides(layers, 4)?;
-                let types = slides.iter().map(|s| if *s { "sliding_attention" } else { "full_attention" });
-                c["layer_types"] = types.collect();
-                c["sliding_window"] = json!(keys.size("attention.sliding_window")?);
-            }
-            _ if keys.meta("attention.sliding_window").is_some() => {
-                let name = keys.family.name;
-                return Err(keys.err(format!("`attention.sliding_window` is set, which files of {name} do not have")));
-            }
-            _ => {}
-        }
+        (keys.family.from_gguf)(keys, &mut c)?;
         Ok(c)
     }
 
@@ -152,39 +130,5 @@ impl Gguf {
                 "high_freq_factor": high, "original_max_position_embeddings": original})));
         }
         Err(keys.err(format!("`{NAME}` does not hold Llama 3.1's divisors of RoPE, and no others are known")))
-    }
-
-    /// A Gemma 3. GGUF does not store query_pre_attn_scalar: as in llama.cpp it is hidden ÷ heads for the 27b (62 layers)
-    /// and the head dimension otherwise.
-    fn gemma3(&self, keys: &Keys) -> Result<Arch> {
-        let size = |key: &str| keys.size(key);
-        let (layers, hidden, heads) = (size("block_count")?, size("embedding_length")?, size("attention.head_count")?);
-        if layers > 4096 {
-            return Err(keys.err(format!("{layers} layers are out of range")));
-        }
-        let head_dim = size("attention.key_length")?;
-        let config = json!({
-            "model_type": "gemma3_text", "hidden_size": hidden, "intermediate_size": size("feed_forward_length")?,
-            "num_hidden_layers": layers, "num_attention_heads": heads,
-            "num_key_value_heads": size("attention.head_count_kv")?, "head_dim": head_dim, "vocab_size": self.vocab()?,
-            "max_position_embeddings": size("context_length")?,
-            "rms_norm_eps": keys.above("attention.layer_norm_rms_epsilon", 1e-6)?,
-            "tie_word_embeddings": !self.tensors.contains_key("output.weight"),
-        });
-        let scaling = match keys.scaling()? {
-            None => Scaling::Default,
-            Some(("linear", factor)) => Scaling::Linear(factor),
-            Some((kind, _)) => {
-                return Err(
-                    keys.err(format!("`gemma3.rope.scaling.type` is `{kind}`, which is not known of a Gemma 3"))
-                );
-            }
-        };
-        let full = RopeParameters { theta: keys.above("rope.freq_base", 1e6)?, scaling };
-        let sliding = RopeParameters { theta: keys.above("rope.freq_base_swa", 1e4)?, scaling: Scaling::Default };
-        let scalar = if layers == 62 { hidden as f64 / heads as f64 } else { head_dim as f64 };
-        let slides = keys.slides(layers, 6)?;
-        let arch = Arch::from_json(&self.path, &config, None)?;
-        Ok(gemma3(arch, scalar, (size("attention.sliding_window")?, &slides), [full, sliding]))
     }
 }

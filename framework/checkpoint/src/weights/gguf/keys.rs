@@ -4,6 +4,7 @@ use super::{Gguf, Meta, gguf_name};
 use crate::arch::{Arch, Scaling};
 use crate::families::Family;
 use crate::{Error, Result};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Keys that are read.
@@ -39,7 +40,7 @@ const NONE: &[&str] = &[
 ];
 
 /// Access to the keys of a file's architecture.
-pub(super) struct Keys<'a> {
+pub(crate) struct Keys<'a> {
     pub gguf: &'a Gguf,
     /// The value of `general.architecture`, which the keys begin with.
     pub architecture: &'a str,
@@ -97,7 +98,7 @@ impl Keys<'_> {
 
     /// Per layer, whether it slides. The key is either an integer n (every n-th layer does not, 0: all slide) or a list
     /// with 1 for each sliding layer. Without the key n is `default`, as in llama.cpp.
-    pub fn slides(&self, layers: usize, default: usize) -> Result<Vec<bool>> {
+    fn slides(&self, layers: usize, default: usize) -> Result<Vec<bool>> {
         const KEY: &str = "attention.sliding_window_pattern";
         let every = |n: usize| (0..layers).map(|i| n == 0 || i % n != n - 1).collect();
         let wrong = |what: String| Err(self.err(format!("{} {what}", self.name(KEY))));
@@ -112,6 +113,15 @@ impl Keys<'_> {
             }
             Some(other) => wrong(format!("must be a whole number or a truth value a layer, not {}", shown(other))),
         }
+    }
+
+    /// Writes the layers' types and their window into a configuration. `default` is as in [`slides`](Self::slides).
+    pub fn windows(&self, config: &mut Value, default: usize) -> Result<()> {
+        let slides = self.slides(self.size("block_count")?, default)?;
+        let types = slides.iter().map(|s| if *s { "sliding_attention" } else { "full_attention" });
+        config["layer_types"] = types.collect();
+        config["sliding_window"] = json!(self.size("attention.sliding_window")?);
+        Ok(())
     }
 
     /// Scaling of RoPE: its type, where there is one, and the factor. llama.cpp scales no sliding layer.
@@ -185,7 +195,7 @@ impl Keys<'_> {
                 _ => false,
             };
             if !as_computed {
-                let name = self.family.name;
+                let name = c.family.name;
                 let here = means.map_or("that is not known here".into(), |m| format!("a {name} of this shape has {m}"));
                 return Err(self.err(format!("{} is {}; {here}", self.name(key), shown(v))));
             }
@@ -198,7 +208,7 @@ impl Keys<'_> {
         match self.gguf.tensors.keys().find(|name| !known(name)) {
             Some(name) => Err(self.err(format!(
                 "tensor `{name}` belongs to no {} of {} layers: what it changes would not be computed",
-                self.family.name,
+                c.family.name,
                 c.layers()
             ))),
             None => Ok(()),
