@@ -42,7 +42,7 @@ pub use run::{Aside, ConversationId, Readings, RunReader, Spoken, TapArray, TapV
 pub use schemars;
 pub use schemars::JsonSchema;
 pub use serde_json;
-pub use site::{Position, Site};
+pub use site::{Depth, Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
 pub use unread::{off_letters, unread};
 pub use words::{

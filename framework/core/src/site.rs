@@ -35,19 +35,74 @@ impl Site {
             Site::Embed | Site::FinalNorm | Site::Logits => None,
         }
     }
+
+    /// Its name without the layer.
+    fn stem(self) -> &'static str {
+        match self {
+            Site::Embed => "embed",
+            Site::ResidPre(_) => "resid_pre",
+            Site::ResidPost(_) => "resid_post",
+            Site::AttnOut(_) => "attn_out",
+            Site::MlpIn(_) => "mlp_in",
+            Site::MlpOut(_) => "mlp_out",
+            Site::FinalNorm => "final_norm",
+            Site::Logits => "logits",
+        }
+    }
+}
+
+/// A site inside the blocks that is named by depth, such as `resid_post.50%`. It stands for a layer once the number of
+/// layers is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Depth {
+    /// The site in block 0.
+    first: Site,
+    percent: f64,
+}
+
+impl Depth {
+    /// Reads a name such as `resid_post.50%`; `None` for anything else.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (site, percent) = name.strip_suffix('%')?.split_once('.')?;
+        let decimal = percent.bytes().all(|b| b.is_ascii_digit() || b == b'.') && percent.starts_with(char::is_numeric);
+        Some(Self { first: of_layer(site, 0)?, percent: percent.parse().ok().filter(|_| decimal)? })
+    }
+
+    /// The site in a model of `layers` blocks. P % are b = P × `layers` / 100 blocks, rounded half up: `resid_pre` is the
+    /// residual stream behind b blocks, and the other sites belong to the b-th block, so that `resid_post.50%` and
+    /// `resid_pre.50%` are the same values.
+    ///
+    /// # Errors
+    /// If there is no such block.
+    pub fn of(self, layers: usize) -> Result<Site, String> {
+        let blocks = (self.percent * layers as f64 / 100.0 + 0.5).floor();
+        let layer = if self.first == Site::ResidPre(0) { blocks } else { blocks - 1.0 };
+        let there = (0.0..layers as f64).contains(&layer);
+        if let Some(site) = of_layer(self.first.stem(), layer as usize).filter(|_| there) {
+            return Ok(site);
+        }
+        let percent = self.percent;
+        Err(format!("{percent} % of {layers} blocks are {blocks}, and no block has that site"))
+    }
+}
+
+/// The site of a block that is called `name`.
+fn of_layer(name: &str, layer: usize) -> Option<Site> {
+    Some(match name {
+        "resid_pre" => Site::ResidPre(layer),
+        "resid_post" => Site::ResidPost(layer),
+        "attn_out" => Site::AttnOut(layer),
+        "mlp_in" => Site::MlpIn(layer),
+        "mlp_out" => Site::MlpOut(layer),
+        _ => return None,
+    })
 }
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Site::Embed => f.write_str("embed"),
-            Site::ResidPre(l) => write!(f, "resid_pre.{l}"),
-            Site::ResidPost(l) => write!(f, "resid_post.{l}"),
-            Site::AttnOut(l) => write!(f, "attn_out.{l}"),
-            Site::MlpIn(l) => write!(f, "mlp_in.{l}"),
-            Site::MlpOut(l) => write!(f, "mlp_out.{l}"),
-            Site::FinalNorm => f.write_str("final_norm"),
-            Site::Logits => f.write_str("logits"),
+        match self.layer() {
+            Some(layer) => write!(f, "{}.{layer}", self.stem()),
+            None => f.write_str(self.stem()),
         }
     }
 }
@@ -69,15 +124,11 @@ impl FromStr for Site {
             _ => {}
         }
         let (name, layer) = s.split_once('.').ok_or_else(unknown)?;
+        if Depth::parse(s).is_some() {
+            return Err(format!("`{s}` is a depth, and here a layer must be named, such as `{name}.17`"));
+        }
         let layer: usize = layer.parse().map_err(|_| unknown())?;
-        Ok(match name {
-            "resid_pre" => Site::ResidPre(layer),
-            "resid_post" => Site::ResidPost(layer),
-            "attn_out" => Site::AttnOut(layer),
-            "mlp_in" => Site::MlpIn(layer),
-            "mlp_out" => Site::MlpOut(layer),
-            _ => return Err(unknown()),
-        })
+        of_layer(name, layer).ok_or_else(unknown)
     }
 }
 
@@ -169,8 +220,8 @@ macro_rules! as_string {
 as_string!(
     Site,
     "site",
-    r"^(embed|final_norm|logits|(resid_pre|resid_post|attn_out|mlp_in|mlp_out)\.[0-9]+)$",
-    "A place in the forward pass, such as `resid_post.17`"
+    r"^(embed|final_norm|logits|(resid_pre|resid_post|attn_out|mlp_in|mlp_out)\.[0-9]+(\.[0-9]+%|%)?)$",
+    "A place in the forward pass, such as `resid_post.17`, or by depth, such as `resid_post.50%`"
 );
 as_string!(
     Position,
@@ -192,6 +243,22 @@ mod tests {
         for p in ["prompt-end", "reply:5", "reply", "reply-mean", "reply-end", "user-mean", "all"] {
             assert_eq!(p.parse::<Position>().unwrap().to_string(), p);
         }
+        let depth = |s: &str, layers| Depth::parse(s).unwrap().of(layers).map(|site| site.to_string());
+        assert_eq!(depth("resid_post.50%", 26).unwrap(), "resid_post.12");
+        assert_eq!(depth("resid_pre.50%", 26).unwrap(), "resid_pre.13");
+        assert_eq!(depth("resid_post.100%", 30).unwrap(), "resid_post.29");
+        assert_eq!(depth("mlp_out.33.4%", 30).unwrap(), "mlp_out.9");
+        assert_eq!(depth("resid_post.25%", 2).unwrap(), "resid_post.0");
+        for (wrong, layers) in [("resid_post.0%", 26), ("resid_pre.100%", 26), ("attn_out.101%", 64), ("mlp_in.1%", 26)]
+        {
+            assert!(depth(wrong, layers).is_err(), "{wrong}");
+        }
+        for other in
+            ["resid_post.50", "resid_post.%", "resid_post.-5%", "resid_post.1e1%", "logits.50%", "resid_post.inf%"]
+        {
+            assert_eq!(Depth::parse(other), None, "{other}");
+        }
+        assert!("resid_post.50%".parse::<Site>().unwrap_err().contains("a layer must be named"));
         assert!("resid_pots.3".parse::<Site>().unwrap_err().contains("resid_post"));
         for wrong in ["reply:0", "reply:65537", "reply:18446744073709551615", "reply:-1", "reply:99999999999999999999"]
         {

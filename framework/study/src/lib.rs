@@ -6,6 +6,7 @@ mod batch;
 mod comma;
 pub mod conversation;
 mod decoding;
+mod depth;
 pub mod design;
 pub mod folder;
 mod grading;

@@ -1,5 +1,5 @@
 //! Reads a manifest with the dynamic libraries and processes that it names, and writes it resolved.
-use crate::{Error, Result};
+use crate::{Error, Result, depth};
 use friction_core::Plugin;
 use friction_core::Registry;
 use friction_core::manifest::{External, Issues, LibraryEntry, Manifest, Source, external};
@@ -68,8 +68,9 @@ pub(crate) fn parse(path: &Path, settings: &[String]) -> Result<Source> {
 }
 
 /// Checks a manifest with the plugins that it may name.
-pub(crate) fn checked(source: Source, base: &Path) -> Result<Manifest> {
+pub(crate) fn checked(mut source: Source, base: &Path) -> Result<Manifest> {
     let mut issues = Issues::default();
+    depth::settle(&mut source, base, &mut issues);
     let registry = registry(&source, base, &mut issues);
     Ok(Manifest::read(source, &registry, issues)?)
 }

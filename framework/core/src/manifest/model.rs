@@ -67,7 +67,8 @@ pub struct ModelSection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
     /// Arguments of the chat template by name, such as `{ enable_thinking = false }`, as `apply_chat_template` of
-    /// transformers takes them. One that the template does not read is refused.
+    /// transformers takes them. One that the template does not read is refused. Templates by which the model thinks unless
+    /// it is told not to (Qwen 3, SmolLM3) are given `enable_thinking = false` unless this says otherwise.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"not": {"enum": ["messages", "add_generation_prompt", "tools", "documents"]}}))]
     pub template_args: BTreeMap<String, Value>,

@@ -1,0 +1,104 @@
+//! Sites by depth, such as `resid_post.50%`, become sites of layers when a manifest is read, so that one manifest runs with
+//! models of any depth. The name of a direction may begin with one, as in `resid_post.50%/mean-difference`. What is stored
+//! of a run names layers.
+use friction_checkpoint::{Checkpoint, Error};
+use friction_core::manifest::{Issues, ModelSection, Path, Source, deserialize};
+use friction_core::{Depth, Site};
+use std::path::Path as File;
+use toml::Value;
+
+/// Tables whose texts may be sites.
+const SECTIONS: [&str; 2] = ["hook", "analyzer"];
+
+/// Puts layers in the place of depths in the tables of hooks and analyzers. The model's configuration is read only if
+/// there is a depth.
+pub(crate) fn settle(source: &mut Source, base: &File, issues: &mut Issues) {
+    let model = source.value.get("model").cloned();
+    let mut found = vec![];
+    for (key, value) in source.value.iter_mut().filter(|(key, _)| SECTIONS.contains(&key.as_str())) {
+        seek(value, Path::default().key(key), &mut found);
+    }
+    // A fault of the section `[model]` is reported when it is read.
+    let Some(model) = model.filter(|_| !found.is_empty()) else { return };
+    let Some(model) = deserialize(model, &Path::default(), &mut Issues::default()) else { return };
+    let layers = layers(&model, base, issues);
+    // Where there is a fault the study is not run, whatever stands in the place of a depth.
+    for (value, path, depth) in found {
+        let site = match layers.map(|layers| depth.of(layers)) {
+            Some(Ok(site)) => site,
+            Some(Err(e)) => {
+                issues.push(path, e, None);
+                Site::Embed
+            }
+            None => Site::Embed,
+        };
+        let rest = value.as_str().and_then(|name| name.find('/').map(|at| name[at..].to_string()));
+        *value = Value::String(format!("{site}{}", rest.unwrap_or_default()));
+    }
+}
+
+/// Finds the depths in a value.
+fn seek<'a>(value: &'a mut Value, path: Path, found: &mut Vec<(&'a mut Value, Path, Depth)>) {
+    let head = value.as_str().and_then(|name| name.split('/').next());
+    if let Some(depth) = head.and_then(Depth::parse) {
+        found.push((value, path, depth));
+        return;
+    }
+    match value {
+        Value::Array(all) => all.iter_mut().enumerate().for_each(|(i, v)| seek(v, path.index(i), found)),
+        Value::Table(all) => all.iter_mut().for_each(|(key, v)| seek(v, path.key(key), found)),
+        _ => {}
+    }
+}
+
+/// The number of layers of a model.
+fn layers(model: &ModelSection, base: &File, issues: &mut Issues) -> Option<usize> {
+    let path = Path::default().key("model");
+    let revision = model.revision.as_deref();
+    let (at, what) = match Checkpoint::resolve(&model.source, revision, None, base, 0) {
+        Ok(checkpoint) => return Some(checkpoint.arch.layers()),
+        Err(Error::Key { key, message }) => (path.below(&key), message),
+        Err(e) => (path.key("source"), e.to_string()),
+    };
+    issues.push(at, what, Some("a site by depth needs the model's number of layers".into()));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use friction_core::manifest::ManifestError;
+
+    fn settled(model: &str, sites: &str) -> (Source, Option<Box<ManifestError>>) {
+        let text = format!("[model]\nsource = \"{model}\"\n[[hook]]\nplugin = \"residual\"\nsites = {sites}\n");
+        let mut source = Source::parse("m.toml", &text, &[]).unwrap();
+        let mut issues = Issues::default();
+        settle(&mut source, File::new(""), &mut issues);
+        let wrong = (!issues.is_empty()).then(|| source.locate(issues));
+        (source, wrong)
+    }
+
+    #[test]
+    fn depths_become_layers_of_the_model() {
+        let sites = |model: &str| {
+            let (source, wrong) = settled(model, "[\"resid_post.50%\", \"resid_post.3\", \"mlp_out.100%/a/b%\"]");
+            assert_eq!(wrong, None);
+            source.value["hook"][0]["sites"].to_string()
+        };
+        // 18 and 36 layers.
+        assert_eq!(sites("random:gemma-3-270m"), "[\"resid_post.8\", \"resid_post.3\", \"mlp_out.17/a/b%\"]");
+        assert_eq!(sites("random:qwen3-4b"), "[\"resid_post.17\", \"resid_post.3\", \"mlp_out.35/a/b%\"]");
+        // Without a depth nothing is read of the model.
+        assert_eq!(settled("path:nowhere", "[\"resid_post.3\"]").1, None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_where_it_stands() {
+        let told = |model: &str, sites: &str| settled(model, sites).1.unwrap().to_string();
+        let e = told("random:gemma-3-270m", "[\"embed\", \"resid_post.0%\"]");
+        assert!(e.starts_with("m.toml:5:20: 0 % of 18 blocks are 0"), "{e}");
+        let e = told("path:nowhere", "[\"resid_post.50%\"]");
+        assert!(e.starts_with("m.toml:2:1: ") && e.contains("needs the model's number of layers"), "{e}");
+    }
+}
