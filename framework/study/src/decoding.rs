@@ -110,6 +110,21 @@ pub(crate) fn check(wrong: &mut Wrong, template: &ChatTemplate, tokenizer: &Toke
     }
 }
 
+/// Takes over the arguments that the template is given and the manifest does not say, and tells of them.
+pub(crate) fn asked(m: &mut Manifest, template: &ChatTemplate) -> Option<String> {
+    let given = template.given();
+    let added: Vec<String> = given
+        .iter()
+        .filter(|(name, _)| !m.model.template_args.contains_key(*name))
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    m.model.template_args = given.clone();
+    let all = added.join(", ");
+    (!all.is_empty()).then(|| {
+        format!("by this chat template the model thinks unless it is asked not to: `model.template_args = {{ {all} }}` is used")
+    })
+}
+
 /// Checks that the template renders the opening of each condition, as it is in the first group.
 pub(crate) fn openings(
     wrong: &mut Wrong,

@@ -301,8 +301,10 @@ impl Plan {
             groups_counted: lengths.groups,
             reply_tokens: rows * m.generation.max_new_tokens as u64,
         };
+        let mut notes = dataset.notes();
+        notes.extend(decoding::asked(&mut manifest, &template));
         Ok(Self {
-            notes: dataset.notes(),
+            notes,
             checkpoint,
             tokenizer,
             template,

@@ -209,3 +209,26 @@ fn what_changes_replies_is_in_the_lock() {
     let many = plan(w.path(), &["generation.top_k=4000", "generation.temperature=1"]).unwrap();
     assert!(many.warnings[0].contains("`top_k = 4000` does nothing"), "{:?}", many.warnings);
 }
+
+/// As Qwen 3's and SmolLM3's templates: the model thinks unless `enable_thinking` is false.
+#[test]
+fn a_template_that_thinks_by_default_is_asked_not_to() {
+    let thinks = "{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking is undefined or enable_thinking %}<think>\n{% endif %}";
+    let asked = "{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking is defined and enable_thinking %}<think>\n{% endif %}";
+    let w = world(&[("thinks.jinja", thinks), ("asked.jinja", asked)]);
+    let mine = "model.chat_template=\"thinks.jinja\"";
+    let p = plan(w.path(), &[mine]).unwrap();
+    assert_eq!(p.template.opens_thought(), None);
+    assert!(p.notes[0].contains("`model.template_args = { enable_thinking = false }` is used"), "{:?}", p.notes);
+    assert_eq!(locked(&p)["model"]["template_args"], json!({"enable_thinking": false}));
+    // What is recorded gives the same again, with nothing to tell.
+    let again = Manifest::parse("m.toml", &resolved(&p.manifest).unwrap(), &[]).unwrap();
+    let again = Plan::new(again, w.path()).unwrap();
+    assert_eq!((again.template.opens_thought(), again.notes.len()), (None, 0));
+    assert_eq!(locked(&again), locked(&p));
+    let p = plan(w.path(), &[mine, "model.template_args={ enable_thinking = true }"]).unwrap();
+    assert_eq!((p.template.opens_thought(), p.notes.len()), (Some("<think>\n"), 0));
+    // One that lets the model think only where it is asked to is asked nothing.
+    let p = plan(w.path(), &["model.chat_template=\"asked.jinja\""]).unwrap();
+    assert!(p.notes.is_empty() && p.manifest.model.template_args.is_empty());
+}

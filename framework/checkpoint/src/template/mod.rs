@@ -135,6 +135,11 @@ impl ChatTemplate {
         self.opened.as_deref()
     }
 
+    /// The arguments that it is given, by name.
+    pub fn given(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.given.args
+    }
+
     /// Whether it can write the date: whether it calls `strftime_now`, under some conditions at least.
     pub fn reads_clock(&self) -> bool {
         self.source.contains("strftime_now")

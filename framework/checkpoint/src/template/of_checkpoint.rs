@@ -22,7 +22,8 @@ impl Checkpoint {
         self.choice.source(self.template.as_deref())
     }
 
-    /// The chat template: the one that the manifest chooses, else the checkpoint's own, else Gemma's.
+    /// The chat template: the one that the manifest chooses, else the checkpoint's own, else Gemma's. One by which the
+    /// model thinks unless it is told not to is asked not to, where the manifest does not say.
     ///
     /// # Errors
     /// When it does not compile, the tokenizer lacks its tokens, or it differs from a stored run's lock.
@@ -44,11 +45,12 @@ impl Checkpoint {
             }
             Named::Own | Named::File(_) => named.unwrap_or_else(|| SpecialTokens::gemma(tokenizer)),
         };
-        ChatTemplate::with(self.template_source(), special, tokenizer, self.choice.given.clone()).map_err(|e| {
-            match (&self.choice.named, e) {
-                (Named::File(_), Error::Text(what)) => Error::key("chat_template", what),
-                (_, other) => other,
-            }
-        })
+        let made = ChatTemplate::with(self.template_source(), special, tokenizer, self.choice.given.clone());
+        let mut template = made.map_err(|e| match (&self.choice.named, e) {
+            (Named::File(_), Error::Text(what)) => Error::key("chat_template", what),
+            (_, other) => other,
+        })?;
+        template.ask_not_to_think();
+        Ok(template)
     }
 }

@@ -5,6 +5,9 @@ use crate::{Error, Result};
 use friction_core::thinking::{CLOSE, OPEN};
 use std::ops::Range;
 
+/// The argument by which templates are asked to let the model think before it answers, or not to.
+const THINKING: &str = "enable_thinking";
+
 /// The text of message `i` of a conversation that is rendered to see what becomes of it.
 fn word(i: usize) -> String {
     format!("message number {i:04} of a trial")
@@ -69,6 +72,23 @@ impl ChatTemplate {
         let thought = word(turns.len());
         turns[1].content = format!("{OPEN}\n{thought}\n{CLOSE}\n\n{}", turns[1].content);
         self.render(&turns).is_ok_and(|text| text.contains(&thought))
+    }
+
+    /// Asks a template by which a model thinks unless it is told not to, not to: `enable_thinking = false` changes its
+    /// prompt, and nothing is given for it (Qwen 3, SmolLM3).
+    pub(super) fn ask_not_to_think(&mut self) {
+        if self.given.args.contains_key(THINKING) || !self.arguments().contains(THINKING) {
+            return;
+        }
+        let turns = conversation(&[Role::User]);
+        let Ok(plain) = self.render(&turns) else { return };
+        self.given.args.insert(THINKING.into(), false.into());
+        match self.render(&turns) {
+            Ok(asked) if asked != plain => self.opened = self.find_opened(),
+            _ => {
+                self.given.args.remove(THINKING);
+            }
+        }
     }
 
     /// The tag and white space with which a prompt ends if the template opens a block `<think>` in it.
