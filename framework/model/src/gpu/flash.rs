@@ -24,10 +24,11 @@ const SCORES: usize = KEYS + 4;
 const WEIGHTS: usize = KEYS + 8;
 
 /// Whether the kernel takes heads of dimension `dim`, `groups` query heads per key head, on this device: dim a
-/// multiple of 16 up to 256, groups a divisor of 64, enough shared memory, and matrix units for `dtype`.
+/// multiple of 16 up to 256, at most 64 groups, enough shared memory, and matrix units for `dtype`. A tile holds whole tokens:
+/// where 64 is no multiple of the groups, its last rows are unused.
 pub fn takes(able: &Able, dtype: DType, groups: usize, dim: usize) -> bool {
     let shared = (ROWS + KEYS) * 2 * (dim + 8) + ROWS * (4 * SCORES + 2 * WEIGHTS) + 4096;
-    ROWS.is_multiple_of(groups) && dim.is_multiple_of(16) && dim <= 256 && able.matrices(dtype, shared)
+    groups <= ROWS && dim.is_multiple_of(16) && dim <= 256 && able.matrices(dtype, shared)
 }
 
 /// One cube per tile (x) and key head (y). `tiles` holds per tile: index of its first token in the step, number of

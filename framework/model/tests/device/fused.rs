@@ -137,7 +137,7 @@ fn a_gpu_computes_what_the_processor_does() {
             println!("{dtype:?}: the device does not have it");
             continue;
         }
-        for (heads, kv_heads, head_dim) in [(4, 1, 256), (4, 2, 128), (2, 2, 64)] {
+        for (heads, kv_heads, head_dim) in [(4, 1, 256), (4, 2, 128), (2, 2, 64), (6, 2, 64)] {
             // Large scores have proportionally larger rounding errors.
             let limit = if head_dim == 128 { 3.0 * limit } else { limit };
             compare(&device, &config(heads, kv_heads, head_dim), dtype, Quantize::None, limit);

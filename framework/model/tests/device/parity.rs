@@ -174,32 +174,35 @@ pub(crate) fn equals_transformers(dir: &Path, name: &str) {
     }
 }
 
-/// The error in bf16 against transformers' f32, beside that of transformers' own bf16 (`data/bf16.py`).
+/// The error in 16 bits against transformers' f32 is at most that of transformers' own (`data/precision.py`).
 #[test]
-fn bf16_is_as_near_as_transformers_own() {
-    let Some(dir) = fixtures("gemma3") else { return };
-    if !testing::device().unwrap().supports_dtype(DType::BF16) {
-        println!("SKIPPED: the device does not have bf16");
-        return;
-    }
-    let theirs: Value = serde_json::from_str(include_str!("../data/bf16.json")).unwrap();
-    for name in ["tiny-1b", "tiny-4b", "tiny-27b"] {
-        let dir = dir.join(name);
-        let model = load_in(&format!("path:{}", dir.display()), DType::BF16);
-        let (file, json) = oracle(&dir);
-        let st = SafeTensors::deserialize(&file).unwrap();
-        let (mut got, mut want) = ([vec![], vec![]], [vec![], vec![]]);
-        for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
-            let (logits, resid) = forward(&model, &tokens(&case["prompt"]));
-            got[0].extend(logits);
-            got[1].extend(resid);
-            want[0].extend(expected(&st, &format!("logits.{i}")));
-            want[1].extend(expected(&st, &format!("resid_post.{i}")));
+fn half_precision_is_as_near_as_transformers_own() {
+    let Some(dir) = fixtures("") else { return };
+    let theirs: Value = serde_json::from_str(include_str!("../data/precision.json")).unwrap();
+    for (word, dtype) in [("bf16", DType::BF16), ("f16", DType::F16)] {
+        if !testing::device().unwrap().supports_dtype(dtype) {
+            println!("SKIPPED: the device does not have {word}");
+            continue;
         }
-        for (k, what) in ["logits", "resid_post"].into_iter().enumerate() {
-            let (e, most) = (relative(&got[k], &want[k]), theirs[name][what].as_f64().unwrap());
-            println!("{name} in bf16: {what} {e:.1e} off, transformers' {most:.1e}");
-            assert!(e <= most, "{name}: {what} {e:e}, transformers' {most:e}");
+        for (name, theirs) in theirs[word].as_object().unwrap() {
+            let below = if name.starts_with("tiny") { "gemma3" } else { "families" };
+            let dir = dir.join(below).join(name);
+            let model = load_in(&format!("path:{}", dir.display()), dtype);
+            let (file, json) = oracle(&dir);
+            let st = SafeTensors::deserialize(&file).unwrap();
+            let (mut got, mut want) = ([vec![], vec![]], [vec![], vec![]]);
+            for (i, case) in json["cases"].as_array().unwrap().iter().enumerate() {
+                let (logits, resid) = forward(&model, &tokens(&case["prompt"]));
+                got[0].extend(logits);
+                got[1].extend(resid);
+                want[0].extend(expected(&st, &format!("logits.{i}")));
+                want[1].extend(expected(&st, &format!("resid_post.{i}")));
+            }
+            for (k, what) in ["logits", "resid_post"].into_iter().enumerate() {
+                let (e, most) = (relative(&got[k], &want[k]), theirs[what].as_f64().unwrap());
+                println!("{name} in {word}: {what} {e:.1e} off, transformers' {most:.1e}");
+                assert!(e <= most, "{name} in {word}: {what} {e:e}, transformers' {most:e}");
+            }
         }
     }
 }
