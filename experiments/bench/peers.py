@@ -1,12 +1,13 @@
-"""Measures transformers on the same shapes and machine as `friction bench`, and prints both.
+"""Measures transformers on the same shape and machine as `friction bench`, and prints both.
 
     friction bench --json --backend cuda --dtype bf16 --model random:gemma-3-1b --context 512 --batch 1,64 > 1b.json
     python3 peers.py 1b.json
 
-The weights are random, in the published shape and in the dtype that the file names. For each batch size it measures
-eager decoding with a growing cache, compiled decoding with a static cache, and prefill of the whole context. It also
-measures the original study's method: no cache, one conversation, hooks on four layers. It prints milliseconds, tokens
-per second, and friction's speed as a multiple. It needs torch, transformers and a GPU.
+The weights are random, in the published shape (of any family) and in the dtype that the file names. For each batch size
+it measures eager decoding with a growing cache, compiled decoding with a static cache, and prefill of the whole context.
+It also measures the original study's method: no cache, one conversation, hooks on four layers. It prints milliseconds,
+tokens per second, and friction's speed as a multiple. It needs torch, transformers and a GPU. `families.sh` runs both for
+three families.
 """
 
 import argparse
@@ -15,23 +16,8 @@ import statistics
 import time
 
 import torch
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.cache_utils import DynamicCache, StaticCache
-
-SHAPES = {
-    "270m": dict(hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4,
-                 num_key_value_heads=1, sliding_window=512),
-    "1b": dict(hidden_size=1152, intermediate_size=6912, num_hidden_layers=26, num_attention_heads=4,
-               num_key_value_heads=1, sliding_window=512),
-    "4b": dict(hidden_size=2560, intermediate_size=10240, num_hidden_layers=34, num_attention_heads=8,
-               num_key_value_heads=4, sliding_window=1024, vocab_size=262208),
-    "12b": dict(hidden_size=3840, intermediate_size=15360, num_hidden_layers=48, num_attention_heads=16,
-                num_key_value_heads=8, sliding_window=1024, vocab_size=262208),
-    "27b": dict(hidden_size=5376, intermediate_size=21504, num_hidden_layers=62, num_attention_heads=32,
-                num_key_value_heads=16, head_dim=128, query_pre_attn_scalar=168, sliding_window=1024,
-                vocab_size=262208),
-}
-
 
 def clock(work):
     """Seconds of one call, including the work that it starts on the GPU."""
@@ -47,12 +33,12 @@ def median(work, times):
 
 
 class Peer:
-    def __init__(self, name, dtype):
-        shape = dict(head_dim=256, vocab_size=262144, max_position_embeddings=8192) | SHAPES[name]
+    def __init__(self, config, dtype):
+        config = AutoConfig.for_model(**config)
         torch.manual_seed(0)
         with torch.device("cuda"):
-            self.model = Gemma3ForCausalLM(Gemma3TextConfig(**shape)).to(dtype).eval()
-        self.vocab, self.dtype = shape["vocab_size"], dtype
+            self.model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+        self.vocab, self.dtype = config.vocab_size, dtype
 
     def ids(self, batch, length):
         return torch.randint(1, self.vocab, (batch, length), device="cuda")
@@ -94,8 +80,9 @@ class Peer:
         cache = StaticCache(config=self.model.config, max_cache_len=longest)
         self.model(self.ids(batch, context), past_key_values=cache, use_cache=True, logits_to_keep=1)
         windows = [layer for layer in cache.layers if layer.is_sliding]
-        full = context >= windows[0].max_cache_len
-        assert full or context + steps + warm < windows[0].max_cache_len, "the window would fill while it is timed"
+        window = windows[0].max_cache_len if windows else longest
+        full = context >= window
+        assert full or context + steps + warm < window, "the window would fill while it is timed"
         step = torch.compile(self.model.forward, mode="reduce-overhead", fullgraph=False)
         token, at = self.ids(batch, 1), torch.tensor([[context]], device="cuda")
         places = torch.arange(longest, device="cuda")
@@ -105,8 +92,9 @@ class Peer:
             for layer in windows:
                 layer.cumulative_length_int = context
             seen = (places <= at)[None, None].expand(batch, 1, 1, -1)
-            near = seen[..., : windows[0].max_cache_len]
+            near = seen[..., :window]
             masks = {"full_attention": seen, "sliding_attention": torch.ones_like(near) if full else near}
+            masks = masks if windows else seen
             torch.compiler.cudagraph_mark_step_begin()
             logits = step(token, attention_mask=masks, past_key_values=cache, position_ids=at, use_cache=True).logits
             token = logits[:, -1:].argmax(-1)
@@ -153,11 +141,12 @@ def main():
     args = args.parse_args()
     with open(args.bench) as file:
         ours = json.load(file)
-    name = ours["model"].rsplit("-", 1)[1]
+    if not ours["config"]:
+        raise SystemExit(f"{ours['model']} is no published shape (`random:…`), so its configuration is not in the file")
     dtype = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}[ours["dtype"]]
     torch.set_grad_enabled(False)
-    peer, context = Peer(name, dtype), ours["context"]
-    print(f"{torch.cuda.get_device_name()}; {name} in {ours['dtype']}, {context} tokens of context")
+    peer, context = Peer(ours["config"], dtype), ours["context"]
+    print(f"{torch.cuda.get_device_name()}; {ours['model']} in {ours['dtype']}, {context} tokens of context")
     print(f"{'batch':>6} {'':>16} {'transformers':>14} {'friction':>12} {'times':>7}")
 
     def line(batch, what, theirs, mine, faster):

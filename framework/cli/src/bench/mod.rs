@@ -11,6 +11,7 @@ use friction_core::program::EditAt;
 use friction_core::{Edit, EditOp, HookProgram, Position, Site, Tap};
 use friction_engine::EngineOptions;
 use friction_engine::hooks::Program;
+use friction_checkpoint::families::shape;
 use friction_model::NoProbe;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{Answer, Hooks, Wish, most_conversations, spare_slots};
@@ -107,6 +108,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let ceilings = ceilings::measure(&model)?;
     let table = Table {
         model: &args.model,
+        config: args.model.strip_prefix("random:").and_then(shape),
         backend: &args.backend,
         dtype: &args.dtype,
         quantize: &args.quantize,

@@ -25,6 +25,8 @@ pub(super) struct Row {
 
 pub(super) struct Table<'a> {
     pub model: &'a str,
+    /// The config.json of a published shape.
+    pub config: Option<Value>,
     pub backend: &'a str,
     pub dtype: &'a str,
     pub quantize: &'a str,
@@ -85,6 +87,7 @@ impl Table<'_> {
         };
         json!({
             "model": self.model,
+            "config": self.config,
             "backend": self.backend,
             "dtype": self.dtype,
             "quantize": self.quantize,
