@@ -141,19 +141,48 @@ impl Found {
         Ok(loaded)
     }
 
-    /// The site that it reads and the site that it reconstructs. `site`, where given, replaces the site that the
-    /// configuration says is read, and for an autoencoder also the one that it reconstructs.
+    /// The site that it reads and the site that it reconstructs. `site` is what the manifest says is read, for files that
+    /// do not say.
     ///
     /// # Errors
-    /// When neither says what is read, or a transcoder's configuration does not say what it reconstructs.
+    /// When neither says what is read, `site` contradicts what the files say, or a transcoder's configuration does not say
+    /// what it reconstructs.
     pub fn sites(&self, site: Option<Site>) -> Result<(Site, Site)> {
-        let (own, writes) = self.origin().sites(Format::of(&self.tensors)?)?;
-        let reads = site.or(own).ok_or_else(|| {
-            let says = self.config.as_deref().unwrap_or(&self.tensors).display();
-            Error::config(format!("{says} does not say what the autoencoder reads: set `site`"))
-        })?;
-        // An autoencoder reconstructs what it reads, at whichever site it is applied.
+        let (origin, format) = (self.origin(), Format::of(&self.tensors)?);
+        let (own, writes) = origin.sites(format)?;
+        let says = || self.config.as_deref().unwrap_or(&self.tensors).display();
+        if let Some(site) = site {
+            let other = match own {
+                Some(own) => (stream(own) != stream(site)).then(|| format!("`{own}`")),
+                None => {
+                    let here = [site.layer(), stream(site).layer()];
+                    origin.layer(format).filter(|l| !here.contains(&Some(*l))).map(|l| format!("layer {l}"))
+                }
+            };
+            if let Some(other) = other {
+                return Err(Error::at(
+                    "site",
+                    format!(
+                        "`site` is `{site}`, but {} is of {other}: leave `site` out, or name the autoencoder of `{site}`",
+                        says()
+                    ),
+                ));
+            }
+        }
+        let reads = site
+            .or(own)
+            .ok_or_else(|| Error::config(format!("{} does not say what the autoencoder reads: set `site`", says())))?;
+        // An autoencoder reconstructs what it reads.
         Ok((reads, writes.filter(|w| own != Some(*w)).unwrap_or(reads)))
+    }
+}
+
+/// A site by the one name of its activations: a block's input is the output of the block before it.
+fn stream(site: Site) -> Site {
+    match site {
+        Site::ResidPre(0) => Site::Embed,
+        Site::ResidPre(l) => Site::ResidPost(l - 1),
+        other => other,
     }
 }
 

@@ -2,7 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::files::{Stored, floats, npz, torch, whole};
-use common::suites::{D, LEARNING, N, SCOPE, learning, load, put, qwen, scope, sparse, trainer};
+use common::suites::{D, LEARNING, N, QWEN, SCOPE, learning, load, put, qwen, scope, sparse, trainer};
+use friction_core::Site;
 use friction_model::testing::backend;
 use friction_sae::{Sae, load as from};
 use serde_json::{Value, json};
@@ -187,6 +188,51 @@ fn any_bytes_are_an_error_or_an_autoencoder() {
             let mut bytes = good.clone();
             bytes[i] = bytes[i].wrapping_add(1 + (i % 255) as u8);
             check(&bytes);
+        }
+    }
+}
+
+/// A manifest's `site` is for files that do not say one; one that contradicts them is another autoencoder's.
+#[test]
+fn another_site_than_the_files_say_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = json!({"architecture": "standard", "metadata": {"sae_lens_version": "6.54.12", "hook_name": "blocks.3.hook_resid_pre"}});
+    put(dir.path(), "lens/cfg.json", config.to_string().as_bytes());
+    put(dir.path(), "lens/sae_weights.safetensors", &[]);
+    let config = json!({"architecture": "standard", "hook_name": "blocks.3.ln2.hook_normalized"});
+    put(dir.path(), "norm/cfg.json", config.to_string().as_bytes());
+    put(dir.path(), "norm/sae_weights.safetensors", &[]);
+    let mut module = trainer("AutoEncoder");
+    module["trainer"]["submodule_name"] = json!("mlp_out_layer_3");
+    put(dir.path(), "learning/config.json", module.to_string().as_bytes());
+    put(dir.path(), "learning/ae.pt", &[]);
+    put(dir.path(), "layers.3.mlp/cfg.json", b"{}");
+    put(dir.path(), "layers.3.mlp/sae.safetensors", &[]);
+    put(dir.path(), "scope/layer_3/width_16k/average_l0_71/params.npz", &[]);
+    put(dir.path(), &format!("{QWEN}/layer3.sae.pt"), &[]);
+    let qwen = format!("{QWEN}/layer3.sae.pt");
+    let scope = "scope/layer_3/width_16k/average_l0_71";
+    for (at, site, words) in [
+        ("lens", Site::ResidPre(3), ""),
+        // The same activations by another name.
+        ("lens", Site::ResidPost(2), ""),
+        ("lens", Site::ResidPost(3), "`site` is `resid_post.3`, but "),
+        ("lens", Site::MlpOut(3), "is of `resid_pre.3`"),
+        ("norm", Site::MlpIn(3), ""),
+        ("norm", Site::MlpIn(4), "is of layer 3"),
+        ("learning", Site::MlpOut(3), ""),
+        ("learning", Site::MlpOut(1), "is of layer 3"),
+        ("layers.3.mlp", Site::MlpOut(3), ""),
+        ("layers.3.mlp", Site::MlpOut(1), "is of layer 3"),
+        (scope, Site::ResidPost(3), ""),
+        (scope, Site::ResidPost(20), "is of layer 3"),
+        (qwen.as_str(), Site::ResidPre(4), ""),
+        (qwen.as_str(), Site::ResidPost(12), "is of `resid_post.3`"),
+    ] {
+        let found = from::find(&dir.path().join(at)).unwrap();
+        match found.sites(Some(site)) {
+            Ok(sites) => assert!(words.is_empty() && sites == (site, site), "{at} at {site}: {sites:?}"),
+            Err(e) => assert!(!words.is_empty() && e.to_string().contains(words), "{at} at {site}: {e}"),
         }
     }
 }

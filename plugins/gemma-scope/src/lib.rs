@@ -67,7 +67,8 @@ pub struct GemmaScope {
     /// Branch, tag or commit of the repository. Default: `main`. Set it to a commit to pin the autoencoder.
     #[serde(default)]
     pub revision: Option<String>,
-    /// The site that the autoencoder reads. Default: what its configuration says. Set it for a folder that does not say.
+    /// The site that the autoencoder reads. Default: what its files say. Set it where they do not say; one that contradicts
+    /// them is refused.
     #[serde(default)]
     pub site: Option<Site>,
     /// The factor whose two levels are compared.

@@ -177,7 +177,8 @@ pub(crate) struct Steer {
     #[serde(default)]
     pub(crate) feature: Option<usize>,
     /// Where the change is made. With a list, each arm makes it at all of these sites; that needs a single direction.
-    /// Default: the site in the direction's name, or the one that the autoencoder reads.
+    /// Default: the site in the direction's name, or the one that the autoencoder reads. With `sae`, set it only where the
+    /// autoencoder's files do not say what it reads.
     #[serde(default)]
     pub(crate) site: Option<Sites>,
     /// The tokens at which the change is made. `prompt-end` changes one token of each turn, `all` every one.

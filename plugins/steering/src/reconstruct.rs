@@ -21,7 +21,8 @@ const NAME: &str = "reconstructed";
 pub(crate) struct Reconstruct {
     /// The autoencoder, named as for the analyzer `gemma-scope`.
     sae: Source,
-    /// Where the activations are replaced. Default: the site that the autoencoder reads.
+    /// Where the activations are replaced: the site that the autoencoder reads. Default: what its files say. Set it where
+    /// they do not say; one that contradicts them is refused.
     #[serde(default)]
     site: Option<Site>,
     /// The tokens at which they are replaced.

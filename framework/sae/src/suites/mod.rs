@@ -59,6 +59,15 @@ impl Format {
     }
 }
 
+/// Keys of configurations that name what is read.
+const HOOKS: [&str; 4] = ["hook_name", "hook_point", "hf_hook_name", "hf_hook_point_in"];
+
+/// The layer in the name of a hook, of a module or of a folder: `blocks.3.ln2`, `model.layers.3.mlp`, `layer_3`.
+fn numbered(name: &str) -> Option<usize> {
+    let (_, rest) = ["blocks.", "layers.", "layer_"].into_iter().find_map(|before| name.split_once(before))?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// Where an autoencoder is from.
 pub struct Origin<'a> {
     /// Path of its configuration, where it has one.
@@ -116,6 +125,18 @@ impl Origin<'_> {
             Format::GemmaScope => gemma_scope::sites(self),
             Format::QwenScope => Ok(qwen_scope::sites(self)),
             Format::Goodfire => Ok(goodfire::sites(self)),
+        }
+    }
+
+    /// The layer that its configuration or its folders name; for what has no site by the name of its module.
+    pub fn layer(&self, format: Format) -> Option<usize> {
+        let c = self.config.and_then(|path| crate::load::read(path).ok()).unwrap_or_default();
+        let word = |key: &str| c.get(key).or_else(|| c.get("metadata")?.get(key))?.as_str();
+        match format {
+            Format::Configured => HOOKS.iter().find_map(|key| numbered(word(key)?)),
+            Format::DictionaryLearning => c.pointer("/trainer/layer")?.as_u64()?.try_into().ok(),
+            Format::Sparsify | Format::GemmaScope => self.folders().iter().take(3).find_map(|f| numbered(f)),
+            Format::QwenScope | Format::Goodfire => None,
         }
     }
 
