@@ -1,11 +1,11 @@
 //! Sparse autoencoders (SAEs) and transcoders: loading, encoding, decoding, edits, training and writing.
 //!
 //! [`name`] parses the names of autoencoders in a repository; [`load`] says where one is and loads it, and `find` looks for
-//! its files. `release` reads Gemma Scope 2's format, `lens` SAELens', and `suites` those of other suites, one file each.
-//! `tensors` opens a file of tensors: safetensors, PyTorch's (`torch_zip`, which executes nothing) or NumPy's (`npz`).
-//! [`parameters`] holds weights and activation function; [`sae`] encodes and decodes on a device, at any width; [`edit`] is a
-//! feature, or all of it, as data for edits; [`train`] trains on the activations of a run or a corpus ([`tokens`]);
-//! [`mod@write`] writes SAELens' format.
+//! its files; `model` compares the model that it was trained on with a study's. `release` reads Gemma Scope 2's format, `lens`
+//! SAELens', and `suites` those of other suites, one file each. `tensors` opens a file of tensors: safetensors, PyTorch's
+//! (`torch_zip`, which executes nothing) or NumPy's (`npz`). [`parameters`] holds weights and activation function; [`sae`]
+//! encodes and decodes on a device, at any width; [`edit`] is a feature, or all of it, as data for edits; [`train`] trains on
+//! the activations of a run or a corpus ([`tokens`]); [`mod@write`] writes SAELens' format.
 pub mod edit;
 mod find;
 #[cfg(feature = "cube")]
@@ -13,6 +13,7 @@ mod fired;
 mod layout;
 mod lens;
 pub mod load;
+mod model;
 pub mod name;
 pub mod normalize;
 mod npz;

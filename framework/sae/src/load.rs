@@ -4,7 +4,7 @@ use crate::name::{Inside, Name};
 use crate::parameters::Parameters;
 use crate::suites::{Format, Origin, dictionary_learning, gemma_scope, goodfire, qwen_scope, sparsify};
 use crate::tensors::Tensors;
-use crate::{lens, release};
+use crate::{lens, name, release};
 use friction_checkpoint::hub::Repo;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Result, Site};
@@ -138,7 +138,9 @@ impl Found {
             Format::Goodfire => goodfire::load(&o, &t),
         }?;
         loaded.parameters.check().map_err(|what| o.wrong(what))?;
-        Ok(loaded)
+        // The name of a release's repository is the hub's own.
+        let model = self.repository.as_deref().and_then(name::model).or(loaded.model);
+        Ok(Loaded { model, ..loaded })
     }
 
     /// The site that it reads and the site that it reconstructs. `site` is what the manifest says is read, for files that

@@ -89,6 +89,11 @@ pub enum Inside {
 /// How the repositories of Gemma Scope 2 begin.
 const RELEASE: &str = "google/gemma-scope-2-";
 
+/// The model of a repository of Gemma Scope 2, as the hub calls it; `None` for other repositories.
+pub(crate) fn model(repository: &str) -> Option<String> {
+    Some(format!("google/gemma-3-{}", repository.strip_prefix(RELEASE)?))
+}
+
 impl Inside {
     /// What `sae` names in the hub repository `repository`, or in a folder.
     ///
@@ -150,6 +155,8 @@ mod tests {
             "https://www.neuronpedia.org/gemma-3-4b-it/17-gemmascope-2-res-16k/12"
         );
         assert!(n.page("google/gemma-scope-2-4b-pt", 12).unwrap().contains("/gemma-3-4b/17-"));
+        assert_eq!(model("google/gemma-scope-2-4b-pt").as_deref(), Some("google/gemma-3-4b-pt"));
+        assert_eq!(model("google/gemma-scope-2b-pt-res"), None);
         let affine: Name = "transcoder/9/262k/big_affine".parse().unwrap();
         assert_eq!(affine.path(), "transcoder/layer_9_width_262k_l0_big_affine");
         assert_eq!(affine.page("google/gemma-scope-2-4b-it", 1), None);

@@ -235,7 +235,7 @@ impl PluginConfig for GemmaScope {
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
         let found = self.source().find(&cx.base)?;
         let (reads, writes) = found.sites(self.site)?;
-        let warning = fits(&found, &self.source, (reads, writes), cx)?;
+        let warning = fits(&found, (reads, writes), cx)?;
         let mut also = vec![];
         for name in &self.also {
             let other = self.other(name).find(&cx.base)?;
@@ -244,16 +244,16 @@ impl PluginConfig for GemmaScope {
                 let what = format!("`also` names {name}, which reads `{}` and not `{reads}`", sites.0);
                 return Err(Error::at("also", what));
             }
-            fits(&other, &self.source, sites, cx)?;
+            fits(&other, sites, cx)?;
             also.push((name.clone(), other));
         }
         Ok(Box::new(Scope { options: self.clone(), found, also, reads, writes, warning, cx: cx.clone() }))
     }
 }
 
-/// Refuses an autoencoder whose width is not the model's; returns a warning for one that was trained on another variant
-/// of the model (base or tuned). Reads only the files' headers.
-fn fits(found: &Found, source: &str, (reads, writes): (Site, Site), cx: &BuildContext) -> Result<Option<String>> {
+/// Refuses an autoencoder of another model, by its width or by the name of the model that it was trained on; returns a warning
+/// for one of another variant of the model (base or tuned). Reads only the files' headers.
+fn fits(found: &Found, (reads, writes): (Site, Site), cx: &BuildContext) -> Result<Option<String>> {
     let m = &cx.model;
     let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;
     let spec = checkpoint.arch.spec(&m.source);
@@ -269,15 +269,7 @@ fn fits(found: &Found, source: &str, (reads, writes): (Site, Site), cx: &BuildCo
             )));
         }
     }
-    let trained = source.strip_prefix("hf:").map(String::from).or(loaded.model).unwrap_or_default();
-    let kind = |name: &str| ["-it", "-pt"].into_iter().find(|k| name.trim_end_matches('/').ends_with(k));
-    Ok(match (kind(&trained), kind(&m.source)) {
-        (Some(a), Some(b)) if a != b => Some(format!(
-            "the autoencoder is of a `{a}` model ({trained}), the run's model is `{b}` ({}): use the `{b}` repository",
-            m.source
-        )),
-        _ => None,
-    })
+    found.fits(&loaded, cx)
 }
 
 /// Everything that the analysis needs and that is found before the run.

@@ -59,7 +59,9 @@ impl Steer {
             );
             return Err(Error::at("sae", what));
         }
-        let p = found.load()?.parameters;
+        let loaded = found.load()?;
+        found.fits(&loaded, cx).map_err(|e| e.under("sae"))?;
+        let p = loaded.parameters;
         let vector = p.feature(feature)?.decoder;
         let read = (self.op() == Op::Clamp || self.if_active).then(|| edit::feature(&p, feature)).transpose()?;
         Ok(Found {

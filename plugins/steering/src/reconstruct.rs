@@ -58,7 +58,9 @@ impl PluginConfig for Reconstruct {
                 format!("{file} is a transcoder: it reads `{reads}` and writes `{writes}`, and replaces nothing");
             return Err(Error::at("sae", what));
         }
-        let autoencoder = edit::autoencoder(&found.load()?.parameters).map_err(|e| e.under("sae"))?;
+        let loaded = found.load()?;
+        found.fits(&loaded, cx).map_err(|e| e.under("sae"))?;
+        let autoencoder = edit::autoencoder(&loaded.parameters).map_err(|e| e.under("sae"))?;
         Ok(Box::new(Reconstructing { options: self.clone(), site: reads, file, autoencoder: Arc::new(autoencoder) }))
     }
 }
@@ -96,7 +98,10 @@ friction_core::inventory::submit! {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use friction_core::Encoder;
+    use friction_core::{Encoder, Position};
+    use friction_sae::train::{Kind, Training};
+    use friction_sae::write::{About, files};
+    use friction_sae::{Activation, Normalize, Parameters};
 
     #[test]
     fn the_arm_replaces_activations_of_the_right_width() {
@@ -120,5 +125,49 @@ mod tests {
         let wrong: Reconstruct = toml::from_str("sae = { source = \"x\" }\nturns = [0, 3]").unwrap();
         let told = wrong.validate().unwrap_err().to_string();
         assert!(told.contains("`turns`") && told.contains("`hf:`"), "{told}");
+    }
+
+    /// A folder with an autoencoder that was trained on a model, at a site.
+    fn trained(model: &str, site: Site) -> tempfile::TempDir {
+        let parameters = Parameters {
+            w_enc: vec![0.5; 8].into(),
+            b_enc: vec![0.0; 2],
+            w_dec: vec![0.5; 8].into(),
+            b_dec: vec![0.0; 4],
+            skip: None,
+            activation: Activation::Relu,
+            centred: false,
+            normalize: Normalize::None,
+        };
+        let training = Training { kind: Kind::TopK, width: 2, k: 1, steps: 1, batch: 1, rate: 1e-3, seed: 0 };
+        let about = About { site, position: Position::All, model, run: None, context: None, tokens: 1 };
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in files(&parameters, &training, &about).unwrap() {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn an_autoencoder_of_another_model_or_site_is_refused() {
+        let told = |model: &str, more: &str| {
+            let dir = trained(model, Site::ResidPost(1));
+            let reconstruct: Reconstruct = toml::from_str(&format!("sae = {{ source = \"path:.\" }}\n{more}")).unwrap();
+            let steer: crate::options::Steer =
+                toml::from_str(&format!("sae = {{ source = \"path:.\" }}\nfeature = 1\ndoses = [1.0]\n{more}"))
+                    .unwrap();
+            let cx = serde_json::json!({"base": dir.path(), "seed": 0, "model": {"source": "random:gemma-3-270m"}, "backend": {}});
+            let cx: BuildContext = serde_json::from_value(cx).unwrap();
+            [reconstruct.build(&cx), steer.build(&cx)]
+                .map(|built| built.err().map(|e| e.to_string()).unwrap_or_default())
+        };
+        assert_eq!(told("hf:google/gemma-3-270m-it", "site = \"resid_pre.2\""), ["", ""]);
+        assert_eq!(told("bundled:organism", ""), ["", ""]);
+        for (model, more, words) in [
+            ("hf:meta-llama/Llama-3.2-1B", "", "was trained on meta-llama/Llama-3.2-1B, and the study's model is"),
+            ("hf:google/gemma-3-270m-it", "site = \"resid_post.3\"", "`site` is `resid_post.3`"),
+        ] {
+            assert!(told(model, more).iter().all(|e| e.contains(words)), "{model}: {:?}", told(model, more));
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 /// Gemma 2.
 pub static FAMILY: Family = Family {
     name: "Gemma 2",
+    names: &["gemma-2"],
     model_types: &["gemma2"],
     gguf: &["gemma2"],
     keys: &[

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 /// Gemma 3.
 pub static FAMILY: Family = Family {
     name: "Gemma 3",
+    names: &["gemma-3"],
     model_types: &["gemma3_text", "gemma3"],
     gguf: &["gemma3"],
     keys: &[

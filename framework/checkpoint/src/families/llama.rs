@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 /// Llama.
 pub static FAMILY: Family = Family {
     name: "Llama",
+    names: &["llama", "llama-2", "llama-3", "llama-3.1", "llama-3.2", "llama-3.3", "smollm", "smollm2"],
     model_types: &["llama"],
     gguf: &["llama"],
     keys: &["hidden_act", "attention_bias", "is_llama_config", "mlp_bias", "rope_interleaved"],

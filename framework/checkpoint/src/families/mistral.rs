@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 /// Mistral.
 pub static FAMILY: Family = Family {
     name: "Mistral",
+    names: &["mistral"],
     model_types: &["mistral"],
     // Converters write Mistral's files as `llama`; those have no sliding window.
     gguf: &[],

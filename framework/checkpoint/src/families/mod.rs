@@ -20,6 +20,9 @@ use serde_json::Value;
 pub struct Family {
     /// Its name, as messages say it.
     pub name: &'static str,
+    /// How the names of its models begin on the hub, in lower case and without the owner: autoencoders name their model so.
+    /// What follows a beginning is no letter, digit or point.
+    pub names: &'static [&'static str],
     /// Values of `model_type` in config.json. The first is that of a text model.
     pub model_types: &'static [&'static str],
     /// Values of `general.architecture` in GGUF files.

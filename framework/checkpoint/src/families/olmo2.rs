@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 /// OLMo 2.
 pub static FAMILY: Family = Family {
     name: "OLMo 2",
+    names: &["olmo-2"],
     model_types: &["olmo2"],
     gguf: &["olmo2"],
     keys: &["attention_bias", "hidden_act"],

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 /// OLMo 3.
 pub static FAMILY: Family = Family {
     name: "OLMo 3",
+    names: &["olmo-3"],
     model_types: &["olmo3"],
     // Those files say `olmo2`.
     gguf: &[],

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 /// Qwen 2.
 pub static FAMILY: Family = Family {
     name: "Qwen 2",
+    names: &["qwen1.5", "qwen2", "qwen2.5"],
     model_types: &["qwen2"],
     gguf: &["qwen2"],
     keys: &["hidden_act", "layer_types", "max_window_layers", "sliding_window", "use_mrope", "use_sliding_window"],

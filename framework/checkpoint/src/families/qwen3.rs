@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 /// Qwen 3.
 pub static FAMILY: Family = Family {
     name: "Qwen 3",
+    names: &["qwen3"],
     model_types: &["qwen3"],
     gguf: &["qwen3"],
     keys: &["attention_bias", "hidden_act", "layer_types", "max_window_layers", "sliding_window", "use_sliding_window"],

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 /// SmolLM3.
 pub static FAMILY: Family = Family {
     name: "SmolLM3",
+    names: &["smollm3"],
     model_types: &["smollm3"],
     gguf: &["smollm3"],
     keys: &[
