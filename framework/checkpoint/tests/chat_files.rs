@@ -76,6 +76,20 @@ fn stop_ids_are_of_both_files_and_the_template() {
     assert_eq!(stops(&[("chat_template.jinja", other)]).1, Some(1));
 }
 
+#[test]
+fn prompts_begin_with_bos_where_the_template_writes_it() {
+    let begins = |files: &[(&str, &str)]| {
+        let (_dir, found) = checkpoint(files);
+        found.unwrap().begins_with_bos().unwrap()
+    };
+    let chatml = "{% for m in messages %}<start_of_turn>{{ m.role }}\n{{ m.content }}<end_of_turn>\n{% endfor %}";
+    assert!(begins(&[]));
+    assert!(!begins(&[("chat_template.jinja", chatml)]));
+    // As in SmolLM2, whose BOS token opens every turn.
+    let named = r#"{"tokenizer_class": "GPT2Tokenizer", "bos_token": "<start_of_turn>"}"#;
+    assert!(begins(&[("chat_template.jinja", chatml), ("tokenizer_config.json", named)]));
+}
+
 /// transformers 5 accepts these fields only as integers.
 #[test]
 fn whole_numbers_are_written_whole() {

@@ -11,6 +11,7 @@ use friction_sae::write::{About, files};
 use friction_sae::{Activation, Parameters, Sae};
 use friction_stats::Rng;
 use friction_store::StoredRun;
+use friction_study::stored::{Otherwise, Stored};
 use serde_json::{Map, Value, json};
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::path::{Path, PathBuf};
@@ -125,6 +126,12 @@ fn texts(path: &Path) -> Result<Vec<String>> {
     Ok(lines.map(|(_, l)| l.to_string()).collect())
 }
 
+/// Whether the prompts of a run begin with BOS, as its model writes them.
+fn begins_with_bos(run: &Path) -> Result<bool> {
+    let stored = Stored::open(run, &Otherwise::default())?;
+    Ok(Checkpoint::of(&stored.context)?.begins_with_bos()?)
+}
+
 fn training(args: &Train, as_json: bool) -> Result<()> {
     let kind = match args.activation.as_str() {
         "topk" => Kind::TopK,
@@ -142,7 +149,8 @@ fn training(args: &Train, as_json: bool) -> Result<()> {
     let (tokens, model, run, position) = match (&args.run, &args.corpus, &args.model) {
         (Some(path), ..) => {
             let run = StoredRun::open(path).map_err(|e| CliError::Failed(Box::new(e)))?;
-            let tokens = of_run(&run, args.site, args.position).map_err(failed)?;
+            let bos = args.position == Position::All && begins_with_bos(path)?;
+            let tokens = of_run(&run, args.site, args.position, bos).map_err(failed)?;
             let model = run.lock.pointer("/model/source").and_then(Value::as_str);
             let model =
                 model.ok_or_else(|| CliError::usage(format!("the lock of {} names no model", path.display())))?;

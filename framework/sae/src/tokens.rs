@@ -20,12 +20,13 @@ pub struct Tokens {
 }
 
 /// The tapped activations of a run's unedited arm at one site and position, of all samples; every fifth group is held
-/// out. BOS is left out, because its norm is an outlier, and so are turns without a token there, and padding.
+/// out. `bos` says whether prompts begin with BOS, which is left out, because its norm is an outlier; so are turns without a
+/// token there, and padding.
 ///
 /// # Errors
 /// When they were not tapped, their widths differ, a number is not finite, or the run has fewer than five groups with
 /// tokens.
-pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tokens> {
+pub fn of_run(run: &dyn RunReader, site: Site, position: Position, bos: bool) -> Result<Tokens> {
     let mut out = Tokens::default();
     let conversations: BTreeSet<ConversationId> =
         run.turns().iter().filter(|t| t.arm.is_empty()).map(|t| t.conversation()).collect();
@@ -51,8 +52,8 @@ pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tok
                     "the activations at `{site}` are not finite in turn {turn} of group {group}, condition `{condition}`, sample {sample}"
                 )));
             }
-            let bos = usize::from(position == Position::All && turn == 1);
-            tokens.into_iter().skip(bos).for_each(|row| to.extend_from_slice(row));
+            let skipped = usize::from(bos && position == Position::All && turn == 1);
+            tokens.into_iter().skip(skipped).for_each(|row| to.extend_from_slice(row));
         }
     }
     if out.width == 0 {
@@ -66,9 +67,11 @@ pub fn of_run(run: &dyn RunReader, site: Site, position: Position) -> Result<Tok
     Ok(out)
 }
 
-/// A probe that collects one site of every token except the first (BOS).
+/// A probe that collects one site of every token except the first ones.
 struct Reader {
     site: Site,
+    /// Number of tokens that are left out: 1 with BOS, else 0.
+    first: usize,
     rows: Vec<f32>,
 }
 
@@ -78,7 +81,7 @@ impl Probe for Reader {
     }
     fn at(&mut self, _: Site, x: Tensor<2>) -> Tensor<2> {
         let width = x.dims()[1];
-        self.rows.extend(&floats(&x.clone().into_data())[width..]);
+        self.rows.extend(&floats(&x.clone().into_data())[self.first * width..]);
         x
     }
 }
@@ -88,7 +91,7 @@ impl Probe for Reader {
 pub struct Reading {
     /// Site whose activations are collected.
     pub site: Site,
-    /// Longest prefix of a text that is read, in tokens, BOS included; at least 2.
+    /// Longest prefix of a text that is read, in tokens, BOS included; at least 2 with BOS, else 1.
     pub context: usize,
     /// Number of collected tokens after which reading stops.
     pub limit: usize,
@@ -98,8 +101,8 @@ pub struct Reading {
     pub device: usize,
 }
 
-/// The activations of texts, each read on its own after BOS; every fifth text is held out. `progress` is called with
-/// the tokens read of each text.
+/// The activations of texts, each read on its own, after BOS where the model has one; every fifth text is held out.
+/// `progress` is called with the tokens read of each text.
 ///
 /// # Errors
 /// When the model lacks the site, its weights cannot be read, the context is too short, or there are fewer than five
@@ -110,10 +113,12 @@ pub fn of_corpus(
     r: &Reading,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Tokens> {
-    if r.context < 2 {
+    let first = usize::from(checkpoint.arch.bos.is_some());
+    if r.context <= first {
         return Err(Error::config(format!(
-            "a context of {} tokens holds none but BOS, which is not read: it must be 2 or more",
-            r.context
+            "a context of {} tokens holds none that is read: it must be {} or more",
+            r.context,
+            first + 1
         )));
     }
     let width = checkpoint.arch.spec(&checkpoint.source.to_string()).width(r.site)?;
@@ -128,14 +133,14 @@ pub fn of_corpus(
         ids.extend(tokenizer.encode(text).map_err(Error::other)?);
         ids.truncate(r.context);
         let n = ids.len();
-        if n < 2 {
+        if n <= first {
             continue;
         }
         let mut cache = model.cache(CacheShape::new(&model.arch, 1, n, n));
         let step = Step { ids, segments: vec![Segment { slot: 0, start: 0, len: n }], logits: vec![] };
-        let mut reader = Reader { site: r.site, rows: vec![] };
+        let mut reader = Reader { site: r.site, first, rows: vec![] };
         model.forward(&step, &mut cache, &mut reader).map_err(Error::other)?;
-        progress(n as u64 - 1);
+        progress((n - first) as u64);
         if i % 5 == 4 { &mut out.held } else { &mut out.learnt }.extend(reader.rows);
         if (out.learnt.len() + out.held.len()) / width >= r.limit {
             break;
@@ -186,17 +191,20 @@ mod tests {
     }
 
     #[test]
-    fn all_samples_are_read_without_padding_and_without_the_first_token_of_each() {
-        let of = |position| of_run(&run(5, ""), Site::Embed, position).unwrap();
+    fn all_samples_are_read_without_padding_and_without_the_bos_of_each() {
+        let of = |position| of_run(&run(5, ""), Site::Embed, position, true).unwrap();
         let all = of(Position::All);
         assert_eq!(all.held, [4020.0, 4021.0, 4120.0, 4121.0]);
         assert_eq!((all.learnt.len(), all.width), (16, 1));
+        // Without BOS the first token is one as any.
+        let plain = of_run(&run(5, ""), Site::Embed, Position::All, false).unwrap();
+        assert_eq!(plain.held, [4010.0, 4020.0, 4021.0, 4110.0, 4120.0, 4121.0]);
         assert_eq!(of(Position::ReplyAll).held, [4010.0, 4020.0, 4021.0, 4120.0, 4121.0]);
     }
 
     #[test]
     fn what_cannot_be_read_is_told() {
-        let e = |run: Run| of_run(&run, Site::Embed, Position::PromptEnd).unwrap_err().to_string();
+        let e = |run: Run| of_run(&run, Site::Embed, Position::PromptEnd, true).unwrap_err().to_string();
         assert!(e(run(4, "")).contains("5 groups or more that have a token at `prompt-end`"));
         assert!(e(run(5, "on")).contains("no untouched conversation"));
     }

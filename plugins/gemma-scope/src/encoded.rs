@@ -37,6 +37,8 @@ pub struct Places {
     pub position: Position,
     /// First turn that enters, from 1.
     pub first_turn: u32,
+    /// Whether prompts begin with BOS, which is left out: it has an extreme norm, and autoencoders are trained without it.
+    pub bos: bool,
 }
 
 impl Places {
@@ -81,8 +83,7 @@ impl Places {
                 let (a, b) = (self.reads, self.writes);
                 return Err(Error::other(format!("the taps of `{a}` and `{b}` hold other tokens in {}", place())));
             }
-            // BOS has an extreme norm, and autoencoders are trained without it.
-            let bos = usize::from(position == Position::All && row.turn == 1);
+            let bos = usize::from(self.bos && position == Position::All && row.turn == 1);
             let start = out.turns.last().map_or(0, |t| t.tokens.end);
             let n = tokens.len().saturating_sub(bos);
             out.read.extend(tokens.iter().skip(bos).flatten());
@@ -167,7 +168,7 @@ mod tests {
     }
 
     fn places(position: Position, first_turn: u32) -> Places {
-        Places { reads: Site::MlpIn(0), writes: Site::MlpOut(0), position, first_turn }
+        Places { reads: Site::MlpIn(0), writes: Site::MlpOut(0), position, first_turn, bos: true }
     }
 
     #[test]
@@ -179,9 +180,11 @@ mod tests {
         let of: Vec<(u32, u32, std::ops::Range<usize>)> =
             all.turns.iter().map(|t| (t.row.sample, t.row.turn, t.tokens.clone())).collect();
         assert_eq!((of, all.empty), (vec![(0, 1, 0..1), (0, 2, 1..3), (1, 2, 3..5)], 1));
-        // The first token of each conversation is left out, where all are read.
+        // BOS, the first token of each conversation, is left out where all are read; without BOS nothing is.
         let all = places(Position::All, 1).tokens(&run).unwrap();
         assert_eq!((all.read, all.empty), (vec![20.0, 21.0, 120.0, 121.0], 2));
+        let plain = Places { bos: false, ..places(Position::All, 1) }.tokens(&run).unwrap();
+        assert_eq!((plain.read, plain.empty), (vec![10.0, 20.0, 21.0, 110.0, 120.0, 121.0], 0));
     }
 
     #[test]

@@ -272,6 +272,11 @@ fn fits(found: &Found, (reads, writes): (Site, Site), cx: &BuildContext) -> Resu
     found.fits(&loaded, cx)
 }
 
+/// Whether the prompts of a study begin with BOS.
+fn begins_with_bos(cx: &BuildContext) -> Result<bool> {
+    Checkpoint::of(cx).and_then(|c| c.begins_with_bos()).map_err(Error::other)
+}
+
 /// Everything that the analysis needs and that is found before the run.
 pub struct Scope {
     /// The manifest's options.

@@ -9,10 +9,10 @@ use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
-use crate::{GemmaScope, Scope};
+use crate::{GemmaScope, Scope, begins_with_bos};
 use friction_core::{
-    Block, Column, Error, Estimate, Findings, Outcome, Result, RunReader, Says, Table, TurnRow, Verdict, off_letters,
-    plural, unread,
+    Block, Column, Error, Estimate, Findings, Outcome, Position, Result, RunReader, Says, Table, TurnRow, Verdict,
+    off_letters, plural, unread,
 };
 use friction_sae::{Active, Sae};
 use friction_stats::cite;
@@ -31,7 +31,8 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     }
     let sae = Sae::new(scope.found.load()?.parameters, kind, device)?;
     let (reads, writes) = (scope.reads, scope.writes);
-    let places = Places { reads, writes, position: o.position, first_turn: o.first_turn };
+    let bos = o.position == Position::All && o.first_turn == 1 && begins_with_bos(&scope.cx)?;
+    let places = Places { reads, writes, position: o.position, first_turn: o.first_turn, bos };
     let tokens = places.tokens(run)?;
     let (encoded, q) = encode(&sae, &tokens);
     out.section("The autoencoder");

@@ -1,6 +1,6 @@
 //! `sae-train`: trains an autoencoder on a run's activations, for models that have no published one. It writes SAELens'
 //! format, which `gemma-scope` reads. `friction sae train` does the same outside a study.
-use friction_core::manifest::BackendSection;
+use crate::begins_with_bos;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Column, Estimate, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
@@ -89,15 +89,14 @@ impl PluginConfig for SaeTrain {
         self.training(0).check()
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        Ok(Box::new(Trainer { options: self.clone(), backend: cx.backend.clone(), model: cx.model.source.clone() }))
+        Ok(Box::new(Trainer { options: self.clone(), cx: cx.clone() }))
     }
 }
 
 struct Trainer {
     options: SaeTrain,
-    backend: BackendSection,
-    /// Name of the study's model, for the autoencoder's configuration.
-    model: String,
+    /// The manifest's model and device.
+    cx: BuildContext,
 }
 
 impl Analyzer for Trainer {
@@ -107,14 +106,15 @@ impl Analyzer for Trainer {
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let SaeTrain { site, position, .. } = self.options;
-        let (kind, device) = (self.backend.kind, self.backend.device);
-        let tokens = tokens::of_run(run, site, position)?;
+        let (kind, device) = (self.cx.backend.kind, self.cx.backend.device);
+        let bos = position == Position::All && begins_with_bos(&self.cx)?;
+        let tokens = tokens::of_run(run, site, position, bos)?;
         let training = self.options.training(run.seed());
         let trained = train(&tokens.learnt, tokens.width, &training, kind, device)?;
         let about = About {
             site,
             position,
-            model: &self.model,
+            model: &self.cx.model.source,
             run: Some(run.name()),
             context: None,
             tokens: tokens.learnt.len() / tokens.width,

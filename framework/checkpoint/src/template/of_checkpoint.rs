@@ -1,7 +1,7 @@
 //! The chat template of a checkpoint, as the manifest chooses it.
 use super::choice::Named;
 use super::{BuiltIn, ChatTemplate, Given, SpecialTokens, builtin};
-use crate::{Checkpoint, Error, Result, Tokenizer};
+use crate::{ChatMessage, Checkpoint, Error, Result, Tokenizer};
 use friction_core::ModelPart;
 
 impl ChatTemplate {
@@ -52,5 +52,18 @@ impl Checkpoint {
         })?;
         template.ask_not_to_think();
         Ok(template)
+    }
+
+    /// Whether prompts begin with the BOS token: that of the configuration, or the template's `bos_token`. Its activations are
+    /// far larger than others. Prompts of some families begin without it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::template`], and when the template refuses a single message.
+    pub fn begins_with_bos(&self) -> Result<bool> {
+        let tokenizer = self.tokenizer()?;
+        let template = self.template(&tokenizer)?;
+        let ids = tokenizer.encode(&template.render(&[ChatMessage::user("a")])?)?;
+        let named = template.special.get("bos_token").and_then(|token| tokenizer.id(token));
+        Ok(ids.first().is_some_and(|first| self.arch.bos == Some(*first) || named == Some(*first)))
     }
 }
