@@ -72,7 +72,9 @@ pub fn load(path: &Path, c: &Value, t: &Tensors) -> Result<Loaded> {
     })
 }
 
-/// The site of a module of transformers' Gemma 3, by the module's name; `None` for others.
+/// The site of a module of transformers, by the module's name. A block's output and the input of `o_proj` are called so in
+/// every family, the norms around the MLP in those that have norms before and after it, such as Gemma 3. `None` for others:
+/// what `mlp.output` or `post_attention_layernorm.output` is depends on the family.
 pub fn site(module: &str) -> Option<Site> {
     let rest = module.split("layers.").nth(1)?;
     let (layer, what) = rest.split_once('.')?;
@@ -86,13 +88,11 @@ pub fn site(module: &str) -> Option<Site> {
     })
 }
 
-/// The name of the module of a site; `None` for sites without one.
+/// The name of a site's module, where every family calls it so; `None` for other sites.
 pub fn module(site: Site) -> Option<String> {
     Some(match site {
         Site::ResidPost(l) => format!("model.layers.{l}.output"),
         Site::AttnOut(l) => format!("model.layers.{l}.self_attn.o_proj.input"),
-        Site::MlpOut(l) => format!("model.layers.{l}.post_feedforward_layernorm.output"),
-        Site::MlpIn(l) => format!("model.layers.{l}.pre_feedforward_layernorm.output"),
         _ => return None,
     })
 }

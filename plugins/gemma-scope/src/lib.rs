@@ -1,7 +1,7 @@
-//! `gemma-scope`: which features of a sparse autoencoder differ between two conditions, and do they predict worse
-//! answers, or go with another outcome of the turns? It takes any autoencoder or transcoder of Gemma Scope 2 by its short name, or a folder in that release's
-//! or SAELens' format. It first reports the autoencoder's quality on the run's own activations (FVU, L0, dead
-//! features), and interprets nothing where that is bad.
+//! `gemma-scope`: which features of a sparse autoencoder differ between two conditions, and do they predict worse answers, or
+//! go with another outcome of the turns? It takes autoencoders and transcoders of any model: of Gemma Scope 2 by their short
+//! names, those of other suites by their folder or file. It first reports the autoencoder's quality on the run's own
+//! activations (FVU, L0, dead features), and interprets nothing where that is bad.
 //!
 //! How to read the code: [`encoded`] turns the run's tokens into features; [`questions`] says which turns may be
 //! compared; [`features`] compares the factor's levels; [`confirm`] picks features on one half of the groups and tests
@@ -33,9 +33,9 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 
 /// Asks which features of a sparse autoencoder follow a condition, and whether they go with worse answers, or with another
-/// outcome of the turns. It reads any
-/// autoencoder or transcoder of Gemma Scope 2 by name, or a folder in that format or in SAELens'. It first tells how well the
-/// autoencoder reconstructs this run's activations, and interprets nothing where that is bad.
+/// outcome of the turns. It reads autoencoders and transcoders of any model: of Gemma Scope 2 by their short names, those of
+/// other suites by the path of their folder or file. It first tells how well the autoencoder reconstructs this run's
+/// activations, and interprets nothing where that is bad.
 ///
 /// Features are compared at the same question. For the verdict they are picked on one half of the groups and tested on the
 /// other; at least 15 groups are needed for one.
@@ -52,12 +52,13 @@ use std::collections::BTreeSet;
 #[schemars(example = serde_json::json!({"source": "hf:google/gemma-scope-2-4b-it", "sae": "resid_post/17/16k/medium", "factor": "completion"}))]
 pub struct GemmaScope {
     /// Where the autoencoder is: `hf:google/gemma-scope-2-4b-it` (for a tuned model, the `-it` repository) or `path:folder`.
-    /// A folder is relative to the manifest; with `sae` it has the repository's layout, without it is one autoencoder's, in
-    /// the format of Gemma Scope 2 or of SAELens.
+    /// A folder is relative to the manifest; with `sae` it has the repository's layout, without it is one autoencoder's. The
+    /// formats of Gemma Scope 2, Gemma Scope, Qwen-Scope, SAELens, dictionary_learning, sparsify and Goodfire are read.
     #[schemars(example = &"hf:google/gemma-scope-2-4b-it")]
     pub source: String,
-    /// Name of the autoencoder in the repository: folder/layer/width/l0, such as `resid_post/17/16k/medium`. Default: none;
-    /// needed for `hf:`.
+    /// Name of the autoencoder in the repository: of Gemma Scope 2 folder/layer/width/l0, such as
+    /// `resid_post/17/16k/medium`; of others the path of its folder or file, such as `layer_20/width_16k/average_l0_71` or
+    /// `layer12.sae.pt`. Default: none; needed for `hf:`.
     #[serde(default)]
     pub sae: Option<String>,
     /// Other autoencoders of the same site, in which the features that were found are looked for again: names in the same

@@ -109,14 +109,13 @@ fn hooked(hook: &str) -> Option<Site> {
     })
 }
 
-/// TransformerLens' hook name of a site; for what Gemma 3's transcoders read, SAELens' name.
+/// TransformerLens' hook name of a site, or this project's own name where it has none.
 pub fn hook(site: Site) -> String {
     match site {
         Site::Embed => "hook_embed".into(),
         Site::ResidPre(l) => format!("blocks.{l}.hook_resid_pre"),
         Site::ResidPost(l) => format!("blocks.{l}.hook_resid_post"),
         Site::AttnOut(l) => format!("blocks.{l}.attn.hook_z"),
-        Site::MlpIn(l) => format!("blocks.{l}.hook_mlp_in"),
         Site::MlpOut(l) => format!("blocks.{l}.hook_mlp_out"),
         other => other.to_string(),
     }
