@@ -1,5 +1,5 @@
 //! Zip archives whose entries are stored as they are, as `torch.save` and `numpy.savez` write them, with zip64. Nothing is
-//! unpacked: an entry is a range of the file's bytes, which stay mapped. Only the standard library is needed here.
+//! unpacked: an entry is a range of the file's bytes, which stay mapped. They are read once, for their CRC-32.
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -18,6 +18,8 @@ const HEADER: usize = 30;
 struct Entry {
     encrypted: bool,
     method: u16,
+    /// CRC-32 of its bytes; 0 where the archive was written without.
+    sum: u32,
     compressed: u64,
     size: u64,
     header: u64,
@@ -140,6 +142,7 @@ impl<'a> Zip<'a> {
         let mut entry = Entry {
             encrypted: u16_at(of, 8)? & 1 != 0,
             method: u16_at(of, 10)?,
+            sum: u32_at(of, 16)?,
             compressed: u32_at(of, 20)?.into(),
             size: u32_at(of, 24)?.into(),
             header: u32_at(of, 42)?.into(),
@@ -161,7 +164,8 @@ impl<'a> Zip<'a> {
     /// The bytes of an entry in the file.
     ///
     /// # Errors
-    /// When there is no such entry, it is compressed or encrypted, or it does not lie within the file.
+    /// When there is no such entry, it is compressed or encrypted, it does not lie within the file, or its bytes are not those
+    /// that were written.
     pub fn range(&self, name: &str) -> Result<Range<usize>, String> {
         let shown = plain(name);
         let entry = self.entries.get(name).ok_or_else(|| format!("lacks the entry `{shown}`"))?;
@@ -181,7 +185,21 @@ impl<'a> Zip<'a> {
                 ));
             }
         }
-        self.stored(name, entry).ok_or_else(|| format!("the entry `{shown}` is broken: fetch the file again"))
+        let again = "fetch the file again";
+        let range = self.stored(name, entry).ok_or_else(|| format!("the entry `{shown}` is broken: {again}"))?;
+        // PyTorch can be told to compute no sums.
+        if entry.sum == 0 {
+            return Ok(range);
+        }
+        match crc32fast::hash(&self.bytes[range.clone()]) {
+            sum if sum == entry.sum => Ok(range),
+            sum => {
+                let said = entry.sum;
+                Err(format!(
+                    "the entry `{shown}` is damaged: its CRC-32 should be {said:08x} and is {sum:08x}: {again}"
+                ))
+            }
+        }
     }
 
     fn stored(&self, name: &str, entry: &Entry) -> Option<Range<usize>> {
@@ -247,6 +265,16 @@ pub(crate) mod testing {
         out.extend([b"PK\x05\x06".as_slice(), &[0; 4], &count, &count, &small, &[0; 2]].concat());
         out
     }
+
+    /// The same archive without CRC-32s, for tests that change its bytes.
+    pub(crate) fn unsummed(mut bytes: Vec<u8>) -> Vec<u8> {
+        for at in 0..bytes.len().saturating_sub(20) {
+            if bytes[at..].starts_with(b"PK\x01\x02") {
+                bytes[at + 16..at + 20].fill(0);
+            }
+        }
+        bytes
+    }
 }
 
 #[cfg(test)]
@@ -290,6 +318,20 @@ mod tests {
             assert!(e.contains(words), "{at}: {e}");
             assert!(zip.range("two.npy").is_ok(), "{at}");
         }
+    }
+
+    #[test]
+    fn an_entry_whose_bytes_have_changed_is_refused() {
+        let mut bytes = archive(&ENTRIES, true);
+        let directory = bytes.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        bytes[directory + 16..directory + 20].copy_from_slice(&0x9be3_e0a3u32.to_le_bytes());
+        assert!(Zip::open(&bytes).unwrap().range("a/one").is_ok());
+        let at = bytes.windows(4).position(|w| w == b"1234").unwrap();
+        bytes[at] = b'2';
+        let zip = Zip::open(&bytes).unwrap();
+        let e = zip.range("a/one").unwrap_err();
+        assert!(e.contains("`a/one` is damaged: its CRC-32 should be 9be3e0a3 and is "), "{e}");
+        assert!(zip.range("two.npy").is_ok());
     }
 
     #[test]

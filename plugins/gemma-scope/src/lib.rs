@@ -253,7 +253,7 @@ impl PluginConfig for GemmaScope {
 }
 
 /// Refuses an autoencoder of another model, by its width or by the name of the model that it was trained on; returns a warning
-/// for one of another variant of the model (base or tuned). Reads only the files' headers.
+/// for one of another variant of the model (base or tuned). Weights stay in their files.
 fn fits(found: &Found, (reads, writes): (Site, Site), cx: &BuildContext) -> Result<Option<String>> {
     let m = &cx.model;
     let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;

@@ -1,5 +1,5 @@
 //! State dicts that `torch.save` wrote (`.pt`, `.pth`): a zip archive of a pickle and of each storage's bytes. The pickle is
-//! read by `pickle`, which executes nothing; the numbers stay in the file. Only the standard library is needed here.
+//! read by `pickle`, which executes nothing; the numbers stay in the file.
 mod opcode;
 mod pickle;
 mod value;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::layout::testing::numbers;
-use crate::zip::testing::archive;
+use crate::zip::testing::{archive, unsummed};
 
 /// A file of `tests/torch_oracle.py`.
 fn golden(name: &str) -> Vec<u8> {
@@ -208,7 +208,7 @@ fn what_is_no_file_of_torch_save_is_refused() {
 /// Every byte changed, and every cut: an error, or tensors within the file.
 #[test]
 fn any_bytes_are_an_error_or_a_state_dict() {
-    let goods = ["protocol2", "protocol4", "module"].map(golden);
+    let goods = ["protocol2", "protocol4", "module"].map(|name| unsummed(golden(name)));
     for good in goods.iter().chain([&file(&one("FloatStorage", 3, 1, &[2], &[1]))]) {
         let check = |bytes: &[u8]| {
             if let Ok(state) = read(bytes) {
