@@ -76,6 +76,31 @@ fn stop_ids_are_of_both_files_and_the_template() {
     assert_eq!(stops(&[("chat_template.jinja", other)]).1, Some(1));
 }
 
+/// The tiny checkpoint has 128 token ids.
+#[test]
+fn ids_beyond_the_vocabulary_are_refused() {
+    let (_dir, found) = checkpoint(&[("generation_config.json", r#"{"eos_token_id": [1, 128]}"#)]);
+    let told = found.err().unwrap().to_string();
+    assert!(
+        told.contains("generation_config.json: `eos_token_id` holds 128, but the model has 128 token ids"),
+        "{told}"
+    );
+    let own = testing::config_json().to_string().replace("\"eos_token_id\":[1,5]", "\"eos_token_id\":[1,4000]");
+    let (_dir, found) = checkpoint(&[("config.json", &own)]);
+    let told = found.err().unwrap().to_string();
+    assert!(told.contains("/config.json: `eos_token_id` holds 4000"), "{told}");
+    // A tokenizer's special token that only the template writes.
+    let mut tokenizer: serde_json::Value = serde_json::from_str(&testing::tokenizer_json()).unwrap();
+    let token = json!({"id": 128, "content": "<|im_end|>", "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false});
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(token);
+    tokenizer["model"]["vocab"]["<|im_end|>"] = json!(128);
+    let chatml = "{% for m in messages %}<start_of_turn>{{ m.content }}<|im_end|>{% endfor %}";
+    let (_dir, found) = checkpoint(&[("tokenizer.json", &tokenizer.to_string()), ("chat_template.jinja", chatml)]);
+    let found = found.unwrap();
+    let told = found.template(&found.tokenizer().unwrap()).err().unwrap().to_string();
+    assert!(told.contains("writes `<|im_end|>`, whose id is 128, but the model has 128 token ids"), "{told}");
+}
+
 #[test]
 fn prompts_begin_with_bos_where_the_template_writes_it() {
     let begins = |files: &[(&str, &str)]| {

@@ -205,6 +205,7 @@ impl Plan {
                     named.as_ref().unwrap_or(&source),
                     Err(format!("the tokenizer has {ids} ids, the model {vocab}: they do not belong together")),
                 );
+                return None;
             }
             let template = decoding::keep(&mut wrong, &source, c.template(&tokenizer))?;
             decoding::check(&mut wrong, &template, &tokenizer, turns);

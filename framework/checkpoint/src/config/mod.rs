@@ -116,6 +116,19 @@ pub(crate) fn ids(path: &Path, key: &str, v: Option<&Value>) -> Result<Vec<u32>>
     }
 }
 
+/// Refuses an id that ends replies and that the model cannot write.
+pub(crate) fn within(path: &Path, key: &str, id: u32, vocab: usize) -> Result<()> {
+    if (id as usize) < vocab {
+        return Ok(());
+    }
+    Err(Error::format(
+        path,
+        format!(
+            "`{key}` holds {id}, but the model has {vocab} token ids, from 0: no reply could end with it; take the file of this checkpoint, or correct the key"
+        ),
+    ))
+}
+
 /// Whether embeddings are tied. As in transformers, the outer table of a multimodal checkpoint decides.
 fn tied(outer: &Reader, text: &Reader, default: bool) -> Result<bool> {
     const KEY: &str = "tie_word_embeddings";
@@ -175,8 +188,14 @@ impl Arch {
         }
         // A reply ends at any id that one of the files names. The chat template's end-of-turn id is added once the
         // template is known.
-        for table in [generation.and_then(Value::as_object), Some(outer), Some(text)].into_iter().flatten() {
-            arch.eos.extend(ids(path, "eos_token_id", table.get("eos_token_id"))?);
+        let beside = path.with_file_name("generation_config.json");
+        let generation = generation.and_then(Value::as_object);
+        for (path, table) in [(beside.as_path(), generation), (path, Some(outer)), (path, Some(text))] {
+            const KEY: &str = "eos_token_id";
+            for id in ids(path, KEY, table.and_then(|t| t.get(KEY)))? {
+                within(path, KEY, id, arch.vocab)?;
+                arch.eos.push(id);
+            }
         }
         let mut seen = BTreeSet::new();
         arch.eos.retain(|id| seen.insert(*id));

@@ -26,9 +26,26 @@ impl Checkpoint {
     /// model thinks unless it is told not to is asked not to, where the manifest does not say.
     ///
     /// # Errors
-    /// When it does not compile, the tokenizer lacks its tokens, or it differs from a stored run's lock.
+    /// When it does not compile, the tokenizer lacks its tokens, it writes tokens that the model lacks, or it differs from a
+    /// stored run's lock.
     pub fn template(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
         self.agrees(ModelPart::ChatTemplate)?;
+        let template = self.compiled(tokenizer)?;
+        // What a template refuses is told where a study needs it.
+        let turns = [ChatMessage::user("a"), ChatMessage::assistant("a"), ChatMessage::user("a")];
+        let trial = template.render(&turns).and_then(|text| tokenizer.encode(&text)).unwrap_or_default();
+        let vocab = self.arch.vocab;
+        match trial.into_iter().chain(template.end_of_turn()).find(|id| *id as usize >= vocab) {
+            Some(id) => Err(Error::Source(format!(
+                "{}: the chat template writes `{}`, whose id is {id}, but the model has {vocab} token ids, from 0: tokenizer and model do not belong together",
+                self.source,
+                tokenizer.token(id).unwrap_or_default()
+            ))),
+            None => Ok(template),
+        }
+    }
+
+    fn compiled(&self, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
         let named = self.special.clone();
         let special = match &self.choice.named {
             Named::Plain => {

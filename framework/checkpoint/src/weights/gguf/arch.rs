@@ -3,6 +3,7 @@ use super::keys::Keys;
 use super::{Gguf, Meta};
 use crate::arch::{Arch, RopeParameters, Scaling};
 use crate::config::layers::MOST;
+use crate::config::within;
 use crate::families::{FAMILIES, Family};
 use crate::{Error, Result};
 use serde_json::{Value, json};
@@ -51,8 +52,13 @@ impl Gguf {
             _ => None,
         };
         arch.bos = id("tokenizer.ggml.bos_token_id").or(arch.bos);
-        let ends = ["eos", "eot", "eom"].iter().filter_map(|k| id(&format!("tokenizer.ggml.{k}_token_id")));
-        let mut eos: Vec<u32> = ends.collect();
+        let mut eos = vec![];
+        for key in ["eos", "eot", "eom"].map(|end| format!("tokenizer.ggml.{end}_token_id")) {
+            if let Some(id) = id(&key) {
+                within(&self.path, &key, id, arch.vocab)?;
+                eos.push(id);
+            }
+        }
         if let Some(Meta::Texts(tokens)) = self.meta("tokenizer.ggml.tokens") {
             let named = tokens.iter().enumerate().filter(|(_, t)| ENDS.contains(&t.as_str()));
             eos.extend(named.map(|(i, _)| i as u32));
