@@ -2,6 +2,7 @@
 mod env;
 mod explain;
 
+use crate::weights::safetensors::shard_names;
 use crate::{Error, Result};
 use env::Environment;
 pub use env::offline;
@@ -89,6 +90,19 @@ impl Repo {
             }
             Err(e) => Err(self.explain(file, e)),
         }
+    }
+
+    /// The files of a model's weights, if all of them are in the cache; nothing is asked of the hub.
+    ///
+    /// # Errors
+    /// When the index is malformed.
+    pub(crate) fn weights(&self) -> Result<Option<Vec<PathBuf>>> {
+        let held = |file: &str| self.fetch(file, true).ok();
+        let Some(index) = held("model.safetensors.index.json") else {
+            return Ok(held("model.safetensors").map(|file| vec![file]));
+        };
+        let text = std::fs::read_to_string(&index).map_err(|e| Error::io(&index, e))?;
+        Ok(shard_names(&index, &text)?.iter().map(|name| held(name)).collect())
     }
 
     /// A file of the hub. Where the hub does not answer or refuses, a cached file is used, as the Python client does.

@@ -241,6 +241,24 @@ impl Checkpoint {
         Ok(Self { tokenizer, template, special, adds_bos, generation, files, ..Self::bare(source, arch, weights) })
     }
 
+    /// Checks that every tensor of the architecture is in the weights, in its shape, as far as the files are here: a hub's
+    /// are in the cache. Reads their headers alone.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or lacks a tensor, or holds one that the model does not use.
+    pub fn complete(&self) -> Result<()> {
+        let files = match &*self.weights.borrow() {
+            Weights::Files(files) => files.clone(),
+            Weights::Hub(repo) => match repo.weights()? {
+                Some(files) => files,
+                None => return Ok(()),
+            },
+            Weights::Gguf(gguf) => return gguf.whole(),
+            Weights::Random(_) | Weights::Bundled(_) => return Ok(()),
+        };
+        SafetensorsFiles::open_files(files)?.fit(&self.arch).map(drop)
+    }
+
     /// Opens the weights, and fetches them first where the source is a hub repository.
     ///
     /// # Errors

@@ -236,9 +236,37 @@ fn a_config_that_contradicts_its_tensors_is_refused() {
         .replace("\"intermediate_size\": 64", "\"intermediate_size\": 96");
     std::fs::write(m.join("config.json"), config).unwrap();
     let c = Checkpoint::resolve(&format!("path:{}", m.display()), None, None, Path::new(""), 0).unwrap();
-    let w = c.open().unwrap();
-    let e = w.f32("layers.0.mlp.up_proj.weight", &[c.arch.intermediate, c.arch.hidden]).unwrap_err().to_string();
-    assert!(e.contains("[64, 32], but the config says [96, 32]"), "{e}");
+    for e in [c.complete().err(), c.open().err()] {
+        let e = e.unwrap().to_string();
+        assert!(e.contains("[64, 32], but the config says [96, 32]"), "{e}");
+    }
+}
+
+/// Told from the headers, before the weights are read.
+#[test]
+fn a_checkpoint_that_lacks_a_tensor_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let m = dir.path().join("m");
+    testing::checkpoint(&m, 0).unwrap();
+    let open = || Checkpoint::resolve(&format!("path:{}", m.display()), None, None, Path::new(""), 0).unwrap();
+    open().complete().unwrap();
+    // An eighth layer, of which there are no tensors.
+    let config = std::fs::read_to_string(m.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["num_hidden_layers"] = 8.into();
+    config["layer_types"].as_array_mut().unwrap().push("sliding_attention".into());
+    std::fs::write(m.join("config.json"), config.to_string()).unwrap();
+    let e = open().complete().unwrap_err().to_string();
+    assert!(e.contains("model.safetensors: tensor `") && e.contains("layers.7.") && e.contains("is missing"), "{e}");
+    // A file that the index names.
+    let index = r#"{"weight_map": {"a": "model.safetensors", "b": "gone.safetensors"}}"#;
+    std::fs::write(m.join("model.safetensors.index.json"), index).unwrap();
+    assert!(open().complete().unwrap_err().to_string().contains("gone.safetensors"));
+    // A GGUF of two tensors.
+    let path = dir.path().join("m.gguf");
+    std::fs::write(&path, gguf()).unwrap();
+    let e = Checkpoint::resolve(&format!("gguf:{}", path.display()), None, None, Path::new(""), 0).unwrap().complete();
+    assert!(e.unwrap_err().to_string().contains("tensor `blk.0.attn_norm.weight` is missing"));
 }
 
 #[test]

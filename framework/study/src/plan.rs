@@ -123,6 +123,9 @@ impl Plan {
 
         // The model's shape comes from its configuration, so hooks are checked without weights.
         let checkpoint = decoding::keep(&mut wrong, &source, checkpoint);
+        if let Some(c) = &checkpoint {
+            decoding::keep(&mut wrong, &source, c.complete());
+        }
         let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.arch.spec(&m.model.source), &cx, &mut wrong));
         let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {

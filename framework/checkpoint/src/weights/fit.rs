@@ -12,11 +12,18 @@ impl SafetensorsFiles {
     /// `lm_head.weight` serves as both, as in transformers; untied, both are needed.
     ///
     /// # Errors
-    /// When there is a tensor that the model does not use, an untied head is missing, or a tied one differs from the
-    /// embedding.
-    pub fn fit(mut self, c: &Arch) -> Result<Self> {
-        let read: BTreeSet<String> = c.tensors().into_iter().map(|(name, _)| name).collect();
-        if let Some((name, e)) = self.entries.iter().find(|(name, _)| !read.contains(*name) && *name != HEAD) {
+    /// When there is a tensor that the model does not use, one is missing or has another shape, or a tied head differs from
+    /// the embedding.
+    pub fn fit(self, c: &Arch) -> Result<Self> {
+        let tensors = c.tensors();
+        let fitted = self.headed(c, &tensors.iter().map(|(name, _)| name.as_str()).collect())?;
+        tensors.iter().try_for_each(|(name, shape)| fitted.entry(name, shape).map(|_| ()))?;
+        Ok(fitted)
+    }
+
+    /// Refuses tensors that are not among those that are read, and settles which is the unembedding.
+    fn headed(mut self, c: &Arch, read: &BTreeSet<&str>) -> Result<Self> {
+        if let Some((name, e)) = self.entries.iter().find(|(name, _)| !read.contains(name.as_str()) && *name != HEAD) {
             return Err(Error::format(
                 &self.shards[e.shard].0,
                 format!(

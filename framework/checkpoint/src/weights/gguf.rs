@@ -280,15 +280,30 @@ fn gguf_name(name: &str, norms: Norms) -> Option<String> {
     Some(format!("blk.{layer}.{part}.{end}"))
 }
 
-impl TensorSource for Gguf {
-    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+impl Gguf {
+    /// Where a tensor lies, which must have the shape `shape`; `name` is its canonical name.
+    fn info(&self, name: &str, shape: &[usize]) -> Result<&Info> {
         let err = |m: String| Error::format(&self.path, m);
-        let arch = self.arch()?;
-        let there = gguf_name(name, arch.norms).ok_or_else(|| err(format!("no GGUF name for `{name}`")))?;
+        let there = gguf_name(name, self.arch()?.norms).ok_or_else(|| err(format!("no GGUF name for `{name}`")))?;
         let t = self.tensors.get(&there).ok_or_else(|| err(format!("tensor `{there}` is missing")))?;
         if t.shape != shape {
             return Err(err(format!("tensor `{there}` is {:?}, but the header says {shape:?}", t.shape)));
         }
+        Ok(t)
+    }
+
+    /// Checks that every tensor of its architecture is there, in its shape.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub(crate) fn whole(&self) -> Result<()> {
+        self.arch()?.tensors().iter().try_for_each(|(name, shape)| self.info(name, shape).map(|_| ()))
+    }
+}
+
+impl TensorSource for Gguf {
+    fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let (arch, t) = (self.arch()?, self.info(name, shape)?);
         let mut out = self.numbers(t);
         // llama.cpp's converter stores Gemma's norm weights as 1 + γ; canonical weights are γ.
         if name.contains("norm") {

@@ -186,17 +186,23 @@ fn read_header(path: &Path, map: &[u8]) -> Result<(usize, Metadata)> {
     Ok((n + 8, meta))
 }
 
+impl SafetensorsFiles {
+    /// The entry of a tensor, which must have the shape `shape`.
+    pub(super) fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
+        let missing = || Error::format(self.first(), format!("tensor `{name}` is missing"));
+        let e = self.entries.get(name).ok_or_else(missing)?;
+        if e.shape == shape {
+            return Ok(e);
+        }
+        let what = format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape);
+        Err(Error::format(&self.shards[e.shard].0, what))
+    }
+}
+
 impl TensorSource for SafetensorsFiles {
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let first = self.first();
-        let e = self.entries.get(name).ok_or_else(|| Error::format(first, format!("tensor `{name}` is missing")))?;
+        let e = self.entry(name, shape)?;
         let path = &self.shards[e.shard].0;
-        if e.shape != shape {
-            return Err(Error::format(
-                path,
-                format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape),
-            ));
-        }
         let bytes = self.bytes(e).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
         let count: usize = shape.iter().product();
         let (wide, decode) = decoder(e.dtype).map_err(|m| Error::format(path, format!("tensor `{name}` {m}")))?;
