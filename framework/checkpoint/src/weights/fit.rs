@@ -1,11 +1,10 @@
 //! Checks a checkpoint's tensors against its configuration, and finds the unembedding.
-use super::safetensors::{Entry, SafetensorsFiles, decoder};
+use super::safetensors::{Entry, HEAD, SafetensorsFiles, decoder};
 use crate::{Arch, Error, Result};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 const EMBEDDING: &str = "embed_tokens.weight";
-const HEAD: &str = "lm_head.weight";
 
 impl SafetensorsFiles {
     /// Checks these tensors against a configuration. With tied embeddings, either of `embed_tokens.weight` and
@@ -23,11 +22,12 @@ impl SafetensorsFiles {
 
     /// Refuses tensors that are not among those that are read, and settles which is the unembedding.
     fn headed(mut self, c: &Arch, read: &BTreeSet<&str>) -> Result<Self> {
-        if let Some((name, e)) = self.entries.iter().find(|(name, _)| !read.contains(name.as_str()) && *name != HEAD) {
+        if let Some((_, e)) = self.entries.iter().find(|(name, _)| !read.contains(name.as_str()) && *name != HEAD) {
             return Err(Error::format(
                 &self.shards[e.shard].0,
                 format!(
-                    "tensor `{name}` belongs to no {} of {} layers: what it changes would not be computed",
+                    "tensor `{}` belongs to no {} of {} layers: what it changes would not be computed",
+                    e.own,
                     c.family.name,
                     c.layers()
                 ),
@@ -40,7 +40,8 @@ impl SafetensorsFiles {
                 "`tie_word_embeddings` is false (or not set, and false by default), but there is no `{HEAD}`; set it to true if the embedding is the unembedding"
             )),
             (true, Some(embedding), Some(head)) if !self.equal(embedding, head)? => wrong(format!(
-                "`tie_word_embeddings` is true (or not set, which means true), but `{HEAD}` differs from `{EMBEDDING}`; set it to false in config.json, or remove the tensor"
+                "`tie_word_embeddings` is true (or not set, which means true), but `{}` differs from `{}`; set it to false in config.json, or remove the tensor",
+                head.own, embedding.own
             )),
             (true, Some(_), Some(_)) => {
                 self.entries.remove(HEAD);
@@ -61,13 +62,13 @@ impl SafetensorsFiles {
         if a.shape != b.shape {
             return Ok(false);
         }
-        let of = |e: &Entry, name: &str| -> Result<_> {
-            let path = &self.shards[e.shard].0;
+        let of = |e: &Entry| -> Result<_> {
+            let (path, name) = (&self.shards[e.shard].0, &e.own);
             let bytes = self.bytes(e).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
             let (wide, decode) = decoder(e.dtype).map_err(|m| Error::format(path, format!("tensor `{name}` {m}")))?;
             Ok((bytes, wide, decode))
         };
-        let ((x, wide_x, read_x), (y, wide_y, read_y)) = (of(a, EMBEDDING)?, of(b, HEAD)?);
+        let ((x, wide_x, read_x), (y, wide_y, read_y)) = (of(a)?, of(b)?);
         if a.dtype == b.dtype && x == y {
             return Ok(true);
         }

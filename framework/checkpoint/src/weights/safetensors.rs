@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// A tensor's file, type, shape and byte range.
 pub(super) struct Entry {
+    /// Its name in the file, for messages.
+    pub own: String,
     pub shard: usize,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
@@ -55,6 +57,9 @@ fn canonical(name: &str) -> Option<&str> {
         .unwrap_or(name);
     (!beside(name)).then_some(rest)
 }
+
+/// Canonical name of an unembedding that is not the embedding. In most files no prefix stands before it.
+pub(super) const HEAD: &str = "lm_head.weight";
 
 /// Bytes per number of a dtype, and the function that decodes one.
 pub(super) type Decoder = (usize, fn(&[u8]) -> f32);
@@ -122,12 +127,17 @@ impl SafetensorsFiles {
         let mut entries = BTreeMap::new();
         for (shard, (path, map)) in files.into_iter().enumerate() {
             let (header, meta) = read_header(&path, &map)?;
-            for (name, info) in meta.tensors() {
-                if let Some(c) = canonical(&name) {
+            for (own, info) in meta.tensors() {
+                if let Some(name) = canonical(&own).map(String::from) {
                     let range = (header + info.data_offsets.0, header + info.data_offsets.1);
-                    let entry = Entry { shard, dtype: info.dtype, shape: info.shape.clone(), range };
-                    if entries.insert(c.to_string(), entry).is_some() {
-                        return Err(Error::format(&path, format!("tensor `{c}` occurs twice")));
+                    let told = own.clone();
+                    let entry = Entry { own, shard, dtype: info.dtype, shape: info.shape.clone(), range };
+                    if let Some(before) = entries.insert(name, entry) {
+                        let what = match before.own == told {
+                            true => format!("tensor `{told}` occurs twice"),
+                            false => format!("tensor `{told}` occurs twice: `{}` is the same", before.own),
+                        };
+                        return Err(Error::format(&path, what));
                     }
                 }
             }
@@ -139,6 +149,14 @@ impl SafetensorsFiles {
     /// The first file, for error messages about the checkpoint as a whole.
     pub(super) fn first(&self) -> &Path {
         self.shards.first().map_or(Path::new(""), |(path, _)| path)
+    }
+
+    /// The name that a tensor has in the files, or would have: that of most tensors is behind a prefix.
+    fn own(&self, name: &str) -> String {
+        let prefix = |(canonical, e): (&String, &Entry)| e.own.strip_suffix(canonical.as_str()).map(String::from);
+        let prefixed = self.entries.iter().filter(|(canonical, _)| canonical.starts_with("layers."));
+        let prefix = prefixed.filter(|_| name != HEAD).find_map(prefix).unwrap_or_default();
+        self.entries.get(name).map_or_else(|| format!("{prefix}{name}"), |e| e.own.clone())
     }
 
     /// A tensor's bytes; `None` where the file is too short.
@@ -189,12 +207,12 @@ fn read_header(path: &Path, map: &[u8]) -> Result<(usize, Metadata)> {
 impl SafetensorsFiles {
     /// The entry of a tensor, which must have the shape `shape`.
     pub(super) fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry> {
-        let missing = || Error::format(self.first(), format!("tensor `{name}` is missing"));
+        let missing = || Error::format(self.first(), format!("tensor `{}` is missing", self.own(name)));
         let e = self.entries.get(name).ok_or_else(missing)?;
         if e.shape == shape {
             return Ok(e);
         }
-        let what = format!("tensor `{name}` is {:?}, but the config says {shape:?}", e.shape);
+        let what = format!("tensor `{}` is {:?}, but the config says {shape:?}", e.own, e.shape);
         Err(Error::format(&self.shards[e.shard].0, what))
     }
 }
@@ -202,7 +220,7 @@ impl SafetensorsFiles {
 impl TensorSource for SafetensorsFiles {
     fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let e = self.entry(name, shape)?;
-        let path = &self.shards[e.shard].0;
+        let (path, name) = (&self.shards[e.shard].0, &e.own);
         let bytes = self.bytes(e).ok_or_else(|| Error::format(path, format!("tensor `{name}` is cut off")))?;
         let count: usize = shape.iter().product();
         let (wide, decode) = decoder(e.dtype).map_err(|m| Error::format(path, format!("tensor `{name}` {m}")))?;

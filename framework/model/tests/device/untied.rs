@@ -248,6 +248,11 @@ fn contradictions_are_refused() {
         &without(head),
         &["`tie_word_embeddings` is false (or not set, and false by default), but there is no `lm_head.weight`"],
     );
+    // By the name that the file would have.
+    refused(
+        &without(at("model.layers.6.mlp.up_proj.weight")),
+        &["tensor `model.layers.6.mlp.up_proj.weight` is missing"],
+    );
     // Tensors that would not be used.
     for (name, shape) in [
         ("model.layers.0.self_attn.q_proj.bias", vec![32]),
@@ -259,7 +264,7 @@ fn contradictions_are_refused() {
         let bytes = vec![0; 4 * shape.iter().product::<usize>()];
         let mut more = tensors.clone();
         more.push((name.into(), Dtype::F32, shape, bytes));
-        refused(&more, &[name.trim_start_matches("model."), "belongs to no Gemma 3 of 7 layers"]);
+        refused(&more, &[&format!("tensor `{name}` belongs to no Gemma 3 of 7 layers")]);
     }
     // Tensors that transformers ignores, or that are not of the text model, change nothing.
     let mut more = tensors.clone();
@@ -276,7 +281,7 @@ fn contradictions_are_refused() {
         if !tie.is_null() {
             set(&from, "tie_word_embeddings", tie);
         }
-        refused(&tensors, &["`lm_head.weight` differs from `embed_tokens.weight`", "set it to false"]);
+        refused(&tensors, &["`lm_head.weight` differs from `model.embed_tokens.weight`", "set it to false"]);
         // One differing number is enough.
         let mut one = tensors.clone();
         one[head].3.clone_from(&tensors[embedding].3);
