@@ -1,6 +1,7 @@
 //! Models embedded in the binary, named `bundled:NAME`. A crate registers one with
 //! `inventory::submit! { BundledModel { … } }`.
 use crate::{Error, Result};
+use friction_core::manifest::nearest;
 use serde_json::{Value, json};
 
 /// A checkpoint in the hub's file layout, embedded in the binary or made by it.
@@ -28,7 +29,10 @@ impl BundledModel {
     pub fn find(name: &str) -> Result<&'static Self> {
         Self::all().find(|m| m.name == name).ok_or_else(|| {
             let known: Vec<&str> = Self::all().map(|m| m.name).collect();
-            Error::Source(format!("this binary bundles no model `{name}`; it bundles: {}", known.join(", ")))
+            Error::Source(match nearest(name, known.iter().copied()) {
+                Some(near) => format!("this binary bundles no model `{name}`: did you mean `{near}`?"),
+                None => format!("this binary bundles no model `{name}`; it bundles: {}", known.join(", ")),
+            })
         })
     }
 
@@ -83,6 +87,8 @@ mod tests {
         assert_eq!(m.file("a").unwrap(), b"b");
         assert!(m.file("config.json").unwrap_err().to_string().contains("bundled:nothing lacks config.json"));
         let e = BundledModel::find("organsm").err().unwrap().to_string();
-        assert!(e.contains("no model `organsm`") && e.contains("nothing"), "{e}");
+        assert!(e.contains("no model `organsm`") && e.contains("it bundles: nothing"), "{e}");
+        let e = BundledModel::find("nothng").err().unwrap().to_string();
+        assert!(e.ends_with("no model `nothng`: did you mean `nothing`?"), "{e}");
     }
 }

@@ -1,7 +1,7 @@
 //! Resolves a manifest's `model.source` in two steps: first the configuration and tokenizer files, which is cheap,
 //! then the weights.
 use crate::bundled::BundledModel;
-use crate::families::{shape, shapes};
+use crate::families::{no_shape, shape};
 use crate::hub::Repo;
 use crate::template::{self, Choice, Found, SpecialTokens};
 use crate::weights::TensorSource;
@@ -26,7 +26,7 @@ pub enum Source {
     Path(PathBuf),
     /// `gguf:file`: a GGUF file.
     Gguf(PathBuf),
-    /// `random:gemma-3-1b`: seeded random weights of a published architecture (see [`shapes`]).
+    /// `random:gemma-3-1b`: seeded random weights of a published architecture (see [`shapes`](crate::families::shapes)).
     Random(String),
     /// `bundled:name`: a model embedded in the binary.
     Bundled(String),
@@ -43,7 +43,7 @@ impl FromStr for Source {
             "path" => Ok(Source::Path(expand(rest))),
             "gguf" => Ok(Source::Gguf(expand(rest))),
             "random" if shape(rest).is_some() => Ok(Source::Random(rest.into())),
-            "random" => Err(Error::Source(format!("no shape is called `{rest}`; there are {}", shapes().join(", ")))),
+            "random" => Err(Error::Source(no_shape(rest))),
             "bundled" => BundledModel::find(rest).map(|m| Source::Bundled(m.name.into())),
             other => Err(Error::Source(format!(
                 "unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:`, `bundled:` and `random:`"
@@ -163,7 +163,7 @@ impl Checkpoint {
                 Self { template, special, adds_bos, ..Self::bare(source, arch, Weights::Gguf(Box::new(gguf))) }
             }
             Source::Random(name) => {
-                let config = shape(name).ok_or_else(|| Error::Source(format!("no shape `{name}`")))?;
+                let config = shape(name).ok_or_else(|| Error::Source(no_shape(name)))?;
                 let arch = Arch::from_json(Path::new(name), &config, None)?;
                 let weights = Weights::Random(RandomWeights::new(&arch, seed));
                 Self::bare(source, arch, weights)

@@ -5,7 +5,7 @@ use crate::progress::RunProgress;
 use crate::summary::{self, Summary};
 use crate::{estimates, findings};
 use friction_checkpoint::Arch;
-use friction_checkpoint::families::{shape as published, shapes};
+use friction_checkpoint::families::{no_shape, shape as published};
 use friction_core::manifest::Manifest;
 use friction_core::plural;
 use friction_study::{Analyses, Cost, Otherwise, Plan};
@@ -242,10 +242,7 @@ pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&
             serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?
         }
         None => {
-            return Err(CliError::usage(format!(
-                "no shape is called `{shape}`; there are {}, or give a config.json",
-                shapes().join(", ")
-            )));
+            return Err(CliError::usage(format!("{} (or give a config.json)", no_shape(shape))));
         }
     };
     let arch = Arch::from_json(Path::new(shape), &config, None)?;

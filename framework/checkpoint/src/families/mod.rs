@@ -14,6 +14,7 @@ use crate::Result;
 use crate::arch::Arch;
 use crate::config::Reader;
 use crate::weights::gguf::Keys;
+use friction_core::manifest::nearest;
 use serde_json::Value;
 
 /// A model family.
@@ -90,4 +91,25 @@ pub fn shapes() -> Vec<&'static str> {
 /// The config.json of a published shape; `None` for other names.
 pub fn shape(name: &str) -> Option<Value> {
     FAMILIES.iter().flat_map(|f| (f.shapes)()).find(|(n, _)| *n == name).map(|(_, config)| config)
+}
+
+/// The error of a name that no published shape has.
+pub fn no_shape(name: &str) -> String {
+    let all = shapes();
+    match nearest(name, all.iter().copied()) {
+        Some(near) => format!("no shape is called `{name}`: did you mean `{near}`?"),
+        None => format!("no shape is called `{name}`; there are {}", all.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_shape_is_told() {
+        let meant = "no shape is called `gemma-3-270`: did you mean `gemma-3-270m`?";
+        assert_eq!("random:gemma-3-270".parse::<crate::Source>().map_err(|e| e.to_string()), Err(meant.to_string()));
+        assert!(no_shape("else").starts_with("no shape is called `else`; there are gemma-3-270m, "));
+    }
 }
