@@ -106,6 +106,9 @@ fn what_is_not_known_is_refused_with_the_remedy() {
     let refused = |file: &File| file.read(dir.path()).err().unwrap().to_string();
     let mut other = File::new();
     other.named("tokenizer.ggml.model", "bert");
+    let mut nameless = File::new();
+    nameless.texts("tokens", &["a".to_string()]);
+    nameless.types(&[NORMAL]);
     let mut prefixed = byte_level(Some("qwen2"));
     prefixed.flag("add_space_prefix", true);
     for (file, part) in [
@@ -114,6 +117,7 @@ fn what_is_not_known_is_refused_with_the_remedy() {
         (byte_level(None), "does not say in `tokenizer.ggml.pre`"),
         (prefixed, "`tokenizer.ggml.add_space_prefix` is true"),
         (other, "`tokenizer.ggml.model` is `bert`"),
+        (nameless, "holds no `tokenizer.ggml.model`"),
     ] {
         let e = refused(&file);
         assert!(e.contains(part) && e.contains("name a `model.tokenizer`") && e.contains("t.gguf"), "{e}");

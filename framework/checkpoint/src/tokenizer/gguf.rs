@@ -17,7 +17,8 @@ impl Tokenizer {
     /// When the file has no such tokenizer, it is malformed, or the file does not say how it splits text.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let inner = match kind(gguf) {
-            // Without a kind the vocabulary is read as Gemma's is.
+            // A vocabulary without a kind is read as Gemma's, if it has scores as that has.
+            None if gguf.meta("tokenizer.ggml.scores").is_none() => return Err(missing(gguf, "model")),
             None | Some("llama") => sentencepiece::tokenizer(gguf)?,
             Some("gpt2") => bpe::tokenizer(gguf)?,
             Some(other) => {
