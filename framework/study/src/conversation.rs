@@ -3,7 +3,7 @@ use crate::aside::{self, Step};
 use crate::lists::PlannedItem;
 use crate::plan::SharedPlan;
 use crate::record::{Record, measured};
-use crate::rehearsal::{Course, opening};
+use crate::rehearsal::{Course, asked, opening};
 use friction_core::manifest::{After, Draws, Thinking};
 use friction_core::program::is_name;
 use friction_core::{
@@ -99,7 +99,7 @@ impl Conversation {
             self.messages = Some(opening(self.plan.dataset.as_ref(), plugin, self.at(), &self.list)?);
         }
         let Some(cx) = self.context() else { return Ok(None) };
-        let Some(ask) = condition.plugin.ask(&cx)? else {
+        let Some(ask) = asked(condition.plugin.as_ref(), &cx)? else {
             if self.history.is_empty() {
                 let what = "the conversation ends before its first turn: there is nothing to record";
                 return Err(friction_core::Error::config(what));

@@ -2,7 +2,7 @@
 use crate::lists::PlannedItem;
 use crate::plan::PlannedCondition;
 use friction_core::{
-    ChatMessage, Condition, Dataset, Error, Exchange, Grade, Item, Kept, OpeningContext, Reply, Result, TextCodec,
+    Ask, ChatMessage, Condition, Dataset, Error, Exchange, Grade, Item, Kept, OpeningContext, Reply, Result, TextCodec,
     TurnContext,
 };
 
@@ -73,6 +73,24 @@ pub fn opening(
     }
 }
 
+/// What a condition asks in a turn.
+///
+/// # Errors
+/// If the plugin fails, or its message is empty and the dataset's is not.
+pub fn asked(condition: &dyn Condition, cx: &TurnContext) -> Result<Option<Ask>> {
+    let ask = condition.ask(cx)?;
+    let blank = |text: &str| text.trim().is_empty();
+    // A recorded message may be empty. After a script, the dataset has no message.
+    let recorded = blank(cx.prompt) && (cx.item.script.is_empty() || cx.round <= cx.item.script.len());
+    if ask.as_ref().is_some_and(|ask| blank(&ask.text)) && !recorded {
+        return Err(Error::config(format!(
+            "the user's message about item `{}` is empty: give every branch of the condition something to say, or end the conversation there",
+            cx.item.id
+        )));
+    }
+    Ok(ask)
+}
+
 /// Names a turn of a conversation, from 1.
 pub fn place(turn: usize, group: usize, condition: &str) -> String {
     format!("turn {turn} of group {group}, condition `{condition}`")
@@ -96,7 +114,7 @@ pub struct MadeUp<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rehearsed {
     /// What the condition asks.
-    pub ask: friction_core::Ask,
+    pub ask: Ask,
     /// What the history keeps of the made-up reply; `None` in the last turn.
     pub kept: Option<Kept>,
 }
@@ -118,7 +136,7 @@ impl MadeUp<'_> {
         for turn in 0..course.len() {
             let Some(cx) = course.context(at, list, turn, &history) else { break };
             let at = |e: Error| e.within(&place(turn + 1, at.1, &condition.name));
-            let Some(ask) = plugin.ask(&cx).map_err(at)? else { break };
+            let Some(ask) = asked(plugin, &cx).map_err(at)? else { break };
             let (text, prefill) = (ask.replay.as_deref().unwrap_or(self.text), ask.prefill.as_deref().unwrap_or(""));
             let reply = Reply { text, ids: self.ids, prefill, codec: self.codec };
             let kept = match turn + 1 < course.len() {
