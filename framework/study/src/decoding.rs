@@ -138,7 +138,7 @@ pub(crate) fn openings(
         let Some(choice) = m.conditions.iter().find(|o| o.chosen.name == c.name) else { continue };
         let path = &choice.chosen.path;
         let made = opening(dataset, c.plugin.as_ref(), (m.study.seed, 0), list);
-        let Some(messages) = wrong.keep(path, made) else { continue };
+        let Some(messages) = wrong.plugin(path, made) else { continue };
         if messages.is_empty() {
             continue;
         }

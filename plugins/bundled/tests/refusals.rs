@@ -320,6 +320,9 @@ fn errors_point_at_the_key() {
         let m = but(from, to);
         says(&refused(&m, &[]), &[&place(&m, at), told, "1 error"]);
     }
+    // What a text inserts may be seen only in a turn.
+    let m = but("\"ok. {question}\"", "\"ok. {question} {metadata.hint}\"");
+    says(&refused(&m, &[]), &[&place(&m, "user = \"ok."), "turn 2 of group 0", "there is no `metadata.hint` here"]);
     // Several faults in one table are reported as several errors.
     let m = but("primary = \"volume × turn\"", "primary = \"volume × \"\nlevel = 2.0");
     says(&refused(&m, &[]), &[&place(&m, "primary"), &place(&m, "level"), "2 errors"]);

@@ -160,6 +160,16 @@ impl Template {
         }
     }
 
+    /// The text of the system prompt.
+    fn opening(&self) -> Result<Option<Text>> {
+        self.system.as_ref().map(|t| Text::new("system", t, &text::OPENING)).transpose()
+    }
+
+    /// The expression that ends the conversation.
+    fn end(&self) -> Result<Option<Test>> {
+        self.stop_when.as_ref().map(|t| Test::new("stop_when", t)).transpose()
+    }
+
     /// The texts of a turn other than `user`, with their keys.
     fn others(&self) -> Vec<(String, &String)> {
         let named = [
@@ -177,13 +187,13 @@ impl Template {
         faults.when(self.user.is_some() && all.is_empty(), "user", "`user` lists no wording");
         for (i, w) in all.iter().enumerate() {
             let key = self.key(i);
-            match Text::new(w, &text::TURN) {
+            match Text::new(&key, w, &text::TURN) {
                 Ok(text) => {
                     let lost = format!("{w:?} has no `{{question}}`: the model would never see it");
                     let once = self.rounds.is_none_or(|r| r == 1) && self.messages.is_empty();
                     faults.when(once && !text.asks(), &key, lost);
                 }
-                Err(e) => faults.when(true, &key, e.to_string()),
+                Err(e) => faults.add(e),
             }
             faults.when(all[..i].contains(w), &key, format!("{w:?} is listed twice: it would be said twice as often"));
         }
@@ -196,22 +206,18 @@ impl PluginConfig for Template {
         let mut faults = Faults::default();
         self.check_wordings(&mut faults);
         for (key, said) in self.others() {
-            match Text::new(said, &text::TURN) {
+            match Text::new(&key, said, &text::TURN) {
                 Ok(text) => {
                     let lost =
                         format!("{said:?} has no `{{question}}`: with one turn an item, the model would never see it");
                     let once = self.rounds == Some(1) && key.starts_with("if_");
                     faults.when(once && !text.asks(), &key, lost);
                 }
-                Err(e) => faults.when(true, &key, e.to_string()),
+                Err(e) => faults.add(e),
             }
         }
-        if let Some(e) = self.system.as_ref().and_then(|s| Text::new(s, &text::OPENING).err()) {
-            faults.when(true, "system", e.to_string());
-        }
-        if let Some(e) = self.stop_when.as_ref().and_then(|s| Test::new(s).err()) {
-            faults.when(true, "stop_when", e.to_string());
-        }
+        faults.take(self.opening());
+        faults.take(self.end());
         faults.when(self.from_turn == 0, "from_turn", "`from_turn` counts from 1");
         let rounds = self.rounds.is_some_and(|r| !(1..=1000).contains(&r));
         faults.when(rounds, "rounds", "`rounds` must be from 1 to 1000");
@@ -239,21 +245,24 @@ impl PluginConfig for Template {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Condition>> {
         self.used(cx)?;
-        let text = |t: &Option<String>| t.as_ref().map(|t| Text::new(t, &text::TURN)).transpose();
-        let all = |t: &[String]| t.iter().map(|t| Text::new(t, &text::TURN)).collect::<Result<Vec<_>>>();
+        let text = |key: &str, t: &Option<String>| t.as_ref().map(|t| Text::new(key, t, &text::TURN)).transpose();
+        let all = |key: &dyn Fn(usize) -> String, all: &[String]| {
+            let read = |(i, t): (usize, &String)| Text::new(&key(i), t, &text::TURN);
+            all.iter().enumerate().map(read).collect::<Result<Vec<_>>>()
+        };
         // With one item, each of the listed messages is a turn about it.
         let listed = (!self.messages.is_empty() && cx.study.as_ref().is_some_and(|s| s.items() == 1))
             .then(|| self.messages.len().max(self.rounds.unwrap_or(0)));
         Ok(Box::new(Talker {
-            system: self.system.as_ref().map(|t| Text::new(t, &text::OPENING)).transpose()?,
+            system: self.opening()?,
             shots: self.shots(cx)?,
-            messages: all(&self.messages)?,
-            user: if self.user.is_some() { Some(all(self.wordings())?) } else { None },
-            recap: text(&self.recap)?,
-            if_right: text(&self.if_right)?,
-            if_wrong: text(&self.if_wrong)?,
-            stop_when: self.stop_when.as_ref().map(|t| Test::new(t)).transpose()?,
-            prefill: text(&self.prefill)?,
+            messages: all(&|i| format!("messages.{i}"), &self.messages)?,
+            user: if self.user.is_some() { Some(all(&|i| self.key(i), self.wordings())?) } else { None },
+            recap: text("recap", &self.recap)?,
+            if_right: text("if_right", &self.if_right)?,
+            if_wrong: text("if_wrong", &self.if_wrong)?,
+            stop_when: self.end()?,
+            prefill: text("prefill", &self.prefill)?,
             replay: self.replay,
             rounds: self.rounds.or(listed),
             from_turn: self.from_turn,

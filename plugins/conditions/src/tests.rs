@@ -159,6 +159,35 @@ fn the_end_is_true_or_false_and_depends_on_something() {
 }
 
 #[test]
+fn what_a_turn_lacks_is_told_at_the_key_of_its_text() {
+    let failed = |toml: &str| {
+        let (c, item) = (build(toml, r#""turns": 2"#), item());
+        let history = [Exchange { turn: 1, round: 1, ..Exchange::default() }];
+        let cx = TurnContext {
+            seed: 1,
+            group: 0,
+            turn: 2,
+            turns: 2,
+            round: 1,
+            rounds: 1,
+            topic: "law",
+            item: &item,
+            prompt: "What?",
+            history: &history,
+        };
+        match c.ask(&cx) {
+            Err(Error::Key { key, message, .. }) => (key, message),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (key, message) = failed("user = [\"{metadata.a} {question}\", \"{metadata.b} {question}\"]");
+    let name = if key == "user.0" { "a" } else { "b" };
+    assert!(key.starts_with("user.") && message.contains(&format!("there is no `metadata.{name}` here")), "{message}");
+    assert_eq!(failed("prefill = \"{{ metadata.a }}\"").0, "prefill");
+    assert_eq!(failed("stop_when = \"metadata.a\"").0, "stop_when");
+}
+
+#[test]
 fn openings_hold_the_system_prompt_and_shots() {
     let toml = "system = \"Password: {metadata.word}\"\nshots = [{ user = \"1+1\", assistant = \"2\" }]";
     let c = build(toml, r#""turns": 2"#);

@@ -1,7 +1,7 @@
 //! Texts with placeholders, in the syntax of Jinja (minijinja). A name in single braces, `{question}`, is short for
 //! `{{ question }}`. What is inserted is text: braces in it mean nothing.
 use friction_core::{Error, Exchange, Item, OpeningContext, Result, TurnContext};
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use std::collections::BTreeSet;
 
 /// The names that a text of a turn can insert.
@@ -55,7 +55,7 @@ fn environment() -> Environment<'static> {
     env.add_test("in", minijinja::tests::is_in);
     env.add_function("range", minijinja::functions::range);
     env.add_function("matches", |text: String, pattern: String| {
-        let wrong = |e: regex::Error| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, e.to_string());
+        let wrong = |e: regex::Error| minijinja::Error::new(ErrorKind::InvalidOperation, e.to_string());
         Ok::<bool, minijinja::Error>(regex::Regex::new(&pattern).map_err(wrong)?.is_match(&text))
     });
     env.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -94,36 +94,63 @@ fn doubled(text: &str) -> String {
     out + rest
 }
 
-/// Says in one line what is wrong with a text.
-fn wrong(text: &str, e: &minijinja::Error) -> Error {
-    let detail = e.detail().map(String::from).unwrap_or_else(|| e.to_string());
-    Error::config(format!("{text:?}: {detail}"))
+/// A text or an expression of the manifest, and the key that it stands at.
+#[derive(Debug, Clone)]
+struct Source {
+    key: String,
+    text: String,
+    /// The same in Jinja's own syntax.
+    jinja: String,
+}
+
+impl Source {
+    /// An error at its key.
+    fn error(&self, what: impl std::fmt::Display) -> Error {
+        Error::at(&self.key, format!("{:?}: {what}", self.text))
+    }
+
+    /// Says in one line what Jinja found wrong.
+    fn wrong(&self, e: &minijinja::Error) -> Error {
+        let part = e.range().and_then(|range| self.jinja.get(range)).map(str::trim).filter(|part| !part.is_empty());
+        match (e.kind(), part, e.detail()) {
+            (ErrorKind::UndefinedError, Some(part), _) => {
+                self.error(format!("there is no `{part}` here; `{part} | default(\"\")` is empty where there is none"))
+            }
+            (_, _, Some(detail)) => self.error(detail),
+            _ => self.error(e),
+        }
+    }
+
+    fn known(&self, used: &BTreeSet<String>, known: &[&str]) -> Result<()> {
+        let Some(name) = used.iter().find(|n| !known.contains(&n.as_str()) && *n != "range") else { return Ok(()) };
+        let near = friction_core::manifest::nearest(name, known.iter().copied())
+            .map(|n| format!(": did you mean `{{{n}}}`?"))
+            .unwrap_or_else(|| format!("; there are {}", known.join(", ")));
+        Err(self.error(format!("the placeholder `{{{name}}}` is unknown{near}")))
+    }
 }
 
 /// A text with placeholders.
 #[derive(Debug, Clone)]
-pub struct Text {
-    source: String,
-    jinja: String,
-}
+pub struct Text(Source);
 
 impl Text {
-    /// Reads a text; `known` are the names that it may insert.
+    /// Reads the text of an option; `known` are the names that it may insert.
     ///
     /// # Errors
     /// If it is not Jinja, or inserts an unknown name.
-    pub fn new(source: &str, known: &[&str]) -> Result<Self> {
-        let text = Self { source: source.into(), jinja: doubled(source) };
-        unknown(source, &text.names()?, known)?;
-        Ok(text)
+    pub fn new(key: &str, text: &str, known: &[&str]) -> Result<Self> {
+        let out = Self(Source { key: key.into(), text: text.into(), jinja: doubled(text) });
+        out.0.known(&out.names()?, known)?;
+        Ok(out)
     }
 
     fn names(&self) -> Result<BTreeSet<String>> {
         let env = environment();
-        let template = env.template_from_str(&self.jinja).map_err(|e| wrong(&self.source, &e))?;
+        let template = env.template_from_str(&self.0.jinja).map_err(|e| self.0.wrong(&e))?;
         let mut names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
         // minijinja does not report the name before a slice, as in `script[:2]`.
-        let sliced = |name: &&&str| self.jinja.split(*name).skip(1).any(|rest| rest.trim_start().starts_with('['));
+        let sliced = |name: &&&str| self.0.jinja.split(*name).skip(1).any(|rest| rest.trim_start().starts_with('['));
         names.extend(TURN.iter().filter(sliced).map(|name| (*name).to_string()));
         Ok(names)
     }
@@ -144,29 +171,30 @@ impl Text {
     /// If an operation in it fails.
     pub fn write(&self, values: &Value) -> Result<String> {
         let env = environment();
-        let template = env.template_from_str(&self.jinja).map_err(|e| wrong(&self.source, &e))?;
-        template.render(values).map_err(|e| wrong(&self.source, &e))
+        let template = env.template_from_str(&self.0.jinja).map_err(|e| self.0.wrong(&e))?;
+        template.render(values).map_err(|e| self.0.wrong(&e))
     }
 }
 
 /// An expression that is true or false.
 #[derive(Debug, Clone)]
-pub struct Test(String);
+pub struct Test(Source);
 
 impl Test {
-    /// Reads an expression over the names of a turn.
+    /// Reads the expression of an option, over the names of a turn.
     ///
     /// # Errors
     /// If it is not an expression, or uses an unknown name.
-    pub fn new(source: &str) -> Result<Self> {
+    pub fn new(key: &str, text: &str) -> Result<Self> {
+        let out = Self(Source { key: key.into(), text: text.into(), jinja: text.into() });
         let env = environment();
-        let expression = env.compile_expression(source).map_err(|e| wrong(source, &e))?;
+        let expression = env.compile_expression(text).map_err(|e| out.0.wrong(&e))?;
         let names: BTreeSet<String> = expression.undeclared_variables(false).into_iter().collect();
-        unknown(source, &names, &TURN)?;
+        out.0.known(&names, &TURN)?;
         if names.iter().all(|n| !TURN.contains(&n.as_str()) || n == "matches") {
-            return Err(Error::config(format!("{source:?}: this says the same in every turn of every conversation")));
+            return Err(out.0.error("this says the same in every turn of every conversation"));
         }
-        Ok(Self(source.into()))
+        Ok(out)
     }
 
     /// Whether it is true.
@@ -175,27 +203,18 @@ impl Test {
     /// If an operation in it fails, or its value is neither true nor false.
     pub fn holds(&self, values: &Value) -> Result<bool> {
         let env = environment();
-        let expression = env.compile_expression(&self.0).map_err(|e| wrong(&self.0, &e))?;
-        let value = expression.eval(values).map_err(|e| wrong(&self.0, &e))?;
+        let expression = env.compile_expression(&self.0.jinja).map_err(|e| self.0.wrong(&e))?;
+        let value = expression.eval(values).map_err(|e| self.0.wrong(&e))?;
         if value.is_none() {
             return Ok(false);
         }
         if value.is_undefined() {
-            return Err(Error::config(format!("{:?}: a name or key in it is not there", self.0)));
+            return Err(self.0.error("a name or key in it is not there"));
         }
         bool::try_from(value.clone()).map_err(|_| {
-            let what = format!("is {value:?}, which is neither true nor false: compare it with something");
-            Error::config(format!("{:?}: {what}", self.0))
+            self.0.error(format!("is {value:?}, which is neither true nor false: compare it with something"))
         })
     }
-}
-
-fn unknown(source: &str, used: &BTreeSet<String>, known: &[&str]) -> Result<()> {
-    let Some(name) = used.iter().find(|n| !known.contains(&n.as_str()) && *n != "range") else { return Ok(()) };
-    let near = friction_core::manifest::nearest(name, known.iter().copied())
-        .map(|n| format!(": did you mean `{{{n}}}`?"))
-        .unwrap_or_else(|| format!("; there are {}", known.join(", ")));
-    Err(Error::config(format!("{source:?}: the placeholder `{{{name}}}` is unknown{near}")))
 }
 
 fn messages(item: &Item) -> Vec<&str> {
@@ -246,10 +265,10 @@ mod tests {
 
     #[test]
     fn names_are_checked_and_what_is_inserted_stays_text() {
-        let told = Text::new("{question} {topics}", &TURN).unwrap_err().to_string();
+        let told = Text::new("user", "{question} {topics}", &TURN).unwrap_err().to_string();
         assert!(told.contains("`{topics}` is unknown: did you mean `{topic}`"), "{told}");
-        assert!(Text::new("{% for", &TURN).is_err());
-        let text = Text::new("{question}\n{% for s in script %}- {{ s }}\n{% endfor %}", &TURN).unwrap();
+        assert!(Text::new("user", "{% for", &TURN).is_err());
+        let text = Text::new("user", "{question}\n{% for s in script %}- {{ s }}\n{% endfor %}", &TURN).unwrap();
         assert!(text.asks() && !text.hears());
         let values = context! { question => "What is {topic}?", script => ["a", "b"], topic => "x" };
         assert_eq!(text.write(&values).unwrap(), "What is {topic}?\n- a\n- b\n");
@@ -257,14 +276,18 @@ mod tests {
 
     #[test]
     fn tests_read_replies() {
-        let test = Test::new("matches(last_reply, '(?i)i can.?not') or last_score == 1").unwrap();
+        let test = Test::new("stop_when", "matches(last_reply, '(?i)i can.?not') or last_score == 1").unwrap();
         let of = |reply: &str, score: Option<f64>| {
             test.holds(&context! { last_reply => reply, last_score => score }).unwrap()
         };
         assert!(of("I cannot do that", None) && of("x", Some(1.0)) && !of("x", Some(0.0)) && !of("x", None));
-        assert!(Test::new("last_repl == 1").unwrap_err().to_string().contains("last_reply"));
-        assert!(Test::new("1 +").is_err());
-        let odd = Test::new("matches(last_reply, '(')").unwrap();
+        assert!(Test::new("stop_when", "last_repl == 1").unwrap_err().to_string().contains("last_reply"));
+        assert!(Test::new("stop_when", "1 +").is_err());
+        let keyless = Text::new("user", "{question} {metadata.hint}", &TURN).unwrap();
+        let told = keyless.write(&context! { question => "x", metadata => context! {} }).unwrap_err();
+        assert!(matches!(&told, Error::Key { key, .. } if key == "user"), "{told:?}");
+        assert!(told.to_string().contains(": there is no `metadata.hint` here; "), "{told}");
+        let odd = Test::new("stop_when", "matches(last_reply, '(')").unwrap();
         assert!(odd.holds(&context! { last_reply => "x" }).is_err());
     }
 }
