@@ -3,6 +3,12 @@
 use friction_core::{Error, Exchange, Item, OpeningContext, Result, TurnContext};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use std::collections::BTreeSet;
+use std::io;
+
+/// Most steps of Jinja that writing a text may take. A loop over a thousand messages takes some thousands.
+const STEPS: u64 = 1_000_000;
+/// Longest text, in bytes: more than any model's context holds.
+const LONGEST: usize = 4 << 20;
 
 /// The names that a text of a turn can insert.
 pub const TURN: [&str; 20] = [
@@ -59,6 +65,7 @@ fn environment() -> Environment<'static> {
         Ok::<bool, minijinja::Error>(regex::Regex::new(&pattern).map_err(wrong)?.is_match(&text))
     });
     env.set_undefined_behavior(UndefinedBehavior::Strict);
+    env.set_fuel(Some(STEPS));
     env.set_keep_trailing_newline(true);
     env
 }
@@ -116,6 +123,9 @@ impl Source {
             (ErrorKind::UndefinedError, Some(part), _) => {
                 self.error(format!("there is no `{part}` here; `{part} | default(\"\")` is empty where there is none"))
             }
+            (ErrorKind::OutOfFuel, ..) => self.error(format!("it takes more than {STEPS} steps: shorten its loops")),
+            // Nothing else fails to be written.
+            (ErrorKind::WriteFailure, ..) => self.error(format!("it becomes longer than {LONGEST} bytes")),
             (_, _, Some(detail)) => self.error(detail),
             _ => self.error(e),
         }
@@ -172,7 +182,26 @@ impl Text {
     pub fn write(&self, values: &Value) -> Result<String> {
         let env = environment();
         let template = env.template_from_str(&self.0.jinja).map_err(|e| self.0.wrong(&e))?;
-        template.render(values).map_err(|e| self.0.wrong(&e))
+        let mut out = Capped::default();
+        template.render_captured_to(values, &mut out).map_err(|e| self.0.wrong(&e))?;
+        String::from_utf8(out.0).map_err(|e| self.0.error(e))
+    }
+}
+
+/// What a text has become so far, up to [`LONGEST`].
+#[derive(Default)]
+struct Capped(Vec<u8>);
+
+impl io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST {
+            return Err(io::Error::other("too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -272,6 +301,21 @@ mod tests {
         assert!(text.asks() && !text.hears());
         let values = context! { question => "What is {topic}?", script => ["a", "b"], topic => "x" };
         assert_eq!(text.write(&values).unwrap(), "What is {topic}?\n- a\n- b\n");
+    }
+
+    #[test]
+    fn texts_without_end_are_refused() {
+        let values = context! { question => "x" };
+        let told = |text: &str| Text::new("user", text, &TURN).unwrap().write(&values).unwrap_err().to_string();
+        let loops = "{% for a in range(10000) %}{% for b in range(10000) %}a{% endfor %}{% endfor %}{question}";
+        assert!(told(loops).contains("takes more than 1000000 steps"), "{}", told(loops));
+        let long = "{{ question * 5000000 }}";
+        assert!(told(long).contains("becomes longer than 4194304 bytes"), "{}", told(long));
+        // The longest conversation of a study.
+        let history: Vec<Value> = (0..1000).map(|i| context! { user => i, reply => "no" }).collect();
+        let all = "{% for e in history %}{{ e.user }}: {{ e.reply }}\n{% endfor %}{question}";
+        let text = Text::new("user", all, &TURN).unwrap();
+        assert!(text.write(&context! { question => "x", history }).unwrap().ends_with("999: no\nx"));
     }
 
     #[test]
