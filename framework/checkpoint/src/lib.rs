@@ -13,6 +13,7 @@ mod generation;
 pub mod hub;
 mod identity;
 pub mod init;
+pub mod json;
 mod partial;
 pub mod source;
 pub mod template;

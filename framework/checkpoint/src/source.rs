@@ -8,7 +8,7 @@ use crate::weights::TensorSource;
 use crate::weights::gguf::{Gguf, Meta};
 use crate::weights::random::RandomWeights;
 use crate::weights::safetensors::{SafetensorsFiles, shard_names};
-use crate::{Arch, Error, Result, Tokenizer};
+use crate::{Arch, Error, Result, Tokenizer, json};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -110,7 +110,7 @@ pub struct Checkpoint {
 
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::format(path, e))
+    json::value(&text).map_err(|e| Error::format(path, e))
 }
 
 impl Checkpoint {

@@ -76,6 +76,21 @@ fn stop_ids_are_of_both_files_and_the_template() {
     assert_eq!(stops(&[("chat_template.jinja", other)]).1, Some(1));
 }
 
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    let config = testing::config_json().to_string();
+    let config = config.replacen('{', "{\"vocab_size\": 64,", 1);
+    for (name, text, key) in [
+        ("config.json", config.as_str(), "vocab_size"),
+        ("generation_config.json", r#"{"top_k": 1, "top_k": 64}"#, "top_k"),
+        ("tokenizer_config.json", r#"{"bos_token": "<bos>", "bos_token": "<eos>"}"#, "bos_token"),
+    ] {
+        let (_dir, found) = checkpoint(&[(name, text)]);
+        let told = found.err().unwrap().to_string();
+        assert!(told.contains(&format!("{name}: the key `{key}` stands twice")), "{told}");
+    }
+}
+
 /// The tiny checkpoint has 128 token ids.
 #[test]
 fn ids_beyond_the_vocabulary_are_refused() {

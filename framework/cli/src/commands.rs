@@ -239,7 +239,7 @@ pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&
         Some(c) => c,
         None if Path::new(shape).is_file() => {
             let text = std::fs::read_to_string(shape)?;
-            serde_json::from_str(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?
+            friction_checkpoint::json::value(&text).map_err(|e| CliError::usage(format!("{shape}: {e}")))?
         }
         None => {
             return Err(CliError::usage(format!("{} (or give a config.json)", no_shape(shape))));

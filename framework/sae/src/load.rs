@@ -242,6 +242,6 @@ pub(crate) fn read(config: &Path) -> Result<Value> {
         return Err(wrong(format!("is {length} bytes long: no configuration of an autoencoder")));
     }
     let text = std::fs::read_to_string(config).map_err(|e| wrong(e.to_string()))?;
-    let c: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    let c = friction_checkpoint::json::value(&text).map_err(|e| wrong(e.to_string()))?;
     if c.is_object() { Ok(c) } else { Err(wrong("is no JSON object".into())) }
 }

@@ -223,6 +223,14 @@ fn what_is_not_computed_is_refused_by_its_name() {
         let e = refusal(&with(&old, &more), &named(names));
         assert!(e.contains(words), "{more}: {e:?}");
     }
+    // A key that stands twice.
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &new, load::FILES[1], &named(SAE));
+    let path = dir.path().join("cfg.json");
+    let twice = std::fs::read_to_string(&path).unwrap().replacen('{', "{\"d_in\": 6,", 1);
+    std::fs::write(&path, twice).unwrap();
+    let e = load::folder(dir.path()).err().unwrap().to_string();
+    assert!(e.contains("cfg.json: the key `d_in` stands twice"), "{e}");
     // Factors of 1 are ignored: files of some versions contain them.
     let mut ones = named(&["W_enc", "b_enc", "W_dec", "b_dec", "scaling_factor"]);
     ones[4].2.fill(1.0);
