@@ -1,5 +1,5 @@
 //! Outcomes: the numbers of a turn that analyzers can compare.
-use crate::{TurnRow, plural};
+use crate::{GradeSection, TurnRow, plural};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::Error as _};
 use std::{fmt, str::FromStr};
@@ -10,6 +10,9 @@ pub enum Outcome {
     /// `score`: the grade, from 0 (wrong) to 1 (right). Replies that were not graded have none.
     #[default]
     Score,
+    /// The score where it says whether something was found in the reply, not whether the reply is right. No manifest names it:
+    /// [`Outcome::graded`] makes it of `score`.
+    Match,
     /// `log_odds`: log-odds (nats) of the right choice among the choices, at the first token of the reply.
     LogOdds,
     /// `answered`: 1 if an answer could be read out of the reply, otherwise 0. Replies to open items have none.
@@ -39,7 +42,7 @@ impl Outcome {
     }
     /// Whether the values are shares from 0 to 1, which are shown as percent and compared in points.
     pub fn is_share(&self) -> bool {
-        matches!(self, Self::Score | Self::Answered)
+        matches!(self, Self::Score | Self::Match | Self::Answered)
     }
     /// Unit of a difference between two values: `points` for shares, otherwise [`Self::unit`].
     pub fn difference_unit(&self) -> &'static str {
@@ -53,6 +56,7 @@ impl Outcome {
     pub fn label(&self) -> String {
         match self {
             Self::Score => "accuracy".into(),
+            Self::Match => "share of replies that match".into(),
             Self::LogOdds => "log-odds of the right choice".into(),
             Self::Answered => "share of replies with an answer".into(),
             Self::ReplyTokens => "length of the reply".into(),
@@ -64,6 +68,17 @@ impl Outcome {
 }
 
 impl Outcome {
+    /// This outcome of turns that a manifest's `[grade]` graded: a score becomes [`Outcome::Match`] if it says whether
+    /// something was found in the reply.
+    #[must_use]
+    pub fn graded(&self, grade: Option<&GradeSection>, turns: &[&TurnRow]) -> Self {
+        let untargeted = || turns.iter().all(|t| t.target.is_none());
+        match (self, grade.map(GradeSection::looks)) {
+            (Self::Score, Some(looks)) if looks.unwrap_or_else(untargeted) => Self::Match,
+            _ => self.clone(),
+        }
+    }
+
     /// Says that turns are left out because they do not have this outcome: `without` of `of`. `None` if all have it.
     ///
     /// ```
@@ -83,7 +98,7 @@ impl Outcome {
     /// Digits after the decimal point with which means and differences are shown.
     pub fn digits(&self) -> u8 {
         match self {
-            Self::Score | Self::Answered | Self::ReplyTokens => 1,
+            Self::Score | Self::Match | Self::Answered | Self::ReplyTokens => 1,
             Self::LogOdds => 2,
             _ => 3,
         }
@@ -93,7 +108,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Score => f.write_str("score"),
+            Self::Score | Self::Match => f.write_str("score"),
             Self::LogOdds => f.write_str("log_odds"),
             Self::Answered => f.write_str("answered"),
             Self::ReplyTokens => f.write_str("reply_tokens"),
@@ -157,7 +172,7 @@ impl TurnRow {
     /// The value of an outcome; `None` if the turn has none or it is not finite.
     pub fn outcome(&self, outcome: &Outcome) -> Option<f64> {
         let value = match outcome {
-            Outcome::Score => self.score,
+            Outcome::Score | Outcome::Match => self.score,
             Outcome::LogOdds => self.log_odds(),
             Outcome::Answered => self.target.as_ref().map(|_| f64::from(u8::from(self.answer.is_some()))),
             Outcome::ReplyTokens => Some(f64::from(self.reply_tokens)),

@@ -29,7 +29,7 @@
 use crate::manifest::{
     BackendSection, GenerationSection, Issues, Manifest, ModelSection, Path, StudySection, deserialize,
 };
-use crate::{Analyzer, Condition, Dataset, Error, Hook, ModelIdentity, Result, Topics};
+use crate::{Analyzer, Condition, Dataset, Error, GradeSection, Hook, ModelIdentity, Result, Topics};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct BuildContext {
     /// The `[generation]` section, for checks against the length of replies. `None` in the same case as `study`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<GenerationSection>,
+    /// The table `[grade]`; `None` if the dataset grades, and in the same case as `study`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<GradeSection>,
     /// The identity of a stored run's model, if such a run is analysed. Opening the model of this context then gives
     /// that model or an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,7 @@ impl BuildContext {
             backend: manifest.backend.clone(),
             study: Some(manifest.study.clone()),
             generation: Some(manifest.generation.clone()),
+            grade: manifest.grade.clone(),
             locked: None,
         }
     }

@@ -11,8 +11,8 @@ mod values;
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, Needs, Outcome, PluginConfig, PluginEntry, Result, RunReader, TurnRow,
-    plural, unread,
+    Analyzer, BuildContext, Error, Findings, GradeSection, Needs, Outcome, PluginConfig, PluginEntry, Result,
+    RunReader, TurnRow, plural, unread,
 };
 use primary::Primary;
 use serde::Deserialize;
@@ -28,8 +28,9 @@ use serde::Deserialize;
 /// - the table `conditions`: a row for each condition, with the outcome, parsed replies and hedges;
 /// - the table `levels`: a row for each level of each factor, with n, mean, interval, and the difference from the level of
 ///   reference, paired within groups; without factors, a row for each condition;
-/// - the table `accuracy` (`outcome`, of another outcome than `score`): a row for each condition and turn, with the number
-///   of groups, the mean and its interval, parsed replies, hedges, and how often the right letter was the most probable one;
+/// - the table `accuracy` (`outcome`, of another outcome than `score`, and of scores that say whether a text or a pattern was
+///   found in the reply): a row for each condition and turn, with the number of groups, the mean and its interval, parsed
+///   replies, hedges, and how often the right letter was the most probable one;
 /// - the figure `accuracy` (`outcome`): the same by turn; none of conversations of one turn;
 /// - the table `rounds`, of the outcome `score`, where items are asked over several rounds: how many answers were right at
 ///   first and wrong at last, wrong and then right, and kept;
@@ -69,6 +70,9 @@ struct Behavior {
     #[serde(default = "level")]
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
+    /// How the manifest has replies graded.
+    #[serde(skip)]
+    grade: Option<GradeSection>,
 }
 fn level() -> f64 {
     0.95
@@ -126,8 +130,8 @@ impl PluginConfig for Behavior {
         faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
         faults.end()
     }
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        Ok(Box::new(self.clone()))
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
+        Ok(Box::new(Self { grade: cx.grade.clone(), ..self.clone() }))
     }
 }
 
@@ -158,8 +162,9 @@ impl Analyzer for Behavior {
             return Err(Error::other("the run holds no finished group yet"));
         }
         let words = self.words();
+        let outcome = &self.outcome.graded(self.grade.as_ref(), &turns);
         let about = levels::About {
-            outcome: &self.outcome,
+            outcome,
             reference: self.reference.as_deref(),
             level: self.level,
             seed: run.seed(),
@@ -169,23 +174,22 @@ impl Analyzer for Behavior {
             Turns::All => turns.iter().copied().filter(|t| t.turn >= self.first()).collect(),
             Turns::Last => values::last(&turns),
         };
-        let all = values::courses(&turns, &self.outcome, |t| t.turn);
+        let all = values::courses(&turns, outcome, |t| t.turn);
         self.summary(&turns, &all.all, &about, out)?;
         out.section("");
-        if let Some(why) = self.outcome.left_out(all.without, turns.len()) {
+        if let Some(why) = outcome.left_out(all.without, turns.len()) {
             out.warn(why);
         }
         // The last turns of conversations of unequal length are compared with each other.
         let place = |t: &TurnRow| if self.turns == Turns::Last { 1 } else { t.turn };
-        let compared = values::courses(&read, &self.outcome, place).all;
+        let compared = values::courses(&read, outcome, place).all;
         let nothing = compared.iter().all(|c| c.turns.is_empty());
-        let silent = unread(read.iter().copied()).filter(|_| self.outcome == Outcome::Score);
-        let why =
-            silent.or_else(|| nothing.then(|| format!("no turn that is compared has the outcome `{}`", self.outcome)));
+        let silent = unread(read.iter().copied()).filter(|_| *outcome == Outcome::Score);
+        let why = silent.or_else(|| nothing.then(|| format!("no turn that is compared has the outcome `{outcome}`")));
         if why.is_none() {
             out.section("Levels");
             levels::tell(&turns, &compared, &about, out);
-            if self.outcome == Outcome::Score {
+            if *outcome == Outcome::Score {
                 changes::tell(&turns, out);
             }
         }
@@ -200,7 +204,7 @@ impl Analyzer for Behavior {
             out.say(format!("Primary: {} cannot be told, since {reason}", contrast.words()));
             out.warn(why);
             out.value("primary", serde_json::json!({"factor": contrast.factors()[0], "verdict": "cannot be told"}));
-            primary::untold(&contrast, &self.outcome, out);
+            primary::untold(&contrast, outcome, out);
         } else {
             primary::tell(&contrast, &turns, &compared, &about, out);
             if let Some(told) = out.values.get_mut("primary").filter(|_| self.turns == Turns::All) {
@@ -223,7 +227,7 @@ impl Behavior {
         about: &levels::About,
         out: &mut Findings,
     ) -> Result<()> {
-        out.section(if self.outcome == Outcome::Score { "Accuracy" } else { "Outcome" });
+        out.section(if *about.outcome == Outcome::Score { "Accuracy" } else { "Outcome" });
         summary::tell(turns, all, about, out);
         let lengths = values::last(turns).into_iter().map(|t| t.turn);
         let (least, most) = lengths.fold((u32::MAX, 0), |(a, b), n| (a.min(n), b.max(n)));
@@ -232,7 +236,7 @@ impl Behavior {
         }
         let cells = summary::cells(turns, all, about);
         let (method, citation) = summary::method(all, self.level);
-        out.table(summary::table(&cells, &self.outcome)).method(method.as_str()).citation(citation);
+        out.table(summary::table(&cells, about.outcome)).method(method.as_str()).citation(citation);
         let bars = figure::bars(citation == friction_stats::cite::WILSON, self.level);
         if let Some(figure) = figure::by_turn(&cells, turns, about, &bars)? {
             out.figure(figure).method(method).citation(citation);
@@ -243,7 +247,7 @@ impl Behavior {
     /// Asks for the outcome of each condition, and answers where there are few.
     fn listed(&self, turns: &[&TurnRow], compared: &[values::Course], about: &levels::About, out: &mut Findings) {
         let names = values::Factor::Condition.levels(turns);
-        let what = self.outcome.label();
+        let what = about.outcome.label();
         out.ask(match &names[..] {
             [_] => format!("How large is the {what}?"),
             _ => format!("How large is the {what} of each condition?"),
@@ -252,8 +256,8 @@ impl Behavior {
             let groups: Vec<f64> =
                 compared.iter().filter(|c| c.condition == *name).filter_map(values::Course::mean).collect();
             let Some(i) = about.shown(&groups) else { continue };
-            let e = friction_core::Estimate::new(name.as_str(), self.outcome.shown_unit(), i.estimate);
-            let e = e.interval(i.low, i.high, self.level).over(groups.len(), "group").digits(self.outcome.digits());
+            let e = friction_core::Estimate::new(name.as_str(), about.outcome.shown_unit(), i.estimate);
+            let e = e.interval(i.low, i.high, self.level).over(groups.len(), "group").digits(about.outcome.digits());
             out.add(e)
                 .method(format!(
                     "mean over groups of the mean over samples and turns ({}); {} interval over groups, Wilson's where every group's value is 0 or 1, otherwise Student's t",

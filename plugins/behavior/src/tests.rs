@@ -96,6 +96,31 @@ fn one_turn_of_eight_levels_in_three_languages_is_listed() {
 }
 
 #[test]
+fn a_score_that_says_what_was_found_is_no_accuracy() {
+    let rows = |target: Option<&str>| -> Vec<TurnRow> {
+        let of =
+            |group, level, score| TurnRow { target: target.map(String::from), ..row(group, level, "en", 1, score) };
+        (0..6).flat_map(|g| [of(g, "1", 1.0), of(g, "2", f64::from(g % 2))]).collect()
+    };
+    let told = |grade: Value, target: Option<&str>| {
+        let mut b = options(json!({}));
+        b.grade = serde_json::from_value(grade).unwrap();
+        let mut out = Findings::default();
+        b.analyze(&Memory(rows(target)), &mut out).unwrap();
+        out.document().to_string().to_lowercase()
+    };
+    let (sorry, pattern) = (json!({"kind": "contains", "texts": ["sorry"]}), json!({"kind": "regex", "pattern": "no"}));
+    for (grade, target) in [(&sorry, None), (&sorry, Some("A")), (&pattern, None)] {
+        let found = told(grade.clone(), target);
+        assert!(found.contains("share of replies that match") && !found.contains("accuracy"), "{grade}: {found}");
+    }
+    // Compared with a target, a reply is right or wrong.
+    for grade in [&pattern, &json!({"kind": "contains"}), &json!({"kind": "exact"}), &Value::Null] {
+        assert!(told(grade.clone(), Some("A")).contains("accuracy"), "{grade}");
+    }
+}
+
+#[test]
 fn conditions_are_the_levels_where_there_are_no_factors() {
     let bare = |group: u32, condition: &str, score: f64| TurnRow {
         condition: condition.into(),

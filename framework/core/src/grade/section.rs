@@ -161,6 +161,16 @@ pub struct GradeSection {
 }
 
 impl GradeSection {
+    /// Whether a score says that something was found in the reply, not that the reply is right. `None` if that depends on the
+    /// items: what a pattern captures is compared with the target of an item that has one.
+    pub fn looks(&self) -> Option<bool> {
+        match self.kind {
+            GradeKind::Contains => Some(self.texts.is_some()),
+            GradeKind::Regex => self.compare.map(|compare| !compare),
+            GradeKind::Choice | GradeKind::Exact | GradeKind::Number => Some(false),
+        }
+    }
+
     /// A table that holds a kind and nothing else.
     pub fn of(kind: GradeKind) -> Self {
         Self {
