@@ -82,6 +82,11 @@ impl Probe for Blocks {
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    if args.ids.is_some() && args.tokenizer.is_some() {
+        return Err(CliError::usage(
+            "--tokenizer does nothing beside --ids, which are not tokenised: leave one of them out",
+        ));
+    }
     let device = device::open(backend(&args.backend)?, 0)?;
     let dtype: DType = device::dtype(&device, dtype(&args.dtype)?)?;
     let checkpoint = Checkpoint::resolve(&args.model, None, args.tokenizer.as_deref(), Path::new(""), 0)?;

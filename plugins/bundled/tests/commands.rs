@@ -94,6 +94,10 @@ fn trace_writes_what_other_tools_print() {
         st.tensor("ids").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect();
     assert_eq!(ids.iter().filter(|i| **i == 2).count(), 1, "one BOS");
     assert_eq!(friction(w.path(), &["trace", "--model", "path:model", "--out", "x"]).status.code(), Some(2));
+    let idle = ["trace", "--model", "path:model", "--ids", "2,40", "--tokenizer", "typo.json", "--out", "x"];
+    let o = friction(w.path(), &idle);
+    assert_eq!(o.status.code(), Some(2), "{}", text(&o));
+    assert!(text(&o).contains("--tokenizer does nothing beside --ids"), "{}", text(&o));
 }
 
 /// A group's taps as bytes, and its turns without timings.
