@@ -5,8 +5,9 @@ use friction_core::manifest::{BackendSection, GenerationSection, Issues, ModelSe
 use friction_core::registry::{Kind, Maker, Plugin, Registry};
 use friction_core::schemars::{JsonSchema, SchemaGenerator};
 use friction_core::{
-    Analyzer, BuildContext, Category, ChatMessage, Condition, Dataset, Error, Exchange, Factors, Findings, Hook, Item,
-    ModelSpec, OpeningContext, PlanContext, Reply, Result, Spoken, TapView, Topics, TurnContext,
+    Analyzer, BuildContext, Category, ChatMessage, Condition, Dataset, Error, Exchange, Factors, Findings,
+    GradeSection, Hook, Item, ModelSpec, OpeningContext, PlanContext, Reply, Result, Spoken, TapView, Topics,
+    TurnContext,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -167,6 +168,7 @@ fn context_of(mut told: Value) -> Result<BuildContext> {
     known::<BackendSection>(told.get_mut("backend"));
     known::<StudySection>(told.get_mut("study"));
     known::<GenerationSection>(told.get_mut("generation"));
+    known::<GradeSection>(told.get_mut("grade"));
     serde_json::from_value(told).map_err(|e| Error::other(format!("the host's request cannot be read: {e}")))
 }
 
