@@ -332,24 +332,6 @@ fn errors_point_at_the_key() {
 }
 
 #[test]
-fn a_message_without_words_is_refused() {
-    // The second turn's branch says nothing.
-    let m = but("\"ok. {question}\"", "\"{% if turn > 2 %}{{ question }}{% endif %}\"");
-    let said = "turn 2 of group 0, condition `plain`: the user's message about item `";
-    says(&refused(&m, &[]), &[said, "` is empty: give every branch of the condition something to say", "1 error"]);
-    // So does one of blanks, after a right answer.
-    let m = but("user = \"ok. {question}\"\n", "rounds = 2\nif_right = \" \"\nif_wrong = \"Sure?\"\n");
-    says(&refused(&m, &["study.items=3"]), &["condition `plain`: the user's message", "is empty"]);
-    // Made-up replies begin with a word that no reply of the model has: this is seen in the run.
-    let m = but("\"ok. {question}\"", "\"{% if matches(last_reply, '^word') %}{{ question }}{% endif %}\"");
-    let w = world(&m);
-    assert!(with("check", w.path(), &[]).status.success());
-    let o = with("run", w.path(), &[]);
-    assert_eq!(o.status.code(), Some(1), "{}", raw(&o));
-    says(&plain(&o), &["turn 2 of group", "condition `plain`: the user's message about item `"]);
-}
-
-#[test]
 fn settings_are_told_as_they_were_written() {
     for (set, told) in [
         ("hook.0.sites=[\"resid_post.9\"]", "has no site `resid_post.9`"),
