@@ -2,6 +2,7 @@
 use crate::aside::{self, Step};
 use crate::lists::PlannedItem;
 use crate::plan::SharedPlan;
+use crate::planned::Member;
 use crate::record::{Record, measured};
 use crate::rehearsal::{Course, asked, opening};
 use friction_core::manifest::{After, Draws, Thinking};
@@ -14,17 +15,6 @@ use friction_engine::{Dialogue, Doses, Request, TurnOutcome};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// Which conversation of a group: indices into the plan, and the number of the sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    /// Index of the condition.
-    pub condition: usize,
-    /// Index of the arm.
-    pub arm: usize,
-    /// Number of the sample, from 0.
-    pub sample: usize,
-}
 
 /// What the model was asked last.
 #[derive(Debug, Clone, PartialEq)]

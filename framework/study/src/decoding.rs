@@ -1,5 +1,6 @@
 //! Settles what a manifest leaves to the checkpoint, and checks that the chat template does what the manifest says.
-use crate::plan::{PlannedCondition, PlannedItem};
+use crate::lists::PlannedItem;
+use crate::planned::PlannedCondition;
 use crate::rehearsal::opening;
 use crate::wrong::Wrong;
 use friction_checkpoint::{ChatMessage, ChatTemplate, Checkpoint, Error, Role, Tokenizer};

@@ -1,7 +1,7 @@
 //! Counts the tokens that the design's conversations need.
 use crate::Result;
 use crate::lists::{Lists, PlannedItem};
-use crate::plan::PlannedCondition;
+use crate::planned::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use friction_checkpoint::{ChatTemplate, Tokenizer};
 use friction_core::manifest::Manifest;

@@ -1,7 +1,8 @@
 //! Finds settings that would have no effect: conditions that do not differ, edits that are never applied, positions
 //! that no reply reaches, libraries and processes whose plugins are not used.
+use crate::lists::PlannedItem;
 use crate::manifest::library_file;
-use crate::plan::{PlannedCondition, PlannedItem};
+use crate::planned::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use crate::wrong::Wrong;
 use friction_core::manifest::{After, Chosen, External, Issues, Manifest, Path as KeyPath, external};

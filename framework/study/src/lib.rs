@@ -16,6 +16,7 @@ pub mod lock;
 pub mod manifest;
 mod needs;
 pub mod plan;
+pub mod planned;
 mod record;
 pub mod regrade;
 mod rehearsal;

@@ -1,43 +1,21 @@
 //! Assembles a study and checks it before any token is generated.
-use crate::conversation::Member;
+mod hooks;
+
 use crate::design::Counter;
-use crate::lists::{Fault, Lists};
+use crate::lists::{Fault, Lists, PlannedItem};
 use crate::needs::{Check, Produced};
+use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
 use crate::{Result, decoding, grading, idle};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Condition, Dataset, Factors, Foreseen, Grade, Grader, Hook, HookProgram, Item,
-    ModelSpec, PlanContext, Tap, plural,
+    Analyzer, Arm, BuildContext, Dataset, Foreseen, Grade, Grader, HookProgram, Item, PlanContext, plural,
 };
 use friction_engine::{EngineOptions, Sampling, StopStrings};
 use friction_model::cache::CacheShape;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// A condition of the study, built.
-pub struct PlannedCondition {
-    /// Name of the condition in the manifest.
-    pub name: String,
-    /// Its level of each factor.
-    pub factors: Factors,
-    /// The plugin that implements it.
-    pub plugin: Box<dyn Condition>,
-}
-
-/// A hook of the study, built.
-pub struct PlannedHook {
-    /// Name of the hook in the manifest.
-    pub name: String,
-    /// The taps of its own program: those that are stored, then those that are only read.
-    pub taps: Vec<Tap>,
-    /// The plugin that implements it.
-    pub plugin: Box<dyn Hook>,
-}
-
-pub use crate::lists::PlannedItem;
 
 /// A study that was assembled and checked.
 pub struct Plan {
@@ -126,7 +104,7 @@ impl Plan {
         if let Some(c) = &checkpoint {
             decoding::keep(&mut wrong, &source, c.complete());
         }
-        let hooked = checkpoint.as_ref().and_then(|c| hooks(&c.arch.spec(&m.model.source), &cx, &mut wrong));
+        let hooked = checkpoint.as_ref().and_then(|c| hooks::joined(&c.arch.spec(&m.model.source), &cx, &mut wrong));
         let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {
             let Some(built) = wrong.built(a, (a.build)(&cx)) else { continue };
@@ -373,47 +351,6 @@ impl Plan {
         }
         Ok(longest.max(self.engine.capacity))
     }
-}
-
-/// Builds the hooks and joins their programs, for a model of this shape.
-fn hooks(spec: &ModelSpec, cx: &BuildContext, wrong: &mut Wrong) -> Option<(HookProgram, Vec<PlannedHook>)> {
-    let (mut programs, mut hooks) = (Vec::<(String, HookProgram)>::new(), vec![]);
-    let mut whole = true;
-    for hook in &wrong.manifest.hooks {
-        let part = (hook.build)(cx).and_then(|h| {
-            let p = h.program(spec)?;
-            Ok((h, p))
-        });
-        // A site that the model lacks is reported at the option that names it.
-        let fits = |p: &HookProgram, wrong: &mut Wrong| {
-            let sites = p.all_taps().map(|t| t.site).chain(p.edits.iter().map(|e| e.site));
-            let lacking: BTreeSet<_> = sites.filter(|s| spec.width(*s).is_err()).collect();
-            for site in &lacking {
-                wrong.plugin(&hook.speaks_of(&site.to_string()), spec.width(*site));
-            }
-            lacking.is_empty() && wrong.plugin(&hook.path, p.validate(spec)).is_some()
-        };
-        match wrong.built(hook, part).filter(|(_, p)| fits(p, wrong)) {
-            Some((plugin, p)) => {
-                idle::program(wrong.manifest, hook, &p, &mut wrong.issues, &mut wrong.warnings);
-                if p.neutral.is_some() && programs.iter().any(|(_, q)| q.neutral.is_some()) {
-                    let message = "another hook has a `neutral` text already, and a conversation ends in one";
-                    wrong.issues.push(hook.key("neutral"), message, Some("leave one of them out".into()));
-                }
-                hooks.push(PlannedHook { name: hook.name.clone(), taps: p.all_taps().cloned().collect(), plugin });
-                programs.push((hook.name.clone(), p));
-            }
-            None => whole = false,
-        }
-    }
-    let arms = KeyPath::default().key("study").key("arms");
-    if wrong.manifest.study.arms.is_some() && programs.iter().filter(|(_, p)| !p.arms.is_empty()).count() < 2 {
-        let message = "`arms` does nothing: fewer than two hooks have arms";
-        wrong.warnings.push(arms.clone(), message, None);
-    }
-    let program = wrong.keep(&arms, friction_core::arms::join(programs, wrong.manifest.study.arms))?;
-    wrong.keep(&KeyPath::default().key("hook"), program.validate(spec))?;
-    whole.then_some((program, hooks))
 }
 
 /// The largest multiple of a group's conversations up to `about`; at least one group.

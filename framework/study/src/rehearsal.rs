@@ -1,6 +1,6 @@
 //! Holds a conversation of the design with made-up replies, to see before a run what would be said.
 use crate::lists::PlannedItem;
-use crate::plan::PlannedCondition;
+use crate::planned::PlannedCondition;
 use friction_core::{
     Ask, ChatMessage, Condition, Dataset, Error, Exchange, Grade, Item, Kept, OpeningContext, Reply, Result, TextCodec,
     TurnContext,
