@@ -21,7 +21,7 @@ mod record;
 pub mod regrade;
 mod rehearsal;
 pub mod run;
-mod scores;
+pub mod scores;
 pub mod stored;
 mod wrong;
 

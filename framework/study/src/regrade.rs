@@ -13,8 +13,6 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-pub use crate::scores::{Scores, scored};
-
 /// Name of the columns that hold what a run was made with.
 pub const BEFORE: &str = "before";
 

@@ -5,7 +5,8 @@ use crate::print::{columns, plain, program, typed};
 use crate::table;
 use friction_core::{Column, Table, plural};
 use friction_study::Otherwise;
-use friction_study::regrade::{ChangedTurn, Regraded, Report, Scores, regraded, scored};
+use friction_study::regrade::{ChangedTurn, Regraded, Report, regraded};
+use friction_study::scores::{Scores, scored};
 use serde_json::json;
 use std::path::Path;
 
