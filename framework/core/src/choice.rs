@@ -45,6 +45,7 @@ mod letter;
 mod named;
 mod patterns;
 mod prompt;
+mod reader;
 mod right;
 mod scan;
 mod shown;
@@ -52,12 +53,13 @@ mod text;
 mod value;
 mod words;
 
-use crate::grade::ChoiceParser;
 use crate::{Grade, Item};
 pub use bank::Bank;
 pub use declared::{Reading, declared, reading};
 pub use patterns::{lenient, lm_eval, official};
 pub use prompt::{check_instruction, prompt, prompt_with};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grades a reply by the declared answer. [`Grade::others`] holds the answers of the parsers `declared`, `lenient` and
@@ -73,6 +75,21 @@ pub fn grade(item: &Item, reply: &str) -> Grade {
         others: others.into_iter().map(|(k, v)| (k.to_string(), v.map(String::from))).collect(),
         metrics: BTreeMap::new(),
     }
+}
+
+/// A parser of choice letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChoiceParser {
+    /// The letter that a person would say the reply gives as its answer.
+    #[default]
+    Declared,
+    /// The declared letter, or else the first capital that stands alone.
+    Lenient,
+    /// MMLU-Pro's own chain of patterns (evaluate_from_local.py), which ends in the last capital that stands alone.
+    Official,
+    /// The pattern of lm-evaluation-harness's task mmlu_pro: the first `answer is X` or `answer is (X)`.
+    LmEval,
 }
 
 /// As [`grade`], with the answer and score of another parser. [`Grade::others`] then has the key `lm-eval` too.

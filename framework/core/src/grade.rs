@@ -11,9 +11,10 @@ mod phrase;
 mod scan;
 mod section;
 
-pub use section::{ChoiceParser, GradeKind, GradeSection, Group, Need, Take};
+pub use section::{GradeKind, GradeSection, Group, Need, Take};
 
-use crate::{Grade, Item, Result, Target, choice};
+use crate::choice::{self, ChoiceParser};
+use crate::{Grade, Item, Result, Target};
 
 /// Grades replies as a table `[grade]` says.
 #[derive(Debug, Clone)]

@@ -26,12 +26,13 @@ pub mod traits;
 mod unread;
 pub mod words;
 
+pub use choice::ChoiceParser;
 pub use edit::{Autoencoder, EditOp, Encoder, Readout};
 pub use error::{Error, Result};
 pub use findings::{
     Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural,
 };
-pub use grade::{ChoiceParser, GradeKind, GradeSection, Grader};
+pub use grade::{GradeKind, GradeSection, Grader};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};

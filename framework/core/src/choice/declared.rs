@@ -1,57 +1,8 @@
 //! Finds the declared answer: the letter that a human reader would take as the reply's answer.
+use super::reader::{Candidate, Form, Known, Rank, Reader, Value};
 use super::text::{Kind, Text};
-use super::value::{Form, Value};
 use super::words::{CHOOSE, CORRECTION, IS, JOIN, OPINION, OPTIONS, OTHERS, QUESTIONS, SHORT, SO, chooses_with};
 use std::collections::HashMap;
-
-/// An option's text as tokens: as written, and in lower case.
-pub(super) struct Known {
-    pub exact: Vec<String>,
-    pub lower: Vec<String>,
-}
-
-/// Whether a sign is ignored when texts are compared: quotes and left-over formatting.
-pub(super) fn ignored(c: Option<char>) -> bool {
-    matches!(c, Some('"' | '\'' | '*' | '_' | '\\' | '…' | '•'))
-}
-
-impl Known {
-    fn new(option: &str) -> Self {
-        let text = Text::option(option);
-        let kept = |i: &usize| match text.kind(*i) {
-            Kind::Word => true,
-            Kind::Sign(c) => !ignored(Some(c)),
-            _ => false,
-        };
-        let mut all: Vec<usize> = (0..text.tokens.len()).filter(kept).collect();
-        while all.len() > 1
-            && all.last().is_some_and(|i| matches!(text.sign(*i), Some('.' | ',' | ';' | ':' | '!' | '?')))
-        {
-            all.pop();
-        }
-        let of = |f: fn(&Text, usize) -> &str| all.iter().map(|i| f(&text, *i).to_string()).collect();
-        Self { exact: of(Text::exact), lower: of(Text::lower) }
-    }
-}
-
-/// How strongly a candidate was declared, from the strongest to the weakest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// "answer is B", "Answer: B", `\boxed{B}`, "B is correct".
-    Explicit,
-    /// "I choose B", "so B", "it is B".
-    Chosen,
-    /// A letter at the start of the reply, in a bold line, or alone on a line.
-    Shown,
-}
-
-/// A possible answer found in the reply; `at` is the index of its first token.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate {
-    pub rank: Rank,
-    pub value: Value,
-    pub at: usize,
-}
 
 /// The result of [`reading`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,16 +11,6 @@ pub struct Reading {
     pub declared: Option<char>,
     /// Another letter that the reply declares besides `declared`. If it declares several at once, the first of them.
     pub contradicts: Option<char>,
-}
-
-/// A reply that is read against the options of its question.
-pub(super) struct Reader<'a> {
-    pub t: &'a Text,
-    pub options: Vec<Known>,
-    /// Indices of options by the first token of their text, in lower case.
-    pub firsts: HashMap<String, Vec<usize>>,
-    pub n: usize,
-    pub end: usize,
 }
 
 /// Reads the declared answer out of a reply, by the rules of [`crate::choice`]. `options` are the options' texts in

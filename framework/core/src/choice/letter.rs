@@ -1,7 +1,6 @@
 //! Decides from what follows a letter whether the letter is an answer.
-use super::declared::{Known, Reader};
+use super::reader::{Form, Known, Reader, Value};
 use super::text::Kind;
-use super::value::{Form, Value};
 use super::words::{
     AFTER, CJK_AFTER, CORRECTION, GOES_ON, HEDGES, JOIN, MAYBE, NOT, OPENERS, OPINION, SPECIES, SPOKEN_OF,
 };

@@ -1,7 +1,6 @@
 //! Nouns that declare an answer ("the answer is B"), and whether they mean the reply's own answer.
-use super::declared::Reader;
+use super::reader::{Form, Reader};
 use super::text::Kind;
-use super::value::Form;
 use super::words::*;
 
 impl Reader<'_> {

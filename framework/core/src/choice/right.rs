@@ -1,7 +1,6 @@
 //! Letters that the reply says are right: "B is correct".
-use super::declared::Reader;
+use super::reader::{Reader, Value};
 use super::text::Kind;
-use super::value::Value;
 use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, MOST, RIGHT, SAID, SUBJECT};
 
 impl Reader<'_> {

@@ -29,8 +29,20 @@ struct Scanner<'a> {
     out: Text,
 }
 
+impl Text {
+    /// The tokens of a reply.
+    pub fn reply(text: &str) -> Self {
+        scan(text, false)
+    }
+
+    /// The tokens of an option's text, which is part of a line.
+    pub fn option(text: &str) -> Self {
+        scan(text, true)
+    }
+}
+
 /// Splits a text into tokens. `inline`: the text is part of a line, as an option's text is.
-pub(super) fn scan(text: &str, inline: bool) -> Text {
+fn scan(text: &str, inline: bool) -> Text {
     let mut chars = Vec::with_capacity(text.len());
     for c in text.chars() {
         match fold(c) {

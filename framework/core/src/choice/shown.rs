@@ -1,7 +1,6 @@
 //! Answers that are shown without words: a letter at the start of the reply, in a bold line, or alone on a line.
-use super::declared::{Candidate, Rank, Reader};
+use super::reader::{Candidate, Form, Rank, Reader, Value};
 use super::text::Kind;
-use super::value::{Form, Value};
 use super::words::{GREETINGS, MAYBE, OPTIONS};
 
 impl Reader<'_> {

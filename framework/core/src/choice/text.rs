@@ -4,7 +4,6 @@
 //! fonts and math delimiters, HTML formatting, invisible characters, emoji, other forms of the same letter
 //! (full-width, mathematical, circled). A sign that changes the meaning is kept: `H_2O` keeps its `_`,
 //! `A*B` its `*`, `B/2` its `/`.
-use super::scan::scan;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +49,6 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The tokens of a reply.
-    pub fn reply(text: &str) -> Self {
-        scan(text, false)
-    }
-
-    /// The tokens of an option's text, which is part of a line.
-    pub fn option(text: &str) -> Self {
-        scan(text, true)
-    }
-
     fn get(&self, i: usize) -> Token {
         let end = Token { kind: Kind::End, gap: 0, start: 0, end: 0, low: 0, low_end: 0 };
         self.tokens.get(i).or(self.tokens.last()).copied().unwrap_or(end)

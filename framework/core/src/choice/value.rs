@@ -1,37 +1,7 @@
 //! Reads the answer that follows the words that declare it.
-use super::declared::{Known, Reader, ignored};
+use super::reader::{Form, Known, Reader, Value, ignored};
 use super::text::Kind;
 use super::words::{AFTER, BUT, HEDGES, NOT, OPINION, OPTIONS, ORDER};
-
-/// What is found where an answer is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
-    /// One letter.
-    Letter(char),
-    /// Several answers at once; holds the first letter.
-    Several(char),
-    /// No answer.
-    Nothing,
-}
-
-/// How the answer is joined to the words that declare it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// A colon or the like.
-    Label,
-    /// A verb.
-    Verb,
-    /// On the line below a heading.
-    Below,
-    /// In a frame: `\boxed{`, `<answer>`.
-    Frame,
-    /// Directly after the noun: "Answer B".
-    Bare,
-    /// After a verb of choice: "I choose B".
-    Choice,
-    /// At the start of the reply or a line.
-    Lead,
-}
 
 impl Reader<'_> {
     /// The letter in upper case, if an option has it.

@@ -1,4 +1,5 @@
 //! The table `[grade]` of a manifest.
+use crate::choice::ChoiceParser;
 use crate::manifest::{Issues, Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,21 +31,6 @@ impl GradeKind {
             Self::Regex => "regex",
         }
     }
-}
-
-/// A parser of choice letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChoiceParser {
-    /// The letter that a person would say the reply gives as its answer.
-    #[default]
-    Declared,
-    /// The declared letter, or else the first capital that stands alone.
-    Lenient,
-    /// MMLU-Pro's own chain of patterns (evaluate_from_local.py), which ends in the last capital that stands alone.
-    Official,
-    /// The pattern of lm-evaluation-harness's task mmlu_pro: the first `answer is X` or `answer is (X)`.
-    LmEval,
 }
 
 /// Which of several matches counts.
