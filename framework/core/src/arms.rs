@@ -5,7 +5,6 @@
 use crate::program::{Arm, HookProgram};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// What the arms of several hooks mean together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,29 +139,11 @@ fn both(a: &Arm, b: &Arm) -> Result<Arm, String> {
     Ok(arm)
 }
 
-/// What is wrong with the names and strengths of a program's arms, if anything. Edits of one hook may share a name and
-/// with it their strength: one push at several sites.
-pub(crate) fn faults(program: &HookProgram) -> Option<String> {
-    let mut seen = BTreeSet::new();
-    if let Some(arm) = program.arms.iter().find(|a| !seen.insert(a.name.as_str())) {
-        return Some(format!("two arms are called `{}`: their turns could not be told apart", arm.name));
-    }
-    for arm in &program.arms {
-        if let Some((edit, s)) = arm.strengths.iter().find(|(_, s)| !s.is_finite()) {
-            return Some(format!("arm `{}` gives the edit `{edit}` the strength {s}", arm.name));
-        }
-        if arm.name.is_empty() && arm.strengths.values().any(|s| *s != 0.0) {
-            return Some("the arm without a name is the untouched control, and gives strengths: name it".into());
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::program::{Edit, EditAt, EditOp};
+    use crate::program::{Edit, EditAt, EditOp, faults};
     use crate::{Position, Site, Tap};
 
     /// A control and an arm for each dose, as `steer` makes them.

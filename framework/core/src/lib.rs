@@ -1,12 +1,14 @@
 //! The vocabulary, the plugin traits, the registry and the manifest of friction.
 //!
 //! This crate knows no model and writes no file. Its modules in reading order: [`item`] (what a dataset offers),
-//! [`words`] (the parts of a conversation), [`grade`] (how replies are graded), [`outcome`] (numbers that a turn has),
-//! [`site`] (places in a forward pass), [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
-//! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an
-//! analyzer reads) and [`findings`] (what it writes).
+//! [`words`] (the parts of a conversation), [`context`] (what a condition knows when it is asked), [`grade`] (how
+//! replies are graded), [`outcome`] (numbers that a turn has), [`site`] (places in a forward pass), [`program`] (what a
+//! hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin implements), [`registry`] (how a
+//! plugin is found), [`manifest`] (how a study is written down), [`run`] (what an analyzer reads) and [`findings`] (what
+//! it writes).
 pub mod arms;
 pub mod choice;
+pub mod context;
 pub mod edit;
 pub mod error;
 pub mod findings;
@@ -27,6 +29,7 @@ mod unread;
 pub mod words;
 
 pub use choice::ChoiceParser;
+pub use context::{OpeningContext, TurnContext};
 pub use edit::{Autoencoder, EditOp, Encoder, Readout};
 pub use error::{Error, Result};
 pub use findings::{
@@ -39,13 +42,11 @@ pub use item::{Category, Item, ScriptTurn, Target};
 pub use outcome::Outcome;
 pub use program::{Arm, Edit, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
-pub use run::{Aside, ConversationId, Readings, RunReader, Spoken, TapArray, TapView, TurnRow, has_levels};
+pub use run::{Aside, ConversationId, Readings, RunReader, Spoken, TapArray, TapView, TurnRow};
 pub use schemars;
 pub use schemars::JsonSchema;
 pub use serde_json;
 pub use site::{Depth, Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
 pub use unread::{off_letters, unread};
-pub use words::{
-    Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, OpeningContext, Reply, Role, TextCodec, TurnContext,
-};
+pub use words::{Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, Reply, Role, TextCodec, has_levels};

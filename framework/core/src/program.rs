@@ -118,7 +118,7 @@ pub struct Arm {
 impl Arm {
     /// Whether this arm is run with a condition that has these factors.
     pub fn runs_with(&self, factors: &crate::Factors) -> bool {
-        crate::run::has_levels(factors, &self.only)
+        crate::words::has_levels(factors, &self.only)
     }
 }
 
@@ -182,7 +182,7 @@ impl HookProgram {
                 Error::config(format!("the edit `{}` at `{}` of {} {what}", edit.name, edit.site, model.name))
             })?;
         }
-        if let Some(fault) = crate::arms::faults(self) {
+        if let Some(fault) = faults(self) {
             return Err(Error::config(fault));
         }
         for arm in &self.arms {
@@ -216,6 +216,24 @@ impl HookProgram {
             _ => Ok(()),
         }
     }
+}
+
+/// What is wrong with the names and strengths of a program's arms, if anything. Edits of one hook may share a name and
+/// with it their strength: one push at several sites.
+pub(crate) fn faults(program: &HookProgram) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    if let Some(arm) = program.arms.iter().find(|a| !seen.insert(a.name.as_str())) {
+        return Some(format!("two arms are called `{}`: their turns could not be told apart", arm.name));
+    }
+    for arm in &program.arms {
+        if let Some((edit, s)) = arm.strengths.iter().find(|(_, s)| !s.is_finite()) {
+            return Some(format!("arm `{}` gives the edit `{edit}` the strength {s}", arm.name));
+        }
+        if arm.name.is_empty() && arm.strengths.values().any(|s| *s != 0.0) {
+            return Some("the arm without a name is the untouched control, and gives strengths: name it".into());
+        }
+    }
+    None
 }
 
 /// Whether a text may name what becomes a column or a key, such as a reading, a metric, an aside or a plugin: letters,

@@ -1,6 +1,6 @@
 //! A run as hooks and analyzers see it, read-only.
 use crate::json::numbers;
-use crate::{Factors, Position, Result, Site, Tap};
+use crate::{Factors, Position, Result, Site, Tap, has_levels};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -187,11 +187,6 @@ impl TurnRow {
             Position::ReplyAll | Position::ReplyMean | Position::ReplyEnd => self.reply_tokens > 0,
         }
     }
-}
-
-/// Whether `factors` have all of `levels`; true if `levels` is empty.
-pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
-    levels.iter().all(|(k, v)| factors.get(k) == Some(v))
 }
 
 /// Activations of one conversation at one site and one position.

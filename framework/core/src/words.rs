@@ -1,11 +1,16 @@
 //! The parts of a conversation: messages, replies, grades, and what the history keeps.
-use crate::{Item, Result};
+use crate::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The level of each factor of a condition: `{ completion = "interrupt", tone = "blunt" }`. Analyzers compare factors
 /// and never refer to conditions by name.
 pub type Factors = BTreeMap<String, String>;
+
+/// Whether `factors` have all of `levels`; true if `levels` is empty.
+pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
+    levels.iter().all(|(k, v)| factors.get(k) == Some(v))
+}
 
 /// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -168,45 +173,6 @@ pub struct Exchange {
     pub finish_reason: String,
     /// The reply's grade.
     pub grade: Grade,
-}
-
-/// The place in the design at which a condition is asked, and what was said before.
-#[derive(Debug, Clone)]
-pub struct TurnContext<'a> {
-    /// The study's seed.
-    pub seed: u64,
-    /// Group index, from 0.
-    pub group: usize,
-    /// Number of the turn in its conversation, from 1.
-    pub turn: usize,
-    /// Number of turns of the conversation if it does not end early.
-    pub turns: usize,
-    /// Number of the turn among those that ask this item, from 1.
-    pub round: usize,
-    /// Number of turns that ask this item.
-    pub rounds: usize,
-    /// Name of the item's category.
-    pub topic: &'a str,
-    /// The item that the turn is about.
-    pub item: &'a Item,
-    /// What the dataset asks in this turn: the message of the item's script, or the dataset's prompt for the item.
-    pub prompt: &'a str,
-    /// The turns before this one, oldest first.
-    pub history: &'a [Exchange],
-}
-
-/// What a condition knows before the first turn.
-#[derive(Debug, Clone)]
-pub struct OpeningContext<'a> {
-    /// The study's seed.
-    pub seed: u64,
-    /// Group index, from 0.
-    pub group: usize,
-    /// The items of the conversation, in order.
-    pub items: &'a [Item],
-    /// The messages that the dataset puts before the first turn: its instruction and worked examples, or the system
-    /// prompt of a transcript.
-    pub given: &'a [ChatMessage],
 }
 
 /// What a condition says of itself, for the checks before a run.

@@ -1,8 +1,7 @@
 //! What an analyzer needs of the conditions' factors: levels, pairs that differ in one alone, a reference, filters.
 use super::Check;
 use friction_core::manifest::suggestion;
-use friction_core::run::has_levels;
-use friction_core::{Factors, Filter};
+use friction_core::{Factors, Filter, has_levels};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Check<'_> {
