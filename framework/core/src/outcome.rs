@@ -136,7 +136,7 @@ impl FromStr for Outcome {
             Some(("metric", rest)) if named(rest) => return Ok(Self::Metric(rest.into())),
             _ => {}
         }
-        let near = crate::manifest::nearest(s, FORMS.iter().copied())
+        let near = crate::suggestion::nearest(s, FORMS.iter().copied())
             .map(|n| format!(": did you mean `{n}`?"))
             .unwrap_or_else(|| format!("; outcomes are {}", FORMS.join(", ")));
         Err(format!("unknown outcome `{s}`{near}"))

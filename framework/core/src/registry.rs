@@ -26,9 +26,9 @@
 //! }
 //! assert!(Registry::linked().plugins().iter().any(|p| p.name == "bare"));
 //! ```
-use crate::manifest::{
-    BackendSection, GenerationSection, Issues, Manifest, ModelSection, Path, StudySection, deserialize,
-};
+use crate::deserialize::deserialize;
+use crate::issues::{Issues, Path};
+use crate::sections::{BackendSection, GenerationSection, ModelSection, StudySection};
 use crate::{Analyzer, Condition, Dataset, Error, GradeSection, Hook, ModelIdentity, Result, Topics};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -63,22 +63,6 @@ pub struct BuildContext {
     /// that model or an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<ModelIdentity>,
-}
-
-impl BuildContext {
-    /// The context of a manifest that lies in the folder `base`.
-    pub fn new(manifest: &Manifest, base: &std::path::Path) -> Self {
-        Self {
-            base: base.to_path_buf(),
-            seed: manifest.study.seed,
-            model: manifest.model.clone(),
-            backend: manifest.backend.clone(),
-            study: Some(manifest.study.clone()),
-            generation: Some(manifest.generation.clone()),
-            grade: manifest.grade.clone(),
-            locked: None,
-        }
-    }
 }
 
 /// A plugin's configuration: its table in the manifest, without the keys `plugin` and `name` and, of a condition,

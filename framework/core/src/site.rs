@@ -112,7 +112,7 @@ impl FromStr for Site {
     fn from_str(s: &str) -> Result<Self, String> {
         let unknown = || {
             let stem = format!("{}.L", s.split('.').next().unwrap_or(s));
-            let near = crate::manifest::nearest(&stem, NAMES.iter().copied())
+            let near = crate::suggestion::nearest(&stem, NAMES.iter().copied())
                 .map(|n| format!(": did you mean `{n}`?"))
                 .unwrap_or_else(|| format!("; sites are {}, where L is a layer from 0", NAMES.join(", ")));
             format!("unknown site `{s}`{near}")
@@ -185,7 +185,7 @@ impl FromStr for Position {
                 _ => {
                     const NAMES: [&str; 7] =
                         ["prompt-end", "reply:N", "reply", "reply-mean", "reply-end", "user-mean", "all"];
-                    let near = crate::manifest::nearest(s, NAMES.iter().copied())
+                    let near = crate::suggestion::nearest(s, NAMES.iter().copied())
                         .map(|n| format!(": did you mean `{n}`?"))
                         .unwrap_or_else(|| format!("; positions are {}", NAMES.join(", ")));
                     return Err(format!("unknown position `{s}`{near}"));

@@ -1,6 +1,6 @@
 //! The table `[grade]` of a manifest.
 use crate::choice::ChoiceParser;
-use crate::manifest::{Issues, Path};
+use crate::issues::{Issues, Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

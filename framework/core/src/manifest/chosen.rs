@@ -1,7 +1,9 @@
 //! The plugins that a manifest chooses: each table beside the plugin that it names.
-use super::issues::{Issues, Path, Step, deserialize, suggestion};
 use super::source::Source;
+use crate::deserialize::deserialize;
+use crate::issues::{Issues, Path, Step};
 use crate::registry::{Kind, Maker, Origin, Prepare, Prepared, Registry};
+use crate::suggestion::suggestion;
 use crate::{Condition, Error, Factors};
 
 /// A plugin that a manifest chooses, with its configuration checked.

@@ -1,27 +1,22 @@
 //! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
-mod aside;
 mod chosen;
-mod generation;
-mod issues;
-mod model;
 mod schema;
-mod sections;
 mod source;
 
-pub use aside::{After, AsideSection};
-pub use chosen::{Chosen, ConditionChoice};
-pub use generation::{GenerationSection, Thinking};
-pub use issues::{Issue, Issues, Path, Step, deserialize, nearest, suggestion};
-pub use model::{ModelDtype, ModelSection, Quantize};
-pub use schema::{added, schema};
-pub use sections::{
-    BackendKind, BackendSection, BatchSize, Draws, LibraryEntry, PluginsSection, ProcessEntry, StudySection,
+pub use crate::deserialize::deserialize;
+pub use crate::issues::{Issue, Issues, Path, Step};
+pub use crate::sections::{
+    After, AsideSection, BackendKind, BackendSection, BatchSize, Draws, GenerationSection, LibraryEntry, ModelDtype,
+    ModelSection, PluginsSection, ProcessEntry, Quantize, StudySection, Thinking,
 };
+pub use crate::suggestion::{nearest, suggestion};
+pub use chosen::{Chosen, ConditionChoice};
+pub use schema::{added, schema};
 pub use source::{Located, ManifestError, Source};
 
 use crate::grade::GradeSection;
 use crate::registry::{Kind, Maker, Registry};
-use crate::{Analyzer, Dataset, Hook, Topics};
+use crate::{Analyzer, BuildContext, Dataset, Hook, Topics};
 use chosen::{conditions, list, single};
 
 /// A manifest that was checked.
@@ -210,6 +205,22 @@ impl Manifest {
         let mut issues = Issues::default();
         issues.push(path, message, None);
         self.source.locate(issues)
+    }
+}
+
+impl BuildContext {
+    /// The context of a manifest that lies in the folder `base`.
+    pub fn new(manifest: &Manifest, base: &std::path::Path) -> Self {
+        Self {
+            base: base.to_path_buf(),
+            seed: manifest.study.seed,
+            model: manifest.model.clone(),
+            backend: manifest.backend.clone(),
+            study: Some(manifest.study.clone()),
+            generation: Some(manifest.generation.clone()),
+            grade: manifest.grade.clone(),
+            locked: None,
+        }
     }
 }
 

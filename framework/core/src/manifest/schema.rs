@@ -1,10 +1,7 @@
 //! The JSON Schema (draft 7) of manifests, for editors: completion, types, and what each key means.
-use super::aside::AsideSection;
-use super::generation::GenerationSection;
-use super::model::ModelSection;
-use super::sections::{BackendSection, PluginsSection, StudySection};
 use crate::grade::GradeSection;
 use crate::registry::{Kind, Plugin, Registry};
+use crate::sections::{AsideSection, BackendSection, GenerationSection, ModelSection, PluginsSection, StudySection};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};

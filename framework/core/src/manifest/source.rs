@@ -1,5 +1,5 @@
 //! A manifest's text, the place of each key in it, and values set on the command line.
-use super::issues::{Issue, Issues, Path, Step};
+use crate::issues::{Issue, Issues, Path, Step};
 use std::{fmt, ops::Range};
 use toml::de::{DeTable, DeValue};
 

@@ -1,5 +1,5 @@
 //! `[[aside]]`: questions that are asked on a fork.
-use super::issues::{Issues, Path};
+use crate::issues::{Issues, Path};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ impl AsideSection {
         }
     }
 
-    pub(super) fn check(&self, path: &Path, issues: &mut Issues) {
+    pub(crate) fn check(&self, path: &Path, issues: &mut Issues) {
         if !crate::program::is_name(&self.name) {
             issues.push(path.key("name"), "an aside's name is letters, digits, `-` and `_`: it names columns", None);
         }

@@ -1,131 +1,8 @@
-//! Collects what is wrong with a manifest, each fault with its place.
-use super::sections;
-use crate::Error;
+//! Reads a table of a manifest, and tells everything that is wrong with it in words for authors of manifests.
+use crate::issues::{Issues, Path, Step};
+use crate::sections::elsewhere;
+use crate::suggestion::suggestion;
 use serde::de::DeserializeOwned;
-use std::fmt;
-
-/// A step into a manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// A key of a table.
-    Key(String),
-    /// An entry of an array.
-    Index(usize),
-}
-
-/// A place in a manifest, written as `--set` writes it: `condition.1.keep.tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Path(pub Vec<Step>);
-
-impl Path {
-    /// The path of a key below this one.
-    pub fn key(&self, key: impl Into<String>) -> Path {
-        let mut p = self.clone();
-        p.0.push(Step::Key(key.into()));
-        p
-    }
-    /// The path of an array entry below this one.
-    pub fn index(&self, i: usize) -> Path {
-        let mut p = self.clone();
-        p.0.push(Step::Index(i));
-        p
-    }
-    /// The path of what `--set` would call `keys` below this one: `keep.tokens`, `sites.1`.
-    pub fn below(&self, keys: &str) -> Path {
-        let steps = keys.split('.').map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index));
-        Path(self.0.iter().cloned().chain(steps).collect())
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(k) if i == 0 => f.write_str(k)?,
-                Step::Key(k) => write!(f, ".{k}")?,
-                Step::Index(n) => write!(f, ".{n}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One fault of a manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issue {
-    /// Where it is.
-    pub path: Path,
-    /// What is wrong.
-    pub message: String,
-    /// What to do, or what was probably meant.
-    pub help: Option<String>,
-}
-
-/// All faults, in the order found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Issues(pub Vec<Issue>);
-
-impl Issues {
-    /// Adds a fault.
-    pub fn push(&mut self, path: Path, message: impl Into<String>, help: Option<String>) {
-        self.0.push(Issue { path, message: message.into(), help });
-    }
-    /// Adds a plugin's error about its table at `path`. An error that names a key is placed at that key.
-    pub fn error(&mut self, path: &Path, error: &Error) {
-        match error {
-            Error::Key { key, message, help } => self.push(path.below(key), message, help.clone()),
-            Error::Several(all) => all.iter().for_each(|e| self.error(path, e)),
-            other => self.push(path.clone(), other.to_string(), None),
-        }
-    }
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// The candidate that `word` is probably a misspelling of, if there is one.
-///
-/// A misspelling has a Damerau–Levenshtein distance of at most 1 in words of three to seven letters, of 2 in words of
-/// eight to eleven, and of a quarter of the letters in longer words. In words of up to five letters, a replaced letter
-/// makes a different word (`gpu` is not `cpu`). So does a change in a part of one or two letters (`top_k` is not
-/// `top_p`, `reply:5` is not `reply:8`).
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let found = candidates.into_iter().filter_map(|c| Some((slips(&word.to_lowercase(), &c.to_lowercase())?, c)));
-    found.min_by_key(|(d, _)| *d).map(|(_, c)| c)
-}
-
-/// The distance of `word` from `meant`; `None` if they are different words.
-fn slips(word: &str, meant: &str) -> Option<usize> {
-    let (a, b) = (word.chars().count(), meant.chars().count());
-    let most = match a.min(b) {
-        0..=2 => 0,
-        3..=7 => 1,
-        8..=11 => 2,
-        n => n / 4,
-    };
-    let d = strsim::damerau_levenshtein(word, meant);
-    if d > most {
-        return None;
-    }
-    let swapped = a == b && strsim::hamming(word, meant) == Ok(1);
-    let parts = |s: &str| s.split(|c: char| !c.is_alphanumeric()).map(String::from).collect::<Vec<_>>();
-    let (x, y) = (parts(word), parts(meant));
-    let short = |(p, q): (&String, &String)| p != q && p.chars().count().max(q.chars().count()) <= 2;
-    let other = x.len() == y.len() && x.iter().zip(&y).any(short);
-    (!(other || swapped && a <= 5)).then_some(d)
-}
-
-/// Help for an unknown word: "did you mean …?" or a list of the candidates; `None` if there are no candidates.
-pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
-    match nearest(word, candidates.clone()) {
-        Some(n) => Some(format!("did you mean `{n}`?")),
-        None => {
-            let all: Vec<_> = candidates.into_iter().map(|c| format!("`{c}`")).collect();
-            (!all.is_empty()).then(|| format!("known here: {}", all.join(", ")))
-        }
-    }
-}
 
 fn remove(value: &mut toml::Value, steps: &[Step]) -> bool {
     match (steps, value) {
@@ -236,7 +113,7 @@ pub fn deserialize<T: DeserializeOwned>(mut value: toml::Value, path: &Path, iss
             if at.0.last() != Some(&Step::Key((*name).into())) {
                 at = at.key(*name);
             }
-            let help = sections::elsewhere(name, path).or_else(|| suggestion(name, known.iter().copied()));
+            let help = elsewhere(name, path).or_else(|| suggestion(name, known.iter().copied()));
             issues.push(join(path, &at), format!("unknown key `{name}`"), help);
         } else if message.starts_with("unknown variant")
             && let Some((name, known)) = words.split_first()
@@ -258,38 +135,6 @@ fn join(a: &Path, b: &Path) -> Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn another_word_is_no_slip() {
-        for (word, meant) in [
-            ("fixd", "fixed"),
-            ("lwa", "law"),
-            ("group", "groups"),
-            ("max_new_token", "max_new_tokens"),
-            ("residul", "residual"),
-            ("temprature", "temperature"),
-            ("from_trun", "from_turn"),
-            ("user_mean", "user-mean"),
-        ] {
-            assert_eq!(nearest(word, [meant, "nothing"]), Some(meant), "{word}");
-        }
-        for (word, other) in [
-            ("top_k", "top_p"),
-            ("min_p", "top_p"),
-            ("gpu", "cpu"),
-            ("q5", "q8"),
-            ("reply:5", "reply:8"),
-            ("resid_post.1", "resid_post.2"),
-            ("tone", "turn"),
-            ("seed", "read"),
-        ] {
-            assert_eq!(nearest(word, [other]), None, "{word}");
-        }
-        assert_eq!(
-            suggestion("top_k", ["top_p", "temperature"]).as_deref(),
-            Some("known here: `top_p`, `temperature`")
-        );
-    }
 
     #[test]
     fn wrong_types_are_told_without_the_names_of_rusts() {
@@ -358,15 +203,5 @@ mod tests {
                 assert!(!message.contains(name), "{text}: {message}");
             }
         }
-    }
-
-    #[test]
-    fn a_plugins_errors_go_to_their_keys() {
-        let mut issues = Issues::default();
-        let both =
-            Error::Several(vec![Error::at("keep.share", "a"), Error::config("b"), Error::at("sites.1", "c").help("d")]);
-        issues.error(&Path::default().key("hook").index(2), &both);
-        let told: Vec<_> = issues.0.iter().map(|i| format!("{} {} {:?}", i.path, i.message, i.help)).collect();
-        assert_eq!(told, ["hook.2.keep.share a None", "hook.2 b None", "hook.2.sites.1 c Some(\"d\")"]);
     }
 }

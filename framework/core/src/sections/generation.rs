@@ -1,5 +1,5 @@
 //! `[generation]`: how replies are generated.
-use super::issues::{Issues, Path};
+use crate::issues::{Issues, Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,7 @@ impl GenerationSection {
     pub const MOST_STOPS: usize = 16;
 
     /// What is declared here and does nothing. With [`Self::defaults`] it is known once they are read.
-    pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
+    pub(crate) fn idle(&self, path: &Path, warnings: &mut Issues) {
         if !self.defaults {
             self.unsampled(path, warnings);
         }
@@ -110,7 +110,7 @@ impl GenerationSection {
         }
     }
 
-    pub(super) fn check(&self, path: &Path, issues: &mut Issues) {
+    pub(crate) fn check(&self, path: &Path, issues: &mut Issues) {
         if !(1..=65536).contains(&self.max_new_tokens) {
             issues.push(path.key("max_new_tokens"), "`max_new_tokens` must be from 1 to 65536", None);
         }

@@ -1,5 +1,5 @@
 //! `[model]`: the checkpoint and its chat template.
-use super::issues::{Issues, Path};
+use crate::issues::{Issues, Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,7 +93,7 @@ fn dated(value: &Value) -> bool {
 }
 
 impl ModelSection {
-    pub(super) fn check(&self, path: &Path, issues: &mut Issues) {
+    pub(crate) fn check(&self, path: &Path, issues: &mut Issues) {
         if self.chat_template.as_ref().is_some_and(|t| t.trim().is_empty()) {
             let help = "name a template or a file; \"none\" joins messages without markers";
             issues.push(path.key("chat_template"), "`chat_template` is empty", Some(help.into()));
@@ -112,7 +112,7 @@ impl ModelSection {
     }
 
     /// What is declared here and does nothing.
-    pub(super) fn idle(&self, path: &Path, warnings: &mut Issues) {
+    pub(crate) fn idle(&self, path: &Path, warnings: &mut Issues) {
         if let Some(r) = self.revision.as_ref().filter(|_| !self.source.starts_with("hf:")) {
             let what = format!("`revision = {r:?}` does nothing: `{}` is no repository of the hub", self.source);
             warnings.push(path.key("revision"), what, Some("it belongs to a source `hf:owner/name`".into()));
