@@ -1,4 +1,5 @@
 //! Compares each arm with the untouched control, turn by turn.
+use crate::arms::ArmName;
 use friction_core::{Outcome, TurnRow};
 use friction_stats::{Interval, mean_t};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,6 +88,16 @@ pub struct Replies {
     pub repetition: f64,
     /// Perplexity of the neutral text (`neutral` of the hook); `None` without one.
     pub perplexity: Option<f64>,
+}
+
+/// One arm's results.
+pub struct Arm {
+    /// The direction and the dose.
+    pub name: ArmName,
+    /// The change of the outcome where the analyzer looks (`where`).
+    pub effect: Effect,
+    /// Properties of all its replies there.
+    pub replies: Replies,
 }
 
 /// The properties over all turns of an arm.

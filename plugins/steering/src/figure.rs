@@ -1,6 +1,6 @@
 //! The figure of the dose-response, with the controls.
 use crate::arms::Kind;
-use crate::response::Arm;
+use crate::effects::Arm;
 use friction_core::{Figure, Outcome, Result, plural};
 use friction_draw::{Axis, COLOURS, Frame, Look, Marker, shortened};
 use friction_stats::percent;

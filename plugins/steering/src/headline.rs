@@ -1,7 +1,7 @@
 //! The rows of `steering` in the table that `run` prints at its end.
 use crate::arms::Kind;
+use crate::effects::Arm;
 use crate::locked::{Answer, Expect, Question};
-use crate::response::Arm;
 use friction_core::{Estimate, Findings, Outcome, plural};
 use friction_stats::{cite, percent};
 

@@ -6,7 +6,7 @@
 //! values (one sign per group, all doses together), and of the rank of the absolute mean among those of the random
 //! directions at the same doses.
 use crate::arms::Kind;
-use crate::response::Arm;
+use crate::effects::Arm;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Outcome, Result, Says};
 use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};

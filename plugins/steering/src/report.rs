@@ -1,8 +1,7 @@
 //! Writes what was found: the doses of the tested direction, its controls, the verdict and the table of all arms.
 use crate::arms::Kind;
-use crate::effects::Replies;
+use crate::effects::{Arm, Replies};
 use crate::locked::{Answer, Expect, Question, listed};
-use crate::response::Arm;
 use friction_core::{Column, Findings, Outcome, Says, Table, Verdict, plural};
 use friction_stats::{Interval, bounds, cite, mean_t, p_words, percent, signed};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! `steering`: the dose-response of an outcome, against random and shuffled directions.
 use crate::arms::{ArmName, Kind, of_hook};
-use crate::effects::{Effect, Replies, Where, effect, items, replies, unshared};
+use crate::effects::{Arm, Where, effect, items, replies, unshared};
 use crate::locked::{Expect, FEWEST_CONTROLS, FEWEST_GROUPS, Question, ask};
 use crate::{figure, headline, report};
 use friction_core::error::Faults;
@@ -104,16 +104,6 @@ impl PluginConfig for Steering {
     fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
         Ok(Box::new(self.clone()))
     }
-}
-
-/// One arm's results.
-pub struct Arm {
-    /// The direction and the dose.
-    pub name: ArmName,
-    /// The change of the outcome where the analyzer looks (`where`).
-    pub effect: Effect,
-    /// Properties of all its replies there.
-    pub replies: Replies,
 }
 
 impl Analyzer for Steering {
