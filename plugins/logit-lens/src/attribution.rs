@@ -1,7 +1,8 @@
 //! Direct logit attribution of a direction (Elhage et al. 2021): how adding it to the residual stream changes the
 //! letters' logits along the path that skips all later blocks. The final norm's divisor is held at its mean over the
 //! run, so that the change is linear in the direction.
-use crate::{LogitLens, letters};
+use crate::letters::letters;
+use crate::options::LogitLens;
 use friction_checkpoint::Tokenizer;
 use friction_core::{Column, Error, Findings, Item, Result, RunReader, Table};
 use friction_directions::Direction;

@@ -1,6 +1,6 @@
 //! The figure of the lens by site.
-use crate::LogitLens;
-use crate::lens::Line;
+use crate::line::Line;
+use crate::options::LogitLens;
 use friction_core::{Figure, Result, TurnRow, plural};
 use friction_draw::{Axis, Frame, Look, name, numbered};
 use friction_stats::percent;

@@ -1,42 +1,18 @@
 //! The lens at each site, compared with the right answer, the given answer and the model's own probabilities.
-use crate::{LogitLens, figure, letters};
+use crate::figure;
+use crate::letters::letters;
+use crate::line::{Line, Seen, line};
+use crate::options::LogitLens;
 use friction_checkpoint::Tokenizer;
 use friction_core::{
     Column, ConversationId, Error, Estimate, Findings, Item, Position, Result, RunReader, Site, Table, TapArray,
     TurnRow, plural,
 };
 use friction_model::Unembedding;
-use friction_stats::{Interval, cite, mean_t, percent, quantile};
+use friction_stats::{cite, percent, quantile};
 use rayon::prelude::*;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// One turn, seen through the lens at one site.
-struct Seen {
-    group: u32,
-    /// Index of the turn's level of the factor; `None` if it has no level of it.
-    level: Option<usize>,
-    right: bool,
-    same: bool,
-    /// Log-probability of the right letter, normalised over the question's letters.
-    log: f64,
-}
-
-/// The results for one site and one level.
-pub struct Line {
-    /// The site that the lens reads.
-    pub site: Site,
-    /// The factor's level; `all` without a factor.
-    pub level: String,
-    /// Percentage of turns in which the likeliest letter is the right one.
-    pub right: Interval,
-    /// Number of groups that the interval is over.
-    pub groups: usize,
-    /// Percentage of turns in which the likeliest letter is the given answer.
-    pub same: f64,
-    /// Mean log-probability of the right letter, normalised over the question's letters.
-    pub log: f64,
-}
+use std::collections::BTreeSet;
 
 /// Whether a turn's item has choices, one of which is right.
 fn chosen(t: &TurnRow) -> bool {
@@ -131,29 +107,6 @@ fn read(run: &dyn RunReader, turns: &[&TurnRow], site: Site) -> Result<Vec<Vec<f
         out.push(row.to_vec());
     }
     Ok(out)
-}
-
-fn line(site: Site, level: &str, seen: Vec<&Seen>, confidence: f64) -> Option<Line> {
-    let mut groups: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
-    for s in &seen {
-        let g = groups.entry(s.group).or_default();
-        *g = (g.0 + f64::from(u8::from(s.right)), g.1 + 1.0);
-    }
-    let means: Vec<f64> = groups.values().map(|(r, n)| 100.0 * r / n).collect();
-    let right = mean_t(&means, confidence).unwrap_or(Interval {
-        estimate: means.first().copied().unwrap_or(f64::NAN),
-        low: f64::NAN,
-        high: f64::NAN,
-    });
-    let n = seen.len() as f64;
-    (n > 0.0).then(|| Line {
-        site,
-        level: level.into(),
-        right,
-        groups: means.len(),
-        same: 100.0 * seen.iter().filter(|s| s.same).count() as f64 / n,
-        log: seen.iter().map(|s| s.log).sum::<f64>() / n,
-    })
 }
 
 /// The right letter among all tokens of the vocabulary, on a sample of rows.
@@ -295,6 +248,7 @@ fn table(lines: &[Line]) -> Table {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use friction_stats::Interval;
 
     /// Two samples of a conversation; each turn's activation is its own number.
     struct Run(Vec<TurnRow>);
