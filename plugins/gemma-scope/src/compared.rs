@@ -1,5 +1,5 @@
 //! Which levels of the factor are compared: its two, or one with all others together.
-use crate::GemmaScope;
+use crate::options::GemmaScope;
 use friction_core::{Error, Result};
 
 /// The levels that are compared: names of level 0 and level 1.

@@ -5,11 +5,12 @@ use crate::encoded::{Places, Tokens, encode, feature_means, means};
 use crate::features::{Difference, Feature, differences, features};
 use crate::halves::Halves;
 use crate::limits::{Limits, answers};
+use crate::options::GemmaScope;
 use crate::questions::Questions;
 use crate::replicate::{Replication, SAME, seek};
+use crate::scope::{Scope, begins_with_bos};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
-use crate::{GemmaScope, Scope, begins_with_bos};
 use friction_core::{
     Block, Column, Error, Estimate, Findings, Outcome, Position, Result, RunReader, Says, Table, TurnRow, Verdict,
     off_letters, plural, unread,

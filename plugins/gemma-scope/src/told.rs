@@ -1,9 +1,9 @@
 //! The reported features: their descriptions, printed rows and tables.
-use crate::Scope;
 use crate::features::{Difference, Feature};
 use crate::labels::{Labels, plain};
 use crate::questions::Questions;
 use crate::replicate::Replication;
+use crate::scope::Scope;
 use friction_core::{Column, Error, Findings, Outcome, Result, Site, Table};
 use friction_model::Unembedding;
 use friction_sae::Parameters;

@@ -1,6 +1,6 @@
 //! `sae-train`: trains an autoencoder on a run's activations, for models that have no published one. It writes SAELens'
 //! format, which `gemma-scope` reads. `friction sae train` does the same outside a study.
-use crate::begins_with_bos;
+use crate::scope::begins_with_bos;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Column, Estimate, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader,
