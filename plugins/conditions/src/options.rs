@@ -1,5 +1,5 @@
 //! The options of `template`.
-use crate::Talker;
+use crate::talker::Talker;
 use crate::text::{self, Test, Text};
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use friction_core::{BuildContext, Error, Exchange, Grade, Kept, PluginConfig, ScriptTurn, TextCodec};
+use friction_core::{
+    BuildContext, ChatMessage, Condition, Error, Exchange, Grade, Item, Kept, OpeningContext, PluginConfig, Reply,
+    Result, ScriptTurn, TextCodec, TurnContext,
+};
 
 struct Letters;
 impl TextCodec for Letters {

@@ -11,9 +11,9 @@ use friction_core::choice::{Bank, check_instruction};
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Dataset, Error, Item, PluginConfig, PluginEntry, Result, plural};
-use read::File;
+use read::{File, Rows};
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Asks questions and tasks of your own, from a file: multiple choice, open ones, and ones that take several messages.
@@ -114,9 +114,6 @@ impl PluginConfig for Config {
     }
 }
 
-/// Items with their rows.
-type Rows = Vec<(usize, Item)>;
-
 impl Config {
     /// The first `shots` items of a file that worked examples are taken from; all if `shots` is not set.
     fn first(&self, items: Rows, path: &Path) -> Result<Vec<Item>> {
@@ -156,12 +153,6 @@ fn by_category(items: Rows) -> BTreeMap<String, Vec<Item>> {
         out.entry(item.category.clone()).or_default().push(item);
     }
     out
-}
-
-/// The first id that occurs twice, with its second row.
-fn twice(items: &Rows) -> Option<(usize, &str)> {
-    let mut ids = BTreeSet::new();
-    items.iter().find(|(_, item)| !ids.insert(item.id.as_str())).map(|(at, item)| (*at, item.id.as_str()))
 }
 
 friction_core::inventory::submit! {

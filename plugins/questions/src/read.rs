@@ -1,10 +1,13 @@
 //! Reads a file's rows.
 use crate::row::{Accepted, KEYS, Row, Said};
-use crate::{Rows, twice};
 use friction_core::manifest::nearest;
-use friction_core::{Error, Result};
+use friction_core::{Error, Item, Result};
 use friction_parquet::{Ask, Table, Want};
+use std::collections::BTreeSet;
 use std::path::Path;
+
+/// Items with their rows.
+pub(crate) type Rows = Vec<(usize, Item)>;
 
 /// A file that was read.
 #[derive(Debug)]
@@ -52,6 +55,12 @@ impl File {
         let unread = self.unread.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join(", ");
         vec![format!("columns of {} that are not read: {unread}", name.display())]
     }
+}
+
+/// The first id that occurs twice, with its second row.
+fn twice(items: &Rows) -> Option<(usize, &str)> {
+    let mut ids = BTreeSet::new();
+    items.iter().find(|(_, item)| !ids.insert(item.id.as_str())).map(|(at, item)| (*at, item.id.as_str()))
 }
 
 /// Parses JSON lines. A byte order mark, CRLF and empty lines are accepted.

@@ -1,5 +1,5 @@
 //! Worked examples: items with their answers, as messages.
-use crate::Rows;
+use crate::read::Rows;
 use friction_core::choice::prompt_with;
 use friction_core::{ChatMessage, Item, Result, Target};
 

@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field};
 use friction_core::{Category, ChatMessage};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Builds the dataset of a table and files.

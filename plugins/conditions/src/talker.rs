@@ -1,0 +1,116 @@
+//! A template whose texts were read: what it says in each turn, and what it keeps of each reply.
+use crate::options::Keep;
+use crate::text::{self, Test, Text};
+use friction_core::{
+    Ask, Bounds, ChatMessage, Condition, Item, Kept, OpeningContext, Reply, Result, Role, TurnContext, seed,
+};
+
+/// A template whose texts were read.
+pub(crate) struct Talker {
+    pub system: Option<Text>,
+    pub shots: Vec<ChatMessage>,
+    pub messages: Vec<Text>,
+    pub user: Option<Vec<Text>>,
+    pub recap: Option<Text>,
+    pub if_right: Option<Text>,
+    pub if_wrong: Option<Text>,
+    pub stop_when: Option<Test>,
+    pub prefill: Option<Text>,
+    pub replay: bool,
+    pub rounds: Option<usize>,
+    pub from_turn: usize,
+    pub keep: Option<Keep>,
+}
+
+impl Talker {
+    /// The text of a turn and the index of its wording; `None` if the list of messages is over and nothing follows it.
+    fn text(&self, cx: &TurnContext) -> Option<(&Text, Option<u32>)> {
+        let own = |t: &'_ Option<Text>| t.is_some();
+        if own(&self.recap) && cx.round > cx.item.rounds() {
+            return self.recap.as_ref().map(|t| (t, None));
+        }
+        if let Some(text) = self.messages.get(cx.turn - 1) {
+            return Some((text, None));
+        }
+        // Where items take several turns, a grade is answered in the rounds after the first.
+        let answers = cx.rounds == 1 || cx.round > 1;
+        let graded = cx.history.last().and_then(|e| e.grade.right()).filter(|_| answers);
+        let reaction = match graded {
+            Some(true) => self.if_right.as_ref(),
+            Some(false) => self.if_wrong.as_ref(),
+            None => None,
+        };
+        if let Some(text) = reaction {
+            return Some((text, None));
+        }
+        let all = self.user.as_deref()?;
+        let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
+        let phrase = seed::derive(&[b"phrase", &parts[0], &parts[1], &parts[2]]) % all.len() as u64;
+        all.get(phrase as usize).map(|text| (text, Some(phrase as u32)))
+    }
+
+    /// Whether the turn comes before the template applies: its message is the bare prompt.
+    fn bare(&self, cx: &TurnContext) -> bool {
+        cx.turn < self.from_turn && self.messages.is_empty() && self.user.is_some()
+    }
+}
+
+impl Condition for Talker {
+    fn opening(&self, cx: &OpeningContext) -> Result<Vec<ChatMessage>> {
+        let mut out = cx.given.to_vec();
+        if let Some(text) = &self.system {
+            out.retain(|m| m.role != Role::System);
+            out.insert(0, ChatMessage::system(text.write(&text::opening(cx))?));
+        }
+        out.extend(self.shots.iter().cloned());
+        Ok(out)
+    }
+
+    fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>> {
+        let values = text::turn(cx);
+        if let Some(test) = self.stop_when.as_ref().filter(|_| !cx.history.is_empty())
+            && test.holds(&values)?
+        {
+            return Ok(None);
+        }
+        let mut ask = if self.bare(cx) {
+            Ask::new(cx.prompt)
+        } else {
+            match self.text(cx) {
+                Some((text, phrase)) => Ask { phrase, ..Ask::new(text.write(&values)?) },
+                None if self.messages.is_empty() => Ask::new(cx.prompt),
+                None => return Ok(None),
+            }
+        };
+        ask.prefill = self.prefill.as_ref().map(|t| t.write(&values)).transpose()?.filter(|t| !t.is_empty());
+        if self.replay {
+            ask.replay = cx.item.script.get(cx.round - 1).and_then(|t| t.reply.clone());
+        }
+        Ok(Some(ask))
+    }
+
+    fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
+        let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
+        let roll = || seed::unit(&[b"cut", &parts[0], &parts[1], &parts[2]]);
+        match &self.keep {
+            Some(k) if reply.ids.len() > k.tokens && (k.share >= 1.0 || roll() < k.share) => {
+                // If the cut falls inside a character of several tokens, the character is removed whole.
+                let ids = &reply.ids[..reply.codec.whole(&reply.ids[..k.tokens])?];
+                let text = format!("{}{}", reply.codec.decode(ids)?.trim_end(), k.marker);
+                Ok(Kept { text, removed_tokens: reply.ids.len() - ids.len() })
+            }
+            _ => Ok(Kept::whole(reply)),
+        }
+    }
+
+    fn rounds(&self, item: &Item) -> usize {
+        self.rounds.unwrap_or_else(|| item.rounds() + usize::from(self.recap.is_some()))
+    }
+
+    fn bounds(&self) -> Bounds {
+        let texts = [&self.prefill, &self.recap].into_iter().flatten();
+        let hears = texts.chain(&self.messages).chain(self.user.iter().flatten()).any(Text::hears);
+        let reacts = self.if_right.is_some() || self.if_wrong.is_some() || self.stop_when.is_some();
+        Bounds { reads_history: hears || reacts, message_tokens: None }
+    }
+}
