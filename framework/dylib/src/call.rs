@@ -1,4 +1,5 @@
 //! Calls functions of a library, one at a time, and checks their answers.
+use crate::gate::gate;
 use crate::heard::escaped;
 use crate::library::Library;
 use crate::offer::{Offer, Which, run_text};
@@ -7,14 +8,6 @@ use friction_core::{Error, Result};
 use friction_plugin::abi::{Answer, ERROR, Host, OK, Out, PANIC, Text, UNKNOWN};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Held during every call, so that one library runs at a time and its printed text can be attributed to it.
-static GATE: Mutex<()> = Mutex::new(());
-
-pub(crate) fn gate() -> MutexGuard<'static, ()> {
-    GATE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Calls `f` and returns its answer; `None` if the library answers [`UNKNOWN`]. `what` names the call in errors.
 pub(crate) fn call(library: &Library, what: &str, f: impl FnOnce(&Out) -> i32) -> Result<Option<Vec<u8>>> {

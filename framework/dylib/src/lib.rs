@@ -1,8 +1,8 @@
 //! Loads dynamic libraries and starts pinned processes as plugins.
 //!
 //! Both hold plugins on the other side of a border that JSON crosses: `border.rs` says what the two have in common, and
-//! `remote.rs` and its neighbours `condition.rs` and `dataset.rs` implement the plugin traits by it. `before.rs` holds the
-//! records of versions 1 and 2 of the border.
+//! `remote.rs` and its neighbours `condition.rs` and `dataset.rs` implement the plugin traits by it, `plugin.rs` makes of
+//! them what a registry takes. `before.rs` holds the records of versions 1 and 2 of the border.
 //!
 //! # Libraries
 //!
@@ -22,12 +22,14 @@ mod border;
 mod call;
 mod condition;
 mod dataset;
+mod gate;
 mod heard;
 mod library;
 mod lines;
 mod native;
 mod offer;
 mod pins;
+mod plugin;
 mod process;
 mod remote;
 mod stdout;

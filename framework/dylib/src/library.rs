@@ -1,8 +1,8 @@
 //! Loads a library by path and SHA-256, within a time limit. It is never unloaded.
 use crate::border::{Border, Listed};
-use crate::call;
+use crate::gate::gate;
 use crate::heard::Heard;
-use crate::remote;
+use crate::plugin::plugin;
 use crate::stdout::Taken;
 use crate::trial;
 use friction_core::{Error, Plugin, Result};
@@ -88,7 +88,7 @@ impl Library {
     /// If it lists a plugin whose name is not valid.
     pub fn plugins(self: &Arc<Self>) -> Result<Vec<Plugin>> {
         let border: Arc<dyn Border> = self.clone();
-        self.listed.iter().map(|l| remote::plugin(&border, l)).collect()
+        self.listed.iter().map(|l| plugin(&border, l)).collect()
     }
 
     /// Path of its file.
@@ -111,7 +111,7 @@ type Opened = (Table, Vec<Listed>, Vec<u8>);
 
 /// Loads a library, after a child process has loaded it without hanging or dying.
 fn within(path: &Path) -> Result<Opened> {
-    let _gate = call::gate();
+    let _gate = gate();
     trial::load(|| drop(open(path))).map_err(|what| Error::data(path, what))?;
     let taken = Taken::begin();
     let opened = open(path);

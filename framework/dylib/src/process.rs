@@ -4,7 +4,8 @@ use crate::border::{Answer, Border, Instance, Listed, Who};
 use crate::heard::{Heard, escaped, start};
 use crate::lines::Lines;
 use crate::offer::{Offer, Which, run_text};
-use crate::{pins, remote};
+use crate::pins;
+use crate::plugin::plugin;
 use friction_core::manifest::ProcessEntry;
 use friction_core::{BuildContext, Error, Origin, Plugin, Result, Spoken, TapArray, TapView};
 use serde::Serialize;
@@ -89,7 +90,7 @@ impl Process {
     /// If it lists a plugin whose name is not valid.
     pub fn plugins(self: &Arc<Self>) -> Result<Vec<Plugin>> {
         let border: Arc<dyn Border> = self.clone();
-        self.listed.iter().map(|l| remote::plugin(&border, l)).collect()
+        self.listed.iter().map(|l| plugin(&border, l)).collect()
     }
 
     /// Its command, for messages.

@@ -1,94 +1,17 @@
-//! Implements the plugin traits by calls across a border: of a library, or of a process.
+//! An instance of a plugin on the other side of a border, and the traits of topics, hooks and analyzers by calls to it.
 use crate::before;
-use crate::border::{Border, Instance, Listed, Who};
-use crate::condition::RemoteCondition;
-use crate::dataset::RemoteDataset;
+use crate::border::{Border, Instance, Who};
 use crate::heard::escaped;
 use crate::offer::Offer;
-use friction_core::manifest::{Issues, Path, Step, to_json};
-use friction_core::program::is_name;
-use friction_core::registry::Prepared;
 use friction_core::{
-    Analyzer, BuildContext, Category, Condition, Dataset, Error, Findings, Hook, HookProgram, Kind, Maker, ModelSpec,
-    Needs, PlanContext, Plugin, Readings, Result, RunReader, Spoken, TapView, TopicPlan, Topics,
+    Analyzer, BuildContext, Category, Error, Findings, Hook, HookProgram, ModelSpec, Needs, PlanContext, Readings,
+    Result, RunReader, Spoken, TapView, TopicPlan, Topics,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// A plugin of the other side, for a registry.
-pub(crate) fn plugin(border: &Arc<dyn Border>, listed: &Listed) -> Result<Plugin> {
-    if !is_name(&listed.name) {
-        let (who, name) = (border.name(), &listed.name);
-        let message = format!("{who}: lists a plugin called {name:?}; names are letters, digits, `-` and `_`");
-        return Err(Error::other(message));
-    }
-    macro_rules! maker {
-        ($($kind:ident => $remote:ident),*) => {
-            match listed.kind {
-                $(Kind::$kind => {
-                    let (border, who) = (border.clone(), Who { kind: Kind::$kind, name: listed.name.clone() });
-                    Maker::$kind(Arc::new(move |table, path, issues| {
-                        let config = validated(border.as_ref(), &who, &table, path, issues)?;
-                        let (border, who) = (border.clone(), who.clone());
-                        let prepared: Prepared<dyn $kind> = Box::new(move |cx| {
-                            let built = Remote::build(&border, &who, &config, cx)?;
-                            Ok(Box::new($remote::wrap(built)?))
-                        });
-                        Some(prepared)
-                    }))
-                })*
-            }
-        };
-    }
-    let maker = maker!(Condition => RemoteCondition, Dataset => RemoteDataset, Topics => RemoteTopics, Hook => RemoteHook, Analyzer => RemoteAnalyzer);
-    let oneline: String = listed.summary.chars().filter(|c| !c.is_control()).take(200).collect();
-    Ok(Plugin {
-        name: listed.name.clone(),
-        summary: oneline,
-        version: listed.version.chars().filter(|c| !c.is_control()).take(40).collect(),
-        origin: border.origin(),
-        options: listed.options.clone().unwrap_or_else(|| json!({"type": "object"})),
-        maker,
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wrong {
-    at: Vec<Value>,
-    message: String,
-    #[serde(default)]
-    help: Option<String>,
-}
-
-/// The configuration as JSON, if the other side finds nothing wrong with it. Otherwise faults are added to the issues.
-fn validated(border: &dyn Border, who: &Who, table: &toml::Value, path: &Path, issues: &mut Issues) -> Option<String> {
-    let config = to_json(table).to_string();
-    let what = format!("validate of `{}`", who.name);
-    let found = border.validate(who, &config, &what);
-    let found = match found.and_then(|f| f.map(|a| a.read::<Vec<Wrong>>(border, &what)).transpose()) {
-        Ok(found) => found.unwrap_or_default(),
-        Err(e) => {
-            issues.push(path.clone(), e.to_string(), None);
-            return None;
-        }
-    };
-    let right = found.is_empty();
-    for w in found {
-        let mut at = path.clone();
-        for step in w.at {
-            match step {
-                Value::String(k) => at.0.push(Step::Key(k)),
-                other => at.0.extend(other.as_u64().map(|i| Step::Index(i as usize))),
-            }
-        }
-        issues.push(at, escaped(&w.message), w.help.as_deref().map(escaped));
-    }
-    right.then_some(config)
-}
 
 /// An instance of a plugin on the other side.
 pub(crate) struct Remote {
@@ -98,7 +21,8 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    fn build(border: &Arc<dyn Border>, who: &Who, config: &str, cx: &BuildContext) -> Result<Self> {
+    /// Builds an instance.
+    pub fn build(border: &Arc<dyn Border>, who: &Who, config: &str, cx: &BuildContext) -> Result<Self> {
         if cx.base.to_str().is_none() {
             return Err(Error::config(format!(
                 "the manifest's folder {} is not valid UTF-8 and cannot be told to a plugin: rename the folder",
@@ -151,11 +75,11 @@ impl Remote {
 }
 
 /// Topics of the other side.
-struct RemoteTopics(Remote);
+pub(crate) struct RemoteTopics(Remote);
 
 impl RemoteTopics {
     #[allow(clippy::unnecessary_wraps)] // As the other kinds' `wrap`, which ask and may fail.
-    fn wrap(i: Remote) -> Result<Self> {
+    pub fn wrap(i: Remote) -> Result<Self> {
         Ok(Self(i))
     }
 }
@@ -172,7 +96,7 @@ impl Topics for RemoteTopics {
 }
 
 /// A hook of the other side.
-struct RemoteHook {
+pub(crate) struct RemoteHook {
     instance: Remote,
     /// The other side answered that this hook reads nothing, so it is not asked again.
     idle: AtomicBool,
@@ -180,7 +104,7 @@ struct RemoteHook {
 
 impl RemoteHook {
     #[allow(clippy::unnecessary_wraps)] // As the other kinds' `wrap`, which ask and may fail.
-    fn wrap(instance: Remote) -> Result<Self> {
+    pub fn wrap(instance: Remote) -> Result<Self> {
         Ok(Self { instance, idle: AtomicBool::new(false) })
     }
 }
@@ -205,13 +129,13 @@ impl Hook for RemoteHook {
 }
 
 /// An analyzer of the other side. What it needs is asked when it is built.
-struct RemoteAnalyzer {
+pub(crate) struct RemoteAnalyzer {
     instance: Remote,
     needs: Needs,
 }
 
 impl RemoteAnalyzer {
-    fn wrap(instance: Remote) -> Result<Self> {
+    pub fn wrap(instance: Remote) -> Result<Self> {
         let needs = instance.maybe("needs", &Value::Null, Offer::default())?.unwrap_or_default();
         Ok(Self { instance, needs })
     }
