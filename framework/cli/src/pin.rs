@@ -1,11 +1,15 @@
 //! `friction plugins pin`: writes the hashes of libraries and of processes' files into a manifest.
 use crate::error::{CliError, Result};
-use crate::plugins::text;
 use friction_core::manifest::{External, Issues, Source, external};
 use friction_study::manifest::{base, library_file};
 use serde_json::{Value, json};
 use std::path::Path;
 use toml_edit::{DocumentMut, InlineTable, Item, TableLike, value};
+
+/// The text of a manifest. One that cannot be read is an error of usage.
+pub(crate) fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))
+}
 
 /// Writes the SHA-256 of each library, and of the files of each process, into the manifest's text; the rest of the text
 /// stays as it is.

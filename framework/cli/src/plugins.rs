@@ -2,8 +2,9 @@
 //! pages of a guide.
 use crate::error::{CliError, Result};
 use crate::options::{description, example_text, rows};
+use crate::pages;
+use crate::pin::{pin, text};
 use crate::print::plain;
-use crate::{pages, pin};
 use friction_checkpoint::bundled::BundledModel;
 use friction_core::manifest::{Issues, Source, schema, suggestion};
 use friction_core::{Origin, Plugin, Registry};
@@ -48,7 +49,7 @@ enum Command {
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     if let Some(Command::Pin { manifest }) = &args.command {
-        return pin::pin(manifest, as_json);
+        return pin(manifest, as_json);
     }
     let known = known(args.manifest.as_deref())?;
     match &args.command {
@@ -61,10 +62,6 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         Some(Command::Guide { dir, check }) => guide(&known, dir, *check, as_json),
         Some(Command::Pin { .. }) => Ok(()),
     }
-}
-
-pub(crate) fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| CliError::usage(format!("{}: {e}", path.display())))
 }
 
 fn known(manifest: Option<&Path>) -> Result<Registry> {
