@@ -1,5 +1,5 @@
 //! Identity of a checkpoint: SHA-256 of the bytes of each part that is used.
-use crate::source::Weights;
+use crate::source::{FILES, Weights};
 use crate::weights::gguf::{Gguf, Meta};
 use crate::{Checkpoint, Error, Result};
 use friction_core::{ModelIdentity, ModelPart};
@@ -8,14 +8,6 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-
-/// Configuration files whose bytes identify a part.
-pub(crate) const FILES: [(ModelPart, &str); 4] = [
-    (ModelPart::Config, "config.json"),
-    (ModelPart::GenerationConfig, "generation_config.json"),
-    (ModelPart::TokenizerConfig, "tokenizer_config.json"),
-    (ModelPart::TokenizerConfig, "special_tokens_map.json"),
-];
 
 impl Checkpoint {
     /// SHA-256 of every part. Reads all weights, which takes about as long as loading them; within a process they are

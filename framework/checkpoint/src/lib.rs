@@ -6,13 +6,16 @@
 //! and [`template`] turn conversations into token ids.
 pub mod arch;
 pub mod bundled;
+mod chat;
 pub mod config;
 pub mod error;
 pub mod families;
+mod files;
 mod generation;
 pub mod hub;
 mod identity;
 pub mod init;
+mod jinja;
 pub mod json;
 mod partial;
 pub mod source;

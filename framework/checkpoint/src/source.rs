@@ -2,13 +2,14 @@
 //! then the weights.
 use crate::bundled::BundledModel;
 use crate::families::{no_shape, shape};
+use crate::files::{expand, read_json};
 use crate::hub::Repo;
 use crate::template::{self, Choice, Found, SpecialTokens};
 use crate::weights::TensorSource;
 use crate::weights::gguf::{Gguf, Meta};
 use crate::weights::random::RandomWeights;
 use crate::weights::safetensors::{SafetensorsFiles, shard_names};
-use crate::{Arch, Error, Result, Tokenizer, json};
+use crate::{Arch, Error, Result, Tokenizer};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -64,13 +65,13 @@ impl fmt::Display for Source {
     }
 }
 
-/// Replaces a leading `~/` by the home folder.
-pub(crate) fn expand(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => PathBuf::from(path),
-    }
-}
+/// Configuration files whose bytes identify a part.
+pub(crate) const FILES: [(ModelPart, &str); 4] = [
+    (ModelPart::Config, "config.json"),
+    (ModelPart::GenerationConfig, "generation_config.json"),
+    (ModelPart::TokenizerConfig, "tokenizer_config.json"),
+    (ModelPart::TokenizerConfig, "special_tokens_map.json"),
+];
 
 /// Where the weights come from.
 pub(crate) enum Weights {
@@ -106,11 +107,6 @@ pub struct Checkpoint {
     pub(crate) files: Vec<(ModelPart, PathBuf)>,
     /// The hashes in the lock of a stored run: a part that differs is refused.
     pub(crate) locked: Option<ModelIdentity>,
-}
-
-pub(crate) fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    json::value(&text).map_err(|e| Error::format(path, e))
 }
 
 impl Checkpoint {
@@ -227,7 +223,7 @@ impl Checkpoint {
         mut weights: Weights,
     ) -> Result<Self> {
         let mut files = vec![];
-        for (part, name) in crate::identity::FILES {
+        for (part, name) in FILES {
             files.extend(file(name)?.map(|path| (part, path)));
         }
         let path = file("config.json")?.ok_or_else(|| Error::format(dir, "holds no config.json"))?;

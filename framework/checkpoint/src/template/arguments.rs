@@ -1,6 +1,6 @@
 //! The arguments of a template: the names that it reads besides messages and special tokens.
-use super::lex::{Kind, next_tag, raw_end, tokens};
 use super::{ChatTemplate, special};
+use crate::jinja::{Kind, next_tag, raw_end, tokens};
 use std::collections::BTreeSet;
 
 impl ChatTemplate {

@@ -67,7 +67,7 @@ impl BuiltIn {
     }
 
     /// [`Self::special`] for a template that the manifest names.
-    pub(super) fn named(&self, named: SpecialTokens, tokenizer: &Tokenizer) -> Result<SpecialTokens> {
+    pub(crate) fn named(&self, named: SpecialTokens, tokenizer: &Tokenizer) -> Result<SpecialTokens> {
         self.special(named, tokenizer).map_err(|token| {
             Error::key(
                 "chat_template",
@@ -83,7 +83,7 @@ impl BuiltIn {
 /// The special tokens that [`PLAIN`] is rendered with. It writes the BOS token if the checkpoint's tokenizer begins
 /// texts with it: as `adds_bos` says (`add_bos_token` of its configuration), or else as the post-processor of its
 /// `tokenizer.json` does. A tokenizer that has neither gets the BOS token that the checkpoint names.
-pub(super) fn plain(named: SpecialTokens, adds_bos: Option<bool>, tokenizer: &Tokenizer) -> Result<SpecialTokens> {
+pub(crate) fn plain(named: SpecialTokens, adds_bos: Option<bool>, tokenizer: &Tokenizer) -> Result<SpecialTokens> {
     let begins = tokenizer.begins()?;
     let bos = match (adds_bos, begins) {
         (Some(false), _) => None,

@@ -1,7 +1,7 @@
 //! The template that a manifest chooses: the checkpoint's own, one of the program's, a file, or none.
 use super::builtin::{BuiltIn, PLAIN};
 use super::clock;
-use crate::source::expand;
+use crate::files::expand;
 use crate::{Error, Result};
 use chrono::NaiveDateTime;
 use friction_core::manifest::{ModelSection, suggestion};

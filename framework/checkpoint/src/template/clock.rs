@@ -1,5 +1,5 @@
 //! `strftime_now`: the time that a template writes.
-use super::python::invalid;
+use super::errors::invalid;
 use crate::{Error, Result};
 use chrono::format::{Fixed, Item, StrftimeItems};
 use chrono::{NaiveDate, NaiveDateTime};

@@ -1,6 +1,6 @@
 //! Finds the chat template and the special tokens among a checkpoint's files.
 use super::SpecialTokens;
-use crate::source::read_json;
+use crate::files::read_json;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;

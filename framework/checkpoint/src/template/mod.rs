@@ -4,12 +4,11 @@
 //! minijinja lacks; `python` defines filters, tests and methods with Python's semantics. `choice` and `files` find a
 //! template; `probe` finds out what one does with conversations.
 mod arguments;
-mod builtin;
+pub(crate) mod builtin;
 mod choice;
 mod clock;
+mod errors;
 mod files;
-mod lex;
-mod of_checkpoint;
 mod printf;
 mod probe;
 mod python;
@@ -19,10 +18,9 @@ mod translate;
 mod values;
 
 pub use builtin::{BuiltIn, GEMMA, PLAIN};
-pub(crate) use choice::Choice;
+pub(crate) use choice::{Choice, Named};
 pub use choice::{Given, is_file};
 pub(crate) use files::{Found, of_files};
-pub(crate) use lex::literals;
 pub use special::SpecialTokens;
 
 use crate::tokenizer::Control;
@@ -36,7 +34,7 @@ use std::collections::BTreeMap;
 /// A compiled chat template.
 pub struct ChatTemplate {
     env: Environment<'static>,
-    special: SpecialTokens,
+    pub(crate) special: SpecialTokens,
     given: Given,
     clock: Clock,
     control: Control,
@@ -55,6 +53,16 @@ impl ChatTemplate {
     /// When the template does not compile.
     pub fn new(source: &str, special: SpecialTokens, tokenizer: &Tokenizer) -> Result<Self> {
         Self::with(source, special, tokenizer, Given::default())
+    }
+
+    /// Gemma's template, for a checkpoint that has none.
+    pub(crate) fn without(named: SpecialTokens, tokenizer: &Tokenizer, given: Given) -> Result<Self> {
+        let special = BuiltIn::GEMMA.special(named, tokenizer).map_err(|token| {
+            Error::Text(format!(
+                "there is no chat template, and Gemma's cannot be used: the tokenizer has no `{token}`; name one with `model.chat_template`, which is \"none\" for a base model, or put a chat_template.jinja beside the weights"
+            ))
+        })?;
+        Self::with(BuiltIn::GEMMA.source, special, tokenizer, given)
     }
 
     /// Gemma's template ([`GEMMA`]).

@@ -1,5 +1,5 @@
 //! Python's printf-style formatting, `format % arguments`.
-use super::python::invalid;
+use super::errors::invalid;
 use super::values;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, FormatStyle, format_filter};

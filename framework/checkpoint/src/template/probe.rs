@@ -76,7 +76,7 @@ impl ChatTemplate {
 
     /// Asks a template by which a model thinks unless it is told not to, not to: `enable_thinking = false` changes its
     /// prompt, and nothing is given for it (Qwen 3, SmolLM3).
-    pub(super) fn ask_not_to_think(&mut self) {
+    pub(crate) fn ask_not_to_think(&mut self) {
         if self.given.args.contains_key(THINKING) || !self.arguments().contains(THINKING) {
             return;
         }

@@ -1,15 +1,12 @@
 //! Filters, tests, methods and functions with the semantics of Jinja2 and Python, where minijinja's differ or are
 //! missing.
+use super::errors::invalid;
 use super::printf::printf;
 use super::translate::{CONCAT, FLOOR, PERCENT, PERCENT_TUPLE};
 use super::{strings, values};
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
-use minijinja::{Environment, Error, ErrorKind, State};
+use minijinja::{Environment, Error, State};
 use minijinja_contrib::pycompat::unknown_method_callback;
-
-pub(super) fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message.into())
-}
 
 /// Adds all of them to an environment.
 pub(super) fn add(env: &mut Environment<'static>) {

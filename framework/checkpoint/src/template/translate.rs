@@ -8,7 +8,7 @@
 //!
 //! A template that uses none of these is returned byte for byte.
 
-use super::lex::{Kind, Token, decoded, next_tag, raw_end, tokens};
+use crate::jinja::{Kind, Token, decoded, next_tag, raw_end, tokens};
 
 /// Filter for `a % b`.
 pub(super) const PERCENT: &str = "__percent__";

@@ -6,7 +6,7 @@
 //! name looks like a token's. A token that looks like one is a control token whatever its type if the metadata name it
 //! as beginning or end of something, and instead of ordinary text if the file's chat template writes it. What a template
 //! writes and the file types user-defined stays so: Qwen3's `<think>` is a part of the reply.
-use crate::template::literals;
+use crate::jinja::literals;
 use crate::weights::gguf::{Gguf, Meta};
 use std::collections::BTreeSet;
 

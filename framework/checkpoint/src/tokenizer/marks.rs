@@ -2,7 +2,7 @@
 //! the same strings as content of a message. The latter are marked before the template is rendered and encoded as
 //! plain text, as transformers does with `sanitize_control_tokens`.
 use super::Tokenizer;
-use crate::template::literals;
+use crate::jinja::literals;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use tokenizers::{

@@ -33,7 +33,7 @@ pub(crate) fn literals(source: &str) -> String {
 }
 
 /// Byte offset and opening mark of the next tag.
-pub(super) fn next_tag(text: &str) -> Option<(usize, &str)> {
+pub(crate) fn next_tag(text: &str) -> Option<(usize, &str)> {
     let mut from = 0;
     loop {
         let at = from + text[from..].find('{')?;
@@ -46,7 +46,7 @@ pub(super) fn next_tag(text: &str) -> Option<(usize, &str)> {
 
 /// Byte offset after the `{% endraw %}` of a raw block whose opening tag ends at `start`; the end of the text where
 /// there is none.
-pub(super) fn raw_end(text: &str, start: usize) -> usize {
+pub(crate) fn raw_end(text: &str, start: usize) -> usize {
     let mut from = start;
     while let Some(at) = text[from..].find("{%") {
         let inner = from + at + 2;
@@ -64,7 +64,7 @@ pub(super) fn raw_end(text: &str, start: usize) -> usize {
 /// Kinds of tokens: a name, keyword or number; a string; an opening or closing bracket; an operator or punctuation;
 /// other characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Word,
     Text,
     Open,
@@ -75,7 +75,7 @@ pub(super) enum Kind {
 
 /// A token and its byte range.
 #[derive(Clone, Copy)]
-pub(super) struct Token {
+pub(crate) struct Token {
     pub kind: Kind,
     pub start: usize,
     pub end: usize,
@@ -83,7 +83,7 @@ pub(super) struct Token {
 
 /// The tokens of a tag whose content begins at `text`, and the offset after its closing mark `close`; `None` where
 /// the tag is not closed.
-pub(super) fn tokens(text: &str, close: &str) -> (Vec<Token>, Option<usize>) {
+pub(crate) fn tokens(text: &str, close: &str) -> (Vec<Token>, Option<usize>) {
     let mut out: Vec<Token> = vec![];
     let (mut at, mut depth) = (0, 0usize);
     if text.starts_with(['-', '+']) {
@@ -152,7 +152,7 @@ fn string_length(text: &str, quote: char) -> Option<usize> {
 }
 
 /// The value of a string literal, with Python's escapes.
-pub(super) fn decoded(literal: &str) -> String {
+pub(crate) fn decoded(literal: &str) -> String {
     let inner: Vec<char> = literal[1..literal.len() - 1].chars().collect();
     let mut out = String::new();
     let mut at = 0;

@@ -1,20 +1,7 @@
 //! The chat template of a checkpoint, as the manifest chooses it.
-use super::choice::Named;
-use super::{BuiltIn, ChatTemplate, Given, SpecialTokens, builtin};
+use crate::template::{ChatTemplate, Named, SpecialTokens, builtin};
 use crate::{ChatMessage, Checkpoint, Error, Result, Tokenizer};
 use friction_core::ModelPart;
-
-impl ChatTemplate {
-    /// Gemma's template, for a checkpoint that has none.
-    pub(super) fn without(named: SpecialTokens, tokenizer: &Tokenizer, given: Given) -> Result<Self> {
-        let special = BuiltIn::GEMMA.special(named, tokenizer).map_err(|token| {
-            Error::Text(format!(
-                "there is no chat template, and Gemma's cannot be used: the tokenizer has no `{token}`; name one with `model.chat_template`, which is \"none\" for a base model, or put a chat_template.jinja beside the weights"
-            ))
-        })?;
-        Self::with(BuiltIn::GEMMA.source, special, tokenizer, given)
-    }
-}
 
 impl Checkpoint {
     /// The Jinja source of the chat template that renders prompts.
