@@ -18,6 +18,7 @@ pub mod init;
 mod jinja;
 pub mod json;
 mod partial;
+mod reader;
 pub mod source;
 pub mod template;
 #[doc(hidden)]

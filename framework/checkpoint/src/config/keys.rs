@@ -1,8 +1,8 @@
 //! Keys of a `config.json` that are not read. One that could change the forward pass is refused by name, so that no
 //! file says one thing while another is computed.
-use super::reader::Reader;
 use crate::Result;
 use crate::families::Family;
+use crate::reader::Reader;
 use serde_json::Value;
 
 /// Keys of the forward pass that every family has. A family adds its own.

@@ -3,7 +3,7 @@ use super::Family;
 use super::gemma3::computes;
 use crate::Result;
 use crate::arch::{Activation, Arch, Norms};
-use crate::config::{Defaults, Reader, base, layers, rope};
+use crate::reader::{Defaults, Reader, base, layers, rope};
 use crate::weights::gguf::Keys;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use super::Family;
 use crate::Result;
 use crate::arch::{Activation, Arch, Bias, LayerKind, Norms, QkNorm, RopeParameters, Scaling};
-use crate::config::{Defaults, Reader, base, layers, rope};
+use crate::reader::{Defaults, Reader, base, layers, rope};
 use crate::weights::gguf::Keys;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias};
-use crate::config::{Defaults, Reader, base, rope};
+use crate::reader::{Defaults, Reader, base, rope};
 use serde_json::{Value, json};
 
 /// Llama.

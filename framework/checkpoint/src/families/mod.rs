@@ -12,7 +12,7 @@ mod smollm3;
 
 use crate::Result;
 use crate::arch::Arch;
-use crate::config::Reader;
+use crate::reader::Reader;
 use crate::weights::gguf::Keys;
 use friction_core::manifest::nearest;
 use serde_json::Value;

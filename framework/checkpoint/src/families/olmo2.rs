@@ -2,7 +2,7 @@
 use super::Family;
 use crate::Result;
 use crate::arch::{Arch, Bias, Norms, QkNorm};
-use crate::config::{Defaults, Reader, base, rope};
+use crate::reader::{Defaults, Reader, base, rope};
 use crate::weights::gguf::Keys;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@ use super::olmo2::{DEFAULTS, olmo};
 use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::Arch;
-use crate::config::{Reader, base, layers, rope};
+use crate::reader::{Reader, base, layers, rope};
 use serde_json::{Value, json};
 
 /// OLMo 3.

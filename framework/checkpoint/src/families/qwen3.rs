@@ -3,7 +3,7 @@ use super::qwen2::{DEFAULTS, windows};
 use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias, QkNorm};
-use crate::config::{Defaults, Reader, base, rope};
+use crate::reader::{Defaults, Reader, base, rope};
 use serde_json::{Value, json};
 
 /// Qwen 3.

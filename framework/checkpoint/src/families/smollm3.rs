@@ -2,7 +2,7 @@
 use super::{Family, full_attention};
 use crate::Result;
 use crate::arch::{Arch, Bias};
-use crate::config::{Defaults, Reader, base, layers, rope};
+use crate::reader::{Defaults, Reader, base, layers, rope};
 use serde_json::{Value, json};
 
 /// SmolLM3.

@@ -2,9 +2,9 @@
 use super::keys::Keys;
 use super::{Gguf, Meta};
 use crate::arch::{Arch, RopeParameters, Scaling};
-use crate::config::layers::MOST;
-use crate::config::within;
 use crate::families::{FAMILIES, Family};
+use crate::reader::layers::MOST;
+use crate::reader::within;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 

@@ -1,4 +1,10 @@
-//! Typed access to the keys of a `config.json`, with errors that name the key.
+//! Typed access to the keys of a `config.json`, with errors that name the key; and what families say alike.
+mod base;
+pub(crate) mod layers;
+pub(crate) mod rope;
+
+pub(crate) use base::{Defaults, base, ids, within};
+
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -105,7 +111,7 @@ impl Reader<'_> {
 }
 
 /// A finite number above 0, or the end of an error message that says what is wrong with it.
-pub(super) fn above(v: &Value) -> Result<f64, String> {
+fn above(v: &Value) -> Result<f64, String> {
     let n = v.as_f64().ok_or_else(|| format!("must be a number, not {v}"))?;
     if n.is_finite() && n > 0.0 { Ok(n) } else { Err(format!("= {n} must be above 0")) }
 }

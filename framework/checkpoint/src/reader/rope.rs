@@ -1,6 +1,6 @@
 //! RoPE parameters, in both styles of transformers: flat keys (version 4) or `rope_parameters` (version 5), by layer type
 //! where layers differ. Where a file has both they must agree.
-use super::reader::{Reader, above};
+use super::{Reader, above};
 use crate::Result;
 use crate::arch::{RopeParameters, Scaling};
 use serde_json::{Map, Value};

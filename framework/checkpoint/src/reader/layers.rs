@@ -1,5 +1,5 @@
 //! Which layers slide, their window, and which have RoPE.
-use super::reader::Reader;
+use super::Reader;
 use crate::Result;
 use crate::arch::{Arch, LayerKind, RopeParameters};
 use serde_json::Value;
