@@ -1,7 +1,6 @@
 //! Finding and loading autoencoders from folders or the hub, in the formats of the suites that are published.
 use crate::find::{self, KINDS};
 use crate::name::{Inside, Name};
-use crate::parameters::Parameters;
 use crate::suites::{Format, Origin, dictionary_learning, gemma_scope, goodfire, qwen_scope, sparsify};
 use crate::tensors::Tensors;
 use crate::{lens, name, release};
@@ -12,7 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
+pub use crate::configuration::sites;
 pub use crate::find::FILES;
+pub use crate::loaded::Loaded;
 
 /// Where an autoencoder is found, as a manifest says it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -188,19 +189,6 @@ fn stream(site: Site) -> Site {
     }
 }
 
-/// Parameters, and what the configuration says about them.
-pub struct Loaded {
-    /// Weights and settings; their shapes agree.
-    pub parameters: Parameters,
-    /// Site whose activations it encodes; `None` where the configuration does not say.
-    pub reads: Option<Site>,
-    /// Site that it reconstructs: the same for an autoencoder, another for a transcoder. `None` where the
-    /// configuration does not say.
-    pub writes: Option<Site>,
-    /// Name of the model that it was trained on, where the configuration or the suite's own names say.
-    pub model: Option<String>,
-}
-
 /// Finds an autoencoder in a folder, or by its file of weights.
 ///
 /// # Errors
@@ -216,32 +204,4 @@ pub fn find(at: &Path) -> Result<Found> {
 /// As [`find`] and [`Found::load`].
 pub fn folder(at: &Path) -> Result<Loaded> {
     find(at)?.load()
-}
-
-/// The sites that an autoencoder reads and reconstructs, from a configuration of Gemma Scope 2 or SAELens alone.
-///
-/// # Errors
-/// When the configuration cannot be read, or a transcoder's names no known site that it reconstructs.
-pub fn sites(config: &Path) -> Result<(Option<Site>, Option<Site>)> {
-    let c = read(config)?;
-    let sites = if release::is(&c) { release::sites(&c) } else { lens::sites(&c) };
-    sites.map_err(|what| Error::config(format!("{}: {what}", config.display())))
-}
-
-/// Largest configuration file that is read, in bytes. Those of training runs have some hundred keys.
-const LONGEST: u64 = 1 << 20;
-
-/// Reads a configuration.
-///
-/// # Errors
-/// When it is missing, too long, or no JSON object.
-pub(crate) fn read(config: &Path) -> Result<Value> {
-    let wrong = |what: String| Error::config(format!("{}: {what}", config.display()));
-    let length = std::fs::metadata(config).map_err(|e| wrong(e.to_string()))?.len();
-    if length > LONGEST {
-        return Err(wrong(format!("is {length} bytes long: no configuration of an autoencoder")));
-    }
-    let text = std::fs::read_to_string(config).map_err(|e| wrong(e.to_string()))?;
-    let c = friction_checkpoint::json::value(&text).map_err(|e| wrong(e.to_string()))?;
-    if c.is_object() { Ok(c) } else { Err(wrong("is no JSON object".into())) }
 }

@@ -1,5 +1,5 @@
 //! Gemma Scope 2's format: `config.json` and `params.safetensors`.
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use crate::tensors::Tensors;

@@ -4,7 +4,7 @@
 mod config;
 mod keys;
 
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters, jump_relu_of_gated};
 use crate::tensors::Tensors;

@@ -4,7 +4,7 @@
 //! x̂ = a·W_dec + b_dec, and a = act((x − b_dec)·W_enc + b_enc). `JumpReluAutoEncoder` and `AutoEncoderNew` do not subtract
 //! b_dec first. Autoencoders of batch TopK are used with the one threshold that they learnt.
 use super::{BOTH, LINEAR, MATRICES, NEITHER, Names, Origin, Sites, Transposed, agrees, count, loaded, parameters};
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::parameters::{Activation, jump_relu_of_gated};
 use crate::tensors::Tensors;
 use friction_core::{Result, Site};

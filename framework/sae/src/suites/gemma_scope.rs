@@ -4,7 +4,7 @@
 //!
 //! JumpReLU, the input as it is: pre = x·W_enc + b_enc; a = pre where pre > threshold; x̂ = a·W_dec + b_dec.
 use super::{MATRICES, NEITHER, Names, Origin, Sites, loaded, parameters};
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::parameters::Activation;
 use crate::tensors::Tensors;
 use friction_core::{Result, Site};

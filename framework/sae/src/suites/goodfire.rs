@@ -4,7 +4,7 @@
 //!
 //! ReLU, the input as it is: a = relu(x·Wᵀ + b), x̂ = a·Wᵀ + b, with the weights of two layers of PyTorch (`Linear`).
 use super::{BOTH, LINEAR, Names, Origin, Sites, loaded, parameters};
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::parameters::Activation;
 use crate::tensors::Tensors;
 use friction_core::{Result, Site};

@@ -6,7 +6,7 @@ pub mod goodfire;
 pub mod qwen_scope;
 pub mod sparsify;
 
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::normalize::Normalize;
 use crate::parameters::{Activation, Parameters};
 use crate::tensors::Tensors;
@@ -119,7 +119,7 @@ impl Origin<'_> {
     /// When the configuration cannot be read, or the autoencoder is of a kind that is not read.
     pub fn sites(&self, format: Format) -> Result<Sites> {
         match format {
-            Format::Configured => crate::load::sites(self.config()?),
+            Format::Configured => crate::configuration::sites(self.config()?),
             Format::Sparsify => sparsify::sites(self),
             Format::DictionaryLearning => dictionary_learning::sites(self),
             Format::GemmaScope => gemma_scope::sites(self),
@@ -130,7 +130,7 @@ impl Origin<'_> {
 
     /// The layer that its configuration or its folders name; for what has no site by the name of its module.
     pub fn layer(&self, format: Format) -> Option<usize> {
-        let c = self.config.and_then(|path| crate::load::read(path).ok()).unwrap_or_default();
+        let c = self.config.and_then(|path| crate::configuration::read(path).ok()).unwrap_or_default();
         let word = |key: &str| c.get(key).or_else(|| c.get("metadata")?.get(key))?.as_str();
         match format {
             Format::Configured => HOOKS.iter().find_map(|key| numbered(word(key)?)),
@@ -153,7 +153,7 @@ impl Origin<'_> {
     /// # Errors
     /// When there is none, or it is no JSON object.
     pub fn json(&self) -> Result<Value> {
-        crate::load::read(self.config()?)
+        crate::configuration::read(self.config()?)
     }
 }
 

@@ -4,7 +4,7 @@
 //! TopK, the input as it is: pre = x·W_encᵀ + b_enc; the k largest, where they are above 0; x̂ = a·W_decᵀ + b_dec. The file
 //! holds W_enc `[width, input]` and W_dec `[output, width]`.
 use super::{BOTH, MATRICES, Origin, Sites, loaded, parameters};
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::parameters::Activation;
 use crate::tensors::Tensors;
 use friction_core::{Result, Site};

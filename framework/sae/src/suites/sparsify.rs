@@ -5,7 +5,7 @@
 //! TopK, the decoder's bias subtracted first: pre = (x − b_dec)·Wᵀ + b; the k largest, where they are above 0;
 //! x̂ = a·W_dec + b_dec. The file holds the encoder `[width, input]` and W_dec `[width, output]`.
 use super::{Names, Origin, Sites, Transposed, agrees, count, loaded, parameters};
-use crate::load::Loaded;
+use crate::loaded::Loaded;
 use crate::parameters::Activation;
 use crate::tensors::Tensors;
 use friction_core::{Result, Site};
@@ -45,7 +45,7 @@ fn check(c: &Value) -> std::result::Result<(), String> {
 /// The model that the run above says.
 fn model(o: &Origin) -> Option<String> {
     let run = o.config?.parent()?.parent()?.join(FILES.1);
-    let c = run.exists().then(|| crate::load::read(&run).ok()).flatten()?;
+    let c = run.exists().then(|| crate::configuration::read(&run).ok()).flatten()?;
     c.get("model").and_then(Value::as_str).map(String::from)
 }
 
