@@ -9,6 +9,7 @@
 //! keep = { tokens = 50, marker = "..." }
 //! factors = { completion = "interrupt", tone = "blunt" }
 //! ```
+mod keep;
 mod options;
 mod talker;
 mod text;

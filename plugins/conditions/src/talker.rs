@@ -1,5 +1,5 @@
 //! A template whose texts were read: what it says in each turn, and what it keeps of each reply.
-use crate::options::Keep;
+use crate::keep::Keep;
 use crate::text::{self, Test, Text};
 use friction_core::{
     Ask, Bounds, ChatMessage, Condition, Item, Kept, OpeningContext, Reply, Result, Role, TurnContext, seed,
