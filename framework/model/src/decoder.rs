@@ -6,8 +6,9 @@
 //! and a batch is padded to one of a few row counts by rows that write to a spare cache slot. Hooks run inside the
 //! graph: steps with taps, with edits, with both and with neither are recorded separately.
 use crate::cache::CacheShape;
+use crate::floats::floats;
 use crate::gpu::{Sent, Steps};
-use crate::model::{Model, On, floats};
+use crate::model::{Model, On};
 use crate::step::{NoProbe, Probe, Step};
 use crate::{KvCache, Result};
 use burn::tensor::{Int, Tensor};

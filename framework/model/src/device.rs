@@ -1,7 +1,10 @@
 //! Devices: opening them by the manifest's names, their memory and their failures.
+use crate::found::supported;
 use crate::{Error, Result};
 use burn::tensor::{DType, Device};
 use friction_core::manifest::{BackendKind, ModelDtype};
+
+pub use crate::found::Found;
 
 /// Opens device `index` of a backend. On WGPU, index 0 is the default adapter, and index n > 0 is discrete GPU n,
 /// counted from 0.
@@ -70,29 +73,6 @@ pub fn failure(panic: &(dyn std::any::Any + Send)) -> Option<String> {
         let cause = text.rsplit("Caused by:").next().unwrap_or(text);
         cause.trim().lines().next().unwrap_or_default().to_owned()
     })
-}
-
-/// A device of this machine that this binary can use.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Found {
-    /// The value of `backend.kind` that selects it.
-    pub backend: &'static str,
-    /// The value of `backend.device` that selects it.
-    pub index: usize,
-    /// Its name, from its driver.
-    pub name: String,
-    /// The values of `model.dtype` that it supports.
-    pub dtypes: Vec<&'static str>,
-    /// Bytes of its memory, where the driver says.
-    pub memory: Option<u64>,
-    /// CUDA only: whether cuBLAS was found, which prefill uses.
-    pub cublas: Option<bool>,
-}
-
-/// The values of `model.dtype` that a device computes in.
-pub(crate) fn supported(device: &Device) -> Vec<&'static str> {
-    let types = [("f32", DType::F32), ("bf16", DType::BF16), ("f16", DType::F16)];
-    types.iter().filter(|(_, d)| device.supports_dtype(*d)).map(|(name, _)| *name).collect()
 }
 
 /// All devices of this machine that this binary can use.

@@ -8,6 +8,8 @@ pub mod cache;
 pub mod decoder;
 pub mod device;
 pub mod error;
+mod floats;
+mod found;
 #[cfg(feature = "cube")]
 pub mod gpu;
 // Without a GPU's features, the same names stand for what cannot be.

@@ -7,10 +7,12 @@ use crate::network::Network;
 use crate::rope::Rope;
 use crate::step::{Probe, Step};
 use crate::{Error, Result};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor};
 use friction_checkpoint::Arch;
 use friction_checkpoint::weights::TensorSource;
 use friction_core::manifest::Quantize;
+
+pub use crate::floats::floats;
 
 /// A decoder, loaded on a device.
 pub struct Model {
@@ -173,12 +175,6 @@ fn embed_scale(arch: &Arch, dtype: DType) -> f32 {
         DType::F16 => half::f16::from_f32(s).to_f32(),
         _ => s,
     }
-}
-
-/// The numbers of a tensor's data, as f32.
-pub fn floats(data: &TensorData) -> Vec<f32> {
-    // Burn's iterator converts number by number; data that is f32 already is copied as a whole.
-    data.try_to_vec().unwrap_or_else(|_| data.iter::<f32>().collect())
 }
 
 /// Rows to which a product with `width` output columns is padded, so that a row's result is bit for bit the same

@@ -1,5 +1,5 @@
 //! RMSNorm. Weights are what the norm multiplies by: where a family stores γ of 1 + γ, the 1 is added when they are loaded.
-use crate::model::floats;
+use crate::floats::floats;
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 

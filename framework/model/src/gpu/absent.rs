@@ -2,7 +2,7 @@
 use crate::Result;
 use crate::cache::{CacheShape, KvCache};
 use crate::decoder::{Answer, Hooks, Wish};
-use crate::device::Found;
+use crate::found::Found;
 use crate::kernels::{AttentionLayer, Kernels, Linear};
 use crate::network::Network;
 use crate::rope::Rope;

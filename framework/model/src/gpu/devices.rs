@@ -1,5 +1,5 @@
 //! The GPUs of this machine: opening and listing them.
-use crate::device::{Found, supported};
+use crate::found::{Found, supported};
 use crate::{Error, Result};
 use burn::tensor::Device;
 use friction_core::manifest::BackendKind;
@@ -79,7 +79,7 @@ fn quietly<T>(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> std::result::Re
 /// The devices of a backend: indices from 0 until one does not open, at most 16.
 fn of_backend(kind: BackendKind, backend: &'static str) -> Vec<Found> {
     (0..16)
-        .map_while(|index| crate::device::open(kind, index).ok().map(|d| (index, d)))
+        .map_while(|index| open(kind, index)?.ok().map(|d| (index, d)))
         .map(|(index, device)| (index, super::able(&device), device))
         .map(|(index, able, device)| Found {
             backend,

@@ -1,6 +1,6 @@
 //! SwiGLU and GeGLU on the processor: activation(gate) · up in one pass over the rows of the gate-and-up product, parallel
 //! over rows.
-use crate::model::floats;
+use crate::floats::floats;
 use burn::tensor::{DType, Tensor, TensorData};
 use friction_checkpoint::arch::Activation;
 use rayon::prelude::*;

@@ -4,8 +4,9 @@ pub(crate) mod attention;
 
 use crate::Result;
 use crate::cache::KvCache;
+use crate::floats::floats;
 use crate::kernels::{AttentionLayer, Kernels, Linear, attention_scale};
-use crate::model::{floats, least_rows, matmul};
+use crate::model::{least_rows, matmul};
 use crate::norm::{add_rms_rows, rms_rows};
 use crate::quant::{self, Blocks};
 use crate::rope::Rope;
