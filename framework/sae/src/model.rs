@@ -94,7 +94,7 @@ impl Found {
         };
         // Converters write some families' GGUF files as another's.
         let converted = |f: &Family| matches!(checkpoint.source, Source::Gguf(_)) && f.gguf.is_empty();
-        let reads = |f: &Family| f.name == checkpoint.arch.family().name || converted(f);
+        let reads = |f: &Family| f.name == checkpoint.arch.family.name || converted(f);
         let model = &checkpoint.source;
         match fit(&own, named.as_ref(), &reads) {
             Fit::Same => Ok(None),
@@ -104,7 +104,7 @@ impl Found {
             Fit::Other => Err(Error::config(format!(
                 "{} was trained on {trained}, and the study's model is {model}, which is of the family {}: take an autoencoder of this model",
                 self.config.as_deref().unwrap_or(&self.tensors).display(),
-                checkpoint.arch.family().name
+                checkpoint.arch.family.name
             ))),
         }
     }
