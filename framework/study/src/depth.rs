@@ -97,7 +97,7 @@ mod tests {
     fn what_is_wrong_is_told_where_it_stands() {
         let told = |model: &str, sites: &str| settled(model, sites).1.unwrap().to_string();
         let e = told("random:gemma-3-270m", "[\"embed\", \"resid_post.0%\"]");
-        assert!(e.starts_with("m.toml:5:20: 0 % of 18 blocks are 0"), "{e}");
+        assert!(e.starts_with("m.toml:5:19: 0 % of 18 blocks are 0"), "{e}");
         let e = told("path:nowhere", "[\"resid_post.50%\"]");
         assert!(e.starts_with("m.toml:2:1: ") && e.contains("needs the model's number of layers"), "{e}");
     }

@@ -382,7 +382,8 @@ fn names_and_paths_are_not_broken() {
 fn a_condition_that_fails_to_ask_is_refused_before_the_run() {
     let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {metadata.colour.shade}\"");
     let told = refused(&m, &[]);
-    says(&told, &[&place(&m, "[[condition]]\nname = \"plain\""), "turn 2 of group 0, condition `plain`"]);
+    let at = place(&m, "user = \"ok. {question} {metadata");
+    says(&told, &[&at, "turn 2 of group 0, condition `plain`", "`.colour.shade`"]);
     let m = but("user = \"ok. {question}\"", "user = \"ok. {question} {{ history[-2].reply }}\"");
     says(&refused(&m, &[]), &["turn 2 of group 0, condition `plain`"]);
     let m = but("user = \"ok. {question}\"", "user = \"ok. {question}\"\nstop_when = \"matches(last_reply, '(')\"");

@@ -123,7 +123,8 @@ impl Gguf {
     /// Llama 3.1's scaling, which files hold as a tensor of divisors of the frequencies.
     fn llama3(&self, keys: &Keys, theta: f64) -> Result<Option<Value>> {
         const NAME: &str = "rope_freqs.weight";
-        let Some(info) = self.tensors.get(NAME) else { return Ok(None) };
+        // llama.cpp reads them for Llama and its kin, whose rows are interleaved.
+        let Some(info) = self.tensors.get(NAME).filter(|_| keys.family.interleaved) else { return Ok(None) };
         let divisors = self.numbers(info);
         let factor = f64::from(divisors.iter().copied().fold(0.0, f32::max));
         let (low, high, original) = (1.0, 4.0, 8192.0);
