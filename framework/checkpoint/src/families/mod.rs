@@ -8,6 +8,7 @@ mod olmo2;
 mod olmo3;
 mod qwen2;
 mod qwen3;
+mod smollm3;
 
 use crate::Result;
 use crate::arch::Arch;
@@ -65,6 +66,7 @@ pub static FAMILIES: &[&Family] = &[
     &qwen3::FAMILY,
     &olmo2::FAMILY,
     &olmo3::FAMILY,
+    &smollm3::FAMILY,
 ];
 
 /// The `from_gguf` of families without sliding windows.
