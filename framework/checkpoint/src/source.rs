@@ -238,7 +238,7 @@ impl Checkpoint {
     }
 
     /// Checks that every tensor of the architecture is in the weights, in its shape, as far as the files are here: a hub's
-    /// are in the cache. Reads their headers alone.
+    /// are in the cache. Reads their headers, and both tables where a tied checkpoint also holds an `lm_head`.
     ///
     /// # Errors
     /// When a file is missing or malformed, or lacks a tensor, or holds one that the model does not use.

@@ -14,6 +14,7 @@ class Unknown(Exception):
 # Standard output is the border's: what is printed goes to standard error, which friction stores in the run's log.
 _requests, _answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
+sys.stdout.reconfigure(line_buffering=True)  # Otherwise it is written at the end, when the log is closed.
 
 
 def _read():

@@ -77,12 +77,16 @@ impl Depth {
     pub fn of(self, layers: usize) -> Result<Site, String> {
         let blocks = (self.percent * layers as f64 / 100.0 + 0.5).floor();
         let layer = if self.first == Site::ResidPre(0) { blocks } else { blocks - 1.0 };
-        let there = (0.0..layers as f64).contains(&layer);
+        let there = (0.0..layers as f64).contains(&layer) && self.percent <= 100.0;
         if let Some(site) = of_layer(self.first.stem(), layer as usize).filter(|_| there) {
             return Ok(site);
         }
         let percent = self.percent;
-        Err(format!("{percent} % of {layers} blocks are {blocks}, and no block has that site"))
+        if self.percent > 100.0 {
+            return Err(format!("{} % is more than the whole depth: take 100 % or less", self.percent));
+        }
+        let (stem, than) = (self.first.stem(), if layer < 0.0 { "larger" } else { "smaller" });
+        Err(format!("{percent} % of {layers} blocks are {blocks}, where no block has `{stem}`: take a {than} depth"))
     }
 }
 
@@ -249,8 +253,13 @@ mod tests {
         assert_eq!(depth("resid_post.100%", 30).unwrap(), "resid_post.29");
         assert_eq!(depth("mlp_out.33.4%", 30).unwrap(), "mlp_out.9");
         assert_eq!(depth("resid_post.25%", 2).unwrap(), "resid_post.0");
-        for (wrong, layers) in [("resid_post.0%", 26), ("resid_pre.100%", 26), ("attn_out.101%", 64), ("mlp_in.1%", 26)]
-        {
+        for (wrong, layers) in [
+            ("resid_post.0%", 26),
+            ("resid_pre.100%", 26),
+            ("attn_out.101%", 64),
+            ("resid_post.101%", 4),
+            ("mlp_in.1%", 26),
+        ] {
             assert!(depth(wrong, layers).is_err(), "{wrong}");
         }
         for other in

@@ -92,8 +92,9 @@ impl Found {
             Source::Hub(id) => Known::of(id),
             _ => None,
         };
-        // Converters write some families' GGUF files as another's.
-        let converted = |f: &Family| matches!(checkpoint.source, Source::Gguf(_)) && f.gguf.is_empty();
+        // Converters write Mistral's GGUF files as Llama's.
+        let as_llama = matches!(checkpoint.source, Source::Gguf(_)) && checkpoint.arch.family.gguf.contains(&"llama");
+        let converted = |f: &Family| as_llama && f.gguf.is_empty() && f.interleaved;
         let reads = |f: &Family| f.name == checkpoint.arch.family.name || converted(f);
         let model = &checkpoint.source;
         match fit(&own, named.as_ref(), &reads) {

@@ -1,5 +1,6 @@
 //! Zip archives whose entries are stored as they are, as `torch.save` and `numpy.savez` write them, with zip64. Nothing is
-//! unpacked: an entry is a range of the file's bytes, which stay mapped. They are read once, for their CRC-32.
+//! unpacked: an entry is a range of the file's bytes, which stay mapped. Their CRC-32 is computed
+//! whenever they are asked for.
 use std::collections::BTreeMap;
 use std::ops::Range;
 

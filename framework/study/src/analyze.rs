@@ -18,7 +18,7 @@ pub struct Analysis {
 /// How many replies declare an answer that could be read, in the untouched conversations of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Number of replies to items that have a target. Replies to open items declare nothing.
+    /// Number of graded replies to items that have a target. Replies to open items declare nothing.
     pub replies: usize,
     /// Number of replies whose answer the primary parser read.
     pub read: usize,
@@ -142,7 +142,7 @@ impl Each {
         if let Err(e) = log_printed(&self.dir) {
             notes.push(format!("what plugins printed could not be logged: {e}"));
         }
-        let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty() && t.target.is_some());
+        let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty() && t.target.is_some() && t.score.is_some());
         let answers = untouched.fold(Answers::default(), |a, t| Answers {
             replies: a.replies + 1,
             read: a.read + usize::from(t.answer.is_some()),

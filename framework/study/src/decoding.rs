@@ -86,6 +86,10 @@ pub(crate) fn check(wrong: &mut Wrong, template: &ChatTemplate, tokenizer: &Toke
         let what = format!("the chat template reads no argument `{name}`");
         wrong.issues.push(key("model", "template_args").key(name), what, Some(help));
     }
+    if let Some(other) = m.model.template_args.get("enable_thinking").filter(|v| !v.is_boolean()) {
+        let what = format!("`enable_thinking` is {other}; templates compare it with true and false");
+        wrong.issues.push(key("model", "template_args").key("enable_thinking"), what, None);
+    }
     if m.model.template_date.is_some() && !template.reads_clock() {
         let what = "`template_date` does nothing: the chat template writes no date";
         wrong.warnings.push(key("model", "template_date"), what, None);

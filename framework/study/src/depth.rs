@@ -10,27 +10,35 @@ use toml::Value;
 /// Tables whose texts may be sites.
 const SECTIONS: [&str; 2] = ["hook", "analyzer"];
 
-/// Puts layers in the place of depths in the tables of hooks and analyzers. The model's configuration is read only if
-/// there is a depth.
-pub(crate) fn settle(source: &mut Source, base: &File, issues: &mut Issues) {
-    let model = source.value.get("model").cloned();
+/// Puts layers in the place of depths in the tables of hooks and analyzers: those of `model`, whose relative paths refer to
+/// its folder, or else those of the manifest's own model, with the folder `base`. The model's configuration is read only
+/// if there is a depth.
+pub(crate) fn settle(source: &mut Source, base: &File, model: Option<(&ModelSection, &File)>, issues: &mut Issues) {
+    let own = source.value.get("model").cloned();
     let mut found = vec![];
     for (key, value) in source.value.iter_mut().filter(|(key, _)| SECTIONS.contains(&key.as_str())) {
         seek(value, Path::default().key(key), &mut found);
     }
+    if found.is_empty() {
+        return;
+    }
     // A fault of the section `[model]` is reported when it is read.
-    let Some(model) = model.filter(|_| !found.is_empty()) else { return };
-    let Some(model) = deserialize(model, &Path::default(), &mut Issues::default()) else { return };
-    let layers = layers(&model, base, issues);
-    // Where there is a fault the study is not run, whatever stands in the place of a depth.
-    for (value, path, depth) in found {
+    let own = own.and_then(|own| deserialize(own, &Path::default(), &mut Issues::default()));
+    let layers = match model {
+        Some((model, base)) => layers(model, base, issues),
+        None => own.and_then(|own| layers(&own, base, issues)),
+    };
+    for (i, (value, path, depth)) in found.into_iter().enumerate() {
+        // Where there is a fault the study is not run. What stands in the place of a depth then differs from every other
+        // site, so that it makes no other fault.
+        let none = Site::ResidPost((1 << 20) + i);
         let site = match layers.map(|layers| depth.of(layers)) {
             Some(Ok(site)) => site,
             Some(Err(e)) => {
                 issues.push(path, e, None);
-                Site::Embed
+                none
             }
-            None => Site::Embed,
+            None => none,
         };
         let rest = value.as_str().and_then(|name| name.find('/').map(|at| name[at..].to_string()));
         *value = Value::String(format!("{site}{}", rest.unwrap_or_default()));
@@ -60,7 +68,7 @@ fn layers(model: &ModelSection, base: &File, issues: &mut Issues) -> Option<usiz
         Err(Error::Key { key, message }) => (path.below(&key), message),
         Err(e) => (path.key("source"), e.to_string()),
     };
-    issues.push(at, what, Some("a site by depth needs the model's number of layers".into()));
+    issues.push(at, what, None);
     None
 }
 
@@ -74,7 +82,7 @@ mod tests {
         let text = format!("[model]\nsource = \"{model}\"\n[[hook]]\nplugin = \"residual\"\nsites = {sites}\n");
         let mut source = Source::parse("m.toml", &text, &[]).unwrap();
         let mut issues = Issues::default();
-        settle(&mut source, File::new(""), &mut issues);
+        settle(&mut source, File::new(""), None, &mut issues);
         let wrong = (!issues.is_empty()).then(|| source.locate(issues));
         (source, wrong)
     }
@@ -89,6 +97,12 @@ mod tests {
         // 18 and 36 layers.
         assert_eq!(sites("random:gemma-3-270m"), "[\"resid_post.8\", \"resid_post.3\", \"mlp_out.17/a/b%\"]");
         assert_eq!(sites("random:qwen3-4b"), "[\"resid_post.17\", \"resid_post.3\", \"mlp_out.35/a/b%\"]");
+        // A run's own model decides, whatever another manifest says of its model.
+        let (mut source, _) = settled("random:gemma-3-270m", "[\"resid_post.3\"]");
+        source.value["hook"][0]["sites"] = Value::String("resid_post.50%".into());
+        let run: ModelSection = serde_json::from_str(r#"{"source": "random:qwen3-4b"}"#).unwrap();
+        settle(&mut source, File::new(""), Some((&run, File::new(""))), &mut Issues::default());
+        assert_eq!(source.value["hook"][0]["sites"].as_str(), Some("resid_post.17"));
         // Without a depth nothing is read of the model.
         assert_eq!(settled("path:nowhere", "[\"resid_post.3\"]").1, None);
     }
@@ -98,7 +112,8 @@ mod tests {
         let told = |model: &str, sites: &str| settled(model, sites).1.unwrap().to_string();
         let e = told("random:gemma-3-270m", "[\"embed\", \"resid_post.0%\"]");
         assert!(e.starts_with("m.toml:5:19: 0 % of 18 blocks are 0"), "{e}");
-        let e = told("path:nowhere", "[\"resid_post.50%\"]");
-        assert!(e.starts_with("m.toml:2:1: ") && e.contains("needs the model's number of layers"), "{e}");
+        let e = told("path:nowhere", "[\"resid_post.50%\", \"resid_post.60%\"]");
+        assert!(e.starts_with("m.toml:2:1: ") && e.contains("nowhere"), "{e}");
+        assert_eq!(e.lines().count(), 1, "{e}");
     }
 }

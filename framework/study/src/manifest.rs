@@ -2,7 +2,7 @@
 use crate::{Error, Result, depth};
 use friction_core::Plugin;
 use friction_core::Registry;
-use friction_core::manifest::{External, Issues, LibraryEntry, Manifest, Source, external};
+use friction_core::manifest::{External, Issues, LibraryEntry, Manifest, ModelSection, Source, external};
 use friction_dylib::{Library, Process};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,18 @@ pub fn registry(source: &Source, base: &Path, issues: &mut Issues) -> Registry {
 /// # Errors
 /// Everything that is wrong with it, at once, each with line and column.
 pub fn read(path: &Path, base: &Path, settings: &[String]) -> Result<Manifest> {
-    checked(parse(path, settings)?, base)
+    checked(parse(path, settings)?, base, None)
+}
+
+/// [`read`] of a manifest whose analyzers are used on a run of `model`, which decides what sites by depth are; relative
+/// paths of `model` refer to `folder`.
+pub(crate) fn read_for(
+    path: &Path,
+    base: &Path,
+    settings: &[String],
+    (model, folder): (&ModelSection, &Path),
+) -> Result<Manifest> {
+    checked(parse(path, settings)?, base, Some((model, folder)))
 }
 
 /// A manifest file's text and values with settings applied, not yet checked.
@@ -67,10 +78,11 @@ pub(crate) fn parse(path: &Path, settings: &[String]) -> Result<Source> {
     Ok(Source::parse(&path.display().to_string(), &text, settings)?)
 }
 
-/// Checks a manifest with the plugins that it may name.
-pub(crate) fn checked(mut source: Source, base: &Path) -> Result<Manifest> {
+/// Checks a manifest with the plugins that it may name. `of` is the model that sites by depth are of, with the folder of
+/// its relative paths, where that is not the manifest's own.
+pub(crate) fn checked(mut source: Source, base: &Path, of: Option<(&ModelSection, &Path)>) -> Result<Manifest> {
     let mut issues = Issues::default();
-    depth::settle(&mut source, base, &mut issues);
+    depth::settle(&mut source, base, of, &mut issues);
     let registry = registry(&source, base, &mut issues);
     Ok(Manifest::read(source, &registry, issues)?)
 }

@@ -196,7 +196,7 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
     let (mut manifest, context) = (own.manifest, own.context);
     let mut report = Report { notes: own.notes, ..Report::default() };
     if !otherwise.settings.is_empty() {
-        let set = checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &context.base)?;
+        let set = checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &context.base, None)?;
         manifest.grade = set.grade;
         let all = otherwise.settings.join(", ");
         report.notes.push(format!("this departs from the run's manifest: {all}"));

@@ -50,7 +50,7 @@ impl Stored {
         if old {
             notes.extend(restored(&mut source, &lock));
         }
-        let own = checked(source, &base)?;
+        let own = checked(source, &base, None)?;
         let changed = if old { vec![] } else { departures(&lock, &own) };
         if !changed.is_empty() {
             return Err(Error::Usage(format!(
@@ -69,7 +69,7 @@ impl Stored {
                 let other = manifest::base(path);
                 absolute(&mut context, &base)?;
                 context.base.clone_from(&other);
-                let m = manifest::read(path, &other, otherwise.settings)?;
+                let m = manifest::read_for(path, &other, otherwise.settings, (&context.model, &base))?;
                 let unused = if old { vec![] } else { departures(&lock, &m) };
                 if !unused.is_empty() {
                     let file = path.display();
@@ -84,7 +84,7 @@ impl Stored {
                 return Ok(Self { manifest: own, context, departs: BTreeMap::new(), notes });
             }
             // Settings apply to the stored manifest; values restored from an old lock are in the context.
-            None => checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &base)?,
+            None => checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &base, None)?,
         };
         let mut departs = BTreeMap::new();
         for a in &manifest.analyzers {

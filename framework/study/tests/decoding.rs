@@ -228,6 +228,8 @@ fn a_template_that_thinks_by_default_is_asked_not_to() {
     assert_eq!(locked(&again), locked(&p));
     let p = plan(w.path(), &[mine, "model.template_args={ enable_thinking = true }"]).unwrap();
     assert_eq!((p.template.opens_thought(), p.notes.len()), (Some("<think>\n"), 0));
+    let e = told(w.path(), &[mine, "model.template_args={ enable_thinking = 'no' }"]);
+    assert!(e.contains("`enable_thinking` is \"no\""), "{e}");
     // One that lets the model think only where it is asked to is asked nothing.
     let p = plan(w.path(), &["model.chat_template=\"asked.jinja\""]).unwrap();
     assert!(p.notes.is_empty() && p.manifest.model.template_args.is_empty());

@@ -28,11 +28,11 @@ use serde::Deserialize;
 /// - the table `conditions`: a row for each condition, with the outcome, parsed replies and hedges;
 /// - the table `levels`: a row for each level of each factor, with n, mean, interval, and the difference from the level of
 ///   reference, paired within groups; without factors, a row for each condition;
-/// - the table `accuracy` (`outcome`, of another outcome than `score`, and of scores that say whether a text or a pattern was
-///   found in the reply): a row for each condition and turn, with the number of groups, the mean and its interval, parsed
+/// - the table `accuracy`, called `outcome` where it holds no accuracy (another outcome than `score`, or a score that says
+///   whether a text or a pattern was found in the reply): a row for each condition and turn, with the number of groups, the mean and its interval, parsed
 ///   replies, hedges, and how often the right letter was the most probable one;
 /// - the figure `accuracy` (`outcome`): the same by turn; none of conversations of one turn;
-/// - the table `rounds`, of the outcome `score`, where items are asked over several rounds: how many answers were right at
+/// - the table `rounds`, of accuracy, where items are asked over several rounds: how many answers were right at
 ///   first and wrong at last, wrong and then right, and kept;
 /// - the table `primary`, of a contrast of more than two levels;
 /// - the values `primary` (the contrast: estimate, unit, interval, p), `levels`, `rounds`, `groups`, `turns`, `chance`,

@@ -31,6 +31,9 @@ use friction_core::{ChatMessage, Role};
 use minijinja::{Environment, Value, context};
 use std::collections::BTreeMap;
 
+/// Most steps of a rendering. A conversation of a thousand messages takes under a million.
+const STEPS: u64 = 50_000_000;
+
 /// A compiled chat template.
 pub struct ChatTemplate {
     env: Environment<'static>,
@@ -87,6 +90,7 @@ impl ChatTemplate {
     /// When the template does not compile.
     pub fn with(source: &str, special: SpecialTokens, tokenizer: &Tokenizer, given: Given) -> Result<Self> {
         let mut env = Environment::new();
+        env.set_fuel(Some(STEPS));
         env.set_trim_blocks(true);
         env.set_lstrip_blocks(true);
         python::add(&mut env);
@@ -121,6 +125,9 @@ impl ChatTemplate {
             ..Value::from_serialize(named)
         });
         rendered.map_err(|e| {
+            if e.kind() == minijinja::ErrorKind::OutOfFuel {
+                return Error::Text(format!("the chat template takes more than {STEPS} steps: shorten its loops"));
+            }
             let refused = || Error::Text(format!("the chat template refused the conversation: {e:#}"));
             self.clock.lacked().unwrap_or_else(refused)
         })

@@ -157,7 +157,8 @@ mod tests {
         for family in FAMILIES {
             assert!(all.iter().any(|(_, a)| a.family == *family), "{}", family.name);
         }
-        let parts: [(&str, fn(&Arch) -> bool); 19] = [
+        type Has = fn(&Arch) -> bool;
+        let parts: [(&str, Has); 19] = [
             ("one query head for a key head", |a| a.heads == a.kv_heads),
             ("three query heads for a key head", |a| a.heads == 3 * a.kv_heads),
             ("one key head", |a| a.kv_heads == 1),

@@ -167,7 +167,7 @@ impl SafetensorsFiles {
 
 /// The shard file names of an index. Each must be a plain file name, so that an index cannot point elsewhere.
 pub(crate) fn shard_names(path: &Path, text: &str) -> Result<BTreeSet<String>> {
-    let index: Value = serde_json::from_str(text).map_err(|e| Error::format(path, e))?;
+    let index = crate::json::value(text).map_err(|e| Error::format(path, e))?;
     let weights =
         index.get("weight_map").and_then(Value::as_object).ok_or_else(|| Error::format(path, "no `weight_map`"))?;
     if weights.is_empty() {

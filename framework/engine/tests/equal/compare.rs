@@ -13,6 +13,8 @@ pub fn same(a: &[Vec<TurnOutcome>], b: &[Vec<TurnOutcome>]) {
     assert_eq!(counts(a), counts(b));
     for (x, y) in a.iter().flatten().zip(b.iter().flatten()) {
         assert_eq!((&x.ids, x.finish, x.prompt_tokens), (&y.ids, y.finish, y.prompt_tokens));
+        let lengths = |o: &TurnOutcome| (o.taps.len(), o.choices.len(), o.forced.len());
+        assert_eq!(lengths(x), lengths(y));
         for (s, t) in x.taps.iter().zip(&y.taps) {
             assert_eq!(s.rows.len(), t.rows.len());
             for (p, q) in s.rows.iter().flatten().zip(t.rows.iter().flatten()) {

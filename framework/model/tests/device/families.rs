@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The checkpoints of the families; each is named after one.
-fn folders(dir: &Path) -> Vec<(String, std::path::PathBuf)> {
+pub(crate) fn folders(dir: &Path) -> Vec<(String, std::path::PathBuf)> {
     let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
     let mut all: Vec<_> = entries.filter(|p| p.join("expected.json").exists()).collect();
     all.sort();

@@ -37,7 +37,7 @@ fn average(config: &Path) -> Result<f32> {
             config.display(), path.display()
         ))
     })?;
-    let v: Value = serde_json::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
+    let v = friction_checkpoint::json::value(&text).map_err(|e| wrong(&e.to_string()))?;
     if v.get("has_whitening").and_then(Value::as_bool) == Some(true) {
         return Err(wrong("`has_whitening` is true, and whitening is not supported; fold it into the weights"));
     }

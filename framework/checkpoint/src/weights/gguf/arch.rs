@@ -1,5 +1,5 @@
 //! The architecture that a GGUF file's metadata describe.
-use super::keys::Keys;
+use super::keys::{Keys, shown};
 use super::{Gguf, Meta};
 use crate::arch::{Arch, RopeParameters, Scaling};
 use crate::families::{FAMILIES, Family};
@@ -48,13 +48,14 @@ impl Gguf {
         let keys = Keys { gguf: self, architecture, family };
         let mut arch = Arch::from_json(&self.path, &self.config(&keys)?, None)?;
         let id = |key: &str| match self.meta(key) {
-            Some(Meta::Int(n)) => u32::try_from(*n).ok(),
-            _ => None,
+            None => Ok(None),
+            Some(Meta::Int(n)) if u32::try_from(*n).is_ok() => Ok(u32::try_from(*n).ok()),
+            Some(other) => Err(keys.err(format!("`{key}` is {}, which is no token id", shown(other)))),
         };
-        arch.bos = id("tokenizer.ggml.bos_token_id").or(arch.bos);
+        arch.bos = id("tokenizer.ggml.bos_token_id")?.or(arch.bos);
         let mut eos = vec![];
         for key in ["eos", "eot", "eom"].map(|end| format!("tokenizer.ggml.{end}_token_id")) {
-            if let Some(id) = id(&key) {
+            if let Some(id) = id(&key)? {
                 within(&self.path, &key, id, arch.vocab)?;
                 eos.push(id);
             }
@@ -103,8 +104,8 @@ impl Gguf {
         if keys.family.keys.contains(&"mlp_bias") {
             c["mlp_bias"] = json!(has("ffn_gate"));
         }
-        if keys.family.keys.contains(&"attention_bias") {
-            c["attention_bias"] = json!(has("attn_output"));
+        if keys.family.keys.contains(&"attention_bias") && has("attn_output") {
+            c["attention_bias"] = json!(true);
         }
         if let Some((kind, factor)) = keys.scaling()? {
             let original = keys.size_or_none("rope.scaling.original_context_length")?.unwrap_or(context);
