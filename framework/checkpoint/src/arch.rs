@@ -112,7 +112,7 @@ pub struct LayerKind {
 /// The architecture of a decoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arch {
-    /// The family.
+    /// The family whose file reads the configuration.
     pub family: &'static Family,
     /// Width of the residual stream.
     pub hidden: usize,

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Width of the residual stream. Like all widths here it is a multiple of 32, as those of published models are.
 pub const HIDDEN: usize = 32;
-/// Fewest layers.
+/// Number of layers of a tiny model; as many as there are kinds of layers, where these are more.
 pub const LAYERS: usize = 4;
 /// Size of the vocabulary, in which that of [`super::tokenizer_json`] fits.
 pub const VOCAB: usize = 128;
