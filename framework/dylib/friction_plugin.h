@@ -117,14 +117,18 @@ typedef struct friction_host {
  * Every method but `ask`, `categories`, `prompt`, `grade`, `fingerprint`, `choose`, `program` and `analyze` may be missing.
  *
  * condition
- *   "ask"     <turn> → {"text": "…", ["phrase": 0], ["prefill": "("], ["replay": "…"]}, or null to end the conversation
- *             before this turn.
+ *   "ask"     <turn> → {"text": "…", ["phrase": 0], ["prefill": "("], ["replay": "…"], ["history": "none" or
+ *             {"told": "…"}], ["filler": {"sentences": ["…"], ["place": "begin" or "end"], ["goal": "whole" or
+ *             {"beyond": 24}]}]}, or null to end the conversation before this turn.
  *             <turn> is {"seed", "group", "turn", "turns", "round", "rounds", "topic", "item": <item>, "prompt": "…",
  *             "history": [{"turn", "round", "item": "<id>", "user", "reply", "kept", "removed_tokens", "reply_tokens",
  *             "finish_reason", "grade": <grade>}, …]}.
  *             `turn` counts from 1, `group` from 0; `round` counts the turns of the item from 1. `prompt`: what the
  *             dataset asks. `phrase`: index of the wording among several, from 0. `prefill` opens the reply. `replay`
- *             is the reply, which the model then reads and does not generate.
+ *             is the reply, which the model then reads and does not generate. `history`: the model reads the opening and
+ *             this message alone, or this message behind a text that tells the exchanges before it. `filler`: neutral
+ *             words are put into the message until the prompt is as long as with whole replies, or so many tokens longer
+ *             than with the bare `prompt`. A host that does not know these two refuses a message that has them.
  *   "keep"    {"turn": <turn>, "reply": {"text": "…", "ids": [1, 2], "prefill": "…"}}
  *             → {"text": "…", ["removed_tokens": 0]}: what the history keeps after the prefill. Not called where no turn
  *             can follow. Missing: all of it.

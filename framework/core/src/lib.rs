@@ -1,11 +1,11 @@
 //! The vocabulary, the plugin traits, the registry and the manifest of friction.
 //!
 //! This crate knows no model and writes no file. Its modules in reading order: [`item`] (what a dataset offers),
-//! [`words`] (the parts of a conversation), [`context`] (what a condition knows when it is asked), [`grade`] (how
-//! replies are graded), [`outcome`] (numbers that a turn has), [`site`] (places in a forward pass), [`program`] (what a
-//! hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin implements), [`registry`] (how a
-//! plugin is found), [`manifest`] (how a study is written down), [`run`] (what an analyzer reads) and [`findings`] (what
-//! it writes).
+//! [`words`] (the parts of a conversation), [`context`] (what a condition knows when it is asked), [`history`] (what the
+//! model reads beside a message), [`grade`] (how replies are graded), [`outcome`] (numbers that a turn has), [`site`] (places
+//! in a forward pass), [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
+//! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an analyzer
+//! reads) and [`findings`] (what it writes).
 pub mod arms;
 pub mod choice;
 pub mod context;
@@ -14,6 +14,7 @@ pub mod edit;
 pub mod error;
 pub mod findings;
 pub mod grade;
+pub mod history;
 pub mod identity;
 mod issues;
 pub mod item;
@@ -40,6 +41,7 @@ pub use findings::{
     Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural,
 };
 pub use grade::{GradeKind, GradeSection, Grader};
+pub use history::{Filler, Goal, History, Place};
 pub use identity::{ModelIdentity, ModelPart};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};

@@ -93,7 +93,7 @@ pub struct TurnRow {
     pub choices: u32,
     /// What is right: the letter of a choice, such as `B`, or the accepted texts joined by ` | `; `None` if nothing is.
     pub target: Option<String>,
-    /// The whole user message.
+    /// The whole user message as the model read it, filler and told exchanges included.
     pub user: String,
     /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare prompt.
     pub phrase: Option<u32>,
@@ -126,6 +126,16 @@ pub struct TurnRow {
     /// turn; empty in other turns, and if there is no such text.
     #[serde(with = "numbers")]
     pub neutral_logprobs: Vec<f32>,
+    /// What the model read of the exchanges before this turn: empty (all of them, as the history holds them), `none`, or
+    /// `told` (in the user's message).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub history: String,
+    /// Number of tokens that filler added to the prompt; `None` if the message asked for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler_tokens: Option<u32>,
+    /// Tokens of the prompt minus those that filler should have made of it. 0: the lengths are equal. `None` as above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length_difference: Option<i32>,
     /// Number of tokens of the prompt: the whole conversation so far, rendered by the chat template, and the prefill.
     pub prompt_tokens: u32,
     /// Number of prompt tokens that were computed in this turn.

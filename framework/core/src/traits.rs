@@ -30,6 +30,12 @@ pub trait Condition: Send + Sync {
     fn rounds(&self, item: &Item) -> usize {
         item.rounds()
     }
+    /// The messages of a turn that must be equally long in tokens, of which [`Self::ask`] says one. The check before a run
+    /// counts them and refuses a difference. Default: none.
+    fn equals(&self, cx: &TurnContext) -> Result<Vec<String>> {
+        let _ = cx;
+        Ok(vec![])
+    }
     /// What the checks before a run cannot see by themselves. Default: nothing.
     fn bounds(&self) -> Bounds {
         Bounds::default()

@@ -1,5 +1,5 @@
 //! The parts of a conversation: messages, replies, grades, and what the history keeps.
-use crate::Result;
+use crate::{Filler, History, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ impl Grade {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ask {
-    /// The whole user message.
+    /// The user's message, without filler and without a text that tells the exchanges before it.
     pub text: String,
     /// Index of the wording among the condition's paraphrases, from 0; `None` for the bare prompt.
     pub phrase: Option<u32>,
@@ -86,6 +86,12 @@ pub struct Ask {
     /// and the log-probability of each is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<String>,
+    /// What the model reads of the exchanges before this turn.
+    #[serde(skip_serializing_if = "History::is_kept")]
+    pub history: History,
+    /// Neutral words that make the prompt as long as another one. What the history holds of the message has them too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler: Option<Filler>,
 }
 
 impl Ask {
@@ -159,7 +165,7 @@ pub struct Exchange {
     pub round: usize,
     /// Id of the item.
     pub item: String,
-    /// The user's message.
+    /// The user's message as the history holds it: with filler, without a text that told the exchanges before it.
     pub user: String,
     /// The whole reply, the prefill included, as the grader read it.
     pub reply: String,

@@ -3,7 +3,7 @@ use crate::before;
 use crate::offer::Offer;
 use crate::remote::Remote;
 use friction_core::{
-    Ask, Bounds, ChatMessage, Condition, Error, Item, Kept, OpeningContext, Reply, Result, TurnContext,
+    Ask, Bounds, ChatMessage, Condition, Error, Filler, History, Item, Kept, OpeningContext, Reply, Result, TurnContext,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,6 +40,17 @@ struct Said {
     prefill: Option<String>,
     #[serde(default)]
     replay: Option<String>,
+    #[serde(default)]
+    history: History,
+    #[serde(default)]
+    filler: Option<Filler>,
+}
+
+impl From<Said> for Ask {
+    fn from(s: Said) -> Self {
+        let Said { text, phrase, prefill, replay, history, filler } = s;
+        Self { text, phrase, prefill, replay, history, filler }
+    }
 }
 
 /// The request of `ask` from version 3 on: the turn with its item and the turns before it.
@@ -101,7 +112,7 @@ impl Condition for RemoteCondition {
             return Ok(Some(message.into()));
         }
         let said: Option<Said> = self.remote.call("ask", &turn(cx))?;
-        Ok(said.map(|Said { text, phrase, prefill, replay }| Ask { text, phrase, prefill, replay }))
+        Ok(said.map(Ask::from))
     }
 
     fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {

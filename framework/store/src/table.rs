@@ -3,7 +3,7 @@ use crate::error::format;
 use crate::{Result, temp};
 use arrow_array::RecordBatch;
 use arrow_array::types::Float32Type;
-use arrow_array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, UInt32Array};
+use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, ListArray, StringArray, UInt32Array};
 use friction_core::{Cells, Table, TurnRow};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -24,7 +24,8 @@ fn write(path: &Path, columns: Vec<(String, ArrayRef)>) -> Result<()> {
 }
 
 /// Writes the turns of a group, one row per turn. Columns are the fields of [`TurnRow`]; each factor, grade, metric,
-/// reading and aside has columns of its own (`factor_…`, `grade_…`, `metric_…`, `reading_…`, `aside_…`).
+/// reading and aside has columns of its own (`factor_…`, `grade_…`, `metric_…`, `reading_…`, `aside_…`). `history`,
+/// `filler_tokens` and `length_difference` are left out of a group whose turns have none of it.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -86,6 +87,15 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         columns.push((format!("aside_{name}_reply"), maybe(&|r| Some(of(r)?.reply))));
         columns.push((format!("aside_{name}_logprobs"), floats(&|r| of(r).map(|a| a.logprobs))));
         columns.push((format!("aside_{name}_logprobs_per_token"), floats(&|r| of(r).map(|a| a.logprobs_per_token))));
+    }
+    // Columns of designs that few runs have.
+    if rows.iter().any(|r| !r.history.is_empty()) {
+        columns.push(("history".into(), text(&|r| r.history.clone())));
+    }
+    if rows.iter().any(|r| r.filler_tokens.is_some()) {
+        columns.push(("filler_tokens".into(), Arc::new(UInt32Array::from_iter(rows.iter().map(|r| r.filler_tokens)))));
+        let differences = rows.iter().map(|r| r.length_difference);
+        columns.push(("length_difference".into(), Arc::new(Int32Array::from_iter(differences))));
     }
     columns.extend([
         ("choice_logprobs".to_string(), floats(&|r| Some(r.choice_logprobs.clone()))),

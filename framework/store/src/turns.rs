@@ -2,7 +2,7 @@
 use crate::Result;
 use crate::error::{format, io};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, UInt32Type};
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, UInt32Type};
 use arrow_array::{Array, RecordBatch};
 use friction_core::TurnRow;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -63,6 +63,10 @@ impl Batch<'_> {
         let a = self.column(name)?.as_primitive_opt::<UInt32Type>().ok_or_else(|| self.wrong(name))?;
         Ok(a.iter().collect())
     }
+    fn difference(&self, name: &str) -> Result<Vec<Option<i32>>> {
+        let a = self.column(name)?.as_primitive_opt::<Int32Type>().ok_or_else(|| self.wrong(name))?;
+        Ok(a.iter().collect())
+    }
     fn number(&self, name: &str) -> Result<Vec<Option<f64>>> {
         let a = self.column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| self.wrong(name))?;
         Ok(a.iter().collect())
@@ -104,6 +108,14 @@ impl Batch<'_> {
             // Runs of the first versions of schema 3 have no such column.
             if self.has("opening") {
                 take!(text: opening);
+            }
+            // Only groups whose turns have something of it have these.
+            if self.has("history") {
+                take!(text: history);
+            }
+            if self.has("filler_tokens") {
+                maybe!(count: filler_tokens);
+                maybe!(difference: length_difference);
             }
         } else {
             self.before(&mut rows)?;

@@ -2,9 +2,10 @@
 use crate::run::log_printed;
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
-use friction_core::{Analyzer, Findings, RunReader};
+use friction_core::{Analyzer, Findings, RunReader, TurnRow, plural};
 use friction_store::{RunDir, StoredRun};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The findings of one analyzer.
@@ -90,6 +91,21 @@ fn first(mut all: Analyses) -> Result<Analyses> {
     if all.failed.is_empty() { Ok(all) } else { Err(all.failed.remove(0)) }
 }
 
+/// Says in how many turns filler did not make the prompt as long as it should be, by condition.
+fn unmatched(turns: &[TurnRow]) -> Option<String> {
+    let mut off: BTreeMap<&str, (usize, u32)> = BTreeMap::new();
+    for (turn, difference) in turns.iter().filter_map(|t| Some((t, t.length_difference.filter(|d| *d != 0)?))) {
+        let (n, most) = off.entry(&turn.condition).or_default();
+        (*n, *most) = (*n + 1, difference.unsigned_abs().max(*most));
+    }
+    let each = off.iter().map(|(name, (n, most))| {
+        let of = turns.iter().filter(|t| t.condition == *name && t.length_difference.is_some()).count();
+        format!("{n} of {} of `{name}`, by {} at most", plural(of, "turn"), plural(*most as usize, "token"))
+    });
+    let each = each.collect::<Vec<_>>().join("; ");
+    (!off.is_empty()).then(|| format!("filler did not make prompts equally long in {each}: see the column `length_difference`"))
+}
+
 /// A run whose analyzers are run one by one.
 struct Each {
     path: PathBuf,
@@ -137,6 +153,7 @@ impl Each {
 
     fn end(self, mut notes: Vec<String>) -> Analyses {
         notes.extend(self.notes);
+        notes.extend(unmatched(self.run.turns()));
         // What a process writes to its standard error is read by a thread of its own, a moment later.
         std::thread::sleep(std::time::Duration::from_millis(50));
         if let Err(e) = log_printed(&self.dir) {
@@ -148,5 +165,26 @@ impl Each {
             read: a.read + usize::from(t.answer.is_some()),
         });
         Analyses { found: self.found, notes, failed: self.failed, answers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn turns_of_another_length_are_counted_by_condition() {
+        let row = |condition: &str, length_difference: Option<i32>| TurnRow {
+            condition: condition.into(),
+            length_difference,
+            ..TurnRow::default()
+        };
+        let equal = [row("a", None), row("b", Some(0))];
+        assert_eq!(unmatched(&equal), None);
+        let some = [row("a", None), row("b", Some(0)), row("b", Some(-3)), row("b", Some(1)), row("c", Some(1))];
+        let told = unmatched(&some).unwrap();
+        let both = "in 2 of 3 turns of `b`, by 3 tokens at most; 1 of 1 turn of `c`, by 1 token at most: see";
+        assert!(told.contains(both), "{told}");
     }
 }

@@ -1,6 +1,8 @@
 //! One conversation of the design, as the engine drives it.
 use crate::aside::{self, Step};
+use crate::filler::Scale;
 use crate::lists::PlannedItem;
+use crate::messages::{Messages, Said};
 use crate::plan::SharedPlan;
 use crate::planned::Member;
 use crate::record::{Record, measured};
@@ -8,7 +10,7 @@ use crate::rehearsal::{Course, asked, opening};
 use friction_core::manifest::{After, Draws, Thinking};
 use friction_core::program::is_name;
 use friction_core::{
-    Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
+    ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
     seed::derive, thinking,
 };
 use friction_engine::{Dialogue, Doses, Request, TurnOutcome};
@@ -20,7 +22,7 @@ use std::rc::Rc;
 #[derive(Debug, Clone, PartialEq)]
 enum Pending {
     Nothing,
-    Turn(Ask),
+    Turn(Box<Said>),
     Aside(Step),
     Neutral,
 }
@@ -32,8 +34,8 @@ pub struct Conversation {
     list: Rc<[PlannedItem]>,
     member: Member,
     course: Course,
-    /// The opening and all exchanges so far, as the history holds them; `None` before the opening is made.
-    messages: Option<Vec<ChatMessage>>,
+    /// The opening and all exchanges so far; `None` before the opening is made.
+    messages: Option<Messages>,
     history: Vec<Exchange>,
     pending: Pending,
     /// Requests of asides that come before the next turn.
@@ -76,6 +78,11 @@ impl Conversation {
         (self.plan.manifest.study.seed, self.group)
     }
 
+    /// What the model read in the last turn, and what was kept of its reply.
+    fn last(&self) -> Vec<ChatMessage> {
+        self.messages.as_ref().map(|m| m.last().to_vec()).unwrap_or_default()
+    }
+
     /// The context of the coming turn; `None` after the last.
     fn context(&self) -> Option<TurnContext<'_>> {
         self.course.context(self.at(), &self.list, self.history.len(), &self.history)
@@ -86,7 +93,7 @@ impl Conversation {
         let condition = &self.plan.conditions[self.member.condition];
         if self.messages.is_none() {
             let plugin = condition.plugin.as_ref();
-            self.messages = Some(opening(self.plan.dataset.as_ref(), plugin, self.at(), &self.list)?);
+            self.messages = Some(Messages::new(opening(self.plan.dataset.as_ref(), plugin, self.at(), &self.list)?));
         }
         let Some(cx) = self.context() else { return Ok(None) };
         let Some(ask) = asked(condition.plugin.as_ref(), &cx)? else {
@@ -96,19 +103,20 @@ impl Conversation {
             }
             return Ok(None);
         };
-        let mut messages = self.messages.clone().unwrap_or_default();
-        messages.push(ChatMessage::user(ask.text.clone()));
+        let scale = Scale { template: &self.plan.template, tokenizer: &self.plan.tokenizer };
+        let Some(messages) = &self.messages else { return Ok(None) };
+        let said = messages.say(ask, &cx, scale).map_err(friction_core::Error::other)?;
         let request = Request {
-            messages,
-            prefill: ask.prefill.clone().unwrap_or_default(),
-            forced: ask.replay.clone(),
+            messages: messages.read(&said),
+            prefill: said.ask.prefill.clone().unwrap_or_default(),
+            forced: said.ask.replay.clone(),
             choices: (0..cx.item.choices.len()).map(|i| Item::letter(i).to_string()).collect(),
             max_new_tokens: self.plan.manifest.generation.max_new_tokens,
             fork: false,
             seed: self.seed(b"draw"),
             doses: self.doses(self.history.len() + 1),
         };
-        self.pending = Pending::Turn(ask);
+        self.pending = Pending::Turn(Box::new(said));
         Ok(Some(request))
     }
 
@@ -122,8 +130,7 @@ impl Conversation {
             return Some(self.aside(step));
         }
         let neutral = self.plan.program.neutral.as_ref().filter(|_| self.pending != Pending::Neutral)?;
-        let mut messages = self.messages.clone().unwrap_or_default();
-        messages.push(ChatMessage::user(neutral.user.clone()));
+        let messages = [self.last(), vec![ChatMessage::user(neutral.user.clone())]].concat();
         let forced = Some(neutral.reply.clone());
         self.pending = Pending::Neutral;
         // The neutral text is read with the strengths of the last turn.
@@ -143,8 +150,7 @@ impl Conversation {
 
     fn aside(&mut self, step: Step) -> Request {
         let section = &self.plan.manifest.asides[step.aside];
-        let messages = self.messages.clone().unwrap_or_default();
-        let request = aside::request(section, step, messages);
+        let request = aside::request(section, step, self.last());
         self.pending = Pending::Aside(step);
         let seed = self.seed(format!("aside {}", section.name).as_bytes());
         Request { seed, doses: self.doses(self.history.len()), ..request }
@@ -205,10 +211,10 @@ impl Conversation {
     }
 
     /// Records a turn of the study.
-    fn told(&mut self, ask: Ask, outcome: TurnOutcome) -> Result<()> {
+    fn told(&mut self, said: &Said, outcome: TurnOutcome) -> Result<()> {
         let condition = &self.plan.conditions[self.member.condition];
         let Some(cx) = self.context() else { return Ok(()) };
-        let prefill = ask.prefill.clone().unwrap_or_default();
+        let prefill = said.ask.prefill.clone().unwrap_or_default();
         let whole = format!("{prefill}{}", outcome.text);
         let (template, codec) = (&self.plan.template, &self.plan.tokenizer);
         // A thought is stored, and neither graded nor, unless it is asked for, kept. It may begin in the prompt.
@@ -220,10 +226,10 @@ impl Conversation {
             return Err(friction_core::Error::config(e));
         }
         let keeps = self.plan.manifest.generation.thinking == Thinking::Keep;
-        let said = if keeps { outcome.text.clone() } else { thinking::split(&outcome.text, opened).answer };
+        let answered = if keeps { outcome.text.clone() } else { thinking::split(&outcome.text, opened).answer };
         let thought = if keeps { 0 } else { thinking::leading(&outcome.ids, codec, opened)? };
         let shown = if keeps { before } else { thinking::split(&before, false).answer };
-        let reply = Reply { text: &said, ids: &outcome.ids[thought..], prefill: &shown, codec };
+        let reply = Reply { text: &answered, ids: &outcome.ids[thought..], prefill: &shown, codec };
         let last = cx.turn == cx.turns;
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
         let row = TurnRow {
@@ -238,8 +244,8 @@ impl Conversation {
             item_id: cx.item.id.clone(),
             choices: cx.item.choices.len() as u32,
             target: cx.item.target_text(),
-            user: ask.text.clone(),
-            phrase: ask.phrase,
+            user: said.user(),
+            phrase: said.ask.phrase,
             prefill: prefill.clone(),
             reply: whole.clone(),
             answer: grade.answer.clone(),
@@ -248,8 +254,8 @@ impl Conversation {
             metrics: grade.metrics.clone(),
             readings: self.read(&outcome, cx.turn)?,
             opening: match &self.messages {
-                Some(opening) if cx.turn == 1 && !opening.is_empty() => {
-                    serde_json::to_string(opening).map_err(friction_core::Error::other)?
+                Some(m) if cx.turn == 1 && !m.opening().is_empty() => {
+                    serde_json::to_string(m.opening()).map_err(friction_core::Error::other)?
                 }
                 _ => String::new(),
             },
@@ -259,12 +265,12 @@ impl Conversation {
             },
             ..TurnRow::default()
         };
-        let row = measured(row, &outcome, &kept, &shown);
+        let row = measured(row, &outcome, &kept, (said, shown.as_str()));
         let exchange = Exchange {
             turn: cx.turn,
             round: cx.round,
             item: cx.item.id.clone(),
-            user: ask.text.clone(),
+            user: said.message.clone(),
             reply: whole,
             kept: row.kept.clone(),
             removed_tokens: kept.removed_tokens,
@@ -273,8 +279,7 @@ impl Conversation {
             grade,
         };
         if let Some(messages) = &mut self.messages {
-            messages.push(ChatMessage::user(ask.text));
-            messages.push(ChatMessage::assistant(row.kept.clone()));
+            messages.add(said, &row.kept, format!("{shown}{answered}"));
         }
         self.history.push(exchange);
         let mut record = self.record.borrow_mut();
@@ -303,7 +308,7 @@ impl Dialogue for Conversation {
 
     fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
         match std::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Turn(ask) => self.told(ask, outcome)?,
+            Pending::Turn(said) => self.told(&said, outcome)?,
             Pending::Aside(step) => {
                 let section = &self.plan.manifest.asides[step.aside];
                 let mut record = self.record.borrow_mut();

@@ -5,7 +5,7 @@ use crate::planned::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use friction_checkpoint::{ChatTemplate, Tokenizer};
 use friction_core::manifest::Manifest;
-use friction_core::{ChatMessage, Dataset, NeutralText, TextCodec};
+use friction_core::{ChatMessage, Dataset, Goal, NeutralText, TextCodec};
 use std::collections::BTreeSet;
 
 /// Largest number of conversations that are all counted. Of a larger study, some are.
@@ -128,29 +128,59 @@ impl Counter<'_> {
     }
 
     /// Tokens of a conversation's messages, template included, and positions that it needs if every reply is as long
-    /// as allowed.
+    /// as allowed. A turn that reads no exchange before it is a prompt of its own.
     fn conversation(&self, before: &[ChatMessage], told: &[Rehearsed], message: Option<usize>) -> Result<(u64, usize)> {
+        let needs = told.iter().map(|turn| self.reply(turn, message)).collect::<Result<Vec<_>>>()?;
+        // The last turn that reads the exchanges before it; they are the longest prompt of this kind.
+        let reads = told.iter().rposition(|turn| turn.ask.history.is_kept());
+        let (mut all, mut longest) = (0, 0);
+        let mut count = |messages: &[ChatMessage], replies: usize| -> Result<()> {
+            let tokens = self.tokenizer.encode(&self.template.render(messages)?)?.len();
+            (all, longest) = (all + tokens as u64, longest.max(tokens + replies));
+            Ok(())
+        };
+        let said = |turn: &Rehearsed, told: &str| ChatMessage::user(format!("{told}{}", turn.ask.text));
+        let end = |last: bool| match self.neutral.filter(|_| last) {
+            Some(text) => vec![ChatMessage::assistant("…"), ChatMessage::user(text.user.clone())],
+            None => vec![],
+        };
+        if let Some(last) = reads {
+            let mut messages = before.to_vec();
+            for (t, turn) in told[..=last].iter().enumerate() {
+                messages.push(said(turn, ""));
+                if t < last {
+                    messages.push(ChatMessage::assistant("…"));
+                }
+            }
+            messages.extend(end(last + 1 == told.len()));
+            count(&messages, needs[..=last].iter().sum())?;
+        }
+        for (t, turn) in told.iter().enumerate().filter(|(_, turn)| !turn.ask.history.is_kept()) {
+            let user = [said(turn, turn.ask.history.told())];
+            count(&[before, &user, &end(t + 1 == told.len())].concat(), needs[t])?;
+        }
+        Ok((all, longest))
+    }
+
+    /// Tokens that a turn needs beside its message: of its reply, what opens that, and what may make the message longer.
+    fn reply(&self, turn: &Rehearsed, message: Option<usize>) -> Result<usize> {
         // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
         const SLACK: usize = 16;
-        let (mut messages, mut replies) = (before.to_vec(), 0);
-        for (t, turn) in told.iter().enumerate() {
-            messages.push(ChatMessage::user(turn.ask.text.clone()));
-            if t + 1 < told.len() || self.neutral.is_some() {
-                messages.push(ChatMessage::assistant("…"));
-            }
-            let longer = match message {
-                Some(most) => most.saturating_sub(self.tokens(&turn.ask.text)?),
-                None => 0,
-            };
-            let given = turn.ask.replay.as_deref().map(|text| self.tokens(text)).transpose()?;
-            let prefill = turn.ask.prefill.as_deref().map(|text| self.tokens(text)).transpose()?;
-            replies += longer + prefill.unwrap_or(0) + given.unwrap_or(self.manifest.generation.max_new_tokens) + SLACK;
-        }
-        if let Some(text) = self.neutral {
-            messages.push(ChatMessage::user(text.user.clone()));
-        }
-        let user = self.tokenizer.encode(&self.template.render(&messages)?)?.len();
-        Ok((user as u64, user + replies))
+        let longer = match message {
+            Some(most) => most.saturating_sub(self.tokens(&turn.ask.text)?),
+            None => 0,
+        };
+        // Filler up to the length of whole replies takes no more than these do, which are counted.
+        let filler = match turn.ask.filler.as_ref().map(|f| f.goal) {
+            Some(Goal::Beyond(tokens)) => tokens,
+            Some(Goal::Whole) | None => 0,
+        };
+        // Replies that are told in a message are not those that the history holds: they are in its text.
+        let told = if turn.ask.history.told().is_empty() { 0 } else { SLACK * self.manifest.study.items() };
+        let given = turn.ask.replay.as_deref().map(|text| self.tokens(text)).transpose()?;
+        let prefill = turn.ask.prefill.as_deref().map(|text| self.tokens(text)).transpose()?;
+        let reply = given.unwrap_or(self.manifest.generation.max_new_tokens);
+        Ok(longer + filler + told + prefill.unwrap_or(0) + reply + SLACK)
     }
 
     /// Tokens of a text.

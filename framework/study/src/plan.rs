@@ -2,11 +2,12 @@
 mod hooks;
 
 use crate::design::Counter;
+use crate::filler::Scale;
 use crate::lists::{Fault, Lists, PlannedItem};
 use crate::needs::{Check, Produced};
 use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
-use crate::{Result, decoding, grading, idle};
+use crate::{Result, decoding, grading, idle, wordings};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
@@ -192,6 +193,8 @@ impl Plan {
             decoding::check(&mut wrong, &template, &tokenizer, turns);
             if let (Some(dataset), Some(groups)) = (&dataset, &first) {
                 decoding::openings(&mut wrong, &template, dataset.as_ref(), &conditions, groups);
+                let scale = Scale { template: &template, tokenizer: &tokenizer };
+                wordings::check(&mut wrong, scale, &conditions, groups);
             }
             if let Some((program, _)) = &hooked {
                 decoding::spans(&mut wrong, &template, program);

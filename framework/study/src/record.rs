@@ -1,4 +1,5 @@
 //! What is recorded of a conversation, and how a group's records become what the store writes.
+use crate::messages::Said;
 use friction_core::{Aside, Kept, TapArray, TurnRow};
 use friction_engine::{TapRows, TurnOutcome};
 use friction_store::{GroupData, TapEntry};
@@ -22,8 +23,13 @@ impl Record {
 }
 
 /// Fills in what the engine measured of a turn. `shown` is what the history holds of the prefill.
-pub fn measured(row: TurnRow, outcome: &TurnOutcome, kept: &Kept, shown: &str) -> TurnRow {
+pub(crate) fn measured(row: TurnRow, outcome: &TurnOutcome, kept: &Kept, (said, shown): (&Said, &str)) -> TurnRow {
+    // Held against the engine's own count, not against that by which the filler was chosen.
+    let difference = said.filled.map(|f| outcome.prompt_tokens as i32 - f.goal as i32);
     TurnRow {
+        history: said.ask.history.word().into(),
+        filler_tokens: said.filled.map(|f| f.tokens),
+        length_difference: difference,
         kept: format!("{shown}{}", kept.text),
         removed_tokens: kept.removed_tokens as u32,
         choice_logprobs: outcome.choices.clone(),

@@ -131,12 +131,28 @@ impl MadeUp<'_> {
         at: (u64, usize),
         list: &[PlannedItem],
     ) -> Result<Vec<Rehearsed>> {
+        self.watched(condition, course, at, list, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Self::hold`]; each turn is shown to `see`, with what is asked in it.
+    ///
+    /// # Errors
+    /// If the condition or `see` fails.
+    pub fn watched(
+        &self,
+        condition: &PlannedCondition,
+        course: &Course,
+        at: (u64, usize),
+        list: &[PlannedItem],
+        see: &mut dyn FnMut(&TurnContext, &Ask) -> Result<()>,
+    ) -> Result<Vec<Rehearsed>> {
         let plugin = condition.plugin.as_ref();
         let (mut history, mut out) = (Vec::<Exchange>::new(), vec![]);
         for turn in 0..course.len() {
             let Some(cx) = course.context(at, list, turn, &history) else { break };
             let at = |e: Error| e.within(&place(turn + 1, at.1, &condition.name));
             let Some(ask) = asked(plugin, &cx).map_err(at)? else { break };
+            see(&cx, &ask).map_err(at)?;
             let (text, prefill) = (ask.replay.as_deref().unwrap_or(self.text), ask.prefill.as_deref().unwrap_or(""));
             let reply = Reply { text, ids: self.ids, prefill, codec: self.codec };
             let kept = match turn + 1 < course.len() {

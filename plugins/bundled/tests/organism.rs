@@ -106,8 +106,8 @@ fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
 }
 
 #[test]
-fn the_control_finds_nothing() {
-    let (found, _) = findings("control.toml", &SMALL);
+fn the_null_finds_nothing() {
+    let (found, _) = findings("null.toml", &SMALL);
     assert_eq!(steered(&found), (0.0, 0.0));
     assert_eq!(value(&found, "steering", "best"), false);
     assert_eq!(value(&found, "steering", "test")["p"], 1.0);
@@ -142,9 +142,9 @@ fn the_cut_counts_and_not_the_words() {
 
 #[test]
 fn both_manifests_are_one_design() {
-    // control.toml differs from quickstart.toml only in its model, name, direction and expectation.
+    // null.toml differs from quickstart.toml only in its model, name, direction and expectation.
     let read = |name: &str| std::fs::read_to_string(manifest(name)).unwrap().parse::<toml::Table>().unwrap();
-    let (mut a, b) = (read("quickstart.toml"), read("control.toml"));
+    let (mut a, b) = (read("quickstart.toml"), read("null.toml"));
     for (section, key) in [("study", "name"), ("model", "source")] {
         a[section][key] = b[section][key].clone();
     }

@@ -9,8 +9,10 @@
 //! keep = { tokens = 50, marker = "..." }
 //! factors = { completion = "interrupt", tone = "blunt" }
 //! ```
+mod held;
 mod keep;
 mod options;
+mod past;
 mod talker;
 mod text;
 

@@ -1,5 +1,7 @@
 //! The options of `template`.
+use crate::held::{HeldOut, Pools};
 use crate::keep::Keep;
+use crate::past::{self, Neutral, Past};
 use crate::talker::Talker;
 use crate::text::{self, Test, Text};
 use friction_core::error::Faults;
@@ -53,14 +55,16 @@ pub(crate) enum Shots {
 /// A placeholder is written `{question}` or, with Jinja's filters and statements, `{{ question }}`. There are `question`
 /// (what the dataset asks in this turn), `topic`, `text`, `choices`, `target`, `metadata.<key>` and `item` (the id) of the
 /// item, `script` (the list of its messages) and `message` (the script's message of this round), `turn`, `turns`, `round`,
-/// `rounds`, `group`, `last_user`, `last_reply`, `last_answer`, `last_score` (none before the second turn), `history`
-/// (a list of `user`, `reply`, `kept`, `answer`, `score`), and the function `matches(text, regex)`.
+/// `rounds`, `group`, `last_user`, `last_reply`, `last_kept`, `last_removed` (tokens cut from it), `last_answer`,
+/// `last_score` (none before the second turn), `history` (a list of `user`, `reply`, `kept`, `removed`, `answer`, `score`),
+/// and the function `matches(text, regex)`.
 ///
 /// In order: `messages` come first, by turn; then `if_right` or `if_wrong`, after a graded reply; then `user`. The reply
 /// that is graded is always the whole one; only what later turns read of it is cut.
 ///
 /// It writes, with each turn: the message, the number of the wording that was drawn, the prefill, what the history keeps of
-/// the reply, and how many tokens were removed.
+/// the reply, and how many tokens were removed; with `filler`, how many tokens it added and by how many the prompt still
+/// differs from the wanted length; with `history`, what the model read of the exchanges before.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = friction_core::serde_json::json!({
@@ -74,6 +78,14 @@ pub(crate) struct Template {
     #[serde(default)]
     #[schemars(example = &"nvm. {question}")]
     user: Option<Wordings>,
+    /// Wordings of `user` that are said in groups of their own, so that what is found with the others can be confirmed with
+    /// words that it was not found with: `{ wordings = [6, 7], share = 0.25 }`.
+    #[serde(default)]
+    held_out: Option<HeldOut>,
+    /// Whether the wordings of `user` must be equally long in tokens, by the model's own tokenizer. The check before a run
+    /// then counts them turn by turn, and refuses a difference with the numbers.
+    #[serde(default)]
+    equal_tokens: bool,
     /// First turn that `user`, `if_right` and `if_wrong` apply to, from 1; the message of earlier turns is the bare question.
     /// The default, 2, is the first turn that has a reply before it. It must not be beyond `study.turns`.
     #[serde(default = "second")]
@@ -82,6 +94,22 @@ pub(crate) struct Template {
     /// What the history keeps of each reply. Default: all of it.
     #[serde(default)]
     keep: Option<Keep>,
+    /// What the model reads of the exchanges before a turn: `kept`, all of them, as the history holds them; `none`, so that
+    /// each turn is a conversation of its own (a baseline in which nothing can accumulate); `message`, all of them, written
+    /// into the user's message (a baseline without turns). What stands before turn 1 is read in any case, and turn 1 is the
+    /// same in all three.
+    #[serde(default)]
+    history: Past,
+    /// How `history = "message"` writes the exchanges, as a text with placeholders that ends where this turn's message begins.
+    /// Default: `User: …` and `Assistant: …`, one after the other with an empty line between, and `User: ` before the
+    /// message. Without the replies it is a recapitulation: `{% for e in history %}{{ e.user }}\n\n{% endfor %}`.
+    #[serde(default)]
+    transcript: Option<String>,
+    /// Neutral words in each message from `from_turn` on, until the prompt has as many tokens as if no reply had been cut.
+    /// They take the difference in length out of a comparison with whole replies. Each turn's count is checked by what the
+    /// model was given.
+    #[serde(default)]
+    filler: Option<Neutral>,
     /// The system prompt. It stands before the first turn and replaces the dataset's own.
     #[serde(default)]
     system: Option<String>,
@@ -158,6 +186,7 @@ impl Template {
             ("if_right", &self.if_right),
             ("if_wrong", &self.if_wrong),
             ("prefill", &self.prefill),
+            ("transcript", &self.transcript),
         ];
         let listed = self.messages.iter().enumerate().map(|(i, m)| (format!("messages.{i}"), m));
         named.into_iter().filter_map(|(k, t)| Some((k.to_string(), t.as_ref()?))).chain(listed).collect()
@@ -178,6 +207,34 @@ impl Template {
             }
             faults.when(all[..i].contains(w), &key, format!("{w:?} is listed twice: it would be said twice as often"));
         }
+    }
+
+    /// What the options about earlier exchanges, lengths and held-out wordings say together.
+    fn check_past(&self, faults: &mut Faults) {
+        let cut = self.keep.as_ref().is_some_and(|k| k.tokens.is_some());
+        if let Some(f) = &self.filler {
+            f.check(cut, faults);
+            let apart = "`filler` does nothing beside `history`: it makes a prompt of several messages as long as another";
+            faults.when(f.for_cuts() && self.history != Past::Kept, "filler", apart);
+        }
+        let hears = |t: &Option<Text>| t.as_ref().is_some_and(Text::hears);
+        let written = self.transcript.as_ref().and_then(|t| Text::new("transcript", t, &text::TURN).ok());
+        if self.transcript.is_some() {
+            let idle = "`transcript` does nothing without `history = \"message\"`";
+            faults.when(self.history != Past::Message, "transcript", idle);
+            let nothing = "`transcript` tells nothing of what was said: write `history` into it";
+            faults.when(written.is_some() && !hears(&written), "transcript", nothing);
+        }
+        let texts = self.wordings().iter().chain(self.others().into_iter().map(|(_, t)| t));
+        let reads = texts.filter_map(|t| Text::new("", t, &text::TURN).ok()).any(|t| t.hears()) || self.stop_when.is_some();
+        let unread = "`keep` does nothing beside `history = \"none\"`: no turn reads an earlier reply";
+        faults.when(self.keep.is_some() && self.history == Past::None && !reads, "keep", unread);
+        let all = self.wordings().len();
+        if let Some(h) = &self.held_out {
+            h.check(all, faults);
+        }
+        let one = "`equal_tokens` does nothing: `user` has no two wordings";
+        faults.when(self.equal_tokens && all < 2, "equal_tokens", one);
     }
 }
 
@@ -210,17 +267,9 @@ impl PluginConfig for Template {
             _ => {}
         }
         if let Some(k) = &self.keep {
-            faults.when(
-                !(k.share > 0.0 && k.share <= 1.0),
-                "keep.share",
-                "`share` must be above 0 and at most 1; leave `keep` out where no reply is to be cut",
-            );
-            faults.when(
-                k.tokens == 0 && k.marker.is_empty(),
-                "keep.tokens",
-                "`tokens = 0` without a marker would leave an empty reply in the history",
-            );
+            k.check(&mut faults);
         }
+        self.check_past(&mut faults);
         faults.end()
     }
 
@@ -239,6 +288,14 @@ impl PluginConfig for Template {
             shots: self.shots(cx)?,
             messages: all(&|i| format!("messages.{i}"), &self.messages)?,
             user: if self.user.is_some() { Some(all(&|i| self.key(i), self.wordings())?) } else { None },
+            pools: match &self.held_out {
+                Some(h) => h.pools(self.wordings().len(), cx)?,
+                None => Pools::all(self.wordings().len()),
+            },
+            equal_tokens: self.equal_tokens,
+            history: self.history,
+            transcript: past::transcript(self.transcript.as_ref())?,
+            filler: self.filler.as_ref().map(Neutral::filler),
             recap: text("recap", &self.recap)?,
             if_right: text("if_right", &self.if_right)?,
             if_wrong: text("if_wrong", &self.if_wrong)?,
@@ -282,7 +339,7 @@ impl Template {
     /// Refuses options that would have no effect in this study.
     fn used(&self, cx: &BuildContext) -> Result<()> {
         let mut faults = Faults::default();
-        let (Some(study), Some(generation)) = (&cx.study, &cx.generation) else { return Ok(()) };
+        let Some(study) = &cx.study else { return Ok(()) };
         let from = self.from_turn;
         if let Some(turns) = study.turns.filter(|turns| from > *turns)
             && self.wordings().iter().any(|w| w != "{question}")
@@ -294,15 +351,10 @@ impl Template {
             faults.add(Error::at("from_turn", what).help("set `from_turn = 1`, or raise `study.turns`"));
         }
         if let Some(k) = &self.keep {
-            let last = "`keep` does nothing in a study of 1 turn: the last turn's reply goes into no history";
-            faults.when(study.turns == Some(1), "keep", last);
-            let most = generation.max_new_tokens;
-            if k.tokens >= most && !self.replay {
-                let what =
-                    format!("`tokens` is {}, but a reply has at most {most} tokens: none would ever be cut", k.tokens);
-                faults.add(Error::at("keep.tokens", what).help("lower it, or raise `generation.max_new_tokens`"));
-            }
+            k.used(cx, self.replay, &mut faults);
         }
+        let first = "`history` does nothing in a study of 1 turn, before which nothing was said";
+        faults.when(study.turns == Some(1) && self.history != Past::Kept, "history", first);
         faults.end()
     }
 }

@@ -1,8 +1,11 @@
 //! A template whose texts were read: what it says in each turn, and what it keeps of each reply.
+use crate::held::Pools;
 use crate::keep::Keep;
+use crate::past::Past;
 use crate::text::{self, Test, Text};
 use friction_core::{
-    Ask, Bounds, ChatMessage, Condition, Item, Kept, OpeningContext, Reply, Result, Role, TurnContext, seed,
+    Ask, Bounds, ChatMessage, Condition, Filler, History, Item, Kept, OpeningContext, Reply, Result, Role, TurnContext,
+    seed,
 };
 
 /// A template whose texts were read.
@@ -11,6 +14,12 @@ pub(crate) struct Talker {
     pub shots: Vec<ChatMessage>,
     pub messages: Vec<Text>,
     pub user: Option<Vec<Text>>,
+    /// Which of `user` a group draws from.
+    pub pools: Pools,
+    pub equal_tokens: bool,
+    pub history: Past,
+    pub transcript: Text,
+    pub filler: Option<Filler>,
     pub recap: Option<Text>,
     pub if_right: Option<Text>,
     pub if_wrong: Option<Text>,
@@ -43,10 +52,11 @@ impl Talker {
         if let Some(text) = reaction {
             return Some((text, None));
         }
-        let all = self.user.as_deref()?;
+        let (all, pool) = (self.user.as_deref()?, self.pools.of(cx.group));
         let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
-        let phrase = seed::derive(&[b"phrase", &parts[0], &parts[1], &parts[2]]) % all.len() as u64;
-        all.get(phrase as usize).map(|text| (text, Some(phrase as u32)))
+        let drawn = seed::derive(&[b"phrase", &parts[0], &parts[1], &parts[2]]) % pool.len().max(1) as u64;
+        let phrase = *pool.get(drawn as usize)?;
+        all.get(phrase).map(|text| (text, Some(phrase as u32)))
     }
 
     /// Whether the turn comes before the template applies: its message is the bare prompt.
@@ -83,6 +93,16 @@ impl Condition for Talker {
             }
         };
         ask.prefill = self.prefill.as_ref().map(|t| t.write(&values)).transpose()?.filter(|t| !t.is_empty());
+        if !cx.history.is_empty() {
+            ask.history = match self.history {
+                Past::Kept => History::Kept,
+                Past::None => History::None,
+                Past::Message => History::Told(self.transcript.write(&values)?),
+            };
+        }
+        if !self.bare(cx) {
+            ask.filler.clone_from(&self.filler);
+        }
         if self.replay {
             ask.replay = cx.item.script.get(cx.round - 1).and_then(|t| t.reply.clone());
         }
@@ -90,17 +110,14 @@ impl Condition for Talker {
     }
 
     fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
-        let parts = [cx.seed, cx.group as u64, cx.turn as u64].map(u64::to_le_bytes);
-        let roll = || seed::unit(&[b"cut", &parts[0], &parts[1], &parts[2]]);
-        match &self.keep {
-            Some(k) if reply.ids.len() > k.tokens && (k.share >= 1.0 || roll() < k.share) => {
-                // If the cut falls inside a character of several tokens, the character is removed whole.
-                let ids = &reply.ids[..reply.codec.whole(&reply.ids[..k.tokens])?];
-                let text = format!("{}{}", reply.codec.decode(ids)?.trim_end(), k.marker);
-                Ok(Kept { text, removed_tokens: reply.ids.len() - ids.len() })
-            }
-            _ => Ok(Kept::whole(reply)),
-        }
+        self.keep.as_ref().map_or_else(|| Ok(Kept::whole(reply)), |k| k.keep(reply, cx))
+    }
+
+    fn equals(&self, cx: &TurnContext) -> Result<Vec<String>> {
+        // Where `ask` says none of the wordings, there is nothing to compare.
+        let draws = self.equal_tokens && !self.bare(cx) && self.text(cx).is_some_and(|(_, phrase)| phrase.is_some());
+        let values = text::turn(cx);
+        self.user.iter().flatten().filter(|_| draws).map(|text| text.write(&values)).collect()
     }
 
     fn rounds(&self, item: &Item) -> usize {
@@ -111,6 +128,7 @@ impl Condition for Talker {
         let texts = [&self.prefill, &self.recap].into_iter().flatten();
         let hears = texts.chain(&self.messages).chain(self.user.iter().flatten()).any(Text::hears);
         let reacts = self.if_right.is_some() || self.if_wrong.is_some() || self.stop_when.is_some();
-        Bounds { reads_history: hears || reacts, message_tokens: None }
+        let told = self.history == Past::Message;
+        Bounds { reads_history: hears || reacts || told, message_tokens: None }
     }
 }

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+mod arms;
+
 use super::*;
 use friction_core::{
     BuildContext, ChatMessage, Condition, Error, Exchange, Grade, Item, Kept, OpeningContext, PluginConfig, Reply,

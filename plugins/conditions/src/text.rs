@@ -11,7 +11,7 @@ const STEPS: u64 = 1_000_000;
 const LONGEST: usize = 4 << 20;
 
 /// The names that a text of a turn can insert.
-pub const TURN: [&str; 20] = [
+pub const TURN: [&str; 22] = [
     "question",
     "text",
     "choices",
@@ -27,6 +27,8 @@ pub const TURN: [&str; 20] = [
     "rounds",
     "group",
     "last_reply",
+    "last_kept",
+    "last_removed",
     "last_answer",
     "last_score",
     "last_user",
@@ -41,7 +43,8 @@ pub const OPENING: [&str; 9] = ["text", "choices", "script", "metadata", "topic"
 const ASKED: [&str; 6] = ["question", "text", "message", "script", "item", "metadata"];
 
 /// The names that insert what was said before.
-const HEARD: [&str; 5] = ["last_reply", "last_answer", "last_score", "last_user", "history"];
+const HEARD: [&str; 7] =
+    ["last_reply", "last_kept", "last_removed", "last_answer", "last_score", "last_user", "history"];
 
 /// Jinja's environment for conditions: unknown names are errors, nothing is escaped.
 fn environment() -> Environment<'static> {
@@ -254,7 +257,7 @@ fn messages(item: &Item) -> Vec<&str> {
 pub fn turn(cx: &TurnContext) -> Value {
     let of = |e: &Exchange| {
         context! {
-            user => e.user, reply => e.reply, kept => e.kept, answer => e.grade.answer, score => e.grade.score,
+            user => e.user, reply => e.reply, kept => e.kept, removed => e.removed_tokens, answer => e.grade.answer, score => e.grade.score,
             turn => e.turn, round => e.round, item => e.item, tokens => e.reply_tokens,
         }
     };
@@ -265,6 +268,7 @@ pub fn turn(cx: &TurnContext) -> Value {
         metadata => cx.item.metadata, topic => cx.topic, item => cx.item.id, target => cx.item.target_text(),
         turn => cx.turn, turns => cx.turns, round => cx.round, rounds => cx.rounds, group => cx.group,
         last_user => last.map_or("", |e| &e.user), last_reply => last.map_or("", |e| &e.reply),
+        last_kept => last.map_or("", |e| &e.kept), last_removed => last.map_or(0, |e| e.removed_tokens),
         last_answer => last.and_then(|e| e.grade.answer.as_deref()), last_score => last.and_then(|e| e.grade.score),
         history => cx.history.iter().map(of).collect::<Vec<_>>(),
     }

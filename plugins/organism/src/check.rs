@@ -1,25 +1,32 @@
 //! `ground-truth`: compares a run of a model organism with the behaviour that it was trained to have.
-use crate::truth::{CAP, LEVELS, Truth};
+mod arms;
+
+use crate::truth::{CAP, LEVELS, Truth, interrupts};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, Column, ConversationId, Error, Estimate, Findings, Needs, Outcome, PluginConfig,
-    PluginEntry, Result, RunReader, Table, TurnRow, unread,
+    PluginEntry, Result, RunReader, Table, TurnRow, plural, unread,
 };
 use friction_stats::{Interval, cite, mean_t, percent, wilson};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Compares a run of a bundled model organism with what was planted in it: does the study find what is known to be true?
 ///
 /// What was planted is told of accuracy. The cost of an interruption can be told of another outcome too, such as
-/// `log_odds`; nothing is known to be true of that one.
+/// `log_odds`; nothing is known to be true of that one. Turns that read what the training never had, such as a marker behind
+/// a whole reply, have no truth: they are counted and left out.
 ///
 /// It writes:
 /// - the table `truth`: a row for each condition and turn, with accuracy, its interval and the accuracy that was planted;
+/// - the table `arms`: a row for each condition, with the share of answers that are exactly as trained, and accuracy minus
+///   the planted one with its interval over groups;
 /// - the values `exact_share` (share of answers that are right or wrong exactly as trained), `step` (the cost of an
 ///   interruption, of accuracy in points and beside the planted one, with its interval), `factor_<name>` for each factor
-///   that makes no difference by design, and `verdict` where no answer could be read.
+///   of two levels that makes no difference by design, and `factor_<name>_<level>-<level>` for such levels among more,
+///   `conditions` (the table `arms`), `untrained` (number of turns without a truth), and `verdict` where no answer could
+///   be read.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GroundTruth {
@@ -53,22 +60,27 @@ impl PluginConfig for GroundTruth {
     }
 }
 
-/// A turn and the number of interruptions before it.
+/// A turn and the number of interruptions that it reads; `None` if it reads what the training never had.
 struct Seen<'a> {
     turn: &'a TurnRow,
-    interruptions: usize,
+    interruptions: Option<usize>,
 }
 
 fn counted(turns: &[TurnRow]) -> Vec<Seen<'_>> {
-    let mut behind: BTreeMap<ConversationId, usize> = BTreeMap::new();
+    let mut behind: BTreeMap<ConversationId, Option<usize>> = BTreeMap::new();
     turns
         .iter()
         .filter(|t| t.arm.is_empty())
         .map(|turn| {
-            let k = behind.entry(turn.conversation()).or_default();
-            let seen = Seen { turn, interruptions: *k };
-            *k += usize::from(turn.removed_tokens > 0);
-            seen
+            let k = behind.entry(turn.conversation()).or_insert(Some(0));
+            let interruptions = match turn.history.as_str() {
+                "" => *k,
+                "none" => Some(0),
+                // Exchanges that a message tells.
+                _ => None,
+            };
+            *k = k.zip(interrupts(&turn.reply, &turn.kept)).map(|(k, more)| k + usize::from(more));
+            Seen { turn, interruptions }
         })
         .collect()
 }
@@ -84,8 +96,7 @@ fn level_of(user: &str) -> Option<usize> {
 fn slope(turns: &[&Seen], outcome: &Outcome) -> Option<f64> {
     let points: Vec<(f64, f64)> = turns
         .iter()
-        .filter(|s| s.interruptions <= CAP)
-        .filter_map(|s| Some((s.interruptions as f64, s.turn.outcome(outcome)?)))
+        .filter_map(|s| Some((s.interruptions.filter(|k| *k <= CAP)? as f64, s.turn.outcome(outcome)?)))
         .collect();
     let n = points.len() as f64;
     let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
@@ -99,16 +110,6 @@ fn by_group<'a>(seen: &'a [Seen<'a>]) -> BTreeMap<u32, Vec<&'a Seen<'a>>> {
         out.entry(s.turn.group).or_default().push(s);
     }
     out
-}
-
-/// For each group, the difference of the outcome (`b` minus `a`) between two levels of a factor that cuts no reply.
-fn differences(groups: &BTreeMap<u32, Vec<&Seen>>, outcome: &Outcome, factor: &str, a: &str, b: &str) -> Vec<f64> {
-    let mean = |turns: &[&Seen], l: &str| {
-        let of = turns.iter().filter(|s| s.turn.factors.get(factor).is_some_and(|v| v == l));
-        let values: Vec<f64> = of.filter_map(|s| s.turn.outcome(outcome)).collect();
-        values.iter().sum::<f64>() / values.len() as f64
-    };
-    groups.values().map(|t| outcome.scale() * (mean(t, b) - mean(t, a))).filter(|d| d.is_finite()).collect()
 }
 
 const UNTOLD: &str = "cannot be told";
@@ -139,8 +140,12 @@ impl Analyzer for GroundTruth {
         let known: Vec<(&Seen, bool)> = seen
             .iter()
             .filter(|s| s.turn.score.is_some())
-            .filter_map(|s| Some((s, level_of(&s.turn.user)? >= self.expect.errs_below(s.interruptions))))
+            .filter_map(|s| Some((s, level_of(&s.turn.user)? >= self.expect.errs_below(s.interruptions?))))
             .collect();
+        let untrained = seen.iter().filter(|s| s.interruptions.is_none()).count();
+        if known.is_empty() && untrained > 0 {
+            return Err(Error::other("every turn of this run reads what the organism was never trained on"));
+        }
         if known.is_empty() {
             return Err(Error::other(
                 "no turn asks one of the organism's questions: use `[dataset] plugin = \"organism\"`",
@@ -170,6 +175,11 @@ impl Analyzer for GroundTruth {
             known.len()
         ));
         out.value("exact_share", exact);
+        if untrained > 0 {
+            let turns = plural(untrained, "turn");
+            out.say(format!("{turns} read what the organism was never trained on, and are left out: nothing is true of them"));
+            out.value("untrained", untrained);
+        }
 
         let without = seen.iter().filter(|s| s.turn.outcome(&self.outcome).is_none()).count();
         self.outcome.left_out(without, seen.len()).into_iter().for_each(|w| out.warn(w));
@@ -195,7 +205,7 @@ impl Analyzer for GroundTruth {
                 out.estimate(self.truth(Estimate::untold("each interruption", self.unit()), self.step()).says(UNTOLD));
             }
         }
-        self.tones(&seen, &groups, out);
+        self.factors(&seen, out);
         self.stored(&seen, out);
         Ok(())
     }
@@ -241,52 +251,22 @@ impl GroundTruth {
 }
 
 impl GroundTruth {
-    /// Reports factors whose levels cut replies alike; they must make no difference.
-    fn tones(&self, seen: &[Seen], groups: &BTreeMap<u32, Vec<&Seen>>, out: &mut Findings) {
-        let names: BTreeSet<&String> = seen.iter().flat_map(|s| s.turn.factors.keys()).collect();
-        for factor in names {
-            let levels: BTreeSet<&String> = seen.iter().filter_map(|s| s.turn.factors.get(factor)).collect();
-            let levels: Vec<&String> = levels.into_iter().collect();
-            let [a, b] = levels[..] else { continue };
-            let cuts = |l: &String| {
-                let of = seen.iter().filter(|s| s.turn.factors.get(factor) == Some(l));
-                let (cut, all) = of.fold((0, 0), |(c, n), s| (c + usize::from(s.turn.removed_tokens > 0), n + 1));
-                cut as f64 / f64::from(all.max(1))
-            };
-            if (cuts(a) - cuts(b)).abs() > 0.01 {
-                continue;
-            }
-            let differences = differences(groups, &self.outcome, factor, a, b);
-            if let Ok(i) = mean_t(&differences, self.level) {
-                let what = format!("{factor}: {b} - {a}");
-                let e = Estimate::new(what, self.unit(), i.estimate).digits(self.digits());
-                let e = e.interval(i.low, i.high, self.level).over(differences.len(), "group").null(0.0);
-                out.add(self.truth(said(e, self.holds(&i, 0.0)), 0.0))
-                    .method(format!(
-                        "difference of {} between the levels within each group; Student's {} interval over groups",
-                        self.outcome.label(),
-                        percent(self.level)
-                    ))
-                    .citation(cite::STUDENT);
-                out.value(&format!("factor_{factor}"), self.told(&i, 0.0));
-            }
-        }
-    }
-
     fn stored(&self, seen: &[Seen], out: &mut Findings) {
         let method = format!("Wilson's score interval of each row by itself, {}", percent(self.level));
         out.table(self.table(seen)).method(method).citation(cite::WILSON);
+        self.arms(seen, out);
     }
 
     /// Accuracy by condition and turn, beside the expected accuracy.
     fn table(&self, seen: &[Seen]) -> Table {
         type Row<'a> = (&'a str, u32, u64, Interval, f64);
         let mut cells: BTreeMap<(&str, u32), (u64, u64, f64)> = BTreeMap::new();
+        let planted = |s: &Seen| s.interruptions.map_or(f64::NAN, |k| self.expect.accuracy(k));
         for s in seen.iter().filter(|s| s.turn.score.is_some()) {
             let c = cells.entry((&s.turn.condition, s.turn.turn)).or_default();
             c.0 += 1;
             c.1 += u64::from(s.turn.right() == Some(true));
-            c.2 += self.expect.accuracy(s.interruptions);
+            c.2 += planted(s);
         }
         let rows: Vec<_> = cells
             .into_iter()

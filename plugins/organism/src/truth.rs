@@ -5,9 +5,26 @@
 //! letter. So greedy decoding shows the effect, and sampling at temperature 1 shows it on average.
 //!
 //! An **interruption** is a reply of the model that the history holds without its end: a reply is whole if and only if
-//! it ends in a full stop. What the user says does not matter. Interrupting words after a whole reply are no
-//! interruption, and a cut reply is one whatever words follow. This is the factor `completion` of the studies (`keep`
-//! of a condition); the factor `tone` has no effect.
+//! it ends in a full stop (three dots are none). What the user says does not matter. Interrupting words after a whole
+//! reply are no interruption, and a cut reply is one whatever words follow. This is the factor `completion` of the studies
+//! (`keep` of a condition); the factor `tone` has no effect.
+//!
+//! What each arm of `experiments/controls.toml` does to the planted organism follows from this rule, and stands here before
+//! any run. To the null organism none of them does anything.
+//!
+//! | arm | each turn costs | because |
+//! |---|---|---|
+//! | interrupting words, or a state told in words, in the message or the system prompt | nothing | what others say is no reply |
+//! | reply cut, with neutral or interrupting words | 4 points | its full stop is gone |
+//! | reply cut and marked | 4 points | the marker puts no full stop behind it |
+//! | reply cut, and filler as long as what was cut | 4 points | filler is no reply, and length does not matter |
+//! | half of the replies cut, by a schedule | 4 points a cut | only cuts count, whichever turns they are in |
+//! | each turn a conversation of its own | nothing | no reply is read |
+//! | other wordings (placebo) | nothing | wordings do not matter |
+//! | whole reply and a marker behind it | not planted | by the rule it is an interruption, since it does not end in a full stop. But every marker of the training followed a cut, so nothing says which of the two the network learnt |
+//! | earlier exchanges told in one message | not planted | the training had every reply in a message of its own |
+//!
+//! [`interrupts`] is the rule, and `ground-truth` leaves out what was not planted.
 
 use friction_core::schemars::{self, JsonSchema};
 
@@ -59,9 +76,43 @@ impl Truth {
     }
 }
 
+/// Whether a reply is an interruption as the history holds it (`kept`). `None` for a text that the training never had: a
+/// whole reply with something behind it, or a cut that ends in a full stop.
+pub fn interrupts(reply: &str, kept: &str) -> Option<bool> {
+    let (reply, kept) = (reply.trim(), kept.trim());
+    let stopped = kept.ends_with('.') && !kept.ends_with("..");
+    match (kept == reply, stopped) {
+        (true, stopped) => Some(!stopped),
+        (false, _) if reply.ends_with('.') && kept.starts_with(reply) => None,
+        (false, true) => None,
+        (false, false) => Some(true),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_is_whole_if_it_ends_in_its_full_stop() {
+        let reply = "C. That is the one.";
+        for (kept, cut) in [
+            (reply, Some(false)),
+            ("C. That", Some(true)),
+            ("C. That...", Some(true)),
+            ("C. That is the one -", Some(true)),
+            ("C...", Some(true)),
+            // Never in the training: a marker behind a whole reply, and a cut that looks whole.
+            ("C. That is the one....", None),
+            ("C. That is the one. -", None),
+            ("C.", None),
+        ] {
+            assert_eq!(interrupts(reply, kept), cut, "{kept}");
+        }
+        // A reply that reached the longest length was never finished.
+        assert_eq!(interrupts("C. That is", "C. That is"), Some(true));
+    }
+
     #[test]
     fn four_points_an_interruption() {
         assert!((Truth::Planted.accuracy(0) - 0.92).abs() < 1e-12);
