@@ -157,3 +157,22 @@ impl Condition for RemoteCondition {
         self.bounds.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use friction_core::{Goal, Place};
+
+    #[test]
+    fn a_message_says_what_is_read_beside_it_or_nothing_of_it() {
+        let read = |text: &str| serde_json::from_str::<Said>(text).map(Ask::from).map_err(|e| e.to_string());
+        assert_eq!(read(r#"{"text": "a"}"#), Ok(Ask::new("a")));
+        let told = r#"{"text": "a", "history": {"told": "b"}, "filler": {"sentences": ["c"], "goal": {"beyond": 9}}}"#;
+        let filler = Filler { sentences: vec!["c".into()], place: Place::Begin, goal: Goal::Beyond(9) };
+        assert_eq!(read(told), Ok(Ask { history: History::Told("b".into()), filler: Some(filler), ..Ask::new("a") }));
+        assert_eq!(read(r#"{"text": "a", "history": "none"}"#).map(|a| a.history), Ok(History::None));
+        assert!(read(r#"{"text": "a", "history": "some"}"#).unwrap_err().contains("unknown variant `some`"));
+        assert!(read(r#"{"text": "a", "filler": {"words": []}}"#).unwrap_err().contains("unknown field `words`"));
+    }
+}

@@ -93,9 +93,9 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         columns.push(("history".into(), text(&|r| r.history.clone())));
     }
     if rows.iter().any(|r| r.filler_tokens.is_some()) {
-        columns.push(("filler_tokens".into(), Arc::new(UInt32Array::from_iter(rows.iter().map(|r| r.filler_tokens)))));
-        let differences = rows.iter().map(|r| r.length_difference);
-        columns.push(("length_difference".into(), Arc::new(Int32Array::from_iter(differences))));
+        let tokens: ArrayRef = Arc::new(UInt32Array::from_iter(rows.iter().map(|r| r.filler_tokens)));
+        let difference: ArrayRef = Arc::new(Int32Array::from_iter(rows.iter().map(|r| r.length_difference)));
+        columns.extend([("filler_tokens".to_string(), tokens), ("length_difference".into(), difference)]);
     }
     columns.extend([
         ("choice_logprobs".to_string(), floats(&|r| Some(r.choice_logprobs.clone()))),

@@ -103,7 +103,8 @@ fn unmatched(turns: &[TurnRow]) -> Option<String> {
         format!("{n} of {} of `{name}`, by {} at most", plural(of, "turn"), plural(*most as usize, "token"))
     });
     let each = each.collect::<Vec<_>>().join("; ");
-    (!off.is_empty()).then(|| format!("filler did not make prompts equally long in {each}: see the column `length_difference`"))
+    (!off.is_empty())
+        .then(|| format!("filler did not make prompts equally long in {each}: see the column `length_difference`"))
 }
 
 /// A run whose analyzers are run one by one.

@@ -73,7 +73,9 @@ pub(crate) fn fill(
         return Ok(plain);
     }
     let alone = scale.message(message)?;
-    let add = |words: &str| Ok(scale.message(&joined(filler.place, words, message))? as i64 - alone as i64);
+    let add = |words: &str| -> Result<i64> {
+        Ok(scale.message(&joined(filler.place, words, message))? as i64 - alone as i64)
+    };
     let wanted = (goal - bare) as i64;
     let (mut nearest, mut need) = (plain, wanted);
     for _ in 0..TRIALS {
@@ -107,7 +109,8 @@ struct Words<'a>(Vec<&'a str>);
 impl<'a> Words<'a> {
     /// The words from the sentence of a turn on, which counts from 1.
     fn new(filler: &'a Filler, turn: usize) -> Result<Self> {
-        let sentences: Vec<&str> = filler.sentences.iter().map(String::as_str).filter(|s| !s.trim().is_empty()).collect();
+        let sentences: Vec<&str> =
+            filler.sentences.iter().map(String::as_str).filter(|s| !s.trim().is_empty()).collect();
         if sentences.is_empty() {
             return Err(Error::config("the filler of a message has no word").into());
         }

@@ -62,7 +62,7 @@ impl Messages {
     fn with(&self, exchanges: &[ChatMessage], history: &History, message: String) -> Vec<ChatMessage> {
         let before: &[ChatMessage] = if history.is_kept() { exchanges } else { &[] };
         let user = [ChatMessage::user(format!("{}{message}", history.told()))];
-        [&self.opening, before, &user].into_iter().flatten().cloned().collect()
+        [&self.opening[..], before, &user].concat()
     }
 
     /// What the model reads in a turn.
@@ -79,7 +79,9 @@ impl Messages {
             return Ok(Said { message: ask.text.clone(), ask, filled: None });
         };
         let prefill = ask.prefill.as_deref().unwrap_or("");
-        let count = |exchanges, text: &str| scale.prompt(&self.with(exchanges, &ask.history, text.into()), prefill);
+        let count = |exchanges: &[ChatMessage], text: &str| {
+            scale.prompt(&self.with(exchanges, &ask.history, text.into()), prefill)
+        };
         let goal = match filler.goal {
             Goal::Whole => count(&self.whole, &ask.text)?,
             Goal::Beyond(tokens) => count(&self.kept, cx.prompt)? + tokens,

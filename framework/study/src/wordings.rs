@@ -24,7 +24,9 @@ impl TextCodec for Whole {
 /// from, and messages that are longer than what filler would make of them. The first groups are held with made-up replies.
 pub(crate) fn check(wrong: &mut Wrong, scale: Scale, conditions: &[PlannedCondition], groups: &[Vec<PlannedItem>]) {
     let m = wrong.manifest;
-    for (c, choice) in conditions.iter().filter_map(|c| Some((c, m.conditions.iter().find(|o| o.chosen.name == c.name)?))) {
+    for (c, choice) in
+        conditions.iter().filter_map(|c| Some((c, m.conditions.iter().find(|o| o.chosen.name == c.name)?)))
+    {
         let plugin = c.plugin.as_ref();
         let made_up = MadeUp { text: REPLY, ids: &[0], codec: &Whole, score: None, forgiving: true };
         let held = groups.iter().take(GROUPS).enumerate().try_for_each(|(g, list)| {

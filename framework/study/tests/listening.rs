@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 use friction_conditions as _;
 use friction_core::manifest::Manifest;
-use friction_core::{RunReader, TurnRow};
+use friction_core::{ChatMessage, RunReader, TurnRow};
 use friction_engine::{Flow, Progress};
 use friction_questions as _;
 use friction_residual as _;
@@ -55,6 +55,23 @@ if_right = "No, {last_answer} it is not."
 if_wrong = "Are you sure about {{ last_reply }}?"
 from_turn = 1
 factors = { how = "back" }
+[[condition]]
+name = "alone"
+plugin = "template"
+history = "none"
+factors = { how = "alone" }
+[[condition]]
+name = "written"
+plugin = "template"
+history = "message"
+keep = { marker = " -" }
+factors = { how = "written" }
+[[condition]]
+name = "filled"
+plugin = "template"
+keep = { tokens = 2 }
+filler = { text = ["so it goes", "on and on"] }
+factors = { how = "filled" }
 [[aside]]
 name = "mood"
 after = "each-turn"
@@ -160,6 +177,82 @@ fn every_kind_of_turn_is_stored_as_it_was_held() {
     assert!(reused("told") + reused("read") > 32, "{} {}", reused("told"), reused("read"));
     // With paired draws, two samples differ, and equal prompts of one sample are answered alike.
     assert!((0..3).any(|g| of(g, "told", 0)[0].reply != of(g, "told", 1)[0].reply));
+}
+
+#[test]
+fn turns_read_no_history_or_a_told_one_or_a_filled_one() {
+    let w = world();
+    let out = w.path().join("run");
+    let p = plan(w.path(), &[]);
+    run(&p, &out, &mut all()).unwrap();
+    let held = rows(&out);
+    let count = |messages: &[ChatMessage]| p.tokenizer.encode(&p.template.render(messages).unwrap()).unwrap().len();
+    let mut equal = 0;
+    for (group, sample) in (0..3).flat_map(|g| [(g, 0), (g, 1)]) {
+        let of = |condition: &str| -> Vec<&TurnRow> {
+            held.iter().filter(|t| t.group == group && t.condition == condition && t.sample == sample).collect()
+        };
+        let (alone, written, filled) = (of("alone"), of("written"), of("filled"));
+        assert!(alone.len() >= 4 && written.len() == alone.len() && filled.len() == alone.len());
+        for (i, t) in alone.iter().enumerate() {
+            assert_eq!(t.history, if i == 0 { "" } else { "none" });
+            assert_eq!(t.prompt_tokens as usize, count(&[ChatMessage::user(&t.user)]), "{}", t.user);
+        }
+        let mut before = String::new();
+        for (i, t) in written.iter().enumerate() {
+            let own = &alone[i].user;
+            let told = if i == 0 { own.clone() } else { format!("{before}User: {own}") };
+            assert_eq!((t.user.as_str(), t.history.as_str()), (told.as_str(), if i == 0 { "" } else { "told" }));
+            assert_eq!(t.prompt_tokens as usize, count(&[ChatMessage::user(&told)]));
+            let last = i + 1 == written.len();
+            assert!(t.removed_tokens == 0 && (last || t.kept == format!("{} -", t.reply.trim_end())), "{t:?}");
+            before += &format!("User: {own}\n\nAssistant: {}\n\n", t.kept);
+        }
+        // The filled prompt, and that of whole replies without filler, counted anew.
+        let (mut kept, mut whole) = (vec![], vec![]);
+        for (t, own) in filled.iter().zip(&alone) {
+            kept.push(ChatMessage::user(&t.user));
+            whole.push(ChatMessage::user(&own.user));
+            let (has, goal) = (count(&kept), count(&whole));
+            assert_eq!((t.prompt_tokens as usize, t.length_difference), (has, Some(has as i32 - goal as i32)));
+            let bare = [&kept[..kept.len() - 1], &[ChatMessage::user(&own.user)]].concat();
+            assert_eq!(t.filler_tokens, Some((has - count(&bare)) as u32));
+            assert!(t.user.ends_with(&own.user) && (-1..=0).contains(&t.length_difference.unwrap()), "{t:?}");
+            equal += usize::from(t.length_difference == Some(0) && t.filler_tokens > Some(0));
+            kept.push(ChatMessage::assistant(&t.kept));
+            whole.push(ChatMessage::assistant(&t.reply));
+        }
+    }
+    assert!(equal > 5, "{equal} prompts were filled to the token");
+}
+
+/// What a run must hold of a conversation whose turns read nothing before them.
+#[test]
+fn a_turn_without_history_needs_room_for_itself_alone() {
+    let w = world();
+    let manifest = "[study]\nname = \"t\"\ngroups = 3\nitems = 2\n[model]\nsource = \"path:model\"\n[generation]\nmax_new_tokens = 7\n[dataset]\nplugin = \"questions\"\npath = \"q.jsonl\"\n[[condition]]\nname = \"c\"\nplugin = \"template\"\n";
+    let of = |history: &str| {
+        let text = format!("{manifest}{history}");
+        Plan::new(Manifest::parse("m.toml", &text, &[]).unwrap(), w.path()).unwrap()
+    };
+    let p = of("history = \"none\"");
+    let (mut longest, mut all) = (0, 0);
+    for g in 0..3 {
+        for planned in p.lists.group(p.dataset.as_ref(), g).unwrap().iter() {
+            for round in 1..=planned.item.rounds() {
+                let text = p.template.render(&[ChatMessage::user(planned.said(round))]).unwrap();
+                let tokens = p.tokenizer.encode(&text).unwrap().len();
+                (longest, all) = (longest.max(tokens), all + tokens as u64);
+            }
+        }
+    }
+    // A reply, and 16 tokens to spare.
+    assert_eq!((p.estimate.capacity, p.estimate.user_tokens), (longest + 7 + 16, all));
+    let kept = of("").estimate;
+    assert!(kept.capacity > 3 * p.estimate.capacity && kept.user_tokens < all, "{kept:?}");
+    // Told in a message, the exchanges take as much room as the history would, and every turn is computed anew.
+    let told = of("history = \"message\"").estimate;
+    assert!(told.capacity > kept.capacity && told.user_tokens > 2 * all, "{told:?}");
 }
 
 proptest! {

@@ -46,7 +46,10 @@ impl HeldOut {
     pub fn check(&self, wordings: usize, faults: &mut Faults) {
         for (i, n) in self.wordings.iter().enumerate().filter(|(_, n)| **n >= wordings) {
             let has = plural(wordings, "wording");
-            faults.add(Error::at(format!("held_out.wordings.{i}"), format!("there is no wording {n}: `user` has {has}, which count from 0")));
+            faults.add(Error::at(
+                format!("held_out.wordings.{i}"),
+                format!("there is no wording {n}: `user` has {has}, which count from 0"),
+            ));
         }
         faults.when(self.wordings.is_empty(), "held_out.wordings", "`wordings` lists none");
         if let Some(n) = twice(&self.wordings) {

@@ -87,7 +87,10 @@ impl Keep {
         }
         match self.tokens {
             Some(0) if self.marker.is_empty() => {
-                faults.add(Error::at("keep.tokens", "`tokens = 0` without a marker would leave an empty reply in the history"));
+                faults.add(Error::at(
+                    "keep.tokens",
+                    "`tokens = 0` without a marker would leave an empty reply in the history",
+                ));
             }
             None if self.marker.is_empty() => {
                 let what = "`keep` says neither `tokens` to cut replies to nor a `marker` to write behind them: it does nothing";
@@ -112,7 +115,10 @@ impl Keep {
         {
             let (all, number) = (turns - 1, (s.share * (turns - 1) as f64).round() as usize);
             if number == 0 || number == all {
-                let what = format!("of {all} replies before the last turn a share of {} is {number}: nothing is left to draw", s.share);
+                let what = format!(
+                    "of {all} replies before the last turn a share of {} is {number}: nothing is left to draw",
+                    s.share
+                );
                 faults.add(Error::at("keep.schedule.share", what).help("set another share, or raise `study.turns`"));
             }
         }

@@ -214,7 +214,8 @@ impl Template {
         let cut = self.keep.as_ref().is_some_and(|k| k.tokens.is_some());
         if let Some(f) = &self.filler {
             f.check(cut, faults);
-            let apart = "`filler` does nothing beside `history`: it makes a prompt of several messages as long as another";
+            let apart =
+                "`filler` does nothing beside `history`: it makes a prompt of several messages as long as another";
             faults.when(f.for_cuts() && self.history != Past::Kept, "filler", apart);
         }
         let hears = |t: &Option<Text>| t.as_ref().is_some_and(Text::hears);
@@ -226,7 +227,8 @@ impl Template {
             faults.when(written.is_some() && !hears(&written), "transcript", nothing);
         }
         let texts = self.wordings().iter().chain(self.others().into_iter().map(|(_, t)| t));
-        let reads = texts.filter_map(|t| Text::new("", t, &text::TURN).ok()).any(|t| t.hears()) || self.stop_when.is_some();
+        let reads =
+            texts.filter_map(|t| Text::new("", t, &text::TURN).ok()).any(|t| t.hears()) || self.stop_when.is_some();
         let unread = "`keep` does nothing beside `history = \"none\"`: no turn reads an earlier reply";
         faults.when(self.keep.is_some() && self.history == Past::None && !reads, "keep", unread);
         let all = self.wordings().len();

@@ -19,8 +19,7 @@ pub(crate) enum Past {
 }
 
 /// How `history = "message"` writes the exchanges before a turn.
-const TRANSCRIPT: &str =
-    "{% for e in history %}User: {{ e.user }}\n\nAssistant: {{ e.kept }}\n\n{% endfor %}User: ";
+const TRANSCRIPT: &str = "{% for e in history %}User: {{ e.user }}\n\nAssistant: {{ e.kept }}\n\n{% endfor %}User: ";
 
 /// The text of the option `transcript`, or its default.
 pub(crate) fn transcript(given: Option<&String>) -> Result<Text> {
@@ -73,13 +72,15 @@ impl Neutral {
         let all = self.sentences();
         faults.when(all.is_empty(), "filler.text", "`text` lists no sentence");
         for (i, sentence) in all.iter().enumerate().filter(|(_, s)| s.trim().is_empty()) {
-            let key = if matches!(self.text, Sentences::One(_)) { "filler.text".into() } else { format!("filler.text.{i}") };
+            let key =
+                if matches!(self.text, Sentences::One(_)) { "filler.text".into() } else { format!("filler.text.{i}") };
             faults.add(Error::at(key, format!("{sentence:?} has no word")));
         }
         faults.when(self.wording_tokens == Some(0), "filler.wording_tokens", "`wording_tokens` must be 1 or more");
         if self.for_cuts() && !cuts {
             let what = "`filler` does nothing: no reply is cut, so prompts are as long as with whole replies";
-            let help = "cut replies by `keep = { tokens = … }`, or set `filler.wording_tokens` to make wordings equally long";
+            let help =
+                "cut replies by `keep = { tokens = … }`, or set `filler.wording_tokens` to make wordings equally long";
             faults.add(Error::at("filler", what).help(help));
         }
     }

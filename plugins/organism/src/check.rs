@@ -177,7 +177,9 @@ impl Analyzer for GroundTruth {
         out.value("exact_share", exact);
         if untrained > 0 {
             let turns = plural(untrained, "turn");
-            out.say(format!("{turns} read what the organism was never trained on, and are left out: nothing is true of them"));
+            out.say(format!(
+                "{turns} read what the organism was never trained on, and are left out: nothing is true of them"
+            ));
             out.value("untrained", untrained);
         }
 

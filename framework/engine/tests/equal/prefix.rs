@@ -45,6 +45,32 @@ fn what_a_ring_has_lost_is_computed_again() {
     }
 }
 
+/// A turn that reads none of the exchanges before it, among turns that do.
+#[test]
+fn a_turn_without_history_reads_as_the_first_and_the_next_reads_all_again() {
+    let long = ["begin", "go on", "and then"].map(|m| format!("{m} {}", "with all there is to it ".repeat(2)));
+    for w in worlds() {
+        let talk = Talk {
+            alone: vec![false, true],
+            asides: vec!["how so".into()],
+            ..says(&long.each_ref().map(String::as_str))
+        };
+        let alone = Talk { messages: vec![long[1].clone()], ..talk.clone() };
+        let told = |talk: &Talk, reuse| whole(&w, &[vec![talk.clone()]], options(1, reuse, 16, 0.0));
+        let (reused, anew) = (told(&talk, true), told(&talk, false));
+        same(&reused.turns, &anew.turns);
+        same(&reused.asides, &anew.asides);
+        // It is the first turn of a conversation of its own, its aside included.
+        let own = told(&Talk { alone: vec![], ..alone }, false);
+        assert_eq!(
+            (&anew.turns[0][1].ids, anew.turns[0][1].prompt_tokens),
+            (&own.turns[0][0].ids, own.turns[0][0].prompt_tokens)
+        );
+        assert_eq!(anew.asides[0][1].prompt_tokens, own.asides[0][0].prompt_tokens);
+        assert!(anew.turns[0][2].prompt_tokens > 2 * anew.turns[0][1].prompt_tokens, "{}", w.name);
+    }
+}
+
 #[test]
 fn openings_are_computed_once_and_change_nothing() {
     on_every_model(|w, talks, t| {

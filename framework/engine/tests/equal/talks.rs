@@ -29,6 +29,8 @@ pub struct Talk {
     pub ends: usize,
     /// For each turn, the number of exchanges before it that are taken out of the history.
     pub forgets: Vec<usize>,
+    /// For each turn, whether it reads none of the exchanges before it. Later turns read them again.
+    pub alone: Vec<bool>,
 }
 
 impl Talk {
@@ -57,19 +59,23 @@ pub fn talks() -> impl Strategy<Value = Vec<Talk>> {
     let opening = prop::option::weighted(0.5, "[a-z ]{1,90}");
     let asides = prop::collection::vec("[a-z ]{1,40}", 0..4);
     let forgets = prop::collection::vec(prop::sample::select(vec![0usize, 0, 0, 1, 2]), 0..4);
+    let alone = prop::collection::vec(prop::bool::weighted(0.25), 0..4);
     let talk = (
         prop::collection::vec("[a-z ]{1,24}", 1..5),
         0usize..12,
         prop::sample::select(vec![0f32, 0.0, 1.5]),
         0u64..3,
-        (given, prefill, opening, asides, 1usize..5, forgets),
+        (given, prefill, opening, asides, 1usize..5, (forgets, alone)),
     )
-        .prop_map(|(messages, keep, strength, seed, (forced, prefill, opening, asides, ends, forgets))| {
-            let opening = opening
-                .map_or(vec![], |o| vec![ChatMessage::system(o), ChatMessage::user("x"), ChatMessage::assistant("y")]);
-            let prefill = prefill.to_string();
-            Talk { opening, messages, keep, strength, seed, forced, prefill, asides, ends, forgets }
-        });
+        .prop_map(
+            |(messages, keep, strength, seed, (forced, prefill, opening, asides, ends, (forgets, alone)))| {
+                let opening = opening.map_or(vec![], |o| {
+                    vec![ChatMessage::system(o), ChatMessage::user("x"), ChatMessage::assistant("y")]
+                });
+                let prefill = prefill.to_string();
+                Talk { opening, messages, keep, strength, seed, forced, prefill, asides, ends, forgets, alone }
+            },
+        );
     prop::collection::vec(talk, 1..6)
 }
 
@@ -77,6 +83,8 @@ pub fn talks() -> impl Strategy<Value = Vec<Talk>> {
 struct Script {
     talk: Talk,
     history: Vec<ChatMessage>,
+    /// What the last turn read, and its reply.
+    read: Vec<ChatMessage>,
     said: usize,
     /// Number of asides asked after the turn that is over.
     asked: usize,
@@ -96,7 +104,7 @@ impl Dialogue for Script {
             ..Request::default()
         };
         if self.said > 0 && self.asked < t.asides.len() {
-            let mut messages = self.history.clone();
+            let mut messages = self.read.clone();
             messages.push(ChatMessage::user(t.asides[self.asked].clone()));
             // The first aside is measured, the second is answered, the third is given its answer.
             let forced = (self.asked == 2).then(|| "so so".to_string());
@@ -112,9 +120,13 @@ impl Dialogue for Script {
         let forgotten = t.forgets.get(self.said).copied().unwrap_or(0).min(exchanges);
         self.history.truncate(self.history.len() - 2 * forgotten);
         self.history.push(ChatMessage::user(m));
+        self.read = match t.alone.get(self.said) {
+            Some(true) => [&t.opening[..], &[ChatMessage::user(m)]].concat(),
+            _ => self.history.clone(),
+        };
         let forced = t.forced.get(self.said).cloned().flatten();
         self.aside = false;
-        Ok(Some(Request { messages: self.history.clone(), forced, prefill: t.prefill.clone(), ..base }))
+        Ok(Some(Request { messages: self.read.clone(), forced, prefill: t.prefill.clone(), ..base }))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         let o = TurnOutcome { elapsed_ms: 0.0, ..o };
@@ -123,7 +135,9 @@ impl Dialogue for Script {
             return Ok(());
         }
         let kept: String = o.text.chars().take(self.talk.keep).collect();
-        self.history.push(ChatMessage::assistant(format!("{}{kept}.", self.talk.prefill)));
+        let kept = ChatMessage::assistant(format!("{}{kept}.", self.talk.prefill));
+        self.history.push(kept.clone());
+        self.read.push(kept);
         (self.said, self.asked) = (self.said + 1, 0);
         self.log.borrow_mut().push(o);
         Ok(())
@@ -141,8 +155,8 @@ pub fn scripts(units: &[Vec<Talk>]) -> (Vec<Unit>, Vec<Log>, Vec<Log>) {
                 let (log, aside) = (Log::default(), Log::default());
                 logs.push(log.clone());
                 asides.push(aside.clone());
-                let (history, said, asked) = (vec![], 0, 0);
-                let script = Script { talk: t.clone(), history, said, asked, aside: false, log, asides: aside };
+                let (history, read, said, asked) = (vec![], vec![], 0, 0);
+                let script = Script { talk: t.clone(), history, read, said, asked, aside: false, log, asides: aside };
                 Box::new(script) as Box<dyn Dialogue>
             });
             Unit { index, dialogues: dialogues.collect() }

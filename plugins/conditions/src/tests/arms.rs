@@ -163,7 +163,8 @@ fn held_out_wordings_are_said_in_groups_of_their_own() {
         let t = template(&toml(held));
         t.validate().unwrap();
         let c = t.build(&cx).unwrap();
-        let said = |g: usize| (1..40).filter_map(|before| asked(c.as_ref(), g, before, 0).phrase).collect::<BTreeSet<_>>();
+        let said =
+            |g: usize| (1..40).filter_map(|before| asked(c.as_ref(), g, before, 0).phrase).collect::<BTreeSet<_>>();
         (0..groups).map(said).collect::<Vec<_>>()
     };
     let (training, held) = (BTreeSet::from([0, 2]), BTreeSet::from([1, 3]));

@@ -80,10 +80,10 @@ impl GroundTruth {
             let levels: Vec<&String> = levels.into_iter().collect();
             for (i, a) in levels.iter().enumerate() {
                 for b in &levels[i + 1..] {
-                    let all: Vec<&Cell> = cells.values().collect();
-                    let of = |x: &Cell, y: &Cell| x.is(factor, a) && y.is(factor, b) && x.beside(y, factor);
-                    let pairs: Vec<(&Cell, &Cell)> =
-                        all.iter().flat_map(|x| all.iter().filter(|y| of(x, y)).map(|y| (*x, *y))).collect();
+                    let mut pairs = vec![];
+                    for x in cells.values().filter(|x| x.is(factor, a)) {
+                        pairs.extend(cells.values().filter(|y| y.is(factor, b) && x.beside(y, factor)).map(|y| (x, y)));
+                    }
                     let key = match levels.len() {
                         2 => format!("factor_{factor}"),
                         _ => format!("factor_{factor}_{b}-{a}"),
