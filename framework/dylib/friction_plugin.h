@@ -135,8 +135,9 @@ typedef struct friction_host {
  *   "opening" {"seed", "group", "items": [<item>], "given": [<message>]} → [<message>]: what stands before turn 1.
  *             Missing: `given`, the dataset's.
  *   "rounds"  <item> → 2: turns over which it is asked. Missing: the length of its script, or 1.
- *   "bounds"  null → {["reads_history": true], ["message_tokens": 500]}: whether messages depend on `history`, and the
- *             longest, where it may be longer than what `ask` says to made-up replies.
+ *   "bounds"  null → {["reads_history": true], ["message_tokens": 500], ["schedule": "…"], ["complement": "…"]}: whether
+ *             messages depend on `history`; the longest, where it may be longer than what `ask` says to made-up replies;
+ *             the name of the schedule by which something happens in some turns, or of the one whose complement it has.
  *   The same request must be answered alike: a resumed run asks again.
  * dataset
  *   "categories"   null → [{"name": "law", "items": 12}]

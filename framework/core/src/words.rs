@@ -190,4 +190,12 @@ pub struct Bounds {
     /// Longest message in tokens, if it may be longer than what [`Condition::ask`](crate::Condition::ask) says to
     /// made-up replies of the longest length. `None`: the made-up replies show the longest message.
     pub message_tokens: Option<usize>,
+    /// Name of the schedule by which something happens in some turns and not in others, such as cuts; `None` if there is
+    /// none. Conditions with the same schedule do it in the same turns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// Name of the schedule whose complement the condition has: it happens in exactly the other turns. A study without a
+    /// condition that has the schedule itself is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complement: Option<String>,
 }

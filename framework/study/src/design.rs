@@ -130,7 +130,8 @@ impl Counter<'_> {
     /// Tokens of a conversation's messages, template included, and positions that it needs if every reply is as long
     /// as allowed. A turn that reads no exchange before it is a prompt of its own.
     fn conversation(&self, before: &[ChatMessage], told: &[Rehearsed], message: Option<usize>) -> Result<(u64, usize)> {
-        let needs = told.iter().map(|turn| self.reply(turn, message)).collect::<Result<Vec<_>>>()?;
+        let needs =
+            told.iter().enumerate().map(|(t, turn)| self.reply(turn, t, message)).collect::<Result<Vec<_>>>()?;
         // The last turn that reads the exchanges before it; they are the longest prompt of this kind.
         let reads = told.iter().rposition(|turn| turn.ask.history.is_kept());
         let (mut all, mut longest) = (0, 0);
@@ -162,8 +163,9 @@ impl Counter<'_> {
         Ok((all, longest))
     }
 
-    /// Tokens that a turn needs beside its message: of its reply, what opens that, and what may make the message longer.
-    fn reply(&self, turn: &Rehearsed, message: Option<usize>) -> Result<usize> {
+    /// Tokens that a turn with so many turns before it needs beside its message: of its reply, what opens that, and what may
+    /// make the message longer.
+    fn reply(&self, turn: &Rehearsed, before: usize, message: Option<usize>) -> Result<usize> {
         // Re-tokenised borders and a condition's marker take a few tokens beyond the reply's own.
         const SLACK: usize = 16;
         let longer = match message {
@@ -175,8 +177,8 @@ impl Counter<'_> {
             Some(Goal::Beyond(tokens)) => tokens,
             Some(Goal::Whole) | None => 0,
         };
-        // Replies that are told in a message are not those that the history holds: they are in its text.
-        let told = if turn.ask.history.told().is_empty() { 0 } else { SLACK * self.manifest.study.items() };
+        // Replies that are told in a message are in its text; their borders are not.
+        let told = if turn.ask.history.told().is_empty() { 0 } else { SLACK * before };
         let given = turn.ask.replay.as_deref().map(|text| self.tokens(text)).transpose()?;
         let prefill = turn.ask.prefill.as_deref().map(|text| self.tokens(text)).transpose()?;
         let reply = given.unwrap_or(self.manifest.generation.max_new_tokens);

@@ -105,6 +105,22 @@ impl<'a> Design<'a> {
         }
     }
 
+    /// Refuses a condition that has the complement of a schedule which no condition has.
+    pub fn partners(&self, issues: &mut Issues) {
+        for (c, choice) in self.conditions.iter().zip(&self.manifest.conditions) {
+            let Some(of) = c.plugin.bounds().complement else { continue };
+            let has = |o: &PlannedCondition| o.plugin.bounds().schedule.as_deref() == Some(of.as_str());
+            if !self.conditions.iter().any(has) {
+                let message = format!(
+                    "`{}` has the complement of a schedule that no condition follows ({of}): its partner is missing",
+                    c.name
+                );
+                let help = "add a condition with the same schedule and without the complement";
+                issues.push(choice.chosen.path.clone(), message, Some(help.into()));
+            }
+        }
+    }
+
     /// A condition's conversations with each made-up reply. If it listens, each reply is right, wrong and ungraded.
     fn held(&self, c: &PlannedCondition, group: usize, listens: bool) -> Result<Vec<Held>> {
         let (plugin, list) = (c.plugin.as_ref(), &self.groups[group]);

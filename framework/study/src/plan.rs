@@ -163,6 +163,7 @@ impl Plan {
             turns = design.turns();
             design.spans(&mut wrong.issues);
             design.same(&mut wrong.issues, &mut wrong.warnings);
+            design.partners(&mut wrong.issues);
             design.asides(&mut wrong.issues);
             design.fails(&mut wrong);
             if needs.iter().any(|(_, n)| n.cuts || n.wordings) {

@@ -173,6 +173,17 @@ fn lengths_that_cannot_be_equal_are_refused_before_a_token() {
 }
 
 #[test]
+fn a_complement_without_its_schedule_is_refused() {
+    let path = root().join("experiments/controls.toml").display().to_string();
+    let here = tempfile::tempdir().unwrap();
+    let o = friction(here.path(), &["check", &path, "--set", "condition.8.keep.schedule.share=0.4"]);
+    let told = text(&o);
+    assert!(o.status.code() == Some(2) && told.contains("`other_half` has the complement of a schedule"), "{told}");
+    let o = friction(here.path(), &["check", &path]);
+    assert_eq!(o.status.code(), Some(0), "{}", text(&o));
+}
+
+#[test]
 fn a_prompt_that_no_words_make_as_long_is_counted_and_told() {
     // Each character is a token. A sampled reply of five loses one, and a filler's letter and its space take two.
     let manifest = common::MANIFEST

@@ -124,6 +124,13 @@ impl Keep {
         }
     }
 
+    /// Names of the schedule that it follows, and of the one whose complement it follows.
+    pub fn schedules(&self) -> (Option<String>, Option<String>) {
+        let Some(s) = &self.schedule else { return (None, None) };
+        let name = Some(format!("cuts of {}{}", s.share, if s.exactly { ", exactly" } else { "" }));
+        if s.complement { (None, name) } else { (name, None) }
+    }
+
     /// What the history keeps of a reply.
     pub fn keep(&self, reply: &Reply, cx: &TurnContext) -> Result<Kept> {
         let longer = self.tokens.is_none_or(|tokens| reply.ids.len() > tokens);

@@ -129,6 +129,7 @@ impl Condition for Talker {
         let hears = texts.chain(&self.messages).chain(self.user.iter().flatten()).any(Text::hears);
         let reacts = self.if_right.is_some() || self.if_wrong.is_some() || self.stop_when.is_some();
         let told = self.history == Past::Message;
-        Bounds { reads_history: hears || reacts || told, message_tokens: None }
+        let (schedule, complement) = self.keep.as_ref().map(Keep::schedules).unwrap_or_default();
+        Bounds { reads_history: hears || reacts || told, message_tokens: None, schedule, complement }
     }
 }

@@ -67,6 +67,10 @@ fn a_schedule_and_its_complement_share_out_the_turns() {
         }
         assert!(seen.len() > 20, "groups have turns of their own: {seen:?}");
     }
+    let bounds = |schedule: &str| build(schedule).bounds();
+    let (own, rest) = (bounds("{ share = 0.4 }"), bounds("{ share = 0.4, complement = true }"));
+    assert!(own.schedule.is_some() && own.schedule == rest.complement && rest.schedule.is_none());
+    assert_ne!(own.schedule, bounds("{ share = 0.4, exactly = true }").schedule);
     // Without `exactly` a schedule draws as `share` does.
     let plain = build_keep("share = 0.4");
     assert_eq!(cuts(plain.as_ref(), 3), cuts(build("{ share = 0.4 }").as_ref(), 3));
