@@ -31,7 +31,8 @@ pub(crate) fn transcript(given: Option<&String>) -> Result<Text> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Neutral {
     /// The words: a text, or a list of sentences. Turn 1 begins with the first sentence, turn 2 with the second, and so on;
-    /// after the last the first follows. Choose plain sentences that have nothing to do with the study.
+    /// after the last the first follows. Choose short, plain sentences that have nothing to do with the study, and enough of
+    /// them for the longest cut.
     text: Sentences,
     /// Where in the message they stand: `begin`, before all that `user` says, or `end`.
     #[serde(default)]
