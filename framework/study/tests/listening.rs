@@ -249,7 +249,7 @@ fn a_turn_without_history_needs_room_for_itself_alone() {
     // A reply, and 16 tokens to spare.
     assert_eq!((p.estimate.capacity, p.estimate.user_tokens), (longest + 7 + 16, all));
     let kept = of("").estimate;
-    assert!(kept.capacity > 3 * p.estimate.capacity && kept.user_tokens < all, "{kept:?}");
+    assert!(kept.capacity > 3 * p.estimate.capacity, "{kept:?}");
     // Told in a message, the exchanges take as much room as the history would, and every turn is computed anew.
     let told = of("history = \"message\"").estimate;
     assert!(told.capacity > kept.capacity && told.user_tokens > 2 * all, "{told:?}");

@@ -189,7 +189,7 @@ fn a_prompt_that_no_words_make_as_long_is_counted_and_told() {
     let manifest = common::MANIFEST
         .replace("keep = { tokens = 2, marker = \" -\" }", "keep = { tokens = 4 }\nfiller = { text = \"wwwwwwww\" }");
     let w = world(&manifest);
-    let o = friction(w.path(), &["run", "m.toml", "--out", "run", "--set", "generation.temperature=1.0"]);
+    let o = friction(w.path(), &["--json", "run", "m.toml", "--out", "run", "--set", "generation.temperature=1.0"]);
     assert!(o.status.success(), "{}", text(&o));
     let run = StoredRun::open(&w.path().join("run")).unwrap();
     let all: Vec<&TurnRow> = run.turns().iter().filter(|t| t.condition == "impatient" && t.turn > 1).collect();
@@ -198,6 +198,7 @@ fn a_prompt_that_no_words_make_as_long_is_counted_and_told() {
     for t in &all {
         assert!(t.length_difference.unwrap() <= 0 && t.filler_tokens.is_some(), "{t:?}");
     }
-    let told = text(&o);
+    let v: Value = serde_json::from_slice(&o.stdout).unwrap();
+    let told = v["run"]["notes"].to_string();
     assert!(told.contains(&format!("{off} of {} turns of `impatient`", all.len())), "{told}");
 }

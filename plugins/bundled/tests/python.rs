@@ -172,7 +172,8 @@ class Listens:
         if turn["turn"] == 2:
             said = f"{last['reply']}|{last['grade']['score']}|{turn['round']} of {turn['rounds']}|{turn['item']['metadata']['n']}"
             return {"text": said, "prefill": "("}
-        return {"text": "And?", "replay": "I see."} if turn["turn"] == 3 else None
+        told = {"told": f"{len(turn['history'])} turns before. "}
+        return {"text": "And?", "replay": "I see.", "history": told} if turn["turn"] == 3 else None
 
 class Open:
     KIND, NAME, VERSION, SUMMARY, OPTIONS = "dataset", "open", "1", "Open", {}
@@ -217,6 +218,7 @@ fn a_condition_in_python_listens() {
     assert_eq!(second.user, format!("{}|None|2 of 4|0", first.reply));
     assert_eq!((&*second.prefill, second.reply.starts_with('(')), ("(", true));
     assert_eq!((&*third.reply, &*third.finish_reason), ("I see.", "replay"));
+    assert_eq!((&*third.user, &*third.history, &*second.history), ("2 turns before. And?", "told", ""));
     assert!(first.score.is_none() && first.metrics["length"] == first.reply.chars().count() as f64);
     assert!(!first.metrics.contains_key("nothing"), "{:?}", first.metrics);
     assert!(first.metadata.contains("\"n\":0"), "{}", first.metadata);
