@@ -92,7 +92,7 @@ fn build_keep(keep: &str) -> Box<dyn Condition> {
 #[test]
 fn words_can_follow_what_was_cut() {
     let c = build(
-        "user = \"{{ 'nvm.' if last_removed else 'Okay.' }} {question} ({last_kept}{{ history[-1].removed }})\"",
+        "user = \"{{ 'nvm.' if last_removed else 'Okay.' }} {question} ({last_kept}{{ (history|last).removed }})\"",
         r#""turns": 12"#,
     );
     assert_eq!(asked(c.as_ref(), 0, 2, 3).text, "nvm. why? (kept23)");
