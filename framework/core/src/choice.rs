@@ -1,10 +1,11 @@
 //! Multiple-choice questions: how a prompt is written, and how an answer letter is read out of a reply.
 //!
-//! Four parsers read a reply. *Declared* is the primary one: it finds the answer that the reply states as its answer
+//! Five parsers read a reply. *Declared* is the primary one: it finds the answer that the reply states as its answer
 //! ([`reading`]). *Lenient* falls back to the first stand-alone letter. *Official* is MMLU-Pro's own chain of regular
 //! expressions (TIGER-AI-Lab/MMLU-Pro, `evaluate_from_local.py`). It ends in the last stand-alone letter and therefore
 //! misreads replies that discuss the options one by one. *lm-eval* is the one pattern of lm-evaluation-harness's task
-//! mmlu_pro; it is read where a manifest or dataset asks for it.
+//! mmlu_pro, and *original* the parser of the original friction study ([`original()`]); these two are read where a manifest
+//! or dataset asks for it.
 //!
 //! # What counts as declared
 //!
@@ -43,6 +44,7 @@ mod declared;
 mod fold;
 mod letter;
 mod named;
+mod original;
 mod patterns;
 mod prompt;
 mod reader;
@@ -56,6 +58,7 @@ mod words;
 use crate::{Grade, Item};
 pub use bank::Bank;
 pub use declared::{Reading, declared, reading};
+pub use original::original;
 pub use patterns::{lenient, lm_eval, official};
 pub use prompt::{check_instruction, prompt, prompt_with};
 use schemars::JsonSchema;
@@ -90,17 +93,24 @@ pub enum ChoiceParser {
     Official,
     /// The pattern of lm-evaluation-harness's task mmlu_pro: the first `answer is X` or `answer is (X)`.
     LmEval,
+    /// The parser of the original friction study. In the reply in upper case: the first `ANSWER IS X`, else `ANSWER: X`,
+    /// else `X.` or `X ` at the beginning, else the first letter from A to J that stands alone. It reads G in "the answer
+    /// is Gold". Take it to compare with that study.
+    Original,
 }
 
-/// As [`grade`], with the answer and score of another parser. [`Grade::others`] then has the key `lm-eval` too.
+/// As [`grade`], with the answer and score of another parser. [`Grade::others`] then has the keys `lm-eval` and `original`
+/// too.
 pub fn grade_by(item: &Item, reply: &str, parser: ChoiceParser) -> Grade {
     let mut out = grade(item, reply);
     out.others.insert("lm-eval".into(), lm_eval(reply).map(String::from));
+    out.others.insert("original".into(), original(reply).map(String::from));
     let name = match parser {
         ChoiceParser::Declared => "declared",
         ChoiceParser::Lenient => "lenient",
         ChoiceParser::Official => "official",
         ChoiceParser::LmEval => "lm-eval",
+        ChoiceParser::Original => "original",
     };
     let answer = out.others.get(name).cloned().flatten();
     let right = item.target_letter().map(String::from);

@@ -166,17 +166,19 @@ fn patterns_capture_an_answer_or_match() {
 fn choices_are_read_by_the_parser_that_is_named() {
     let of = |parser: &str| grader(&format!("kind = \"choice\"\nparser = \"{parser}\""));
     let reply = "B. Green it is, although one might say the answer is (C). All of A are wrong";
-    let said: Vec<_> = ["declared", "lenient", "official", "lm-eval"]
+    let said: Vec<_> = ["declared", "lenient", "official", "lm-eval", "original"]
         .iter()
         .map(|p| of(p).grade(&abc(Some(2)), reply))
         .map(|g| (g.answer, g.score))
         .collect();
     let c = || (Some("C".to_string()), Some(1.0));
-    assert_eq!(said, [(Some("B".to_string()), Some(0.0)), (Some("B".to_string()), Some(0.0)), c(), c()]);
+    // The original's parser takes the letter at the beginning, since "answer is (C)" has a bracket before its letter.
+    let b = || (Some("B".to_string()), Some(0.0));
+    assert_eq!(said, [b(), b(), c(), c(), b()]);
     let grade = of("lm-eval").grade(&abc(None), "the answer is J");
     assert_eq!((grade.score, grade.answer.as_deref()), (None, Some("J")));
     let all: Vec<&str> = grade.others.keys().map(String::as_str).collect();
-    assert_eq!(all, ["contradicts", "declared", "lenient", "lm-eval", "official"]);
+    assert_eq!(all, ["contradicts", "declared", "lenient", "lm-eval", "official", "original"]);
     assert_eq!(grader("kind = \"choice\"").grade(&open(&["B"]), "B"), Grade::default());
 }
 
