@@ -175,7 +175,7 @@ impl TurnRow {
             Outcome::Score | Outcome::Match => self.score,
             Outcome::LogOdds => self.log_odds(),
             Outcome::Answered => self.target.as_ref().map(|_| f64::from(u8::from(self.answer.is_some()))),
-            Outcome::ReplyTokens => Some(f64::from(self.reply_tokens)),
+            Outcome::ReplyTokens => self.measured().then(|| f64::from(self.reply_tokens)),
             Outcome::Reading(name) => self.readings.get(name).copied(),
             Outcome::Aside(name) => self.asides.get(name).and_then(|a| a.value),
             Outcome::Metric(name) => self.metrics.get(name).copied(),
@@ -245,6 +245,9 @@ mod tests {
         assert_eq!(row.outcome(&Outcome::Score), None);
         assert_eq!(row.outcome(&Outcome::Answered), None);
         assert_eq!(row.outcome(&Outcome::ReplyTokens), Some(7.0));
+        let empty = TurnRow { finish_reason: "stop".into(), ..TurnRow::default() };
+        assert_eq!(empty.outcome(&Outcome::ReplyTokens), Some(0.0));
+        assert_eq!(TurnRow::default().outcome(&Outcome::ReplyTokens), None, "an import does not know its tokens");
         row.readings.insert("p.axis".into(), f64::NAN);
         row.asides.insert("mood".into(), Aside { value: Some(6.5), ..Aside::default() });
         assert_eq!(row.outcome(&"reading.p.axis".parse().unwrap()), None);

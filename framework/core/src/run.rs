@@ -144,7 +144,9 @@ pub struct TurnRow {
     pub reused_tokens: u32,
     /// Number of tokens of the reply, without prefill and end id.
     pub reply_tokens: u32,
-    /// `stop` (the model generated an end id or a stop string), `length` (the reply reached its limit) or `replay`.
+    /// `stop` (the model generated an end id or a stop string), `length` (the reply reached its limit) or `replay`. Empty if
+    /// it is not known, as in a run that was imported: `removed_tokens` and the numbers of tokens are then 0 and
+    /// `elapsed_ms` is NaN, and all of them mean that nothing is known (`turns.parquet` has null).
     pub finish_reason: String,
     /// Wall-clock milliseconds from the turn's first prefill to its last token. Other conversations of the batch were
     /// computed in the same time.
@@ -182,6 +184,11 @@ impl TurnRow {
     /// Whether the answer is right: a score of at least one half. `None` if the reply was not graded.
     pub fn right(&self) -> Option<bool> {
         self.score.map(|s| s >= 0.5)
+    }
+
+    /// Whether tokens and times of the turn are known. Those of a run that was imported may not be.
+    pub fn measured(&self) -> bool {
+        !self.finish_reason.is_empty() || self.reply_tokens > 0
     }
 
     /// Whether the turn's factors have all of these levels.

@@ -38,6 +38,10 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         |f: &dyn Fn(&TurnRow) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(rows.iter().map(f))) };
     let number =
         |f: &dyn Fn(&TurnRow) -> Option<f64>| -> ArrayRef { Arc::new(Float64Array::from_iter(rows.iter().map(f))) };
+    // What was not measured is null, so that no reader takes it for 0. It is read as 0 again.
+    let measured = |f: &dyn Fn(&TurnRow) -> u32| -> ArrayRef {
+        Arc::new(UInt32Array::from_iter(rows.iter().map(|r| Some(f(r)).filter(|n| *n > 0 || r.measured()))))
+    };
     let floats = |f: &dyn Fn(&TurnRow) -> Option<Vec<f32>>| -> ArrayRef {
         let lists = rows.iter().map(|r| f(r).map(|v| v.into_iter().map(Some).collect::<Vec<_>>()));
         Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(lists))
@@ -64,7 +68,7 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         ("prefill".into(), text(&|r| r.prefill.clone())),
         ("reply".into(), text(&|r| r.reply.clone())),
         ("kept".into(), text(&|r| r.kept.clone())),
-        ("removed_tokens".into(), count(&|r| r.removed_tokens)),
+        ("removed_tokens".into(), measured(&|r| r.removed_tokens)),
         ("answer".into(), maybe(&|r| r.answer.clone())),
         ("score".into(), number(&|r| r.score)),
     ]);
@@ -101,12 +105,12 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         ("choice_logprobs".to_string(), floats(&|r| Some(r.choice_logprobs.clone()))),
         ("replay_logprobs".into(), floats(&|r| Some(r.replay_logprobs.clone()))),
         ("neutral_logprobs".into(), floats(&|r| Some(r.neutral_logprobs.clone()))),
-        ("prompt_tokens".into(), count(&|r| r.prompt_tokens)),
-        ("prefilled_tokens".into(), count(&|r| r.prefilled_tokens)),
-        ("reused_tokens".into(), count(&|r| r.reused_tokens)),
-        ("reply_tokens".into(), count(&|r| r.reply_tokens)),
-        ("finish_reason".into(), text(&|r| r.finish_reason.clone())),
-        ("elapsed_ms".into(), Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.elapsed_ms))) as ArrayRef),
+        ("prompt_tokens".into(), measured(&|r| r.prompt_tokens)),
+        ("prefilled_tokens".into(), measured(&|r| r.prefilled_tokens)),
+        ("reused_tokens".into(), measured(&|r| r.reused_tokens)),
+        ("reply_tokens".into(), measured(&|r| r.reply_tokens)),
+        ("finish_reason".into(), maybe(&|r| Some(r.finish_reason.clone()).filter(|f| !f.is_empty()))),
+        ("elapsed_ms".into(), number(&|r| Some(r.elapsed_ms).filter(|ms| !ms.is_nan()))),
         ("metadata".into(), text(&|r| r.metadata.clone())),
         ("opening".into(), text(&|r| r.opening.clone())),
     ]);

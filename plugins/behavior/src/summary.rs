@@ -216,14 +216,18 @@ fn beware(turns: &[&TurnRow], outcome: &Outcome, out: &mut Findings) {
         }
         out.value("unparsed_share", unread);
     }
-    let cut = turns.iter().filter(|t| t.finish_reason == "length").count() as f64 / turns.len() as f64;
+    let known: Vec<&&TurnRow> = turns.iter().filter(|t| !t.finish_reason.is_empty()).collect();
+    let cut = known.iter().filter(|t| t.finish_reason == "length").count() as f64 / known.len().max(1) as f64;
     if cut > 0.05 {
         out.warn(format!(
             "{:.1} % of replies met max_new_tokens: \"complete\" replies were cut too; raise it",
             100.0 * cut
         ));
     }
-    out.value("length_share", cut);
+    // How the replies of an imported run ended may not be known.
+    if !known.is_empty() {
+        out.value("length_share", cut);
+    }
     if let (Outcome::LogOdds, Some(why)) = (outcome, off_letters(turns.iter().copied())) {
         out.warn(why);
     }

@@ -95,6 +95,7 @@ impl Made<'_> {
                             item_id: format!("{group}-{turn}"),
                             user: format!("please go on with number {turn} then"),
                             reply_tokens: n as u32,
+                            finish_reason: "stop".into(),
                             target: self.graded.then(|| "A".into()),
                             answer: self.graded.then(|| if right { "A" } else { "B" }.into()),
                             score: self.graded.then_some(f64::from(u8::from(right))),
