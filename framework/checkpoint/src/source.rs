@@ -46,6 +46,9 @@ impl FromStr for Source {
             "random" if shape(rest).is_some() => Ok(Source::Random(rest.into())),
             "random" => Err(Error::Source(no_shape(rest))),
             "bundled" => BundledModel::find(rest).map(|m| Source::Bundled(m.name.into())),
+            "none" => Err(Error::Source(format!(
+                "`{s}` is the model of a run that was imported: there is no checkpoint of it, so nothing can be run or computed with it; `friction analyze` and `friction grade` read the run"
+            ))),
             other => Err(Error::Source(format!(
                 "unknown kind of source `{other}:`; there are `hf:`, `path:`, `gguf:`, `bundled:` and `random:`"
             ))),

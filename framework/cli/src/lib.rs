@@ -13,6 +13,7 @@ mod error;
 mod estimates;
 mod findings;
 mod grade;
+mod import;
 mod new;
 mod options;
 mod pages;
@@ -82,6 +83,8 @@ enum Command {
     },
     /// Show which answer each parser reads in a file of replies, without a study.
     Grade(grade::Args),
+    /// Make a run of another program's result files, so that it can be analysed and graded as any other.
+    Import(import::Args),
     /// List plugins, show a plugin's options, pin libraries and processes, print the manifest's JSON Schema, write a guide's pages.
     Plugins(plugins::Args),
     /// Make a crate or a Python file for a plugin of your own, with a study that uses it.
@@ -173,6 +176,7 @@ fn obey(cli: Cli) -> Result<(), CliError> {
             commands::analyze(&run, &friction_study::Otherwise { base, manifest, settings: &set }, cli.json)
         }
         Command::Grade(args) => grade::run(&args, cli.json),
+        Command::Import(args) => import::run(&args, cli.json),
         Command::Plugins(args) => plugins::run(&args, cli.json),
         Command::New(args) => new::run(&args, cli.json),
         Command::Model(ModelCommand::Init { dir, shape, seed, tokenizer }) => {

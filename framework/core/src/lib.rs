@@ -5,7 +5,7 @@
 //! model reads beside a message), [`grade`] (how replies are graded), [`outcome`] (numbers that a turn has), [`site`] (places
 //! in a forward pass), [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
 //! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an analyzer
-//! reads) and [`findings`] (what it writes).
+//! reads), [`findings`] (what it writes) and [`import`] (how results of other programs become runs).
 pub mod arms;
 pub mod choice;
 pub mod context;
@@ -16,6 +16,7 @@ pub mod findings;
 pub mod grade;
 pub mod history;
 pub mod identity;
+pub mod import;
 mod issues;
 pub mod item;
 pub mod json;
@@ -43,6 +44,7 @@ pub use findings::{
 pub use grade::{GradeKind, GradeSection, Grader};
 pub use history::{Filler, Goal, History, Place};
 pub use identity::{ModelIdentity, ModelPart};
+pub use import::{ImportFile, Imported, Importer};
 pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};
 pub use outcome::Outcome;

@@ -2,7 +2,7 @@
 //! models of any depth. The name of a direction may begin with one, as in `resid_post.50%/mean-difference`. What is stored
 //! of a run names layers.
 use friction_checkpoint::{Checkpoint, Error};
-use friction_core::manifest::{Issues, ModelSection, Path, Source, deserialize};
+use friction_core::manifest::{Issues, ModelSection, Path, Source, Step, deserialize};
 use friction_core::{Depth, Site};
 use std::path::Path as File;
 use toml::Value;
@@ -24,7 +24,10 @@ pub(crate) fn settle(source: &mut Source, base: &File, model: Option<(&ModelSect
     }
     // A fault of the section `[model]` is reported when it is read.
     let own = own.and_then(|own| deserialize(own, &Path::default(), &mut Issues::default()));
+    // Of another manifest only the analyzers are used, so where a run has no checkpoint, depths of hooks do no harm.
+    let absent = model.and_then(|(model, _)| model.absent());
     let layers = match model {
+        Some((model, _)) if model.absent().is_some() => None,
         Some((model, base)) => layers(model, base, issues),
         None => own.and_then(|own| layers(&own, base, issues)),
     };
@@ -38,7 +41,15 @@ pub(crate) fn settle(source: &mut Source, base: &File, model: Option<(&ModelSect
                 issues.push(path, e, None);
                 none
             }
-            None => none,
+            None => {
+                let asked = path.0.first() == Some(&Step::Key("analyzer".into()));
+                if let Some(name) = absent.filter(|_| asked) {
+                    let what =
+                        format!("a depth has no layer here: the run was imported, and `{name}` is no checkpoint");
+                    issues.push(path, what, None);
+                }
+                none
+            }
         };
         let rest = value.as_str().and_then(|name| name.find('/').map(|at| name[at..].to_string()));
         *value = Value::String(format!("{site}{}", rest.unwrap_or_default()));
@@ -103,6 +114,15 @@ mod tests {
         let run: ModelSection = serde_json::from_str(r#"{"source": "random:qwen3-4b"}"#).unwrap();
         settle(&mut source, File::new(""), Some((&run, File::new(""))), &mut Issues::default());
         assert_eq!(source.value["hook"][0]["sites"].as_str(), Some("resid_post.17"));
+        // A run that was imported has no layers: what other manifests read in hooks is not used, in analyzers it is told.
+        let run: ModelSection = serde_json::from_str(r#"{"source": "none:gemma3-4b"}"#).unwrap();
+        let imported = |table: &str| {
+            let text = format!("[[{table}]]\nsites = [\"resid_post.50%\", \"resid_post.60%\"]\n");
+            let (mut source, mut issues) = (Source::parse("m.toml", &text, &[]).unwrap(), Issues::default());
+            settle(&mut source, File::new(""), Some((&run, File::new(""))), &mut issues);
+            issues.0.len()
+        };
+        assert_eq!((imported("hook"), imported("analyzer")), (0, 2));
         // Without a depth nothing is read of the model.
         assert_eq!(settled("path:nowhere", "[\"resid_post.3\"]").1, None);
     }

@@ -1,5 +1,5 @@
 //! The steps from a manifest to findings: [`plan`] assembles and checks a study, [`run()`] runs it by the engine into a
-//! run directory, and [`analyze()`] runs its analyzers.
+//! run directory, and [`analyze()`] runs its analyzers. [`import()`](import::import) makes a run of other programs' results.
 pub mod analyze;
 mod aside;
 mod batch;
@@ -12,6 +12,7 @@ mod filler;
 pub mod folder;
 mod grading;
 mod idle;
+pub mod import;
 pub mod lists;
 pub mod lock;
 pub mod manifest;

@@ -19,6 +19,7 @@
 //! hooks         list of: table, version, library or process
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
+//! imported      of a run that was imported: format, files (name, bytes, sha256) and warnings; model.sha256 is then empty
 //! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
@@ -91,7 +92,7 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     out
 }
 
-fn hex(sha: Sha256) -> String {
+pub(crate) fn hex(sha: Sha256) -> String {
     sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -157,6 +158,23 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
         "base_from_run": between(&real(run), &base).map(|p| folder::written(&p)),
         "manifest": name,
     });
+    Ok(lock)
+}
+
+/// The lock of a run that was imported: what its manifest declares, its items, and where it came from.
+///
+/// # Errors
+/// If the dataset's items cannot be read or written as JSON.
+pub(crate) fn of_import(m: &Manifest, dataset: &dyn Dataset, imported: Value) -> Result<Value> {
+    let mut lock = json!({"friction": env!("CARGO_PKG_VERSION")});
+    for (key, value) in declared(m) {
+        lock[key] = value;
+    }
+    // There is no checkpoint, so that no part of one is known.
+    lock["model"]["sha256"] = json!({});
+    lock["dataset"]["fingerprint"] = json!(dataset.fingerprint());
+    lock["dataset"]["sha256"] = json!(items(dataset)?);
+    lock["imported"] = imported;
     Ok(lock)
 }
 

@@ -5,8 +5,8 @@
 //! `metric_before_<name>`. Later changes leave these as they are. Other columns stay where they are.
 use crate::manifest::{checked, parse};
 use crate::stored::{Otherwise, Stored};
-use crate::{Error, Result, grading};
-use friction_core::{Dataset, Grade, Item, RunReader, TurnRow, thinking};
+use crate::{Error, Result, grading, import};
+use friction_core::{Dataset, Grade, Item, RunReader, TurnRow, plural, thinking};
 use friction_store::{RunDir, SCHEMA, StoredRun};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -220,13 +220,23 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
     // A template that opens a thought block in the prompt leaves replies that close what they have not opened.
     let opened =
         old.iter().any(|r| r.reply.find(thinking::CLOSE).is_some_and(|c| !r.reply[..c].contains(thinking::OPEN)));
-    let mut grades = Vec::with_capacity(old.len());
+    let imported = import::is(&stored.lock);
+    let (mut grades, mut left) = (Vec::with_capacity(old.len()), 0);
     for row in old {
         let item = items.get(row.item_id.as_str()).ok_or_else(|| {
             Error::Usage(format!("the dataset has no item `{}`, which group {} was asked", row.item_id, row.group))
         })?;
         let answer = thinking::split(&row.reply, opened).answer;
-        grades.push(grading::grade(dataset.as_ref(), grader.as_ref(), item, &answer)?);
+        let grade = grading::grade(dataset.as_ref(), grader.as_ref(), item, &answer)?;
+        // Where the files of an import hold neither reply nor options there is nothing to grade, and the grade stays.
+        let unknown = imported && (row.reply.is_empty() || grade == Grade::default());
+        left += usize::from(unknown);
+        let stays = || Grade { answer: row.answer.clone(), score: row.score, ..Grade::default() };
+        grades.push(if unknown { stays() } else { grade });
+    }
+    if left > 0 {
+        let of = plural(old.len(), "turn");
+        report.notes.push(format!("{left} of {of} keep their grade: their replies or options were not imported"));
     }
     let differ = |(row, g): (&TurnRow, &Grade)| {
         row.answer != g.answer

@@ -2,7 +2,7 @@
 use crate::conversation::Conversation;
 use crate::plan::SharedPlan;
 use crate::record::{Record, group_data};
-use crate::{Error, Result, batch, lock::lock, manifest::resolved};
+use crate::{Error, Result, batch, import, lock::lock, manifest::resolved};
 use friction_engine::{Dialogue, Engine, EngineOptions, Flow, Progress, Unit};
 use friction_model::{Model, device};
 use friction_store::RunDir;
@@ -81,6 +81,7 @@ const TOGETHER: usize = 2048;
 /// case.
 pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Result<RunReport> {
     let m = &plan.manifest;
+    import::refuse(out)?;
     let device = device::open(m.backend.kind, m.backend.device)?;
     let dtype = device::dtype(&device, m.model.dtype)?;
     let checkpoint = &plan.checkpoint;

@@ -1,6 +1,6 @@
 //! A stored run's study as it was run: its manifest, its folder, and the identity of its model.
 use crate::manifest::{self, checked, parse};
-use crate::{Error, Result, folder, lock};
+use crate::{Error, Result, folder, import, lock};
 use friction_core::manifest::{Manifest, Source, to_json};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::{read_lock, shown};
@@ -43,7 +43,7 @@ impl Stored {
             )));
         }
         let lock = read_lock(run)?;
-        let mut notes = vec![];
+        let mut notes = import::notes(&lock);
         let base = base(run, &lock, otherwise.base, &mut notes);
         let mut source = parse(&run.join("manifest.toml"), &[])?;
         let old = lock["schema"].as_u64() == Some(1);

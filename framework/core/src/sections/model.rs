@@ -93,6 +93,12 @@ fn dated(value: &Value) -> bool {
 }
 
 impl ModelSection {
+    /// The name of a model that is not here: the source of an imported run is `none:<name>`, with which nothing can be
+    /// run. `None` for sources of which a checkpoint can be loaded.
+    pub fn absent(&self) -> Option<&str> {
+        self.source.strip_prefix("none:")
+    }
+
     pub(crate) fn check(&self, path: &Path, issues: &mut Issues) {
         if self.chat_template.as_ref().is_some_and(|t| t.trim().is_empty()) {
             let help = "name a template or a file; \"none\" joins messages without markers";
