@@ -7,6 +7,7 @@ use friction_logit_lens as _;
 use friction_messages as _;
 use friction_mmlu_pro as _;
 use friction_organism as _;
+use friction_original as _;
 use friction_probes as _;
 use friction_questions as _;
 use friction_residual as _;
