@@ -8,6 +8,9 @@ pub struct TurnContext<'a> {
     pub seed: u64,
     /// Group index, from 0.
     pub group: usize,
+    /// Number of the sample, from 0; 0 in the checks before a run. Only for conditions that read what was recorded of each
+    /// sample: what others say should not depend on it.
+    pub sample: usize,
     /// Number of the turn in its conversation, from 1.
     pub turn: usize,
     /// Number of turns of the conversation if it does not end early.

@@ -49,7 +49,7 @@ pub use inventory;
 pub use item::{Category, Item, ScriptTurn, Target};
 pub use outcome::Outcome;
 pub use program::{Arm, Edit, HookProgram, ModelSpec, NeutralText, Tap};
-pub use registry::{BuildContext, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
+pub use registry::{BuildContext, Declared, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
 pub use run::{Aside, ConversationId, Readings, RunReader, Spoken, TapArray, TapView, TurnRow};
 pub use schemars;
 pub use schemars::JsonSchema;
@@ -57,4 +57,6 @@ pub use serde_json;
 pub use site::{Depth, Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
 pub use unread::{off_letters, unread};
-pub use words::{Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, Reply, Role, TextCodec, has_levels};
+pub use words::{
+    Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, ReplayTokens, Reply, Role, TextCodec, has_levels,
+};

@@ -29,7 +29,7 @@
 use crate::deserialize::deserialize;
 use crate::issues::{Issues, Path};
 use crate::sections::{BackendSection, GenerationSection, ModelSection, StudySection};
-use crate::{Analyzer, Condition, Dataset, Error, GradeSection, Hook, ModelIdentity, Result, Topics};
+use crate::{Analyzer, Condition, Dataset, Error, Factors, GradeSection, Hook, ModelIdentity, Result, Topics};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,18 @@ pub struct BuildContext {
     /// that model or an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<ModelIdentity>,
+    /// The condition that is built; `None` for plugins of other kinds, and in the same case as `study`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Declared>,
+}
+
+/// What the table of a condition says beside the plugin's own options.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// The condition's name.
+    pub name: String,
+    /// Its level of each factor.
+    pub factors: Factors,
 }
 
 /// A plugin's configuration: its table in the manifest, without the keys `plugin` and `name` and, of a condition,

@@ -144,6 +144,10 @@ pub struct TurnRow {
     pub reused_tokens: u32,
     /// Number of tokens of the reply, without prefill and end id.
     pub reply_tokens: u32,
+    /// Their ids, by which a replay reads what was generated and not what its text is tokenised to. Empty in runs of
+    /// versions before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reply_ids: Vec<u32>,
     /// `stop` (the model generated an end id or a stop string), `length` (the reply reached its limit) or `replay`. Empty if
     /// it is not known, as in a run that was imported: `removed_tokens` and the numbers of tokens are then 0 and
     /// `elapsed_ms` is NaN, and all of them mean that nothing is known (`turns.parquet` has null).

@@ -40,6 +40,12 @@ pub trait Condition: Send + Sync {
     fn bounds(&self) -> Bounds {
         Bounds::default()
     }
+    /// A text that identifies what the condition reads from files, such as recorded conversations. The run's lock stores
+    /// it, and a resume with another one is refused. Default: it reads none, and the lock stores nothing. Conditions of
+    /// libraries and processes cannot say it.
+    fn fingerprint(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Provides items and grades replies to them. An error of a method ends the run; finished groups are kept.

@@ -92,6 +92,22 @@ pub struct Ask {
     /// Neutral words that make the prompt as long as another one. What the history holds of the message has them too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filler: Option<Filler>,
+    /// The tokens of `replay`, where they are known: a stored run's. Without them the text is tokenised, which may give
+    /// other tokens than those that a model once generated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_tokens: Option<ReplayTokens>,
+}
+
+/// The tokens of a reply that is given, and how they are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplayTokens {
+    /// Token ids of the reply, without prefill and end id, in the study's own tokenizer.
+    pub ids: Vec<u32>,
+    /// Whether the model ended the reply itself: the logits behind its last token are then computed as they were.
+    pub stopped: bool,
+    /// Whether the tokens are read one a step, as they were generated, instead of many at once.
+    pub stepwise: bool,
 }
 
 impl Ask {

@@ -64,6 +64,7 @@ fn conditions(c: &mut Criterion) {
     let cx = TurnContext {
         seed: 1,
         group: 3,
+        sample: 0,
         turn: 5,
         turns: 14,
         round: 1,

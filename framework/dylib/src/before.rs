@@ -24,6 +24,9 @@ pub(crate) fn context(cx: &BuildContext) -> Result<String> {
             section.retain(|key, _| known.contains(&key.as_str()));
         }
     }
+    if let Some(told) = told.as_object_mut() {
+        told.remove("condition");
+    }
     if let Some(study) = &cx.study {
         told["study"]["turns"] = json!(study.most_turns());
     }

@@ -3,7 +3,8 @@ use crate::before;
 use crate::offer::Offer;
 use crate::remote::Remote;
 use friction_core::{
-    Ask, Bounds, ChatMessage, Condition, Error, Filler, History, Item, Kept, OpeningContext, Reply, Result, TurnContext,
+    Ask, Bounds, ChatMessage, Condition, Error, Filler, History, Item, Kept, OpeningContext, ReplayTokens, Reply, Result,
+    TurnContext,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,20 +45,22 @@ struct Said {
     history: History,
     #[serde(default)]
     filler: Option<Filler>,
+    #[serde(default)]
+    replay_tokens: Option<ReplayTokens>,
 }
 
 impl From<Said> for Ask {
     fn from(s: Said) -> Self {
-        let Said { text, phrase, prefill, replay, history, filler } = s;
-        Self { text, phrase, prefill, replay, history, filler }
+        let Said { text, phrase, prefill, replay, history, filler, replay_tokens } = s;
+        Self { text, phrase, prefill, replay, history, filler, replay_tokens }
     }
 }
 
 /// The request of `ask` from version 3 on: the turn with its item and the turns before it.
 fn turn(cx: &TurnContext) -> Value {
     json!({
-        "seed": cx.seed, "group": cx.group, "turn": cx.turn, "turns": cx.turns, "round": cx.round, "rounds": cx.rounds,
-        "topic": cx.topic, "item": cx.item, "prompt": cx.prompt, "history": cx.history,
+        "seed": cx.seed, "group": cx.group, "sample": cx.sample, "turn": cx.turn, "turns": cx.turns, "round": cx.round,
+        "rounds": cx.rounds, "topic": cx.topic, "item": cx.item, "prompt": cx.prompt, "history": cx.history,
     })
 }
 

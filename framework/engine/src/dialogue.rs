@@ -1,6 +1,6 @@
 //! The interface between the engine and a conversation.
 use crate::hooks::Doses;
-use friction_core::{ChatMessage, Tap};
+use friction_core::{ChatMessage, ReplayTokens, Tap};
 
 /// Why a reply ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Request {
     /// The reply, if it is given (teacher forcing). Its log-probabilities are returned, and taps and edits apply to its
     /// tokens as to generated ones.
     pub forced: Option<String>,
+    /// The tokens of `forced`, if they are known; otherwise the text is tokenised where it follows the prompt.
+    pub forced_tokens: Option<ReplayTokens>,
     /// Texts whose log-probability as the first reply token is wanted.
     pub choices: Vec<String>,
     /// Longest reply in tokens. 0 generates nothing: only `choices` are measured.

@@ -58,12 +58,12 @@ pub enum Error {
     /// A conversation has numbers that are not finite.
     #[error("{0}")]
     NotFinite(Box<NotFinite>),
-    /// A conversation gives an edit a vector that does not fit.
+    /// A conversation gives an edit a vector that does not fit, or a reply of tokens that the model does not have.
     #[error("{place}: {what}")]
     Given {
         /// The conversation and its turn, as [`Dialogue::place`] names them.
         place: String,
-        /// The edit, its width, and what was given.
+        /// The edit and its width, or the token, and what was given.
         what: String,
     },
     /// The user stopped the run.

@@ -182,10 +182,7 @@ impl<'a> Engine<'a> {
             let step = &mut asked.step;
             let start = slot.cached.len();
             let end = turn.prompt.len() - 1;
-            let mut len = (turn.len() - start).min(o.chunk);
-            if turn.forced.is_some() {
-                len = len.min(start.max(end) + SCORED - start);
-            }
+            let len = (turn.len() - start).min(o.chunk).min(turn.readable(start, SCORED));
             // A chunk that does not fit waits whole for the next step: its length depends only on its own slot.
             let scored = turn.scored(start, len);
             let full = step.ids.len() + len > o.step_tokens || step.logits.len() + scored.len() > most;

@@ -20,7 +20,7 @@ pub(crate) struct Turn {
     pub added: usize,
     /// Token ids of the reply so far, without the end id.
     pub reply: Vec<u32>,
-    /// The reply's text, if a stop string cut it; otherwise the ids spell it.
+    /// The reply's text, if a stop string cut it or it was given with its ids; otherwise the ids spell it.
     pub cut: Option<String>,
     /// Set when the reply is complete; its last token may still have to be computed.
     pub finish: Option<Finish>,
@@ -28,6 +28,10 @@ pub(crate) struct Turn {
     pub choices: (Vec<u32>, Vec<f32>),
     /// If the reply is given: the log-probability (nats) of each token that was read so far. `reply` holds it whole then.
     pub forced: Option<Vec<f32>>,
+    /// Whether the model once ended the reply that is given: the logits behind its last token were then computed.
+    pub stopped: bool,
+    /// Whether a reply that is given is read one token a step.
+    pub stepwise: bool,
     /// Longest reply, in tokens.
     pub most: usize,
     /// If the turn is a fork: number of tokens of the cache that later turns may use.
@@ -79,11 +83,24 @@ impl Turn {
         self.finish.is_some() && (self.fork.is_some() && self.forced.is_none() || computed >= self.len())
     }
 
+    /// Largest number of tokens from `start` on that one step may compute of a given reply; `scored` is the largest number
+    /// whose log-probabilities a step computes.
+    pub fn readable(&self, start: usize, scored: usize) -> usize {
+        let end = self.prompt.len() - 1;
+        match (&self.forced, self.stepwise) {
+            (None, _) => usize::MAX,
+            (Some(_), false) => start.max(end) + scored - start,
+            // As it was generated: the prompt, then one token after the other.
+            (Some(_), true) => (end + 1).saturating_sub(start).max(1),
+        }
+    }
+
     /// Positions among the `len` from `start` on whose logits are wanted: the last known token, or every token that
-    /// predicts one of a given reply.
+    /// predicts one of a given reply; also its last, if the model ended the reply there.
     pub fn scored(&self, start: usize, len: usize) -> std::ops::Range<usize> {
         let end = self.prompt.len() - 1;
         let (first, after) = match (&self.forced, self.finish) {
+            (Some(_), _) if self.stopped => (end, self.len()),
             (Some(_), _) => (end, (self.len() - 1).max(end + 1)),
             (None, None) => (self.len() - 1, self.len()),
             (None, Some(_)) => (start, start),

@@ -80,6 +80,18 @@ impl Engine<'_> {
         self.program.fits(doses).map_err(|what| Error::Given { place: slot.dialogue.place(), what })
     }
 
+    /// The tokens of a given reply, if the model has them all.
+    fn known(&self, slot: &Slot, ids: &[u32]) -> Result<Vec<u32>> {
+        let vocab = self.model.arch.vocab;
+        match ids.iter().find(|id| **id as usize >= vocab) {
+            None => Ok(ids.to_vec()),
+            Some(id) => {
+                let what = format!("the given reply holds the token {id}, and the model has {vocab} tokens");
+                Err(Error::Given { place: slot.dialogue.place(), what })
+            }
+        }
+    }
+
     fn prompt(&self, request: &Request) -> Result<Prompt> {
         let mut text = self.template.render(&request.messages)?;
         if !self.reads_user || request.fork {
@@ -101,7 +113,11 @@ impl Engine<'_> {
     fn begin(&self, slot: &mut Slot, request: Request, prompt: Prompt, cache: &KvCache) -> Result<()> {
         let o = &self.options;
         let goes_on = |text: &String| self.borders.goes_on(&prompt.text, &self.template.of_reply(text));
-        let given = request.forced.as_ref().map(goes_on).transpose()?;
+        let given = match (&request.forced_tokens, &request.forced) {
+            (Some(tokens), Some(_)) => Some(self.known(slot, &tokens.ids)?),
+            (_, text) => text.as_ref().map(goes_on).transpose()?,
+        };
+        let tokens = request.forced_tokens.filter(|_| request.forced.is_some());
         let reply = given.as_ref().map_or(request.max_new_tokens, Vec::len);
         let choices: Vec<Vec<u32>> = request.choices.iter().map(goes_on).collect::<Result<_>>()?;
         // A choice of several tokens has no log-probability as the first token.
@@ -137,7 +153,10 @@ impl Engine<'_> {
             forced: given.as_ref().map(|_| vec![]),
             finish: given.as_ref().map(|_| Finish::Replay),
             reply: given.unwrap_or_default(),
-            cut: None,
+            stopped: tokens.as_ref().is_some_and(|t| t.stopped),
+            stepwise: tokens.as_ref().is_some_and(|t| t.stepwise),
+            // A stop string may have cut the text inside a token, so the tokens do not always spell it.
+            cut: request.forced.filter(|_| tokens.is_some()),
             most: request.max_new_tokens,
             fork: request.fork.then_some(reused),
             choices: (choices, vec![]),

@@ -225,6 +225,9 @@ unsafe extern "C" fn drop_instance(instance: *mut c_void) {
 struct Turn {
     seed: u64,
     group: usize,
+    // Hosts of versions before do not say it.
+    #[serde(default)]
+    sample: usize,
     turn: usize,
     turns: usize,
     round: usize,
@@ -236,9 +239,10 @@ struct Turn {
 }
 impl Turn {
     fn context(&self) -> TurnContext<'_> {
-        let Self { seed, group, turn, turns, topic, prompt, item, history, round, rounds } = self;
-        let ((seed, group), (turn, turns), (round, rounds)) = ((*seed, *group), (*turn, *turns), (*round, *rounds));
-        TurnContext { seed, group, turn, turns, round, rounds, topic, item, prompt, history }
+        let Self { seed, group, sample, turn, turns, topic, prompt, item, history, round, rounds } = self;
+        let (seed, group, sample) = (*seed, *group, *sample);
+        let ((turn, turns), (round, rounds)) = ((*turn, *turns), (*round, *rounds));
+        TurnContext { seed, group, sample, turn, turns, round, rounds, topic, item, prompt, history }
     }
 }
 #[derive(Deserialize)]

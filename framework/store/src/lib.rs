@@ -24,7 +24,7 @@ pub mod turns;
 
 pub use dir::{GroupData, RunDir, TapEntry};
 pub use error::{Error, Result};
-pub use read::StoredRun;
+pub use read::{StoredGroup, StoredRun};
 
 /// Version of the directory layout and of `lock.json`. Readers refuse newer versions and read older ones. In version 2
 /// every turn was a multiple-choice question, and groups had no checksums. In version 1 the lock identified a model only by its weights, and `manifest.toml` was the file as given, without `--set`.

@@ -10,6 +10,40 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+/// The turns of a group in its folder, checked against their checksum.
+fn read_turns(dir: &Path) -> Result<Vec<TurnRow>> {
+    let file = dir.join("turns.parquet");
+    sums::check(dir, "turns.parquet")?;
+    let of = turns::read_turns(&file)?;
+    if of.iter().any(|t| t.turn == 0) {
+        return Err(format(file, "holds a turn 0; turns count from 1"));
+    }
+    Ok(of)
+}
+
+/// The turns of one group of a run, for readers that need not hold all groups at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredGroup {
+    /// Its turns, ordered by condition, arm, sample and turn.
+    pub turns: Vec<TurnRow>,
+    /// Whether it says what stood before turn 1. Runs of the first versions of schema 3 do not.
+    pub openings: bool,
+}
+
+impl StoredGroup {
+    /// Reads a group; `None` if the run has not finished it.
+    ///
+    /// # Errors
+    /// If the group's file is damaged.
+    pub fn open(run: &Path, group: usize) -> Result<Option<Self>> {
+        let dir = run.join("groups").join(format!("{group:04}"));
+        if !dir.is_dir() {
+            return Ok(None);
+        }
+        Ok(Some(Self { turns: read_turns(&dir)?, openings: turns::has_column(&dir.join("turns.parquet"), "opening")? }))
+    }
+}
+
 /// A stored run. Its turns are read when it is opened, activations when they are asked for.
 pub struct StoredRun {
     path: PathBuf,
@@ -29,13 +63,7 @@ impl StoredRun {
         let lock = read_lock(path)?;
         let mut turns = vec![];
         for (_, dir) in groups(path)? {
-            let file = dir.join("turns.parquet");
-            sums::check(&dir, "turns.parquet")?;
-            let of = turns::read_turns(&file)?;
-            if of.iter().any(|t| t.turn == 0) {
-                return Err(format(file, "holds a turn 0; turns count from 1"));
-            }
-            turns.extend(of);
+            turns.extend(read_turns(&dir)?);
         }
         let name = lock.pointer("/study/name").and_then(Value::as_str).unwrap_or("run").to_string();
         let seed = lock.pointer("/study/seed").and_then(Value::as_u64).unwrap_or(0);

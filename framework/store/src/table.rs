@@ -2,7 +2,7 @@
 use crate::error::format;
 use crate::{Result, temp};
 use arrow_array::RecordBatch;
-use arrow_array::types::Float32Type;
+use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{ArrayRef, Float64Array, Int32Array, Int64Array, ListArray, StringArray, UInt32Array};
 use friction_core::{Cells, Table, TurnRow};
 use parquet::arrow::ArrowWriter;
@@ -46,6 +46,8 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         let lists = rows.iter().map(|r| f(r).map(|v| v.into_iter().map(Some).collect::<Vec<_>>()));
         Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(lists))
     };
+    let of_reply = rows.iter().map(|r| Some(r.reply_ids.iter().copied().map(Some).collect::<Vec<_>>()));
+    let ids: ArrayRef = Arc::new(ListArray::from_iter_primitive::<UInt32Type, _, _>(of_reply));
     let mut columns: Vec<(String, ArrayRef)> = vec![
         ("group".into(), count(&|r| r.group)),
         ("condition".into(), text(&|r| r.condition.clone())),
@@ -109,6 +111,7 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         ("prefilled_tokens".into(), measured(&|r| r.prefilled_tokens)),
         ("reused_tokens".into(), measured(&|r| r.reused_tokens)),
         ("reply_tokens".into(), measured(&|r| r.reply_tokens)),
+        ("reply_ids".into(), ids),
         ("finish_reason".into(), maybe(&|r| Some(r.finish_reason.clone()).filter(|f| !f.is_empty()))),
         ("elapsed_ms".into(), number(&|r| Some(r.elapsed_ms).filter(|ms| !ms.is_nan()))),
         ("metadata".into(), text(&|r| r.metadata.clone())),

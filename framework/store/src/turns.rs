@@ -21,6 +21,20 @@ pub fn read_turns(path: &Path) -> Result<Vec<TurnRow>> {
     Ok(rows)
 }
 
+/// Whether a Parquet file has a column of this name.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn has_column(path: &Path, name: &str) -> Result<bool> {
+    let file = File::open(path).map_err(io(path))?;
+    // As in `batches`.
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| format(path, e))?;
+        Ok(builder.schema().column_with_name(name).is_some())
+    }));
+    read.map_err(|_| format(path, "not a Parquet file that can be read"))?
+}
+
 /// The batches of a Parquet file, at least one; that of an empty table has its columns.
 pub(crate) fn batches(path: &Path) -> Result<Vec<RecordBatch>> {
     let file = File::open(path).map_err(io(path))?;
@@ -81,6 +95,17 @@ impl Batch<'_> {
         (0..all.len()).map(of).collect()
     }
 
+    fn counts(&self, name: &str) -> Result<Vec<Vec<u32>>> {
+        let all = self.column(name)?.as_list_opt::<i32>().ok_or_else(|| self.wrong(name))?;
+        let of = |i: usize| {
+            let values = all.value(i);
+            let values = values.as_primitive_opt::<UInt32Type>().ok_or_else(|| self.wrong(name))?;
+            // An id that is missing leaves the others without meaning.
+            Ok(values.iter().collect::<Option<Vec<u32>>>().unwrap_or_default())
+        };
+        (0..all.len()).map(of).collect()
+    }
+
     fn rows(&self) -> Result<Vec<TurnRow>> {
         let mut rows = vec![TurnRow::default(); self.batch.num_rows()];
         macro_rules! take {
@@ -105,7 +130,7 @@ impl Batch<'_> {
             maybe!(text: target, answer);
             maybe!(number: score);
             maybe!(floats: choice_logprobs, replay_logprobs, neutral_logprobs);
-            // Runs of the first versions of schema 3 have no such column.
+            // Runs of the first versions of schema 3 have no such columns.
             if self.has("opening") {
                 take!(text: opening);
             }
@@ -116,6 +141,9 @@ impl Batch<'_> {
             if self.has("filler_tokens") {
                 maybe!(count: filler_tokens);
                 maybe!(difference: length_difference);
+            }
+            if self.has("reply_ids") {
+                maybe!(counts: reply_ids);
             }
         } else {
             self.before(&mut rows)?;

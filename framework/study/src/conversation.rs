@@ -85,7 +85,8 @@ impl Conversation {
 
     /// The context of the coming turn; `None` after the last.
     fn context(&self) -> Option<TurnContext<'_>> {
-        self.course.context(self.at(), &self.list, self.history.len(), &self.history)
+        let cx = self.course.context(self.at(), &self.list, self.history.len(), &self.history)?;
+        Some(TurnContext { sample: self.member.sample, ..cx })
     }
 
     /// The request of the next turn; `None` if the conversation ends here.
@@ -110,6 +111,7 @@ impl Conversation {
             messages: messages.read(&said),
             prefill: said.ask.prefill.clone().unwrap_or_default(),
             forced: said.ask.replay.clone(),
+            forced_tokens: said.ask.replay_tokens.clone(),
             choices: (0..cx.item.choices.len()).map(|i| Item::letter(i).to_string()).collect(),
             max_new_tokens: self.plan.manifest.generation.max_new_tokens,
             fork: false,

@@ -180,6 +180,8 @@ impl Counter<'_> {
         // Replies that are told in a message are in its text; their borders are not.
         let told = if turn.ask.history.told().is_empty() { 0 } else { SLACK * before };
         let given = turn.ask.replay.as_deref().map(|text| self.tokens(text)).transpose()?;
+        // A model may have spelled its reply in more tokens than the tokenizer does.
+        let given = given.max(turn.ask.replay_tokens.as_ref().map(|t| t.ids.len()));
         let prefill = turn.ask.prefill.as_deref().map(|text| self.tokens(text)).transpose()?;
         let reply = given.unwrap_or(self.manifest.generation.max_new_tokens);
         Ok(longer + filler + told + prefill.unwrap_or(0) + reply + SLACK)

@@ -15,7 +15,7 @@
 //! grade         [grade], if it is given
 //! topics        table, version, library or process; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
-//! conditions    list of: table, version, library or process, factors
+//! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
 //! hooks         list of: table, version, library or process
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
@@ -144,6 +144,12 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     lock["backend"]["batch"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
     lock["dataset"]["fingerprint"] = json!(plan.dataset.fingerprint());
     lock["dataset"]["sha256"] = json!(items(plan.dataset.as_ref())?);
+    for (i, c) in plan.conditions.iter().enumerate() {
+        // Without one, locks are those of versions that did not have it.
+        if let Some(fingerprint) = c.plugin.fingerprint() {
+            lock["conditions"][i]["fingerprint"] = json!(fingerprint);
+        }
+    }
     if !plan.program.edits.is_empty() {
         lock["edits"] = plan.program.edits.iter().map(edit).collect();
         lock["arms"] = json!(plan.program.arms);

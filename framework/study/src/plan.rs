@@ -11,7 +11,7 @@ use crate::{Result, decoding, grading, idle, wordings};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
-    Analyzer, Arm, BuildContext, Dataset, Foreseen, Grade, Grader, HookProgram, Item, PlanContext, plural,
+    Analyzer, Arm, BuildContext, Dataset, Declared, Foreseen, Grade, Grader, HookProgram, Item, PlanContext, plural,
 };
 use friction_engine::{EngineOptions, Sampling, StopStrings};
 use friction_model::cache::CacheShape;
@@ -118,6 +118,8 @@ impl Plan {
         let grader = wrong.plugin(&key("grade"), grading::grader(m)).flatten();
         let mut conditions = vec![];
         for c in &m.conditions {
+            let declared = Declared { name: c.chosen.name.clone(), factors: c.factors.clone() };
+            let cx = BuildContext { condition: Some(declared), ..cx.clone() };
             if let Some(plugin) = wrong.built(&c.chosen, named(&c.chosen.name, (c.chosen.build)(&cx))) {
                 conditions.push(PlannedCondition { name: c.chosen.name.clone(), factors: c.factors.clone(), plugin });
             }

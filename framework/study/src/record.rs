@@ -38,6 +38,7 @@ pub(crate) fn measured(row: TurnRow, outcome: &TurnOutcome, kept: &Kept, (said, 
         prefilled_tokens: (outcome.prompt_tokens - outcome.reused_tokens) as u32,
         reused_tokens: outcome.reused_tokens as u32,
         reply_tokens: outcome.ids.len() as u32,
+        reply_ids: outcome.ids.clone(),
         finish_reason: outcome.finish.word().into(),
         elapsed_ms: outcome.elapsed_ms,
         ..row

@@ -29,7 +29,8 @@ impl Course {
         self.turns.len()
     }
 
-    /// The context of a turn, which counts from 0 here and from 1 in the context; `None` after the last.
+    /// The context of a turn of the first sample, which counts from 0 here and from 1 in the context; `None` after the
+    /// last.
     pub fn context<'a>(
         &self,
         (seed, group): (u64, usize),
@@ -42,6 +43,7 @@ impl Course {
         Some(TurnContext {
             seed,
             group,
+            sample: 0,
             turn: turn + 1,
             turns: self.turns.len(),
             round,
@@ -76,7 +78,8 @@ pub fn opening(
 /// What a condition asks in a turn.
 ///
 /// # Errors
-/// If the plugin fails, or its message is empty and the dataset's is not.
+/// If the plugin fails, its message is empty and the dataset's is not, or it gives the tokens of a reply without its
+/// text.
 pub fn asked(condition: &dyn Condition, cx: &TurnContext) -> Result<Option<Ask>> {
     let ask = condition.ask(cx)?;
     let blank = |text: &str| text.trim().is_empty();
@@ -87,6 +90,11 @@ pub fn asked(condition: &dyn Condition, cx: &TurnContext) -> Result<Option<Ask>>
             "the user's message about item `{}` is empty: give every branch of the condition something to say, or end the conversation there",
             cx.item.id
         )));
+    }
+    if ask.as_ref().is_some_and(|ask| ask.replay.is_none() && ask.replay_tokens.is_some()) {
+        return Err(Error::config(
+            "the condition gives the tokens of a reply and not its text: `replay` holds the text",
+        ));
     }
     Ok(ask)
 }

@@ -10,6 +10,7 @@ use friction_organism as _;
 use friction_original as _;
 use friction_probes as _;
 use friction_questions as _;
+use friction_replay as _;
 use friction_residual as _;
 use friction_scripted as _;
 use friction_steering as _;

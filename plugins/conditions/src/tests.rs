@@ -64,6 +64,7 @@ fn said(c: &dyn Condition, items: &[Item], reply: &str, score: Option<f64>) -> V
         let cx = TurnContext {
             seed: 1,
             group: 0,
+            sample: 0,
             turn: t + 1,
             turns: places.len(),
             round: *round,
@@ -141,6 +142,7 @@ fn the_end_is_true_or_false_and_depends_on_something() {
         let cx = TurnContext {
             seed: 1,
             group: 0,
+            sample: 0,
             turn: 2,
             turns: 2,
             round,
@@ -171,6 +173,7 @@ fn what_a_turn_lacks_is_told_at_the_key_of_its_text() {
         let cx = TurnContext {
             seed: 1,
             group: 0,
+            sample: 0,
             turn: 2,
             turns: 2,
             round: 1,
@@ -226,6 +229,7 @@ fn prefills_and_replays_are_asked_for() {
         let cx = TurnContext {
             seed: 0,
             group: 0,
+            sample: 0,
             turn: round,
             turns: 2,
             round,
@@ -250,6 +254,7 @@ fn kept(c: &dyn Condition, text: &str, ids: &[u32], codec: &dyn TextCodec, turn:
     let cx = TurnContext {
         seed: 1,
         group: 0,
+        sample: 0,
         turn,
         turns: 300,
         round: 1,

@@ -220,6 +220,7 @@ impl BuildContext {
             generation: Some(manifest.generation.clone()),
             grade: manifest.grade.clone(),
             locked: None,
+            condition: None,
         }
     }
 }
