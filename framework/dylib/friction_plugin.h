@@ -117,15 +117,17 @@ typedef struct friction_host {
  * Every method but `ask`, `categories`, `prompt`, `grade`, `fingerprint`, `choose`, `program` and `analyze` may be missing.
  *
  * condition
- *   "ask"     <turn> → {"text": "…", ["phrase": 0], ["prefill": "("], ["replay": "…"], ["history": "none" or
- *             {"told": "…"}], ["filler": {"sentences": ["…"], ["place": "begin" or "end"], ["goal": "whole" or
- *             {"beyond": 24}]}]}, or null to end the conversation before this turn.
- *             <turn> is {"seed", "group", "turn", "turns", "round", "rounds", "topic", "item": <item>, "prompt": "…",
- *             "history": [{"turn", "round", "item": "<id>", "user", "reply", "kept", "removed_tokens", "reply_tokens",
- *             "finish_reason", "grade": <grade>}, …]}.
+ *   "ask"     <turn> → {"text": "…", ["phrase": 0], ["prefill": "("], ["replay": "…"],
+ *             ["replay_tokens": {"ids": [1, 2], ["stopped": true], ["stepwise": true]}],
+ *             ["history": "none" or {"told": "…"}], ["filler": {"sentences": ["…"], ["place": "begin" or "end"],
+ *             ["goal": "whole" or {"beyond": 24}]}]}, or null to end the conversation before this turn.
+ *             <turn> is {"seed", "group", "sample", "turn", "turns", "round", "rounds", "topic", "item": <item>,
+ *             "prompt": "…", "history": [{"turn", "round", "item": "<id>", "user", "reply", "kept", "removed_tokens",
+ *             "reply_tokens", "finish_reason", "grade": <grade>}, …]}.
  *             `turn` counts from 1, `group` from 0; `round` counts the turns of the item from 1. `prompt`: what the
  *             dataset asks. `phrase`: index of the wording among several, from 0. `prefill` opens the reply. `replay`
- *             is the reply, which the model then reads and does not generate. `history`: the model reads the opening and
+ *             is the reply, which the model then reads and does not generate; `replay_tokens`: its ids in the study's
+ *             tokenizer. `sample` is 0 in the checks before a run. `history`: the model reads the opening and
  *             this message alone, or this message behind a text that tells the exchanges before it. `filler`: neutral
  *             words are put into the message until the prompt is as long as with whole replies, or so many tokens longer
  *             than with the bare `prompt`. A host that does not know these two refuses a message that has them.

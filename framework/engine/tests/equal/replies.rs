@@ -1,12 +1,14 @@
 //! Replies that end by themselves, are given, or are broken off with their run.
-use crate::compare::identical;
+use crate::compare::{identical, same};
 use crate::program::program;
-use crate::talks::{Talk, says, scripts};
-use crate::world::{hold, options, texts, worlds};
+use crate::talks::{Talk, apart, says, scripts};
+use crate::world::{hold, on_every_model, options, texts, whole, worlds};
 use friction_checkpoint::ChatMessage;
-use friction_engine::{Engine, Error, Finish, Flow, Progress};
+use friction_core::ReplayTokens;
+use friction_engine::{Engine, Error, Finish, Flow, Progress, TurnOutcome};
 use friction_model::cache::CacheShape;
 use friction_model::{NoProbe, Segment, Step};
+use proptest::prelude::*;
 
 /// On a GPU steps are in flight when a run is stopped, or ends by an error: they end before their buffers go.
 #[test]
@@ -82,4 +84,60 @@ fn a_forced_reply_has_the_models_own_probabilities() {
             assert!((want - got).abs() < 1e-4, "{}: {want} {got}", w.name);
         }
     }
+}
+
+/// The tokens of a model's own replies, given to it, are read as they were generated: many in a step, and one a step.
+#[test]
+fn a_models_own_tokens_are_read_as_they_were_generated() {
+    on_every_model(|w, talks, t| {
+        for strength in [Some(0.0), None] {
+            let talks: Vec<Talk> =
+                talks.iter().map(|t| Talk { strength: strength.unwrap_or(t.strength), ..t.clone() }).collect();
+            let said = whole(w, &apart(&talks), options(6, true, 16, t));
+            for stepwise in [false, true] {
+                let given = |(talk, turns): (&Talk, &Vec<TurnOutcome>)| {
+                    let tokens = |o: &TurnOutcome| {
+                        Some(ReplayTokens { ids: o.ids.clone(), stopped: o.finish == Finish::Stop, stepwise })
+                    };
+                    let forced = turns.iter().map(|o| Some(o.text.clone())).collect();
+                    vec![Talk { forced, tokens: turns.iter().map(tokens).collect(), ..talk.clone() }]
+                };
+                let units: Vec<Vec<Talk>> = talks.iter().zip(&said.turns).map(given).collect();
+                let read = whole(w, &units, options(6, true, 16, t));
+                prop_assert!(read.turns.iter().flatten().all(|o| o.finish == Finish::Replay));
+                prop_assert!(read.turns.iter().flatten().all(|o| o.forced.len() == o.ids.len()));
+                // Without what only one of the two has.
+                let both = [&said.turns, &read.turns].map(|all| -> Vec<Vec<TurnOutcome>> {
+                    let plain = |o: &TurnOutcome| TurnOutcome { finish: Finish::Replay, forced: vec![], ..o.clone() };
+                    all.iter().map(|turns| turns.iter().map(plain).collect()).collect()
+                });
+                let texts = |all: &[Vec<TurnOutcome>]| all.iter().flatten().map(|o| o.text.clone()).collect::<Vec<_>>();
+                prop_assert_eq!(texts(&both[0]), texts(&both[1]));
+                // Edits of several tokens at once may round otherwise than those of one.
+                let equal = if strength.is_some() { identical } else { same };
+                equal(&both[0], &both[1]);
+                equal(&said.asides, &read.asides);
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Tokens that the model does not have are refused, and those that spell another text are read all the same.
+#[test]
+fn given_tokens_are_the_reply_and_the_given_text_its_words() {
+    let w = &worlds()[0];
+    let read = |ids: Vec<u32>| {
+        let tokens = vec![Some(ReplayTokens { ids, ..ReplayTokens::default() })];
+        let talk = Talk { forced: vec![Some("so".into())], tokens, ..says(&["tell me"]) };
+        let engine = Engine::new(&w.model, &w.tokenizer, &w.template, &program(), options(2, true, 16, 0.0)).unwrap();
+        let (units, logs, _) = scripts(&[vec![talk]]);
+        engine.run(units, |_| Ok(()), |_| Flow::Continue).map(|_| logs[0].borrow()[0].clone())
+    };
+    let ids = w.tokenizer.encode("other").unwrap();
+    let told = read(ids.clone()).unwrap();
+    assert_eq!((told.ids, told.text.as_str(), told.forced.len()), (ids.clone(), "so", ids.len()));
+    let vocab = w.model.arch.vocab;
+    let Err(Error::Given { what, .. }) = read(vec![vocab as u32]) else { panic!("a token that there is not is read") };
+    assert!(what.contains(&format!("the model has {vocab} tokens")), "{what}");
 }

@@ -2,6 +2,7 @@
 use crate::program::wave;
 use friction_checkpoint::ChatMessage;
 use friction_checkpoint::testing::tiny::HIDDEN;
+use friction_core::ReplayTokens;
 use friction_engine::{Dialogue, Doses, Given, Request, TurnOutcome, Unit};
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -22,6 +23,8 @@ pub struct Talk {
     pub seed: u64,
     /// For each turn, the reply that is given, if one is.
     pub forced: Vec<Option<String>>,
+    /// For each turn, the tokens of the reply that is given, if they are given too.
+    pub tokens: Vec<Option<ReplayTokens>>,
     pub prefill: String,
     /// Asked after every turn.
     pub asides: Vec<String>,
@@ -72,8 +75,8 @@ pub fn talks() -> impl Strategy<Value = Vec<Talk>> {
                 let opening = opening.map_or(vec![], |o| {
                     vec![ChatMessage::system(o), ChatMessage::user("x"), ChatMessage::assistant("y")]
                 });
-                let prefill = prefill.to_string();
-                Talk { opening, messages, keep, strength, seed, forced, prefill, asides, ends, forgets, alone }
+                let (prefill, tokens) = (prefill.to_string(), vec![]);
+                Talk { opening, messages, keep, strength, seed, forced, tokens, prefill, asides, ends, forgets, alone }
             },
         );
     prop::collection::vec(talk, 1..6)
@@ -125,8 +128,9 @@ impl Dialogue for Script {
             _ => self.history.clone(),
         };
         let forced = t.forced.get(self.said).cloned().flatten();
+        let forced_tokens = t.tokens.get(self.said).cloned().flatten();
         self.aside = false;
-        Ok(Some(Request { messages: self.read.clone(), forced, prefill: t.prefill.clone(), ..base }))
+        Ok(Some(Request { messages: self.read.clone(), forced, forced_tokens, prefill: t.prefill.clone(), ..base }))
     }
     fn replied(&mut self, o: TurnOutcome) -> friction_core::Result<()> {
         let o = TurnOutcome { elapsed_ms: 0.0, ..o };
