@@ -207,7 +207,8 @@ typedef struct friction_plugin_table {
 
   /* Makes an instance. plugin: {"kind", "name"}. config: its table in the manifest, without `plugin`, `name`,
      `factors` and `same_as`. context: {"base": <folder of the manifest>, "seed", "model", "backend",
-     ["study": {"name", "seed", "groups", "turns"}], ["generation": {"max_new_tokens", …}]}.
+     ["study": {"name", "seed", "groups", "turns"}], ["generation": {"max_new_tokens", …}],
+     ["condition": {"name", "factors"}]}; the last for a condition alone.
      Refuse keys that you do not know: a misspelt option is an error. */
   int32_t (*build)(friction_text plugin, friction_text config, friction_text context, void **instance,
                    const friction_out *error);
