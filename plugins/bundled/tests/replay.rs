@@ -41,8 +41,13 @@ user = "Sum up."
 max_new_tokens = 4
 [[hook]]
 plugin = "residual"
-sites = ["embed", "attn_out.1", "resid_post.2", "logits"]
+sites = ["embed", "attn_out.1", "resid_post.2"]
 positions = ["prompt-end", "reply:3", "reply"]
+[[hook]]
+name = "logits"
+plugin = "residual"
+sites = ["logits"]
+positions = ["reply:12"]
 "#;
 
 const CONDITIONS: &str = r#"
@@ -56,7 +61,7 @@ factors = { completion = "complete" }
 name = "interrupt"
 plugin = "template"
 user = "nvm. {topic}.\n\n{question}"
-prefill = " That"
+prefill = "A"
 keep = { tokens = 3, marker = "..." }
 factors = { completion = "interrupt" }
 "#;
@@ -195,7 +200,8 @@ fn other_models_read_what_a_model_wrote() {
             if name == "null" {
                 assert_eq!((&now.reply_ids, now.prompt_tokens), (&then.reply_ids, then.prompt_tokens));
             } else {
-                assert_eq!(now.reply_ids, spells.encode(&now.reply[now.prefill.len()..]).unwrap());
+                assert_eq!(spells.decode(&now.reply_ids).unwrap(), now.reply[now.prefill.len()..]);
+                assert_ne!(now.reply_ids, then.reply_ids);
             }
             assert_ne!(now.choice_logprobs, own.choice_logprobs);
         }
