@@ -138,11 +138,7 @@ impl PluginConfig for Replay {
         let mut faults = Faults::default();
         let both = "`until` and `turns` both say which replies are given: leave one of them out";
         faults.when(self.until.is_some() && self.turns.is_some(), "until", both);
-        faults.when(
-            self.until == Some(0),
-            "until",
-            "`until` counts turns from 1; leave it out to generate every reply",
-        );
+        faults.when(self.until == Some(0), "until", "`until` counts turns from 1");
         faults.when(self.end == Some(0), "end", "`end` counts turns from 1");
         faults.when(self.sample.is_some_and(|s| s > 9999), "sample", "`sample` must be at most 9999");
         if let (Some(until), Some(end)) = (self.until, self.end.filter(|e| *e > 0)) {
