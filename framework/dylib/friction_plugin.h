@@ -174,6 +174,7 @@ typedef struct friction_host {
  * analyzer
  *   "needs"   null → {["taps": [[<site>, <position>]]], ["factors": ["completion"]],
  *                     ["first_turn": 2], ["turns": 2], ["levels": {"completion": 2}], ["pairs": ["completion"]],
+ *                     ["crossed": ["completion", "tone"]], ["primary": true],
  *                     ["filters": {"where": {"levels": {"tone": "polite"}, ["compared": ["completion"]]}}],
  *                     ["groups": 10], ["arms": true], ["hook": "steer"], ["arm": "random-03"], ["cuts": true],
  *                     ["wordings": true]}
@@ -208,7 +209,9 @@ typedef struct friction_plugin_table {
   /* Makes an instance. plugin: {"kind", "name"}. config: its table in the manifest, without `plugin`, `name`,
      `factors` and `same_as`. context: {"base": <folder of the manifest>, "seed", "model", "backend",
      ["study": {"name", "seed", "groups", "turns"}], ["generation": {"max_new_tokens", …}],
-     ["condition": {"name", "factors"}]}; the last for a condition alone.
+     ["condition": {"name", "factors"}], for a condition alone;
+     ["primary": {"contrast": "completion × turn", "outcome", "direction", "smallest", …}]}: `primary` is the contrast that
+     the run's lock names.
      Refuse keys that you do not know: a misspelt option is an error. */
   int32_t (*build)(friction_text plugin, friction_text config, friction_text context, void **instance,
                    const friction_out *error);

@@ -163,7 +163,7 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
     if as_json {
         outln!(
             "{:#}",
-            json!({"ok": device.is_ok(), "warnings": plan.warnings, "notes": plan.notes, "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
+            json!({"ok": device.is_ok(), "primary": m.primary, "warnings": plan.warnings, "notes": plan.notes, "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
         );
     } else {
         let e = &plan.estimate;
@@ -188,6 +188,7 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
             at_once(e),
             e.capacity
         );
+        outln!("  primary        {}", plain(&primary(m)));
         outln!("  memory         {}", memory(e));
         let about = if e.groups_counted == m.study.groups { "" } else { "about " };
         outln!("  tokens         {about}{} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
@@ -211,6 +212,14 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
     }
     device?;
     Ok(())
+}
+
+/// The contrast that the lock will hold, in one line.
+fn primary(m: &Manifest) -> String {
+    match &m.primary {
+        Some(primary) => primary.words(),
+        None => "none: every contrast is exploratory; `[primary]` names one before the run".into(),
+    }
 }
 
 pub(crate) fn analyze(run: &Path, otherwise: &Otherwise, as_json: bool) -> Result<()> {

@@ -3,7 +3,7 @@ use crate::print::plain;
 use crate::table::{cut, grid};
 use comfy_table::CellAlignment::{Left, Right};
 use console::measure_text_width;
-use friction_core::{Estimate, plural};
+use friction_core::{Body, Estimate, Findings, Status, plural};
 use friction_stats::{p_words, percent, signed};
 use friction_study::Analysis;
 use std::collections::BTreeMap;
@@ -58,11 +58,27 @@ fn most<T: Ord + Clone>(all: impl Iterator<Item = T>) -> Option<T> {
 struct Row {
     /// What was estimated, found, interval, true, verdict.
     cells: [String; 5],
-    /// The end of the first cell that stays where it is cut: the unit, and n where it is not the common one.
+    /// The end of the first cell that stays where it is cut: the unit, n where it is not the common one, and the status
+    /// where it is not that of all.
     end: String,
 }
 
-fn row(e: &Estimate, common: &Common) -> Row {
+/// The estimates of an analyzer, each with its status: whether it was named before the run.
+fn estimates(f: &Findings) -> impl Iterator<Item = (&Estimate, Option<Status>)> {
+    f.blocks.iter().filter_map(|b| match &b.body {
+        Body::Estimate(e) => Some((e, b.status)),
+        _ => None,
+    })
+}
+
+/// The status that all estimates of an analyzer share. It is told once, behind the question.
+fn shared(f: &Findings) -> Option<Status> {
+    let mut all = estimates(f).map(|(_, status)| status);
+    let first = all.next()??;
+    all.all(|s| s == Some(first)).then_some(first)
+}
+
+fn row(e: &Estimate, status: Option<Status>, common: &Common) -> Row {
     let number = |v: f64| match usize::from(e.digits) {
         _ if v.abs() >= 1e7 => format!("{v:.2e}"),
         digits if e.null == Some(0.0) => signed(v, digits),
@@ -71,6 +87,9 @@ fn row(e: &Estimate, common: &Common) -> Row {
     let mut end = if e.unit.is_empty() { String::new() } else { format!(", {}", plain(&e.unit)) };
     if let Some(n) = e.n.filter(|n| common.n.as_ref().is_some_and(|(m, of)| m != n || *of != e.of)) {
         end.push_str(&format!(" ({})", counted(n, &e.of)));
+    }
+    if let Some(status) = status {
+        end.push_str(&format!(", {status}"));
     }
     let level = match e.level {
         Some(l) if common.level.is_some_and(|c| c != l) => format!(" ({})", percent(l)),
@@ -110,16 +129,20 @@ fn counted(n: u64, of: &str) -> String {
 }
 
 /// A header, and each analyzer's question with at most `each` of its estimates.
-fn rows(found: &[Analysis], width: usize, each: usize) -> Vec<String> {
+fn rows<'a>(found: &'a [Analysis], width: usize, each: usize) -> Vec<String> {
     if found.is_empty() {
         return vec![];
     }
-    let shown: Vec<&Estimate> = found.iter().flat_map(|a| a.findings.estimates().take(each)).collect();
+    let of = |a: &'a Analysis| {
+        let own = shared(&a.findings).is_none();
+        estimates(&a.findings).take(each).map(move |(e, status)| (e, status.filter(|_| own)))
+    };
+    let (shown, statuses): (Vec<&Estimate>, Vec<Option<Status>>) = found.iter().flat_map(of).unzip();
     let common = Common::of(&shown);
     let level = common.level.map_or_else(|| "interval".into(), |l| format!("{} interval", percent(l)));
     let n = common.n.as_ref().map_or_else(String::new, |(n, of)| format!("n = {}", counted(*n, of)));
     let header = Row { cells: [n, "found".into(), level, "true".into(), "verdict".into()], end: String::new() };
-    let mut body: Vec<Row> = shown.iter().map(|e| row(e, &common)).collect();
+    let mut body: Vec<Row> = shown.iter().zip(statuses).map(|(e, status)| row(e, status, &common)).collect();
     for column in [1, 3] {
         aligned(&mut body, column);
     }
@@ -147,7 +170,9 @@ fn rows(found: &[Analysis], width: usize, each: usize) -> Vec<String> {
         // An analyzer without estimates shows its first sentence.
         let said = f.texts().next().filter(|_| estimates == 0);
         let asked = said.or(f.question.as_ref()).map_or(String::new(), |q| format!(": {}", q.trim()));
-        out.push(cut(&plain(&format!("{}{asked}", a.name)), width));
+        let status = shared(f).map_or(String::new(), |s| format!(" ({s})"));
+        let room = width.saturating_sub(measure_text_width(&status));
+        out.push(format!("{}{status}", cut(&plain(&format!("{}{asked}", a.name)), room)));
         out.extend(grid.by_ref().take(estimates.min(each)));
     }
     out

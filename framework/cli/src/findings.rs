@@ -1,7 +1,7 @@
 //! Everything that an analyzer found, block by block, as `analyze` prints it after the table of all estimates.
 use crate::print::plain;
 use crate::table::{cut, lines as table, paragraph};
-use friction_core::{Block, Body, Status, TurnLink, plural};
+use friction_core::{Block, Body, TurnLink, plural};
 use friction_study::Analysis;
 use std::collections::BTreeSet;
 
@@ -68,10 +68,7 @@ fn captioned(what: &str, caption: &str, width: usize) -> Vec<String> {
 /// Status, n, method and citation of a block, in one line of text; `None` if it has none of them. An estimate's n stands
 /// in its table.
 fn about(block: &Block) -> Option<String> {
-    let status = block.status.map(|s| match s {
-        Status::Confirmatory => "named before the run".to_string(),
-        Status::Exploratory => "exploratory".to_string(),
-    });
+    let status = block.status.map(|s| s.to_string());
     let n = block.n.map(|n| format!("n = {}", plural(usize::try_from(n).unwrap_or(usize::MAX), &block.of)));
     let text = |s: &String| (!s.is_empty()).then(|| s.clone());
     let citation = text(&block.citation).map(|c| format!("[{c}]"));

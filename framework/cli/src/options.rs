@@ -269,6 +269,11 @@ pub(crate) fn heading(kind: Kind) -> String {
     }
 }
 
+/// How a manifest heads a table that names no plugin: `[study]`, or `[[aside]]` if there may be several.
+pub(crate) fn bare_heading(name: &str, schema: &Value) -> String {
+    if schema.get("items").is_some() { format!("[[{name}]]") } else { format!("[{name}]") }
+}
+
 fn lines(heading: &str, table: &toml::Table) -> String {
     let bare = |k: &str| !k.is_empty() && k.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     let key = |k: &String| if bare(k) { k.clone() } else { toml::Value::String(k.clone()).to_string() };
@@ -281,8 +286,9 @@ pub(crate) fn example_text(plugin: &Plugin) -> String {
     lines(&heading(plugin.maker.kind()), &example(plugin))
 }
 
-/// The example of a section that names no plugin, as the text of a manifest; `None` if its schema has none.
-pub(crate) fn section_text(name: &str, schema: &Value) -> Option<String> {
+/// The example of a section that names no plugin, under its heading as the text of a manifest; `None` if its schema has
+/// none.
+pub(crate) fn section_text(heading: &str, schema: &Value) -> Option<String> {
     let example = toml_of(first_example(schema)?)?;
-    Some(lines(&format!("[{name}]"), example.as_table()?))
+    Some(lines(heading, example.as_table()?))
 }

@@ -1,7 +1,7 @@
 //! `friction plugins guide DIR`: the manifest's tables and every plugin as Markdown pages. All texts are those of the
 //! schemas, so the pages of a binary with plugins of its own have them too. Texts of plugins are escaped.
 use crate::error::{CliError, Result};
-use crate::options::{OptionRow, description, example_text, heading, rows, rows_of, section_text};
+use crate::options::{OptionRow, bare_heading, description, example_text, heading, rows, rows_of, section_text};
 use friction_core::manifest::{added, schema};
 use friction_core::{Kind, Origin, Plugin, Registry};
 use serde_json::Value;
@@ -119,21 +119,23 @@ fn manifest(known: &Registry) -> String {
         schema.get("required").and_then(Value::as_array).is_some_and(|r| r.iter().any(|k| k.as_str() == Some(name)))
     };
     let kind = |name: &str| Kind::ALL.into_iter().find(|k| k.word() == name);
-    let title = |name: &str| kind(name).map_or_else(|| format!("[{name}]"), heading);
+    let title = |name: &str, v: &Value| kind(name).map_or_else(|| bare_heading(name, v), heading);
     let mut out = format!("{MARK}{ORIGIN}\n{HEAD}\n");
     for (name, v) in &properties {
         let first = description(v).split("\n\n").next().unwrap_or("");
         let must = if required(name) { " It must be given." } else { "" };
-        out.push_str(&format!("- [{}](#{name}): {}{must}\n", code(&title(name)), inline(first)));
+        out.push_str(&format!("- [{}](#{name}): {}{must}\n", code(&title(name, v)), inline(first)));
     }
     for (name, v) in &properties {
-        out.push_str(&format!("\n## {}\n\n{}", code(&title(name)), blocks(description(v))));
+        out.push_str(&format!("\n## {}\n\n{}", code(&title(name, v)), blocks(description(v))));
         match kind(name) {
             None => {
-                if let Some(example) = section_text(name, v) {
+                // The entries of a list are described by one of them.
+                let (one, prefix) = v.get("items").map_or((v, format!("{name}.")), |one| (one, format!("{name}.N.")));
+                if let Some(example) = section_text(&title(name, v), one) {
                     out.push_str(&format!("\n{}", fence(&example)));
                 }
-                rows_of(&schema, v).iter().for_each(|row| out.push_str(&option(row, &format!("{name}."))));
+                rows_of(&schema, one).iter().for_each(|row| out.push_str(&option(row, &prefix)));
             }
             Some(kind) => out.push_str(&plugins_of(kind, known)),
         }

@@ -2,13 +2,15 @@
 //!
 //! This crate knows no model and writes no file. Its modules in reading order: [`item`] (what a dataset offers),
 //! [`words`] (the parts of a conversation), [`context`] (what a condition knows when it is asked), [`history`] (what the
-//! model reads beside a message), [`grade`] (how replies are graded), [`outcome`] (numbers that a turn has), [`site`] (places
-//! in a forward pass), [`program`] (what a hook declares) and [`edit`] (what its edits compute), [`traits`] (what a plugin
-//! implements), [`registry`] (how a plugin is found), [`manifest`] (how a study is written down), [`run`] (what an analyzer
-//! reads), [`findings`] (what it writes) and [`import`] (how results of other programs become runs).
+//! model reads beside a message), [`grade`] (how replies are graded), [`outcome`] (numbers that a turn has), [`contrast`]
+//! (what is compared between levels of factors), [`site`] (places in a forward pass), [`program`] (what a hook declares)
+//! and [`edit`] (what its edits compute), [`traits`] (what a plugin implements), [`registry`] (how a plugin is found),
+//! [`manifest`] (how a study is written down), [`run`] (what an analyzer reads), [`findings`] (what it writes) and
+//! [`import`] (how results of other programs become runs).
 pub mod arms;
 pub mod choice;
 pub mod context;
+pub mod contrast;
 mod deserialize;
 pub mod edit;
 pub mod error;
@@ -36,6 +38,7 @@ pub mod words;
 
 pub use choice::ChoiceParser;
 pub use context::{OpeningContext, TurnContext};
+pub use contrast::{ComparedTurns, Contrast};
 pub use edit::{Autoencoder, EditOp, Encoder, Readout};
 pub use error::{Error, Result};
 pub use findings::{

@@ -28,7 +28,7 @@
 //! ```
 use crate::deserialize::deserialize;
 use crate::issues::{Issues, Path};
-use crate::sections::{BackendSection, GenerationSection, ModelSection, StudySection};
+use crate::sections::{BackendSection, GenerationSection, ModelSection, PrimarySection, StudySection};
 use crate::{Analyzer, Condition, Dataset, Error, Factors, GradeSection, Hook, ModelIdentity, Result, Topics};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -59,6 +59,11 @@ pub struct BuildContext {
     /// The table `[grade]`; `None` if the dataset grades, and in the same case as `study`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grade: Option<GradeSection>,
+    /// The table `[primary]` as the run's lock holds it, or will hold it before the first token; `None` if the study names
+    /// no primary contrast, and in the same case as `study`. It is the run's also where another manifest's analyzers read
+    /// the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<PrimarySection>,
     /// The identity of a stored run's model, if such a run is analysed. Opening the model of this context then gives
     /// that model or an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

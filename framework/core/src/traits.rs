@@ -152,6 +152,14 @@ pub struct Needs {
     /// conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<String>,
+    /// Factors that are compared together: there must be conditions at every combination of their levels that agree in
+    /// every other factor.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crossed: Vec<String>,
+    /// Whether the contrast of the table `[primary]` is tested. What that contrast needs is checked at that table, and is
+    /// not repeated here.
+    #[serde(skip_serializing_if = "no")]
+    pub primary: bool,
     /// The option `reference`: a level with which others are compared, and the factors of which one must have it. No
     /// factor: any may have it, or a condition may have the name.
     #[serde(skip_serializing_if = "Option::is_none")]

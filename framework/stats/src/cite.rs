@@ -19,3 +19,6 @@ pub const FALSE_DISCOVERY_RATE: &str = "Benjamini and Hochberg 1995, J. R. Stat.
 pub const HOLM: &str = "Holm 1979, Scand. J. Stat. 6:65";
 /// [`sign_flip`](crate::sign_flip) of answers that changed: with one item a group it is this test.
 pub const MCNEMAR: &str = "McNemar 1947, Psychometrika 12:153";
+/// Two one-sided tests of whether an effect is as large as the smallest of interest.
+pub const EQUIVALENCE: &str =
+    "Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657; Lakens 2017, Soc. Psychol. Personal. Sci. 8:355";

@@ -13,6 +13,7 @@
 //! dataset       table, version, library (SHA-256, if it is a dynamic library) or process (command and sha256 by file, if it
 //!               is a process); fingerprint, sha256 of all items
 //! grade         [grade], if it is given
+//! primary       [primary], defaults filled in, if it is given
 //! topics        table, version, library or process; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
@@ -88,6 +89,9 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
     }
     if let Some(grade) = &m.grade {
         out.insert("grade".into(), json!(grade));
+    }
+    if let Some(primary) = &m.primary {
+        out.insert("primary".into(), json!(primary));
     }
     out
 }

@@ -87,8 +87,9 @@ pub(crate) fn checked(mut source: Source, base: &Path, of: Option<(&ModelSection
     Ok(Manifest::read(source, &registry, issues)?)
 }
 
-/// A manifest's text as it was run: settings are applied, and defaults of the fixed sections are filled in. Relative
-/// paths still refer to the original file's folder.
+/// A manifest's text as it was run: settings are applied, defaults of the fixed sections are filled in, and conditions
+/// stand in the place of the `[[factor]]` tables that they were made of. Relative paths still refer to the original
+/// file's folder.
 ///
 /// # Errors
 /// If a value cannot be written as TOML.
@@ -98,6 +99,9 @@ pub fn resolved(m: &Manifest) -> Result<String> {
     let fixed = [section(&m.study), section(&m.model), section(&m.backend), section(&m.generation)];
     for (key, value) in ["study", "model", "backend", "generation"].into_iter().zip(fixed) {
         out.insert(key.into(), value.map_err(wrong)?);
+    }
+    if let Some(primary) = &m.primary {
+        out.insert("primary".into(), section(primary).map_err(wrong)?);
     }
     for (key, value) in &m.source.value {
         out.entry(key.clone()).or_insert_with(|| value.clone());

@@ -1,6 +1,10 @@
 //! Checks before a run whether a manifest produces what an analyzer reads. Each fault is reported at its own key.
 mod arms;
+mod crossed;
 mod factors;
+mod reader;
+
+use reader::Reader;
 
 use crate::grading::Offered;
 use crate::idle::Habit;
@@ -20,18 +24,47 @@ pub(crate) struct Produced<'a> {
     pub offered: Option<Offered>,
 }
 
-/// Checks what an analyzer needs against what a study produces.
-pub(crate) struct Check<'a> {
-    pub produced: &'a Produced<'a>,
-    pub analyzer: &'a Chosen<dyn Analyzer>,
-    pub needs: &'a Needs,
-    pub issues: &'a mut Issues,
-    pub warnings: &'a mut Issues,
+/// Checks what an analyzer, or the primary contrast, needs against what a study produces.
+struct Check<'a> {
+    produced: &'a Produced<'a>,
+    reader: Reader<'a>,
+    needs: &'a Needs,
+    issues: &'a mut Issues,
+    warnings: &'a mut Issues,
 }
+
+/// Checks what the primary contrast and the analyzers need.
+pub(crate) fn check(
+    produced: &Produced,
+    analyzers: &[(&Chosen<dyn Analyzer>, Needs)],
+    issues: &mut Issues,
+    warnings: &mut Issues,
+) {
+    let study = &produced.manifest.study;
+    if let (Some(reader), Some(primary)) = (Reader::primary(produced.manifest), &produced.manifest.primary) {
+        Check { produced, reader, needs: &primary.needs(), issues, warnings }.all();
+        if !analyzers.iter().any(|(_, needs)| needs.primary) {
+            let message = "no `[[analyzer]]` tests the primary contrast";
+            let help = "add one that does, now or when the run is analysed";
+            warnings.push(reader.path(), message, Some(help.into()));
+        }
+        if study.groups < VERDICT {
+            let message = format!("of {} no verdict can be told: it needs {VERDICT}", plural(study.groups, "group"));
+            warnings.push(Path::default().key("study").key("groups"), message, None);
+        }
+    }
+    for (analyzer, needs) in analyzers {
+        Check { produced, reader: Reader::Analyzer(analyzer), needs, issues, warnings }.all();
+    }
+}
+
+/// Fewest groups of which a verdict is given.
+const VERDICT: usize = 8;
 
 impl Check<'_> {
     /// Reports everything that the study lacks.
-    pub fn all(mut self) {
+    fn all(mut self) {
+        self.listed();
         self.outcomes();
         self.choices();
         self.taps();
@@ -40,6 +73,7 @@ impl Check<'_> {
         for factor in &self.needs.pairs {
             self.pairs(factor);
         }
+        self.crossed();
         self.reference();
         for (key, filter) in &self.needs.filters {
             self.filter(key, filter);
@@ -51,9 +85,9 @@ impl Check<'_> {
         self.wordings();
     }
 
-    /// The path of an option; the analyzer's table if the option is not set.
+    /// The path of an option; the reader's table if the option is not set.
     fn option(&self, key: &str) -> Path {
-        if self.analyzer.table.contains_key(key) { self.analyzer.key(key) } else { self.analyzer.path.clone() }
+        self.reader.option(key)
     }
 
     /// Checks that hooks and asides exist whose numbers are read as outcomes.
@@ -109,7 +143,7 @@ impl Check<'_> {
             ),
             _ => return,
         };
-        let message = format!("this analyzer reads the outcome `{outcome}`, but {what}");
+        let message = format!("{} reads the outcome `{outcome}`, but {what}", self.reader.who());
         self.issues.push(self.option("outcome"), message, Some(help.into()));
     }
 
@@ -119,7 +153,7 @@ impl Check<'_> {
             let message =
                 "this analyzer reads right choices, but no item of the dataset has choices, one of which is right";
             let help = "leave the analyzer out, or give the items `options` and an `answer`";
-            self.issues.push(self.analyzer.path.clone(), message, Some(help.into()));
+            self.issues.push(self.reader.path(), message, Some(help.into()));
         }
     }
 
@@ -130,7 +164,7 @@ impl Check<'_> {
             if !program.taps.iter().any(same) {
                 let does = if program.unstored.iter().any(same) { "stores" } else { "taps" };
                 self.issues.push(
-                    self.analyzer.speaks_of(&site.to_string()),
+                    self.reader.speaks_of(&site.to_string()),
                     format!("this analyzer reads `{site}` at `{position}`, but no hook {does} it"),
                     Some("add it to a `[[hook]]` with `plugin = \"residual\"`".into()),
                 );
@@ -144,14 +178,14 @@ impl Check<'_> {
         if first as usize + least as usize - 1 <= turns {
             return;
         }
-        let given = self.analyzer.table.contains_key("first_turn");
+        let given = self.reader.sets("first_turn");
         let why = if given { "" } else { " (the default of `first_turn`)" };
-        let has = plural(turns, "turn");
+        let (has, who) = (plural(turns, "turn"), self.reader.who());
         let message = if least == 1 {
-            format!("this analyzer reads turns from {first} on{why}, but the study has {has}")
+            format!("{who} reads turns from {first} on{why}, but the study has {has}")
         } else {
             let least = plural(least as usize, "turn");
-            format!("this analyzer needs {least} from turn {first} on{why}, but the study has {has}")
+            format!("{who} needs {least} from turn {first} on{why}, but the study has {has}")
         };
         let help = format!("raise `study.turns` to {} or more, or lower `first_turn`", first + least - 1);
         self.issues.push(self.option("first_turn"), message, Some(help));
@@ -162,7 +196,7 @@ impl Check<'_> {
         if has < needs {
             let help = Some(format!("set `study.groups` to {needs} or more, or leave the analyzer out"));
             self.issues.push(
-                self.analyzer.path.clone(),
+                self.reader.path(),
                 format!("this analyzer needs {}, the study has {has}", plural(needs, "group")),
                 help,
             );
@@ -185,7 +219,7 @@ impl Check<'_> {
         if let Some((key, levels)) = without {
             let whose = if levels.is_some() { format!(" that `{key}` chooses") } else { String::new() };
             self.issues.push(
-                self.analyzer.speaks_of("interruptions"),
+                self.reader.speaks_of("interruptions"),
                 format!("this analyzer counts replies that were cut, but no condition{whose} cuts any"),
                 Some("give one a `keep` of fewer tokens than `generation.max_new_tokens`".into()),
             );
@@ -207,7 +241,7 @@ impl Check<'_> {
         if let Some(few) = few {
             let message = format!("this analyzer holds out wordings, but {few}: nothing would be left to learn from");
             let help = "give `user` a list of wordings, or hold out groups alone".to_string();
-            self.issues.push(self.analyzer.speaks_of("phrase"), message, Some(help));
+            self.issues.push(self.reader.speaks_of("phrase"), message, Some(help));
         }
     }
 }

@@ -4,7 +4,7 @@ mod hooks;
 use crate::design::Counter;
 use crate::filler::Scale;
 use crate::lists::{Fault, Lists, PlannedItem};
-use crate::needs::{Check, Produced};
+use crate::needs::{self, Produced};
 use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
 use crate::{Result, decoding, grading, idle, wordings};
@@ -175,10 +175,7 @@ impl Plan {
         let offered = dataset.as_ref().zip(first.as_ref());
         let offered = offered.map(|(d, groups)| grading::Offered::by(d.as_ref(), grader.as_ref(), groups));
         let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns, offered };
-        for (analyzer, needs) in &needs {
-            let (issues, warnings) = (&mut wrong.issues, &mut wrong.warnings);
-            Check { produced: &produced, analyzer, needs, issues, warnings }.all();
-        }
+        needs::check(&produced, &needs, &mut wrong.issues, &mut wrong.warnings);
         idle::unused(m, base, &mut wrong.warnings);
         let texts = checkpoint.as_ref().and_then(|c| {
             // An error of a tokenizer that the manifest names is reported at its key.
@@ -289,7 +286,7 @@ impl Plan {
             groups_counted: lengths.groups,
             reply_tokens: rows * m.generation.max_new_tokens as u64,
         };
-        let mut notes = dataset.notes();
+        let mut notes = [dataset.notes(), m.notes.clone()].concat();
         notes.extend(decoding::asked(&mut manifest, &template));
         Ok(Self {
             notes,

@@ -150,7 +150,7 @@ fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
             Value::Object(now) => {
                 for (k, v) in now.iter().filter(|(k, _)| !["version", "library", "process"].contains(&k.as_str())) {
                     let at = if at.is_empty() { k.clone() } else { format!("{at}.{k}") };
-                    if k == "table" || k == "factors" {
+                    if ["table", "factors", "primary"].contains(&k.as_str()) {
                         differences(&at, &lock[k], v, out);
                     } else {
                         compare(&at, &lock[k], v, out);
@@ -166,7 +166,12 @@ fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
         }
     }
     let mut out = vec![];
-    compare("", lock, &Value::Object(lock::declared(m)), &mut out);
+    let declared = lock::declared(m);
+    // A contrast that was locked and is gone.
+    if !declared.contains_key("primary") {
+        differences("primary", &lock["primary"], &Value::Null, &mut out);
+    }
+    compare("", lock, &Value::Object(declared), &mut out);
     out
 }
 

@@ -84,10 +84,11 @@ pub fn tell(turns: &[&TurnRow], courses: &[Course], about: &About, out: &mut Fin
         let levels = factor.levels(turns);
         let Some(first) = reference(&levels, about.reference) else { continue };
         let from = rows.len();
+        let beside = factor.comparable(courses);
         for level in &levels {
             let (groups, replies) = by_group(courses, &factor, level);
             let Some(mean) = about.shown(&groups) else { continue };
-            let compared = (level != first).then(|| differences(courses, &factor, first, level));
+            let compared = (level != first).then(|| differences(&beside, &factor, first, level));
             let against = compared.and_then(|d| {
                 (uneven, unshared, pairs) = (uneven + d.uneven, unshared + d.unshared, pairs + d.all.len());
                 contrast(&d.all, Measure::Mean, about.outcome.scale(), about.level, about.seed).contrast.ok()

@@ -3,23 +3,32 @@
 mod changes;
 mod contrast;
 mod figure;
+mod guards;
 mod levels;
 mod primary;
+mod question;
 mod summary;
 mod values;
+mod verdict;
+mod wording;
 
 use friction_core::error::Faults;
+use friction_core::manifest::PrimarySection;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Findings, GradeSection, Needs, Outcome, PluginConfig, PluginEntry, Result,
-    RunReader, TurnRow, plural, unread,
+    Analyzer, BuildContext, ComparedTurns as Turns, Contrast, Error, Findings, GradeSection, Needs, Outcome,
+    PluginConfig, PluginEntry, Result, RunReader, TurnRow, plural, unread,
 };
-use primary::Primary;
+use primary::Telling;
+use question::{Question, Reading};
 use serde::Deserialize;
 
 /// Tells how the replies turned out: an outcome such as accuracy by condition and turn and at all levels of the factors,
-/// how often replies hedge, which answers changed between the rounds of an item, and one contrast that was named before
-/// the run. Conversations with interventions are left out.
+/// how often replies hedge, which answers changed between the rounds of an item, and the study's primary contrast.
+/// Conversations with interventions are left out.
+///
+/// The contrast is that of the table `[primary]`, which the run's lock holds; it is confirmatory, and has a verdict. Another
+/// contrast, outcome, first turn or reference is exploratory, and so is every contrast of a study without that table.
 ///
 /// The outcome is averaged over samples, and groups are the units of all intervals and tests. Turns without the outcome
 /// are left out, and counted in a warning.
@@ -35,34 +44,38 @@ use serde::Deserialize;
 /// - the table `rounds`, of accuracy, where items are asked over several rounds: how many answers were right at
 ///   first and wrong at last, wrong and then right, and kept;
 /// - the table `primary`, of a contrast of more than two levels;
-/// - the values `primary` (the contrast: estimate, unit, interval, p), `levels`, `rounds`, `groups`, `turns`, `chance`,
-///   `unparsed_share` and `length_share`.
+/// - the values `primary` (the contrast: estimate, unit, interval, p, status), `verdict` (reached, not reached or cannot be
+///   told, and why), `levels`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and `length_share`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(example = serde_json::json!({"primary": "completion × turn"}))]
+#[schemars(example = serde_json::json!({"outcome": "score"}))]
 struct Behavior {
     /// The number of a turn that is compared: `score`, `log_odds` (of the right choice, in nats), `answered`,
-    /// `reply_tokens`, `reading.<hook>.<name>`, `aside.<name>` or `metric.<name>`.
+    /// `reply_tokens`, `reading.<hook>.<name>`, `aside.<name>` or `metric.<name>`. Default: that of `[primary]`, or else
+    /// `score`.
     #[serde(default)]
-    outcome: Outcome,
-    /// The one contrast that counts, named before the run. `"completion × turn"` (or `"completion x turn"`) asks whether
+    outcome: Option<Outcome>,
+    /// A contrast to explore in place of that of `[primary]`. `"completion × turn"` (or `"completion x turn"`) asks whether
     /// the outcome changes with turns otherwise at one level of the factor `completion` than at another; `"completion"`
     /// whether its mean differs; `"system × shots"` whether the difference between two levels of one factor depends on the
-    /// two levels of another. Of more than two levels each is compared with `reference`. Default: none; levels are listed
-    /// all the same.
+    /// two levels of another, and `"system × shots × turn"` whether the difference of slopes does; `"trend(politeness)"`
+    /// whether the mean rises or falls with ordered levels, and `"trend(politeness) × turn"` whether that changes with
+    /// turns. Of more than two levels each is compared with `reference`. Default: the contrast of `[primary]`; without it
+    /// none, and levels are listed all the same.
     #[serde(default)]
     #[schemars(example = &"completion × turn")]
     primary: Option<String>,
-    /// The level with which the other levels of its factor are compared. Default: of two levels the first in the alphabet,
-    /// of more that of the first condition in the manifest.
+    /// The level with which the other levels of its factor are compared. Default: that of `[primary]`, if its contrast is
+    /// tested; else of two levels the first in the alphabet, of more that of the first condition in the manifest.
     #[serde(default)]
     reference: Option<String>,
     /// Which turns of a conversation are compared between levels: `all`, of which those count that both of two
-    /// conversations have, or the `last` of each, where conversations end at different turns.
+    /// conversations have, or the `last` of each, where conversations end at different turns. Default: those of
+    /// `[primary]`, or else `all`.
     #[serde(default)]
-    turns: Turns,
-    /// First turn that is compared, from 1. Default: 2 with a primary contrast `… × turn`, whose first turn precedes any
-    /// treatment; otherwise 1.
+    turns: Option<Turns>,
+    /// First turn that is compared, from 1. Default: that of `[primary]`, if its contrast is tested; else 2 with a contrast
+    /// `… × turn`, whose first turn precedes any treatment; otherwise 1.
     #[serde(default)]
     #[schemars(range(min = 1))]
     first_turn: Option<u32>,
@@ -73,40 +86,68 @@ struct Behavior {
     /// How the manifest has replies graded.
     #[serde(skip)]
     grade: Option<GradeSection>,
+    /// The contrast that the run's lock names.
+    #[serde(skip)]
+    locked: Option<PrimarySection>,
+    /// Number of groups that the study plans.
+    #[serde(skip)]
+    planned: Option<usize>,
 }
 fn level() -> f64 {
     0.95
 }
 
-/// Which turns are compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Turns {
-    /// All turns that two compared conversations share.
-    #[default]
-    All,
-    /// The last turn of each conversation, whichever it is.
-    Last,
-}
-
 impl Behavior {
-    fn contrast(&self) -> Option<Primary> {
-        self.primary.as_deref().and_then(Primary::parse)
+    /// The contrast that the analyzer names itself.
+    fn own(&self) -> Option<Contrast> {
+        self.primary.as_deref().and_then(|text| text.parse().ok())
+    }
+
+    /// The contrast that is tested.
+    fn contrast(&self) -> Option<Contrast> {
+        self.own().or_else(|| Some(self.locked.as_ref()?.contrast.clone()))
+    }
+
+    /// The locked contrast, if it is the one that is tested.
+    fn follows(&self) -> Option<&PrimarySection> {
+        self.locked.as_ref().filter(|p| self.own().is_none_or(|own| own == p.contrast))
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.outcome.clone().or_else(|| Some(self.locked.as_ref()?.outcome.clone())).unwrap_or_default()
+    }
+
+    fn turns(&self) -> Turns {
+        // Where a first turn is named, all turns from it on are meant.
+        let locked = || self.follows().map(|p| p.turns).filter(|_| self.first_turn.is_none());
+        self.turns.or_else(locked).unwrap_or_default()
     }
 
     /// The first turn that is compared.
     fn first(&self) -> u32 {
-        let slope = matches!(self.contrast(), Some(Primary::Turn(_)));
-        self.first_turn.unwrap_or(if slope { 2 } else { 1 })
+        let locked = || self.follows().and_then(|p| p.first_turn);
+        self.first_turn.or_else(locked).unwrap_or_else(|| self.contrast().map_or(1, |c| c.first_turn()))
     }
 
     /// The turns that are compared, in words.
     fn words(&self) -> String {
-        match (self.turns, self.first()) {
+        match (self.turns(), self.first()) {
             (Turns::Last, _) => "the last turn of each conversation".into(),
             (Turns::All, 1) => "all turns".into(),
             (Turns::All, first) => format!("turns from {first} on"),
         }
+    }
+
+    /// What is wrong with the turns.
+    fn faults(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        let last = self.turns() == Turns::Last;
+        let idle = "`first_turn` does nothing: of each conversation the last turn is compared";
+        faults.when(last && self.first_turn.is_some(), "first_turn", idle);
+        let slope = self.contrast().is_some_and(|c| c.by_turn());
+        let one = "`turns = \"last\"` leaves one turn of each conversation, in which nothing can change with turns";
+        faults.when(last && slope, "turns", one);
+        faults.end()
     }
 }
 
@@ -114,44 +155,40 @@ impl PluginConfig for Behavior {
     type Output = dyn Analyzer;
     fn validate(&self) -> Result<()> {
         let mut faults = Faults::default();
-        if let Some(text) = &self.primary {
-            let form = format!(
-                "`primary` = {text:?} is none of `<factor> × turn`, `<factor>` and `<factor> × <factor>`, as in \"completion × turn\""
-            );
-            faults.when(self.contrast().is_none(), "primary", form);
+        if let Some(Err(wrong)) = self.primary.as_deref().map(str::parse::<Contrast>) {
+            faults.when(true, "primary", format!("`primary` = {wrong}"));
         }
         faults.when(self.first_turn == Some(0), "first_turn", "`first_turn` counts from 1");
-        let last = self.turns == Turns::Last;
-        let idle = "`first_turn` does nothing: of each conversation the last turn is compared";
-        faults.when(last && self.first_turn.is_some(), "first_turn", idle);
-        let slope = matches!(self.contrast(), Some(Primary::Turn(_)));
-        let one = "`turns = \"last\"` leaves one turn of each conversation, in which nothing can change with turns";
-        faults.when(last && slope, "turns", one);
         faults.when(!(0.5..1.0).contains(&self.level), "level", "`level` must be from 0.5 to below 1");
-        faults.end()
+        faults.end()?;
+        self.faults()
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        Ok(Box::new(Self { grade: cx.grade.clone(), ..self.clone() }))
+        let planned = cx.study.as_ref().map(|s| s.groups);
+        let built = Self { grade: cx.grade.clone(), locked: cx.primary.clone(), planned, ..self.clone() };
+        // The locked contrast may not go together with the options.
+        built.faults()?;
+        Ok(Box::new(built))
     }
 }
 
 impl Analyzer for Behavior {
     fn needs(&self) -> Needs {
-        let contrast = self.contrast();
-        let factors = contrast.as_ref().map(Primary::factors).unwrap_or_default();
-        // A difference of differences is of two levels of each factor.
-        let crossed = matches!(contrast, Some(Primary::Cross(..)));
-        let levels = factors.iter().filter(|_| crossed).map(|f| (f.clone(), 2)).collect();
+        // What the locked contrast needs is checked at its own table.
+        let locked = self.own().is_none().then_some(self.locked.as_ref()).flatten();
+        let first_turn = (self.turns() == Turns::All).then(|| self.first());
+        let contrast = match (self.own(), locked) {
+            (Some(own), _) => Needs { primary: self.follows().is_some(), ..own.needs() },
+            (None, Some(primary)) => Needs { primary: true, turns: primary.contrast.needs().turns, ..Needs::default() },
+            (None, None) => Needs::default(),
+        };
+        let differs = self.outcome.is_some() || locked.is_none();
+        let factors = self.contrast().map(|c| c.factors().to_vec()).unwrap_or_default();
         Needs {
-            outcomes: vec![self.outcome.clone()],
-            first_turn: (self.turns == Turns::All).then(|| self.first()),
-            // A slope needs two turns.
-            turns: if matches!(contrast, Some(Primary::Turn(_))) { 2 } else { 1 },
-            levels,
-            pairs: factors.clone(),
-            reference: self.reference.clone().map(|level| (level, factors.clone())),
-            factors,
-            ..Needs::default()
+            outcomes: if differs { vec![self.outcome()] } else { vec![] },
+            first_turn: first_turn.filter(|_| self.first_turn.is_some() || locked.is_none()),
+            reference: self.reference.clone().map(|level| (level, factors)),
+            ..contrast
         }
     }
 
@@ -162,15 +199,17 @@ impl Analyzer for Behavior {
             return Err(Error::other("the run holds no finished group yet"));
         }
         let words = self.words();
-        let outcome = &self.outcome.graded(self.grade.as_ref(), &turns);
+        let outcome = &self.outcome().graded(self.grade.as_ref(), &turns);
+        let read = Reading { outcome, first_turn: self.first(), turns: self.turns() };
+        let question = Question::new(self.own(), self.reference.as_ref(), self.locked.as_ref(), read, &turns);
         let about = levels::About {
             outcome,
-            reference: self.reference.as_deref(),
+            reference: question.as_ref().map_or(self.reference.as_deref(), |q| q.reference.as_deref()),
             level: self.level,
             seed: run.seed(),
             turns: &words,
         };
-        let read: Vec<&TurnRow> = match self.turns {
+        let read: Vec<&TurnRow> = match self.turns() {
             Turns::All => turns.iter().copied().filter(|t| t.turn >= self.first()).collect(),
             Turns::Last => values::last(&turns),
         };
@@ -181,7 +220,7 @@ impl Analyzer for Behavior {
             out.warn(why);
         }
         // The last turns of conversations of unequal length are compared with each other.
-        let place = |t: &TurnRow| if self.turns == Turns::Last { 1 } else { t.turn };
+        let place = |t: &TurnRow| if self.turns() == Turns::Last { 1 } else { t.turn };
         let compared = values::courses(&read, outcome, place).all;
         let nothing = compared.iter().all(|c| c.turns.is_empty());
         let silent = unread(read.iter().copied()).filter(|_| *outcome == Outcome::Score);
@@ -193,21 +232,25 @@ impl Analyzer for Behavior {
                 changes::tell(&turns, out);
             }
         }
-        let Some(contrast) = self.contrast() else {
+        let Some(question) = &question else {
             why.into_iter().for_each(|why| out.warn(why));
             self.listed(&turns, &compared, &about, out);
             return Ok(());
         };
         out.section("Primary contrast");
+        let graded = *outcome == Outcome::Score && read.iter().any(|t| guards::is_unread(t));
+        let lenient = if graded { values::courses_of(&read, guards::lenient, place).all } else { vec![] };
+        let telling = Telling { question, about: &about, planned: self.planned, read: &read, lenient: &lenient };
         if let Some(why) = why {
             let reason = if nothing { "no turn has the outcome" } else { "no answer could be read" };
-            out.say(format!("Primary: {} cannot be told, since {reason}", contrast.words()));
+            out.say(format!("Primary: {} cannot be told, since {reason}", question.contrast));
             out.warn(why);
-            out.value("primary", serde_json::json!({"factor": contrast.factors()[0], "verdict": "cannot be told"}));
-            primary::untold(&contrast, outcome, out);
+            let value = serde_json::json!({"factor": question.contrast.first(), "verdict": "cannot be told"});
+            out.value("primary", value);
+            telling.untold(out);
         } else {
-            primary::tell(&contrast, &turns, &compared, &about, out);
-            if let Some(told) = out.values.get_mut("primary").filter(|_| self.turns == Turns::All) {
+            telling.tell(&turns, &compared, out);
+            if let Some(told) = out.values.get_mut("primary").filter(|_| self.turns() == Turns::All) {
                 told["first_turn"] = self.first().into();
             }
         }

@@ -240,3 +240,30 @@ fn options_that_do_not_go_together_are_refused() {
     let slope = options(json!({"primary": "a × turn"})).needs();
     assert_eq!((slope.turns, slope.first_turn, slope.levels.len()), (2, Some(2), 0));
 }
+
+#[test]
+fn what_is_not_set_is_that_of_the_locked_contrast() {
+    let locked = json!({"contrast": "politeness × turn", "outcome": "log_odds", "smallest": 0.1, "first_turn": 3});
+    let under = |v: Value, locked: &Value| {
+        let built = Behavior { locked: Some(serde_json::from_value(locked.clone()).unwrap()), ..options(v) };
+        built.faults().map(|()| built)
+    };
+    let plain = under(json!({}), &locked).unwrap();
+    assert_eq!((plain.outcome(), plain.first(), plain.turns()), (Outcome::LogOdds, 3, Turns::All));
+    // Its needs are checked at `[primary]`.
+    let needs = plain.needs();
+    assert!(needs.primary && needs.outcomes.is_empty() && needs.first_turn.is_none() && needs.factors.is_empty());
+    let other = under(json!({"primary": "language", "reference": "en"}), &locked).unwrap();
+    assert_eq!((other.outcome(), other.first(), other.needs().primary), (Outcome::LogOdds, 1, false));
+    assert_eq!(other.needs().factors, ["language"]);
+    let own = under(json!({"outcome": "score", "first_turn": 2}), &locked).unwrap();
+    assert_eq!(
+        (own.outcome(), own.first(), own.needs().first_turn, own.needs().turns),
+        (Outcome::Score, 2, Some(2), 2)
+    );
+    let last = json!({"contrast": "politeness", "smallest": 1.0, "turns": "last"});
+    assert_eq!(under(json!({}), &last).unwrap().words(), "the last turn of each conversation");
+    assert_eq!(under(json!({"first_turn": 2}), &last).unwrap().words(), "turns from 2 on");
+    let told = under(json!({"turns": "last"}), &locked).err().unwrap().to_string();
+    assert!(told.contains("nothing can change with turns"), "{told}");
+}

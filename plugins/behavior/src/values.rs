@@ -1,5 +1,7 @@
 //! The outcome of each conversation by turn, and differences of it between conversations that are paired.
+use friction_core::contrast::is_fraction;
 use friction_core::{ConversationId, Factors, Outcome, TurnRow};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A condition in a group: the outcome by turn, averaged over samples. Also a difference between two of them.
@@ -36,12 +38,21 @@ pub struct Courses {
 
 /// The outcome of each condition in each group. `place` is the number of a turn under which it is compared.
 pub fn courses(turns: &[&TurnRow], outcome: &Outcome, place: impl Fn(&TurnRow) -> u32) -> Courses {
+    courses_of(turns, |t| t.outcome(outcome), place)
+}
+
+/// The same of any number of a turn.
+pub fn courses_of(
+    turns: &[&TurnRow],
+    value: impl Fn(&TurnRow) -> Option<f64>,
+    place: impl Fn(&TurnRow) -> u32,
+) -> Courses {
     type Sums<'a> = (&'a Factors, BTreeMap<u32, (f64, usize)>);
     let mut by: BTreeMap<(u32, &str), Sums> = BTreeMap::new();
     let mut without = 0;
     for t in turns {
         let (_, sums) = by.entry((t.group, &t.condition)).or_insert_with(|| (&t.factors, BTreeMap::new()));
-        let Some(value) = t.outcome(outcome) else {
+        let Some(value) = value(t) else {
             without += 1;
             continue;
         };
@@ -107,6 +118,13 @@ impl Factor {
         }
         out
     }
+    /// The conversations as levels of this factor are compared.
+    pub fn comparable<'a>(&self, courses: &'a [Course]) -> Cow<'a, [Course]> {
+        match self {
+            Factor::Named(name) => comparable(courses, std::slice::from_ref(name)).0,
+            Factor::Condition => Cow::Borrowed(courses),
+        }
+    }
     fn others(&self, c: &Course) -> Factors {
         match self {
             Factor::Named(name) => {
@@ -163,6 +181,62 @@ pub fn differences(courses: &[Course], factor: &Factor, a: &str, b: &str) -> Dif
     out
 }
 
+/// The least-squares slope on the scores of a factor's levels, at each turn that all levels have: of conversations of a
+/// group, one at each level, that agree in every other factor.
+pub fn trend(courses: &[Course], factor: &Factor, levels: &[String], scores: &[f64]) -> Differences {
+    let mut cells: BTreeMap<(u32, Factors), Vec<(usize, &Course)>> = BTreeMap::new();
+    for c in courses {
+        if let Some(at) = factor.of(c).and_then(|own| levels.iter().position(|l| l == own)) {
+            cells.entry((c.group, factor.others(c))).or_default().push((at, c));
+        }
+    }
+    let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+    let squares = scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>();
+    let mut out = Differences::default();
+    for ((group, factors), mut own) in cells {
+        own.sort_by_key(|(at, _)| *at);
+        if own.iter().map(|(at, _)| *at).ne(0..levels.len()) {
+            out.lone += 1;
+            continue;
+        }
+        let at = |turn: &u32| -> Option<f64> {
+            own.iter().map(|(at, c)| Some((scores[*at] - mean) * c.turns.get(turn)?)).sum::<Option<f64>>()
+        };
+        let turns: BTreeMap<u32, f64> = own[0].1.turns.keys().filter_map(|t| Some((*t, at(t)? / squares))).collect();
+        let unshared = own.iter().map(|(_, c)| c.turns.len() - turns.len()).sum::<usize>();
+        out.uneven += usize::from(unshared > 0);
+        out.unshared += unshared;
+        let replies = own.iter().map(|(_, c)| c.replies).sum();
+        out.all.push(Course { group, condition: String::new(), factors, turns, replies });
+    }
+    out
+}
+
+/// The conversations as levels of these factors are compared: as they are where pairs of them differ in the factors alone.
+/// In a fraction of a factorial there are none; then, of each group, the average over the conditions of each combination
+/// of levels, on the turns that all of them have. The second value says whether these are averages.
+pub fn comparable<'a>(courses: &'a [Course], factors: &[String]) -> (Cow<'a, [Course]>, bool) {
+    let designs: BTreeMap<&str, &Factors> = courses.iter().map(|c| (c.condition.as_str(), &c.factors)).collect();
+    if !is_fraction(designs.into_values(), factors) {
+        return (Cow::Borrowed(courses), false);
+    }
+    let mut cells: BTreeMap<(u32, Factors), Vec<&Course>> = BTreeMap::new();
+    for c in courses {
+        let own = c.factors.iter().filter(|(k, _)| factors.contains(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        cells.entry((c.group, own)).or_default().push(c);
+    }
+    // A group in which a condition is missing is not balanced.
+    let most = cells.values().map(Vec::len).max().unwrap_or(0);
+    let whole = cells.into_iter().filter(|(_, all)| all.len() == most);
+    let average = |((group, factors), all): ((u32, Factors), Vec<&Course>)| {
+        let at = |turn: &u32| all.iter().map(|c| c.turns.get(turn).copied()).sum::<Option<f64>>();
+        let turns = all[0].turns.keys().filter_map(|t| Some((*t, at(t)? / all.len() as f64))).collect();
+        let replies = all.iter().map(|c| c.replies).sum();
+        Course { group, condition: String::new(), factors, turns, replies }
+    };
+    (Cow::Owned(whole.map(average).collect()), true)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -208,5 +282,53 @@ mod tests {
         assert_eq!(of(&["z", "a", "m"], Some("m")).as_deref(), Some("m"));
         assert_eq!(of(&["z", "a", "m"], Some("other")).as_deref(), Some("z"));
         assert_eq!(of(&[], None), None);
+    }
+
+    fn course(group: u32, levels: &[(&str, &str)], turns: &[f64]) -> Course {
+        let factors: Factors = levels.iter().map(|(f, l)| (f.to_string(), l.to_string())).collect();
+        let condition = factors.values().cloned().collect::<Vec<_>>().join("_");
+        let turns: BTreeMap<u32, f64> = (1..).zip(turns.iter().copied()).collect();
+        Course { group, condition, factors, replies: turns.len(), turns }
+    }
+
+    #[test]
+    fn a_trend_is_the_least_squares_slope_over_levels() {
+        // numpy.polyfit([0, 1, 3], [0.2, 0.6, 0.3], 1)[0] and ([0, 1, 3], [0.9, 0.1, 0.4]).
+        let rows = [("0", 0.2, 0.9), ("1", 0.6, 0.1), ("3", 0.3, 0.4)];
+        let all: Vec<Course> = rows.iter().map(|(l, x, y)| course(4, &[("size", l)], &[*x, *y])).collect();
+        let levels: Vec<String> = rows.iter().map(|(l, ..)| l.to_string()).collect();
+        let factor = Factor::Named("size".into());
+        let found = trend(&all, &factor, &levels, &[0.0, 1.0, 3.0]);
+        let [only] = &found.all[..] else { panic!("{found:?}") };
+        assert!((only.turns[&1] - 0.007142857142857143).abs() < 1e-12, "{only:?}");
+        assert!((only.turns[&2] + 0.12142857142857141).abs() < 1e-12, "{only:?}");
+        assert_eq!((only.group, only.replies, found.lone, found.unshared), (4, 6, 0, 0));
+        // A level is missing: the cell is left out. A turn that one lacks is not compared.
+        assert_eq!(trend(&all[..2], &factor, &levels, &[0.0, 1.0, 3.0]).lone, 1);
+        let short = [all[0].clone(), all[1].clone(), course(4, &[("size", "3")], &[0.3])];
+        let found = trend(&short, &factor, &levels, &[0.0, 1.0, 3.0]);
+        assert_eq!((found.all[0].turns.len(), found.uneven, found.unshared), (1, 1, 2));
+    }
+
+    #[test]
+    fn only_the_conditions_of_a_fraction_are_averaged() {
+        let levels = ["-", "+"];
+        let full: Vec<Course> = (0..8)
+            .map(|i: usize| {
+                let of = |bit: usize| levels[(i >> bit) & 1];
+                course(0, &[("a", of(2)), ("b", of(1)), ("c", of(0))], &[i as f64])
+            })
+            .collect();
+        assert!(!comparable(&full, &["a".into()]).1);
+        // I = ABC: --+, -+-, +--, +++, which are 1, 2, 4 and 7.
+        let half: Vec<Course> = [1, 2, 4, 7].map(|i| full[i].clone()).into();
+        let (averages, averaged) = comparable(&half, &["a".into()]);
+        let of: Vec<(&str, f64)> = averages.iter().map(|c| (c.factors["a"].as_str(), c.turns[&1])).collect();
+        assert_eq!((averaged, of), (true, vec![("+", 5.5), ("-", 1.5)]));
+        let d = differences(&averages, &Factor::Named("a".into()), "-", "+");
+        assert_eq!((d.all.len(), d.all[0].turns[&1]), (1, 4.0));
+        // In a group that lacks a condition, the levels of the other factors do not cancel.
+        let uneven = [half.clone(), vec![Course { group: 1, ..half[0].clone() }]].concat();
+        assert_eq!(comparable(&uneven, &["a".into()]).0.len(), 2);
     }
 }

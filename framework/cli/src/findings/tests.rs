@@ -44,7 +44,7 @@ fn blocks_are_printed_in_order_with_what_they_rest_on() {
         "  table large.parquet, large.csv (1 row): a row for each level",
         "  Verdict (Best), it changes: not reached",
         "    - too small",
-        "    named before the run",
+        "    confirmatory",
         "    see group 0, cut, turn 5; group 1, cut, turn 5; group 2, cut, turn 5; group 3, cut, turn 5; group 4, cut, turn 5; 2 more",
         "  note: beware",
         "  figure fig.svg: what it shows",

@@ -207,3 +207,27 @@ fn files_are_named_and_a_study_without_analyzers_says_where_its_turns_are() {
     let want = ["", "stored in runs/quickstart", "  turns    groups/*/turns.parquet"];
     assert_eq!((got.len(), &got[1..4]), (5, &want.map(String::from)[..]), "{got:#?}");
 }
+
+#[test]
+fn whether_a_number_was_named_before_the_run_stands_beside_it() {
+    let estimate = |what: &str| Estimate::new(what, "points", 1.0).over(40, "group").null(0.0).p(0.2);
+    let mut one = Findings::default();
+    one.ask("Does accuracy fall faster with turns under one of the conditions than under the other?");
+    one.add(estimate("b - a")).exploratory();
+    let mut both = Findings::default();
+    both.ask("Which?");
+    both.add(estimate("named")).confirmatory();
+    both.add(estimate("found")).exploratory();
+    both.add(estimate("plain"));
+    let found = [("one", one), ("both", both)].map(|(name, findings)| Analysis { name: name.into(), findings });
+    let got = table(&found, 60);
+    fits(&got, 60);
+    // Told once where all share it, also where the question is cut; else at each row.
+    assert!(got[1].starts_with("one: Does accuracy fall") && got[1].ends_with("… (exploratory)"), "{got:#?}");
+    assert!(got[2].starts_with("  b - a, points ") && got[3] == "both: Which?", "{got:#?}");
+    for (line, row) in
+        [(4, "  named, points, confirmatory "), (5, "  found, points, exploratory "), (6, "  plain, points ")]
+    {
+        assert!(got[line].starts_with(row), "{got:#?}");
+    }
+}

@@ -79,6 +79,16 @@ pub enum Status {
     Exploratory,
 }
 
+/// The word that every renderer writes.
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Status::Confirmatory => "confirmatory",
+            Status::Exploratory => "exploratory",
+        })
+    }
+}
+
 /// A turn of the run, as a reader can look it up.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -215,7 +215,8 @@ pub(super) fn conditions(
 ) -> Vec<ConditionChoice> {
     let found = tables(source, "condition", issues);
     if found.is_empty() {
-        issues.push(Path::default(), "a study needs at least one `[[condition]]`", None);
+        let help = "list it, or have it made of `[[factor]]` tables";
+        issues.push(Path::default(), "a study needs at least one `[[condition]]`", Some(help.into()));
     }
     let mut out = vec![];
     for (path, table) in found {

@@ -1,13 +1,16 @@
 //! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
 mod chosen;
+mod factorial;
+mod primary;
 mod schema;
 mod source;
 
 pub use crate::deserialize::deserialize;
 pub use crate::issues::{Issue, Issues, Path, Step};
 pub use crate::sections::{
-    After, AsideSection, BackendKind, BackendSection, BatchSize, Draws, GenerationSection, LibraryEntry, ModelDtype,
-    ModelSection, PluginsSection, ProcessEntry, Quantize, StudySection, Thinking,
+    After, AsideSection, BackendKind, BackendSection, BatchSize, DesignSection, Direction, Draws, FactorSection,
+    GenerationSection, LibraryEntry, ModelDtype, ModelSection, PluginsSection, PrimarySection, ProcessEntry, Quantize,
+    StudySection, TextOrList, Thinking, Unparsed, contrast_unit,
 };
 pub use crate::suggestion::{nearest, suggestion};
 pub use chosen::{Chosen, ConditionChoice};
@@ -39,6 +42,8 @@ pub struct Manifest {
     pub topics: Option<Chosen<dyn Topics>>,
     /// The plugins of `[[condition]]`, in order.
     pub conditions: Vec<ConditionChoice>,
+    /// The table `[primary]`, its defaults filled in; `None` if the study names no primary contrast.
+    pub primary: Option<PrimarySection>,
     /// The tables `[[aside]]`, in order.
     pub asides: Vec<AsideSection>,
     /// The plugins of `[[hook]]`, in order.
@@ -47,9 +52,11 @@ pub struct Manifest {
     pub analyzers: Vec<Chosen<dyn Analyzer>>,
     /// Settings that have no effect. A run goes on all the same.
     pub warnings: Issues,
+    /// What a reader must know of the design, such as which effects of a fraction are aliased.
+    pub notes: Vec<String>,
 }
 
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 15] = [
     "study",
     "model",
     "backend",
@@ -58,7 +65,10 @@ const SECTIONS: [&str; 12] = [
     "dataset",
     "grade",
     "topics",
+    "factor",
+    "design",
     "condition",
+    "primary",
     "aside",
     "hook",
     "analyzer",
@@ -122,13 +132,17 @@ impl Manifest {
     ///
     /// # Errors
     /// Everything that is wrong with it, at once, each with line and column.
-    pub fn read(source: Source, registry: &Registry, mut issues: Issues) -> Result<Self, Box<ManifestError>> {
+    pub fn read(mut source: Source, registry: &Registry, mut issues: Issues) -> Result<Self, Box<ManifestError>> {
         let root = Path::default();
         for key in source.value.keys() {
             if !SECTIONS.contains(&key.as_str()) {
                 issues.push(root.key(key), format!("unknown section `{key}`"), suggestion(key, SECTIONS));
             }
         }
+        let before = issues.0.len();
+        let factorial = factorial::expand(&mut source, &mut issues);
+        // Without the conditions that factors make, other faults of conditions would be none.
+        let expanded = issues.0.len() == before;
         let study = section::<StudySection>(&source, "study", true, &mut issues);
         let model = section::<ModelSection>(&source, "model", true, &mut issues);
         let backend = section::<BackendSection>(&source, "backend", false, &mut issues);
@@ -177,7 +191,11 @@ impl Manifest {
             Maker::Analyzer(p) => Some(p),
             _ => None,
         });
-        let conditions = conditions(&source, registry, &mut issues, &mut warnings);
+        let conditions = match expanded {
+            true => conditions(&source, registry, &mut issues, &mut warnings),
+            false => vec![],
+        };
+        let primary = primary::read(&source, factorial.as_ref(), &conditions, &mut issues);
         match (study, model, backend, generation, dataset) {
             (Some(study), Some(model), Some(backend), Some(generation), Some(dataset)) if issues.is_empty() => {
                 Ok(Self {
@@ -190,10 +208,12 @@ impl Manifest {
                     grade,
                     topics: topics.flatten(),
                     conditions,
+                    primary,
                     asides,
                     hooks,
                     analyzers,
                     warnings,
+                    notes: factorial.unwrap_or_default().notes,
                 })
             }
             _ => Err(source.locate(issues)),
@@ -219,6 +239,7 @@ impl BuildContext {
             study: Some(manifest.study.clone()),
             generation: Some(manifest.generation.clone()),
             grade: manifest.grade.clone(),
+            primary: manifest.primary.clone(),
             locked: None,
             condition: None,
         }

@@ -1,7 +1,10 @@
 //! The JSON Schema (draft 7) of manifests, for editors: completion, types, and what each key means.
 use crate::grade::GradeSection;
 use crate::registry::{Kind, Plugin, Registry};
-use crate::sections::{AsideSection, BackendSection, GenerationSection, ModelSection, PluginsSection, StudySection};
+use crate::sections::{
+    AsideSection, BackendSection, DesignSection, FactorSection, GenerationSection, ModelSection, PluginsSection,
+    PrimarySection, StudySection,
+};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -39,7 +42,7 @@ pub fn added(kind: Kind) -> Value {
         }
         Kind::Topics => "The topic, that is the dataset's category, of each turn of each group.",
         Kind::Condition => {
-            "One way of talking to the model: what the user says around each question, and what the history keeps of each reply. Every condition runs every group."
+            "One way of talking to the model: what the user says around each question, and what the history keeps of each reply. Every condition runs every group. There must be one at least, listed here or made of `[[factor]]` tables."
         }
         Kind::Hook => "What is read from the forward pass, or changed in it, while the model reads and replies.",
         Kind::Analyzer => {
@@ -124,8 +127,17 @@ pub fn schema(registry: &Registry) -> Value {
         };
         value["description"] = added(kind)["description"].clone();
         properties.insert(kind.word().into(), value);
-        if kind == Kind::Dataset {
-            properties.insert("grade".into(), section::<GradeSection>());
+        match kind {
+            Kind::Dataset => drop(properties.insert("grade".into(), section::<GradeSection>())),
+            Kind::Topics => {
+                let items = section::<FactorSection>();
+                let about = items["description"].clone();
+                let factors = json!({"type": "array", "minItems": 1, "description": about, "items": items});
+                properties.insert("factor".into(), factors);
+                properties.insert("design".into(), section::<DesignSection>());
+            }
+            Kind::Condition => drop(properties.insert("primary".into(), section::<PrimarySection>())),
+            Kind::Hook | Kind::Analyzer => {}
         }
     }
     let mut out = json!({
@@ -134,7 +146,8 @@ pub fn schema(registry: &Registry) -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": properties,
-        "required": ["study", "model", "dataset", "condition"],
+        "required": ["study", "model", "dataset"],
+        "anyOf": [{"required": ["condition"]}, {"required": ["factor"]}],
         "definitions": definitions,
     });
     reflow(&mut out);

@@ -1,4 +1,5 @@
 //! A manifest's text, the place of each key in it, and values set on the command line.
+use super::factorial::origin;
 use crate::issues::{Issue, Issues, Path, Step};
 use std::{fmt, ops::Range};
 use toml::de::{DeTable, DeValue};
@@ -65,6 +66,8 @@ pub struct Source {
     pub value: toml::Table,
     /// The path of each `--set`, and its argument as written.
     overrides: Vec<(Path, String)>,
+    /// Of values that were made of others, such as the conditions of `[[factor]]` tables, the path of those.
+    pub(super) origins: Vec<(Path, Path)>,
 }
 
 impl Source {
@@ -90,7 +93,7 @@ impl Source {
             let written = e.span().and_then(|span| text.get(span)).filter(|written| beyond(written));
             syntax(written.map_or_else(|| e.message().to_string(), too_large), e.span())
         })?;
-        let mut source = Self { file: file.into(), text: text.into(), value, overrides: vec![] };
+        let mut source = Self { file: file.into(), text: text.into(), value, overrides: vec![], origins: vec![] };
         for s in settings {
             source.set(s).map_err(|message| {
                 let path = Path::default().below(s.split('=').next().unwrap_or(s));
@@ -112,8 +115,8 @@ impl Source {
             None if beyond(raw) => return Err(too_large(raw)),
             None => toml::Value::String(raw.to_string()),
         };
-        let path = Path::default().below(key.trim());
         let mut at = toml::Value::Table(std::mem::take(&mut self.value));
+        let path = keyed(&at, Path::default().below(key.trim()));
         let done = insert(&mut at, &path.0, parsed);
         if let toml::Value::Table(t) = at {
             self.value = t;
@@ -126,8 +129,17 @@ impl Source {
     /// Finds the place of each issue and returns them as an error, sorted by place.
     pub fn locate(&self, issues: Issues) -> Box<ManifestError> {
         let tree = DeTable::parse(&self.text).ok();
-        let mut located: Vec<Located> = issues
-            .0
+        let mut told: Vec<Issue> = vec![];
+        for mut issue in issues.0 {
+            let made = origin(&issue.path, &self.origins);
+            let of_level = made.is_some();
+            issue.path = made.unwrap_or(issue.path);
+            // A fault of a factor's level is the same in every condition that has it.
+            if !(of_level && told.contains(&issue)) {
+                told.push(issue);
+            }
+        }
+        let mut located: Vec<Located> = told
             .into_iter()
             .map(|issue| {
                 // If a key was set more than once, the last setting counts.
@@ -140,6 +152,23 @@ impl Source {
         located.sort_by_key(|l| l.span.as_ref().map_or(usize::MAX, |s| s.start));
         Box::new(ManifestError { file: self.file.clone(), text: self.text.clone(), issues: located })
     }
+}
+
+/// A path in which a number that stands for a key of a table is one: a factor's levels may be called `1` and `2`.
+fn keyed(root: &toml::Value, path: Path) -> Path {
+    let mut at = Some(root);
+    let step = |step: Step| {
+        let step = match (step, at) {
+            (Step::Index(i), Some(toml::Value::Table(_))) => Step::Key(i.to_string()),
+            (step, _) => step,
+        };
+        at = match &step {
+            Step::Key(k) => at.and_then(|v| v.get(k.as_str())),
+            Step::Index(i) => at.and_then(|v| v.get(*i)),
+        };
+        step
+    };
+    Path(path.0.into_iter().map(step).collect())
 }
 
 /// Whether a text is a whole number that TOML's cannot hold. Digits behind a 0 are a name, such as a date.

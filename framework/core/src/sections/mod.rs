@@ -1,16 +1,20 @@
 //! The fixed sections of a manifest.
 mod aside;
 mod backend;
+mod factor;
 mod generation;
 mod model;
 mod plugins;
+mod primary;
 mod study;
 
 pub use aside::{After, AsideSection};
 pub use backend::{BackendKind, BackendSection, BatchSize};
+pub use factor::{DesignSection, FactorSection, TextOrList};
 pub use generation::{GenerationSection, Thinking};
 pub use model::{ModelDtype, ModelSection, Quantize};
 pub use plugins::{LibraryEntry, PluginsSection, ProcessEntry};
+pub use primary::{Direction, PrimarySection, Unparsed, unit as contrast_unit};
 pub use study::{Draws, StudySection};
 
 use crate::issues::{Path, Step};

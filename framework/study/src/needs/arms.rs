@@ -53,7 +53,7 @@ impl Check<'_> {
             program.arms.iter().filter(|a| !a.strengths.is_empty()).map(|a| name(&a.name)).collect();
         if !known.is_empty() && !known.contains(wanted) {
             let all = known.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            let path = self.analyzer.speaks_of(wanted);
+            let path = self.reader.speaks_of(wanted);
             self.issues.push(path, format!("no hook brings an arm `{wanted}`"), Some(format!("there are {all}")));
         }
     }

@@ -1,15 +1,23 @@
 //! What an analyzer needs of the conditions' factors: levels, pairs that differ in one alone, a reference, filters.
 use super::Check;
-use friction_core::manifest::suggestion;
+use friction_core::contrast::is_fraction;
+use friction_core::manifest::{ConditionChoice, suggestion};
 use friction_core::{Factors, Filter, has_levels};
 use std::collections::{BTreeMap, BTreeSet};
 
-impl Check<'_> {
-    /// The levels of a factor, sorted.
-    pub(super) fn levels(&self, factor: &str) -> BTreeSet<&str> {
-        self.produced.manifest.conditions.iter().filter_map(|c| c.factors.get(factor)).map(String::as_str).collect()
+impl<'a> Check<'a> {
+    /// The conditions that are compared.
+    pub(super) fn compared(&self) -> Vec<&'a ConditionChoice> {
+        self.produced.manifest.conditions.iter().filter(|c| self.reader.compares(&c.factors)).collect()
     }
 
+    /// The levels of a factor among the conditions that are compared, sorted.
+    pub(super) fn levels(&self, factor: &str) -> BTreeSet<&'a str> {
+        self.compared().into_iter().filter_map(|c| c.factors.get(factor)).map(String::as_str).collect()
+    }
+}
+
+impl Check<'_> {
     /// Whether the filter `where` selects a condition with these factors.
     pub(super) fn looks_at(&self, factors: &Factors) -> bool {
         self.needs.filters.get("where").is_none_or(|f| has_levels(factors, &f.levels))
@@ -20,25 +28,24 @@ impl Check<'_> {
         let known: BTreeSet<&str> =
             self.produced.manifest.conditions.iter().flat_map(|c| c.factors.keys().map(String::as_str)).collect();
         let named: BTreeSet<&String> = self.needs.factors.iter().chain(self.needs.levels.keys()).collect();
+        let who = self.reader.who();
         for factor in named {
             let levels = self.levels(factor);
             let all = levels.iter().copied().collect::<Vec<_>>().join(", ");
             let (message, help) = match (levels.len(), self.needs.levels.get(factor)) {
                 (n @ 0..=1, _) => (
-                    format!("this analyzer compares levels of factor `{factor}`, but the conditions carry {n} of it"),
+                    format!("{who} compares levels of factor `{factor}`, but the conditions carry {n} of it"),
                     if known.contains(factor.as_str()) { None } else { suggestion(factor, known.iter().copied()) },
                 ),
                 (n, Some(most)) if n != *most => (
-                    format!(
-                        "this analyzer compares {most} levels of factor `{factor}`, but the conditions carry {n}: {all}"
-                    ),
+                    format!("{who} compares {most} levels of factor `{factor}`, but the conditions carry {n}: {all}"),
                     Some(format!(
                         "leave conditions out until {most} are left, or give another factor to what else they differ in"
                     )),
                 ),
                 _ => continue,
             };
-            self.issues.push(self.analyzer.speaks_of(factor), message, help);
+            self.issues.push(self.reader.speaks_of(factor), message, help);
         }
     }
 
@@ -48,14 +55,11 @@ impl Check<'_> {
         if self.levels(factor).len() < 2 {
             return;
         }
-        let conditions = &self.produced.manifest.conditions;
-        let others = |f: &Factors| -> Factors {
-            f.iter().filter(|(k, _)| *k != factor).map(|(k, v)| (k.clone(), v.clone())).collect()
-        };
+        let conditions = self.compared();
         let mut cells: BTreeMap<Factors, Vec<(&str, &str)>> = BTreeMap::new();
-        for c in conditions {
+        for c in &conditions {
             let level = c.factors.get(factor).map_or("", String::as_str);
-            cells.entry(others(&c.factors)).or_default().push((level, &c.chosen.name));
+            cells.entry(others(&c.factors, &[factor])).or_default().push((level, &c.chosen.name));
         }
         // A condition is compared if it has its level alone in its cell, and another level is there that one has alone.
         let paired = |cell: &[(&str, &str)], level: &str| {
@@ -66,7 +70,7 @@ impl Check<'_> {
             .values()
             .flat_map(|cell| cell.iter().filter(|(l, _)| !paired(cell, l)).map(|(_, name)| *name))
             .collect();
-        if alone.is_empty() {
+        if alone.is_empty() || is_fraction(conditions.iter().map(|c| &c.factors), &[factor.to_string()]) {
             return;
         }
         let names = alone.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
@@ -78,15 +82,24 @@ impl Check<'_> {
             None => confounded(factor, conditions.iter().map(|c| (c.chosen.name.as_str(), &c.factors))),
         };
         let help = "give every combination of the other factors one condition at each level of it".to_string();
-        let path = self.analyzer.speaks_of(factor);
         if alone.len() == conditions.len() {
             let message =
                 format!("no two conditions differ in `{factor}` alone, so its levels cannot be compared: {why}");
-            self.issues.push(path, message, Some(help));
+            self.issues.push(self.reader.speaks_of(factor), message, Some(help));
         } else {
-            let message = format!(
-                "{names}: no single partner that differs in `{factor}` alone; left out of what compares its levels ({why})"
-            );
+            let what = format!("{names}: no single partner that differs in `{factor}` alone");
+            self.left_out(factor, what, &why, help);
+        }
+    }
+
+    /// Refuses conditions that the primary contrast would leave out; warns of those that another would.
+    pub(super) fn left_out(&mut self, factor: &str, what: String, why: &str, help: String) {
+        let path = self.reader.speaks_of(factor);
+        if self.reader.is_strict() {
+            let help = format!("{help}, or leave these conditions out of the contrast with `levels`");
+            self.issues.push(path, format!("{what} ({why})"), Some(help));
+        } else {
+            let message = format!("{what}; left out of what compares its levels ({why})");
             self.warnings.push(path, message, Some(help));
         }
     }
@@ -94,7 +107,7 @@ impl Check<'_> {
     /// Checks that the level that others are compared with exists.
     pub(super) fn reference(&mut self) {
         let Some((level, factors)) = &self.needs.reference else { return };
-        let conditions = &self.produced.manifest.conditions;
+        let conditions = self.compared();
         let counts = |factor: &String| factors.is_empty() || factors.contains(factor);
         let of = conditions.iter().flat_map(|c| c.factors.iter().filter(|(f, _)| counts(f)).map(|(_, l)| l.as_str()));
         let names = conditions.iter().map(|c| c.chosen.name.as_str()).filter(|_| factors.is_empty());
@@ -137,7 +150,7 @@ impl Check<'_> {
             self.issues.push(path, format!("`{key}` holds for no condition: none has all of these levels"), None);
             return;
         }
-        if chosen.len() == conditions.len() && !filter.levels.is_empty() && self.analyzer.table.contains_key(key) {
+        if chosen.len() == conditions.len() && !filter.levels.is_empty() && self.reader.sets(key) {
             let message = format!("`{key}` holds for every condition: it leaves none out");
             self.warnings.push(path.clone(), message, None);
         }
@@ -152,8 +165,13 @@ impl Check<'_> {
     }
 }
 
+/// A condition's levels of all factors but these.
+pub(super) fn others(factors: &Factors, but: &[&str]) -> Factors {
+    factors.iter().filter(|(k, _)| !but.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
 /// Names two conditions that differ in `factor` and in another factor too.
-fn confounded<'a>(factor: &str, all: impl Iterator<Item = (&'a str, &'a Factors)> + Clone) -> String {
+pub(super) fn confounded<'a>(factor: &str, all: impl Iterator<Item = (&'a str, &'a Factors)> + Clone) -> String {
     for (i, (a, x)) in all.clone().enumerate() {
         for (b, y) in all.clone().skip(i + 1).filter(|(_, y)| x.get(factor) != y.get(factor)) {
             let too: Vec<String> =

@@ -3,6 +3,7 @@
 mod analysis;
 mod folder;
 mod identity;
+mod primary;
 mod world;
 use friction_behavior as _;
 use friction_conditions as _;

@@ -70,15 +70,20 @@ pub fn world() -> tempfile::TempDir {
     dir
 }
 
-fn plan(base: &Path, set: &[&str]) -> Rc<Plan> {
+fn plan(base: &Path, text: &str, set: &[&str]) -> Rc<Plan> {
     let set: Vec<String> = set.iter().map(ToString::to_string).collect();
-    Rc::new(Plan::new(Manifest::parse("m.toml", MANIFEST, &set).unwrap(), base).unwrap())
+    Rc::new(Plan::new(Manifest::parse("m.toml", text, &set).unwrap(), base).unwrap())
 }
 
-pub fn go(base: &Path, out: &Path, set: &[&str], mut stop: StopAfter) -> Result<RunReport, Error> {
+pub fn go(base: &Path, out: &Path, set: &[&str], stop: StopAfter) -> Result<RunReport, Error> {
+    go_with(base, MANIFEST, out, set, stop)
+}
+
+/// Runs another manifest.
+pub fn go_with(base: &Path, text: &str, out: &Path, set: &[&str], mut stop: StopAfter) -> Result<RunReport, Error> {
     // One conversation at a time: groups are written one after the other.
     let set = [&["backend.batch=1"], set].concat();
-    run(&plan(base, &set), out, &mut stop)
+    run(&plan(base, text, &set), out, &mut stop)
 }
 
 /// All files of a folder, by path.

@@ -1,7 +1,13 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::values::courses;
+use crate::guards::lenient;
+use crate::question::Reading;
+use crate::values::{courses, courses_of};
+use friction_core::manifest::PrimarySection;
+use friction_core::{Body, ComparedTurns, Outcome, Status};
 use friction_stats::Rng;
+
+mod lock;
 
 fn row(group: u32, completion: &str, tone: &str, turn: u32, score: f64) -> TurnRow {
     TurnRow {
@@ -14,28 +20,35 @@ fn row(group: u32, completion: &str, tone: &str, turn: u32, score: f64) -> TurnR
     }
 }
 
-/// The contrast of turns from `first` on.
-fn found(rows: &[TurnRow], primary: &str, first: u32, reference: Option<&str>, seed: u64) -> Findings {
+/// The contrast of turns from `first` on, in a run whose lock holds `locked`.
+fn under(
+    rows: &[TurnRow],
+    primary: Option<&str>,
+    first: u32,
+    reference: Option<&str>,
+    seed: u64,
+    locked: Option<&PrimarySection>,
+) -> Findings {
     let all: Vec<&TurnRow> = rows.iter().collect();
     let read: Vec<&TurnRow> = all.iter().copied().filter(|t| t.turn >= first).collect();
     let courses = courses(&read, &Outcome::Score, |t| t.turn).all;
     let turns = format!("turns from {first} on");
+    let reading = Reading { outcome: &Outcome::Score, first_turn: first, turns: ComparedTurns::All };
+    let own = primary.map(|p| p.parse().unwrap());
+    let named = reference.map(String::from);
+    let question = Question::new(own, named.as_ref(), locked, reading, &all).unwrap();
+    let reference = question.reference.as_deref();
     let about = About { outcome: &Outcome::Score, reference, level: 0.95, seed, turns: &turns };
     let mut out = Findings::default();
-    tell(&Primary::parse(primary).unwrap(), &all, &courses, &about, &mut out);
+    let lenient = courses_of(&read, lenient, |t| t.turn).all;
+    Telling { question: &question, about: &about, planned: Some(8), read: &read, lenient: &lenient }
+        .tell(&all, &courses, &mut out);
     out
 }
 
-#[test]
-fn its_forms_are_read() {
-    let of = |t: &str| Primary::parse(t);
-    assert_eq!(of("completion × turn"), Some(Primary::Turn("completion".into())));
-    assert_eq!(of("completion x turn"), Some(Primary::Turn("completion".into())));
-    assert_eq!(of("max x min"), Some(Primary::Cross("max".into(), "min".into())));
-    assert_eq!(of(" telling "), Some(Primary::Level("telling".into())));
-    for wrong in ["", "turn", "× turn", "a ×", "a × a", "turn × a", "a × b × turn"] {
-        assert_eq!(of(wrong), None, "{wrong}");
-    }
+/// The contrast of a run whose lock names none.
+fn found(rows: &[TurnRow], primary: &str, first: u32, reference: Option<&str>, seed: u64) -> Findings {
+    under(rows, Some(primary), first, reference, seed, None)
 }
 
 #[test]
@@ -200,4 +213,60 @@ fn one_turn_has_no_slope_and_unequal_conversations_are_compared_where_they_meet(
     let out = found(&one, "completion × turn", 1, None, 1);
     assert!(out.warnings().any(|w| w.contains("cannot be told")), "{out:?}");
     assert_eq!(out.estimates().next().unwrap().says.as_deref(), Some("cannot be told"));
+}
+
+/// Conditions with every level of two factors, whose scores are those of the oracle.
+fn oracle(first: &[&str], second: &[&str]) -> Vec<TurnRow> {
+    let mut rows = vec![];
+    for g in 0..9u32 {
+        for (c, level) in (0..).zip(first) {
+            for (t, tone) in (0..).zip(second) {
+                for turn in 1..=5u32 {
+                    let n = 7 * g + 3 * c + 5 * t + 2 * turn + g * c * turn + 4 * c * t * turn + g * t * turn;
+                    rows.push(row(g, level, tone, turn, f64::from(n % 11) / 10.0));
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// Estimates by scipy.stats.linregress within groups, p by scipy.stats.permutation_test with all sign flips, bounds by
+/// bisection of that test.
+#[test]
+fn crossed_slopes_and_trends_are_those_of_scipy() {
+    let two = oracle(&["complete", "interrupt"], &["blunt", "polite"]);
+    let numbers = oracle(&["0", "5", "20"], &["blunt", "polite"]);
+    let names = oracle(&["low", "middle", "high"], &["blunt", "polite"]);
+    for (rows, contrast, estimate, p, low, high) in [
+        (&two, "completion × tone × turn", -6.444444444444445, 0.4921875, -26.0, 14.333333333333333),
+        (&two, "completion × tone", 23.888888888888896, 0.03515625, 2.5, 50.625),
+        (&numbers, "trend(completion)", 0.23611111111111122, 0.39453125, -0.4206730769230769, 0.8653846153846154),
+        (&names, "trend(completion) × turn", -2.0277777777777777, 0.40625, -7.5625, 3.6666666666666665),
+    ] {
+        let out = found(rows, contrast, 2, None, 1);
+        let v = &out.values["primary"];
+        for (key, want) in [("estimate", estimate), ("p", p), ("low", low), ("high", high)] {
+            assert!((v[key].as_f64().unwrap() - want).abs() < 1e-6, "{contrast}, {key}: {want}, {v}");
+        }
+        let pairs = if contrast.contains("trend") { 18 } else { 9 };
+        assert_eq!(
+            (v["groups"].as_u64(), v["pairs"].as_u64(), v["contrast"].as_str()),
+            (Some(9), Some(pairs), Some(contrast))
+        );
+    }
+    let out = found(&numbers, "trend(completion) × turn", 2, None, 1);
+    assert_eq!(out.values["primary"]["scores"], json!([0.0, 5.0, 20.0]));
+    assert_eq!(out.estimates().next().unwrap().unit, "points/level/turn");
+    assert_eq!(
+        out.question.as_deref(),
+        Some("Does the trend of the accuracy over completion, from 0 to 20, change with turns?")
+    );
+    // A level is missing at one tone: the other tone's conversations are left out.
+    let gap: Vec<TurnRow> = numbers.into_iter().filter(|r| r.condition != "5_polite").collect();
+    let out = found(&gap, "trend(completion)", 2, None, 1);
+    assert!(out.values["primary"]["pairs"] == 9 && out.warnings().count() == 1, "{out:?}");
+    assert!(
+        found(&gap, "completion × tone × turn", 2, None, 1).warnings().any(|w| w.contains("needs two levels of each"))
+    );
 }

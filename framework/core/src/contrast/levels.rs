@@ -1,0 +1,18 @@
+//! Levels of a factor that have an order.
+
+/// The scores of ordered levels, on which a trend is a slope: the levels' names as numbers if all of them are numbers and
+/// no two are equal; otherwise 0, 1, 2, … in their order.
+///
+/// ```
+/// use friction_core::contrast::scores;
+/// let of = |names: &[&str]| scores(&names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
+/// assert_eq!(of(&["rude", "plain", "polite"]), [0.0, 1.0, 2.0]);
+/// assert_eq!(of(&["0", "5", "20"]), [0.0, 5.0, 20.0]);
+/// assert_eq!(of(&["1", "1.0"]), [0.0, 1.0]);
+/// ```
+pub fn scores(levels: &[String]) -> Vec<f64> {
+    let number = |l: &String| l.parse::<f64>().ok().filter(|v| v.is_finite());
+    let numbers: Option<Vec<f64>> = levels.iter().map(number).collect();
+    let distinct = |all: &Vec<f64>| all.iter().enumerate().all(|(i, v)| !all[..i].contains(v));
+    numbers.filter(distinct).unwrap_or_else(|| (0..levels.len()).map(|i| i as f64).collect())
+}

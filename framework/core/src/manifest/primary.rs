@@ -1,0 +1,42 @@
+//! Reads `[primary]`, and fills in which levels it compares.
+use super::{ConditionChoice, Source, factorial::Factorial};
+use crate::deserialize::deserialize;
+use crate::issues::{Issues, Path};
+use crate::sections::PrimarySection;
+
+/// The table `[primary]` with its defaults, so that the lock holds all of it.
+pub(super) fn read(
+    source: &Source,
+    factorial: Option<&Factorial>,
+    conditions: &[ConditionChoice],
+    issues: &mut Issues,
+) -> Option<PrimarySection> {
+    let path = Path::default().key("primary");
+    let table = match source.value.get("primary")? {
+        table @ toml::Value::Table(_) => table.clone(),
+        _ => {
+            issues.push(path, "`primary` must be a table", Some("write `[primary]`".into()));
+            return None;
+        }
+    };
+    let mut primary: PrimarySection = deserialize(table, &path, issues)?;
+    primary.settle(&path, issues);
+    if let Some(factorial) = factorial {
+        for (factor, levels) in &factorial.levels {
+            primary.levels.entry(factor.clone()).or_insert_with(|| levels.clone());
+        }
+    }
+    // The order of a trend's levels is locked too.
+    if primary.contrast.is_trend() && !primary.levels.contains_key(primary.contrast.first()) {
+        let mut levels: Vec<String> = vec![];
+        for level in conditions.iter().filter_map(|c| c.factors.get(primary.contrast.first())) {
+            if !levels.contains(level) {
+                levels.push(level.clone());
+            }
+        }
+        if !levels.is_empty() {
+            primary.levels.insert(primary.contrast.first().to_string(), levels);
+        }
+    }
+    Some(primary)
+}

@@ -1,0 +1,91 @@
+//! The primary contrast is locked before the first token, and the lock decides what is confirmatory.
+use crate::world::{ALL, MANIFEST, StopAfter, behavior, go, go_with, lock, world};
+use friction_study::{Otherwise, analyze_stored};
+use serde_json::{Value, json};
+use std::fs;
+
+const PRIMARY: [&str; 2] = ["primary.contrast=\"completion × turn\"", "primary.direction=falls"];
+
+/// Whether the run's findings are confirmatory, analysed with other settings.
+fn status(run: &std::path::Path, settings: &[&str]) -> Value {
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    analyze_stored(run, &Otherwise { settings: &settings, ..Otherwise::default() }).unwrap();
+    let blocks = behavior(run)["blocks"].as_array().unwrap().clone();
+    blocks.iter().rev().find_map(|b| b.get("status").cloned()).unwrap()
+}
+
+#[test]
+fn the_contrast_is_in_the_lock_before_the_first_token() {
+    let w = world();
+    let out = w.path().join("run");
+    // Stopped when the first group is written.
+    assert!(go(w.path(), &out, &PRIMARY, StopAfter(1)).is_err());
+    let locked = json!({
+        "contrast": "completion × turn", "outcome": "score", "direction": "falls", "smallest": 0.5, "first_turn": 2,
+        "unparsed": "wrong",
+    });
+    assert_eq!(lock(&out)["primary"], locked);
+    // Another direction, or none, is another study.
+    for (set, told) in [
+        (
+            &["primary.contrast=\"completion × turn\"", "primary.direction=rises"][..],
+            "primary.direction: stored \"falls\", now \"rises\"",
+        ),
+        (&[], "primary: stored {\"contrast\":"),
+    ] {
+        let e = go(w.path(), &out, set, ALL).unwrap_err().to_string();
+        assert!(e.contains(told), "{e}");
+    }
+    go(w.path(), &out, &PRIMARY, ALL).unwrap();
+    assert_eq!(status(&out, &[]), "confirmatory");
+    assert_eq!(status(&out, &["analyzer.0.primary=completion"]), "exploratory");
+    assert_eq!(status(&out, &["analyzer.0.outcome=answered"]), "exploratory");
+    // A contrast that is taken out of the stored manifest, or changed there, is not what the run was made of.
+    let stored = fs::read_to_string(out.join("manifest.toml")).unwrap();
+    let from = stored.find("[primary]").unwrap();
+    let end = from + stored[from + 1..].find('[').unwrap() + 1;
+    let without = format!("{}{}", &stored[..from], &stored[end..]);
+    for (text, told) in [
+        (without, "primary: stored {"),
+        (
+            stored.replace("direction = \"falls\"", "direction = \"rises\""),
+            "primary.direction: stored \"falls\", now \"rises\"",
+        ),
+    ] {
+        fs::write(out.join("manifest.toml"), text).unwrap();
+        let e = analyze_stored(&out, &Otherwise::default()).err().unwrap().to_string();
+        assert!(e.contains("is not what the run was made of") && e.contains(told), "{e}");
+    }
+}
+
+#[test]
+fn a_study_without_a_contrast_has_the_lock_that_it_had_before() {
+    let w = world();
+    let out = w.path().join("run");
+    go(w.path(), &out, &["study.groups=1"], ALL).unwrap();
+    assert!(lock(&out).get("primary").is_none());
+    assert_eq!(status(&out, &[]), "exploratory");
+}
+
+#[test]
+fn conditions_made_of_factors_are_those_that_are_listed() {
+    let factors = r#"
+[[factor]]
+name = "completion"
+levels.complete = { user = "ok. {question}" }
+levels.interrupt = { user = ["nvm. {question}", "stop. {question}"], keep = { tokens = 2, marker = "..." } }
+[design]
+plugin = "template"
+[[hook]]"#;
+    let (head, rest) = MANIFEST.split_once("[[condition]]").unwrap();
+    let (_, tail) = rest.split_once("[[hook]]").unwrap();
+    let w = world();
+    let (listed, made) = (w.path().join("listed"), w.path().join("made"));
+    go(w.path(), &listed, &["study.groups=1"], ALL).unwrap();
+    go_with(w.path(), &format!("{head}{factors}{tail}"), &made, &["study.groups=1"], ALL).unwrap();
+    assert_eq!(lock(&made)["conditions"], lock(&listed)["conditions"]);
+    // Each is resumed by the other, and analysed by itself.
+    assert_eq!(go(w.path(), &made, &["study.groups=1"], ALL).unwrap().resumed, 1);
+    analyze_stored(&made, &Otherwise::default()).unwrap();
+    assert!(behavior(&made)["values"]["turns"].is_number());
+}
