@@ -53,9 +53,16 @@ fn heading(m: &Manifest) -> String {
     ))
 }
 
-pub(crate) fn run(path: &Path, set: &[String], out: Option<PathBuf>, as_json: bool) -> Result<()> {
+pub(crate) fn run(
+    path: &Path,
+    set: &[String],
+    out: Option<PathBuf>,
+    amend: Option<String>,
+    as_json: bool,
+) -> Result<()> {
     let began = Instant::now();
     let mut progress = RunProgress::new("reading the manifest");
+    progress.amend = amend;
     let (manifest, base) = manifest(path, set)?;
     if !as_json {
         progress.aside(|| outln!("{}", heading(&manifest)));

@@ -60,6 +60,10 @@ enum Command {
         /// The run directory. Default: `runs/<study.name>`.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Change the primary contrast of a run that was begun, for this reason. The run keeps it in `amendments.jsonl`, with
+        /// whether outcomes had been read; if so, what is found of the contrast is exploratory.
+        #[arg(long, value_name = "REASON")]
+        amend: Option<String>,
     },
     /// Validate a manifest, and show how many tokens and how much memory its run needs.
     Check {
@@ -169,7 +173,7 @@ fn code_of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
 /// Executes a parsed command line.
 fn obey(cli: Cli) -> Result<(), CliError> {
     match cli.command {
-        Command::Run { manifest, out } => commands::run(&manifest.manifest, &manifest.set, out, cli.json),
+        Command::Run { manifest, out, amend } => commands::run(&manifest.manifest, &manifest.set, out, amend, cli.json),
         Command::Check { manifest } => commands::check(&manifest.manifest, &manifest.set, cli.json),
         Command::Analyze { run, manifest, set, base } => {
             let (base, manifest) = (base.as_deref(), manifest.as_deref());

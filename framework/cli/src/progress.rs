@@ -197,6 +197,8 @@ pub(crate) struct RunProgress {
     turns: u64,
     groups: usize,
     stop: Option<Arc<AtomicBool>>,
+    /// Why the run's primary contrast is amended, if it is.
+    pub amend: Option<String>,
 }
 
 const SPINNER: &str = "{spinner} {wide_msg}";
@@ -214,7 +216,7 @@ impl RunProgress {
             spinner.tick();
             Shown::Bar(spinner)
         };
-        Self { shown, stage: stage.into(), turns: 0, groups: 0, stop: None }
+        Self { shown, stage: stage.into(), turns: 0, groups: 0, stop: None, amend: None }
     }
 
     /// Call when the study is planned; `turns_of_group` counts the turns of all conversations of a group. From now on
@@ -293,6 +295,9 @@ impl RunOptions for RunProgress {
     }
     fn left(&mut self, groups: usize) {
         self.groups = groups;
+    }
+    fn amends(&self) -> Option<&str> {
+        self.amend.as_deref()
     }
     fn loading(&mut self, done: u64, total: u64) {
         let total = total.max(done);

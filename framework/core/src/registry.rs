@@ -64,6 +64,10 @@ pub struct BuildContext {
     /// the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimarySection>,
+    /// Why what is found of `primary` is exploratory all the same: the contrast was amended after outcomes had been read.
+    /// `None` if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amended: Option<String>,
     /// The identity of a stored run's model, if such a run is analysed. Opening the model of this context then gives
     /// that model or an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
 //! Writes a run directory.
+use crate::amendments::{self, Amendment, amended_lock};
 use crate::error::{format, io};
 use crate::{Error, Result, SCHEMA, sums, table, temp};
 use friction_core::{ConversationId, Findings, Position, Site, TapArray, TurnRow};
@@ -62,6 +63,15 @@ impl RunDir {
     /// If the stored lock differs or is of another schema, another process writes to the directory, it holds files that
     /// would be overwritten, or it cannot be written. What it holds is untouched then.
     pub fn open(path: &Path, manifest: &str, lock: &Value) -> Result<Self> {
+        Self::open_amending(path, manifest, lock, None)
+    }
+
+    /// As [`RunDir::open`], but a lock that differs in the primary contrast alone is no other study: the change is appended
+    /// to `amendments.jsonl` with this reason.
+    ///
+    /// # Errors
+    /// As [`RunDir::open`], and if there is a reason but nothing to amend.
+    pub fn open_amending(path: &Path, manifest: &str, lock: &Value, reason: Option<&str>) -> Result<Self> {
         let (at, text) = (path.join("lock.json"), path.join("manifest.toml"));
         let manifest = format!("{HEADER}{manifest}");
         let stored = fs::read_to_string(&text).ok();
@@ -75,11 +85,13 @@ impl RunDir {
         let mut lock = lock.clone();
         lock["schema"] = json!(SCHEMA);
         if at.exists() {
-            run.compare(&lock)?;
+            run.compare(&lock, reason)?;
             if stored.as_ref() != Some(&manifest) {
                 temp::replace(&text, manifest.as_bytes())?;
                 run.log(&json!({"event": "manifest", "why": "its analyzers or its machine differ"}))?;
             }
+        } else if reason.is_some() {
+            return Err(format(path, "holds no run whose primary contrast could be amended; leave out --amend"));
         } else if !groups(path)?.is_empty() {
             let message = "holds groups but no lock.json, which says what they were made with; put it back, or name another directory with --out";
             return Err(format(path, message));
@@ -102,9 +114,10 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Fails if the lock differs from the stored one.
-    fn compare(&self, now: &Value) -> Result<()> {
-        let (mut stored, mut now) = (read_lock(&self.path)?, now.clone());
+    /// Fails if the lock differs from the stored one, its amendments included. A difference in the primary contrast alone
+    /// becomes an amendment if there is a reason.
+    fn compare(&self, now: &Value, reason: Option<&str>) -> Result<()> {
+        let (mut stored, mut now) = (amended_lock(&self.path)?, now.clone());
         let schema = stored["schema"].as_u64().unwrap_or(0);
         if schema < SCHEMA {
             return Err(Error::Older { path: self.path.clone(), schema });
@@ -114,8 +127,20 @@ impl RunDir {
         }
         let mut differ = vec![];
         differences("", &stored, &now, &mut differ);
-        if differ.is_empty() {
-            return Ok(());
+        let contrast = |line: &String| line.trim_start().starts_with("primary");
+        match (differ.iter().all(contrast), reason) {
+            (true, Some(_)) if differ.is_empty() => {
+                return Err(format(&self.path, "has this primary contrast already; leave out --amend"));
+            }
+            _ if differ.is_empty() => return Ok(()),
+            (true, Some(reason)) => {
+                let amendment = Amendment::new(&self.path, reason, &stored["primary"], &now["primary"]);
+                return amendments::append(&self.path, &amendment);
+            }
+            (true, None) => {
+                differ.push("  --amend \"why\" records the change, and whether outcomes had been read".into())
+            }
+            (false, _) => {}
         }
         Err(Error::Differs { path: self.path.clone(), differences: differ.join("\n") })
     }

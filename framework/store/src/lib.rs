@@ -13,6 +13,7 @@
 //! left alone.
 //!
 //! [`RunDir`] writes, [`StoredRun`] reads; [`table`] and [`turns`] hold the Parquet schema.
+mod amendments;
 pub mod dir;
 mod error;
 mod found;
@@ -22,6 +23,7 @@ pub mod table;
 pub mod temp;
 pub mod turns;
 
+pub use amendments::{Amendment, amended_lock, amendments};
 pub use dir::{GroupData, RunDir, TapEntry};
 pub use error::{Error, Result};
 pub use read::{StoredGroup, StoredRun};

@@ -17,6 +17,11 @@ use std::time::Instant;
 pub trait RunOptions {
     /// A stage begins that may last, and that reports nothing else: `hashing weights`. Default: ignored.
     fn stage(&mut self, _what: &str) {}
+    /// Why the stored run's primary contrast is changed to that of the plan. Default: it is not, and another contrast is
+    /// another study.
+    fn amends(&self) -> Option<&str> {
+        None
+    }
     /// So many groups are left to run in this call. Default: ignored.
     fn left(&mut self, _groups: usize) {}
     /// Called while weights are read: the bytes read so far, and approximately how many there are.
@@ -89,7 +94,8 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     options.stage("opening weights");
     let weights = checkpoint.open()?;
     options.stage("hashing weights");
-    let dir = RunDir::open(out, &resolved(m)?, &lock(plan, &checkpoint.identity()?, out)?)?;
+    let identity = lock(plan, &checkpoint.identity()?, out)?;
+    let dir = RunDir::open_amending(out, &resolved(m)?, &identity, options.amends())?;
     let done = dir.done()?;
     let todo: Vec<usize> = (0..m.study.groups).filter(|g| !done.contains(g)).collect();
     let mut report = RunReport {

@@ -3,7 +3,8 @@ use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, import, lock};
 use friction_core::manifest::{Manifest, Source, to_json};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
-use friction_store::dir::{read_lock, shown};
+use friction_store::dir::shown;
+use friction_store::{Amendment, amended_lock, amendments};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,8 +43,10 @@ impl Stored {
                 "--set {other}: a run that was made can be analysed otherwise (`--set analyzer.0.…=…`), and nothing else of it can change; `friction run` makes another"
             )));
         }
-        let lock = read_lock(run)?;
+        let lock = amended_lock(run)?;
+        let amended = amendments(run)?;
         let mut notes = import::notes(&lock);
+        notes.extend(amended.iter().map(Amendment::words));
         let base = base(run, &lock, otherwise.base, &mut notes);
         let mut source = parse(&run.join("manifest.toml"), &[])?;
         let old = lock["schema"].as_u64() == Some(1);
@@ -61,6 +64,7 @@ impl Stored {
         }
         let mut context = BuildContext::new(&own, &base);
         context.locked = Some(identity(&lock)?);
+        context.amended = amended.iter().find(|a| a.outcomes_read).map(Amendment::words);
         if let Some(commit) = lock.pointer("/model/commit").and_then(Value::as_str) {
             context.model.revision = Some(commit.to_string());
         }

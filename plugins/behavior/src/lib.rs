@@ -20,7 +20,7 @@ use friction_core::{
     PluginConfig, PluginEntry, Result, RunReader, TurnRow, plural, unread,
 };
 use primary::Telling;
-use question::{Question, Reading};
+use question::{Locked, Question, Reading};
 use serde::Deserialize;
 
 /// Tells how the replies turned out: an outcome such as accuracy by condition and turn and at all levels of the factors,
@@ -89,6 +89,9 @@ struct Behavior {
     /// The contrast that the run's lock names.
     #[serde(skip)]
     locked: Option<PrimarySection>,
+    /// Why the locked contrast is exploratory all the same.
+    #[serde(skip)]
+    amended: Option<String>,
     /// Number of groups that the study plans.
     #[serde(skip)]
     planned: Option<usize>,
@@ -165,7 +168,8 @@ impl PluginConfig for Behavior {
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
         let planned = cx.study.as_ref().map(|s| s.groups);
-        let built = Self { grade: cx.grade.clone(), locked: cx.primary.clone(), planned, ..self.clone() };
+        let (grade, locked, amended) = (cx.grade.clone(), cx.primary.clone(), cx.amended.clone());
+        let built = Self { grade, locked, amended, planned, ..self.clone() };
         // The locked contrast may not go together with the options.
         built.faults()?;
         Ok(Box::new(built))
@@ -201,7 +205,8 @@ impl Analyzer for Behavior {
         let words = self.words();
         let outcome = &self.outcome().graded(self.grade.as_ref(), &turns);
         let read = Reading { outcome, first_turn: self.first(), turns: self.turns() };
-        let question = Question::new(self.own(), self.reference.as_ref(), self.locked.as_ref(), read, &turns);
+        let locked = Locked { primary: self.locked.as_ref(), amended: self.amended.as_deref() };
+        let question = Question::new(self.own(), self.reference.as_ref(), locked, read, &turns);
         let about = levels::About {
             outcome,
             reference: question.as_ref().map_or(self.reference.as_deref(), |q| q.reference.as_deref()),

@@ -68,6 +68,15 @@ impl Standing {
     }
 }
 
+/// What the run's lock says of the contrast.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Locked<'a> {
+    /// The contrast, if it names one.
+    pub primary: Option<&'a PrimarySection>,
+    /// Why it counts as named afterwards, if it was amended then.
+    pub amended: Option<&'a str>,
+}
+
 /// What is read for the contrast: which may depart from the lock too.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<'a> {
@@ -85,7 +94,7 @@ impl Question {
     pub fn new(
         own: Option<Contrast>,
         reference: Option<&String>,
-        locked: Option<&PrimarySection>,
+        Locked { primary: locked, amended }: Locked,
         read: Reading,
         rows: &[&TurnRow],
     ) -> Option<Self> {
@@ -95,7 +104,8 @@ impl Question {
         let reference = reference.or(same.and_then(|p| p.reference.as_ref())).cloned();
         let mut out = Self { contrast, reference, levels, standing: Standing::Unlocked };
         if let Some(primary) = locked {
-            let how = out.departures(primary, read, rows);
+            let mut how = out.departures(primary, read, rows);
+            how.extend(amended.map(String::from));
             let primary = Box::new(primary.clone());
             out.standing = if how.is_empty() { Standing::Locked(primary) } else { Standing::Departs(primary, how) };
         }

@@ -240,6 +240,7 @@ impl BuildContext {
             generation: Some(manifest.generation.clone()),
             grade: manifest.grade.clone(),
             primary: manifest.primary.clone(),
+            amended: None,
             locked: None,
             condition: None,
         }

@@ -1,6 +1,8 @@
 //! The primary contrast is locked before the first token, and the lock decides what is confirmatory.
 use crate::world::{ALL, MANIFEST, StopAfter, behavior, go, go_with, lock, world};
-use friction_study::{Otherwise, analyze_stored};
+use friction_engine::{Flow, Progress};
+use friction_store::amendments;
+use friction_study::{Otherwise, RunOptions, analyze_stored};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -88,4 +90,53 @@ plugin = "template"
     assert_eq!(go(w.path(), &made, &["study.groups=1"], ALL).unwrap().resumed, 1);
     analyze_stored(&made, &Otherwise::default()).unwrap();
     assert!(behavior(&made)["values"]["turns"].is_number());
+}
+
+/// Runs to the end, and amends the contrast.
+struct Amends(&'static str);
+impl RunOptions for Amends {
+    fn loading(&mut self, _: u64, _: u64) {}
+    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
+        Flow::Continue
+    }
+    fn amends(&self) -> Option<&str> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn an_amendment_says_whether_outcomes_had_been_read() {
+    let w = world();
+    let out = w.path().join("run");
+    let set = |direction: &str| [PRIMARY[0].to_string(), format!("primary.direction={direction}")];
+    let amend = |direction: &str, more: &[&str], why: &'static str| {
+        let set = set(direction);
+        let set: Vec<&str> = set.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        go_with(w.path(), MANIFEST, &out, &set, Amends(why)).map_err(|e| e.to_string())
+    };
+    // There is no run yet; then nothing that changes; then something that is no contrast.
+    assert!(amend("falls", &[], "why").unwrap_err().contains("holds no run whose primary contrast could be amended"));
+    assert!(go(w.path(), &out, &PRIMARY, StopAfter(1)).is_err());
+    assert!(amend("falls", &[], "why").unwrap_err().contains("has this primary contrast already"));
+    let e = amend("rises", &["study.seed=9"], "why").unwrap_err();
+    assert!(e.contains("study.seed: stored 3, now 9") && amendments(&out).unwrap().is_empty(), "{e}");
+    // Before anything was analysed, the contrast is as good as named before the run.
+    amend("rises", &[], "the sign was turned round").unwrap();
+    let [first] = &amendments(&out).unwrap()[..] else { panic!() };
+    assert_eq!(
+        (first.outcomes_read, &first.stored["direction"], &first.now["direction"]),
+        (false, &json!("falls"), &json!("rises"))
+    );
+    assert_eq!(lock(&out)["primary"]["direction"], "falls");
+    let (_, notes) = analyze_stored(&out, &Otherwise::default()).unwrap();
+    assert_eq!(notes, ["the primary contrast was amended before any outcome had been read: the sign was turned round"]);
+    assert_eq!(status(&out, &[]), "confirmatory");
+    let e = go(w.path(), &out, &PRIMARY, ALL).unwrap_err().to_string();
+    assert!(e.contains("primary.direction: stored \"rises\", now \"falls\"") && e.contains("--amend"), "{e}");
+    // Afterwards it is exploratory for good.
+    amend("either", &[], "the result").unwrap();
+    assert!(amendments(&out).unwrap()[1].outcomes_read);
+    assert_eq!(status(&out, &[]), "exploratory");
+    amend("rises", &[], "back").unwrap();
+    assert_eq!(status(&out, &[]), "exploratory");
 }

@@ -80,10 +80,16 @@ pub fn go(base: &Path, out: &Path, set: &[&str], stop: StopAfter) -> Result<RunR
 }
 
 /// Runs another manifest.
-pub fn go_with(base: &Path, text: &str, out: &Path, set: &[&str], mut stop: StopAfter) -> Result<RunReport, Error> {
+pub fn go_with(
+    base: &Path,
+    text: &str,
+    out: &Path,
+    set: &[&str],
+    mut options: impl RunOptions,
+) -> Result<RunReport, Error> {
     // One conversation at a time: groups are written one after the other.
     let set = [&["backend.batch=1"], set].concat();
-    run(&plan(base, text, &set), out, &mut stop)
+    run(&plan(base, text, &set), out, &mut options)
 }
 
 /// All files of a folder, by path.

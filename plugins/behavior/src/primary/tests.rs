@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::guards::lenient;
-use crate::question::Reading;
+use crate::question::{Locked, Reading};
 use crate::values::{courses, courses_of};
 use friction_core::manifest::PrimarySection;
 use friction_core::{Body, ComparedTurns, Outcome, Status};
@@ -36,6 +36,7 @@ fn under(
     let reading = Reading { outcome: &Outcome::Score, first_turn: first, turns: ComparedTurns::All };
     let own = primary.map(|p| p.parse().unwrap());
     let named = reference.map(String::from);
+    let locked = Locked { primary: locked, amended: None };
     let question = Question::new(own, named.as_ref(), locked, reading, &all).unwrap();
     let reference = question.reference.as_deref();
     let about = About { outcome: &Outcome::Score, reference, level: 0.95, seed, turns: &turns };

@@ -1,0 +1,82 @@
+//! `amendments.jsonl`: changes of a run's primary contrast after its lock was written, one a line, in order. The lock stays
+//! as it was written; what an amendment says counts beside it.
+use crate::dir::read_lock;
+use crate::error::{format, io};
+use crate::{Result, temp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Name of the file in the run directory.
+const FILE: &str = "amendments.jsonl";
+
+/// A change of the table `[primary]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amendment {
+    /// When it was made, in seconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// Why, as the user said.
+    pub reason: String,
+    /// Whether analyzers had written findings before.
+    pub outcomes_read: bool,
+    /// The contrast before; null if there was none.
+    pub stored: Value,
+    /// The contrast from now on; null if there is none.
+    pub now: Value,
+}
+
+impl Amendment {
+    /// A change that is made now.
+    pub(crate) fn new(run: &Path, reason: &str, stored: &Value, now: &Value) -> Self {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let outcomes_read = fs::read_dir(run.join("analysis")).is_ok_and(|mut all| all.next().is_some());
+        Self { time, reason: reason.into(), outcomes_read, stored: stored.clone(), now: now.clone() }
+    }
+
+    /// What it changed and when, in one sentence.
+    pub fn words(&self) -> String {
+        let read = if self.outcomes_read { "after outcomes had been read" } else { "before any outcome had been read" };
+        format!("the primary contrast was amended {read}: {}", self.reason)
+    }
+}
+
+/// The amendments of a run, in order.
+///
+/// # Errors
+/// If the file cannot be read, or a line is none.
+pub fn amendments(run: &Path) -> Result<Vec<Amendment>> {
+    let at = run.join(FILE);
+    if !at.exists() {
+        return Ok(vec![]);
+    }
+    let text = fs::read_to_string(&at).map_err(io(&at))?;
+    let lines = text.lines().filter(|l| !l.trim().is_empty());
+    lines.map(|l| serde_json::from_str(l).map_err(|e| format(&at, e))).collect()
+}
+
+/// A run's lock with its amendments applied, as [`read_lock`] reads it.
+///
+/// # Errors
+/// As [`read_lock`], and if the amendments cannot be read.
+pub fn amended_lock(run: &Path) -> Result<Value> {
+    let mut lock = read_lock(run)?;
+    if let (Some(last), Some(lock)) = (amendments(run)?.pop(), lock.as_object_mut()) {
+        match last.now {
+            Value::Null => drop(lock.shift_remove("primary")),
+            now => drop(lock.insert("primary".into(), now)),
+        }
+    }
+    Ok(lock)
+}
+
+/// Adds an amendment.
+pub(crate) fn append(run: &Path, amendment: &Amendment) -> Result<()> {
+    let at = run.join(FILE);
+    let mut text = if at.exists() { fs::read_to_string(&at).map_err(io(&at))? } else { String::new() };
+    text.push_str(&serde_json::to_string(amendment).map_err(|e| format(&at, e))?);
+    text.push('\n');
+    temp::replace(&at, text.as_bytes())
+}
