@@ -102,6 +102,34 @@ impl Item {
             Target::Text(texts) => Some(texts.join(" | ")),
         }
     }
+    /// The item with its choices in another order: choice `i` of the result is choice `order[i]` of this one, and the target
+    /// follows its choice. `None` if `order` is no permutation of the choices' indices.
+    ///
+    /// ```
+    /// use friction_core::{Item, Target};
+    /// let choices = vec!["red".into(), "green".into(), "blue".into()];
+    /// let item = Item { choices, target: Some(Target::Choice(0)), ..Item::default() };
+    /// let shown = item.reordered(&[2, 0, 1]).unwrap();
+    /// assert_eq!((shown.choices[0].as_str(), shown.target_letter()), ("blue", Some('B')));
+    /// assert_eq!(item.reordered(&[0, 0, 1]), None);
+    /// ```
+    pub fn reordered(&self, order: &[u32]) -> Option<Self> {
+        let n = self.choices.len();
+        let mut place = vec![usize::MAX; n];
+        for (i, from) in order.iter().enumerate() {
+            let free = place.get_mut(*from as usize).filter(|p| **p == usize::MAX)?;
+            *free = i;
+        }
+        if order.len() != n {
+            return None;
+        }
+        let choices = order.iter().map(|from| self.choices[*from as usize].clone()).collect();
+        let target = match &self.target {
+            Some(Target::Choice(right)) => Some(Target::Choice(*place.get(*right)?)),
+            other => other.clone(),
+        };
+        Some(Self { choices, target, ..self.clone() })
+    }
     /// Number of turns over which the item is asked by itself: the length of its script, or 1.
     pub fn rounds(&self) -> usize {
         self.script.len().max(1)

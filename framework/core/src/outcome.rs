@@ -15,6 +15,9 @@ pub enum Outcome {
     Match,
     /// `log_odds`: log-odds (nats) of the right choice among the choices, at the first token of the reply.
     LogOdds,
+    /// `log_odds_shifted`: the same, averaged over cyclic shifts of the choices (`dataset.option_shifts`). Turns in which the
+    /// right choice was not shifted have none.
+    LogOddsShifted,
     /// `answered`: 1 if an answer could be read out of the reply, otherwise 0. Replies to open items have none.
     Answered,
     /// `reply_tokens`: length of the reply in tokens.
@@ -28,14 +31,22 @@ pub enum Outcome {
 }
 
 /// The forms, as messages list them.
-const FORMS: [&str; 7] =
-    ["score", "log_odds", "answered", "reply_tokens", "reading.<hook>.<name>", "aside.<name>", "metric.<name>"];
+const FORMS: [&str; 8] = [
+    "score",
+    "log_odds",
+    "log_odds_shifted",
+    "answered",
+    "reply_tokens",
+    "reading.<hook>.<name>",
+    "aside.<name>",
+    "metric.<name>",
+];
 
 impl Outcome {
     /// Unit of the values: `nats`, `tokens`; empty for a score, a share or a plain number.
     pub fn unit(&self) -> &'static str {
         match self {
-            Self::LogOdds => "nats",
+            Self::LogOdds | Self::LogOddsShifted => "nats",
             Self::ReplyTokens => "tokens",
             _ => "",
         }
@@ -58,6 +69,7 @@ impl Outcome {
             Self::Score => "accuracy".into(),
             Self::Match => "share of replies that match".into(),
             Self::LogOdds => "log-odds of the right choice".into(),
+            Self::LogOddsShifted => "log-odds of the right choice over shifted choices".into(),
             Self::Answered => "share of replies with an answer".into(),
             Self::ReplyTokens => "length of the reply".into(),
             Self::Reading(name) => format!("reading {name}"),
@@ -99,7 +111,7 @@ impl Outcome {
     pub fn digits(&self) -> u8 {
         match self {
             Self::Score | Self::Match | Self::Answered | Self::ReplyTokens => 1,
-            Self::LogOdds => 2,
+            Self::LogOdds | Self::LogOddsShifted => 2,
             _ => 3,
         }
     }
@@ -110,6 +122,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Score | Self::Match => f.write_str("score"),
             Self::LogOdds => f.write_str("log_odds"),
+            Self::LogOddsShifted => f.write_str("log_odds_shifted"),
             Self::Answered => f.write_str("answered"),
             Self::ReplyTokens => f.write_str("reply_tokens"),
             Self::Reading(name) => write!(f, "reading.{name}"),
@@ -126,6 +139,7 @@ impl FromStr for Outcome {
         match s {
             "score" => return Ok(Self::Score),
             "log_odds" => return Ok(Self::LogOdds),
+            "log_odds_shifted" => return Ok(Self::LogOddsShifted),
             "answered" => return Ok(Self::Answered),
             "reply_tokens" => return Ok(Self::ReplyTokens),
             _ => {}
@@ -162,7 +176,7 @@ impl JsonSchema for Outcome {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "title": "Outcome", "type": "string",
-            "pattern": "^(score|log_odds|answered|reply_tokens|reading\\..+\\..+|aside\\..+|metric\\..+)$",
+            "pattern": "^(score|log_odds|log_odds_shifted|answered|reply_tokens|reading\\..+\\..+|aside\\..+|metric\\..+)$",
             "description": format!("A number that a turn has: {}", FORMS.join(", "))
         })
     }
@@ -174,6 +188,7 @@ impl TurnRow {
         let value = match outcome {
             Outcome::Score | Outcome::Match => self.score,
             Outcome::LogOdds => self.log_odds(),
+            Outcome::LogOddsShifted => self.log_odds_shifted(),
             Outcome::Answered => self.target.as_ref().map(|_| f64::from(u8::from(self.answer.is_some()))),
             Outcome::ReplyTokens => self.measured().then(|| f64::from(self.reply_tokens)),
             Outcome::Reading(name) => self.readings.get(name).copied(),
@@ -191,18 +206,38 @@ impl TurnRow {
         }
     }
 
-    /// Log-odds (nats) of the right choice: log p(right) − log of the summed probability of the other choices.
+    /// Log-odds (nats) of the right choice at the answer slot.
     fn log_odds(&self) -> Option<f64> {
-        let right = self.target_choice()?;
         let all: Vec<f64> = self.choice_logprobs.iter().map(|l| f64::from(*l)).collect();
-        if all.len() != self.choices as usize || all.len() < 2 {
+        let whole = all.len() == self.choices as usize;
+        log_odds(&all, self.target_choice().filter(|_| whole)?)
+    }
+
+    /// Mean of the log-odds of the right choice over the order of the turn and its shifts.
+    fn log_odds_shifted(&self) -> Option<f64> {
+        let (n, right) = (self.choices as usize, self.target_choice()?);
+        let all: Vec<f64> = self.shifted_logprobs.iter().map(|l| f64::from(*l)).collect();
+        if all.is_empty() || n == 0 || !all.len().is_multiple_of(n) {
             return None;
         }
-        let others: Vec<f64> = all.iter().enumerate().filter(|(i, _)| *i != right).map(|(_, l)| *l).collect();
-        let most = others.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum = others.iter().map(|l| (l - most).exp()).sum::<f64>();
-        Some(all[right] - (most + sum.ln()))
+        let shifts: Option<Vec<f64>> = all.chunks(n).map(|row| log_odds(row, right)).collect();
+        let shifts = shifts?;
+        Some((self.log_odds()? + shifts.iter().sum::<f64>()) / (1 + shifts.len()) as f64)
     }
+}
+
+/// Log-odds (nats) of choice `right` among log-probabilities: its own minus the log of the summed probability of the others.
+/// `None` with fewer than two choices, or without the one.
+///
+/// ```
+/// let odds = friction_core::outcome::log_odds(&[0.5f64.ln(), 0.25f64.ln()], 0).unwrap();
+/// assert!((odds - 2f64.ln()).abs() < 1e-12);
+/// ```
+pub fn log_odds(logprobs: &[f64], right: usize) -> Option<f64> {
+    let own = logprobs.get(right).filter(|_| logprobs.len() > 1)?;
+    let others = || logprobs.iter().enumerate().filter(|(i, _)| *i != right).map(|(_, l)| *l);
+    let most = others().fold(f64::NEG_INFINITY, f64::max);
+    Some(own - (most + others().map(|l| (l - most).exp()).sum::<f64>().ln()))
 }
 
 #[cfg(test)]
@@ -213,7 +248,16 @@ mod tests {
 
     #[test]
     fn texts_come_back_and_others_are_refused() {
-        let all = ["score", "log_odds", "answered", "reply_tokens", "reading.p.axis", "aside.mood", "metric.f1"];
+        let all = [
+            "score",
+            "log_odds",
+            "log_odds_shifted",
+            "answered",
+            "reply_tokens",
+            "reading.p.axis",
+            "aside.mood",
+            "metric.f1",
+        ];
         for s in all {
             assert_eq!(s.parse::<Outcome>().unwrap().to_string(), s);
         }
@@ -235,8 +279,17 @@ mod tests {
         assert!((odds - (0.5f64 / 0.3).ln()).abs() < 1e-6, "{odds}");
         let open = TurnRow { target: Some("B".into()), ..TurnRow::default() };
         assert_eq!(open.outcome(&Outcome::LogOdds), None);
-        let partial = TurnRow { choice_logprobs: vec![], ..row };
+        let partial = TurnRow { choice_logprobs: vec![], ..row.clone() };
         assert_eq!(partial.outcome(&Outcome::LogOdds), None);
+        // Odds of 0.5 : 0.3, 0.2 : 0.6 and 0.4 : 0.4, by hand.
+        let rows = [0.3f32, 0.2, 0.3, 0.1, 0.4, 0.3].map(f32::ln).to_vec();
+        let shifted = TurnRow { shifted_logprobs: rows, ..row.clone() };
+        let want = ((0.5f64 / 0.3).ln() + (0.2f64 / 0.6).ln()) / 3.0;
+        let got = shifted.outcome(&Outcome::LogOddsShifted).unwrap();
+        assert!((got - want).abs() < 1e-6, "{got}, not {want}");
+        assert_eq!(row.outcome(&Outcome::LogOddsShifted), None);
+        let torn = TurnRow { shifted_logprobs: vec![0.0; 4], ..row };
+        assert_eq!(torn.outcome(&Outcome::LogOddsShifted), None);
     }
 
     #[test]

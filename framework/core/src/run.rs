@@ -119,6 +119,15 @@ pub struct TurnRow {
     /// empty if there are no choices or a letter is not a single token there.
     #[serde(with = "numbers", alias = "option_logprobs")]
     pub choice_logprobs: Vec<f32>,
+    /// For each choice in the order in which it was shown, its index in the dataset's order, from 0. Empty if the choices
+    /// were shown as the dataset has them. Letters (`target`, `answer`, `choice_logprobs`) are those that were shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choice_order: Vec<u32>,
+    /// Log-probability (nats) of each choice at the answer slot when the choices were shifted, `[shifts − 1][choices]`, row
+    /// by row: in each row the choices stand in the order of `choice_logprobs`, whichever letter they had. Empty if
+    /// nothing was shifted.
+    #[serde(with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    pub shifted_logprobs: Vec<f32>,
     /// Log-probability (nats) of each token of a reply that was replayed; empty if the reply was generated.
     #[serde(with = "numbers")]
     pub replay_logprobs: Vec<f32>,

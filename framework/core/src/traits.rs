@@ -18,7 +18,8 @@ pub trait Condition: Send + Sync {
         Ok(cx.given.to_vec())
     }
     /// The user's message of a turn; `None` ends the conversation before this turn. Called once for every turn, after
-    /// [`Self::keep`] of the turn before it, and beforehand with made-up replies to plan memory.
+    /// [`Self::keep`] of the turn before it, and beforehand with made-up replies to plan memory. With
+    /// `dataset.option_shifts`, it is called again for each shift, with the item's choices in another order.
     fn ask(&self, cx: &TurnContext) -> Result<Option<Ask>>;
     /// What the history keeps of a reply. Called when the reply is over and graded, unless no turn can follow. Default:
     /// all of it.

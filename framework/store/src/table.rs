@@ -117,6 +117,15 @@ pub fn write_turns(path: &Path, rows: &[TurnRow]) -> Result<()> {
         ("metadata".into(), text(&|r| r.metadata.clone())),
         ("opening".into(), text(&|r| r.opening.clone())),
     ]);
+    // Runs that move no choices have no such columns.
+    if rows.iter().any(|r| !r.choice_order.is_empty()) {
+        let orders = rows.iter().map(|r| Some(r.choice_order.iter().copied().map(Some).collect::<Vec<_>>()));
+        let orders = ListArray::from_iter_primitive::<UInt32Type, _, _>(orders);
+        columns.push(("choice_order".into(), Arc::new(orders)));
+    }
+    if rows.iter().any(|r| !r.shifted_logprobs.is_empty()) {
+        columns.push(("shifted_logprobs".into(), floats(&|r| Some(r.shifted_logprobs.clone()))));
+    }
     write(path, columns)
 }
 

@@ -100,8 +100,7 @@ impl Batch<'_> {
         let of = |i: usize| {
             let values = all.value(i);
             let values = values.as_primitive_opt::<UInt32Type>().ok_or_else(|| self.wrong(name))?;
-            // An id that is missing leaves the others without meaning.
-            Ok(values.iter().collect::<Option<Vec<u32>>>().unwrap_or_default())
+            values.iter().map(|v| v.ok_or_else(|| self.wrong(name))).collect()
         };
         (0..all.len()).map(of).collect()
     }
@@ -144,6 +143,12 @@ impl Batch<'_> {
             }
             if self.has("reply_ids") {
                 maybe!(counts: reply_ids);
+            }
+            if self.has("choice_order") {
+                maybe!(counts: choice_order);
+            }
+            if self.has("shifted_logprobs") {
+                maybe!(floats: shifted_logprobs);
             }
         } else {
             self.before(&mut rows)?;

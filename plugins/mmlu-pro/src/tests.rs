@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+mod naming;
+
 use super::*;
 use arrow_array::RecordBatch;
 use arrow_array::builder::{ListBuilder, StringBuilder};

@@ -3,6 +3,7 @@ use super::source::Source;
 use crate::deserialize::deserialize;
 use crate::issues::{Issues, Path, Step};
 use crate::registry::{Kind, Maker, Origin, Prepare, Prepared, Registry};
+use crate::sections::OptionsSection;
 use crate::suggestion::suggestion;
 use crate::{Condition, Error, Factors};
 
@@ -20,6 +21,9 @@ pub struct Chosen<O: ?Sized> {
     pub origin: Origin,
     /// Its table as given. The lock stores it.
     pub table: toml::Table,
+    /// The keys of it that the manifest reads itself and the plugin does not see: of a dataset, those of
+    /// [`OptionsSection`].
+    pub shared: toml::Table,
     /// Builds the plugin.
     pub build: Prepared<O>,
 }
@@ -132,10 +136,19 @@ fn choose<O: ?Sized>(
         issues.push(path.key("plugin"), format!("no {word} plugin is called `{plugin}`"), help);
         return None;
     };
+    let shared = if kind == Kind::Dataset { shared(&mut table, &entry.options) } else { toml::Table::new() };
     let build = select(&entry.maker)?(toml::Value::Table(table), path, issues)?;
     let name = name.unwrap_or_else(|| plugin.clone());
     let (version, origin) = (entry.version.clone(), entry.origin.clone());
-    Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, build })
+    Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, shared, build })
+}
+
+/// Takes the keys of [`OptionsSection`] out of a dataset's table. A plugin that has an option of such a name, because it
+/// is older than the keys, keeps it.
+fn shared(table: &mut toml::Table, options: &serde_json::Value) -> toml::Table {
+    let own = |key: &str| options.get("properties").is_some_and(|p| p.get(key).is_some());
+    let keys = OptionsSection::KEYS.into_iter().filter(|key| !own(key));
+    keys.filter_map(|key| Some((key.to_string(), table.remove(key)?))).collect()
 }
 
 /// Whether a name is valid. Names become file names, so they are limited to characters that are safe in one.

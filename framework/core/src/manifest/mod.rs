@@ -9,8 +9,8 @@ pub use crate::deserialize::deserialize;
 pub use crate::issues::{Issue, Issues, Path, Step};
 pub use crate::sections::{
     After, AsideSection, BackendKind, BackendSection, BatchSize, DesignSection, Direction, Draws, FactorSection,
-    GenerationSection, LibraryEntry, ModelDtype, ModelSection, PluginsSection, PrimarySection, ProcessEntry, Quantize,
-    StudySection, TextOrList, Thinking, Unparsed, contrast_unit,
+    GenerationSection, LibraryEntry, ModelDtype, ModelSection, NamingOthers, OptionOrder, OptionsSection, PluginsSection,
+    PrimarySection, ProcessEntry, Quantize, StudySection, TextOrList, Thinking, Unparsed, contrast_unit,
 };
 pub use crate::suggestion::{nearest, suggestion};
 pub use chosen::{Chosen, ConditionChoice};
@@ -36,6 +36,8 @@ pub struct Manifest {
     pub generation: GenerationSection,
     /// The plugin of `[dataset]`.
     pub dataset: Chosen<dyn Dataset>,
+    /// The keys of `[dataset]` that every dataset has: the order in which choices are shown.
+    pub options: OptionsSection,
     /// The table `[grade]`; `None` if it is left out, and the dataset grades.
     pub grade: Option<GradeSection>,
     /// The plugin of `[topics]`; `None` if the section is left out, as a dataset of one category allows.
@@ -170,6 +172,11 @@ impl Manifest {
             Maker::Dataset(p) => Some(p),
             _ => None,
         });
+        let shared = dataset.as_ref().map(|d| (d.shared.clone(), d.path.clone())).unwrap_or_default();
+        let options = deserialize::<OptionsSection>(toml::Value::Table(shared.0), &shared.1, &mut issues);
+        if let Some(o) = &options {
+            o.check(&shared.1, &mut issues, &mut warnings);
+        }
         let graded = source.value.contains_key("grade");
         let grade = graded.then(|| section::<GradeSection>(&source, "grade", true, &mut issues)).flatten();
         if let Some(g) = &grade {
@@ -196,8 +203,10 @@ impl Manifest {
             false => vec![],
         };
         let primary = primary::read(&source, factorial.as_ref(), &conditions, &mut issues);
-        match (study, model, backend, generation, dataset) {
-            (Some(study), Some(model), Some(backend), Some(generation), Some(dataset)) if issues.is_empty() => {
+        match (study, model, backend, generation, dataset.zip(options)) {
+            (Some(study), Some(model), Some(backend), Some(generation), Some((dataset, options)))
+                if issues.is_empty() =>
+            {
                 Ok(Self {
                     source,
                     study,
@@ -205,6 +214,7 @@ impl Manifest {
                     backend,
                     generation,
                     dataset,
+                    options,
                     grade,
                     topics: topics.flatten(),
                     conditions,

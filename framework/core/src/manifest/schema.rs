@@ -2,8 +2,8 @@
 use crate::grade::GradeSection;
 use crate::registry::{Kind, Plugin, Registry};
 use crate::sections::{
-    AsideSection, BackendSection, DesignSection, FactorSection, GenerationSection, ModelSection, PluginsSection,
-    PrimarySection, StudySection,
+    AsideSection, BackendSection, DesignSection, FactorSection, GenerationSection, ModelSection, OptionsSection,
+    PluginsSection, PrimarySection, StudySection,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -66,6 +66,12 @@ pub fn added(kind: Kind) -> Value {
         properties["factors"] = json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "The condition's level of each factor, such as `{ completion = \"interrupt\" }`. Analyzers compare levels of factors, never conditions by name; every condition has a level of every factor."});
         properties["same_as"] = json!({"type": "string", "description": "Name of another condition that says and keeps the same on purpose: a placebo. Without it, two conditions that do not differ are refused."});
         required.push("name");
+    }
+    if kind == Kind::Dataset
+        && let (Some(p), Value::Object(more)) =
+            (properties.as_object_mut(), section::<OptionsSection>()["properties"].take())
+    {
+        p.extend(more);
     }
     json!({"type": "object", "description": about, "properties": properties, "required": required})
 }
