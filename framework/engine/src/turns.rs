@@ -51,14 +51,14 @@ impl Engine<'_> {
     /// The conversation among `first` that another one takes its beginning from. Edits change keys and values, so only
     /// conversations with equal doses share them.
     fn leader(&self, first: &[(Request, Vec<u32>, usize)], request: &Request, ids: &[u32]) -> Option<(usize, Share)> {
-        if !self.options.reuse || request.fork {
+        if !self.options.reuse {
             return None;
         }
-        // The same request gives the same first turn.
+        // The same request gives the same first turn. A fork leaves nothing to take over.
         let same = |(r, p, _): &&(Request, Vec<u32>, usize)| {
             let alike = r.doses == request.doses && r.seed == request.seed && r.choices == request.choices;
             let given = r.forced.is_none() && request.forced.is_none();
-            alike && given && r.max_new_tokens == request.max_new_tokens && p == ids
+            alike && given && !r.fork && !request.fork && r.max_new_tokens == request.max_new_tokens && p == ids
         };
         if let Some((_, _, place)) = first.iter().find(same) {
             return Some((*place, Share::Turn));

@@ -3,10 +3,12 @@ use crate::aside::{self, Step};
 use crate::filler::Scale;
 use crate::lists::PlannedItem;
 use crate::messages::{Messages, Said};
+use crate::options;
 use crate::plan::SharedPlan;
 use crate::planned::Member;
 use crate::record::{Record, measured};
 use crate::rehearsal::{Course, asked, opening};
+use crate::shifts::{self, Shifts};
 use friction_core::manifest::{After, Draws, Thinking};
 use friction_core::program::is_name;
 use friction_core::{
@@ -23,6 +25,8 @@ use std::rc::Rc;
 enum Pending {
     Nothing,
     Turn(Box<Said>),
+    /// The message of the coming turn, with the choices in this order.
+    Shift(Vec<u32>),
     Aside(Step),
     Neutral,
 }
@@ -40,6 +44,8 @@ pub struct Conversation {
     pending: Pending,
     /// Requests of asides that come before the next turn.
     asides: VecDeque<Step>,
+    /// Forks with shifted choices that come before the next turn.
+    shifts: Shifts,
     /// Whether no turn follows.
     ended: bool,
     /// Whether what follows the last turn has been asked.
@@ -68,6 +74,7 @@ impl Conversation {
             history,
             pending,
             asides,
+            shifts: Shifts::default(),
             ended: false,
             closed: false,
             record,
@@ -96,14 +103,25 @@ impl Conversation {
             let plugin = condition.plugin.as_ref();
             self.messages = Some(Messages::new(opening(self.plan.dataset.as_ref(), plugin, self.at(), &self.list)?));
         }
-        let Some(cx) = self.context() else { return Ok(None) };
-        let Some(ask) = asked(condition.plugin.as_ref(), &cx)? else {
-            if self.history.is_empty() {
-                let what = "the conversation ends before its first turn: there is nothing to record";
-                return Err(friction_core::Error::config(what));
-            }
-            return Ok(None);
-        };
+        if self.shifts.ask.is_none() {
+            let Some(cx) = self.context() else { return Ok(None) };
+            let Some(ask) = asked(condition.plugin.as_ref(), &cx)? else {
+                if self.history.is_empty() {
+                    let what = "the conversation ends before its first turn: there is nothing to record";
+                    return Err(friction_core::Error::config(what));
+                }
+                return Ok(None);
+            };
+            // Later rounds of an item stand behind one that showed its choices in the order of the turn.
+            let wanted = if cx.round == 1 { self.plan.manifest.options.option_shifts } else { 1 };
+            let queue = options::shifts(cx.item, wanted).into();
+            self.shifts = Shifts { ask: Some(ask), queue, logprobs: vec![] };
+        }
+        if let Some(fork) = self.shifted()? {
+            return Ok(Some(fork));
+        }
+        let ask = self.shifts.ask.take();
+        let (Some(cx), Some(ask)) = (self.context(), ask) else { return Ok(None) };
         let scale = Scale { template: &self.plan.template, tokenizer: &self.plan.tokenizer };
         let Some(messages) = &self.messages else { return Ok(None) };
         let said = messages.say(ask, &cx, scale).map_err(friction_core::Error::other)?;
@@ -120,6 +138,27 @@ impl Conversation {
         };
         self.pending = Pending::Turn(Box::new(said));
         Ok(Some(request))
+    }
+
+    /// The next fork on which the coming message is asked with shifted choices; `None` after the last.
+    fn shifted(&mut self) -> Result<Option<Request>> {
+        let Some(order) = self.shifts.queue.pop_front() else { return Ok(None) };
+        let condition = &self.plan.conditions[self.member.condition];
+        let (Some(cx), Some(ask), Some(messages)) = (self.context(), &self.shifts.ask, &self.messages) else {
+            return Ok(None);
+        };
+        let (dataset, plugin) = (self.plan.dataset.as_ref(), condition.plugin.as_ref());
+        let scale = Scale { template: &self.plan.template, tokenizer: &self.plan.tokenizer };
+        let read = |ask: Ask, cx: &TurnContext| {
+            let said = messages.say(ask, cx, scale).map_err(friction_core::Error::other)?;
+            Ok(messages.read(&said))
+        };
+        let Some(fork) = shifts::request(dataset, plugin, (&cx, ask), &read, &order)? else {
+            self.shifts.leave();
+            return Ok(None);
+        };
+        self.pending = Pending::Shift(order);
+        Ok(Some(Request { doses: self.doses(self.history.len() + 1), ..fork }))
     }
 
     /// What follows the last turn: the asides that are asked then, and the neutral text.
@@ -245,6 +284,8 @@ impl Conversation {
             topic: cx.topic.into(),
             item_id: cx.item.id.clone(),
             choices: cx.item.choices.len() as u32,
+            choice_order: self.course.item(&self.list, self.history.len()).map(|p| p.order.clone()).unwrap_or_default(),
+            shifted_logprobs: self.shifts.logprobs.clone(),
             target: cx.item.target_text(),
             user: said.user(),
             phrase: said.ask.phrase,
@@ -311,6 +352,7 @@ impl Dialogue for Conversation {
     fn replied(&mut self, outcome: TurnOutcome) -> Result<()> {
         match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Turn(said) => self.told(&said, outcome)?,
+            Pending::Shift(order) => self.shifts.note(&order, &outcome.choices),
             Pending::Aside(step) => {
                 let section = &self.plan.manifest.asides[step.aside];
                 let mut record = self.record.borrow_mut();
@@ -336,6 +378,7 @@ impl Dialogue for Conversation {
                 let name = &self.plan.manifest.asides[step.aside].name;
                 format!("the aside `{name}` after turn {}", self.history.len())
             }
+            Pending::Shift(_) => format!("turn {}, with its choices shifted", self.history.len() + 1),
             _ => format!("turn {}", self.history.len() + 1),
         };
         let arm = match self.plan.arms[self.member.arm].name.as_str() {

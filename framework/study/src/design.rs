@@ -15,6 +15,9 @@ const COUNTED: usize = 4096;
 /// counted too.
 const SPREAD: usize = 1024;
 
+/// The template's own tokens around a message, at most.
+const AROUND: usize = 48;
+
 /// Share of the model's context. If the longest counted conversation fills more, all of a large study are counted.
 const NEAR: f64 = 0.9;
 
@@ -96,6 +99,9 @@ impl Counter<'_> {
                     tokens = tokens.max(user);
                     longest = longest.max(whole);
                     turns = turns.max(told.len());
+                    if m.options.option_shifts > 1 {
+                        out.fork_tokens = out.fork_tokens.max(self.shifted(&told)?);
+                    }
                 }
                 out.user_tokens += tokens;
                 out.rows += turns as u64;
@@ -187,6 +193,16 @@ impl Counter<'_> {
         Ok(longer + filler + told + prefill.unwrap_or(0) + reply + SLACK)
     }
 
+    /// Tokens of the longest message that may be asked on a fork with its choices shifted. Another order may be tokenised a
+    /// little longer.
+    fn shifted(&self, told: &[Rehearsed]) -> Result<usize> {
+        let of = |turn: &Rehearsed| {
+            let prefill = turn.ask.prefill.as_deref().unwrap_or("");
+            Ok(self.tokens(&turn.ask.text)? + self.tokens(prefill)? + AROUND)
+        };
+        told.iter().map(of).try_fold(0, |most, n: Result<usize>| Ok(most.max(n?)))
+    }
+
     /// Tokens of a text.
     fn tokens(&self, text: &str) -> Result<usize> {
         Ok(self.tokenizer.encode(text)?.len())
@@ -194,8 +210,6 @@ impl Counter<'_> {
 
     /// Tokens that the longest aside adds to a conversation, its reply included; 0 if there are no asides.
     fn fork(&self) -> Result<usize> {
-        // The template's own tokens around the message.
-        const AROUND: usize = 48;
         let mut most = 0;
         for a in &self.manifest.asides {
             let mut reply = a.max_new_tokens.unwrap_or(1);

@@ -1,9 +1,11 @@
 //! The items of every group. Lists are drawn when they are asked for, so that memory hardly grows with the number of
 //! groups.
+use crate::options::{Count, orders};
+use friction_core::manifest::OptionsSection;
 use friction_core::{Category, Dataset, Error, Item, PlanContext, Result, Topics, plural, seed};
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -12,8 +14,10 @@ use std::rc::Rc;
 pub struct PlannedItem {
     /// Name of the item's category.
     pub topic: String,
-    /// The item that is asked.
+    /// The item that is asked, with its choices in the order in which they are shown.
     pub item: Item,
+    /// For each choice as shown, its index in the dataset's order; empty if they are shown as the dataset has them.
+    pub order: Vec<u32>,
     /// The text with which the dataset asks an item without a script.
     pub prompt: String,
 }
@@ -71,6 +75,10 @@ pub(crate) enum Fault {
 /// twice in the study until its category is used up. Equal seeds give equal lists.
 pub struct Lists {
     cx: PlanContext,
+    /// How choices are shown.
+    options: OptionsSection,
+    /// What the items are to the order of choices.
+    count: Count,
     categories: Vec<Category>,
     decks: Vec<Deck>,
     /// Number of different ids, and of different texts.
@@ -95,6 +103,7 @@ impl Lists {
         dataset: &dyn Dataset,
         topics: Option<Box<dyn Topics>>,
         cx: PlanContext,
+        options: &OptionsSection,
     ) -> std::result::Result<Self, Fault> {
         let categories = dataset.categories().to_vec();
         let order = match topics {
@@ -110,8 +119,10 @@ impl Lists {
             held: RefCell::new(None),
             categories,
             cx,
+            options: options.clone(),
+            count: Count::default(),
         };
-        lists.shuffle(dataset).map_err(Fault::Dataset)?;
+        lists.shuffle(dataset).and_then(|()| lists.count.check(options)).map_err(Fault::Dataset)?;
         lists.walk(dataset)?;
         Ok(lists)
     }
@@ -142,16 +153,21 @@ impl Lists {
                 false => seed::permutation(category.items, start).into_iter().map(|i| i as u32).collect(),
             };
             let mut deck = Deck { order, ids: vec![], texts: vec![] };
+            let mut left_out = BTreeSet::new();
             for i in 0..category.items {
                 let item = dataset.item(category, i)?;
                 if let Some(fault) = item.fault() {
                     return Err(Error::config(format!("item `{}` {fault}", item.id)));
+                }
+                if self.options.moves() && self.count.add(&item) && self.options.leaves_out() {
+                    left_out.insert(i as u32);
                 }
                 deck.ids.push(number(&mut ids, item.id.as_bytes()));
                 // Items with equal texts are told apart by their scripts.
                 let script: Vec<u8> = item.script.iter().flat_map(|t| [b"\0", t.user.as_bytes()].concat()).collect();
                 deck.texts.push(number(&mut texts, &[item.text.as_bytes(), &script].concat()));
             }
+            deck.order.retain(|i| !left_out.contains(i));
             self.decks.push(deck);
         }
         self.numbers = (ids.len(), texts.len());
@@ -226,7 +242,8 @@ impl Lists {
                 .ok_or_else(|| Error::config(format!("topic {c} is not a category of the dataset")))?;
             let (all, name) = (deck.order.len() as u32, &self.categories[*c].name);
             if all == 0 {
-                return Err(Error::config(format!("category `{name}` has no items")));
+                let left = if self.options.leaves_out() { " that are not left out" } else { "" };
+                return Err(Error::config(format!("category `{name}` has no items{left}")));
             }
             let mut tries = 0;
             let question = loop {
@@ -273,6 +290,11 @@ impl Lists {
         &self.longest
     }
 
+    /// What a reader must know of the order of choices. Each is a sentence without its full stop.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.count.notes(&self.options)
+    }
+
     /// The items of a group.
     ///
     /// # Errors
@@ -282,12 +304,15 @@ impl Lists {
         let Some(row) = picks.get(group % CHUNK) else {
             return Err(Error::other(format!("there is no group {group}: the study has {}", self.cx.groups)));
         };
-        let turn = |(c, q): &Pick| -> Result<PlannedItem> {
-            let category = &self.categories[*c as usize];
-            let item = dataset.item(category, *q as usize)?;
-            Ok(PlannedItem { topic: category.name.clone(), prompt: dataset.prompt(&item)?, item })
+        let given = |(c, q): &Pick| dataset.item(&self.categories[*c as usize], *q as usize);
+        let items = row.iter().map(given).collect::<Result<Vec<Item>>>()?;
+        let orders = orders(&self.options, self.cx.seed, group, &items);
+        let turn = |((pick, item), order): ((&Pick, Item), Vec<u32>)| -> Result<PlannedItem> {
+            let item = item.reordered(&order).unwrap_or(item);
+            let topic = self.categories[pick.0 as usize].name.clone();
+            Ok(PlannedItem { topic, prompt: dataset.prompt(&item)?, item, order })
         };
-        row.iter().map(turn).collect()
+        row.iter().zip(items).zip(orders).map(turn).collect()
     }
 }
 

@@ -141,6 +141,13 @@ impl Check<'_> {
                 "the first items have no right choice among several",
                 "log-odds are those of the right choice: give the items `options` and an `answer`, or set `outcome`",
             ),
+            Outcome::LogOddsShifted if !offered.odds => (
+                "the first items have no right choice among several",
+                "log-odds are those of the right choice: give the items `options` and an `answer`, or set `outcome`",
+            ),
+            Outcome::LogOddsShifted if self.produced.manifest.options.option_shifts < 2 => {
+                ("no choices are shifted", "set `dataset.option_shifts` to the number of choices, or less")
+            }
             _ => return,
         };
         let message = format!("{} reads the outcome `{outcome}`, but {what}", self.reader.who());

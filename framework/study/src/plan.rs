@@ -7,7 +7,7 @@ use crate::lists::{Fault, Lists, PlannedItem};
 use crate::needs::{self, Produced};
 use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
-use crate::{Result, decoding, grading, idle, wordings};
+use crate::{Result, decoding, grading, idle, options, wordings};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
@@ -144,7 +144,7 @@ impl Plan {
             None => Some(None),
         };
         let ready = dataset.as_ref().zip(topics).filter(|_| wrong.issues.is_empty() || m.topics.is_some());
-        let lists = ready.and_then(|(d, t)| match Lists::new(d.as_ref(), t, context) {
+        let lists = ready.and_then(|(d, t)| match Lists::new(d.as_ref(), t, context, &m.options) {
             Ok(lists) => Some(lists),
             Err(Fault::Topics(e)) => wrong.plugin(m.topics.as_ref().map_or(&m.dataset.path, |t| &t.path), Err(e)),
             Err(Fault::Dataset(e)) => wrong.plugin(&m.dataset.path, Err(e)),
@@ -158,6 +158,9 @@ impl Plan {
         });
         if let (Some(g), Some(groups)) = (&grader, &first) {
             grading::check(m, g, groups, &mut wrong.issues, &mut wrong.warnings);
+        }
+        if let (Some(d), Some(groups)) = (&dataset, &first) {
+            wrong.plugin(&m.dataset.path, options::obeyed(d.as_ref(), grader.as_ref(), groups));
         }
         let (mut habits, mut turns) = (None, m.study.items().min(m.study.most_turns()));
         if let (Some(groups), Some(d)) = (first.as_ref().filter(|_| conditions.len() == m.conditions.len()), &dataset) {
@@ -287,6 +290,7 @@ impl Plan {
             reply_tokens: rows * m.generation.max_new_tokens as u64,
         };
         let mut notes = [dataset.notes(), m.notes.clone()].concat();
+        notes.extend(lists.notes());
         notes.extend(decoding::asked(&mut manifest, &template));
         Ok(Self {
             notes,

@@ -226,8 +226,15 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
         let item = items.get(row.item_id.as_str()).ok_or_else(|| {
             Error::Usage(format!("the dataset has no item `{}`, which group {} was asked", row.item_id, row.group))
         })?;
+        let shown = match row.choice_order.as_slice() {
+            [] => None,
+            order => Some(item.reordered(order).ok_or_else(|| {
+                let (run, id) = (run.display(), &row.item_id);
+                Error::Usage(format!("{run}: `choice_order` of item `{id}` is no order of its choices"))
+            })?),
+        };
         let answer = thinking::split(&row.reply, opened).answer;
-        let grade = grading::grade(dataset.as_ref(), grader.as_ref(), item, &answer)?;
+        let grade = grading::grade(dataset.as_ref(), grader.as_ref(), shown.as_ref().unwrap_or(item), &answer)?;
         // Where the files of an import hold neither reply nor options there is nothing to grade, and the grade stays.
         let unknown = imported && (row.reply.is_empty() || grade == Grade::default());
         left += usize::from(unknown);

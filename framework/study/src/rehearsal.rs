@@ -29,6 +29,11 @@ impl Course {
         self.turns.len()
     }
 
+    /// The item of a turn, which counts from 0; `None` after the last.
+    pub fn item<'a>(&self, list: &'a [PlannedItem], turn: usize) -> Option<&'a PlannedItem> {
+        self.turns.get(turn).and_then(|(i, ..)| list.get(*i))
+    }
+
     /// The context of a turn of the first sample, which counts from 0 here and from 1 in the context; `None` after the
     /// last.
     pub fn context<'a>(

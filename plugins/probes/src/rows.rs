@@ -126,7 +126,8 @@ fn of_arm<'a>(run: &'a dyn RunReader, choice: &Choice, arm: &str) -> Vec<&'a Tur
 
 /// Whether the values are classes: 0 or 1 alone, of an outcome that may be a yes or no.
 fn yes_or_no(outcome: &Outcome, values: &[f64]) -> bool {
-    !matches!(outcome, Outcome::LogOdds | Outcome::ReplyTokens) && values.iter().all(|v| *v == 0.0 || *v == 1.0)
+    !matches!(outcome, Outcome::LogOdds | Outcome::LogOddsShifted | Outcome::ReplyTokens)
+        && values.iter().all(|v| *v == 0.0 || *v == 1.0)
 }
 
 fn outcome_classes(outcome: &Outcome) -> Vec<String> {

@@ -39,7 +39,9 @@ impl Target {
         match self {
             Self::Factor(name) => name.clone(),
             Self::Outcome(Outcome::Score) if !classes.is_empty() => "whether the next answer is right".into(),
-            Self::Outcome(outcome @ (Outcome::Score | Outcome::LogOdds | Outcome::ReplyTokens)) => {
+            Self::Outcome(
+                outcome @ (Outcome::Score | Outcome::LogOdds | Outcome::LogOddsShifted | Outcome::ReplyTokens),
+            ) => {
                 format!("the {}", outcome.label())
             }
             Self::Outcome(Outcome::Answered) => self.words(classes),

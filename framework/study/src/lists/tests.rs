@@ -70,7 +70,7 @@ fn ids(lists: &Lists, dataset: &dyn Dataset, group: usize) -> Vec<String> {
 }
 
 fn new(some: bool, cx: &PlanContext) -> std::result::Result<Lists, String> {
-    Lists::new(&bank(), Some(Box::new(Round { some })), cx.clone()).map_err(|f| match f {
+    Lists::new(&bank(), Some(Box::new(Round { some })), cx.clone(), &OptionsSection::default()).map_err(|f| match f {
         Fault::Topics(e) | Fault::Dataset(e) => e.to_string(),
     })
 }
@@ -116,7 +116,7 @@ fn what_cannot_be_drawn_is_told_before_a_run() {
     }
     for (seed, part) in [(1, "it chose for 3 groups, items [2]"), (0, "topic 9 is not a category")] {
         let cx = PlanContext { seed, groups: 4, turns: 2 };
-        let e = match Lists::new(&bank(), Some(Box::new(Short)), cx) {
+        let e = match Lists::new(&bank(), Some(Box::new(Short)), cx, &OptionsSection::default()) {
             Err(Fault::Topics(e) | Fault::Dataset(e)) => e.to_string(),
             Ok(_) => panic!("planned"),
         };
