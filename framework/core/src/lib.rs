@@ -30,6 +30,7 @@ pub mod run;
 mod sections;
 pub mod seed;
 pub mod site;
+pub mod split;
 mod suggestion;
 pub mod thinking;
 pub mod traits;

@@ -3,7 +3,9 @@
 mod changes;
 mod contrast;
 mod figure;
+mod guard;
 mod guards;
+mod letters;
 mod levels;
 mod primary;
 mod question;
@@ -44,15 +46,22 @@ use serde::Deserialize;
 /// - the table `rounds`, of accuracy, where items are asked over several rounds: how many answers were right at
 ///   first and wrong at last, wrong and then right, and kept;
 /// - the table `primary`, of a contrast of more than two levels;
-/// - the values `primary` (the contrast: estimate, unit, interval, p, status), `verdict` (reached, not reached or cannot be
-///   told, and why), `levels`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and `length_share`.
+/// - the table `letters`, of items with choices: how often each condition answers with each letter, how often with the same
+///   as in the turn before, and how much of the probability the letters have together where the answer begins;
+/// - the table `letter_guard`, of a contrast of `score` or `log_odds`: the contrast before and after each
+///   condition's preference for letters is divided out (Zheng et al. 2024). The preference is estimated on groups of
+///   discovery (`study.discovery`), the contrast on the others. If it changes its sign or loses more than half of its size,
+///   the contrast cannot be told: response bias;
+/// - the values `primary` (the contrast: estimate, unit, interval, p, status, `letter_guard`), `verdict` (reached, not reached
+///   or cannot be told, and why), `levels`, `letters`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and
+///   `length_share`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"outcome": "score"}))]
 struct Behavior {
-    /// The number of a turn that is compared: `score`, `log_odds` (of the right choice, in nats), `answered`,
-    /// `reply_tokens`, `reading.<hook>.<name>`, `aside.<name>` or `metric.<name>`. Default: that of `[primary]`, or else
-    /// `score`.
+    /// The number of a turn that is compared: `score`, `log_odds` (of the right choice, in nats), `log_odds_shifted` (the
+    /// same over shifted choices, `dataset.option_shifts`), `answered`, `reply_tokens`, `reading.<hook>.<name>`,
+    /// `aside.<name>` or `metric.<name>`. Default: that of `[primary]`, or else `score`.
     #[serde(default)]
     outcome: Option<Outcome>,
     /// A contrast to explore in place of that of `[primary]`. `"completion × turn"` (or `"completion x turn"`) asks whether
@@ -83,6 +92,9 @@ struct Behavior {
     #[serde(default = "level")]
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
+    /// Share of the groups of discovery, as the manifest has it.
+    #[serde(skip)]
+    discovery: Option<f64>,
     /// How the manifest has replies graded.
     #[serde(skip)]
     grade: Option<GradeSection>,
@@ -168,8 +180,9 @@ impl PluginConfig for Behavior {
     }
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
         let planned = cx.study.as_ref().map(|s| s.groups);
+        let discovery = cx.study.as_ref().map(|s| s.discovery());
         let (grade, locked, amended) = (cx.grade.clone(), cx.primary.clone(), cx.amended.clone());
-        let built = Self { grade, locked, amended, planned, ..self.clone() };
+        let built = Self { grade, locked, amended, planned, discovery, ..self.clone() };
         // The locked contrast may not go together with the options.
         built.faults()?;
         Ok(Box::new(built))
@@ -237,15 +250,24 @@ impl Analyzer for Behavior {
                 changes::tell(&turns, out);
             }
         }
+        letters::tell(&turns, outcome, out);
+        out.section("");
         let Some(question) = &question else {
             why.into_iter().for_each(|why| out.warn(why));
             self.listed(&turns, &compared, &about, out);
             return Ok(());
         };
-        out.section("Primary contrast");
+        out.section(guard::SECTION);
         let graded = *outcome == Outcome::Score && read.iter().any(|t| guards::is_unread(t));
         let lenient = if graded { values::courses_of(&read, guards::lenient, place).all } else { vec![] };
-        let telling = Telling { question, about: &about, planned: self.planned, read: &read, lenient: &lenient };
+        let telling = Telling {
+            question,
+            about: &about,
+            planned: self.planned,
+            read: &read,
+            lenient: &lenient,
+            letters: None,
+        };
         if let Some(why) = why {
             let reason = if nothing { "no turn has the outcome" } else { "no answer could be read" };
             out.say(format!("Primary: {} cannot be told, since {reason}", question.contrast));
@@ -254,8 +276,15 @@ impl Analyzer for Behavior {
             out.value("primary", value);
             telling.untold(out);
         } else {
-            telling.tell(&turns, &compared, out);
-            if let Some(told) = out.values.get_mut("primary").filter(|_| self.turns() == Turns::All) {
+            let last = self.turns() == Turns::Last;
+            let discovery = self.discovery.unwrap_or(0.5);
+            let guarded = guard::Guarded { question, turns: &read, about: &about, discovery, last };
+            let judged = guarded.judge();
+            Telling { letters: judged.as_ref().and_then(guard::Judged::as_guard), ..telling }.tell(&turns, &compared, out);
+            if let Some(judged) = &judged {
+                guarded.tell(judged, out);
+            }
+            if let Some(told) = out.values.get_mut("primary").filter(|_| !last) {
                 told["first_turn"] = self.first().into();
             }
         }

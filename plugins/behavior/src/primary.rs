@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 const ESTIMATES: usize = 4;
 
 /// One level beside the reference, or a trend.
-struct Beside {
+pub struct Beside {
     level: String,
-    what: String,
+    /// What is subtracted from what, such as `interrupt - complete`.
+    pub what: String,
     sides: Sides,
     /// What is tested, by turn.
-    differences: Vec<Course>,
+    pub differences: Vec<Course>,
     found: Option<Found>,
 }
 
@@ -36,6 +37,8 @@ pub struct Telling<'a> {
     pub read: &'a [&'a TurnRow],
     /// The conversations that are compared, with unread answers counted as right; none if the outcome is no score.
     pub lenient: &'a [Course],
+    /// What the letter guard says, if it says anything.
+    pub letters: Option<Guard>,
 }
 
 impl Telling<'_> {
@@ -43,7 +46,8 @@ impl Telling<'_> {
         self.question.wording(self.about.outcome)
     }
 
-    fn measure(&self) -> Measure {
+    /// What is tested of a group.
+    pub fn measure(&self) -> Measure {
         if self.question.contrast.by_turn() { Measure::Slope } else { Measure::Mean }
     }
 
@@ -122,7 +126,7 @@ impl Telling<'_> {
 
     /// What is tested: each other level of the first factor beside `first`, or a trend over all. Each with the number of
     /// pairs that are none.
-    fn beside(&self, courses: &[Course], levels: &[Vec<String>], first: &str) -> Vec<(Beside, usize)> {
+    pub fn beside(&self, courses: &[Course], levels: &[Vec<String>], first: &str) -> Vec<(Beside, usize)> {
         let q = self.question;
         let factor = Factor::Named(q.contrast.first().into());
         if q.contrast.is_trend() {
@@ -171,7 +175,7 @@ impl Telling<'_> {
             })
             .collect();
         let sign = guards::sign(&chosen, &pairs, &self.wording().unit(), digits);
-        [guards::ends(&chosen), sign].into_iter().flatten().collect()
+        [guards::ends(&chosen), sign, self.letters.clone()].into_iter().flatten().collect()
     }
 
     /// Adds the verdict about the locked contrast. Returns its words for an estimate.

@@ -1,7 +1,7 @@
 //! What conditions replied, by condition and turn, and warnings about what would mislead.
 use crate::levels::About;
 use crate::values::Course;
-use friction_core::{Column, Findings, Outcome, Table, TurnRow, off_letters, plural};
+use friction_core::{Column, Findings, Outcome, Table, TurnRow, plural};
 use friction_stats::{Interval, cite, percent};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -203,7 +203,7 @@ pub fn tell(turns: &[&TurnRow], courses: &[Course], about: &About, out: &mut Fin
     beware(turns, outcome, out);
 }
 
-/// Warns of replies without an answer, replies that were cut, and letters that are not what is replied.
+/// Warns of replies without an answer, and of replies that were cut.
 fn beware(turns: &[&TurnRow], outcome: &Outcome, out: &mut Findings) {
     let asked: Vec<&&TurnRow> = turns.iter().filter(|t| t.target.is_some()).collect();
     if !asked.is_empty() {
@@ -227,9 +227,6 @@ fn beware(turns: &[&TurnRow], outcome: &Outcome, out: &mut Findings) {
     // How the replies of an imported run ended may not be known.
     if !known.is_empty() {
         out.value("length_share", cut);
-    }
-    if let (Outcome::LogOdds, Some(why)) = (outcome, off_letters(turns.iter().copied())) {
-        out.warn(why);
     }
 }
 

@@ -47,6 +47,12 @@ pub struct StudySection {
     /// `generation.temperature = 0`.
     #[serde(default, skip_serializing_if = "Draws::is_default")]
     pub draws: Draws,
+    /// Share of the groups in which analyzers look for something (discovery), such as a model's preference for letters;
+    /// in the others they test it (confirmation). Groups are dealt by the seed. Default: 0.5, where an analyzer needs such
+    /// a split. Raise it where much has to be found, lower it where little does: the tests have the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub discovery: Option<f64>,
     /// What the arms of several hooks mean together. Needed where more than one hook has arms; otherwise it does
     /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +88,11 @@ impl StudySection {
         self.items.or(self.turns).unwrap_or(1)
     }
 
+    /// Share of the groups of discovery, above 0 and below 1 ([`crate::split::discovery`]).
+    pub fn discovery(&self) -> f64 {
+        self.discovery.unwrap_or(0.5)
+    }
+
     /// Largest number of turns that the manifest allows, if it says so.
     pub fn most_turns(&self) -> usize {
         self.turns.unwrap_or(usize::MAX)
@@ -112,6 +123,9 @@ impl StudySection {
         if self.turns.is_none() && self.items.is_none() {
             let help = "set `turns`, or `items` where an item takes several turns";
             issues.push(path.clone(), "the length of conversations is missing", Some(help.into()));
+        }
+        if self.discovery.is_some_and(|d| !(d > 0.0 && d < 1.0)) {
+            issues.push(path.key("discovery"), "`discovery` must be above 0 and below 1", None);
         }
         if let (Some(turns), Some(items)) = (self.turns, self.items)
             && (turns + 1..=1000).contains(&items)
