@@ -86,6 +86,11 @@ pub struct LinearProbe {
     /// it to learn whether steering moves what the probe reads.
     #[serde(default)]
     pub arms: bool,
+    /// Whether the words of the whole context are a baseline too: earlier messages, what the history keeps of the replies,
+    /// and the signs with which that ends. Set it where conditions differ in the history, as where replies are cut: a probe
+    /// that reads no more than these words says nothing of the model's state.
+    #[serde(default)]
+    pub context: bool,
     /// Confidence level of the intervals.
     #[serde(default = "level")]
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]

@@ -1,5 +1,5 @@
 //! Writes the findings in this order: each site, the headline, the baselines, levels, the next answer, turns, arms.
-use crate::baselines::{bag_of_words, lengths};
+use crate::baselines::{bag_of_context, bag_of_words, lengths};
 use crate::fit::{Design, HeldOut};
 use crate::next::{Compared, Score};
 use crate::report::{Line, Report, association};
@@ -243,6 +243,10 @@ impl Report<'_> {
         let words = bag_of_words(rows);
         if words.cols > 0 {
             out.insert(0, ("words of the message".into(), words));
+        }
+        if self.options.context {
+            let words = bag_of_context(self.run.turns(), rows);
+            out.extend((words.cols > 0).then(|| ("words of the context".into(), words)));
         }
         if let Some(x) = self.rows.features(self.run, Site::Embed, self.options.position)? {
             out.push(("embed".into(), x));
