@@ -295,10 +295,25 @@ fn parquet_holds_open_items_too() {
     assert!(told(twice).contains("which are the same; leave one out"));
 }
 
-fn ordinary() -> BTreeMap<String, Vec<Item>> {
-    let path = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
-        .join("../../experiments/ordinary/questions.jsonl");
+fn experiment(file: &str) -> BTreeMap<String, Vec<Item>> {
+    let path = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../../experiments").join(file);
     by_category(File::read(&path).unwrap().items)
+}
+fn ordinary() -> BTreeMap<String, Vec<Item>> {
+    experiment("ordinary/questions.jsonl")
+}
+
+/// The prompts of the interruption probe: 12 categories of four, each an open question and a follow-up.
+#[test]
+fn the_prompts_of_the_interruption_probe() {
+    let bank = experiment("interruption-probe/prompts.jsonl");
+    assert!(bank.len() == 12 && bank.values().all(|all| all.len() == 4));
+    let mut texts = BTreeSet::new();
+    for item in bank.values().flatten() {
+        assert!(item.script.len() == 2 && item.choices.is_empty() && item.target.is_none(), "{}", item.id);
+        assert!(item.script.iter().all(|t| texts.insert(t.user.clone()) && t.reply.is_none()), "{}", item.id);
+        assert!(item.script[0].user.len() > 70 && item.script[1].user.ends_with('?'), "{}", item.id);
+    }
 }
 
 /// The questions in experiments/ordinary: 14 categories of ten, in which each letter is right once.
