@@ -8,6 +8,7 @@
 //! [`manifest`] (how a study is written down), [`run`] (what an analyzer reads), [`findings`] (what it writes) and
 //! [`import`] (how results of other programs become runs).
 pub mod arms;
+pub mod balance;
 pub mod choice;
 pub mod context;
 pub mod contrast;
@@ -37,6 +38,7 @@ pub mod traits;
 mod unread;
 pub mod words;
 
+pub use balance::Balance;
 pub use choice::ChoiceParser;
 pub use context::{OpeningContext, TurnContext};
 pub use contrast::{ComparedTurns, Contrast};

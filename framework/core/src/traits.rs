@@ -99,12 +99,32 @@ pub struct TopicPlan {
 
 /// Chooses the categories of each group's items. They are the same in all conditions.
 pub trait Topics: Send + Sync {
+    /// Reads what the choice depends on beside the categories, such as the items' texts. Called once, before the other
+    /// methods; topics of a dynamic library or a process are not asked. Default: nothing.
+    ///
+    /// # Errors
+    /// If the topics cannot be chosen; the message says why, and what to change.
+    fn prepare(&mut self, dataset: &dyn Dataset, cx: &PlanContext) -> Result<()> {
+        let _ = (dataset, cx);
+        Ok(())
+    }
     /// Chooses the categories of all groups. The result must depend only on the arguments.
     fn choose(&self, categories: &[Category], cx: &PlanContext) -> Result<TopicPlan>;
     /// As [`Topics::choose`], for a range of groups only, so that a study of a million groups needs no table of all of
     /// them. The rows must equal those of `choose`. Default: `None`; `choose` is then called once for all groups.
     fn choose_groups(&self, _: &[Category], _: &PlanContext, _: Range<usize>) -> Result<Option<TopicPlan>> {
         Ok(None)
+    }
+    /// What a reader must know of the choice, such as how far apart the topics are. Each is a sentence without its full
+    /// stop; `friction run` and `friction check` print them, and the run's log holds them. Default: nothing.
+    fn notes(&self, categories: &[Category], cx: &PlanContext) -> Vec<String> {
+        let _ = (categories, cx);
+        vec![]
+    }
+    /// A text that identifies what the choice depends on beside the options and the data, such as the files of a model.
+    /// The run's lock stores it, and a resume with another one is refused. Default: nothing.
+    fn fingerprint(&self) -> Option<String> {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 //! groups.
 use crate::options::{Count, orders};
 use friction_core::manifest::OptionsSection;
-use friction_core::{Category, Dataset, Error, Item, PlanContext, Result, Topics, plural, seed};
+use friction_core::{Balance, Category, Dataset, Error, Item, PlanContext, Result, Topics, plural, seed};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
@@ -84,6 +84,11 @@ pub struct Lists {
     /// Number of different ids, and of different texts.
     numbers: (usize, usize),
     order: Order,
+    /// What the plugin says of its choice.
+    notes: Vec<String>,
+    /// What identifies the choice beside options and data.
+    fingerprint: Option<String>,
+    balance: Balance,
     /// Positions in the decks before each chunk.
     marks: Vec<Places>,
     longest: Vec<usize>,
@@ -106,14 +111,22 @@ impl Lists {
         options: &OptionsSection,
     ) -> std::result::Result<Self, Fault> {
         let categories = dataset.categories().to_vec();
+        let (mut notes, mut fingerprint) = (vec![], None);
         let order = match topics {
             None => Order::Held(vec![0; cx.groups * cx.turns]),
-            Some(topics) => Self::order(topics, &categories, &cx)?,
+            Some(mut topics) => {
+                topics.prepare(dataset, &cx).map_err(Fault::Topics)?;
+                (notes, fingerprint) = (topics.notes(&categories, &cx), topics.fingerprint());
+                Self::order(topics, &categories, &cx)?
+            }
         };
         let mut lists = Self {
             decks: vec![],
             numbers: (0, 0),
             order,
+            notes,
+            fingerprint,
+            balance: Balance::default(),
             marks: vec![],
             longest: vec![],
             held: RefCell::new(None),
@@ -190,6 +203,7 @@ impl Lists {
         for chunk in 0..self.cx.groups.div_ceil(CHUNK) {
             self.marks.push(places.clone());
             for (i, topics) in self.topics(chunk).map_err(Fault::Topics)?.iter().enumerate() {
+                self.balance.add(topics);
                 let picks = self.draw(topics, &mut places, &mut asked).map_err(Fault::Dataset)?;
                 if !weights.is_empty() {
                     let weight = picks.iter().map(|(c, q)| u64::from(weights[*c as usize][*q as usize])).sum();
@@ -285,14 +299,24 @@ impl Lists {
         self.cx.groups
     }
 
+    /// What a reader must know of the choice of topics.
+    pub fn notes(&self) -> Vec<String> {
+        [self.notes.clone(), self.count.notes(&self.options)].concat()
+    }
+
+    /// What identifies the choice of topics, beside the options and the data.
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
+    }
+
+    /// How often each topic stands at each turn, over all groups. Topics are indices into the dataset's categories.
+    pub fn balance(&self) -> &Balance {
+        &self.balance
+    }
+
     /// Indices of the groups that ask the most text, sorted; empty if there are few groups.
     pub(crate) fn longest(&self) -> &[usize] {
         &self.longest
-    }
-
-    /// What a reader must know of the order of choices. Each is a sentence without its full stop.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        self.count.notes(&self.options)
     }
 
     /// The items of a group.

@@ -14,7 +14,7 @@
 //!               is a process); fingerprint, sha256 of all items
 //! grade         [grade], if it is given
 //! primary       [primary], defaults filled in, if it is given
-//! topics        table, version, library or process; null if the section is left out
+//! topics        table, version, library or process; fingerprint, if the plugin has one; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
 //! hooks         list of: table, version, library or process
@@ -147,6 +147,10 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     // The number that fits a device's memory may change from run to run; the log records it.
     lock["backend"]["batch"] = if found_here(plan) { json!("auto") } else { json!(plan.engine.slots) };
     lock["dataset"]["fingerprint"] = json!(plan.dataset.fingerprint());
+    // Most topics have none; their locks are those of versions before.
+    if let Some(fingerprint) = plan.lists.fingerprint() {
+        lock["topics"]["fingerprint"] = json!(fingerprint);
+    }
     lock["dataset"]["sha256"] = json!(items(plan.dataset.as_ref())?);
     for (i, c) in plan.conditions.iter().enumerate() {
         // Without one, locks are those of versions that did not have it.

@@ -56,7 +56,7 @@ pub struct Plan {
     pub estimate: Cost,
     /// Settings that have no effect, each with its place. A run goes on all the same.
     pub warnings: Vec<String>,
-    /// What a reader must know of the data.
+    /// What a reader must know of the data and of the choice of topics.
     pub notes: Vec<String>,
 }
 

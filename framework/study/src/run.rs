@@ -114,6 +114,9 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     if todo.is_empty() {
         return Ok(report);
     }
+    if !plan.notes.is_empty() {
+        dir.log(&json!({"event": "plan", "notes": plan.notes}))?;
+    }
     options.left(todo.len());
     let began = Instant::now();
     let (mut read, total) = (0, weights.parameters() * 4);

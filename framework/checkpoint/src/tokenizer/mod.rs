@@ -57,6 +57,16 @@ impl Tokenizer {
         Ok(e.get_ids().to_vec())
     }
 
+    /// Token ids of `text` with what the post-processor of a `tokenizer.json` puts around it, such as BERT's `[CLS]` and
+    /// `[SEP]`.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub fn encode_surrounded(&self, text: &str) -> Result<Vec<u32>> {
+        let e = self.inner.encode_fast(text, true).map_err(|e| Error::Text(format!("cannot tokenise: {e}")))?;
+        Ok(e.get_ids().to_vec())
+    }
+
     /// What the post-processor of a `tokenizer.json` puts before a text; empty where it puts nothing there, `None` where
     /// there is no post-processor.
     ///

@@ -136,3 +136,35 @@ fn a_million_groups_take_no_memory_of_a_million_groups() {
     ids(&lists, &bank(), 999_999);
     assert_eq!(lists.held.borrow().as_ref().unwrap().1.len(), 1_000_000 - 1_000_000 / CHUNK * CHUNK);
 }
+
+/// Stays with the category that is named in the first item of the first one.
+struct Told(Option<usize>);
+impl Topics for Told {
+    fn prepare(&mut self, dataset: &dyn Dataset, _: &PlanContext) -> Result<()> {
+        let first = dataset.item(&dataset.categories()[0], 0)?;
+        self.0 = dataset.categories().iter().position(|c| first.text.starts_with(&c.name));
+        Ok(())
+    }
+    fn choose(&self, _: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
+        let at = self.0.ok_or_else(|| Error::other("not prepared"))?;
+        Ok(TopicPlan { order: vec![vec![at; cx.turns]; cx.groups] })
+    }
+    fn notes(&self, all: &[Category], cx: &PlanContext) -> Vec<String> {
+        self.0.map(|at| format!("{} in {} groups", all[at].name, cx.groups)).into_iter().collect()
+    }
+    fn fingerprint(&self) -> Option<String> {
+        self.0.map(|at| at.to_string())
+    }
+}
+
+#[test]
+fn topics_read_the_data_and_tell_what_they_chose() {
+    let cx = PlanContext { seed: 0, groups: 4, turns: 2 };
+    let lists = Lists::new(&bank(), Some(Box::new(Told(None))), cx.clone()).map_err(|_| ()).unwrap();
+    assert_eq!((lists.notes(), lists.fingerprint()), (&["art in 4 groups".to_string()][..], Some("0")));
+    assert_eq!((lists.balance().count(0, 1), lists.balance().groups(), lists.balance().topics().len()), (4, 4, 1));
+    let cx = PlanContext { groups: CHUNK + 3, turns: 3, ..cx };
+    let lists = new(true, &cx).unwrap();
+    assert_eq!((lists.notes().len(), lists.fingerprint()), (0, None));
+    assert_eq!(*lists.balance(), Round { some: true }.rows(3, &cx, 0..cx.groups).balance());
+}
