@@ -186,12 +186,13 @@ impl EmbeddingDistance {
             return Error::at("count", what).help("lower `study.turns` or `count`, or set `repeat = true`");
         }
         let nearest = |i: usize| {
-            let near = chosen.order.iter().copied().min_by(|a, b| points.distance(i, *a).total_cmp(&points.distance(i, *b)));
+            let near =
+                chosen.order.iter().copied().min_by(|a, b| points.distance(i, *a).total_cmp(&points.distance(i, *b)));
             near.map_or_else(String::new, |near| format!(" from {}", name(near)))
         };
-        let next = chosen.too_close.map_or_else(String::new, |(i, d)| {
-            format!("; the next, {}, lies at {d:.3}{}", name(i), nearest(i))
-        });
+        let next = chosen
+            .too_close
+            .map_or_else(String::new, |(i, d)| format!("; the next, {}, lies at {d:.3}{}", name(i), nearest(i)));
         let enough = points.farthest(chosen.order[0], needed, 0.0).distances.last().copied().unwrap_or(0.0);
         // Rounded down, so that what is written does.
         let enough = (enough * 1000.0).floor() / 1000.0;

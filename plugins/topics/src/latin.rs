@@ -75,7 +75,10 @@ impl Block {
 
     /// The topics of the block's group number `place`, from 0 to below `n`.
     pub fn row(&self, place: usize) -> Vec<usize> {
-        (0..self.turns).map(|turn| (turn / self.n, turn % self.n)).map(|(r, c)| self.cell(r, self.rows[r][place], c)).collect()
+        (0..self.turns)
+            .map(|turn| (turn / self.n, turn % self.n))
+            .map(|(r, c)| self.cell(r, self.rows[r][place], c))
+            .collect()
     }
 }
 

@@ -48,7 +48,8 @@ impl Modules {
                 return Err(refused(format!("modules.json lists {kinds:?}; {what}")));
             }
         };
-        let folder = |path: &str| if path.is_empty() { String::new() } else { format!("{}/", path.trim_end_matches('/')) };
+        let folder =
+            |path: &str| if path.is_empty() { String::new() } else { format!("{}/", path.trim_end_matches('/')) };
         let (transformer, pooling) = (folder(modules[0].1), folder(modules[1].1));
         let width = pooled(&files.json(&format!("{pooling}config.json"))?)?;
         let settings = files.json_if_any(&format!("{transformer}sentence_bert_config.json"))?;
@@ -58,7 +59,9 @@ impl Modules {
         let all = files.json_if_any("config_sentence_transformers.json")?;
         if let Some(prompt) = all["default_prompt_name"].as_str() {
             let what = "prompts are not put before texts here";
-            return Err(refused(format!("config_sentence_transformers.json: `default_prompt_name` is `{prompt}`; {what}")));
+            return Err(refused(format!(
+                "config_sentence_transformers.json: `default_prompt_name` is `{prompt}`; {what}"
+            )));
         }
         Ok(Self {
             folder: transformer,

@@ -42,7 +42,10 @@ impl Files {
                     return Err(Error::at("model", format!("there is no folder {}", folder.display())));
                 }
                 if revision.is_some() {
-                    return Err(Error::at("revision", "`revision` does nothing beside a folder: only the hub has revisions"));
+                    return Err(Error::at(
+                        "revision",
+                        "`revision` does nothing beside a folder: only the hub has revisions",
+                    ));
                 }
                 Place::Folder(folder)
             }

@@ -170,7 +170,13 @@ impl Bert {
     }
 
     /// softmax(q kᵀ / √d + padding) v for each head; `x` and the result are `[rows × longest, width]`.
-    fn attention(&self, layer: &Layer, x: &Tensor<2>, padding: &Tensor<4>, [rows, longest, width]: [usize; 3]) -> Tensor<2> {
+    fn attention(
+        &self,
+        layer: &Layer,
+        x: &Tensor<2>,
+        padding: &Tensor<4>,
+        [rows, longest, width]: [usize; 3],
+    ) -> Tensor<2> {
         let each = width / self.heads;
         let split = |linear: &Linear| -> Tensor<4> {
             linear.of(x.clone()).reshape::<4, _>([rows, longest, self.heads, each]).swap_dims(1, 2)

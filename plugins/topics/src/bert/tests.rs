@@ -99,9 +99,8 @@ fn the_tiny_bert_is_that_of_sentence_transformers() {
 #[test]
 fn gelu_and_its_approximation_are_told_apart() {
     let want = expected("tiny.json");
-    let case = |i: usize| -> Vec<f64> {
-        want["cases"][i]["embeddings"].as_array().unwrap().iter().flat_map(floats).collect()
-    };
+    let case =
+        |i: usize| -> Vec<f64> { want["cases"][i]["embeddings"].as_array().unwrap().iter().flat_map(floats).collect() };
     let off = case(0).iter().zip(case(2)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(off > 5e-5, "{off:e}: the cases of the test before differ by more than it allows");
 }
@@ -112,7 +111,7 @@ fn padding_changes_nothing() {
     let texts = ["law", "the history of art, of law, of math", "", "math!", "the history of philosophy of art"];
     let together = model.embed(&texts).unwrap();
     for (text, vector) in texts.iter().zip(&together) {
-        let alone = model.embed(&[text]).unwrap();
+        let alone = model.embed(&[*text]).unwrap();
         let wide: Vec<Vec<f64>> = alone.iter().map(|v| v.iter().map(|x| f64::from(*x)).collect()).collect();
         let off = apart(std::slice::from_ref(vector), &wide);
         assert!(off < 1e-6, "{off:e}: {text}");
@@ -133,7 +132,11 @@ fn other_layouts_are_the_same_model() {
     let tiny = Tiny::new();
     let types = ["base.modules.transformer.Transformer", "sentence_transformer.modules.pooling.Pooling", "x.Normalize"];
     tiny.edit("modules.json", |m| {
-        m.as_array_mut().unwrap().iter_mut().zip(types).for_each(|(m, t)| m["type"] = format!("sentence_transformers.{t}").into());
+        m.as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .zip(types)
+            .for_each(|(m, t)| m["type"] = format!("sentence_transformers.{t}").into());
     });
     tiny.edit("1_Pooling/config.json", |c| {
         *c = json!({"embedding_dimension": 8, "pooling_mode": "mean", "include_prompt": true});
@@ -154,9 +157,11 @@ fn other_layouts_are_the_same_model() {
     let bytes = std::fs::read(inner.join("model.safetensors")).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    let renamed = header.as_object().unwrap().iter().map(|(k, v)| {
-        (if k.starts_with("__") { k.clone() } else { format!("bert.{k}") }, v.clone())
-    });
+    let renamed = header
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(k, v)| (if k.starts_with("__") { k.clone() } else { format!("bert.{k}") }, v.clone()));
     let header = Value::Object(renamed.collect()).to_string();
     let out = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat();
     std::fs::write(inner.join("model.safetensors"), out).unwrap();
@@ -178,18 +183,38 @@ fn what_is_not_computed_is_refused_by_name() {
     for (name, key, value, part) in [
         ("config.json", "model_type", json!("mpnet"), "`model_type` is `mpnet`; `bert` is computed"),
         ("config.json", "hidden_act", json!("silu"), "unknown variant `silu`, expected one of `gelu`"),
-        ("config.json", "position_embedding_type", json!("relative_key"), "`position_embedding_type` is `relative_key`"),
+        (
+            "config.json",
+            "position_embedding_type",
+            json!("relative_key"),
+            "`position_embedding_type` is `relative_key`",
+        ),
         ("config.json", "is_decoder", json!(true), "`is_decoder` is true"),
         ("config.json", "num_attention_heads", json!(3), "3 attention heads do not share a width of 8"),
         ("config.json", "num_attention_heads", json!(0), "0 attention heads"),
         ("config.json", "hidden_size", json!(16), "the pooling is of width 8, the transformer of 16"),
-        ("config.json", "intermediate_size", json!(13), "tensor `encoder.layer.0.intermediate.dense.weight` is [12, 8]"),
-        ("config.json", "num_hidden_layers", json!(3), "tensor `encoder.layer.2.attention.self.query.weight` is missing"),
+        (
+            "config.json",
+            "intermediate_size",
+            json!(13),
+            "tensor `encoder.layer.0.intermediate.dense.weight` is [12, 8]",
+        ),
+        (
+            "config.json",
+            "num_hidden_layers",
+            json!(3),
+            "tensor `encoder.layer.2.attention.self.query.weight` is missing",
+        ),
         ("config.json", "vocab_size", json!(20), "the tokenizer has 30 ids, the model 20"),
         (pooling, "pooling_mode_mean_tokens", json!(false), "the pooling is []"),
         (pooling, "pooling_mode_max_tokens", json!(true), "\"max\""),
         (pooling, "pooling_mode", json!("cls"), "\"cls\""),
-        ("sentence_bert_config.json", "max_seq_length", json!(17), "`max_seq_length` is 17; it must be from 3 to the model's 16"),
+        (
+            "sentence_bert_config.json",
+            "max_seq_length",
+            json!(17),
+            "`max_seq_length` is 17; it must be from 3 to the model's 16",
+        ),
         ("sentence_bert_config.json", "transformer_task", json!("fill-mask"), "the task `fill-mask`"),
     ] {
         let error = told(name, &|v| v[key] = value.clone());

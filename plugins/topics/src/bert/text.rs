@@ -30,7 +30,9 @@ impl Encoder {
         let tokenizer = Tokenizer::from_bytes(json.as_bytes()).map_err(Error::config)?;
         let (ids, rows) = (tokenizer.ids_of_text(), config.vocab_size);
         if ids > rows {
-            return Err(Error::config(format!("the tokenizer has {ids} ids, the model {rows}: they do not belong together")));
+            return Err(Error::config(format!(
+                "the tokenizer has {ids} ids, the model {rows}: they do not belong together"
+            )));
         }
         let ends = match tokenizer.encode_surrounded("").map_err(told)?[..] {
             [first, last] if (first.max(last) as usize) < rows => (first, last),
@@ -73,7 +75,13 @@ pub(super) fn word_piece(vocab: &str, settings: &Value) -> Result<String> {
     };
     let unknown = special("unk_token", "[UNK]")?;
     let (first, last) = (special("cls_token", "[CLS]")?, special("sep_token", "[SEP]")?);
-    let all = [special("pad_token", "[PAD]")?, unknown.clone(), first.clone(), last.clone(), special("mask_token", "[MASK]")?];
+    let all = [
+        special("pad_token", "[PAD]")?,
+        unknown.clone(),
+        first.clone(),
+        last.clone(),
+        special("mask_token", "[MASK]")?,
+    ];
     let added: Vec<Value> = all
         .iter()
         .map(|(token, id)| {

@@ -17,7 +17,12 @@ fn bank() -> Bank {
     for (category, texts) in data()["items"]["texts"].as_object().unwrap() {
         for (i, text) in texts.as_array().unwrap().iter().enumerate() {
             let (id, text) = (format!("{category}_{i}"), text.as_str().unwrap().to_string());
-            all.entry(category.clone()).or_default().push(Item { id, category: category.clone(), text, ..Item::default() });
+            all.entry(category.clone()).or_default().push(Item {
+                id,
+                category: category.clone(),
+                text,
+                ..Item::default()
+            });
         }
     }
     Bank::new(all, "test".into())
@@ -77,10 +82,16 @@ fn it_says_what_it_chose_and_identifies_it() {
         ]
     );
     let fingerprint = got.fingerprint().unwrap();
-    assert!(fingerprint.ends_with(": law, philosophy, history, art, math") && fingerprint.find(':') == Some(64), "{fingerprint}");
+    assert!(
+        fingerprint.ends_with(": law, philosophy, history, art, math") && fingerprint.find(':') == Some(64),
+        "{fingerprint}"
+    );
     let balanced = prepared(json!({"order": "balanced", "count": 3}), &cx(7, 2)).unwrap();
     let notes = balanced.notes(bank().categories(), &cx(7, 2));
-    assert!(notes[2].starts_with("topics are balanced: over the groups, each of 3 topics stands 2 to 3 times"), "{notes:?}");
+    assert!(
+        notes[2].starts_with("topics are balanced: over the groups, each of 3 topics stands 2 to 3 times"),
+        "{notes:?}"
+    );
     let alone = prepared(json!({"count": 1}), &cx(7, 1)).unwrap();
     assert_eq!(alone.notes(bank().categories(), &cx(7, 1)).len(), 1);
 }
@@ -95,11 +106,16 @@ fn rows_of_some_groups_are_those_of_all() {
             assert_eq!(all.order.len(), 30);
             assert!(all.order.iter().all(|row| row.len() == turns && row.windows(2).all(|w| w[0] != w[1])));
             assert_eq!(got.choose_groups(&[], &cx, 13..29).unwrap().unwrap().order, all.order[13..29]);
-            assert_eq!(prepared(json!({"order": order, "repeat": repeat}), &cx).unwrap().choose(&[], &cx).unwrap(), all);
+            assert_eq!(
+                prepared(json!({"order": order, "repeat": repeat}), &cx).unwrap().choose(&[], &cx).unwrap(),
+                all
+            );
         }
     }
     // The start is drawn by the seed.
-    let first = |seed| prepared(json!({"order": "fixed"}), &PlanContext { seed, ..cx(1, 5) }).unwrap().found.unwrap().chosen.order[0];
+    let first = |seed| {
+        prepared(json!({"order": "fixed"}), &PlanContext { seed, ..cx(1, 5) }).unwrap().found.unwrap().chosen.order[0]
+    };
     let starts: std::collections::BTreeSet<usize> = (0..40).map(first).collect();
     assert_eq!(starts.len(), 5);
 }
@@ -115,7 +131,8 @@ fn topics_too_close_are_refused_with_what_to_change() {
     assert!(help.starts_with("set `min_distance = 0.003` or less, lower `study.turns`"), "{help}");
     // What it says does.
     prepared(json!({"of": "items", "start": "law", "min_distance": 0.003}), &cx(3, 5)).unwrap();
-    let some = prepared(json!({"of": "items", "start": "law", "min_distance": 0.01, "repeat": true}), &cx(3, 5)).unwrap();
+    let some =
+        prepared(json!({"of": "items", "start": "law", "min_distance": 0.01, "repeat": true}), &cx(3, 5)).unwrap();
     assert_eq!(some.found.unwrap().names, ["law", "philosophy", "history"]);
 }
 

@@ -12,8 +12,7 @@ fn cx(seed: u64, groups: usize, turns: usize) -> PlanContext {
 /// The order of `fixed` before topics were kept from following themselves.
 fn before(n: usize, cx: &PlanContext, group: u64) -> Vec<usize> {
     let round = |round: u64| {
-        let drawn =
-            seed::derive(&[b"topics", &cx.seed.to_le_bytes(), &group.to_le_bytes(), &round.to_le_bytes()]);
+        let drawn = seed::derive(&[b"topics", &cx.seed.to_le_bytes(), &group.to_le_bytes(), &round.to_le_bytes()]);
         seed::permutation(n, drawn)
     };
     (0..).flat_map(round).take(cx.turns).collect()
