@@ -40,7 +40,8 @@ impl Block {
         for round in 0..turns.div_ceil(n) as u64 {
             block.topics.push(draw(b"topics", pair, round, 0));
             let rows = (0..TRIES).map(|attempt| draw(b"rows", at, round, attempt)).find(|rows| block.follows(rows));
-            block.rows.push(rows.unwrap_or_else(|| block.following()));
+            let rows = rows.unwrap_or_else(|| block.following());
+            block.rows.push(rows);
         }
         block
     }
