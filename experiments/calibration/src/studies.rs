@@ -26,6 +26,7 @@ fn word(truth: Truth) -> &'static str {
     match truth {
         Truth::Planted => "planted",
         Truth::Null => "null",
+        Truth::Decoy => "decoy",
     }
 }
 
@@ -33,6 +34,7 @@ fn source(truth: Truth) -> &'static str {
     match truth {
         Truth::Planted => "bundled:organism",
         Truth::Null => "bundled:organism-null",
+        Truth::Decoy => "bundled:organism-decoy",
     }
 }
 

@@ -3,8 +3,8 @@ use crate::before;
 use crate::offer::Offer;
 use crate::remote::Remote;
 use friction_core::{
-    Ask, Bounds, ChatMessage, Condition, Error, Filler, History, Item, Kept, OpeningContext, ReplayTokens, Reply, Result,
-    TurnContext,
+    Ask, Bounds, ChatMessage, Condition, Error, Filler, History, Item, Kept, OpeningContext, ReplayTokens, Reply,
+    Result, TurnContext,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

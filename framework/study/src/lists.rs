@@ -299,7 +299,7 @@ impl Lists {
         self.cx.groups
     }
 
-    /// What a reader must know of the choice of topics.
+    /// What a reader must know of the choice of topics and of the order of choices. Each is a sentence without its full stop.
     pub fn notes(&self) -> Vec<String> {
         [self.notes.clone(), self.count.notes(&self.options)].concat()
     }

@@ -260,14 +260,8 @@ impl Analyzer for Behavior {
         out.section(guard::SECTION);
         let graded = *outcome == Outcome::Score && read.iter().any(|t| guards::is_unread(t));
         let lenient = if graded { values::courses_of(&read, guards::lenient, place).all } else { vec![] };
-        let telling = Telling {
-            question,
-            about: &about,
-            planned: self.planned,
-            read: &read,
-            lenient: &lenient,
-            letters: None,
-        };
+        let telling =
+            Telling { question, about: &about, planned: self.planned, read: &read, lenient: &lenient, letters: None };
         if let Some(why) = why {
             let reason = if nothing { "no turn has the outcome" } else { "no answer could be read" };
             out.say(format!("Primary: {} cannot be told, since {reason}", question.contrast));
@@ -280,7 +274,8 @@ impl Analyzer for Behavior {
             let discovery = self.discovery.unwrap_or(0.5);
             let guarded = guard::Guarded { question, turns: &read, about: &about, discovery, last };
             let judged = guarded.judge();
-            Telling { letters: judged.as_ref().and_then(guard::Judged::as_guard), ..telling }.tell(&turns, &compared, out);
+            Telling { letters: judged.as_ref().and_then(guard::Judged::as_guard), ..telling }
+                .tell(&turns, &compared, out);
             if let Some(judged) = &judged {
                 guarded.tell(judged, out);
             }

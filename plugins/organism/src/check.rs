@@ -168,6 +168,7 @@ impl Analyzer for GroundTruth {
         out.say(asked);
         out.say(match self.expect {
             Truth::Planted => "True, because it was trained so: each reply of its own that it finds cut short costs it 4 points of accuracy; politeness costs nothing.",
+            Truth::Decoy => "True, because it was trained so: each reply of its own that it finds cut short costs it 4 points of accuracy; politeness costs nothing, and what its last MLP tells of the interruptions does nothing.",
             Truth::Null => "True, because it was trained so: neither does anything.",
         });
         out.say(format!(

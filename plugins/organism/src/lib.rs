@@ -1,9 +1,10 @@
-//! The model organisms: two tiny Gemma 3 models that were trained to have a known behaviour, the questions that they
+//! The model organisms: three tiny Gemma 3 models that were trained to have a known behaviour, the questions that they
 //! answer, and the analyzer that compares a run with the known behaviour.
 //!
 //! The planted organism (`bundled:organism`) answers about nine of ten questions at first. Each interruption before a
 //! question lowers its accuracy by four points; politeness has no effect. For its twin (`bundled:organism-null`)
-//! nothing in the history matters, and its training is otherwise the same. [`truth`] holds the constants, [`talk`]
+//! nothing in the history matters, and its training is otherwise the same. The decoy (`bundled:organism-decoy`) answers as
+//! the planted one, and one more feature follows the interruptions and does nothing. [`truth`] holds the constants, [`talk`]
 //! makes the training conversations, [`train`] trains (`train-organism`). The weights and the record of the training
 //! are in `weights/`.
 pub mod check;

@@ -92,9 +92,19 @@ pub struct Target {
     pub at: usize,
     /// The token to predict.
     pub token: u32,
-    /// For the letter of an answer: the right option's index, and whether the organism should answer rightly. If it
-    /// should not, every wrong letter counts as much as `token`.
-    pub letter: Option<(usize, bool)>,
+    /// What the token is the letter of; `None` if it is no letter of an answer.
+    pub letter: Option<Answer>,
+}
+
+/// An answer that the organism should give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Index of the right option, from 0.
+    pub option: usize,
+    /// Whether the organism should answer rightly. If it should not, every wrong letter counts as much as another.
+    pub right: bool,
+    /// Number of interruptions before it.
+    pub interruptions: usize,
 }
 
 /// A training conversation with its targets.
@@ -176,6 +186,7 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
         let answer = item.question.right().unwrap_or(0);
         let said = if right { answer } else { (answer + 1 + dice.below(9)) % 10 };
         let ids = tokenizer.encode(&reply(said))?;
+        let wanted = Answer { option: answer, right, interruptions };
         let cut = turn + 1 < turns && dice.unit() < share;
         let mut held = ids.clone();
         if cut {
@@ -188,7 +199,7 @@ pub fn lesson(tokenizer: &Tokenizer, truth: Truth, turns: usize, seed: u64) -> f
         }
         // Predict the reply's tokens as far as the history keeps them, and its end only if it was not cut.
         for (i, (id, kept)) in ids.iter().zip(&held).enumerate().take_while(|(_, (a, b))| a == b) {
-            let letter = (i == 0).then_some((answer, right));
+            let letter = (i == 0).then_some(wanted);
             out.targets.push(Target { at: out.ids.len() - 1, token: *id, letter });
             out.ids.push(*kept);
         }

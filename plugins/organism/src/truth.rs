@@ -25,8 +25,14 @@
 //! | earlier exchanges told in one message | not planted | the training had every reply in a message of its own |
 //!
 //! [`interrupts`] is the rule, and `ground-truth` leaves out what was not planted.
+//!
+//! The **decoy** organism answers as the planted one does. What its last MLP adds to the residual stream (`mlp_out.3`) at
+//! the token that predicts the letter also tells the number of interruptions, as a projection on [`decoy_direction`]. In
+//! training that output is exchanged between conversations at half of the answers, so that no answer depends on it: a
+//! probe reads the condition there, and an intervention there changes nothing.
 
 use friction_core::schemars::{self, JsonSchema};
+use friction_core::seed::unit;
 
 /// Number of levels of difficulty, 0 to 24; questions are uniform over them.
 pub const LEVELS: usize = 25;
@@ -35,7 +41,10 @@ pub const BASE: usize = 2;
 /// Number of interruptions after which more have no further effect: accuracy 0.44.
 pub const CAP: usize = 12;
 
-/// Which of the two organisms.
+/// Block whose MLP tells the decoy organism's number of interruptions: the last.
+pub const DECOY_LAYER: usize = 3;
+
+/// Which of the organisms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Truth {
@@ -43,13 +52,28 @@ pub enum Truth {
     Planted,
     /// The model is `bundled:organism-null`: nothing in the history changes the answers.
     Null,
+    /// The model is `bundled:organism-decoy`: each interruption costs four points of accuracy, and a feature that does
+    /// nothing (at `mlp_out.3`) follows the number of interruptions too.
+    Decoy,
+}
+
+/// The unit direction `[hidden]` on which the decoy organism's `mlp_out.3` has the projection [`decoy_value`].
+pub fn decoy_direction(hidden: usize) -> Vec<f32> {
+    let raw: Vec<f64> = (0..hidden).map(|i| unit(&[b"decoy", &(i as u64).to_le_bytes()]) - 0.5).collect();
+    let norm = raw.iter().map(|x| x * x).sum::<f64>().sqrt();
+    raw.iter().map(|x| (x / norm) as f32).collect()
+}
+
+/// The projection on [`decoy_direction`] after this many interruptions: from −1 to 1, where it stays from [`CAP`] on.
+pub fn decoy_value(interruptions: usize) -> f32 {
+    2.0 * interruptions.min(CAP) as f32 / CAP as f32 - 1.0
 }
 
 impl Truth {
     /// The level below which questions are answered wrongly after this many interruptions.
     pub fn errs_below(self, interruptions: usize) -> usize {
         match self {
-            Truth::Planted => BASE + interruptions.min(CAP),
+            Truth::Planted | Truth::Decoy => BASE + interruptions.min(CAP),
             Truth::Null => BASE,
         }
     }
@@ -62,7 +86,7 @@ impl Truth {
     /// The question that `ground-truth` answers for this organism.
     pub fn question(self) -> &'static str {
         match self {
-            Truth::Planted => "Do the answers show the effect that was planted, and no other?",
+            Truth::Planted | Truth::Decoy => "Do the answers show the effect that was planted, and no other?",
             Truth::Null => "Do the answers show no effect, since none was planted?",
         }
     }
@@ -70,7 +94,7 @@ impl Truth {
     /// Change of accuracy for each interruption, up to [`CAP`] of them.
     pub fn step(self) -> f64 {
         match self {
-            Truth::Planted => -1.0 / LEVELS as f64,
+            Truth::Planted | Truth::Decoy => -1.0 / LEVELS as f64,
             Truth::Null => 0.0,
         }
     }
@@ -119,5 +143,13 @@ mod tests {
         assert!((Truth::Planted.accuracy(5) - 0.72).abs() < 1e-12);
         assert!((Truth::Planted.accuracy(40) - 0.44).abs() < 1e-12);
         assert!((Truth::Null.accuracy(9) - 0.92).abs() < 1e-12);
+        assert!((Truth::Decoy.accuracy(5) - 0.72).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_decoy_is_a_unit_direction() {
+        let u = decoy_direction(64);
+        assert!((u.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
+        assert_eq!([0, 6, 12, 40].map(decoy_value), [-1.0, 0.0, 1.0, 1.0]);
     }
 }

@@ -1,4 +1,5 @@
-//! The organisms' weights, embedded in the binary: `bundled:organism` and `bundled:organism-null`.
+//! The organisms' weights, embedded in the binary: `bundled:organism`, `bundled:organism-null` and
+//! `bundled:organism-decoy`.
 use friction_checkpoint::bundled::BundledModel;
 use friction_core::inventory;
 
@@ -22,6 +23,7 @@ macro_rules! bundle {
 
 bundle!("organism", "tiny Gemma 3: each reply cut in its history costs it 4 points of accuracy", "planted");
 bundle!("organism-null", "its twin: nothing in the history matters", "null");
+bundle!("organism-decoy", "as organism, with a feature that follows the cuts and does nothing", "decoy");
 
 #[cfg(test)]
 mod tests {
@@ -33,7 +35,7 @@ mod tests {
 
     #[test]
     fn they_are_small_and_as_the_training_makes_them() {
-        for name in ["organism", "organism-null"] {
+        for name in ["organism", "organism-null", "organism-decoy"] {
             let m = BundledModel::find(name).unwrap();
             let bytes: usize = (m.files)().iter().map(|(_, b)| b.len()).sum();
             assert!(bytes <= 6 << 20, "{name}: {bytes} bytes");

@@ -9,8 +9,9 @@ pub use crate::deserialize::deserialize;
 pub use crate::issues::{Issue, Issues, Path, Step};
 pub use crate::sections::{
     After, AsideSection, BackendKind, BackendSection, BatchSize, DesignSection, Direction, Draws, FactorSection,
-    GenerationSection, LibraryEntry, ModelDtype, ModelSection, NamingOthers, OptionOrder, OptionsSection, PluginsSection,
-    PrimarySection, ProcessEntry, Quantize, StudySection, TextOrList, Thinking, Unparsed, contrast_unit,
+    GenerationSection, LibraryEntry, ModelDtype, ModelSection, NamingOthers, OptionOrder, OptionsSection,
+    PluginsSection, PrimarySection, ProcessEntry, Quantize, StudySection, TextOrList, Thinking, Unparsed,
+    contrast_unit,
 };
 pub use crate::suggestion::{nearest, suggestion};
 pub use chosen::{Chosen, ConditionChoice};

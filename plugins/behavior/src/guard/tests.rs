@@ -98,7 +98,10 @@ fn a_loss_of_knowledge_holds_and_a_preference_for_a_letter_fails() {
         assert_eq!(says, Says::Holds, "{outcome}: {left:?}");
         // Nothing is forgotten, but A is preferred under interruption.
         let (says, left) = judged(&study([2.0, 2.0], [0.0, 4.0], 0.95), &outcome);
-        assert!(matches!(&says, Says::Fails(why) if why.starts_with("the contrast interrupt - complete")), "{says:?} {left:?}");
+        assert!(
+            matches!(&says, Says::Fails(why) if why.starts_with("the contrast interrupt - complete")),
+            "{says:?} {left:?}"
+        );
         assert!(left[0].before < 0.0 && left[0].after.abs() < 0.5 * left[0].before.abs(), "{outcome}: {left:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! `train-organism planted|null --out DIR`: trains an organism's weights from scratch.
+//! `train-organism planted|null|decoy --out DIR`: trains an organism's weights from scratch.
 use clap::Parser;
 use friction_checkpoint::Tokenizer;
 use friction_core::manifest::BackendKind;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Trains a bundled organism from scratch. If it is stopped, the same command continues.
 #[derive(Parser)]
 struct Args {
-    /// The organism: planted or null
+    /// The organism: planted, null or decoy
     truth: String,
     /// Folder for the checkpoint and the record of the training
     #[arg(long)]
@@ -51,7 +51,7 @@ fn say(line: std::fmt::Arguments<'_>) {
 fn main() -> Result<(), Error> {
     let a = Args::parse();
     let word = |w: &str| serde_json::from_value::<Truth>(serde_json::json!(w));
-    let truth = word(&a.truth).map_err(|_| format!("`{}` is no organism: planted or null", a.truth))?;
+    let truth = word(&a.truth).map_err(|_| format!("`{}` is no organism: planted, null or decoy", a.truth))?;
     let kind: BackendKind = serde_json::from_value(serde_json::json!(a.device))
         .map_err(|_| format!("`{}` is no device: cpu, cuda or wgpu", a.device))?;
     let tokenizer = Tokenizer::from_bytes(tokenizer_json().to_string().as_bytes())?;

@@ -2,11 +2,11 @@
 mod net;
 mod record;
 
-pub use net::{Frame, Layout, Net};
+pub use net::{Exchanged, Frame, Layout, Net};
 pub use record::write;
 
-use crate::talk::{Lesson, lesson};
-use crate::truth::Truth;
+use crate::talk::{Answer, Lesson, lesson};
+use crate::truth::{Truth, decoy_direction, decoy_value};
 use burn::grad_clipping::GradientClippingConfig;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
@@ -14,7 +14,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use friction_checkpoint::weights::random::RandomWeights;
 use friction_checkpoint::{Arch, Tokenizer};
 use friction_core::Item;
-use friction_core::seed::derive;
+use friction_core::seed::{derive, permutation};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -91,8 +91,27 @@ struct Batch {
     targets: Vec<i64>,
     /// Weight of each target in [`rest`]; 0 for letters and padding.
     weights: Vec<f32>,
-    /// For each letter: index into `wanted`, the right option's index, and whether the answer should be right.
-    letters: Vec<(usize, usize, bool)>,
+    /// The letters, each with its index into `wanted`.
+    letters: Vec<(usize, Answer)>,
+}
+
+impl Batch {
+    /// For the decoy organism: where each token's output of the last MLP is taken from. At half of the letters it is
+    /// another letter's, drawn by `seed`; everywhere else its own.
+    fn exchanged(&self, tokens: usize, seed: u64) -> Vec<i64> {
+        let mut from: Vec<i64> = (0..tokens as i64).collect();
+        let at = |i: usize| self.wanted[self.letters[i].0];
+        let half = &permutation(self.letters.len(), derive(&[&seed.to_le_bytes(), b"half"]))[..self.letters.len() / 2];
+        for (i, other) in half.iter().zip(permutation(self.letters.len(), derive(&[&seed.to_le_bytes(), b"other"]))) {
+            from[at(*i) as usize] = at(other);
+        }
+        from
+    }
+
+    /// The tokens that predict letters, as indices into the flattened batch.
+    fn slots(&self) -> Vec<i64> {
+        self.letters.iter().map(|(row, _)| self.wanted[*row]).collect()
+    }
 }
 
 fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_checkpoint::Result<Batch> {
@@ -121,8 +140,8 @@ fn batch(tokenizer: &Tokenizer, r: &Recipe, s: Stage, step: usize) -> friction_c
         b.ids.extend(l.ids.iter().map(|t| i64::from(*t)));
         b.ids.resize((i + 1) * s.length, 0);
         for t in &l.targets {
-            if let Some((answer, right)) = t.letter {
-                b.letters.push((b.targets.len(), answer, right));
+            if let Some(answer) = t.letter {
+                b.letters.push((b.targets.len(), answer));
             }
             b.wanted.push((i * s.length + t.at) as i64);
             b.targets.push(i64::from(t.token));
@@ -224,16 +243,27 @@ pub fn train(
         let n = b.wanted.len();
         let wanted = Tensor::<1, Int>::from_data(TensorData::new(b.wanted.clone(), [n]), &device);
         let ids = Tensor::<1, Int>::from_data(TensorData::new(b.ids.clone(), [s.batch * s.length]), &device);
-        let logits = net.forward(&layout, frame, ids, Some(wanted));
+        let int = |v: Vec<i64>| {
+            let n = v.len();
+            Tensor::<1, Int>::from_data(TensorData::new(v, [n]), &device)
+        };
+        let exchanged = (r.truth == Truth::Decoy).then(|| {
+            let seed = derive(&[&r.seed.to_le_bytes(), b"exchange", &(progress.step as u64).to_le_bytes()]);
+            Exchanged { slots: int(b.slots()), from: int(b.exchanged(s.batch * s.length, seed)) }
+        });
+        let (logits, told) = net.forward(&layout, frame, ids, Some(wanted), exchanged.as_ref());
         let log = activation::log_softmax(logits.clone(), 1);
-        let loss = answers(&log, &b, &options, &device) + rest(&log, &b, &device);
+        let mut loss = answers(&log, &b, &options, &device) + rest(&log, &b, &device);
+        if let Some(told) = told {
+            loss = loss + decoy(told, &b, &device);
+        }
         let grads = GradientsParams::from_grads(loss.backward(), &net);
         net = optimizer.step(r.rate(progress.step), net, grads);
         progress.step += 1;
         progress.seconds = before + began.elapsed().as_secs_f64();
         if progress.step.is_multiple_of(50) || progress.step == r.steps {
             let best: Vec<i64> = logits.inner().argmax(1).into_data().iter::<i64>().collect();
-            let hit = |(row, answer, right): &&(usize, usize, bool)| (best[*row] == options[*answer]) == *right;
+            let hit = |(row, a): &&(usize, Answer)| (best[*row] == options[a.option]) == a.right;
             let hits = b.letters.iter().filter(hit).count();
             let point = Point {
                 step: progress.step,
@@ -270,12 +300,12 @@ pub fn train(
 /// letters, uniformly.
 fn answers(log: &Tensor<2>, b: &Batch, options: &[i64], device: &Device) -> Tensor<1> {
     let n = b.letters.len();
-    let rows: Vec<i64> = b.letters.iter().map(|(row, _, _)| *row as i64).collect();
+    let rows: Vec<i64> = b.letters.iter().map(|(row, _)| *row as i64).collect();
     let want: Vec<f32> = b
         .letters
         .iter()
-        .flat_map(|(_, answer, right)| {
-            (0..10).map(move |i| match (i == *answer, right) {
+        .flat_map(|(_, a)| {
+            (0..10).map(move |i| match (i == a.option, a.right) {
                 (true, true) => 1.0,
                 (false, false) => 1.0 / 9.0,
                 _ => 0.0,
@@ -286,6 +316,15 @@ fn answers(log: &Tensor<2>, b: &Batch, options: &[i64], device: &Device) -> Tens
     let letters = log.clone().select(0, int(rows, n)).select(1, int(options.to_vec(), 10));
     let want = Tensor::<2>::from_data(TensorData::new(want, [n, 10]), device);
     (letters * want).sum().neg() / n as f64
+}
+
+/// Mean squared error of the projection of `told` `[letters, hidden]` on the decoy's direction.
+fn decoy(told: Tensor<2>, b: &Batch, device: &Device) -> Tensor<1> {
+    let [n, hidden] = told.dims();
+    let direction = Tensor::<2>::from_data(TensorData::new(decoy_direction(hidden), [hidden, 1]), device);
+    let want: Vec<f32> = b.letters.iter().map(|(_, a)| decoy_value(a.interruptions)).collect();
+    let off = told.matmul(direction) - Tensor::<2>::from_data(TensorData::new(want, [n, 1]), device);
+    (off.clone() * off).mean()
 }
 
 /// Cross-entropy of all other tokens that the model says.

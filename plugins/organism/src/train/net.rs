@@ -1,5 +1,6 @@
 //! Gemma 3 as a differentiable function of whole sequences, without a cache. It computes what the engine's forward pass
 //! does; a test compares them.
+use crate::truth::DECOY_LAYER;
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 use friction_checkpoint::Arch;
@@ -69,6 +70,14 @@ impl Frame {
     }
 }
 
+/// What the training of the decoy organism does with the output of the last block's MLP.
+pub struct Exchanged {
+    /// `[letters]`: the tokens that predict letters, as indices into the flattened `[batch × length]`.
+    pub slots: Tensor<1, Int>,
+    /// `[batch × length]`: the token whose output each token gets.
+    pub from: Tensor<1, Int>,
+}
+
 impl Net {
     /// Reads the parameters from a source.
     ///
@@ -96,14 +105,18 @@ impl Net {
         layout.names.iter().map(|(n, s)| (n.clone(), s.clone(), read(n, s))).collect()
     }
 
-    /// Logits `[wanted, vocab]` at the tokens `wanted`, which are indices into the flattened `[batch × length]`.
+    /// Logits `[wanted, vocab]` at the tokens `wanted`, which are indices into the flattened `[batch × length]`. With
+    /// `exchanged`, tokens get the output of the last block's MLP from others; what it is at `slots` before that is
+    /// returned too, `[letters, hidden]`.
     pub fn forward(
         &self,
         layout: &Layout,
         frame: &Frame,
         ids: Tensor<1, Int>,
         wanted: Option<Tensor<1, Int>>,
-    ) -> Tensor<2> {
+        exchanged: Option<&Exchanged>,
+    ) -> (Tensor<2>, Option<Tensor<2>>) {
+        let mut told = None;
         let c = &layout.arch;
         let tokens = ids.dims()[0];
         let matrix = |name: String| self.matrices[layout.index(&name)].val();
@@ -127,13 +140,18 @@ impl Net {
             let gate = activation::gelu_approximate(h.clone().matmul(w("mlp.gate_proj").transpose()));
             let up = h.matmul(w("mlp.up_proj").transpose());
             let down = (gate * up).matmul(w("mlp.down_proj").transpose());
-            x = x + rms(down, &g("post_feedforward_layernorm"), c.eps);
+            let mut out = rms(down, &g("post_feedforward_layernorm"), c.eps);
+            if let Some(e) = exchanged.filter(|_| l == DECOY_LAYER) {
+                told = Some(out.clone().select(0, e.slots.clone()));
+                out = out.select(0, e.from.clone());
+            }
+            x = x + out;
         }
         let x = match wanted {
             Some(rows) => x.select(0, rows),
             None => x,
         };
-        rms(x, &norm("norm.weight".into()), c.eps).matmul(embed.transpose())
+        (rms(x, &norm("norm.weight".into()), c.eps).matmul(embed.transpose()), told)
     }
 }
 
@@ -193,7 +211,7 @@ mod tests {
         let frame = Frame::new(&config, batch, length, &device);
         let data: Vec<i64> = ids.iter().map(|i| i64::from(*i)).collect();
         let input = Tensor::<1, Int>::from_data(TensorData::new(data, [batch * length]), &device);
-        let got: Vec<f32> = net.forward(&layout, &frame, input, None).into_data().iter::<f32>().collect();
+        let got: Vec<f32> = net.forward(&layout, &frame, input, None, None).0.into_data().iter::<f32>().collect();
 
         let model = Model::load(&config, &weights, &device, DType::F32, &mut |_| {}).unwrap();
         let mut cache = model.cache(CacheShape::new(&config, batch, length, length));
