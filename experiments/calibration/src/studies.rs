@@ -47,12 +47,12 @@ impl Studies {
     pub fn new(runs: &Path, turns: usize, null_temperature: f64) -> Result<Self, Error> {
         std::fs::create_dir_all(runs)?;
         let out = Self { runs: std::path::absolute(runs)?, turns, null_temperature };
-        for truth in [Truth::Null, Truth::Planted] {
+        let files: [(Truth, &[u8]); 2] = [
+            (Truth::Null, include_bytes!("../../organism/null.safetensors")),
+            (Truth::Planted, include_bytes!("../../organism/planted.safetensors")),
+        ];
+        for (truth, file) in files {
             std::fs::create_dir_all(out.base(truth))?;
-            let file: &[u8] = match truth {
-                Truth::Null => include_bytes!("../../organism/null.safetensors"),
-                Truth::Planted => include_bytes!("../../organism/planted.safetensors"),
-            };
             std::fs::write(out.base(truth).join("directions.safetensors"), file)?;
             let set = vec![format!("model.source={}", source(truth)), "study.groups=12".into()];
             let manifest = Manifest::parse("sae.toml", include_str!("../../organism/sae.toml"), &set)?;

@@ -12,7 +12,7 @@ use crate::shifts::{self, Shifts};
 use friction_core::manifest::{After, Draws, Thinking};
 use friction_core::program::is_name;
 use friction_core::{
-    ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
+    Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
     seed::derive, thinking,
 };
 use friction_engine::{Dialogue, Doses, Request, TurnOutcome};

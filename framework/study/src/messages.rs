@@ -119,6 +119,7 @@ mod tests {
         let cx = |turn| TurnContext {
             seed: 0,
             group: 0,
+            sample: 0,
             turn,
             turns: 9,
             round: 1,
