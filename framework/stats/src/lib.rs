@@ -9,6 +9,7 @@ pub mod interval;
 pub mod linear;
 pub mod multiple;
 pub mod paired;
+pub mod power;
 pub mod resample;
 pub mod slope;
 pub mod student;
