@@ -114,7 +114,10 @@ impl Counter<'_> {
 
     /// A condition's conversation with made-up replies. One that reads the history is asked with right, wrong and
     /// ungraded replies of the longest length.
-    fn rehearsals(
+    ///
+    /// # Errors
+    /// If the condition fails.
+    pub fn rehearsals(
         &self,
         c: &PlannedCondition,
         course: &Course,
@@ -204,7 +207,10 @@ impl Counter<'_> {
     }
 
     /// Tokens of a text.
-    fn tokens(&self, text: &str) -> Result<usize> {
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn tokens(&self, text: &str) -> Result<usize> {
         Ok(self.tokenizer.encode(text)?.len())
     }
 

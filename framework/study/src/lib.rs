@@ -21,6 +21,7 @@ mod needs;
 mod options;
 pub mod plan;
 pub mod planned;
+pub mod planner;
 mod record;
 pub mod regrade;
 mod rehearsal;
@@ -33,6 +34,7 @@ mod wrong;
 
 pub use analyze::{Analyses, Analysis, Answers, analyses_stored, analyze, analyze_stored};
 pub use plan::{Cost, Plan};
+pub use planner::{MessageLengths, TopicBalance};
 pub use run::{RunOptions, RunReport, run};
 pub use stored::Otherwise;
 

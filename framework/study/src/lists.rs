@@ -314,6 +314,20 @@ impl Lists {
         &self.balance
     }
 
+    /// Categories of the first groups' items, `[groups][items]`, of `most` groups at most.
+    ///
+    /// # Errors
+    /// If the topics plugin fails.
+    pub(crate) fn orders(&self, most: usize) -> Result<Vec<Vec<usize>>> {
+        let groups = self.cx.groups.min(most);
+        let mut rows = vec![];
+        for chunk in 0..groups.div_ceil(CHUNK) {
+            rows.extend(self.topics(chunk)?);
+        }
+        rows.truncate(groups);
+        Ok(rows)
+    }
+
     /// Indices of the groups that ask the most text, sorted; empty if there are few groups.
     pub(crate) fn longest(&self) -> &[usize] {
         &self.longest

@@ -338,16 +338,7 @@ impl Plan {
         if self.estimate.groups_counted == self.manifest.study.groups {
             return Ok(self.engine.capacity);
         }
-        let counter = Counter {
-            manifest: &self.manifest,
-            conditions: &self.conditions,
-            dataset: self.dataset.as_ref(),
-            lists: &self.lists,
-            tokenizer: &self.tokenizer,
-            template: &self.template,
-            neutral: self.program.neutral.as_ref(),
-        };
-        let longest = counter.groups(groups.iter().copied())?.longest;
+        let longest = self.counter().groups(groups.iter().copied())?.longest;
         let context = self.checkpoint.arch.context;
         if longest > context {
             let message = format!(
