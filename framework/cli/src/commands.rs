@@ -1,5 +1,6 @@
 //! The commands `run`, `check`, `analyze` and `model init`.
 use crate::error::{CliError, Result};
+use crate::planner::Planner;
 use crate::print::{columns, plain, typed};
 use crate::progress::RunProgress;
 use crate::summary::{self, Summary};
@@ -26,7 +27,8 @@ fn is_manifest(path: &Path) -> Result<()> {
     }
 }
 
-fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
+/// Reads a manifest, and says in which folder it lies.
+pub(crate) fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf)> {
     is_manifest(path)?;
     let base = friction_study::manifest::base(path);
     Ok((friction_study::manifest::read(path, &base, set)?, base))
@@ -160,17 +162,22 @@ fn as_values(run: Value, analyses: &Analyses) -> Value {
     out
 }
 
-pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
+/// Checks a manifest. `accuracy` is what is assumed for the smallest effect.
+pub(crate) fn check(path: &Path, set: &[String], accuracy: Option<f64>, as_json: bool) -> Result<()> {
+    if let Some(base) = accuracy.filter(|base| !(*base > 0.0 && *base < 1.0)) {
+        return Err(CliError::usage(format!("--base {base}: an accuracy lies between 0 and 1, as in 0.32")));
+    }
     let (manifest, base) = manifest(path, set)?;
     let plan = Plan::new(manifest, &base)?;
     let m = &plan.manifest;
     let device = friction_model::device::open(m.backend.kind, m.backend.device)
         .and_then(|d| friction_model::device::dtype(&d, m.model.dtype));
+    let planner = Planner::new(&plan, accuracy, device.is_ok())?;
     let devices = friction_model::device::found();
     if as_json {
         outln!(
             "{:#}",
-            json!({"ok": device.is_ok(), "primary": m.primary, "warnings": plan.warnings, "notes": plan.notes, "estimate": plan.estimate, "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
+            json!({"ok": device.is_ok(), "primary": m.primary, "warnings": plan.warnings, "notes": plan.notes, "estimate": plan.estimate, "planner": planner.json(), "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
         );
     } else {
         let e = &plan.estimate;
@@ -195,7 +202,10 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
             at_once(e),
             e.capacity
         );
+        let width = columns();
+        planner.design(width).iter().for_each(|line| outln!("{line}"));
         outln!("  primary        {}", plain(&primary(m)));
+        planner.effect(&typed(path), width).iter().for_each(|line| outln!("{line}"));
         outln!("  memory         {}", memory(e));
         let about = if e.groups_counted == m.study.groups { "" } else { "about " };
         outln!("  tokens         {about}{} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
@@ -215,7 +225,7 @@ pub(crate) fn check(path: &Path, set: &[String], as_json: bool) -> Result<()> {
                 d.dtypes.join(", ")
             );
         }
-        outln!("  time           measure this device with `friction bench --model {}`", m.model.source);
+        planner.time(width).iter().for_each(|line| outln!("{line}"));
     }
     device?;
     Ok(())

@@ -18,7 +18,9 @@ mod new;
 mod options;
 mod pages;
 mod pin;
+mod planner;
 mod plugins;
+mod power;
 mod progress;
 mod sae;
 mod summary;
@@ -65,11 +67,17 @@ enum Command {
         #[arg(long, value_name = "REASON")]
         amend: Option<String>,
     },
-    /// Validate a manifest, and show how many tokens and how much memory its run needs.
+    /// Validate a manifest, and show its design, the smallest effect that it could see, and what its run needs.
     Check {
         #[command(flatten)]
         manifest: ManifestArgs,
+        /// Share of right answers that the smallest effect is told for, between 0 and 1. Default: 0.32, or halfway between
+        /// guessing and 1 where guessing is no worse.
+        #[arg(long)]
+        base: Option<f64>,
     },
+    /// Simulate how many groups the primary contrast of a manifest needs.
+    Power(power::Args),
     /// Run the analyzers of a finished or partial run again, by default as its own manifest says.
     Analyze {
         /// The run directory.
@@ -174,7 +182,8 @@ fn code_of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
 fn obey(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Run { manifest, out, amend } => commands::run(&manifest.manifest, &manifest.set, out, amend, cli.json),
-        Command::Check { manifest } => commands::check(&manifest.manifest, &manifest.set, cli.json),
+        Command::Check { manifest, base } => commands::check(&manifest.manifest, &manifest.set, base, cli.json),
+        Command::Power(args) => power::run(&args, cli.json),
         Command::Analyze { run, manifest, set, base } => {
             let (base, manifest) = (base.as_deref(), manifest.as_deref());
             commands::analyze(&run, &friction_study::Otherwise { base, manifest, settings: &set }, cli.json)

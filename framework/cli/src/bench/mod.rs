@@ -1,5 +1,6 @@
 //! `friction bench`: measures decoding and prefill of a model on this machine, beside the machine's own limits.
 mod ceilings;
+pub(crate) mod kept;
 mod report;
 
 use crate::error::{CliError, Result};
@@ -102,6 +103,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     if rows.is_empty() {
         return stopped.map_or(Ok(()), Err);
     }
+    bench.keep(&rows);
     if stopped.is_some() {
         device.memory_cleanup();
     }
@@ -159,6 +161,16 @@ fn grown_by(before: [Option<u64>; 2], after: [Option<u64>; 2]) -> [Option<i64>; 
 }
 
 impl Bench<'_> {
+    /// Keeps what was measured for `friction check`. Where that fails, the measurements are shown all the same.
+    fn keep(&self, rows: &[Row]) {
+        let a = self.args;
+        let key = kept::Key::new(&self.model.arch, [&a.dtype, &a.quantize, &a.backend], 0);
+        let kept = |r: &Row| kept::Kept { batch: r.batch, context: a.context, step: r.step, prefill: r.prefill };
+        if let Err(why) = kept::write(key, rows.iter().map(kept).collect()) {
+            errln!("note: the measurements are not kept for `friction check`: {why}");
+        }
+    }
+
     /// Measures batch sizes until one fails, and returns its error too, so that the finished rows are shown.
     fn rows(&self) -> (Vec<Row>, Option<CliError>) {
         let mut rows = vec![];

@@ -1,0 +1,171 @@
+//! What `check` tells of a design before a run, and `power` of its size.
+#![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+use common::{MANIFEST, root, text, world};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Two topics in one order, six turns, one wording a condition. The tokenizer of the tiny model has a token for each
+/// character, so that lengths can be counted by hand.
+fn design() -> String {
+    MANIFEST
+        .replace("groups = 2\nturns = 3", "groups = 20\nturns = 6")
+        .replace("repeat = true", "repeat = true\nshuffle = false")
+        .replace("[\"Faster. {question}\", \"Hurry up. {question}\"]", "\"Faster. {question}\"")
+}
+
+/// Runs a command with a cache of its own, so that measurements of this machine do not matter.
+fn friction(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_friction"));
+    command.current_dir(dir).args(args).env("XDG_CACHE_HOME", dir.join("cache")).output().unwrap()
+}
+
+fn json(o: &Output) -> Value {
+    serde_json::from_slice(&o.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(o)))
+}
+
+/// The question has 71 characters with its choices and its last sentence; from turn 2 on "ok. " takes 4 more, and
+/// "Faster. " 8. Art stands at places 1, 3 and 5, law at 2, 4 and 6.
+const GOLDEN: &str = "  design         2 conditions × 20 groups × 6 turns
+  condition  volume  conversations  turns  tokens, turn 1  later
+  plain      low                20      6            71.0   75.0
+  impatient  high               20      6            71.0   79.0
+  messages       mean lengths in 20 groups: up to 4.0 tokens apart after turn 1
+                 (`impatient` over `plain`); equal in all conditions at turn 1
+  topics         2 topics, each at each place 0 to 20 times (10.0 if even), at
+                 place 3.0 to 4.0 on average (3.5 if even); 1 order in 20
+                 groups
+";
+
+#[test]
+fn check_prints_the_planners_table() {
+    let w = world(&design());
+    let o = friction(w.path(), &["check", "m.toml"]);
+    let printed = String::from_utf8(o.stdout.clone()).unwrap();
+    assert!(o.status.success() && printed.contains(GOLDEN), "{}", text(&o));
+    // By scipy: the least e with ((1.95996 + 0.84162)·sd(e)/e)² + 1.92073 = 20. Two choices: guessing is right in 50 %.
+    let effect = "effect 20 groups see 10.13 points per turn on volume × turn (`low` against `high`) with 80 % power; \
+                  assumed: 75 % right at turn 1, a correlation of 0.5 between conditions' outcomes on an item";
+    assert!(text(&o).contains(effect), "{}", text(&o));
+    let told = json(&friction(w.path(), &["--json", "check", "m.toml", "--base", "0.6"]));
+    let planner = &told["planner"];
+    let smallest = planner["effect"]["smallest"].as_f64().unwrap();
+    assert!((smallest - 10.45787).abs() < 1e-3, "{planner}");
+    assert_eq!(planner["conditions"][1]["tokens_later"].as_f64(), Some(79.0), "{planner}");
+    assert_eq!(planner["messages"]["apart_later"]["tokens"].as_f64(), Some(4.0));
+    assert_eq!(planner["topics"]["topics"][0]["most"].as_u64(), Some(20));
+    assert_eq!(planner["time"], Value::Null);
+    let o = friction(w.path(), &["check", "m.toml", "--base", "1.5"]);
+    assert!(o.status.code() == Some(2) && text(&o).contains("--base 1.5"), "{}", text(&o));
+}
+
+#[test]
+fn check_says_why_no_effect_can_be_seen() {
+    let w = world(&design());
+    for (set, part) in [
+        ("study.groups=7", "7 groups can see no effect on volume × turn: a verdict takes 8"),
+        ("analyzer.0.outcome=reply_tokens", "compares length of the reply, and what is simulated is right and wrong"),
+        ("study.turns=3", "20 groups can see no effect on volume × turn with 80 % power"),
+    ] {
+        let o = friction(w.path(), &["check", "m.toml", "--set", set]);
+        assert!(o.status.success() && text(&o).contains(part), "{set}: {}", text(&o));
+    }
+    let without = design().replace("[[analyzer]]\nplugin = \"behavior\"\nprimary = \"volume × turn\"\n", "");
+    let w = world(&without);
+    let o = friction(w.path(), &["check", "m.toml"]);
+    assert!(text(&o).contains("no analyzer was given a primary contrast"), "{}", text(&o));
+    let o = friction(w.path(), &["power", "m.toml"]);
+    assert!(o.status.code() == Some(2) && text(&o).contains("no analyzer was given"), "{}", text(&o));
+}
+
+#[test]
+fn a_bench_of_this_device_gives_a_time() {
+    let w = world(&design());
+    let o = friction(w.path(), &["check", "m.toml"]);
+    let hint = "measure this device: ";
+    assert!(text(&o).contains(hint), "{}", text(&o));
+    // The command that it names, with fewer steps.
+    let told = text(&o);
+    let command = told.split(hint).nth(1).unwrap().split(" bench ").nth(1).unwrap();
+    let mut args = vec!["bench"];
+    args.extend(command.split(' ').take(8));
+    args.extend(["--context", "16", "--steps", "2", "--plain"]);
+    let o = friction(w.path(), &args);
+    assert!(o.status.success(), "{args:?}: {}", text(&o));
+    let o = friction(w.path(), &["check", "m.toml"]);
+    for part in ["time at most ", " of decoding, 16 at once, and ", "as steps took at 16 tokens of context"] {
+        assert!(text(&o).contains(part), "{part}: {}", text(&o));
+    }
+    let told = json(&friction(w.path(), &["--json", "check", "m.toml"]));
+    assert!(told["planner"]["time"]["decode_seconds"].as_f64().unwrap() > 0.0, "{told}");
+    // Of another precision nothing was measured.
+    let o = friction(w.path(), &["check", "m.toml", "--set", "model.quantize=q8"]);
+    assert!(text(&o).contains(hint) && text(&o).contains("--quantize q8"), "{}", text(&o));
+}
+
+#[test]
+fn power_tells_the_groups_that_the_study_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = root().join("experiments/friction.toml").display().to_string();
+    // The protocol's table counts turn 1; 2 points take 13 groups.
+    let fast = ["--simulations", "400", "--effects", "1,2"];
+    let all =
+        [&["power", study.as_str(), "--first-turn", "1", "--groups", "13,40", "--out", "fig"], &fast[..]].concat();
+    let o = friction(dir.path(), &all);
+    assert!(o.status.success(), "{}", text(&o));
+    for part in [
+        "friction: completion × turn, `interrupt` against `complete`: accuracy falls, 2 pairs of conditions a group, turns 1 to 14",
+        "assumed: 32 % right at turn 1, a correlation of 0.5",
+        "sign flips, one sign a group, two-sided at 0.05; 400 simulated studies an effect",
+        "wrote fig/power.svg, fig/power.png",
+    ] {
+        assert!(text(&o).contains(part), "{part}: {}", text(&o));
+    }
+    let svg = std::fs::read_to_string(dir.path().join("fig/power.svg")).unwrap();
+    assert!(svg.contains("How many groups see an effect?") && dir.path().join("fig/power.png").is_file());
+    let told = json(&friction(dir.path(), &[&["--json"], &all[..]].concat()));
+    for (i, (groups, unpaired)) in [(40.0, 70.0), (13.0, 16.0)].into_iter().enumerate() {
+        let near = |told: &Value, want: f64| {
+            let e = &told["effects"][i];
+            let (n, error) = (e["groups"].as_f64().unwrap(), e["standard_error"].as_f64().unwrap());
+            assert!((n - want).abs() <= 1.0 + 4.0 * error, "{n} ± {error}, not {want}");
+        };
+        near(&told, groups);
+        let o = friction(dir.path(), &[&["--json"], &all[..], &["--unpaired"]].concat());
+        near(&json(&o), unpaired);
+    }
+    assert_eq!((&told["unit"], &told["turns"]), (&"points per turn".into(), &serde_json::json!([1, 14])));
+    // Equal seeds, equal numbers; the default leaves turn 1 out, and needs more.
+    assert_eq!(told, json(&friction(dir.path(), &[&["--json"], &all[..]].concat())));
+    let late = json(&friction(dir.path(), &[&["--json", "power", study.as_str()], &fast[..]].concat()));
+    assert_eq!(late["turns"], serde_json::json!([2, 14]));
+    assert!(late["effects"][0]["groups"].as_u64() > told["effects"][0]["groups"].as_u64(), "{late}");
+}
+
+#[test]
+fn power_refuses_what_makes_no_sense() {
+    let w = world(&design());
+    for (args, part) in [
+        (&["--effects", "7"][..], "an effect of 7 points per turn from a base accuracy of 32 % gives -3.0 % at turn 6"),
+        (&["--base", "0"], "the base accuracy is 0"),
+        (&["--correlation", "1"], "the correlation of outcomes is 1"),
+        (&["--drift", "plain=-1"], "the drifts alone change the contrast by -1 points per turn"),
+        (&["--drift", "nobody=-1"], "there is no condition `nobody`; there are plain, impatient"),
+        (&["--power", "1.2"], "the power is 1.2"),
+        (&["--simulations", "3"], "3 simulated studies tell nothing"),
+        (&["--first-turn", "6"], "turns 6 to 6"),
+        (&["--effects", "0.01"], "ask for larger effects"),
+        (&["--set", "analyzer.0.primary=volume", "--set", "condition.1.factors.volume=low"], "fewer than two levels"),
+    ] {
+        let o = friction(w.path(), &[&["power", "m.toml"], args].concat());
+        assert!(o.status.code() == Some(2) && text(&o).contains(part), "{args:?}: {}", text(&o));
+    }
+    // Of the usual effects, those that the assumptions allow are simulated: from 6 % by 2 points a turn it is too far.
+    let o = friction(w.path(), &["power", "m.toml", "--base", "0.06", "--simulations", "50"]);
+    assert!(o.status.success() && text(&o).contains("note: left out: an effect of 2 points per turn"), "{}", text(&o));
+    // Drifts of all conditions are no effect.
+    let drift = ["power", "m.toml", "--drift", "-1", "--effects", "3", "--simulations", "50"];
+    let o = friction(w.path(), &drift);
+    assert!(o.status.success() && text(&o).contains("drift -1 points per turn"), "{}", text(&o));
+}
