@@ -54,8 +54,7 @@ fn assumed(chance: Option<f64>) -> f64 {
 
 fn sees(plan: &Plan, base: f64) -> Result<(question::Question, Option<f64>), String> {
     let m = &plan.manifest;
-    let analyzers = plan.analyzers.iter().map(|(_, a)| a.as_ref());
-    let mut q = question::of_manifest(m, analyzers, plan.turns)?;
+    let mut q = question::of_manifest(m, plan.turns)?;
     q.design = Design { base, ..q.design };
     let smallest = q.design.smallest(m.study.groups, POWER).map_err(|e| e.to_string())?;
     Ok((q, smallest))

@@ -3,6 +3,7 @@
 use crate::design::Counter;
 use crate::rehearsal::Course;
 use crate::{Plan, Result};
+use friction_core::Balance;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 /// measured together, so that their items are the same.
 const MEASURED: usize = 512;
 
-/// Most groups whose topics are counted.
+/// Most groups whose orders of topics are compared.
 const COUNTED: usize = 4096;
 
 /// Most items whose choices are counted for the chance level.
@@ -86,33 +87,23 @@ pub struct Topic {
 /// How topics are spread over the places of the groups' lists. With one turn an item, places are turns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TopicBalance {
-    /// Number of groups that were counted, from the first on.
+    /// Number of groups.
     pub groups: usize,
     /// Places of each list.
     pub places: usize,
     /// The dataset's categories.
     pub topics: Vec<Topic>,
-    /// Number of different orders of topics.
+    /// Number of different orders of topics, of the first 4,096 groups.
     pub orders: usize,
-    /// Times that a topic follows itself.
+    /// Times that a topic follows itself, in the same groups.
     pub repeats: usize,
 }
 
 impl TopicBalance {
-    /// Counts rows of topics, `[groups][places]`.
-    fn of(names: Vec<String>, rows: &[Vec<usize>]) -> Self {
-        let places = rows.first().map_or(0, Vec::len);
-        let mut counts = vec![vec![0usize; places]; names.len()];
-        let mut repeats = 0;
-        for row in rows {
-            for (place, topic) in row.iter().enumerate() {
-                if let Some(count) = counts.get_mut(*topic) {
-                    count[place] += 1;
-                }
-            }
-            repeats += row.windows(2).filter(|w| w[0] == w[1]).count();
-        }
-        let topic = |(name, at): (String, &Vec<usize>)| {
+    /// Counts of all groups; orders and repeats of the first groups, whose topics are `rows`, `[groups][places]`.
+    fn of(names: Vec<String>, balance: &Balance, rows: &[Vec<usize>]) -> Self {
+        let topic = |(index, name): (usize, String)| {
+            let at: Vec<usize> = (0..balance.turns()).map(|place| balance.count(index, place) as usize).collect();
             let asked: usize = at.iter().sum();
             let sum: usize = at.iter().enumerate().map(|(i, n)| (i + 1) * n).sum();
             let (least, most) = (at.iter().min(), at.iter().max());
@@ -120,11 +111,11 @@ impl TopicBalance {
             Topic { name, asked, least, most, place: sum as f64 / asked as f64 }
         };
         Self {
-            groups: rows.len(),
-            places,
-            topics: names.into_iter().zip(&counts).map(topic).collect(),
+            groups: balance.groups() as usize,
+            places: balance.turns(),
+            topics: names.into_iter().enumerate().map(topic).collect(),
             orders: rows.iter().collect::<BTreeSet<_>>().len(),
-            repeats,
+            repeats: rows.iter().flat_map(|row| row.windows(2)).filter(|w| w[0] == w[1]).count(),
         }
     }
 
@@ -181,13 +172,13 @@ impl Plan {
         Ok(MessageLengths { groups, conditions: conditions.collect() })
     }
 
-    /// Counts how topics are spread over places, in the first 4096 groups.
+    /// Counts how topics are spread over places.
     ///
     /// # Errors
     /// If the topics plugin fails.
     pub fn topic_balance(&self) -> Result<TopicBalance> {
         let names = self.dataset.categories().iter().map(|c| c.name.clone()).collect();
-        Ok(TopicBalance::of(names, &self.lists.orders(COUNTED)?))
+        Ok(TopicBalance::of(names, self.lists.balance(), &self.lists.orders(COUNTED)?))
     }
 
     /// The share of right answers by guessing, over the items of the first group; `None` if they have no choices.
@@ -212,11 +203,14 @@ struct Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use friction_core::TopicPlan;
 
     #[test]
     fn topics_are_counted_by_place() {
         let names = ["art", "law", "math"].map(String::from).to_vec();
-        let b = TopicBalance::of(names, &[vec![0, 1, 1], vec![1, 0, 1], vec![0, 1, 1]]);
+        let order = vec![vec![0, 1, 1], vec![1, 0, 1], vec![0, 1, 1]];
+        let balance = TopicPlan { order: order.clone() }.balance();
+        let b = TopicBalance::of(names, &balance, &order);
         assert_eq!((b.groups, b.places, b.orders, b.repeats), (3, 3, 2, 2));
         let of = |i: usize| (b.topics[i].asked, b.topics[i].least, b.topics[i].most, b.topics[i].place);
         // Art: twice at place 1, once at 2, never at 3. Law: once at 1, twice at 2, three times at 3.

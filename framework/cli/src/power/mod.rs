@@ -91,7 +91,7 @@ struct Told<'a> {
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
-    let (m, base) = commands::manifest(&args.manifest.manifest, &args.manifest.set)?;
+    let (m, _) = commands::manifest(&args.manifest.manifest, &args.manifest.set)?;
     let turns = match (args.turns, m.study.turns, m.study.items) {
         (Some(turns), ..) => turns as usize,
         (None, Some(turns), _) => turns,
@@ -100,9 +100,7 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
             return Err(CliError::usage(what));
         }
     };
-    let analyzers = question::analyzers(&m, &base);
-    let mut question =
-        question::of_manifest(&m, analyzers.iter().map(|a| a.as_ref()), turns).map_err(CliError::Usage)?;
+    let mut question = question::of_manifest(&m, turns).map_err(CliError::Usage)?;
     let names: Vec<&str> = m.conditions.iter().map(|c| c.chosen.name.as_str()).collect();
     question::drift(&mut question, &names, &args.drift).map_err(CliError::Usage)?;
     question.design = args.assumed(question.design);

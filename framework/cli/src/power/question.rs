@@ -1,9 +1,8 @@
 //! The question whose size is planned: which conditions the primary contrast adds and which it subtracts.
-use friction_core::manifest::Manifest;
-use friction_core::{Analyzer, BuildContext, Comparison, Factors};
+use friction_core::manifest::{Manifest, PrimarySection};
+use friction_core::{ComparedTurns, Factors, Outcome};
 use friction_stats::power::{Cell, Design, Measure};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A primary contrast as a design that can be simulated.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,24 +24,55 @@ pub(crate) struct Question {
 /// Two-sided size of the primary test; of several comparisons, of all together.
 const ALPHA: f64 = 0.05;
 
-/// The question of the first analyzer that was given a primary contrast, or why there is none. `turns` is the number of
-/// turns of a conversation.
-pub(crate) fn of_manifest<'a>(
-    m: &Manifest,
-    analyzers: impl IntoIterator<Item = &'a (dyn Analyzer + 'static)>,
-    turns: usize,
-) -> Result<Question, String> {
-    let Some(comparison) = analyzers.into_iter().find_map(|a| a.comparison()) else {
-        return Err("no analyzer was given a primary contrast, such as `primary = \"completion × turn\"`".into());
-    };
-    let conditions: Vec<&Factors> = m.conditions.iter().map(|c| &c.factors).collect();
-    of(&conditions, &comparison, turns as u32, m.study.samples)
+/// What a primary contrast compares.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Comparison {
+    /// How it is written, such as `completion × turn`.
+    pub words: String,
+    /// The factors whose levels are compared: one, or two for a difference of differences.
+    pub factors: Vec<String>,
+    /// Whether slopes of the outcome on the turn are compared, not means.
+    pub by_turn: bool,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// First turn that is compared, from 1.
+    pub first_turn: u32,
+    /// Whether of each conversation the last turn alone is compared.
+    pub last_turn: bool,
+    /// The level with which others are compared, if it is named.
+    pub reference: Option<String>,
 }
 
-/// The analyzers of a manifest, built; those that cannot be built are left out, since `friction check` tells why.
-pub(crate) fn analyzers(m: &Manifest, base: &Path) -> Vec<Box<dyn Analyzer>> {
-    let cx = BuildContext::new(m, base);
-    m.analyzers.iter().filter_map(|a| (a.build)(&cx).ok()).collect()
+impl From<&PrimarySection> for Comparison {
+    fn from(p: &PrimarySection) -> Self {
+        Self {
+            words: p.contrast.to_string(),
+            factors: p.contrast.factors().to_vec(),
+            by_turn: p.contrast.by_turn(),
+            outcome: p.outcome.clone(),
+            first_turn: p.first_turn.unwrap_or_else(|| p.contrast.first_turn()),
+            last_turn: p.turns == ComparedTurns::Last,
+            reference: p.reference.clone(),
+        }
+    }
+}
+
+/// The question of the manifest's primary contrast, or why there is none. `turns` is the number of turns of a
+/// conversation.
+pub(crate) fn of_manifest(m: &Manifest, turns: usize) -> Result<Question, String> {
+    let Some(primary) = &m.primary else {
+        return Err("the manifest names no primary contrast: add a table `[primary]`".into());
+    };
+    if primary.contrast.is_trend() {
+        return Err(format!("`{}` is a trend, and what is simulated is a difference between levels", primary.contrast));
+    }
+    let compared = |f: &Factors| {
+        primary.levels.iter().all(|(factor, levels)| f.get(factor).is_none_or(|level| levels.contains(level)))
+    };
+    // A condition that is not compared keeps its place, without factors.
+    let none = Factors::new();
+    let all = m.conditions.iter().map(|c| if compared(&c.factors) { &c.factors } else { &none });
+    of(&all.collect::<Vec<_>>(), &Comparison::from(primary), turns as u32, m.study.samples)
 }
 
 /// A comparison over conditions with these factors.

@@ -160,7 +160,9 @@ impl Topics for Told {
 #[test]
 fn topics_read_the_data_and_tell_what_they_chose() {
     let cx = PlanContext { seed: 0, groups: 4, turns: 2 };
-    let lists = Lists::new(&bank(), Some(Box::new(Told(None))), cx.clone(), &OptionsSection::default()).map_err(|_| ()).unwrap();
+    let lists = Lists::new(&bank(), Some(Box::new(Told(None))), cx.clone(), &OptionsSection::default())
+        .map_err(|_| ())
+        .unwrap();
     assert_eq!((lists.notes(), lists.fingerprint()), (vec!["art in 4 groups".to_string()], Some("0")));
     assert_eq!((lists.balance().count(0, 1), lists.balance().groups(), lists.balance().topics().len()), (4, 4, 1));
     let cx = PlanContext { groups: CHUNK + 3, turns: 3, ..cx };

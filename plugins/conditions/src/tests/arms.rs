@@ -20,7 +20,7 @@ fn asked(c: &dyn Condition, group: usize, before: usize, removed: usize) -> Ask 
 
 fn place<'a>(group: usize, turn: usize, item: &'a Item, history: &'a [Exchange]) -> TurnContext<'a> {
     let (turns, round, rounds, topic, prompt) = (300, 1, 1, "law", "why?");
-    TurnContext { seed: 1, group, turn, turns, round, rounds, topic, item, prompt, history }
+    TurnContext { seed: 1, group, sample: 0, turn, turns, round, rounds, topic, item, prompt, history }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use friction_core::Outcome;
 
 fn factors(all: &[(&str, &str)]) -> Factors {
     all.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
