@@ -115,6 +115,15 @@ pub enum EditOp {
         /// Number of values of v: the width of the site.
         width: usize,
     },
+    /// x + s·(v − x), where v is the conversation's own vector for the turn in progress: s = 1 replaces x by v, bit for
+    /// bit. Where it has none, x stays the same.
+    Replace {
+        /// Number of values of v: the width of the site.
+        width: usize,
+        /// Identifies where the vectors come from. The run's lock stores a hash of it, and a resume with another digest is
+        /// refused.
+        digest: String,
+    },
     /// Any pure function of Burn tensors that keeps the shape. A dynamic library cannot declare one, and decode steps
     /// of a program that has one are not recorded as a graph.
     #[cfg(feature = "tensors")]
@@ -144,9 +153,16 @@ impl EditOp {
             EditOp::Push { .. } => "push",
             EditOp::Reconstruct(_) => "reconstruct",
             EditOp::Given { .. } => "given",
+            EditOp::Replace { .. } => "replace",
             #[cfg(feature = "tensors")]
             EditOp::Custom { .. } => "custom",
         }
+    }
+
+    /// Whether the operation takes a vector of each conversation's own. Such edits are applied in forks alone
+    /// ([`Hook::forks`](crate::Hook::forks)), where a hook gives the vectors.
+    pub fn takes_vectors(&self) -> bool {
+        matches!(self, EditOp::Given { .. } | EditOp::Replace { .. })
     }
 
     /// Whether the operation is data, which a recorded decode step can hold. Only [`EditOp::Custom`] is not.
@@ -178,6 +194,10 @@ impl EditOp {
                 put(&(a.k.unwrap_or(0) as u64).to_le_bytes());
             }
             EditOp::Given { width } => put(&(*width as u64).to_le_bytes()),
+            EditOp::Replace { width, digest } => {
+                put(&(*width as u64).to_le_bytes());
+                put(digest.as_bytes());
+            }
             #[cfg(feature = "tensors")]
             EditOp::Custom { digest, .. } => put(digest.as_bytes()),
         }

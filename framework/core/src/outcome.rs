@@ -208,7 +208,13 @@ impl TurnRow {
 
     /// Log-odds (nats) of the right choice at the answer slot.
     fn log_odds(&self) -> Option<f64> {
-        let all: Vec<f64> = self.choice_logprobs.iter().map(|l| f64::from(*l)).collect();
+        self.log_odds_of(&self.choice_logprobs)
+    }
+
+    /// The same by other log-probabilities (nats) of the turn's choices, such as those of a fork. `None` if there is no
+    /// right choice among several, or not one number for each choice.
+    pub fn log_odds_of(&self, logprobs: &[f32]) -> Option<f64> {
+        let all: Vec<f64> = logprobs.iter().map(|l| f64::from(*l)).collect();
         let whole = all.len() == self.choices as usize;
         log_odds(&all, self.target_choice().filter(|_| whole)?)
     }

@@ -71,6 +71,9 @@ pub enum EditAt {
     Reply,
     /// `prompt-end` alone: the token that predicts the first reply token.
     PromptEnd,
+    /// The last N tokens of the prompt, `prompt-end` the last of them. Of an edit that takes vectors, a conversation may
+    /// give a row for each of the last tokens, up to N; tokens without a row stay as they are.
+    PromptTail(usize),
 }
 
 /// Changes a site at some tokens.
@@ -286,7 +289,8 @@ mod tests {
         let encoder = r#"{"weights": [1.0, 2.0], "bias": [0.0]}"#;
         let whole =
             format!(r#"{{"encoder": {encoder}, "least": [0.0], "decoder": [1.0, 2.0], "decoder_bias": [0.0, 0.0]}}"#);
-        for op in [op, r#"{"given": {"width": 2}}"#, &format!(r#"{{"reconstruct": {whole}}}"#)] {
+        let replace = r#"{"replace": {"width": 2, "digest": "x"}}"#;
+        for op in [op, r#"{"given": {"width": 2}}"#, replace, &format!(r#"{{"reconstruct": {whole}}}"#)] {
             let gate = format!(r#"{{"top-k": {{"encoder": {encoder}, "feature": 0, "k": 1}}}}"#);
             let program = parsed(&format!(
                 r#"{{"edits": [{{"name": "e", "site": "resid_post.1", "at": "reply", "gate": {gate}, "op": {op}}}]}}"#

@@ -3,6 +3,7 @@ use crate::json::numbers;
 use crate::{Factors, Position, Result, Site, Tap, has_levels};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Numbers that a hook computes from a turn's activations, by name. Names are letters, digits, `-` and `_`.
 pub type Readings = BTreeMap<String, f64>;
@@ -33,6 +34,19 @@ pub struct TapView<'a> {
     pub tap: &'a Tap,
     /// `[positions][width]`, where the width is the site's. NaN where the turn has no such token.
     pub rows: &'a [Vec<f32>],
+}
+
+/// A fork of a finished turn: its prompt is read again with vectors in place of activations, and nothing is generated.
+/// It leaves no trace in the conversation, and taps do not read it. What is measured is the log-odds (nats) of the right
+/// choice as the first token of the reply ([`Outcome::LogOdds`](crate::Outcome::LogOdds)).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fork {
+    /// Name of the reading that stores what was measured.
+    pub name: String,
+    /// For each edit that is applied, with strength 1, its name in the hook's own program and its vectors, `[rows, width]`.
+    /// Such edits take vectors ([`EditOp::takes_vectors`](crate::EditOp::takes_vectors)); there is one row, or, at
+    /// [`EditAt::PromptTail`](crate::program::EditAt::PromptTail), one for each of the last tokens of the prompt.
+    pub given: Vec<(String, Arc<[f32]>)>,
 }
 
 /// What the model said to an aside: a question that was asked on a fork after a turn.
@@ -213,7 +227,9 @@ impl TurnRow {
     /// If it has, NaN in a tap's first row was computed by the model and does not mean that there is no token.
     pub fn has_token(&self, position: Position) -> bool {
         match position {
-            Position::PromptEnd | Position::Reply(_) | Position::UserMean | Position::All => true,
+            Position::PromptEnd | Position::PromptTail(_) | Position::Reply(_) | Position::UserMean | Position::All => {
+                true
+            }
             Position::ReplyAll | Position::ReplyMean | Position::ReplyEnd => self.reply_tokens > 0,
         }
     }

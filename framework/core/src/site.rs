@@ -136,7 +136,7 @@ impl FromStr for Site {
     }
 }
 
-/// Largest N of `reply:N`: the longest reply that a manifest may allow.
+/// Largest N of `reply:N` and `prompt-tail:N`: the longest reply that a manifest may allow.
 const MOST_READ: usize = 65_536;
 
 /// The tokens of a turn at which a site is read.
@@ -144,6 +144,9 @@ const MOST_READ: usize = 65_536;
 pub enum Position {
     /// The token that predicts the first reply token.
     PromptEnd,
+    /// The last N tokens of the prompt, `prompt-end` the last of them, one row each. Rows before the prompt's first token
+    /// are NaN.
+    PromptTail(usize),
     /// The tokens that predict reply tokens 1 to N: `prompt-end` and the N − 1 tokens after it, one row each. Rows past
     /// the reply's end are NaN.
     Reply(usize),
@@ -163,6 +166,7 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Position::PromptEnd => f.write_str("prompt-end"),
+            Position::PromptTail(n) => write!(f, "prompt-tail:{n}"),
             Position::Reply(n) => write!(f, "reply:{n}"),
             Position::ReplyAll => f.write_str("reply"),
             Position::ReplyMean => f.write_str("reply-mean"),
@@ -183,12 +187,23 @@ impl FromStr for Position {
             "reply-end" => Position::ReplyEnd,
             "user-mean" => Position::UserMean,
             "all" => Position::All,
-            _ => match s.strip_prefix("reply:").and_then(|n| n.parse().ok()) {
-                Some(n) if (1..=MOST_READ).contains(&n) => Position::Reply(n),
-                Some(n) => return Err(format!("the N of `reply:{n}` must be from 1 to {MOST_READ}")),
+            _ => match s.split_once(':').and_then(|(of, n)| Some((of, n.parse().ok()?))) {
+                Some(("reply", n)) if (1..=MOST_READ).contains(&n) => Position::Reply(n),
+                Some(("prompt-tail", n)) if (1..=MOST_READ).contains(&n) => Position::PromptTail(n),
+                Some((of @ ("reply" | "prompt-tail"), n)) => {
+                    return Err(format!("the N of `{of}:{n}` must be from 1 to {MOST_READ}"));
+                }
                 _ => {
-                    const NAMES: [&str; 7] =
-                        ["prompt-end", "reply:N", "reply", "reply-mean", "reply-end", "user-mean", "all"];
+                    const NAMES: [&str; 8] = [
+                        "prompt-end",
+                        "prompt-tail:N",
+                        "reply:N",
+                        "reply",
+                        "reply-mean",
+                        "reply-end",
+                        "user-mean",
+                        "all",
+                    ];
                     let near = crate::suggestion::nearest(s, NAMES.iter().copied())
                         .map(|n| format!(": did you mean `{n}`?"))
                         .unwrap_or_else(|| format!("; positions are {}", NAMES.join(", ")));
@@ -230,7 +245,7 @@ as_string!(
 as_string!(
     Position,
     "position",
-    r"^(prompt-end|reply:[1-9][0-9]*|reply|reply-mean|reply-end|user-mean|all)$",
+    r"^(prompt-end|prompt-tail:[1-9][0-9]*|reply:[1-9][0-9]*|reply|reply-mean|reply-end|user-mean|all)$",
     "Tokens, such as `prompt-end` or `reply:5`"
 );
 
@@ -244,7 +259,7 @@ mod tests {
         {
             assert_eq!(s.parse::<Site>().unwrap().to_string(), s);
         }
-        for p in ["prompt-end", "reply:5", "reply", "reply-mean", "reply-end", "user-mean", "all"] {
+        for p in ["prompt-end", "prompt-tail:8", "reply:5", "reply", "reply-mean", "reply-end", "user-mean", "all"] {
             assert_eq!(p.parse::<Position>().unwrap().to_string(), p);
         }
         let depth = |s: &str, layers| Depth::parse(s).unwrap().of(layers).map(|site| site.to_string());
@@ -269,6 +284,8 @@ mod tests {
         }
         assert!("resid_post.50%".parse::<Site>().unwrap_err().contains("a layer must be named"));
         assert!("resid_pots.3".parse::<Site>().unwrap_err().contains("resid_post"));
+        assert!("prompt-tail:0".parse::<Position>().unwrap_err().contains("prompt-tail:0"));
+        assert!("promt-tail:3".parse::<Position>().unwrap_err().contains("prompt-tail:N"));
         for wrong in ["reply:0", "reply:65537", "reply:18446744073709551615", "reply:-1", "reply:99999999999999999999"]
         {
             assert!(wrong.parse::<Position>().is_err(), "{wrong}");

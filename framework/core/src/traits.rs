@@ -3,7 +3,7 @@ use crate::{
     Ask, Bounds, Category, ChatMessage, Factors, Findings, Grade, HookProgram, Item, Kept, ModelSpec, OpeningContext,
     Outcome, Position, Reply, Result,
 };
-use crate::{Readings, RunReader, Site, Spoken, TapView, TurnContext};
+use crate::{Fork, Readings, RunReader, Site, Spoken, TapView, TurnContext};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -141,6 +141,17 @@ pub trait Hook: Send + Sync {
     fn read(&self, turn: &Spoken, taps: &[TapView]) -> Result<Readings> {
         let _ = (turn, taps);
         Ok(Readings::new())
+    }
+    /// Forks of a finished turn, in which edits of the hook's program that take vectors
+    /// ([`EditOp::takes_vectors`](crate::EditOp::takes_vectors)) get the vectors that are named here. What a fork
+    /// measured is stored with the turn as `reading_<hook>.<name of the fork>`; the program's `readings` must name it.
+    /// `taps` are as in [`Self::read`]. Default: none.
+    ///
+    /// # Errors
+    /// An error ends the run; finished groups are kept.
+    fn forks(&self, turn: &Spoken, taps: &[TapView]) -> Result<Vec<Fork>> {
+        let _ = (turn, taps);
+        Ok(vec![])
     }
 }
 

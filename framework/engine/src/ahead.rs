@@ -82,7 +82,7 @@ impl Rules<'_> {
             }
             next.step.ids.push(0);
             next.step.segments.push(Segment { slot: owner.slot, start: at, len: 1 });
-            next.roles.push(TokenRole { row, replying: true, prompt: false });
+            next.roles.push(TokenRole { row, replying: true, left: None });
             next.doses.push(slot.doses.clone());
             next.segments.push(owner);
             if said < turn.most {

@@ -60,9 +60,9 @@ pub struct TurnOutcome {
 /// What a conversation asks of the model next.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Request {
-    /// All messages so far and the next user message.
+    /// All messages so far and the next user message. Not read where `again` is set.
     pub messages: Vec<ChatMessage>,
-    /// Text that opens the reply: the model goes on from it. It counts as part of the prompt.
+    /// Text that opens the reply: the model goes on from it. It counts as part of the prompt. Not read where `again` is set.
     pub prefill: String,
     /// The reply, if it is given (teacher forcing). Its log-probabilities are returned, and taps and edits apply to its
     /// tokens as to generated ones.
@@ -76,6 +76,9 @@ pub struct Request {
     /// Whether the turn is a fork: nothing of it is left in the cache for later turns, and taps do not read it. Later
     /// turns are computed as if it had not been.
     pub fork: bool,
+    /// Whether the prompt is that of the conversation's last turn that was no fork, which is neither rendered nor
+    /// tokenised again. The turn must be a fork.
+    pub again: bool,
     /// Seed for sampling the reply.
     pub seed: u64,
     /// What the program's edits do in the turn.

@@ -178,7 +178,7 @@ pub(crate) fn first(model: &Model, program: &Program, shape: CacheShape, chunk: 
             logits: if places.end == turn.len() { vec![len - 1] } else { vec![] },
         };
         let roles: Vec<TokenRole> =
-            places.map(|at| TokenRole { row: 0, replying: at >= end, prompt: at <= end }).collect();
+            places.map(|at| TokenRole { row: 0, replying: at >= end, left: end.checked_sub(at) }).collect();
         let pass = program.pass(&roles, &doses, &[], &step.logits);
         let mut look = Look { pass, program, doses: &doses[0], start, logits: &step.logits, first: None };
         model.forward(&step, &mut cache, &mut look).ok()?;

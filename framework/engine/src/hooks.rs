@@ -1,5 +1,6 @@
 //! Applies a hook program to a forward pass: edits with each row's strength and vectors, and taps of chosen rows.
-use crate::ops::{Op, Read, Uploads};
+use crate::ops::{Op, Uploads};
+use crate::reach::{Compiled, given};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use friction_core::program::EditAt;
 use friction_core::{EditOp, HookProgram, Site};
@@ -9,29 +10,7 @@ use friction_model::model::floats;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A vector of a conversation's own, `[width]`; `None` where it has none.
-pub type Given = Option<Arc<[f32]>>;
-
-/// What edits do to one conversation in a turn.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Doses {
-    /// Strength of each edit, in the program's order. Edits beyond its end have strength 0.
-    pub strengths: Vec<f32>,
-    /// For each edit of the kind [`EditOp::Given`], by its index in the program, the conversation's own vector. Others
-    /// have `None`. Edits beyond its end have none.
-    pub given: Vec<Given>,
-}
-
-/// An edit whose vectors are on the device.
-struct Compiled {
-    name: String,
-    site: Site,
-    at: EditAt,
-    gate: Option<Read>,
-    op: Op,
-    /// Of [`EditOp::Given`]: its place among such edits, and the width of its vectors.
-    given: Option<(usize, usize)>,
-}
+pub use crate::reach::{Doses, Given, TokenRole};
 
 /// A hook program whose vectors are on a device.
 pub struct Program {
@@ -40,19 +19,7 @@ pub struct Program {
     device: Device,
 }
 
-/// What an edit needs to know about a token.
-#[derive(Debug, Clone, Copy)]
-pub struct TokenRole {
-    /// Index into the step's doses.
-    pub row: usize,
-    /// Whether it predicts a reply token: `prompt-end` and the reply.
-    pub replying: bool,
-    /// Whether it belongs to the prompt, `prompt-end` included.
-    pub prompt: bool,
-}
-
-/// What the tokens of a step give to an edit: strengths `[tokens, 1]`, and for [`EditOp::Given`] vectors
-/// `[tokens, width]`.
+/// What the tokens of a step give to an edit: strengths `[tokens, 1]`, and, if it takes them, vectors `[tokens, width]`.
 type Inputs = (Tensor<2>, Option<Tensor<2>>);
 
 impl Program {
@@ -67,7 +34,7 @@ impl Program {
             gate: e.gate.as_ref().map(|g| uploads.read(g)),
             op: uploads.op(&e.op),
             given: match e.op {
-                EditOp::Given { width } => {
+                EditOp::Given { width } | EditOp::Replace { width, .. } => {
                     count += 1;
                     Some((count - 1, width))
                 }
@@ -90,14 +57,37 @@ impl Program {
             let Some(edit) = self.edits.get(i) else { return Err(format!("there is no edit {i} to give a vector to")) };
             match edit.given {
                 None => return Err(format!("the edit `{}` has a vector already, and another is given", edit.name)),
-                Some((_, width)) if width != v.len() => {
-                    let (name, got) = (&edit.name, v.len());
-                    return Err(format!("the edit `{name}` takes vectors of width {width}, and one of {got} is given"));
+                Some((_, width)) => {
+                    let (name, got, most) = (&edit.name, v.len(), edit.tokens());
+                    if most == 1 && got != width {
+                        return Err(format!(
+                            "the edit `{name}` takes vectors of width {width}, and one of {got} is given"
+                        ));
+                    }
+                    if got == 0 || !got.is_multiple_of(width) || got / width > most {
+                        return Err(format!(
+                            "the edit `{name}` takes up to {most} vectors of width {width}, and {got} values are given"
+                        ));
+                    }
                 }
-                Some(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Number of tokens at the end of a prompt that edits change for one conversation alone, or in one turn alone: they
+    /// must be computed, and what a cache holds of them is not theirs. 0 if there are none.
+    pub(crate) fn tail(&self, doses: &Doses) -> usize {
+        let on = |i: &usize| doses.strengths.get(*i).is_some_and(|s| *s != 0.0);
+        let of = |i: usize| {
+            let edit = &self.edits[i];
+            match (edit.at, edit.given) {
+                (EditAt::PromptTail(_), Some((_, width))) => given(doses, i).map_or(0, |v| v.len() / width),
+                (EditAt::PromptTail(n), None) => n,
+                _ => 0,
+            }
+        };
+        (0..self.edits.len()).filter(on).map(of).max().unwrap_or(0)
     }
 
     /// Names and strengths of the edits at a site whose strength is not 0.
@@ -117,44 +107,58 @@ impl Program {
             let zeros = || vec![0.0; roles.len()];
             wish.strengths = columns.into_iter().flat_map(|c| c.unwrap_or_else(zeros)).collect();
             let takes = self.edits.iter().enumerate().filter(|(_, e)| e.given.is_some());
-            wish.given = takes.flat_map(|(i, _)| roles.iter().map(move |r| given(&doses[r.row], i).cloned())).collect();
+            wish.given = takes.flat_map(|(i, _)| roles.iter().map(move |r| self.vector(i, *r, doses))).collect();
         }
         wish
     }
 
+    /// The vector of an edit that is a token's own.
+    fn vector(&self, edit: usize, role: TokenRole, doses: &[Doses]) -> Given {
+        let (all, (_, width)) = (given(&doses[role.row], edit)?, self.edits[edit].given?);
+        let row = self.edits[edit].row(all.len() / width, role)?;
+        // Told by its address, a single vector is uploaded once for all steps.
+        if all.len() == width { Some(all.clone()) } else { all.get(row * width..(row + 1) * width).map(Arc::from) }
+    }
+
     /// Strength of an edit for each of `tokens`; `None` if all are 0.
     fn column(&self, edit: usize, roles: &[TokenRole], doses: &[Doses], tokens: &[usize]) -> Option<Vec<f32>> {
-        let Compiled { at, given: takes, .. } = &self.edits[edit];
+        let compiled = &self.edits[edit];
         let column: Vec<f32> = tokens
             .iter()
             .map(|t| {
                 let role = roles[*t];
-                let reached = match at {
-                    EditAt::All => true,
-                    EditAt::Prompt => role.prompt,
-                    EditAt::Reply => role.replying,
-                    EditAt::PromptEnd => role.replying && role.prompt,
-                };
                 let of = &doses[role.row];
-                let able = takes.is_none() || given(of, edit).is_some();
-                if reached && able { of.strengths.get(edit).copied().unwrap_or(0.0) } else { 0.0 }
+                let able = compiled.given.is_none_or(|(_, width)| {
+                    given(of, edit).is_some_and(|v| compiled.row(v.len() / width, role).is_some())
+                });
+                if compiled.reaches(role) && able { of.strengths.get(edit).copied().unwrap_or(0.0) } else { 0.0 }
             })
             .collect();
         column.iter().any(|s| *s != 0.0).then_some(column)
     }
 
-    /// The vectors of an edit that are the tokens' own, `[tokens, width]`; `None` for edits of other kinds. Each
-    /// conversation's is uploaded once.
+    /// The vectors of an edit that are the tokens' own, `[tokens, width]`; `None` for edits of other kinds. Those of a
+    /// conversation are uploaded once.
     fn own(&self, edit: usize, roles: &[TokenRole], doses: &[Doses], tokens: &[usize]) -> Option<Tensor<2>> {
-        let (_, width) = self.edits[edit].given?;
-        let mut table = vec![0f32; doses.len() * width];
-        for (row, of) in table.chunks_mut(width).zip(doses) {
-            if let Some(v) = given(of, edit) {
-                row.copy_from_slice(v);
+        let compiled = &self.edits[edit];
+        let (_, width) = compiled.given?;
+        // The first row of a conversation's, and their number. One without vectors has a row of zeros.
+        let (mut table, mut places) = (Vec::<f32>::new(), vec![]);
+        for of in doses {
+            let first = table.len() / width;
+            match given(of, edit) {
+                Some(v) => table.extend_from_slice(v),
+                None => table.resize(table.len() + width, 0.0),
             }
+            places.push((first, table.len() / width - first));
         }
-        let table = Tensor::<2>::from_data(TensorData::new(table, [doses.len(), width]), (&self.device, DType::F32));
-        Some(table.select(0, self.indices(tokens.iter().map(|t| roles[*t].row as i64).collect())))
+        let rows = table.len() / width;
+        let table = Tensor::<2>::from_data(TensorData::new(table, [rows, width]), (&self.device, DType::F32));
+        let row = |t: &usize| {
+            let (first, count) = places[roles[*t].row];
+            (first + compiled.row(count, roles[*t]).unwrap_or(0)) as i64
+        };
+        Some(table.select(0, self.indices(tokens.iter().map(row).collect())))
     }
 
     fn indices(&self, of: Vec<i64>) -> Tensor<1, Int> {
@@ -216,11 +220,6 @@ impl Program {
     ) -> Pass<'a> {
         Pass { program: self, roles, doses, reads, logits, read: vec![] }
     }
-}
-
-/// The vector that a conversation gives to an edit.
-fn given(doses: &Doses, edit: usize) -> Option<&Arc<[f32]>> {
-    doses.given.get(edit).and_then(Option::as_ref)
 }
 
 /// One forward pass to which a program is applied.

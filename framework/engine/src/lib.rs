@@ -3,10 +3,10 @@
 //! In reading order: a [`Dialogue`] supplies the messages of one conversation. [`Engine::run`] ([`schedule`]) assigns
 //! conversations to slots of the cache and runs the forward passes. `turns` begins and ends turns: it reuses the prefix
 //! of a prompt that the cache holds, and forks first turns and openings that conversations share. [`slot`] is the state
-//! of one conversation. [`hooks`] applies taps and edits to a forward pass (`ops`: what edits compute). [`sampling`]
-//! picks tokens, and [`stop`] ends replies at stop strings. [`finite`] stops a run
-//! at numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step
-//! before it.
+//! of one conversation. [`hooks`] applies taps and edits to a forward pass (`ops`: what edits compute; `reach`: which
+//! tokens they change). [`sampling`] picks tokens, and [`stop`] ends replies at stop strings. [`finite`] stops a run at
+//! numbers that are not finite. `ahead` launches a step on a GPU before the host has read the tokens of the step before
+//! it.
 mod ahead;
 mod border;
 pub mod dialogue;
@@ -14,6 +14,7 @@ pub mod finite;
 pub mod hooks;
 mod ops;
 pub mod options;
+mod reach;
 pub mod sampling;
 pub mod schedule;
 pub mod slot;

@@ -19,6 +19,8 @@ pub(crate) enum Op {
     Reconstruct(Arc<Reconstruction>),
     /// x + s·v, where v is the conversation's own.
     Given,
+    /// x + s·(v − x), where v is the conversation's own; v where s is 1.
+    Replace,
     /// Any function.
     Custom(EditFn),
 }
@@ -100,6 +102,7 @@ impl<'d> Uploads<'d> {
                 Op::Reconstruct(there)
             }
             EditOp::Given { .. } => Op::Given,
+            EditOp::Replace { .. } => Op::Replace,
             EditOp::Custom { run, .. } => Op::Custom(run.clone()),
         }
     }
@@ -186,7 +189,7 @@ impl Reconstruction {
 
 impl Op {
     /// The changed rows of `x` `[rows, width]` with strengths `s` `[rows, 1]`. `given` holds the rows' own vectors,
-    /// `[rows, width]`, for [`Op::Given`].
+    /// `[rows, width]`, for [`Op::Given`] and [`Op::Replace`].
     pub fn apply(&self, x: Tensor<2>, s: Tensor<2>, given: Option<Tensor<2>>) -> Tensor<2> {
         match self {
             Self::Add(v) => x + s * v.clone(),
@@ -207,6 +210,15 @@ impl Op {
             }
             Self::Given => match given {
                 Some(v) => x + s * v,
+                None => x,
+            },
+            Self::Replace => match given {
+                Some(v) => {
+                    // x + (v − x) may differ from v in its last bits.
+                    let whole = s.clone().equal_elem(1.0).expand(x.dims());
+                    let rest = v.clone() - x.clone();
+                    (x + s * rest).mask_where(whole, v)
+                }
                 None => x,
             },
             Self::Custom(run) => run(x, s),

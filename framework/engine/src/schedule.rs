@@ -34,6 +34,8 @@ pub struct Engine<'a> {
     pub(crate) reads_user: bool,
     /// Whether a tap reads every token that a turn adds.
     pub(crate) reads_all: bool,
+    /// Number of tokens at the end of the prompt that taps read. These too must be computed in the turn itself; at least 1.
+    pub(crate) reads_tail: usize,
     pub(crate) borders: Borders<'a>,
     /// Number of turns begun, which gives each turn its number.
     pub(crate) turns: AtomicU64,
@@ -70,6 +72,8 @@ impl<'a> Engine<'a> {
         let spec = model.arch.spec("the model");
         program.validate(&spec)?;
         let taps = program.all_taps().map(|t| Ok((t.clone(), spec.width(t.site)?))).collect::<Result<Vec<_>>>()?;
+        let tail = |t: &Tap| if let Position::PromptTail(n) = t.position { n } else { 1 };
+        let reads_tail = taps.iter().map(|(t, _)| tail(t)).max().unwrap_or(1);
         let reads_user = taps.iter().any(|(t, _)| matches!(t.position, Position::UserMean | Position::All));
         Ok(Self {
             model,
@@ -80,6 +84,7 @@ impl<'a> Engine<'a> {
             reads_all: taps.iter().any(|(t, _)| t.position == Position::All),
             taps,
             reads_user,
+            reads_tail,
             borders: Borders::new(tokenizer),
             turns: AtomicU64::new(0),
         })
@@ -199,7 +204,7 @@ impl<'a> Engine<'a> {
                     asked.readers.push(owner(at));
                 }
                 step.ids.push(turn.token(at));
-                asked.roles.push(TokenRole { row, replying: at >= end, prompt: at <= end });
+                asked.roles.push(TokenRole { row, replying: at >= end, left: end.checked_sub(at) });
             }
             step.segments.push(Segment { slot: i, start, len });
             asked.segments.push(owner(start));

@@ -62,6 +62,7 @@ impl Turn {
         }
         match position {
             Position::PromptEnd => at == end,
+            Position::PromptTail(n) => at <= end && at + n > end,
             Position::Reply(n) => at >= end && at < end + n,
             Position::ReplyAll | Position::ReplyMean | Position::ReplyEnd => at > end,
             Position::UserMean => at >= self.user.0 && at < self.user.1,
@@ -129,6 +130,10 @@ impl Turn {
         let of: Vec<&Vec<f32>> = of.map(|(_, r)| r).collect();
         let nan = || vec![f32::NAN; width];
         let rows = match tap.position {
+            Position::PromptTail(n) => {
+                let missing = n.saturating_sub(of.len());
+                (0..missing).map(|_| nan()).chain(of.into_iter().cloned()).collect()
+            }
             Position::PromptEnd => vec![of.first().map_or_else(nan, |r| (*r).clone())],
             Position::Reply(n) => (0..n).map(|i| of.get(i).map_or_else(nan, |r| (*r).clone())).collect(),
             Position::ReplyMean | Position::UserMean => vec![Self::mean(&of, width)],
@@ -173,12 +178,16 @@ pub(crate) struct Slot {
     pub doses: Doses,
     /// Token ids whose keys and values are in the cache.
     pub cached: Vec<u32>,
+    /// Token ids of the last turn that was no fork, prompt and reply. What a turn adds does not depend on forks before it.
+    pub told: Vec<u32>,
     /// Number of positions of the cache that were written since the last roll-back; at least the length of `cached`.
     pub written: usize,
     /// The turn in progress; `None` while the conversation waits for another.
     pub turn: Option<Turn>,
     /// The slot that this one takes its beginning from, and what it takes.
     pub leader: Option<(usize, Share)>,
+    /// The prompt of the last turn that was no fork, for a fork that reads it again.
+    pub asked: Option<Prompt>,
     /// The first request and its prompt, while it waits for the opening of another conversation.
     pub waiting: Option<(Request, Prompt)>,
     /// Whether the conversation is over.

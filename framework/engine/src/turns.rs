@@ -22,16 +22,19 @@ impl Engine<'_> {
                 dialogue,
                 doses: Doses::default(),
                 cached: vec![],
+                told: vec![],
                 written: 0,
                 turn: None,
                 leader: None,
+                asked: None,
                 waiting: None,
                 over: false,
             };
             match slot.next()? {
                 None => slot.over = true,
                 Some(request) => {
-                    let prompt = self.prompt(&request)?;
+                    let prompt = self.prompt(&slot, &request)?;
+                    slot.asked = Some(prompt.clone());
                     slot.leader = self.leader(&first, &request, &prompt.ids);
                     if slot.leader.is_none_or(|(_, share)| share != Share::Turn) {
                         first.push((request.clone(), prompt.ids.clone(), *place));
@@ -68,7 +71,7 @@ impl Engine<'_> {
             return None;
         }
         let shared = |(r, p, place): &(Request, Vec<u32>, usize)| {
-            let common = common_prefix(p, ids).min(ids.len() - 1);
+            let common = common_prefix(p, ids).min(ids.len().saturating_sub(self.reads_tail));
             (r.doses == request.doses && common >= WORTH).then_some((common, *place))
         };
         let (common, place) = first.iter().filter_map(shared).reduce(|a, b| if b.0 > a.0 { b } else { a })?;
@@ -92,7 +95,10 @@ impl Engine<'_> {
         }
     }
 
-    fn prompt(&self, request: &Request) -> Result<Prompt> {
+    fn prompt(&self, slot: &Slot, request: &Request) -> Result<Prompt> {
+        if let Some(asked) = slot.asked.as_ref().filter(|_| request.again) {
+            return Ok(asked.clone());
+        }
         let mut text = self.template.render(&request.messages)?;
         if !self.reads_user || request.fork {
             text.push_str(&self.template.of_reply(&request.prefill));
@@ -130,11 +136,15 @@ impl Engine<'_> {
         }
         let common = common_prefix(&slot.cached, &prompt);
         // A template writes a few tokens of its own before a message.
-        let added = common.min(user.0.saturating_sub(3));
-        // The last token's logits are wanted, so it is always computed.
-        let mut reused = if o.reuse { common.min(prompt.len() - 1) } else { 0 };
+        let before = user.0.saturating_sub(3);
+        let added = common_prefix(&slot.told, &prompt).min(before);
+        // The last token's logits are wanted, so it is always computed, and so are tokens that taps read or that an edit
+        // changes in this turn alone.
+        let read = if request.fork { 1 } else { self.reads_tail };
+        let anew = read.max(self.program.tail(&request.doses));
+        let mut reused = if o.reuse { common.min(prompt.len().saturating_sub(anew)) } else { 0 };
         if self.reads_user && !request.fork {
-            reused = reused.min(added);
+            reused = reused.min(before);
         }
         // One more token may have been computed ahead.
         let written = slot.written.max(slot.cached.len()) + spare_slots(self.model);
@@ -185,6 +195,9 @@ impl Engine<'_> {
             // What belongs to a stop string is no part of the reply.
             if let Some(s) = st.slots[i].as_mut() {
                 s.cached.truncate(turn.len());
+                if turn.fork.is_none() {
+                    s.told.clone_from(&s.cached);
+                }
             }
             // Waiting conversations copy the cache before the leader's next turn changes it.
             for j in 0..st.slots.len() {
@@ -197,6 +210,7 @@ impl Engine<'_> {
                     st.progress.forked_turns += 1;
                     st.progress.reused += shared.prompt_tokens as u64;
                     if let Some(s) = st.slots[j].as_mut() {
+                        s.told.clone_from(&cached);
                         (s.leader, s.written, s.cached) = (None, cached.len(), cached);
                         s.replied(shared)?;
                     }
@@ -242,7 +256,10 @@ impl Engine<'_> {
         match slot.next()? {
             None => slot.over = true,
             Some(request) => {
-                let prompt = self.prompt(&request)?;
+                let prompt = self.prompt(slot, &request)?;
+                if !request.fork {
+                    slot.asked = Some(prompt.clone());
+                }
                 self.begin(slot, request, prompt, cache)?;
             }
         }

@@ -62,6 +62,7 @@ fn operations() -> Vec<EditOp> {
         autoencoder(300, None),
         autoencoder(20, Some(5)),
         EditOp::Given { width: WIDTH },
+        EditOp::Replace { width: WIDTH, digest: String::new() },
     ]
 }
 
@@ -92,7 +93,7 @@ fn doses(edits: usize) -> Vec<Doses> {
 }
 
 fn roles() -> Vec<TokenRole> {
-    (0..ROWS).map(|row| TokenRole { row, replying: row % 2 == 0, prompt: row < 3 }).collect()
+    (0..ROWS).map(|row| TokenRole { row, replying: row % 2 == 0, left: 2usize.checked_sub(row) }).collect()
 }
 
 /// The rows after a pass that is not recorded.
@@ -107,7 +108,7 @@ fn passed(program: &Program, doses: &[Doses], site: Site) -> Vec<f32> {
 fn devices_compute_what_edits_say() {
     let program = |edit: Edit| HookProgram { edits: vec![edit], ..HookProgram::default() };
     for (op, gate) in operations().into_iter().flat_map(|op| [(op.clone(), None), (op, Some(feature(0.3)))]) {
-        let given = matches!(op, EditOp::Given { .. });
+        let given = op.takes_vectors();
         let mut doses = doses(1);
         if !given {
             doses.iter_mut().for_each(|d| d.given.clear());
@@ -172,7 +173,7 @@ fn recorded_steps_equal_steps_that_are_not() {
     let program = Program::new(&program, &devices::device().unwrap());
     assert!(program.records(), "all of them are data");
     let widths = program.given();
-    assert_eq!((program.columns(), &widths[..]), (n, &[WIDTH; 2][..]));
+    assert_eq!((program.columns(), &widths[..]), (n, &[WIDTH; 4][..]));
     let (roles, doses, all) = (roles(), doses(n), (0..ROWS).collect::<Vec<_>>());
     let wish = program.wish(&roles, &doses, &all);
     let (strengths, given) = buffers(&wish, &widths);

@@ -1,6 +1,7 @@
 //! One conversation of the design, as the engine drives it.
 use crate::aside::{self, Step};
 use crate::filler::Scale;
+use crate::fork::Asked;
 use crate::lists::PlannedItem;
 use crate::messages::{Messages, Said};
 use crate::options;
@@ -12,8 +13,8 @@ use crate::shifts::{self, Shifts};
 use friction_core::manifest::{After, Draws, Thinking};
 use friction_core::program::is_name;
 use friction_core::{
-    Ask, ChatMessage, Exchange, Item, Kept, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext, TurnRow,
-    seed::derive, thinking,
+    Ask, ChatMessage, Exchange, Item, Kept, Outcome, Readings, Reply, Result, Spoken, Tap, TapView, TurnContext,
+    TurnRow, seed::derive, thinking,
 };
 use friction_engine::{Dialogue, Doses, Request, TurnOutcome};
 use std::cell::RefCell;
@@ -28,6 +29,8 @@ enum Pending {
     /// The message of the coming turn, with the choices in this order.
     Shift(Vec<u32>),
     Aside(Step),
+    /// The fork whose reading has this name.
+    Fork(String),
     Neutral,
 }
 
@@ -42,6 +45,8 @@ pub struct Conversation {
     messages: Option<Messages>,
     history: Vec<Exchange>,
     pending: Pending,
+    /// Forks of the last turn that hooks asked for, before asides.
+    forks: VecDeque<Asked>,
     /// Requests of asides that come before the next turn.
     asides: VecDeque<Step>,
     /// Forks with shifted choices that come before the next turn.
@@ -63,7 +68,8 @@ impl Conversation {
     ) -> Self {
         let condition = &plan.conditions[member.condition];
         let course = Course::new(condition.plugin.as_ref(), &list, plan.manifest.study.most_turns());
-        let (messages, history, pending, asides) = (None, vec![], Pending::Nothing, VecDeque::new());
+        let (messages, history, pending) = (None, vec![], Pending::Nothing);
+        let (forks, asides) = (VecDeque::new(), VecDeque::new());
         Self {
             plan,
             group,
@@ -73,6 +79,7 @@ impl Conversation {
             messages,
             history,
             pending,
+            forks,
             asides,
             shifts: Shifts::default(),
             ended: false,
@@ -132,9 +139,9 @@ impl Conversation {
             forced_tokens: said.ask.replay_tokens.clone(),
             choices: (0..cx.item.choices.len()).map(|i| Item::letter(i).to_string()).collect(),
             max_new_tokens: self.plan.manifest.generation.max_new_tokens,
-            fork: false,
             seed: self.seed(b"draw"),
             doses: self.doses(self.history.len() + 1),
+            ..Request::default()
         };
         self.pending = Pending::Turn(Box::new(said));
         Ok(Some(request))
@@ -223,8 +230,15 @@ impl Conversation {
         Doses { strengths, ..Doses::default() }
     }
 
-    /// The numbers that hooks compute in a turn.
-    fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<Readings> {
+    /// The request of a fork of the last turn.
+    fn fork(&mut self, fork: &Asked) -> Request {
+        let doses = self.doses(self.history.len());
+        self.pending = Pending::Fork(fork.name.clone());
+        self.record.borrow().turns.last().map(|row| fork.request(row, doses)).unwrap_or_default()
+    }
+
+    /// The numbers that hooks compute in a turn, and the forks that they ask for.
+    fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<(Readings, VecDeque<Asked>)> {
         let condition = &self.plan.conditions[self.member.condition];
         let spoken = Spoken {
             group: self.group,
@@ -235,7 +249,8 @@ impl Conversation {
             turn,
             reply: &outcome.text,
         };
-        let mut out = Readings::new();
+        let (mut out, mut forks) = (Readings::new(), VecDeque::new());
+        let replaces = self.plan.program.edits.iter().any(|e| e.op.takes_vectors());
         for hook in self.plan.hooks.iter().filter(|h| !h.taps.is_empty()) {
             let own = |tap: &Tap| outcome.taps.iter().find(|t| t.tap == *tap);
             let views: Vec<TapView> =
@@ -247,8 +262,11 @@ impl Conversation {
                 }
                 out.insert(format!("{}.{name}", hook.name), value);
             }
+            for fork in if replaces { hook.plugin.forks(&spoken, &views)? } else { vec![] } {
+                forks.push_back(Asked::new(&self.plan, hook, fork)?);
+            }
         }
-        Ok(out)
+        Ok((out, forks))
     }
 
     /// Records a turn of the study.
@@ -273,6 +291,7 @@ impl Conversation {
         let reply = Reply { text: &answered, ids: &outcome.ids[thought..], prefill: &shown, codec };
         let last = cx.turn == cx.turns;
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
+        let (readings, forks) = self.read(&outcome, cx.turn)?;
         let row = TurnRow {
             group: self.group as u32,
             condition: condition.name.clone(),
@@ -295,7 +314,7 @@ impl Conversation {
             score: grade.score,
             grades: grade.others.clone(),
             metrics: grade.metrics.clone(),
-            readings: self.read(&outcome, cx.turn)?,
+            readings,
             opening: match &self.messages {
                 Some(m) if cx.turn == 1 && !m.opening().is_empty() => {
                     serde_json::to_string(m.opening()).map_err(friction_core::Error::other)?
@@ -309,6 +328,8 @@ impl Conversation {
             ..TurnRow::default()
         };
         let row = measured(row, &outcome, &kept, (said, shown.as_str()));
+        // A fork measures log-odds: a turn that has none has no forks.
+        let odds = row.outcome(&Outcome::LogOdds).is_some();
         let exchange = Exchange {
             turn: cx.turn,
             round: cx.round,
@@ -330,6 +351,7 @@ impl Conversation {
         // The engine's taps begin with those that are stored.
         record.taps.push(outcome.taps.into_iter().take(self.plan.program.taps.len()).collect());
         drop(record);
+        self.forks = if odds { forks } else { VecDeque::new() };
         self.queue(false);
         Ok(())
     }
@@ -337,6 +359,9 @@ impl Conversation {
 
 impl Dialogue for Conversation {
     fn next(&mut self) -> Result<Option<Request>> {
+        if let Some(fork) = self.forks.pop_front() {
+            return Ok(Some(self.fork(&fork)));
+        }
         if let Some(step) = self.asides.pop_front() {
             return Ok(Some(self.aside(step)));
         }
@@ -360,6 +385,13 @@ impl Dialogue for Conversation {
                 let more = aside::note(section, step, &outcome, self.plan.template.opens_thought().unwrap_or(""), out);
                 more.into_iter().rev().for_each(|step| self.asides.push_front(step));
             }
+            Pending::Fork(name) => {
+                if let Some(row) = self.record.borrow_mut().turns.last_mut()
+                    && let Some(odds) = row.log_odds_of(&outcome.choices)
+                {
+                    row.readings.insert(name, odds);
+                }
+            }
             Pending::Neutral => {
                 if let Some(last) = self.record.borrow_mut().turns.last_mut() {
                     last.neutral_logprobs = outcome.forced;
@@ -374,6 +406,7 @@ impl Dialogue for Conversation {
     fn place(&self) -> String {
         let turn = match &self.pending {
             Pending::Neutral => "the neutral text after the last turn".into(),
+            Pending::Fork(name) => format!("the fork `{name}` of turn {}", self.history.len()),
             Pending::Aside(step) => {
                 let name = &self.plan.manifest.asides[step.aside].name;
                 format!("the aside `{name}` after turn {}", self.history.len())

@@ -7,9 +7,7 @@ use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use crate::wrong::Wrong;
 use friction_core::manifest::{After, Chosen, External, Issues, Manifest, Path as KeyPath, external};
 use friction_core::program::{Edit, is_name};
-use friction_core::{
-    Arm, ChatMessage, Dataset, EditOp, Hook, HookProgram, Origin, Position, Result, TextCodec, plural,
-};
+use friction_core::{Arm, ChatMessage, Dataset, Hook, HookProgram, Origin, Position, Result, TextCodec, plural};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -17,7 +15,7 @@ use std::path::Path;
 pub(crate) const GROUPS: usize = 200;
 
 /// Decodes made-up ids to words, sentences and paragraphs, at whose ends a condition may cut.
-struct Words;
+pub(crate) struct Words;
 
 impl TextCodec for Words {
     fn decode(&self, ids: &[u32]) -> Result<String> {
@@ -265,7 +263,7 @@ pub(crate) fn program(
         issues.push(key("turns"), message, Some("lower the first of `turns`, or raise `study.turns`".into()));
     }
     let named = |e: &Edit| program.arms.iter().any(|a| a.strengths.get(&e.name).is_some_and(|s| *s != 0.0));
-    if let Some(e) = program.edits.iter().find(|e| !named(e)) {
+    if let Some(e) = program.edits.iter().find(|e| !named(e) && !e.op.takes_vectors()) {
         let message = format!("the edit `{}` is never applied: no arm gives it a strength other than 0", e.name);
         issues.push(hook.path.clone(), message, None);
     }
@@ -279,9 +277,13 @@ pub(crate) fn program(
         let message = format!("it declares the reading {name:?}; names are letters, digits, `-` and `_`");
         issues.push(hook.path.clone(), message, None);
     }
-    if let Some(e) = program.edits.iter().find(|e| matches!(e.op, EditOp::Given { .. })) {
-        let message =
-            format!("the edit `{}` takes a vector of each conversation's own, and no hook can give it one yet", e.name);
+    if let Some(e) = program.edits.iter().find(|e| e.op.takes_vectors() && (named(e) || hook.origin != Origin::Linked))
+    {
+        let why = match named(e) {
+            true => "an arm has none: such an edit is applied in forks alone",
+            false => "a hook of a library or a process cannot give it one yet",
+        };
+        let message = format!("the edit `{}` takes a vector of each conversation's own, and {why}", e.name);
         issues.push(hook.path.clone(), message, None);
     }
     let longest = m.generation.max_new_tokens;
@@ -293,6 +295,18 @@ pub(crate) fn program(
             let help = Some("the rest is stored as NaN; raise `generation.max_new_tokens`".into());
             warnings.push(hook.speaks_of(&tap.position.to_string()), message, help);
         }
+    }
+}
+
+/// Refuses edits that are applied in forks alone if no turn has log-odds, which is what a fork measures.
+pub(crate) fn forks(program: &HookProgram, odds: bool, issues: &mut Issues) {
+    if let Some(e) = program.edits.iter().find(|e| e.op.takes_vectors() && !odds) {
+        let message = format!(
+            "the edit `{}` is applied in forks, which measure log-odds of the right choice, but the first items have no right choice among several",
+            e.name
+        );
+        let help = "give the items `options` and an `answer`, or leave the hook out";
+        issues.push(KeyPath::default().key("hook"), message, Some(help.into()));
     }
 }
 

@@ -10,6 +10,7 @@ mod depth;
 pub mod design;
 mod filler;
 pub mod folder;
+mod fork;
 mod grading;
 mod idle;
 pub mod import;
@@ -29,6 +30,7 @@ pub mod run;
 pub mod scores;
 mod shifts;
 pub mod stored;
+mod tail;
 mod wordings;
 mod wrong;
 

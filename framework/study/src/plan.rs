@@ -7,7 +7,7 @@ use crate::lists::{Fault, Lists, PlannedItem};
 use crate::needs::{self, Produced};
 use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
-use crate::{Result, decoding, grading, idle, options, wordings};
+use crate::{Result, decoding, grading, idle, options, tail, wordings};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
@@ -177,6 +177,9 @@ impl Plan {
         }
         let offered = dataset.as_ref().zip(first.as_ref());
         let offered = offered.map(|(d, groups)| grading::Offered::by(d.as_ref(), grader.as_ref(), groups));
+        if let (Some((program, _)), Some(offered)) = (&hooked, offered) {
+            idle::forks(program, offered.odds, &mut wrong.issues);
+        }
         let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns, offered };
         needs::check(&produced, &needs, &mut wrong.issues, &mut wrong.warnings);
         idle::unused(m, base, &mut wrong.warnings);
@@ -201,6 +204,9 @@ impl Plan {
             }
             if let Some((program, _)) = &hooked {
                 decoding::spans(&mut wrong, &template, program);
+                if let Some(groups) = &first {
+                    tail::check(&mut wrong, (&tokenizer, &template), program, &conditions, groups);
+                }
             }
             Some((tokenizer, template))
         });
@@ -292,6 +298,10 @@ impl Plan {
         let mut notes = [dataset.notes(), m.notes.clone()].concat();
         notes.extend(lists.notes());
         notes.extend(decoding::asked(&mut manifest, &template));
+        if program.edits.iter().any(|e| e.op.takes_vectors()) {
+            let most = plural(program.readings.len(), "fork");
+            notes.push(format!("up to {most} follow a turn, each of one or a few tokens, and no estimate counts them"));
+        }
         Ok(Self {
             notes,
             checkpoint,

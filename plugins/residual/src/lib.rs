@@ -22,10 +22,11 @@ struct Residual {
     /// something can be read.
     #[schemars(example = ["resid_post.9"], length(min = 1))]
     sites: Vec<Site>,
-    /// Tokens of a turn: `prompt-end` (the token that predicts the first token of the reply), `reply:N` (the tokens that
-    /// predict tokens 1 to N of the reply), `reply` (every token of the reply), `reply-mean` (the mean over the reply),
-    /// `reply-end` (its last token), `user-mean` (the mean over the user's message) or `all` (every token that the turn
-    /// added). `all` and `reply` take the most disk space.
+    /// Tokens of a turn: `prompt-end` (the token that predicts the first token of the reply), `prompt-tail:N` (the last N
+    /// tokens of the prompt, `prompt-end` the last of them), `reply:N` (the tokens that predict tokens 1 to N of the reply),
+    /// `reply` (every token of the reply), `reply-mean` (the mean over the reply), `reply-end` (its last token), `user-mean`
+    /// (the mean over the user's message) or `all` (every token that the turn added). `all` and `reply` take the most disk
+    /// space.
     #[serde(default = "prompt_end")]
     #[schemars(length(min = 1))]
     positions: Vec<Position>,

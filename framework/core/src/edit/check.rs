@@ -26,8 +26,10 @@ impl EditOp {
                 }
             }
             EditOp::Reconstruct(a) => a.check(width),
-            EditOp::Given { width: own } if *own != width => wide("takes vectors", *own, width),
-            EditOp::Given { .. } => Ok(()),
+            EditOp::Given { width: own } | EditOp::Replace { width: own, .. } => match *own == width {
+                true => Ok(()),
+                false => wide("takes vectors", *own, width),
+            },
             #[cfg(feature = "tensors")]
             EditOp::Custom { .. } => Ok(()),
         }
@@ -142,6 +144,7 @@ mod tests {
         assert!(of(push(None, None)).contains("neither"));
         assert!(of(push(Some(f32::INFINITY), None)).contains("not finite"));
         assert!(of(EditOp::Given { width: 4 }).contains("vectors of width 4"));
+        assert!(of(EditOp::Replace { width: 1, digest: String::new() }).contains("vectors of width 1"));
         for fits in [push(Some(1.0), Some(1.0)), push(None, Some(-3.0)), EditOp::Given { width: 2 }] {
             fits.check(2).unwrap();
         }

@@ -53,7 +53,7 @@ impl Autoencoder {
 
 impl EditOp {
     /// The row `x`, `[width]`, changed with strength `s`. `given` is the conversation's own vector, for
-    /// [`EditOp::Given`]. `None` for [`EditOp::Custom`].
+    /// [`EditOp::Given`] and [`EditOp::Replace`]. `None` for [`EditOp::Custom`].
     pub fn on_host(&self, x: &[f32], s: f32, given: Option<&[f32]>) -> Option<Vec<f32>> {
         let push = |read: &Readout, along: &[f32], min: Option<f32>, max: Option<f32>| -> Vec<f64> {
             let r = read.of(x);
@@ -76,6 +76,11 @@ impl EditOp {
             EditOp::Reconstruct(a) => a.of(x).iter().zip(x).map(|(r, x)| r - f64::from(*x)).collect(),
             EditOp::Given { .. } => match given {
                 Some(v) => v.iter().map(|v| f64::from(*v)).collect(),
+                None => vec![0.0; x.len()],
+            },
+            EditOp::Replace { .. } => match given {
+                Some(v) if s == 1.0 => return Some(v.to_vec()),
+                Some(v) => v.iter().zip(x).map(|(v, x)| f64::from(*v) - f64::from(*x)).collect(),
                 None => vec![0.0; x.len()],
             },
             #[cfg(feature = "tensors")]
