@@ -8,6 +8,7 @@ use friction_messages as _;
 use friction_mmlu_pro as _;
 use friction_organism as _;
 use friction_original as _;
+use friction_patching as _;
 use friction_probes as _;
 use friction_questions as _;
 use friction_replay as _;

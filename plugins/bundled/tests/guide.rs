@@ -215,7 +215,7 @@ keep = { tokens = 3, marker = "..." }
 factors = { completion = "interrupt" }
 [[hook]]
 plugin = "residual"
-sites = ["attn_out.1", "resid_post.1", "resid_post.3"]
+sites = ["embed", "attn_out.1", "resid_post.1", "resid_post.3"]
 positions = ["prompt-end", "all"]
 "#;
 
@@ -253,6 +253,17 @@ steps = 200
 "#;
 
 const SECOND: &str = r#"
+[[hook]]
+plugin = "patch"
+run = "runs/first"
+sites = ["attn_out.1"]
+factor = "completion"
+controls = 2
+[[analyzer]]
+plugin = "mediation"
+factor = "completion"
+reference = "complete"
+site = "attn_out.1"
 [[analyzer]]
 plugin = "gemma-scope"
 source = "path:runs/first/analysis/sae-train"

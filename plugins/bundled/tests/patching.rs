@@ -1,0 +1,157 @@
+//! Causal mediation by patching, on the organisms, in which it is known where the number of interruptions is read.
+#![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+use common::{friction, root, text};
+use serde_json::Value;
+use std::path::Path;
+
+fn manifest(name: &str) -> String {
+    root().join("experiments").join(name).display().to_string()
+}
+
+/// Fewer groups and turns than the manifests have.
+const SMALL: [&str; 2] = ["study.groups=12", "study.turns=9"];
+
+fn run(dir: &Path, name: &str, out: &str, set: &[&str]) -> Value {
+    let path = manifest(name);
+    let mut args = vec!["--json", "run", path.as_str(), "--out", out];
+    args.extend(SMALL.iter().chain(set).flat_map(|s| ["--set", s]));
+    let o = friction(dir, &args);
+    assert!(o.status.success(), "{}", text(&o));
+    serde_json::from_slice(&o.stdout).unwrap()
+}
+
+/// Both runs of an organism; the values of `mediation`.
+fn patched(dir: &Path, source: &str, more: &[&str]) -> Value {
+    let model = format!("model.source={source}");
+    let expect = if source.ends_with("null") { "analyzer.0.expect=null" } else { "analyzer.0.expect=planted" };
+    run(dir, "patching-first.toml", "first", &[model.as_str(), expect]);
+    let from = format!("hook.0.run={}", dir.join("first").display());
+    let mut set = vec![model.as_str(), from.as_str()];
+    set.extend(more);
+    run(dir, "patching.toml", "second", &set)["analyzers"]["mediation"]["values"].clone()
+}
+
+fn site<'a>(values: &'a Value, site: &str, restores: bool) -> &'a Value {
+    let all = values["sites"].as_array().unwrap();
+    all.iter().find(|v| v["site"] == site && v["restores"] == restores).unwrap()
+}
+
+fn share(v: &Value) -> f64 {
+    v["share"].as_f64().unwrap()
+}
+
+/// The number of interruptions is read at `attn_out.1` of `prompt-end`.
+#[test]
+fn patching_finds_where_the_count_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let sites = "hook.0.sites=[\"resid_post.0\", \"attn_out.1\", \"resid_post.1\", \"resid_post.3\"]";
+    let values = patched(dir.path(), "bundled:organism", &[sites]);
+    for test in values["tests"].as_array().unwrap() {
+        assert!(test["self"] == 0.0 && test["embed"] == 0.0 && test["last_block"] == 0.0, "{test}");
+    }
+    assert_eq!(values["drift"], 0.0);
+    for restores in [true, false] {
+        let at = |name| site(&values, name, restores);
+        let partner = |name| share(&at(name)["partner"]);
+        assert!(partner("resid_post.0").abs() < 0.05, "not read yet: {}", at("resid_post.0"));
+        assert!(partner("attn_out.1") > 0.6, "{}", at("attn_out.1"));
+        assert!(partner("resid_post.1") > 0.9, "{}", at("resid_post.1"));
+        assert!((partner("resid_post.3") - 1.0).abs() < 1e-9, "{}", at("resid_post.3"));
+        let read = at("attn_out.1");
+        let largest = read["largest_control"].as_f64().unwrap();
+        assert!(share(&read["state"]) > 0.5 && share(&read["state"]) > largest + 0.2, "{read}");
+        assert!(read["p"].as_f64().unwrap() <= 0.05, "{read}");
+        assert!(share(&read["placebo"]).abs() < 0.2, "{read}");
+        assert_eq!(at("resid_post.0")["says"], "not reached");
+    }
+    assert_eq!(values["verdict"]["says"], "reached", "{}", values["verdict"]);
+
+    // What a fork measured is stored with its turn, and forks leave no trace: the replies are those of the first run.
+    let rows = |name: &str| {
+        let run = friction_store::StoredRun::open(&dir.path().join(name)).unwrap();
+        let of = |r: &friction_core::TurnRow| r.condition.ends_with("blunt") || r.condition.ends_with("neutral");
+        friction_core::RunReader::turns(&run).iter().filter(|r| of(r)).cloned().collect::<Vec<_>>()
+    };
+    let (first, second) = (rows("first"), rows("second"));
+    assert_eq!(first.len(), second.len());
+    for (a, b) in first.iter().zip(&second) {
+        assert!(a.reply == b.reply && a.choice_logprobs == b.choice_logprobs && a.user == b.user);
+        assert_eq!(b.readings.contains_key("patch.partner_attn_out-1"), b.turn >= 5);
+    }
+}
+
+#[test]
+fn the_null_organism_shows_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let sites = "hook.0.sites=[\"attn_out.1\", \"resid_post.1\"]";
+    let values = patched(dir.path(), "bundled:organism-null", &[sites, "hook.0.controls=19"]);
+    assert_eq!(values["verdict"]["says"], "cannot be told", "{}", values["verdict"]);
+    assert!(values["tests"].as_array().unwrap().iter().all(|t| t["pass"] == true), "{}", values["tests"]);
+    assert!(values["totals"].as_array().unwrap().iter().all(|t| t["told"] == false), "{}", values["totals"]);
+}
+
+#[test]
+fn what_cannot_be_patched_is_refused_before_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |set: &[&str]| {
+        let path = manifest("patching.toml");
+        let mut args = vec!["check", path.as_str()];
+        args.extend(set.iter().flat_map(|s| ["--set", s]));
+        let o = friction(dir.path(), &args);
+        (o.status.code(), text(&o))
+    };
+    let (code, told) = check(&["hook.0.run=nowhere"]);
+    assert!(code == Some(2) && told.contains("holds no run"), "{told}");
+    run(dir.path(), "patching-first.toml", "first", &["study.groups=3", "study.turns=5"]);
+    let from = format!("hook.0.run={}", dir.path().join("first").display());
+    let sized = ["study.groups=3", "study.turns=5", from.as_str()];
+    let with = |more: &[&'static str]| check(&[&sized[..], more].concat());
+    let (code, told) = with(&[]);
+    assert!(code == Some(0) && told.contains("3 groups"), "{told}");
+    for (set, why) in [
+        ("hook.0.position=reply-mean", "earlier turns and replies differ"),
+        ("hook.0.position=prompt-tail:4", "has not stored `embed` at `prompt-tail:4`"),
+        ("hook.0.sites=[\"logits\"]", "`logits` is not patched"),
+        ("hook.0.sites=[\"attn_out.3\"]", "has not stored `attn_out.3`"),
+        ("hook.0.sites=[\"attn_out.9\"]", "has not stored `attn_out.9`"),
+        ("hook.0.factor=mood", "has the factor `mood`"),
+        ("hook.0.placebo=mood", "has no placebo"),
+        ("study.groups=4", "holds 3 groups, this study has 4"),
+        ("analyzer.0.hook=patched", "needs the hook `patched`"),
+    ] {
+        let (code, told) = with(&[set]);
+        assert!(code == Some(2) && told.contains(why), "{set}: {told}");
+    }
+    // A part of a question is not replaced.
+    let tail = "hook.0.positions=[\"prompt-tail:8\"]";
+    run(dir.path(), "patching-first.toml", "tail", &["study.groups=3", "study.turns=5", tail]);
+    let from = format!("hook.0.run={}", dir.path().join("tail").display());
+    let (code, told) = check(&["study.groups=3", "study.turns=5", &from, "hook.0.position=prompt-tail:8"]);
+    assert!(code == Some(2) && told.contains("they must hold the whole question"), "{told}");
+}
+
+/// The question and what follows it are 33 tokens, and partners end in 36 that are the same.
+#[test]
+fn the_whole_question_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = ["study.groups=8", "study.turns=6"];
+    let tail = "hook.0.positions=[\"prompt-tail:34\"]";
+    run(dir.path(), "patching-first.toml", "first", &[&small[..], &[tail]].concat());
+    let from = format!("hook.0.run={}", dir.path().join("first").display());
+    let set = [
+        from.as_str(),
+        "hook.0.position=prompt-tail:34",
+        "hook.0.sites=[\"resid_post.0\", \"resid_post.1\"]",
+        "hook.0.controls=3",
+    ];
+    let values =
+        run(dir.path(), "patching.toml", "second", &[&small[..], &set, &["analyzer.0.site=resid_post.1"]].concat());
+    let values = &values["analyzers"]["mediation"]["values"];
+    for test in values["tests"].as_array().unwrap() {
+        assert!(test["self"] == 0.0 && test["embed"] == 0.0 && test["last_block"] == 0.0, "{test}");
+    }
+    assert_eq!(values["drift"], 0.0);
+    // Too few controls for a verdict.
+    assert_eq!(values["verdict"]["says"], "cannot be told");
+}

@@ -1,0 +1,23 @@
+//! Causal mediation by patching between paired conversations: does a site carry what one condition does to the answer?
+//!
+//! The hook `patch` reads each turn's prompt again on a fork, with activations of the paired conversation of another
+//! condition in place of its own, and measures the log-odds of the right choice. The activations come from a finished
+//! run of the same conversations (`donors`); `arms` names what a fork changes, `vectors` and `state` make the
+//! vectors. The analyzer `mediation` divides what the patches change by what the condition changes (`effects`) and
+//! answers whether the site mediates the state (`verdict`).
+//!
+//! Activation patching as an interchange intervention: Vig et al. 2020; Geiger et al. 2021.
+mod arms;
+mod donors;
+mod effects;
+mod figure;
+mod hook;
+mod mediation;
+mod options;
+mod report;
+mod state;
+#[cfg(test)]
+mod tests;
+mod units;
+mod vectors;
+mod verdict;

@@ -1,0 +1,169 @@
+//! Options of `patch`.
+use friction_core::error::{Faults, twice};
+use friction_core::schemars::{self, JsonSchema};
+use friction_core::{Factors, Position, Result, Site};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Puts activations of the paired conversation in place of a conversation's own, and measures what that does to the answer.
+///
+/// The unit is a turn of a group: the conversation of one condition (the recipient) and that of the other (its partner, the
+/// donor) about the same item. Behind each turn, the recipient's prompt is read again on forks, which leave no trace and
+/// generate nothing. In each fork the activations of one site are replaced at `position`, and the log-odds of the right
+/// choice, at the first token of the reply behind the condition's `prefill`, are stored. Both directions are run: either
+/// condition receives from the other.
+///
+/// Activations come from a finished run of the same conversations, `run`, whose hook `residual` stored them at `embed`, at
+/// each of `sites` and at the last block's `resid_post`. In this run the conversations must be said again word for word:
+/// the same manifest does that (replies are greedy or drawn by the same seeds), or conditions that replay the other run's
+/// transcripts. A conversation whose reply or activations differ stops the run. Use `model.dtype = "f32"`: the test that a
+/// conversation's own activations change nothing is exact.
+///
+/// At each site it asks for the forks
+/// - `self`: the recipient's own activations. Nothing may change, bit for bit;
+/// - `partner`: the partner's;
+/// - `placebo`: those of another wording or sample of the same item and condition (option `placebo`);
+/// - `state`: its own, moved by the mean difference between the conditions in all other groups, at `prompt-end` alone. Other
+///   groups have other items, so this carries the condition's state and not the answer;
+/// - `control-00` … : as `state`, but each group's difference has a random sign; orthogonal to `state`, and as long;
+/// - `subspace`, `complement`: the partner's component in a subspace that was found in discovery groups, and all but it,
+///   in the other groups;
+///
+/// and once a turn `test-embed` (the partner's embeddings, which are the same) and `test-last` (the partner's last block,
+/// which gives the partner's answer).
+///
+/// It writes the readings `<fork>_<site>`, with `-` for the dot of the site (`partner_resid_post-9`), in nats, and `drift`,
+/// the largest difference between the conversation's own activations and those of `run`, as a share of their norm. The
+/// analyzer `mediation` reads them. A turn has forks times sites of them, each of which costs about as much as one token: the
+/// controls cost most.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// The finished run whose activations are used: its folder, relative to the manifest.
+    #[schemars(example = &"../runs/first")]
+    pub run: PathBuf,
+    /// Sites whose activations are replaced, one at a time: `resid_post.L`, `attn_out.L` or `mlp_out.L`. A `resid_post` also
+    /// carries what earlier layers wrote; `attn_out` and `mlp_out` tell what one layer adds.
+    #[schemars(example = ["resid_post.9", "attn_out.9"], length(min = 1))]
+    pub sites: Vec<Site>,
+    /// Tokens that are replaced: `prompt-end` (the token that predicts the first token of the reply), or `prompt-tail:N` (the
+    /// last N tokens of the prompt). These must be the same tokens in both conversations, and of several tokens they must
+    /// hold the whole question. `run` must have stored this position.
+    #[serde(default = "prompt_end")]
+    pub position: Position,
+    /// The factor whose two levels are paired, such as `completion`. Partners agree in every other factor.
+    #[schemars(example = &"completion")]
+    pub factor: String,
+    /// Conversations that receive and give: levels of factors, such as `{ tone = "blunt" }`. Default: all that have `factor`.
+    #[serde(default, rename = "where")]
+    pub only: Factors,
+    /// Where the placebo comes from: a factor that should not matter, such as a second set of phrases (the donor then
+    /// differs in it alone), or `sample` (another sample of the same condition). Default: none. `mediation` can then not
+    /// tell whether a site mediates.
+    #[serde(default)]
+    pub placebo: Option<String>,
+    /// Number of controls of `state`; 0 leaves `state` out too. With fewer than 19, p cannot be 0.05 or less.
+    #[serde(default = "controls")]
+    #[schemars(range(max = 999))]
+    pub controls: usize,
+    /// Number of dimensions of the subspace: the first principal axes, not centred, of the differences between partners in
+    /// discovery groups. 0 leaves `subspace` and `complement` out.
+    #[serde(default = "dimensions")]
+    #[schemars(range(max = 64))]
+    pub subspace: usize,
+    /// Share of the groups in which the subspace is found; the seed draws them. `subspace` and `complement` are run in the
+    /// others.
+    #[serde(default = "half")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
+    pub discovery: f64,
+    /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1))]
+    pub first_turn: usize,
+}
+fn prompt_end() -> Position {
+    Position::PromptEnd
+}
+fn controls() -> usize {
+    99
+}
+fn dimensions() -> usize {
+    2
+}
+fn half() -> f64 {
+    0.5
+}
+fn two() -> usize {
+    2
+}
+
+impl Patch {
+    /// Checks the values.
+    pub fn check(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        faults.when(self.sites.is_empty(), "sites", "`sites` must name at least one site");
+        if let Some(s) = twice(&self.sites) {
+            faults.when(true, "sites", format!("`{s}` is listed twice"));
+        }
+        let known = |s: &&Site| matches!(s, Site::ResidPost(_) | Site::AttnOut(_) | Site::MlpOut(_));
+        if let Some(s) = self.sites.iter().find(|s| !known(s)) {
+            let message = format!(
+                "`{s}` is not patched: sites are `resid_post.L`, `attn_out.L` and `mlp_out.L` (`embed` is tested in any case)"
+            );
+            faults.when(true, "sites", message);
+        }
+        let fits = matches!(self.position, Position::PromptEnd | Position::PromptTail(_));
+        let message = format!(
+            "`{}` is not patched: earlier turns and replies differ between partners; take `prompt-end` or `prompt-tail:N`",
+            self.position
+        );
+        faults.when(!fits, "position", message);
+        faults.when(self.factor.is_empty(), "factor", "`factor` must name a factor");
+        let same = self.placebo.as_ref() == Some(&self.factor);
+        faults.when(same, "placebo", "`placebo` is a factor that should not matter, and not `factor` itself");
+        let fixed = self.only.contains_key(&self.factor);
+        faults.when(fixed, "where", "`where` fixes `factor`, whose two levels are compared: leave it out there");
+        let range = "`discovery` is a share above 0 and below 1";
+        faults.when(!(self.discovery > 0.0 && self.discovery < 1.0), "discovery", range);
+        faults.when(self.controls > 999, "controls", "`controls` is at most 999");
+        faults.when(self.subspace > 64, "subspace", "`subspace` has at most 64 dimensions");
+        faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
+        faults.end()
+    }
+
+    /// Number of tokens that are replaced.
+    pub fn tokens(&self) -> usize {
+        if let Position::PromptTail(n) = self.position { n } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn told(more: &str) -> String {
+        let text = format!("run = \"r\"\nfactor = \"completion\"\n{more}");
+        let options: Patch = toml::from_str(&text).unwrap();
+        options.check().err().map(|e| e.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_patched_is_refused() {
+        assert_eq!(told("sites = [\"resid_post.1\", \"attn_out.0\", \"mlp_out.2\"]"), "");
+        assert_eq!(told("sites = [\"resid_post.1\"]\nposition = \"prompt-tail:9\""), "");
+        for (more, why) in [
+            ("sites = []", "at least one site"),
+            ("sites = [\"resid_post.1\", \"resid_post.1\"]", "twice"),
+            ("sites = [\"logits\"]", "`logits` is not patched"),
+            ("sites = [\"embed\"]", "tested in any case"),
+            ("sites = [\"resid_post.1\"]\nposition = \"all\"", "earlier turns and replies differ"),
+            ("sites = [\"resid_post.1\"]\nposition = \"reply:1\"", "not patched"),
+            ("sites = [\"resid_post.1\"]\nplacebo = \"completion\"", "should not matter"),
+            ("sites = [\"resid_post.1\"]\nwhere = { completion = \"complete\" }", "fixes `factor`"),
+            ("sites = [\"resid_post.1\"]\ndiscovery = 1.0", "below 1"),
+        ] {
+            assert!(told(more).contains(why), "{more}: {}", told(more));
+        }
+    }
+}

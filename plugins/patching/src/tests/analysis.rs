@@ -1,0 +1,173 @@
+//! The analyzer over rows whose effects are known.
+#![allow(clippy::unwrap_used)]
+use super::{LAST, SITE};
+use crate::arms::{Arm, reading};
+use crate::mediation::Mediation;
+use friction_core::{
+    Analyzer, ConversationId, Findings, PluginConfig, Position, Result, RunReader, Site, TapArray, TurnRow,
+};
+use serde_json::Value;
+
+/// Rows in memory.
+struct Memory(Vec<TurnRow>);
+impl RunReader for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+    fn seed(&self) -> u64 {
+        3
+    }
+    fn turns(&self) -> &[TurnRow] {
+        &self.0
+    }
+    fn tap(&self, _: ConversationId, _: Site, _: Position) -> Result<Option<TapArray>> {
+        Ok(None)
+    }
+    fn findings(&self, _: &str) -> Option<Value> {
+        None
+    }
+}
+
+/// What the made-up patches do: shares of each unit's total effect by arm, at a site.
+type Does<'a> = &'a dyn Fn(Arm, Site, u32) -> f64;
+
+/// Ten groups of three turns. The condition takes 2 + group/4 nats from log-odds of 1 + group/8.
+fn rows(total: impl Fn(u32) -> f64, does: Does) -> Vec<TurnRow> {
+    let mut out = vec![];
+    for group in 0..10 {
+        for turn in 1..4 {
+            let complete = 1.0 + f64::from(group) / 8.0;
+            let interrupt = complete - total(group);
+            for (level, own, donor) in [("complete", complete, interrupt), ("interrupt", interrupt, complete)] {
+                let mut row = TurnRow {
+                    group,
+                    condition: level.into(),
+                    factors: [("completion".to_string(), level.to_string())].into(),
+                    turn,
+                    item_id: format!("{group}-{turn}"),
+                    choices: 2,
+                    target: Some("A".into()),
+                    // Log-odds of A against B alone.
+                    choice_logprobs: vec![own as f32, 0.0],
+                    ..TurnRow::default()
+                };
+                let mut put = |arm, site, v: f64| {
+                    row.readings.insert(format!("patch.{}", reading(arm, site)), v);
+                };
+                for site in [SITE, LAST] {
+                    let arms = [Arm::Own, Arm::Partner, Arm::Placebo, Arm::State];
+                    let held = [Arm::Subspace, Arm::Complement].into_iter().filter(|_| group >= 5);
+                    for arm in arms.into_iter().chain((0..99).map(Arm::Control)).chain(held) {
+                        put(arm, site, own + does(arm, site, group) * (donor - own));
+                    }
+                }
+                put(Arm::TestEmbed, Site::Embed, own);
+                put(Arm::TestLast, LAST, donor);
+                row.readings.insert("patch.drift".into(), 0.0);
+                out.push(row);
+            }
+        }
+    }
+    out
+}
+
+fn found(rows: Vec<TurnRow>, more: &str) -> Findings {
+    let text = format!("factor = \"completion\"\nreference = \"complete\"\n{more}");
+    let options: Mediation = toml::from_str(&text).unwrap();
+    options.validate().unwrap();
+    let mut out = Findings::default();
+    options.analyze(&Memory(rows), &mut out).unwrap();
+    out
+}
+
+/// `resid_post.0` carries 90 % for all but `placebo` and controls, more in later groups; `resid_post.1` carries 5 %.
+fn carried(arm: Arm, site: Site, group: u32) -> f64 {
+    let more = f64::from(group) / 100.0;
+    let small = if site == LAST { 0.05 } else { 1.0 };
+    match arm {
+        Arm::Own => 0.0,
+        Arm::Partner => small * (0.9 + more),
+        Arm::Placebo => 0.01,
+        Arm::State => small * (0.6 + more),
+        Arm::Control(k) => small * (k as f64 - 49.0) / 500.0,
+        Arm::Subspace => small * 0.5,
+        Arm::Complement => small * 0.4,
+        Arm::TestEmbed | Arm::TestLast => 0.0,
+    }
+}
+
+fn site<'a>(out: &'a Findings, site: &str, restores: bool) -> &'a Value {
+    let all = out.values["sites"].as_array().unwrap();
+    all.iter().find(|v| v["site"] == site && v["restores"] == restores).unwrap()
+}
+
+#[test]
+fn a_site_that_carries_the_state_mediates_it() {
+    let total = |group: u32| 2.0 + f64::from(group) / 4.0;
+    let out = found(rows(total, &carried), "site = \"resid_post.0\"");
+    assert_eq!(out.values["verdict"]["says"], "reached", "{}", out.values["verdict"]);
+    for restores in [true, false] {
+        let s = site(&out, "resid_post.0", restores);
+        // Σ IE / Σ TE: 0.9 + Σ g (2 + g/4) / 100 / Σ (2 + g/4), g = 0 … 9: 0.9 + (90 + 71.25) / 100 / 31.25 = 0.9516.
+        let share = s["partner"]["share"].as_f64().unwrap();
+        assert!((share - 0.9516).abs() < 1e-6, "{s}");
+        assert!(s["partner"]["low"].as_f64().unwrap() > 0.9 && s["partner"]["high"].as_f64().unwrap() < 0.99, "{s}");
+        assert!((s["state"]["share"].as_f64().unwrap() - 0.6516).abs() < 1e-6, "{s}");
+        assert!((s["subspace"]["share"].as_f64().unwrap() - 0.5).abs() < 1e-6, "{s}");
+        // The state is larger than all 99 controls: 1/100.
+        assert_eq!(s["p"], 0.01, "{s}");
+        assert!((s["largest_control"].as_f64().unwrap() - 0.098).abs() < 1e-6, "{s}");
+        assert_eq!(site(&out, "resid_post.1", restores)["says"], "not reached");
+    }
+    let totals = out.values["totals"].as_array().unwrap();
+    assert_eq!([&totals[0]["nats"], &totals[1]["nats"]], [3.125, -3.125].map(Value::from).each_ref());
+    assert!(out.values["tests"].as_array().unwrap().iter().all(|t| t["pass"] == true));
+    assert_eq!(out.figures().count(), 1);
+    assert!(friction_draw::faults(out.figures().next().unwrap()).unwrap().is_empty());
+}
+
+#[test]
+fn a_state_among_its_controls_and_a_test_that_fails_do_not_count() {
+    let total = |group: u32| 2.0 + f64::from(group) / 4.0;
+    // The 41st largest of 100: 41 of 100 are at least as large, where both sites are ranked alike.
+    let among = |arm: Arm, s: Site, g: u32| match arm {
+        Arm::State => carried(Arm::Control(59), s, g),
+        _ => carried(arm, s, g),
+    };
+    let out = found(rows(total, &among), "site = \"resid_post.0\"");
+    assert_eq!(out.values["verdict"]["says"], "cannot be told");
+    assert!((site(&out, "resid_post.0", true)["p"].as_f64().unwrap() - 0.41).abs() < 1e-9, "{}", out.values["sites"]);
+    let why = out.values["verdict"]["why"].to_string();
+    assert!(why.contains("`state` is not beyond its controls"), "{why}");
+
+    let mut wrong = rows(total, &carried);
+    let name = format!("patch.{}", reading(Arm::Own, SITE));
+    *wrong[7].readings.get_mut(&name).unwrap() += 1e-9;
+    let out = found(wrong.clone(), "site = \"resid_post.0\"");
+    assert_eq!(out.values["verdict"]["says"], "cannot be told");
+    assert!(out.values["verdict"]["why"].to_string().contains("must be 0 are not"), "{}", out.values["verdict"]);
+    let allowed = found(wrong, "site = \"resid_post.0\"\ntolerance = 1e-8");
+    assert_eq!(allowed.values["verdict"]["says"], "reached");
+}
+
+#[test]
+fn without_a_total_effect_nothing_is_shared() {
+    // The effect has either sign: its mean is 0.
+    let total = |group: u32| if group.is_multiple_of(2) { 1.0 } else { -1.0 };
+    let out = found(rows(total, &carried), "site = \"resid_post.0\"");
+    assert_eq!(out.values["verdict"]["says"], "cannot be told");
+    let why = out.values["verdict"]["why"].to_string();
+    assert!(why.contains("no total effect of 0.2 nats"), "{why}");
+    assert!(site(&out, "resid_post.0", true)["partner"].is_null());
+    assert!(out.values["totals"].as_array().unwrap().iter().all(|t| t["told"] == false));
+    // A condition that does next to nothing in every group has nothing to mediate either.
+    let out = found(rows(|_| 0.125, &carried), "site = \"resid_post.0\"");
+    assert_eq!(out.values["verdict"]["says"], "cannot be told");
+    assert!(site(&out, "resid_post.0", false)["p"].is_null());
+    let out = found(rows(|_| 0.125, &carried), "site = \"resid_post.0\"\nsmallest_total = 0.1");
+    assert_eq!(out.values["verdict"]["says"], "reached");
+    // Without a named site every site is explored, and there is no verdict.
+    let out = found(rows(|_| 3.0, &carried), "");
+    assert!(out.verdicts().next().is_none() && !out.values.contains_key("verdict"));
+    assert_eq!(site(&out, "resid_post.0", false)["says"], "reached");
+}
