@@ -24,7 +24,11 @@ fn run(dir: &Path, name: &str, out: &str, set: &[&str]) -> Value {
 /// Both runs of an organism; the values of `mediation`.
 fn patched(dir: &Path, source: &str, more: &[&str]) -> Value {
     let model = format!("model.source={source}");
-    let expect = if source.ends_with("null") { "analyzer.0.expect=null" } else { "analyzer.0.expect=planted" };
+    let expect = match source.rsplit('-').next() {
+        Some("null") => "analyzer.0.expect=null",
+        Some("decoy") => "analyzer.0.expect=decoy",
+        _ => "analyzer.0.expect=planted",
+    };
     run(dir, "patching-first.toml", "first", &[model.as_str(), expect]);
     let from = format!("hook.0.run={}", dir.join("first").display());
     let mut set = vec![model.as_str(), from.as_str()];
@@ -89,6 +93,21 @@ fn the_null_organism_shows_nothing() {
     assert_eq!(values["verdict"]["says"], "cannot be told", "{}", values["verdict"]);
     assert!(values["tests"].as_array().unwrap().iter().all(|t| t["pass"] == true), "{}", values["tests"]);
     assert!(values["totals"].as_array().unwrap().iter().all(|t| t["told"] == false), "{}", values["totals"]);
+}
+
+/// The decoy organism: at `attn_out.1` the number is read and costs accuracy, at `mlp_out.3` it is told and costs nothing.
+#[test]
+fn an_inert_feature_that_follows_the_condition_is_told_from_the_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let sites = "hook.0.sites=[\"attn_out.1\", \"mlp_out.3\"]";
+    let values = patched(dir.path(), "bundled:organism-decoy", &[sites]);
+    assert_eq!(values["verdict"]["says"], "reached", "{}", values["verdict"]);
+    for restores in [true, false] {
+        let (cause, decoy) = (site(&values, "attn_out.1", restores), site(&values, "mlp_out.3", restores));
+        assert!(share(&cause["partner"]) > 0.6 && share(&cause["state"]) > 0.5, "{cause}");
+        assert!(share(&decoy["partner"]).abs() < 0.1 && share(&decoy["state"]).abs() < 0.1, "{decoy}");
+        assert_eq!((&cause["says"], &decoy["says"]), (&"reached".into(), &"not reached".into()));
+    }
 }
 
 #[test]
