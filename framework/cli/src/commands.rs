@@ -34,6 +34,12 @@ pub(crate) fn manifest(path: &Path, set: &[String]) -> Result<(Manifest, PathBuf
     Ok((friction_study::manifest::read(path, &base, set)?, base))
 }
 
+/// A manifest's design, without hooks and analyzers.
+pub(crate) fn design(path: &Path, set: &[String]) -> Result<Manifest> {
+    is_manifest(path)?;
+    Ok(friction_study::manifest::read_design(path, &friction_study::manifest::base(path), set)?)
+}
+
 fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
@@ -64,6 +70,9 @@ pub(crate) fn run(
 ) -> Result<()> {
     let began = Instant::now();
     let mut progress = RunProgress::new("reading the manifest");
+    if amend.as_ref().is_some_and(|why| why.trim().is_empty()) {
+        return Err(CliError::usage("--amend \"\": say why the contrast is changed"));
+    }
     progress.amend = amend;
     let (manifest, base) = manifest(path, set)?;
     if !as_json {

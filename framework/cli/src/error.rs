@@ -1,4 +1,5 @@
 //! Errors of the command line, and how they are printed.
+use crate::print::plain;
 use friction_core::manifest::{Located, ManifestError};
 use friction_core::plural;
 use miette::{Diagnostic, LabeledSpan, MietteHandlerOpts, NamedSource, Report, SourceCode};
@@ -32,7 +33,7 @@ impl CliError {
                 }
                 errln!("{} in the manifest; nothing was run.", plural(e.issues.len(), "error"));
             }
-            CliError::Usage(m) => errln!("error: {m}"),
+            CliError::Usage(m) => errln!("error: {}", escaped(&m)),
             CliError::Failed(e) => {
                 let mut text = e.to_string();
                 let mut source = e.source();
@@ -42,7 +43,7 @@ impl CliError {
                     }
                     source = s.source();
                 }
-                errln!("error: {text}");
+                errln!("error: {}", escaped(&text));
             }
         }
     }
@@ -53,6 +54,18 @@ fn report(shown: Shown) -> Report {
     // Fails only if a hook is already set, and that is this same one.
     let _ = miette::set_hook(Box::new(|_| Box::new(MietteHandlerOpts::new().wrap_lines(false).build())));
     Report::new(shown)
+}
+
+/// Text of others with what cannot be seen escaped; its lines stay.
+fn escaped(text: &str) -> String {
+    text.split('\n').map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// A manifest's text with `?` in place of characters that could drive a terminal. It stays as long, so that places in it
+/// are the same.
+fn shown(text: &str) -> String {
+    let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars().map(|c| if harmless(c) { c.to_string() } else { "?".repeat(c.len_utf8()) }).collect()
 }
 
 /// Width of a message in characters, without the frame.
@@ -96,13 +109,13 @@ impl Shown {
                 let text = format!("--set {set}");
                 let value = text.find('=').map_or(0, |i| i + 1);
                 let span = value..text.len();
-                (NamedSource::new("command line", text), Some(span))
+                (NamedSource::new("command line", shown(&text)), Some(span))
             }
-            None => (NamedSource::new(&e.file, e.text.clone()), l.span.clone()),
+            None => (NamedSource::new(plain(&e.file), shown(&e.text)), l.span.clone()),
         };
         Self {
-            message: broken(&format!("{}: {}", l.place(&e.file), l.issue.message)),
-            help: l.issue.help.as_deref().map(broken),
+            message: broken(&escaped(&format!("{}: {}", l.place(&e.file), l.issue.message))),
+            help: l.issue.help.as_deref().map(|h| broken(&escaped(h))),
             span: span.filter(|s| !s.is_empty()),
             source,
         }

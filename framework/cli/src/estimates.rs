@@ -71,11 +71,11 @@ fn estimates(f: &Findings) -> impl Iterator<Item = (&Estimate, Option<Status>)> 
     })
 }
 
-/// The status that all estimates of an analyzer share. It is told once, behind the question.
+/// The status that all estimates of an analyzer share which have one. It is told once, behind the question.
 fn shared(f: &Findings) -> Option<Status> {
-    let mut all = estimates(f).map(|(_, status)| status);
-    let first = all.next()??;
-    all.all(|s| s == Some(first)).then_some(first)
+    let mut told = estimates(f).filter_map(|(_, status)| status);
+    let first = told.next()?;
+    told.all(|s| s == first).then_some(first)
 }
 
 fn row(e: &Estimate, status: Option<Status>, common: &Common) -> Row {

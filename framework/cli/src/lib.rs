@@ -63,7 +63,7 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
         /// Change the primary contrast of a run that was begun, for this reason. The run keeps it in `amendments.jsonl`, with
-        /// whether outcomes had been read; if so, what is found of the contrast is exploratory.
+        /// whether outcomes could be read then; if so, what is found of the contrast is exploratory.
         #[arg(long, value_name = "REASON")]
         amend: Option<String>,
     },

@@ -88,17 +88,17 @@ impl Balance {
             return None;
         }
         let by_turn: Vec<u64> = (0..turns).map(|turn| self.topics().map(|t| self.count(t, turn)).sum()).collect();
+        let total = by_turn.iter().sum::<u64>() as f64;
         let mut sum = 0.0;
         for row in self.rows() {
             let row: Vec<u64> = row.collect();
             let by_topic: u64 = row.iter().sum();
             for (n, at_turn) in row.iter().zip(&by_turn) {
-                if *n > 0 {
-                    sum += (*n as f64).powi(2) / (by_topic as f64 * *at_turn as f64);
-                }
+                let expected = by_topic as f64 * *at_turn as f64 / total;
+                sum += (*n as f64 - expected).powi(2) / expected;
             }
         }
-        Some(((sum - 1.0).max(0.0) / degrees as f64).sqrt())
+        Some((sum / total / degrees as f64).sqrt())
     }
 }
 

@@ -64,7 +64,7 @@ pub struct BuildContext {
     /// the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimarySection>,
-    /// Why what is found of `primary` is exploratory all the same: the contrast was amended after outcomes had been read.
+    /// Why what is found of `primary` is exploratory all the same: the contrast was amended after outcomes could be read.
     /// `None` if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amended: Option<String>,

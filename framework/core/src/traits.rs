@@ -132,6 +132,11 @@ pub trait Topics: Send + Sync {
 pub trait Hook: Send + Sync {
     /// Declares what is read and changed. Called once, before any token is generated.
     fn program(&self, model: &ModelSpec) -> Result<HookProgram>;
+    /// A text that identifies what the hook reads from files, other than the numbers of its edits, which the lock has in
+    /// any case. The run's lock stores it, and a resume with another one is refused. Default: it reads none.
+    fn fingerprint(&self) -> Option<String> {
+        None
+    }
     /// Computes numbers, on the host, from what the hook's own taps read in a finished turn. They are stored with the
     /// turn as `reading_<hook>.<name>`. `taps` are in the order of [`HookProgram::all_taps`]: those that are stored, then
     /// those that are only read. Default: no numbers.

@@ -2,6 +2,7 @@
 //! as it was written; what an amendment says counts beside it.
 use crate::dir::read_lock;
 use crate::error::{format, io};
+use crate::temp::is_temporary;
 use crate::{Result, temp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub struct Amendment {
     pub time: u64,
     /// Why, as the user said.
     pub reason: String,
-    /// Whether analyzers had written findings before.
+    /// Whether outcomes could be read before: a group was finished, or analyzers had written findings.
     pub outcomes_read: bool,
     /// The contrast before; null if there was none.
     pub stored: Value,
@@ -28,17 +29,23 @@ pub struct Amendment {
     pub now: Value,
 }
 
+/// Whether an entry of a folder is no temporary one.
+fn seen(entry: &fs::DirEntry) -> bool {
+    !is_temporary(&entry.file_name())
+}
+
 impl Amendment {
     /// A change that is made now.
     pub(crate) fn new(run: &Path, reason: &str, stored: &Value, now: &Value) -> Self {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let outcomes_read = fs::read_dir(run.join("analysis")).is_ok_and(|mut all| all.next().is_some());
+        let holds = |folder: &str| fs::read_dir(run.join(folder)).is_ok_and(|all| all.flatten().any(|e| seen(&e)));
+        let outcomes_read = holds("analysis") || holds("groups");
         Self { time, reason: reason.into(), outcomes_read, stored: stored.clone(), now: now.clone() }
     }
 
     /// What it changed and when, in one sentence.
     pub fn words(&self) -> String {
-        let read = if self.outcomes_read { "after outcomes had been read" } else { "before any outcome had been read" };
+        let read = if self.outcomes_read { "after outcomes could be read" } else { "before any outcome could be read" };
         format!("the primary contrast was amended {read}: {}", self.reason)
     }
 }

@@ -2,7 +2,7 @@
 use crate::run::log_printed;
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
-use friction_core::{Analyzer, Findings, RunReader, TurnRow, plural};
+use friction_core::{Analyzer, Findings, GradeSection, RunReader, Status, TurnRow, plural};
 use friction_store::{RunDir, StoredRun};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -83,7 +83,11 @@ pub fn analyses_stored(
             Err(source) => all.fail(&a.name, source),
         }
     }
-    Ok(all.end(stored.notes))
+    let mut all = all.end(stored.notes);
+    if stored.manifest.grade.as_ref().is_some_and(GradeSection::searches) {
+        all.answers = Answers::default();
+    }
+    Ok(all)
 }
 
 /// All analyses, or the first error.
@@ -141,6 +145,11 @@ impl Each {
         match analyzer.analyze(&self.run, &mut findings) {
             Ok(()) => {
                 if !departs.is_empty() {
+                    // The lock holds the primary contrast alone; what an analyzer of it departs in, it says itself.
+                    if !analyzer.needs().primary {
+                        let named = findings.blocks.iter_mut().filter(|b| b.status == Some(Status::Confirmatory));
+                        named.for_each(|b| b.status = Some(Status::Exploratory));
+                    }
                     findings.warn(format!("this departs from the run's manifest: {}", departs.join("; ")));
                     self.dir.log(&json!({"event": "analyze", "analyzer": name, "departs": departs}))?;
                 }

@@ -5,7 +5,7 @@ use friction_core::manifest::OptionsSection;
 use friction_core::{Balance, Category, Dataset, Error, Item, PlanContext, Result, Topics, plural, seed};
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -92,6 +92,8 @@ pub struct Lists {
     /// Positions in the decks before each chunk.
     marks: Vec<Places>,
     longest: Vec<usize>,
+    /// Number of different lists of items.
+    different: usize,
     held: RefCell<Option<(usize, Picks)>>,
 }
 
@@ -129,6 +131,7 @@ impl Lists {
             balance: Balance::default(),
             marks: vec![],
             longest: vec![],
+            different: 0,
             held: RefCell::new(None),
             categories,
             cx,
@@ -200,11 +203,15 @@ impl Lists {
         let mut places = vec![0; self.decks.len()];
         let mut asked = self.nothing();
         let mut longest: BinaryHeap<Reverse<(u64, Reverse<usize>)>> = BinaryHeap::new();
+        let mut different = HashSet::new();
         for chunk in 0..self.cx.groups.div_ceil(CHUNK) {
             self.marks.push(places.clone());
             for (i, topics) in self.topics(chunk).map_err(Fault::Topics)?.iter().enumerate() {
                 self.balance.add(topics);
                 let picks = self.draw(topics, &mut places, &mut asked).map_err(Fault::Dataset)?;
+                let bytes: Vec<u8> =
+                    picks.iter().flat_map(|(c, q)| [c.to_le_bytes(), q.to_le_bytes()].concat()).collect();
+                different.insert(seed::derive(&[&bytes]));
                 if !weights.is_empty() {
                     let weight = picks.iter().map(|(c, q)| u64::from(weights[*c as usize][*q as usize])).sum();
                     longest.push(Reverse((weight, Reverse(chunk * CHUNK + i))));
@@ -214,6 +221,7 @@ impl Lists {
                 }
             }
         }
+        self.different = different.len();
         self.longest = longest.into_iter().map(|Reverse((_, Reverse(group)))| group).collect();
         self.longest.sort_unstable();
         Ok(())
@@ -292,6 +300,11 @@ impl Lists {
         let picks = Rc::new(rows);
         *self.held.borrow_mut() = Some((chunk, picks.clone()));
         Ok(picks)
+    }
+
+    /// Number of different lists of items. Groups with the same list in the same order repeat each other.
+    pub fn different(&self) -> usize {
+        self.different
     }
 
     /// Number of groups.

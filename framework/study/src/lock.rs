@@ -17,7 +17,7 @@
 //! topics        table, version, library or process; fingerprint, if the plugin has one; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
-//! hooks         list of: table, version, library or process
+//! hooks         list of: table, version, library or process; fingerprint of what it reads from files beside its edits
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
 //! imported      of a run that was imported: format, files (name, bytes, sha256) and warnings; model.sha256 is then empty
@@ -156,6 +156,11 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
         // Without one, locks are those of versions that did not have it.
         if let Some(fingerprint) = c.plugin.fingerprint() {
             lock["conditions"][i]["fingerprint"] = json!(fingerprint);
+        }
+    }
+    for (i, hook) in plan.hooks.iter().enumerate() {
+        if let Some(fingerprint) = hook.plugin.fingerprint() {
+            lock["hooks"][i]["fingerprint"] = json!(fingerprint);
         }
     }
     if !plan.program.edits.is_empty() {

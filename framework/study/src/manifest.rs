@@ -61,6 +61,19 @@ pub fn read(path: &Path, base: &Path, settings: &[String]) -> Result<Manifest> {
     checked(parse(path, settings)?, base, None)
 }
 
+/// [`read`] without hooks and analyzers, for what depends on the design alone. The model's configuration, which sites by
+/// depth need, is not read.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_design(path: &Path, base: &Path, settings: &[String]) -> Result<Manifest> {
+    let mut source = parse(path, settings)?;
+    for table in ["hook", "analyzer"] {
+        source.value.remove(table);
+    }
+    checked(source, base, None)
+}
+
 /// [`read`] of a manifest whose analyzers are used on a run of `model`, which decides what sites by depth are; relative
 /// paths of `model` refer to `folder`.
 pub(crate) fn read_for(

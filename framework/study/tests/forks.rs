@@ -87,6 +87,7 @@ plugin = "template"
 user = "and now {question}"
 [[aside]]
 name = "mood"
+after = "each-turn"
 user = "well?"
 choices = ["a", "b"]
 "#;

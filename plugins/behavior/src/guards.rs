@@ -1,6 +1,6 @@
 //! Guards of a verdict: what would make the contrast a matter of how replies are read, or of where they are cut off.
 use friction_core::{Outcome, TurnRow, plural};
-use friction_stats::signed;
+use friction_stats::{signed, wilson};
 use std::collections::BTreeMap;
 
 /// Largest share of a condition's replies that may end at the limit of their length.
@@ -59,6 +59,65 @@ pub fn sign(read: &[&TurnRow], estimates: &[(f64, f64)], unit: &str, digits: usi
     Some(Guard { told, holds: estimates.iter().all(|(wrong, right)| wrong * right > 0.0) })
 }
 
+/// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first messages are
+/// equal, those whose first replies are. `None` if the messages differ in every group.
+pub fn first(turns: &[&TurnRow]) -> Option<Guard> {
+    let mut by: BTreeMap<(u32, u32), Vec<&TurnRow>> = BTreeMap::new();
+    for t in turns.iter().filter(|t| t.turn == 1) {
+        by.entry((t.group, t.sample)).or_default().push(t);
+    }
+    let asked = by.values().filter(|all| all.len() > 1 && all.iter().all(|t| t.user == all[0].user));
+    let (mut all, mut same) = (0, 0);
+    for group in asked {
+        all += 1;
+        same += usize::from(group.iter().all(|t| t.reply == group[0].reply));
+    }
+    let told = format!("first turn: replies to equal first messages are equal in {same} of {}", plural(all, "group"));
+    (all > 0).then_some(Guard { told, holds: same == all })
+}
+
+/// Accuracy of a cell that leaves nothing to lose, and points above chance at which there is nothing left.
+const CEILING: f64 = 0.95;
+const ABOVE_CHANCE: f64 = 0.05;
+
+/// Whether the accuracy of each condition at each turn lies between chance + 5 and 95 %, as far as its 95 % interval over
+/// groups (Wilson) tells. `None` without scores.
+pub fn cells(read: &[&TurnRow]) -> Option<Guard> {
+    /// Sum and number of a group's scores.
+    type Groups = BTreeMap<u32, (f64, f64)>;
+    let mut by: BTreeMap<(&str, u32), Groups> = BTreeMap::new();
+    let mut chance = (0.0, 0.0);
+    for t in read {
+        let Some(score) = t.outcome(&Outcome::Score) else { continue };
+        let (sum, n) = by.entry((&t.condition, t.turn)).or_default().entry(t.group).or_default();
+        (*sum, *n) = (*sum + score, *n + 1.0);
+        if t.choices > 1 {
+            chance = (chance.0 + 1.0 / f64::from(t.choices), chance.1 + 1.0);
+        }
+    }
+    let chance = if chance.1 > 0.0 { chance.0 / chance.1 } else { 0.0 };
+    let (mut least, mut most, mut beyond) = (f64::INFINITY, f64::NEG_INFINITY, None);
+    for ((condition, turn), groups) in by {
+        let n = groups.len();
+        let mean = groups.values().map(|(sum, n)| sum / n).sum::<f64>() / n as f64;
+        let i = wilson((mean * n as f64).round() as u64, n as u64, 0.95)?;
+        (least, most) = (least.min(mean), most.max(mean));
+        if i.low > CEILING || i.high < chance + ABOVE_CHANCE {
+            beyond = beyond.or(Some(format!("`{condition}` at turn {turn} is surely beyond")));
+        }
+    }
+    let bounds = [chance + ABOVE_CHANCE, CEILING].map(|b| format!("{:.0}", 100.0 * b));
+    let told = format!(
+        "cells: accuracy by condition and turn is {:.1} to {:.1} %, and none may surely lie beyond {} to {} %{}",
+        100.0 * least,
+        100.0 * most,
+        bounds[0],
+        bounds[1],
+        beyond.as_ref().map_or(String::new(), |b| format!(": {b}"))
+    );
+    least.is_finite().then_some(Guard { told, holds: beyond.is_none() })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -101,5 +160,38 @@ mod tests {
             of(&[(-1.0, 0.2)]).told,
             "with 1 unread answer counted as right the estimate is +0.2 points, and its sign must stay"
         );
+    }
+
+    #[test]
+    fn the_first_turn_is_the_same_in_all_conditions() {
+        let row = |group, condition: &str, user: &str, reply: &str| TurnRow {
+            group,
+            condition: condition.into(),
+            turn: 1,
+            user: user.into(),
+            reply: reply.into(),
+            ..TurnRow::default()
+        };
+        let of = |rows: &[TurnRow]| first(&rows.iter().collect::<Vec<_>>());
+        let mut rows = vec![row(0, "a", "q", "x"), row(0, "b", "q", "x"), row(1, "a", "p", "y"), row(1, "b", "r", "z")];
+        let same = of(&rows).unwrap();
+        assert!(same.holds && same.told.ends_with("equal in 1 of 1 group"), "{same:?}");
+        rows.push(row(0, "c", "q", "other"));
+        assert!(!of(&rows).unwrap().holds);
+        assert_eq!(of(&rows[2..4]), None);
+    }
+
+    #[test]
+    fn cells_at_the_ceiling_or_at_chance_leave_nothing_to_see() {
+        // Wilson's interval of 100 of 100 begins at 96.3 %, that of 40 of 40 at 91.2 %; that of 5 of 100 ends at 11.2 %.
+        let rows = |right: u32, of: u32| -> Vec<TurnRow> {
+            let score = |g| Some(f64::from(u8::from(g < right)));
+            (0..of).map(|g| TurnRow { group: g, choices: 10, score: score(g), ..row("a", Some("A"), "stop") }).collect()
+        };
+        let holds = |right, of| cells(&rows(right, of).iter().collect::<Vec<_>>()).unwrap().holds;
+        assert!(!holds(100, 100) && holds(40, 40) && holds(50, 100) && !holds(5, 100));
+        let told = cells(&rows(100, 100).iter().collect::<Vec<_>>()).unwrap().told;
+        assert!(told.ends_with("beyond 15 to 95 %: `a` at turn 0 is surely beyond"), "{told}");
+        assert_eq!(cells(&[]), None);
     }
 }

@@ -241,7 +241,9 @@ impl Analyzer for Behavior {
         let place = |t: &TurnRow| if self.turns() == Turns::Last { 1 } else { t.turn };
         let compared = values::courses(&read, outcome, place).all;
         let nothing = compared.iter().all(|c| c.turns.is_empty());
-        let silent = unread(read.iter().copied()).filter(|_| *outcome == Outcome::Score);
+        // A search that finds nothing has read its reply.
+        let reads = *outcome == Outcome::Score && !self.grade.as_ref().is_some_and(GradeSection::searches);
+        let silent = unread(read.iter().copied()).filter(|_| reads);
         let why = silent.or_else(|| nothing.then(|| format!("no turn that is compared has the outcome `{outcome}`")));
         if why.is_none() {
             out.section("Levels");
@@ -258,10 +260,10 @@ impl Analyzer for Behavior {
             return Ok(());
         };
         out.section(guard::SECTION);
-        let graded = *outcome == Outcome::Score && read.iter().any(|t| guards::is_unread(t));
+        let graded = reads && read.iter().any(|t| guards::is_unread(t));
         let lenient = if graded { values::courses_of(&read, guards::lenient, place).all } else { vec![] };
         let telling =
-            Telling { question, about: &about, planned: self.planned, read: &read, lenient: &lenient, letters: None };
+            Telling { question, about: &about, planned: self.planned, read: &read, lenient: &lenient, given: vec![] };
         if let Some(why) = why {
             let reason = if nothing { "no turn has the outcome" } else { "no answer could be read" };
             out.say(format!("Primary: {} cannot be told, since {reason}", question.contrast));
@@ -274,8 +276,14 @@ impl Analyzer for Behavior {
             let discovery = self.discovery.unwrap_or(0.5);
             let guarded = guard::Guarded { question, turns: &read, about: &about, discovery, last };
             let judged = guarded.judge();
-            Telling { letters: judged.as_ref().and_then(guard::Judged::as_guard), ..telling }
-                .tell(&turns, &compared, out);
+            let mut given: Vec<_> = judged.iter().filter_map(guard::Judged::as_guard).collect();
+            given.extend(guarded.scale());
+            if question.contrast.by_turn() && *outcome == Outcome::Score {
+                let chosen = |t: &&&TurnRow| question.compares(&t.factors);
+                given.extend(guards::first(&turns.iter().filter(chosen).copied().collect::<Vec<_>>()));
+                given.extend(guards::cells(&read.iter().filter(chosen).copied().collect::<Vec<_>>()));
+            }
+            Telling { given, ..telling }.tell(&turns, &compared, out);
             if let Some(judged) = &judged {
                 guarded.tell(judged, out);
             }

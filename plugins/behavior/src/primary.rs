@@ -37,8 +37,8 @@ pub struct Telling<'a> {
     pub read: &'a [&'a TurnRow],
     /// The conversations that are compared, with unread answers counted as right; none if the outcome is no score.
     pub lenient: &'a [Course],
-    /// What the letter guard says, if it says anything.
-    pub letters: Option<Guard>,
+    /// Guards that were judged before: of letters, of the scale, of the first turn, of cells.
+    pub given: Vec<Guard>,
 }
 
 impl Telling<'_> {
@@ -175,7 +175,7 @@ impl Telling<'_> {
             })
             .collect();
         let sign = guards::sign(&chosen, &pairs, &self.wording().unit(), digits);
-        [guards::ends(&chosen), sign, self.letters.clone()].into_iter().flatten().collect()
+        [guards::ends(&chosen), sign].into_iter().flatten().chain(self.given.clone()).collect()
     }
 
     /// Adds the verdict about the locked contrast. Returns its words for an estimate.

@@ -63,7 +63,9 @@ fn each_arm_does_what_is_true_of_it() {
         "factor_words_neutral-interrupting-padded",
         "factor_context_turns-single",
         "factor_state",
-        "factor_placebo",
+        "factor_placebo_b-a",
+        "factor_placebo_none-a",
+        "factor_placebo_none-b",
     ] {
         assert_eq!(truth[factor]["agrees"], true, "{factor}: {truth}");
     }

@@ -72,7 +72,7 @@ fn quickstart_finds_what_was_planted() {
 fn the_direction_reaches_the_verdict_and_a_random_one_in_its_place_does_not() {
     let quick = std::fs::read_to_string(manifest("quickstart.toml")).unwrap();
     let (head, _) = quick.split_once("# Phase 2").unwrap();
-    let hook = &quick[quick.find("[[hook]]\nplugin = \"steer\"").unwrap()..quick.find("# Phase 1").unwrap()];
+    let hook = &quick[quick.find("[[hook]]\nplugin = \"steer\"").unwrap()..quick.find("# The one contrast").unwrap()];
     let file = root().join("experiments/organism/planted.safetensors").display().to_string();
     let hook = hook.replace("organism/planted.safetensors", &file).replace("[-8, -4, 4]", "[-8]");
     let analyzer = "plugin = \"steering\"\nwhere = { completion = \"interrupt\" }\nexpect = \"falls\"\n";

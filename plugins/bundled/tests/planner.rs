@@ -13,7 +13,11 @@ fn design() -> String {
         .replace("groups = 2\nturns = 3", "groups = 20\nturns = 6")
         .replace("repeat = true", "repeat = true\nshuffle = false")
         .replace("[\"Faster. {question}\", \"Hurry up. {question}\"]", "\"Faster. {question}\"")
+        .replace("[[analyzer]]\nplugin = \"behavior\"\nprimary = \"volume × turn\"\n", PRIMARY)
 }
+
+const PRIMARY: &str =
+    "[primary]\ncontrast = \"volume × turn\"\nsmallest = 0.5\n\n[[analyzer]]\nplugin = \"behavior\"\n";
 
 /// Runs a command with a cache of its own, so that measurements of this machine do not matter.
 fn friction(dir: &Path, args: &[&str]) -> Output {
@@ -65,18 +69,18 @@ fn check_says_why_no_effect_can_be_seen() {
     let w = world(&design());
     for (set, part) in [
         ("study.groups=7", "7 groups can see no effect on volume × turn: a verdict takes 8"),
-        ("analyzer.0.outcome=reply_tokens", "compares length of the reply, and what is simulated is right and wrong"),
+        ("primary.outcome=reply_tokens", "compares length of the reply, and what is simulated is right and wrong"),
         ("study.turns=3", "20 groups can see no effect on volume × turn with 80 % power"),
     ] {
         let o = friction(w.path(), &["check", "m.toml", "--set", set]);
         assert!(o.status.success() && text(&o).contains(part), "{set}: {}", text(&o));
     }
-    let without = design().replace("[[analyzer]]\nplugin = \"behavior\"\nprimary = \"volume × turn\"\n", "");
+    let without = design().replace(PRIMARY, "");
     let w = world(&without);
     let o = friction(w.path(), &["check", "m.toml"]);
-    assert!(text(&o).contains("no analyzer was given a primary contrast"), "{}", text(&o));
+    assert!(text(&o).contains("the manifest names no primary contrast: add a table `[primary]`"), "{}", text(&o));
     let o = friction(w.path(), &["power", "m.toml"]);
-    assert!(o.status.code() == Some(2) && text(&o).contains("no analyzer was given"), "{}", text(&o));
+    assert!(o.status.code() == Some(2) && text(&o).contains("names no primary contrast"), "{}", text(&o));
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn power_refuses_what_makes_no_sense() {
         (&["--simulations", "3"], "3 simulated studies tell nothing"),
         (&["--first-turn", "6"], "turns 6 to 6"),
         (&["--effects", "0.01"], "ask for larger effects"),
-        (&["--set", "analyzer.0.primary=volume", "--set", "condition.1.factors.volume=low"], "fewer than two levels"),
+        (&["--set", "primary.contrast=volume", "--set", "condition.1.factors.volume=low"], "fewer than two levels"),
     ] {
         let o = friction(w.path(), &[&["power", "m.toml"], args].concat());
         assert!(o.status.code() == Some(2) && text(&o).contains(part), "{args:?}: {}", text(&o));

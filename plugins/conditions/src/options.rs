@@ -8,6 +8,7 @@ use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, ChatMessage, Condition, Error, PluginConfig, Result};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// One wording, or several.
@@ -285,9 +286,11 @@ impl PluginConfig for Template {
         // With one item, each of the listed messages is a turn about it.
         let listed = (!self.messages.is_empty() && cx.study.as_ref().is_some_and(|s| s.items() == 1))
             .then(|| self.messages.len().max(self.rounds.unwrap_or(0)));
+        let shots = self.shots(cx)?;
         Ok(Box::new(Talker {
             system: self.opening()?,
-            shots: self.shots(cx)?,
+            read: matches!(self.shots, Some(Shots::File { .. })).then(|| digest(&shots)),
+            shots,
             messages: all(&|i| format!("messages.{i}"), &self.messages)?,
             user: if self.user.is_some() { Some(all(&|i| self.key(i), self.wordings())?) } else { None },
             pools: match &self.held_out {
@@ -309,6 +312,13 @@ impl PluginConfig for Template {
             keep: self.keep.clone(),
         }))
     }
+}
+
+/// SHA-256 of messages, in hexadecimal.
+fn digest(messages: &[ChatMessage]) -> String {
+    let text = |m: &ChatMessage| format!("{:?}\0{}\0", m.role, m.content);
+    let sha = Sha256::digest(messages.iter().map(text).collect::<String>());
+    sha.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl Template {
@@ -334,6 +344,12 @@ impl Template {
                 &read
             }
         };
+        if all.is_empty() {
+            return Err(Error::at("shots.path", "the file holds no example"));
+        }
+        if let Some(i) = all.iter().position(|s| s.user.is_empty() || s.assistant.is_empty()) {
+            return Err(Error::at("shots", format!("example {} has an empty message", i + 1)));
+        }
         let pair = |s: &Shot| [ChatMessage::user(s.user.clone()), ChatMessage::assistant(s.assistant.clone())];
         Ok(all.iter().flat_map(pair).collect())
     }

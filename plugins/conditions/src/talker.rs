@@ -12,6 +12,8 @@ use friction_core::{
 pub(crate) struct Talker {
     pub system: Option<Text>,
     pub shots: Vec<ChatMessage>,
+    /// SHA-256 of the shots, if they stand in a file.
+    pub read: Option<String>,
     pub messages: Vec<Text>,
     pub user: Option<Vec<Text>>,
     /// Which of `user` a group draws from.
@@ -122,6 +124,10 @@ impl Condition for Talker {
 
     fn rounds(&self, item: &Item) -> usize {
         self.rounds.unwrap_or_else(|| item.rounds() + usize::from(self.recap.is_some()))
+    }
+
+    fn fingerprint(&self) -> Option<String> {
+        self.read.clone()
     }
 
     fn bounds(&self) -> Bounds {

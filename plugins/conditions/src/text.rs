@@ -73,6 +73,40 @@ fn environment() -> Environment<'static> {
     env
 }
 
+/// Whether a text in single braces is the name of a placeholder: numbers and Jinja's constants are text, as in
+/// `\frac{1}{2}`.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+        && !["true", "false", "none", "True", "False", "None"].contains(&text)
+}
+
+/// What stands in single braces and begins with the name of a placeholder, but is more than a name: `{topic | upper}`.
+/// It would be said as it is written.
+fn half_braced<'t>(text: &'t str, known: &[&str]) -> Option<&'t str> {
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let from = &rest[open..];
+        if let Some((_, close)) = JINJA.iter().find(|(o, _)| from.starts_with(o)) {
+            rest = from.find(close).map_or("", |e| &from[e + 2..]);
+            continue;
+        }
+        let inner = from[1..].find(['{', '}']).filter(|e| from[1 + e..].starts_with('}')).map(|e| &from[1..=e]);
+        if let Some(inner) = inner.filter(|i| !is_name(i)) {
+            let first = inner.trim_start().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+            let after = inner.trim_start()[first.len()..].trim_start();
+            if known.contains(&first) && (after.is_empty() || after.starts_with(['|', '.', '['])) {
+                return Some(inner);
+            }
+        }
+        rest = &from[1..];
+    }
+    None
+}
+
+/// Where Jinja's own parts begin and end.
+const JINJA: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+
 /// Writes `{name}` as `{{ name }}`.
 fn doubled(text: &str) -> String {
     let (mut out, mut rest) = (String::new(), text);
@@ -80,16 +114,13 @@ fn doubled(text: &str) -> String {
         let (before, from) = rest.split_at(open);
         out.push_str(before);
         // What begins with `{{`, `{%` or `{#` is Jinja's own, up to where it closes.
-        if let Some(close) = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")].iter().find(|(o, _)| from.starts_with(o)) {
+        if let Some(close) = JINJA.iter().find(|(o, _)| from.starts_with(o)) {
             let end = from.find(close.1).map_or(from.len(), |e| e + 2);
             out.push_str(&from[..end]);
             rest = &from[end..];
             continue;
         }
-        let name = from[1..]
-            .find('}')
-            .map(|e| &from[1..=e])
-            .filter(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)));
+        let name = from[1..].find('}').map(|e| &from[1..=e]).filter(|n| is_name(n));
         match name {
             Some(name) => {
                 out.push_str(&format!("{{{{ {name} }}}}"));
@@ -139,7 +170,9 @@ impl Source {
         let near = friction_core::manifest::nearest(name, known.iter().copied())
             .map(|n| format!(": did you mean `{{{n}}}`?"))
             .unwrap_or_else(|| format!("; there are {}", known.join(", ")));
-        Err(self.error(format!("the placeholder `{{{name}}}` is unknown{near}")))
+        Err(self.error(format!(
+            "the placeholder `{{{name}}}` is unknown{near}; braces that are text are written {{{{ \"{{{name}}}\" }}}}"
+        )))
     }
 }
 
@@ -155,6 +188,10 @@ impl Text {
     pub fn new(key: &str, text: &str, known: &[&str]) -> Result<Self> {
         let out = Self(Source { key: key.into(), text: text.into(), jinja: doubled(text) });
         out.0.known(&out.names()?, known)?;
+        if let Some(inner) = half_braced(text, known) {
+            let written = inner.trim();
+            return Err(out.0.error(format!("`{{{inner}}}` would be said as it stands: write `{{{{ {written} }}}}`")));
+        }
         Ok(out)
     }
 
@@ -294,6 +331,28 @@ mod tests {
         assert_eq!(doubled("nvm. {question} ({topic})"), "nvm. {{ question }} ({{ topic }})");
         assert_eq!(doubled("{{ a }}{% if {x} %}{# {y} #}{"), "{{ a }}{% if {x} %}{# {y} #}{");
         assert_eq!(doubled("{ a } {} {metadata.key}"), "{ a } {} {{ metadata.key }}");
+        // Numbers and constants in braces are text.
+        assert_eq!(doubled(r"\frac{1}{2} {true} {1.5}"), r"\frac{1}{2} {true} {1.5}");
+    }
+
+    #[test]
+    fn more_than_a_name_takes_double_braces() {
+        for (text, inner) in [
+            ("{question} {topic | upper}", "topic | upper"),
+            ("{ question }", "question"),
+            ("{script[0]}", "script[0]"),
+        ] {
+            let told = Text::new("user", text, &TURN).unwrap_err().to_string();
+            assert!(told.contains(&format!("write `{{{{ {inner} }}}}`")), "{told}");
+        }
+        for text in [
+            "{question} { x }",
+            r"\frac{1}{2} {question}",
+            "{ question: 1 } {question}",
+            "{{ topic | upper }}{question}",
+        ] {
+            assert!(Text::new("user", text, &TURN).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use crate::options::Which;
 use crate::transcripts::{Conversation, Transcripts, Turn};
 use friction_core::{
-    Ask, ChatMessage, Condition, Error, Item, Kept, OpeningContext, ReplayTokens, Reply, Result, TurnContext,
+    Ask, ChatMessage, Condition, Error, History, Item, Kept, OpeningContext, ReplayTokens, Reply, Result, TurnContext,
 };
 
 /// The turns whose replies are given.
@@ -109,6 +109,10 @@ impl Condition for Reader {
         self.agrees(turn, cx)?;
         let said = self.said(turn, cx, last)?;
         let mut ask = Ask { phrase: said.phrase, ..Ask::new(said.user.clone()) };
+        // A history that was told is in the message.
+        if turn.alone {
+            ask.history = History::None;
+        }
         ask.prefill = Some(turn.prefill.clone()).filter(|text| !text.is_empty());
         if self.gives(cx.turn, last) {
             ask.replay = Some(turn.reply.clone());

@@ -17,6 +17,8 @@ pub(crate) struct Turn {
     /// The item's number of choices, and what is right. They tell whether an item of the same id is the same item.
     pub choices: usize,
     pub target: Option<String>,
+    /// Whether the model read none of the exchanges before, or read them in the message.
+    pub alone: bool,
     pub user: String,
     pub phrase: Option<u32>,
     pub prefill: String,
@@ -41,6 +43,7 @@ impl Turn {
             round: row.round as usize,
             choices: row.choices as usize,
             target: row.target,
+            alone: !row.history.is_empty(),
             user: row.user,
             phrase: row.phrase,
             prefill: row.prefill,
@@ -56,7 +59,7 @@ impl Turn {
     }
 
     fn hashed(&self) -> Value {
-        json!([
+        let mut all = json!([
             self.item,
             self.topic,
             self.round,
@@ -68,7 +71,12 @@ impl Turn {
             self.removed,
             self.ids,
             self.stopped
-        ])
+        ]);
+        // Without it, the hash is that of versions before.
+        if let Some(all) = all.as_array_mut().filter(|_| self.alone) {
+            all.push(json!("alone"));
+        }
+        all
     }
 }
 

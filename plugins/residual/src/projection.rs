@@ -6,6 +6,7 @@ use friction_core::{
     Spoken, Tap, TapView,
 };
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -130,6 +131,15 @@ impl Hook for Projecting {
             readings: self.along.iter().map(|a| a.reading.clone()).collect(),
             ..HookProgram::default()
         })
+    }
+
+    fn fingerprint(&self) -> Option<String> {
+        let mut sha = Sha256::new();
+        for a in &self.along {
+            sha.update(format!("{}\0{}\0{}\0", a.reading, a.site, a.unit.len()));
+            a.unit.iter().for_each(|x| sha.update(x.to_le_bytes()));
+        }
+        Some(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
     }
 
     fn read(&self, _: &Spoken, taps: &[TapView]) -> Result<Readings> {

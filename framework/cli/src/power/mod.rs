@@ -91,7 +91,7 @@ struct Told<'a> {
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
-    let (m, _) = commands::manifest(&args.manifest.manifest, &args.manifest.set)?;
+    let m = commands::design(&args.manifest.manifest, &args.manifest.set)?;
     let turns = match (args.turns, m.study.turns, m.study.items) {
         (Some(turns), ..) => turns as usize,
         (None, Some(turns), _) => turns,

@@ -3,7 +3,7 @@ use crate::Factors;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether conditions are a fraction of a factorial in which the levels of `compared` can only be averaged: no two
-/// conditions differ in these factors alone, but every combination of their levels has equally many conditions, in
+/// conditions (of two factors: no four, one of each combination) differ in these factors alone, but every combination of their levels has equally many conditions, in
 /// which each level of every other factor occurs equally often. The other factors' own effects then cancel in a difference
 /// of averages (Box, Hunter and Hunter 1978, Statistics for Experimenters).
 ///
@@ -22,9 +22,12 @@ pub fn is_fraction<'a>(conditions: impl IntoIterator<Item = &'a Factors>, compar
     }
     let levels = |i: usize| cells.keys().map(|own| own[i]).collect::<BTreeSet<_>>().len();
     let whole = cells.len() > 1 && cells.len() == (0..compared.len()).map(levels).product::<usize>();
-    let others: Vec<&BTreeMap<&str, &str>> = cells.values().flatten().collect();
-    // Conditions that agree in every other factor are twins, or a pair.
-    let alone = others.iter().enumerate().all(|(i, a)| !others[..i].contains(a));
+    // Conditions of one cell that agree in every other factor are twins.
+    let twins = cells.values().any(|cell| cell.iter().enumerate().any(|(i, a)| cell[..i].contains(a)));
+    // Of one factor, two such conditions at different levels are a pair; of two crossed ones, all cells make a square.
+    let side_by_side = if compared.len() == 1 { 2 } else { cells.len() };
+    let in_cells = |a: &BTreeMap<&str, &str>| cells.values().filter(|cell| cell.contains(a)).count();
+    let alone = !twins && cells.values().flatten().all(|a| in_cells(a) < side_by_side);
     let counts = |cell: &[BTreeMap<&str, &str>]| {
         let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (k, v) in cell.iter().flatten() {

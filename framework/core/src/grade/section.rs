@@ -157,6 +157,11 @@ impl GradeSection {
         }
     }
 
+    /// Whether a reply without an answer is one in which nothing was found, and not one that could not be read.
+    pub fn searches(&self) -> bool {
+        matches!(self.kind, GradeKind::Contains | GradeKind::Regex)
+    }
+
     /// A table that holds a kind and nothing else.
     pub fn of(kind: GradeKind) -> Self {
         Self {

@@ -35,7 +35,9 @@ fn reproduces(studies: usize) {
             let error = needed.error.hypot(TABLE * groups as f64);
             assert!(off <= 1.0 + 3.0 * error, "{effect}: {needed:?}, the table says {groups}");
             let closed = study(paired).groups(effect, 0.8).unwrap();
-            assert!((closed / groups as f64 - 1.0).abs() < 0.08, "{effect}: {closed} by the closed form, not {groups}");
+            // Of few groups its error is whole groups.
+            let off = (closed - groups as f64).abs();
+            assert!(off < (0.08 * groups as f64).max(1.5), "{effect}: {closed} by the closed form, not {groups}");
         }
     }
 }

@@ -116,11 +116,11 @@ fn an_amendment_says_whether_outcomes_had_been_read() {
     };
     // There is no run yet; then nothing that changes; then something that is no contrast.
     assert!(amend("falls", &[], "why").unwrap_err().contains("holds no run whose primary contrast could be amended"));
-    assert!(go(w.path(), &out, &PRIMARY, StopAfter(1)).is_err());
+    assert!(go(w.path(), &out, &PRIMARY, StopAfter(0)).is_err());
     assert!(amend("falls", &[], "why").unwrap_err().contains("has this primary contrast already"));
     let e = amend("rises", &["study.seed=9"], "why").unwrap_err();
     assert!(e.contains("study.seed: stored 3, now 9") && amendments(&out).unwrap().is_empty(), "{e}");
-    // Before anything was analysed, the contrast is as good as named before the run.
+    // Before a group is finished, the contrast is as good as named before the run.
     amend("rises", &[], "the sign was turned round").unwrap();
     let [first] = &amendments(&out).unwrap()[..] else { panic!() };
     assert_eq!(
@@ -129,7 +129,7 @@ fn an_amendment_says_whether_outcomes_had_been_read() {
     );
     assert_eq!(lock(&out)["primary"]["direction"], "falls");
     let (_, notes) = analyze_stored(&out, &Otherwise::default()).unwrap();
-    assert_eq!(notes, ["the primary contrast was amended before any outcome had been read: the sign was turned round"]);
+    assert_eq!(notes, ["the primary contrast was amended before any outcome could be read: the sign was turned round"]);
     assert_eq!(status(&out, &[]), "confirmatory");
     let e = go(w.path(), &out, &PRIMARY, ALL).unwrap_err().to_string();
     assert!(e.contains("primary.direction: stored \"rises\", now \"falls\"") && e.contains("--amend"), "{e}");
