@@ -209,9 +209,7 @@ impl Lists {
             for (i, topics) in self.topics(chunk).map_err(Fault::Topics)?.iter().enumerate() {
                 self.balance.add(topics);
                 let picks = self.draw(topics, &mut places, &mut asked).map_err(Fault::Dataset)?;
-                let bytes: Vec<u8> =
-                    picks.iter().flat_map(|(c, q)| [c.to_le_bytes(), q.to_le_bytes()].concat()).collect();
-                different.insert(seed::derive(&[&bytes]));
+                different.insert(seed::derive(&[format!("{picks:?}").as_bytes()]));
                 if !weights.is_empty() {
                     let weight = picks.iter().map(|(c, q)| u64::from(weights[*c as usize][*q as usize])).sum();
                     longest.push(Reverse((weight, Reverse(chunk * CHUNK + i))));

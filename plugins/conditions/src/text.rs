@@ -81,8 +81,7 @@ fn is_name(text: &str) -> bool {
         && !["true", "false", "none", "True", "False", "None"].contains(&text)
 }
 
-/// What stands in single braces and begins with the name of a placeholder, but is more than a name: `{topic | upper}`.
-/// It would be said as it is written.
+/// What begins with a placeholder's name in single braces, but is more than a name: `{topic | upper}` would be said as is.
 fn half_braced<'t>(text: &'t str, known: &[&str]) -> Option<&'t str> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
