@@ -49,8 +49,8 @@ impl Evidence {
         let side = sign.unwrap_or(self.estimate.signum());
         let beyond = |s: f64| (s * self.wide[0]).min(s * self.wide[1]) > 0.0;
         let opposite = sign.is_some_and(|s| beyond(-s));
-        // Groups that do not vary say nothing of what others would do.
-        if self.groups < GROUPS || self.wide[0] >= self.wide[1] {
+        // Where no pair differs at all, nothing is known of how rarely one would.
+        if self.groups < GROUPS || self.wide == [0.0, 0.0] {
             Says::CannotBeTold
         } else if beyond(side) && self.p <= ALPHA && side * self.estimate >= smallest {
             Says::Reached
