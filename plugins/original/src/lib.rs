@@ -1,8 +1,8 @@
 //! `original`: reads the result files of the original friction study, so that they can be analysed and graded as a run.
 //!
 //! A file is a JSON list of conversations ([`file`]). The conversations of an index become a group, their conditions and
-//! factors are those of `import.toml`, and the questions become the items that stand beside the run ([`items`]). What the
-//! files do not say stays empty: how replies ended, and all numbers of tokens. [`rules`] says what is wrong with such data.
+//! factors are those of `import.toml`, and the questions become the items that stand beside the run (`items`). What the
+//! files do not say stays empty: how replies ended, and all numbers of tokens. `rules` says what is wrong with such data.
 mod file;
 mod items;
 mod rows;

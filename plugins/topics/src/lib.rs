@@ -4,7 +4,7 @@
 //! that turn and topic are not confounded. `embedding-distance`: the categories that lie far apart, by embeddings of
 //! their names or items.
 //!
-//! [`order`] and [`latin`] make the orders, [`farthest`] chooses by distance, [`bert`] computes embeddings.
+//! `order` and `latin` make the orders, `farthest` chooses by distance, `bert` computes embeddings.
 mod balanced;
 mod bert;
 mod distance;
