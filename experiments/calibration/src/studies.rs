@@ -1,19 +1,10 @@
 //! The simulated studies, each run once and kept in a folder of runs.
 use crate::Error;
 use friction_core::manifest::Manifest;
-use friction_engine::{Flow, Progress};
 use friction_organism::truth::Truth;
-use friction_study::{Plan, RunOptions, analyze, run};
+use friction_study::{Plan, Quiet, analyze, run};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-struct Quiet;
-impl RunOptions for Quiet {
-    fn loading(&mut self, _: u64, _: u64) {}
-    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
-        Flow::Continue
-    }
-}
 
 /// What all studies share.
 pub struct Studies {

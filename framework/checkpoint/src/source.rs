@@ -315,7 +315,7 @@ impl Checkpoint {
             let mut file = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
             std::io::copy(&mut file, &mut sha).map_err(|e| Error::io(&path, e))?;
         }
-        Ok(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Ok(format!("{:x}", sha.finalize()))
     }
 
     /// The tokenizer: the file named at [`Checkpoint::resolve`], else the checkpoint's own, else the GGUF's.

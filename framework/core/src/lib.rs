@@ -65,4 +65,5 @@ pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, Pl
 pub use unread::{off_letters, unread};
 pub use words::{
     Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, ReplayTokens, Reply, Role, TextCodec, has_levels,
+    other_factors,
 };

@@ -12,6 +12,11 @@ pub fn has_levels(factors: &Factors, levels: &Factors) -> bool {
     levels.iter().all(|(k, v)| factors.get(k) == Some(v))
 }
 
+/// The levels of all factors but these.
+pub fn other_factors(factors: &Factors, but: &[&str]) -> Factors {
+    factors.iter().filter(|(k, _)| !but.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
 /// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -1,15 +1,15 @@
 //! Edits made of data: each does on a device what it does on the host, recorded steps equal steps that are not, and rows
 //! get their own vectors. And: what taps at all tokens of a reply read.
 #![allow(missing_docs, clippy::unwrap_used)]
+mod common;
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use common::options;
 use friction_checkpoint::weights::random::RandomWeights;
 use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing};
 use friction_core::program::{Autoencoder, Edit, EditAt, EditOp, Encoder, Readout};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::hooks::{Program, TokenRole};
-use friction_engine::{
-    Dialogue, Doses, Engine, EngineOptions, Error, Flow, Given, Request, Result, Sampling, TapRows, TurnOutcome, Unit,
-};
+use friction_engine::{Dialogue, Doses, Engine, Error, Flow, Given, Request, Result, TapRows, TurnOutcome, Unit};
 use friction_model::decoder::{Hooks, Wish};
 use friction_model::{Model, Probe, testing as devices};
 use std::cell::RefCell;
@@ -239,17 +239,7 @@ fn held(program: &HookProgram, all: Vec<(Doses, String)>) -> Result<Vec<Vec<Turn
     let model = Model::load(&config, &weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
-    let options = EngineOptions {
-        slots: all.len(),
-        capacity: 400,
-        max_new_tokens: 6,
-        fork_tokens: 0,
-        sampling: Sampling::GREEDY,
-        stop: Default::default(),
-        chunk: 8,
-        step_tokens: 64,
-        reuse: true,
-    };
+    let options = options(all.len());
     let engine = Engine::new(&model, &tokenizer, &template, program, options).unwrap();
     let logs: Vec<Log> = all.iter().map(|_| Rc::default()).collect();
     let talk = |((doses, forced), log): ((Doses, String), &Log)| {

@@ -1,13 +1,13 @@
 //! The last tokens of a prompt: taps read them, and forks put the activations of another conversation in their place.
 #![allow(missing_docs, clippy::unwrap_used)]
+mod common;
 use burn::tensor::{DType, Device};
+use common::options;
 use friction_checkpoint::weights::random::RandomWeights;
 use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer, testing};
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
-use friction_engine::{
-    Dialogue, Doses, Engine, EngineOptions, Error, Flow, Request, Result, Sampling, TurnOutcome, Unit,
-};
+use friction_engine::{Dialogue, Doses, Engine, Error, Flow, Request, Result, TurnOutcome, Unit};
 use friction_model::{Model, testing as devices};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -96,17 +96,7 @@ fn held(tail: usize, talks: Vec<Script>) -> Result<Vec<[Vec<TurnOutcome>; 2]>> {
     let model = Model::load(&config, &weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
-    let options = EngineOptions {
-        slots: talks.len(),
-        capacity: 400,
-        max_new_tokens: 6,
-        fork_tokens: 0,
-        sampling: Sampling::GREEDY,
-        stop: Default::default(),
-        chunk: 8,
-        step_tokens: 64,
-        reuse: true,
-    };
+    let options = options(talks.len());
     let engine = Engine::new(&model, &tokenizer, &template, &program(tail), options).unwrap();
     let logs: Vec<[Log; 2]> = talks.iter().map(|_| <[Log; 2]>::default()).collect();
     let talk = |((messages, forks), [turns, forked]): (Script, &[Log; 2])| {

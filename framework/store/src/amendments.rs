@@ -1,8 +1,7 @@
 //! `amendments.jsonl`: changes of a run's primary contrast after its lock was written, one a line, in order. The lock stays
 //! as it was written; what an amendment says counts beside it.
-use crate::dir::read_lock;
+use crate::dir::{groups, read_lock};
 use crate::error::{format, io};
-use crate::temp::is_temporary;
 use crate::{Result, temp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,18 +28,16 @@ pub struct Amendment {
     pub now: Value,
 }
 
-/// Whether an entry of a folder is no temporary one.
-fn seen(entry: &fs::DirEntry) -> bool {
-    !is_temporary(&entry.file_name())
-}
-
 impl Amendment {
     /// A change that is made now.
-    pub(crate) fn new(run: &Path, reason: &str, stored: &Value, now: &Value) -> Self {
+    ///
+    /// # Errors
+    /// If the run's groups cannot be listed.
+    pub(crate) fn new(run: &Path, reason: &str, stored: &Value, now: &Value) -> Result<Self> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let holds = |folder: &str| fs::read_dir(run.join(folder)).is_ok_and(|all| all.flatten().any(|e| seen(&e)));
-        let outcomes_read = holds("analysis") || holds("groups");
-        Self { time, reason: reason.into(), outcomes_read, stored: stored.clone(), now: now.clone() }
+        let found = fs::read_dir(run.join("analysis")).is_ok_and(|mut all| all.next().is_some());
+        let outcomes_read = found || !groups(run)?.is_empty();
+        Ok(Self { time, reason: reason.into(), outcomes_read, stored: stored.clone(), now: now.clone() })
     }
 
     /// What it changed and when, in one sentence.

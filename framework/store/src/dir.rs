@@ -134,11 +134,11 @@ impl RunDir {
             }
             _ if differ.is_empty() => return Ok(()),
             (true, Some(reason)) => {
-                let amendment = Amendment::new(&self.path, reason, &stored["primary"], &now["primary"]);
+                let amendment = Amendment::new(&self.path, reason, &stored["primary"], &now["primary"])?;
                 return amendments::append(&self.path, &amendment);
             }
             (true, None) => {
-                differ.push("  --amend \"why\" records the change, and whether outcomes had been read".into())
+                differ.push("  --amend \"why\" records the change, and whether outcomes could be read".into())
             }
             (false, _) => {}
         }

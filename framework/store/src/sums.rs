@@ -13,7 +13,7 @@ pub const FILE: &str = "SHA256SUMS";
 fn sum(path: &Path) -> Result<String> {
     let mut sha = Sha256::new();
     io::copy(&mut File::open(path).map_err(io(path))?, &mut sha).map_err(io(path))?;
-    Ok(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(format!("{:x}", sha.finalize()))
 }
 
 /// Writes the checksums of all files of a folder.

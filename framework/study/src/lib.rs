@@ -37,7 +37,7 @@ mod wrong;
 pub use analyze::{Analyses, Analysis, Answers, analyses_stored, analyze, analyze_stored};
 pub use plan::{Cost, Plan};
 pub use planner::{MessageLengths, TopicBalance};
-pub use run::{RunOptions, RunReport, run};
+pub use run::{Quiet, RunOptions, RunReport, run};
 pub use stored::Otherwise;
 
 /// An error between a manifest and its findings.

@@ -6,6 +6,7 @@ use friction_core::{Balance, Category, Dataset, Error, Item, PlanContext, Result
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -23,8 +24,7 @@ pub struct PlannedItem {
 }
 
 impl PlannedItem {
-    /// What the dataset asks in a round, from 1: the message of the item's script, or the prompt. Empty in rounds after
-    /// the script.
+    /// What the dataset asks in a round, from 1: the script's message, or the prompt; empty after the script.
     pub fn said(&self, round: usize) -> &str {
         match self.item.script.as_slice() {
             [] => &self.prompt,
@@ -203,13 +203,13 @@ impl Lists {
         let mut places = vec![0; self.decks.len()];
         let mut asked = self.nothing();
         let mut longest: BinaryHeap<Reverse<(u64, Reverse<usize>)>> = BinaryHeap::new();
-        let mut different = HashSet::new();
+        let (hasher, mut different) = (RandomState::new(), HashSet::new());
         for chunk in 0..self.cx.groups.div_ceil(CHUNK) {
             self.marks.push(places.clone());
             for (i, topics) in self.topics(chunk).map_err(Fault::Topics)?.iter().enumerate() {
                 self.balance.add(topics);
                 let picks = self.draw(topics, &mut places, &mut asked).map_err(Fault::Dataset)?;
-                different.insert(seed::derive(&[format!("{picks:?}").as_bytes()]));
+                different.insert(hasher.hash_one(&picks));
                 if !weights.is_empty() {
                     let weight = picks.iter().map(|(c, q)| u64::from(weights[*c as usize][*q as usize])).sum();
                     longest.push(Reverse((weight, Reverse(chunk * CHUNK + i))));

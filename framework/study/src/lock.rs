@@ -97,7 +97,7 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
 }
 
 pub(crate) fn hex(sha: Sha256) -> String {
-    sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    format!("{:x}", sha.finalize())
 }
 
 /// SHA-256 of all items of a dataset, whatever its own fingerprint covers.

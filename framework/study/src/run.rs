@@ -30,6 +30,15 @@ pub trait RunOptions {
     fn progress(&mut self, progress: &Progress, groups: usize) -> Flow;
 }
 
+/// Callbacks that do nothing: the run goes on to its end.
+pub struct Quiet;
+impl RunOptions for Quiet {
+    fn loading(&mut self, _: u64, _: u64) {}
+    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
+        Flow::Continue
+    }
+}
+
 /// How a run went.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RunReport {

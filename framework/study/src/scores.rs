@@ -80,7 +80,7 @@ pub fn scored(run: &Path, scores: &Scores) -> Result<Regraded> {
     if scores.as_score && new.iter().filter_map(|r| r.score).any(|s| !(0.0..=1.0).contains(&s)) {
         report.notes.push("some scores lie outside 0 to 1; a turn counts as right from 0.5 on".into());
     }
-    let sha: String = Sha256::digest(scores.bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let sha = format!("{:x}", Sha256::digest(scores.bytes));
     let event = json!({"event": "grade", "by": report.by, "sha256": sha, "columns": table.columns, "as_score": scores.as_score});
     Ok(Regraded::new(dir, old, new, report, event))
 }

@@ -3,24 +3,16 @@
 use friction_conditions as _;
 use friction_core::manifest::Manifest;
 use friction_core::{RunReader, TurnRow};
-use friction_engine::{Flow, Progress, Sampling, StopStrings};
+use friction_engine::{Sampling, StopStrings};
 use friction_questions as _;
 use friction_store::StoredRun;
 use friction_study::lock::lock;
 use friction_study::manifest::resolved;
-use friction_study::{Plan, Result, RunOptions, run};
+use friction_study::{Plan, Quiet, Result, run};
 use friction_topics as _;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::rc::Rc;
-
-struct Quiet;
-impl RunOptions for Quiet {
-    fn loading(&mut self, _: u64, _: u64) {}
-    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
-        Flow::Continue
-    }
-}
 
 const MANIFEST: &str = r#"
 [study]

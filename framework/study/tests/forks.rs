@@ -8,10 +8,9 @@ use friction_core::{
     Arm, BuildContext, Edit, EditOp, Fork, Hook, HookProgram, ModelSpec, Outcome, PluginConfig, PluginEntry, Position,
     Result, RunReader, Site, Spoken, Tap, TapView, TurnRow,
 };
-use friction_engine::{Flow, Progress};
 use friction_questions as _;
 use friction_store::StoredRun;
-use friction_study::{Plan, RunOptions, run};
+use friction_study::{Plan, Quiet, run};
 use friction_topics as _;
 use std::path::Path;
 use std::rc::Rc;
@@ -92,14 +91,6 @@ user = "well?"
 choices = ["a", "b"]
 "#;
 
-struct Silent;
-impl RunOptions for Silent {
-    fn loading(&mut self, _: u64, _: u64) {}
-    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
-        Flow::Continue
-    }
-}
-
 fn world() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
@@ -120,7 +111,7 @@ fn plan(dir: &Path, more: &str, set: &[&str]) -> Result<Plan, String> {
 
 fn rows(dir: &Path, more: &str, out: &str) -> Result<Vec<TurnRow>, String> {
     let out = dir.join(out);
-    run(&Rc::new(plan(dir, more, &[])?), &out, &mut Silent).map_err(|e| e.to_string())?;
+    run(&Rc::new(plan(dir, more, &[])?), &out, &mut Quiet).map_err(|e| e.to_string())?;
     Ok(StoredRun::open(&out).unwrap().turns().to_vec())
 }
 

@@ -4,11 +4,10 @@
 use friction_conditions as _;
 use friction_core::manifest::Manifest;
 use friction_core::{Outcome, RunReader, TurnRow};
-use friction_engine::{Flow, Progress};
 use friction_questions as _;
 use friction_store::StoredRun;
 use friction_study::regrade::regraded;
-use friction_study::{Otherwise, Plan, RunOptions, run};
+use friction_study::{Otherwise, Plan, Quiet, run};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -44,14 +43,6 @@ after = "each-turn"
 user = "How do you feel?"
 choices = ["1", "2"]
 "#;
-
-struct Quiet;
-impl RunOptions for Quiet {
-    fn loading(&mut self, _: u64, _: u64) {}
-    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
-        Flow::Continue
-    }
-}
 
 /// Items of five choices, of which the first is always right; one has "all of the above", one "A and B".
 fn world() -> tempfile::TempDir {

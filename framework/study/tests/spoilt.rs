@@ -8,10 +8,9 @@ use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Arm, BuildContext, Edit, EditOp, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Result, RunReader, Site,
 };
-use friction_engine::{Flow, Progress};
 use friction_questions as _;
 use friction_store::StoredRun;
-use friction_study::{Error, Plan, RunOptions, run};
+use friction_study::{Error, Plan, Quiet, run};
 use friction_topics as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,14 +65,6 @@ user = "ok. {question}"
 plugin = "spoils"
 "#;
 
-struct Silent;
-impl RunOptions for Silent {
-    fn loading(&mut self, _: u64, _: u64) {}
-    fn progress(&mut self, _: &Progress, _: usize) -> Flow {
-        Flow::Continue
-    }
-}
-
 #[test]
 fn finished_groups_stand_when_numbers_stop_being_finite() {
     let dir = tempfile::tempdir().unwrap();
@@ -87,7 +78,7 @@ fn finished_groups_stand_when_numbers_stop_being_finite() {
     let out = dir.path().join("run");
     let plan = || Rc::new(Plan::new(Manifest::parse("m.toml", MANIFEST, &[]).unwrap(), dir.path()).unwrap());
     LEFT.store(40, Ordering::SeqCst);
-    let e = run(&plan(), &out, &mut Silent).unwrap_err();
+    let e = run(&plan(), &out, &mut Quiet).unwrap_err();
     assert!(matches!(&e, Error::Engine(friction_engine::Error::NotFinite(_))), "{e}");
     let done = StoredRun::open(&out).unwrap().turns().last().map_or(0, |t| t.group + 1);
     assert!((1..6).contains(&done), "{done} groups were finished");
@@ -98,6 +89,6 @@ fn finished_groups_stand_when_numbers_stop_being_finite() {
     }
     // Finished groups are not computed again.
     LEFT.store(usize::MAX, Ordering::SeqCst);
-    let report = run(&plan(), &out, &mut Silent).unwrap();
+    let report = run(&plan(), &out, &mut Quiet).unwrap();
     assert_eq!((report.resumed, report.groups), (done as usize, 6 - done as usize));
 }

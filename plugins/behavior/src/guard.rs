@@ -5,11 +5,11 @@
 //! wherever another letter is right. So each condition's preference is estimated on groups of discovery and divided out
 //! of the letters' probabilities on the groups of confirmation, as Zheng et al. (2024) divide out a prior. What is left of
 //! the contrast must have the sign and half of the size. Where the contrast does not differ from 0, there is nothing to lose.
+use crate::beside::Beside;
 use crate::contrast::contrast;
 use crate::guards::Guard;
 use crate::letters::{Habits, MASS, chosen};
 use crate::levels::About;
-use crate::primary::Telling;
 use crate::question::Question;
 use crate::values::{Course, comparable, courses, reference};
 use friction_core::findings::Body;
@@ -30,7 +30,7 @@ const CONVERGED: f64 = 1e-10;
 
 /// A contrast and how it is read.
 pub struct Guarded<'a> {
-    /// The contrast.
+    /// The contrast, with the levels and the reference that it compares.
     pub question: &'a Question,
     /// The turns that are compared.
     pub turns: &'a [&'a TurnRow],
@@ -238,14 +238,13 @@ impl Guarded<'_> {
         let Some(first) = levels.first().and_then(|l| reference(l, question.reference.as_deref())) else {
             return BTreeMap::new();
         };
-        let telling = Telling { question, about, planned: None, read: refs, lenient: &[], given: vec![] };
-        let one = |(beside, _): (crate::primary::Beside, usize)| {
+        let one = |(beside, _): (Beside, usize)| {
             let scale = about.outcome.scale();
-            let tested = contrast(&beside.differences, telling.measure(), scale, about.level, about.seed);
+            let tested = contrast(&beside.differences, question.measure(), scale, about.level, about.seed);
             let flips = tested.contrast.ok()?.flips;
             Some((beside.what, (flips.estimate, flips.p)))
         };
-        telling.beside(&all, &levels, first).into_iter().filter_map(one).collect()
+        question.beside(&all, &levels, first).into_iter().filter_map(one).collect()
     }
 
     /// Whether a contrast of scores that differs from 0 keeps its sign in log-odds: a difference of shares may come of where

@@ -1,4 +1,5 @@
 //! Guards of a verdict: what would make the contrast a matter of how replies are read, or of where they are cut off.
+use crate::summary::Cell;
 use friction_core::{Outcome, TurnRow, plural};
 use friction_stats::{signed, wilson};
 use std::collections::BTreeMap;
@@ -81,29 +82,15 @@ const CEILING: f64 = 0.95;
 const ABOVE_CHANCE: f64 = 0.05;
 
 /// Whether the accuracy of each condition at each turn lies between chance + 5 and 95 %, as far as its 95 % interval over
-/// groups (Wilson) tells. `None` without scores.
-pub fn cells(read: &[&TurnRow]) -> Option<Guard> {
-    /// Sum and number of a group's scores.
-    type Groups = BTreeMap<u32, (f64, f64)>;
-    let mut by: BTreeMap<(&str, u32), Groups> = BTreeMap::new();
-    let mut chance = (0.0, 0.0);
-    for t in read {
-        let Some(score) = t.outcome(&Outcome::Score) else { continue };
-        let (sum, n) = by.entry((&t.condition, t.turn)).or_default().entry(t.group).or_default();
-        (*sum, *n) = (*sum + score, *n + 1.0);
-        if t.choices > 1 {
-            chance = (chance.0 + 1.0 / f64::from(t.choices), chance.1 + 1.0);
-        }
-    }
-    let chance = if chance.1 > 0.0 { chance.0 / chance.1 } else { 0.0 };
+/// groups (Wilson) tells. `chance` is the share of right answers by guessing, 0 without choices. `None` without cells.
+pub fn cells(cells: &[Cell], chance: f64) -> Option<Guard> {
     let (mut least, mut most, mut beyond) = (f64::INFINITY, f64::NEG_INFINITY, None);
-    for ((condition, turn), groups) in by {
-        let n = groups.len();
-        let mean = groups.values().map(|(sum, n)| sum / n).sum::<f64>() / n as f64;
-        let i = wilson((mean * n as f64).round() as u64, n as u64, 0.95)?;
+    for c in cells {
+        let Some(mean) = c.mean.as_ref().map(|i| i.estimate) else { continue };
+        let i = wilson((mean * c.n as f64).round() as u64, c.n as u64, 0.95)?;
         (least, most) = (least.min(mean), most.max(mean));
         if i.low > CEILING || i.high < chance + ABOVE_CHANCE {
-            beyond = beyond.or(Some(format!("`{condition}` at turn {turn} is surely beyond")));
+            beyond = beyond.or(Some(format!("`{}` at turn {} is surely beyond", c.condition, c.turn)));
         }
     }
     let bounds = [chance + ABOVE_CHANCE, CEILING].map(|b| format!("{:.0}", 100.0 * b));
@@ -122,6 +109,9 @@ pub fn cells(read: &[&TurnRow]) -> Option<Guard> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::levels::About;
+    use crate::summary;
+    use crate::values::courses;
 
     fn row(condition: &str, answer: Option<&str>, finish: &str) -> TurnRow {
         TurnRow {
@@ -188,10 +178,17 @@ mod tests {
             let score = |g| Some(f64::from(u8::from(g < right)));
             (0..of).map(|g| TurnRow { group: g, choices: 10, score: score(g), ..row("a", Some("A"), "stop") }).collect()
         };
-        let holds = |right, of| cells(&rows(right, of).iter().collect::<Vec<_>>()).unwrap().holds;
+        let judged = |rows: &[TurnRow]| {
+            let rows: Vec<&TurnRow> = rows.iter().collect();
+            let about = About { outcome: &Outcome::Score, reference: None, level: 0.95, seed: 1, turns: "all turns" };
+            let courses = courses(&rows, &Outcome::Score, |t| t.turn).all;
+            let chance = summary::chance(&rows).map_or(0.0, |(share, _)| share);
+            cells(&summary::cells(&rows, &courses, &about), chance)
+        };
+        let holds = |right, of| judged(&rows(right, of)).unwrap().holds;
         assert!(!holds(100, 100) && holds(40, 40) && holds(50, 100) && !holds(5, 100));
-        let told = cells(&rows(100, 100).iter().collect::<Vec<_>>()).unwrap().told;
+        let told = judged(&rows(100, 100)).unwrap().told;
         assert!(told.ends_with("beyond 15 to 95 %: `a` at turn 0 is surely beyond"), "{told}");
-        assert_eq!(cells(&[]), None);
+        assert_eq!(judged(&[]), None);
     }
 }

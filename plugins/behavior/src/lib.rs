@@ -1,5 +1,6 @@
 //! `behavior`: an outcome by condition and turn, levels of factors, hedging, changed answers, and one primary contrast
 //! that is named before the run.
+mod beside;
 mod changes;
 mod contrast;
 mod figure;
@@ -279,9 +280,10 @@ impl Analyzer for Behavior {
             let mut given: Vec<_> = judged.iter().filter_map(guard::Judged::as_guard).collect();
             given.extend(guarded.scale());
             if question.contrast.by_turn() && *outcome == Outcome::Score {
-                let chosen = |t: &&&TurnRow| question.compares(&t.factors);
-                given.extend(guards::first(&turns.iter().filter(chosen).copied().collect::<Vec<_>>()));
-                given.extend(guards::cells(&read.iter().filter(chosen).copied().collect::<Vec<_>>()));
+                given.extend(guards::first(&question.rows(&turns)));
+                let scored: Vec<&TurnRow> = question.rows(&read).into_iter().filter(|t| t.score.is_some()).collect();
+                let chance = summary::chance(&scored).map_or(0.0, |(share, _)| share);
+                given.extend(guards::cells(&summary::cells(&scored, &question.of(&compared), &about), chance));
             }
             Telling { given, ..telling }.tell(&turns, &compared, out);
             if let Some(judged) = &judged {

@@ -1,11 +1,12 @@
 //! The contrast that is tested, and the verdict about it if it is the one that the run's lock names.
+use crate::beside::Beside;
 use crate::contrast::{Contrast as Found, Measure, Tested, contrast};
 use crate::guards::{self, Guard};
 use crate::levels::About;
 use crate::question::Question;
-use crate::values::{Course, Differences, Factor, comparable, differences, reference, trend};
+use crate::values::{Course, comparable, reference};
 use crate::verdict::{Evidence, verdict};
-use crate::wording::{Sides, Wording};
+use crate::wording::Wording;
 use friction_core::contrast::scores;
 use friction_core::{Column, Estimate, Findings, Table, TurnRow, Verdict, plural};
 use friction_stats::{cite, holm};
@@ -14,20 +15,9 @@ use serde_json::{Value, json};
 /// Most estimates of contrasts; the table has all.
 const ESTIMATES: usize = 4;
 
-/// One level beside the reference, or a trend.
-pub struct Beside {
-    level: String,
-    /// What is subtracted from what, such as `interrupt - complete`.
-    pub what: String,
-    sides: Sides,
-    /// What is tested, by turn.
-    pub differences: Vec<Course>,
-    found: Option<Found>,
-}
-
 /// What the contrast of an analysis is written from.
 pub struct Telling<'a> {
-    /// The contrast.
+    /// The contrast, and how it stands to the lock.
     pub question: &'a Question,
     /// What is read.
     pub about: &'a About<'a>,
@@ -44,11 +34,6 @@ pub struct Telling<'a> {
 impl Telling<'_> {
     fn wording(&self) -> Wording<'_> {
         self.question.wording(self.about.outcome)
-    }
-
-    /// What is tested of a group.
-    pub fn measure(&self) -> Measure {
-        if self.question.contrast.by_turn() { Measure::Slope } else { Measure::Mean }
     }
 
     /// Writes the contrast. `turns` are all that the run has, in the manifest's order; `courses` are those that are
@@ -77,10 +62,10 @@ impl Telling<'_> {
         let (chosen, averaged) = comparable(&chosen, factors);
         let Some(first) = reference(&levels[0], q.reference.as_deref()).map(String::from) else { return };
         let (mut rows, mut lone, mut short, mut why) = (vec![], 0, 0, None);
-        for (row, left) in self.beside(&chosen, &levels, &first) {
+        for (row, left) in self.question.beside(&chosen, &levels, &first) {
             lone += left;
             let Tested { contrast: found, short: few } =
-                contrast(&row.differences, self.measure(), about.outcome.scale(), about.level, about.seed);
+                contrast(&row.differences, self.question.measure(), about.outcome.scale(), about.level, about.seed);
             short += few;
             why = why.or(found.as_ref().err().cloned());
             rows.push(Beside { found: found.ok(), ..row });
@@ -92,7 +77,7 @@ impl Telling<'_> {
                 plural(lone, "pair")
             ));
         }
-        let slope = self.measure() == Measure::Slope;
+        let slope = self.question.measure() == Measure::Slope;
         if short > 0 {
             let least = if slope { "two turns" } else { "one turn" };
             out.warn(format!("left out of the primary contrast: {} without {least} in common", plural(short, "pair")));
@@ -124,50 +109,18 @@ impl Telling<'_> {
         }
     }
 
-    /// What is tested: each other level of the first factor beside `first`, or a trend over all. Each with the number of
-    /// pairs that are none.
-    pub fn beside(&self, courses: &[Course], levels: &[Vec<String>], first: &str) -> Vec<(Beside, usize)> {
-        let q = self.question;
-        let factor = Factor::Named(q.contrast.first().into());
-        if q.contrast.is_trend() {
-            let all = &levels[0];
-            let Differences { all: differences, lone, .. } = trend(courses, &factor, all, &scores(all));
-            let ends = [all.first().cloned().unwrap_or_default(), all.last().cloned().unwrap_or_default()];
-            let sides = Sides { first: ends, ..Sides::default() };
-            let what = format!("trend over {}", q.contrast.first());
-            return vec![(Beside { level: String::new(), what, sides, differences, found: None }, lone)];
-        }
-        let mut out = vec![];
-        for level in levels[0].iter().filter(|l| *l != first) {
-            let Differences { all: mut own, mut lone, .. } = differences(courses, &factor, first, level);
-            let mut what = format!("{level} - {first}");
-            let mut sides = Sides { first: [first.into(), level.clone()], ..Sides::default() };
-            if let (Some(second), Some(of)) = (q.contrast.second(), levels.get(1)) {
-                let a = reference(of, q.reference.as_deref()).unwrap_or_default();
-                let b = of.iter().find(|l| *l != a).map_or("", String::as_str);
-                let crossed = differences(&own, &Factor::Named(second.into()), a, b);
-                lone += crossed.lone;
-                own = crossed.all;
-                what = format!("({what}): {b} - {a}");
-                sides.second = [a.into(), b.into()];
-            }
-            out.push((Beside { level: level.clone(), what, sides, differences: own, found: None }, lone));
-        }
-        out
-    }
-
     /// The guards of the verdict, each with its value.
     fn guards(&self, rows: &[(&Beside, &Found, f64)], levels: &[Vec<String>], digits: usize) -> Vec<Guard> {
         let q = self.question;
-        let chosen: Vec<&TurnRow> = self.read.iter().copied().filter(|t| q.compares(&t.factors)).collect();
+        let chosen = q.rows(self.read);
         let right = q.of(self.lenient);
         let (right, _) = comparable(&right, q.contrast.factors());
         let first = rows.first().map_or("", |(row, ..)| row.sides.first[0].as_str());
         let about = self.about;
         let estimate = |differences: &[Course]| {
-            contrast(differences, self.measure(), about.outcome.scale(), about.level, about.seed).contrast.ok()
+            contrast(differences, self.question.measure(), about.outcome.scale(), about.level, about.seed).contrast.ok()
         };
-        let beside = self.beside(&right, levels, first).into_iter();
+        let beside = self.question.beside(&right, levels, first).into_iter();
         let pairs: Vec<(f64, f64)> = beside
             .filter_map(|(other, _)| {
                 let (_, own, _) = rows.iter().find(|(row, ..)| row.level == other.level)?;
@@ -183,7 +136,7 @@ impl Telling<'_> {
         let locked = self.question.standing.locked()?;
         let (scale, seed) = (self.about.outcome.scale(), self.about.seed);
         let of = |(row, _, p): &(&Beside, &Found, f64)| {
-            Evidence::new(&row.what, &row.differences, self.measure(), scale, *p, seed)
+            Evidence::new(&row.what, &row.differences, self.question.measure(), scale, *p, seed)
         };
         let evidence: Vec<Evidence> = rows.iter().filter_map(of).collect();
         let (wording, digits) = (self.wording(), usize::from(self.wording().digits()));

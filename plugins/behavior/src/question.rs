@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The contrast that is tested, and what it is tested on.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// The contrast.
+    /// What is compared between levels.
     pub contrast: Contrast,
     /// The level with which others are compared, if one is named.
     pub reference: Option<String>,
@@ -80,11 +80,11 @@ pub struct Locked<'a> {
 /// What is read for the contrast: which may depart from the lock too.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<'a> {
-    /// The outcome.
+    /// The number of a turn that is compared.
     pub outcome: &'a Outcome,
     /// The first turn.
     pub first_turn: u32,
-    /// Which turns.
+    /// Whether all shared turns or the last of each conversation are compared.
     pub turns: ComparedTurns,
 }
 
@@ -158,6 +158,11 @@ impl Question {
     /// Whether a conversation with these factors is compared.
     pub fn compares(&self, factors: &Factors) -> bool {
         self.levels.iter().all(|(f, all)| factors.get(f).is_none_or(|l| all.contains(l)))
+    }
+
+    /// The turns of conversations that are compared.
+    pub fn rows<'r>(&self, all: &[&'r TurnRow]) -> Vec<&'r TurnRow> {
+        all.iter().copied().filter(|t| self.compares(&t.factors)).collect()
     }
 
     /// The conversations that are compared.

@@ -166,7 +166,7 @@ pub fn table(cells: &[Cell], outcome: &Outcome) -> Table {
 }
 
 /// Share of right answers if all were guessed, over turns with at least two choices, and their number.
-fn chance(turns: &[&TurnRow]) -> Option<(f64, usize)> {
+pub fn chance(turns: &[&TurnRow]) -> Option<(f64, usize)> {
     let choices: Vec<f64> = turns.iter().filter(|t| t.choices >= 2).map(|t| f64::from(t.choices)).collect();
     let n = choices.len();
     (n > 0).then(|| (choices.iter().map(|c| 1.0 / c).sum::<f64>() / n as f64, n))

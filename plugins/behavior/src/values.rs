@@ -1,6 +1,6 @@
 //! The outcome of each conversation by turn, and differences of it between conversations that are paired.
 use friction_core::contrast::is_fraction;
-use friction_core::{ConversationId, Factors, Outcome, TurnRow};
+use friction_core::{ConversationId, Factors, Outcome, TurnRow, other_factors};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -127,9 +127,7 @@ impl Factor {
     }
     fn others(&self, c: &Course) -> Factors {
         match self {
-            Factor::Named(name) => {
-                c.factors.iter().filter(|(k, _)| *k != name).map(|(k, v)| (k.clone(), v.clone())).collect()
-            }
+            Factor::Named(name) => other_factors(&c.factors, &[name]),
             Factor::Condition => Factors::new(),
         }
     }

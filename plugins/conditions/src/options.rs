@@ -317,8 +317,7 @@ impl PluginConfig for Template {
 /// SHA-256 of messages, in hexadecimal.
 fn digest(messages: &[ChatMessage]) -> String {
     let text = |m: &ChatMessage| format!("{:?}\0{}\0", m.role, m.content);
-    let sha = Sha256::digest(messages.iter().map(text).collect::<String>());
-    sha.iter().map(|b| format!("{b:02x}")).collect()
+    format!("{:x}", Sha256::digest(messages.iter().map(text).collect::<String>()))
 }
 
 impl Template {

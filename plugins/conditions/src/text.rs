@@ -4,6 +4,7 @@ use friction_core::{Error, Exchange, Item, OpeningContext, Result, TurnContext};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 
 /// Most steps of Jinja that writing a text may take. A loop over a thousand messages takes some thousands.
 const STEPS: u64 = 1_000_000;
@@ -81,57 +82,44 @@ fn is_name(text: &str) -> bool {
         && !["true", "false", "none", "True", "False", "None"].contains(&text)
 }
 
-/// What begins with a placeholder's name in single braces, but is more than a name: `{topic | upper}` would be said as is.
-fn half_braced<'t>(text: &'t str, known: &[&str]) -> Option<&'t str> {
-    let mut rest = text;
-    while let Some(open) = rest.find('{') {
-        let from = &rest[open..];
-        if let Some((_, close)) = JINJA.iter().find(|(o, _)| from.starts_with(o)) {
-            rest = from.find(close).map_or("", |e| &from[e + 2..]);
-            continue;
-        }
-        let inner = from[1..].find(['{', '}']).filter(|e| from[1 + e..].starts_with('}')).map(|e| &from[1..=e]);
-        if let Some(inner) = inner.filter(|i| !is_name(i)) {
-            let first = inner.trim_start().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
-            let after = inner.trim_start()[first.len()..].trim_start();
-            if known.contains(&first) && (after.is_empty() || after.starts_with(['|', '.', '['])) {
-                return Some(inner);
-            }
-        }
-        rest = &from[1..];
-    }
-    None
-}
-
 /// Where Jinja's own parts begin and end.
 const JINJA: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
-/// Writes `{name}` as `{{ name }}`.
-fn doubled(text: &str) -> String {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some(open) = rest.find('{') {
-        let (before, from) = rest.split_at(open);
-        out.push_str(before);
-        // What begins with `{{`, `{%` or `{#` is Jinja's own, up to where it closes.
-        if let Some(close) = JINJA.iter().find(|(o, _)| from.starts_with(o)) {
-            let end = from.find(close.1).map_or(from.len(), |e| e + 2);
-            out.push_str(&from[..end]);
-            rest = &from[end..];
-            continue;
-        }
-        let name = from[1..].find('}').map(|e| &from[1..=e]).filter(|n| is_name(n));
-        match name {
-            Some(name) => {
-                out.push_str(&format!("{{{{ {name} }}}}"));
-                rest = &from[name.len() + 2..];
-            }
-            None => {
-                out.push('{');
-                rest = &from[1..];
-            }
+/// What stands in single braces, as ranges of `text`, outside of Jinja's own parts. It holds no brace itself.
+fn singles(text: &str) -> Vec<Range<usize>> {
+    let (mut out, mut at) = (vec![], 0);
+    while let Some(open) = text[at..].find('{').map(|i| at + i) {
+        let from = &text[open..];
+        at = open + 1;
+        if let Some((_, close)) = JINJA.iter().find(|(o, _)| from.starts_with(o)) {
+            at = from.find(close).map_or(text.len(), |e| open + e + 2);
+        } else if let Some(end) = text[at..].find(['{', '}']).map(|i| at + i).filter(|e| text[*e..].starts_with('}')) {
+            out.push(at..end);
         }
     }
-    out + rest
+    out
+}
+
+/// What begins with a placeholder's name in single braces, but is more than a name: `{topic | upper}` would be said as is.
+fn half_braced<'t>(text: &'t str, known: &[&str]) -> Option<&'t str> {
+    let more = |inner: &&str| {
+        let inner = inner.trim_start();
+        let first = inner.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+        let after = inner[first.len()..].trim_start();
+        known.contains(&first) && (after.is_empty() || after.starts_with(['|', '.', '[']))
+    };
+    singles(text).into_iter().map(|at| &text[at]).filter(|inner| !is_name(inner)).find(more)
+}
+
+/// Writes `{name}` as `{{ name }}`.
+fn doubled(text: &str) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    for name in singles(text).into_iter().filter(|inner| is_name(&text[inner.clone()])) {
+        out.push_str(&text[at..name.start - 1]);
+        at = name.end + 1;
+        out.push_str(&format!("{{{{ {} }}}}", &text[name]));
+    }
+    out + &text[at..]
 }
 
 /// A text or an expression of the manifest, and the key that it stands at.

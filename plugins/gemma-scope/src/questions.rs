@@ -5,7 +5,7 @@
 //! condition. Therefore both links of a feature are sums within questions, one number per group. Each sum is linear in the
 //! feature's values: every row has a weight, which does not depend on the feature. All samples of a conversation are rows
 //! of the same questions.
-use friction_core::{Outcome, TurnRow};
+use friction_core::{Factors, Outcome, TurnRow, other_factors};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of a question at one level, each with its outcome.
@@ -65,10 +65,7 @@ impl Questions {
     fn by(rows: &[&TurnRow], (factor, second): (&str, &str), outcome: &Outcome, paired: bool) -> Self {
         let level = |r: &TurnRow| usize::from(r.factors.get(factor).is_some_and(|l| l == second));
         let key = |r: &TurnRow| {
-            let others: Vec<(String, String)> = match paired {
-                true => r.factors.iter().filter(|(k, _)| *k != factor).map(|(k, v)| (k.clone(), v.clone())).collect(),
-                false => vec![],
-            };
+            let others = if paired { other_factors(&r.factors, &[factor]) } else { Factors::new() };
             (r.group, r.turn, r.round, r.item_id.clone(), others)
         };
         let mut cells: BTreeMap<_, [Vec<usize>; 2]> = BTreeMap::new();

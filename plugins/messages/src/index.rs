@@ -185,5 +185,5 @@ fn sum(line: &[u8]) -> u32 {
 }
 
 fn hex(sha: Sha256) -> String {
-    sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    format!("{:x}", sha.finalize())
 }

@@ -1,6 +1,8 @@
 //! The finished run that activations come from, and who is paired with whom in it.
 use crate::options::Patch;
-use friction_core::{ConversationId, Error, Factors, Position, Result, RunReader, Site, TapArray, has_levels, plural};
+use friction_core::{
+    ConversationId, Error, Factors, Position, Result, RunReader, Site, TapArray, has_levels, other_factors, plural,
+};
 use friction_store::StoredRun;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,9 +139,7 @@ impl Donors {
 
     /// What a conversation shares with its partner: sample, and levels of the other factors.
     pub fn pair(&self, key: &Key) -> (u32, Factors) {
-        let mut factors = key.2.clone();
-        factors.remove(&self.factor);
-        (key.1, factors)
+        (key.1, other_factors(&key.2, &[&self.factor]))
     }
 
     /// The partner of a conversation.
@@ -156,11 +156,9 @@ impl Donors {
         let factor = self.placebo.as_ref()?;
         let alike = |k: &&Key| match factor.as_str() {
             "sample" => (k.0, &k.2) == (key.0, &key.2),
-            _ => {
-                let without = |f: &Factors| {
-                    f.iter().filter(|(n, _)| *n != factor).map(|(n, l)| (n.clone(), l.clone())).collect::<Factors>()
-                };
-                (k.0, k.1) == (key.0, key.1) && k.2.contains_key(factor) && without(&k.2) == without(&key.2)
+            name => {
+                let rest = |f: &Factors| other_factors(f, &[name]);
+                (k.0, k.1) == (key.0, key.1) && k.2.contains_key(name) && rest(&k.2) == rest(&key.2)
             }
         };
         let all: Vec<&Key> = self.talks.keys().filter(alike).collect();
@@ -251,6 +249,6 @@ impl Donors {
             sha.update((bytes.len() as u64).to_le_bytes());
             sha.update(bytes);
         }
-        Ok(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Ok(format!("{:x}", sha.finalize()))
     }
 }

@@ -12,7 +12,7 @@ const BOOTSTRAP: &str = "Davison and Hinkley 1997, Bootstrap Methods and their A
 
 /// What an analysis found.
 pub struct Found<'a> {
-    /// The units.
+    /// The units that shares are of: turns of groups, in one direction each.
     pub units: &'a Units,
     /// Names of the two directions.
     pub names: &'a [String; 2],

@@ -41,7 +41,7 @@ fn limited(odds: f64) -> f64 {
 /// All units of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Units {
-    /// The units.
+    /// The units: turns of groups, with what each fork measured.
     pub units: Vec<Unit>,
     /// Sites that were patched, from the first layer to the last.
     pub sites: Vec<Site>,

@@ -212,7 +212,7 @@ impl Transcripts {
             add(&json!([group, sample, held.opening, held.turns.len()]));
             held.turns.iter().for_each(|t| add(&t.hashed()));
         }
-        sha.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        format!("{:x}", sha.finalize())
     }
 
     /// A conversation; `None` if the run has none of that group and sample.

@@ -139,7 +139,7 @@ impl Hook for Projecting {
             sha.update(format!("{}\0{}\0{}\0", a.reading, a.site, a.unit.len()));
             a.unit.iter().for_each(|x| sha.update(x.to_le_bytes()));
         }
-        Some(sha.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Some(format!("{:x}", sha.finalize()))
     }
 
     fn read(&self, _: &Spoken, taps: &[TapView]) -> Result<Readings> {

@@ -66,7 +66,7 @@ struct EmbeddingDistance {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Of {
-    /// Its name.
+    /// Name of the category, as the dataset has it.
     #[default]
     Names,
     /// The texts of some of its items.

@@ -1,6 +1,6 @@
 //! The question whose size is planned: which conditions the primary contrast adds and which it subtracts.
 use friction_core::manifest::{Manifest, PrimarySection};
-use friction_core::{ComparedTurns, Factors, Outcome};
+use friction_core::{ComparedTurns, Factors, Outcome, other_factors};
 use friction_stats::power::{Cell, Design, Measure};
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Comparison {
     pub factors: Vec<String>,
     /// Whether slopes of the outcome on the turn are compared, not means.
     pub by_turn: bool,
-    /// The outcome.
+    /// The number of a turn that is compared: a share, or it cannot be simulated.
     pub outcome: Outcome,
     /// First turn that is compared, from 1.
     pub first_turn: u32,
@@ -134,10 +134,8 @@ fn reference(conditions: &[&Factors], factor: &str, wanted: Option<&str>) -> Res
 fn alike<'a>(conditions: &[&'a Factors], but: &[&str]) -> BTreeMap<Factors, Vec<(Vec<&'a str>, usize)>> {
     let mut out: BTreeMap<Factors, Vec<(Vec<&str>, usize)>> = BTreeMap::new();
     for (i, factors) in conditions.iter().enumerate() {
-        let rest = factors.iter().filter(|(k, _)| !but.contains(&k.as_str()));
-        let rest = rest.map(|(k, v)| (k.clone(), v.clone())).collect();
         let own = but.iter().map(|f| factors.get(*f).map_or("", String::as_str)).collect();
-        out.entry(rest).or_default().push((own, i));
+        out.entry(other_factors(factors, but)).or_default().push((own, i));
     }
     out
 }

@@ -1,8 +1,9 @@
 //! What a contrast needs whose factors are compared together: every combination of their levels, side by side.
-use super::factors::{confounded, others};
+use super::factors::confounded;
 use super::{Check, Reader};
 use friction_core::contrast::is_fraction;
 use friction_core::manifest::suggestion;
+use friction_core::other_factors;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Check<'_> {
@@ -25,7 +26,7 @@ impl Check<'_> {
         let mut sets: BTreeMap<_, Vec<(Vec<&str>, &str)>> = BTreeMap::new();
         for c in &conditions {
             let own = names.iter().map(|f| c.factors.get(*f).map_or("", String::as_str)).collect();
-            sets.entry(others(&c.factors, &names)).or_default().push((own, &c.chosen.name));
+            sets.entry(other_factors(&c.factors, &names)).or_default().push((own, &c.chosen.name));
         }
         let all = names.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(" and ");
         let empty = cells.iter().find(|cell| sets.values().flatten().all(|(own, _)| own != *cell));

@@ -2,7 +2,7 @@
 use super::Check;
 use friction_core::contrast::is_fraction;
 use friction_core::manifest::{ConditionChoice, suggestion};
-use friction_core::{Factors, Filter, has_levels};
+use friction_core::{Factors, Filter, has_levels, other_factors};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<'a> Check<'a> {
@@ -59,7 +59,7 @@ impl Check<'_> {
         let mut cells: BTreeMap<Factors, Vec<(&str, &str)>> = BTreeMap::new();
         for c in &conditions {
             let level = c.factors.get(factor).map_or("", String::as_str);
-            cells.entry(others(&c.factors, &[factor])).or_default().push((level, &c.chosen.name));
+            cells.entry(other_factors(&c.factors, &[factor])).or_default().push((level, &c.chosen.name));
         }
         // A condition is compared if it has its level alone in its cell, and another level is there that one has alone.
         let paired = |cell: &[(&str, &str)], level: &str| {
@@ -163,11 +163,6 @@ impl Check<'_> {
             }
         }
     }
-}
-
-/// A condition's levels of all factors but these.
-pub(super) fn others(factors: &Factors, but: &[&str]) -> Factors {
-    factors.iter().filter(|(k, _)| !but.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 /// Names two conditions that differ in `factor` and in another factor too.

@@ -1,6 +1,6 @@
 //! What is true of each condition, and of factors that make no difference by design.
 use super::{GroundTruth, Seen, holds, level_of, said};
-use friction_core::{Column, Estimate, Factors, Findings, Outcome, Table};
+use friction_core::{Column, Estimate, Factors, Findings, Outcome, Table, other_factors};
 use friction_stats::{Interval, cite, mean_t, percent};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,9 +33,7 @@ fn cells<'a>(seen: &'a [Seen<'a>]) -> BTreeMap<&'a str, Cell<'a>> {
 impl Cell<'_> {
     /// Whether two conditions differ in one factor alone, and read equally many interruptions.
     fn beside(&self, other: &Cell, factor: &str) -> bool {
-        let rest = |f: &Factors| -> Factors {
-            f.iter().filter(|(k, _)| *k != factor).map(|(k, v)| (k.clone(), v.clone())).collect()
-        };
+        let rest = |f: &Factors| other_factors(f, &[factor]);
         let alike = self.interruptions.zip(other.interruptions).is_some_and(|(a, b)| (a - b).abs() <= ALIKE);
         alike && rest(self.factors) == rest(other.factors)
     }

@@ -114,7 +114,7 @@ impl Files {
 
     /// SHA-256, in hexadecimal, of the files that were read, with their names.
     pub fn sha256(&self) -> String {
-        self.sha.clone().finalize().iter().map(|b| format!("{b:02x}")).collect()
+        format!("{:x}", self.sha.clone().finalize())
     }
 }
 

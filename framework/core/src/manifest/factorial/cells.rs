@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// A factor of the design, with its levels in order.
 #[derive(Debug, Clone)]
 pub(super) struct Factor {
-    /// Its name.
+    /// Name of the factor.
     pub name: String,
     /// The path of its table.
     pub path: Path,
