@@ -15,6 +15,7 @@ pub mod hooks;
 mod ops;
 pub mod options;
 mod reach;
+mod rows;
 pub mod sampling;
 pub mod schedule;
 pub mod slot;

@@ -60,16 +60,33 @@ impl Sampling {
         let mut order: Vec<(f64, u32)> = within.map(|(i, l)| (weight(*l), i as u32)).collect();
         if self.top_p < 1.0 {
             let total: f64 = order.iter().map(|(w, _)| w).sum();
-            order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            let (mut kept, mut sum) = (0, 0.0);
-            while kept < order.len() && sum < self.top_p * total {
-                sum += order[kept].0;
-                kept += 1;
+            let reach = self.top_p * total;
+            // All tokens below this weight together weigh less than what `top_p` leaves out. Only the others are sorted:
+            // of a large vocabulary they are few.
+            let least = (total - reach) / order.len() as f64;
+            let mut likely: Vec<(f64, u32)> = order.iter().copied().filter(|(w, _)| *w >= least).collect();
+            if !nucleus(&mut likely, reach) {
+                // Rounding: the likely ones fall short of `reach` by a last bit.
+                nucleus(&mut order, reach);
+                return order;
             }
-            order.truncate(kept.max(1));
+            return likely;
         }
         order
     }
+}
+
+/// Sorts tokens by weight, largest first, and keeps the fewest whose weights sum to `reach`, at least one. Returns
+/// whether they do.
+fn nucleus(tokens: &mut Vec<(f64, u32)>, reach: f64) -> bool {
+    tokens.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let (mut kept, mut sum) = (0, 0.0);
+    while kept < tokens.len() && sum < reach {
+        sum += tokens[kept].0;
+        kept += 1;
+    }
+    tokens.truncate(kept.max(1));
+    sum >= reach
 }
 
 /// Index of the largest logit; the first of equal ones.
@@ -119,6 +136,28 @@ mod tests {
         }
         let p = log_probs(&logits, &[0, 2]);
         assert!((p[0] - 0.1f32.ln()).abs() < 1e-6 && (p[1] - 0.7f32.ln()).abs() < 1e-6);
+    }
+
+    /// Leaving unlikely tokens unsorted changes nothing, bit for bit.
+    #[test]
+    fn the_nucleus_is_that_of_all_tokens() {
+        let mut state = 7u64;
+        let mut uniform = || {
+            state = derive(&[&state.to_le_bytes()]);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        for case in 0..400 {
+            let n = 1 + (uniform() * 500.0) as usize;
+            let spread = [0.0, 1e-9, 1.0, 8.0, 60.0][case % 5];
+            // Rounded logits are often equal.
+            let logits: Vec<f32> = (0..n).map(|_| ((uniform() * spread * 4.0).round() / 4.0) as f32).collect();
+            let top_p = [0.0, 0.3, 0.9, 0.999_999, 1.0 - 1e-15][case / 5 % 5];
+            let s = Sampling { temperature: 0.7, top_p, top_k: None };
+            let mut all = Sampling { top_p: 1.0, ..s }.kept(&logits);
+            let reach = top_p * all.iter().map(|(w, _)| w).sum::<f64>();
+            nucleus(&mut all, reach);
+            assert_eq!(s.kept(&logits), all, "{s:?}");
+        }
     }
 
     /// `tests/data/warpers.json` holds which tokens transformers keeps, and with which probabilities;

@@ -5,6 +5,7 @@ use crate::dialogue::{Finish, Unit};
 use crate::finite::{self, NotFinite, Noticed};
 use crate::hooks::{Program, TokenRole};
 use crate::options::{EngineOptions, Flow, Progress};
+use crate::rows::{self, COPIED, Draw, Row};
 use crate::sampling::{argmax, log_probs};
 use crate::slot::{Slot, Turn};
 use crate::{Error, Result};
@@ -13,6 +14,7 @@ use friction_core::{HookProgram, Position, Site, Tap};
 use friction_model::decoder::{Answer, Hooks, spare_slots};
 use friction_model::model::floats;
 use friction_model::{Decoder, KvCache, Model, Segment};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
@@ -255,23 +257,36 @@ impl<'a> Engine<'a> {
             self.keep(st, &asked.readers, taken)?;
         }
         let sums = sums.map(|sums| floats(&sums.into_data())).unwrap_or_default();
-        for (row, owner) in asked.sampled.iter().enumerate() {
-            let slot = open(&mut st.slots, owner);
-            let Some(turn) = slot.and_then(|s| s.turn.as_mut()).filter(|t| t.forced.is_some() || t.finish.is_none())
-            else {
-                continue;
-            };
-            // If the sum is finite, all logits are; otherwise the row itself is checked.
-            let whole = asked.whole[row] || sums.get(row).is_some_and(|sum| !sum.is_finite());
-            let values = whole.then(|| floats(&logits.clone().narrow(0, row, 1).into_data()));
-            let index = owner.at + 1 - turn.prompt.len();
-            if values.as_ref().is_some_and(|values| !finite::proper(values)) {
-                return Err(self.not_finite(st, owner, Noticed::Logits { token: index + 1 }));
+        let looked = |row: usize| asked.whole[row] || sums.get(row).is_some_and(|sum| !sum.is_finite());
+        let all: Vec<usize> = (0..asked.sampled.len()).collect();
+        for rows in all.chunks(COPIED) {
+            let wanted: Vec<_> = rows
+                .iter()
+                .filter(|row| looked(**row))
+                .filter_map(|row| Some((*row, self.draw(picking(&mut st.slots, &asked.sampled[*row])?, *row, &asked))))
+                .collect();
+            let read = rows::read(&logits, &wanted, self.options.sampling);
+            let mut read: BTreeMap<usize, Row> = wanted.iter().map(|(row, _)| *row).zip(read).collect();
+            for row in rows {
+                let owner = &asked.sampled[*row];
+                let Some(turn) = picking(&mut st.slots, owner) else { continue };
+                let whole = read.remove(row);
+                let index = owner.at + 1 - turn.prompt.len();
+                // If the sum of a row is finite, all its logits are; otherwise the row itself is checked.
+                if whole.as_ref().is_some_and(|row| !finite::proper(&row.logits)) {
+                    return Err(self.not_finite(st, owner, Noticed::Logits { token: index + 1 }));
+                }
+                let whole = whole.filter(|_| asked.whole[*row]);
+                st.progress.generated += u64::from(self.sample(turn, index, best[*row], whole)?);
             }
-            let values = values.filter(|_| asked.whole[row]);
-            st.progress.generated += u64::from(self.sample(turn, index, best[row], values)?);
         }
         Ok(())
+    }
+
+    /// What the next token of a row is drawn with; `None` if none is drawn.
+    fn draw(&self, turn: &Turn, row: usize, asked: &Asked) -> Option<Draw> {
+        let draws = asked.whole[row] && turn.forced.is_none() && turn.most > 0 && !self.options.sampling.greedy();
+        draws.then(|| Draw { seed: turn.seed, index: asked.sampled[row].at + 1 - turn.prompt.len() })
     }
 
     /// Hands activations that were read to the turns that they belong to.
@@ -301,17 +316,17 @@ impl<'a> Engine<'a> {
         }))
     }
 
-    /// Gives a turn token `index` (from 0) of its reply: `best`, or the sampled one if `values` holds the whole logits.
-    /// Of a given reply, the token's log-probability is noted. Returns whether the token was generated.
-    fn sample(&self, turn: &mut Turn, index: usize, best: u32, values: Option<Vec<f32>>) -> Result<bool> {
+    /// Gives a turn token `index` (from 0) of its reply: `best`, or the drawn one if the whole logits were read. Of a
+    /// given reply, the token's log-probability is noted. Returns whether the token was generated.
+    fn sample(&self, turn: &mut Turn, index: usize, best: u32, whole: Option<Row>) -> Result<bool> {
         let o = &self.options;
         let mut token = best;
-        if let Some(values) = values {
+        if let Some(Row { logits, drawn }) = whole {
             if index == 0 {
-                turn.choices.1 = log_probs(&values, &turn.choices.0);
+                turn.choices.1 = log_probs(&logits, &turn.choices.0);
             }
             if let Some(forced) = &mut turn.forced {
-                let said = turn.reply.get(index).map(|id| log_probs(&values, &[*id]));
+                let said = turn.reply.get(index).map(|id| log_probs(&logits, &[*id]));
                 forced.extend(said.into_iter().flatten());
                 return Ok(false);
             }
@@ -319,7 +334,7 @@ impl<'a> Engine<'a> {
                 turn.finish = Some(Finish::Length);
                 return Ok(false);
             }
-            token = if o.sampling.greedy() { argmax(&values) } else { o.sampling.draw(&values, turn.seed, index) };
+            token = drawn.unwrap_or_else(|| argmax(&logits));
         }
         if self.model.arch.eos.contains(&token) || self.template.end_of_turn() == Some(token) {
             turn.finish = Some(Finish::Stop);
@@ -335,4 +350,10 @@ impl<'a> Engine<'a> {
         }
         Ok(true)
     }
+}
+
+/// The turn whose next token a row picks; `None` if it ended before.
+fn picking<'s>(slots: &'s mut [Option<Slot>], owner: &Owner) -> Option<&'s mut Turn> {
+    let turn = open(slots, owner)?.turn.as_mut()?;
+    (turn.forced.is_some() || turn.finish.is_none()).then_some(turn)
 }
