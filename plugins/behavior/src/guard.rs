@@ -11,10 +11,9 @@ use crate::guards::Guard;
 use crate::letters::{Habits, MASS, chosen};
 use crate::levels::About;
 use crate::question::Question;
-use crate::values::{Course, comparable, courses, reference};
+use crate::values::{Course, comparable, courses_of, reference};
 use friction_core::findings::Body;
-use friction_core::{Column, Findings, Outcome, Table, TurnRow, off_letters, plural, split};
-use friction_stats::signed;
+use friction_core::{Column, Findings, Outcome, Table, TurnRow, plural, split};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -228,10 +227,20 @@ impl Guarded<'_> {
         self.estimates_of(&rows.iter().collect::<Vec<_>>())
     }
 
-    fn estimates_of(&self, refs: &[&TurnRow]) -> BTreeMap<String, (f64, f64)> {
+    pub(crate) fn estimates_of(&self, refs: &[&TurnRow]) -> BTreeMap<String, (f64, f64)> {
+        self.estimates_by(refs, self.about.outcome.scale(), |t| t.outcome(self.about.outcome))
+    }
+
+    /// The same of any number of a turn, times `scale`.
+    pub(crate) fn estimates_by(
+        &self,
+        refs: &[&TurnRow],
+        scale: f64,
+        value: impl Fn(&TurnRow) -> Option<f64>,
+    ) -> BTreeMap<String, (f64, f64)> {
         let (question, about) = (self.question, self.about);
         let place = |t: &TurnRow| if self.last { 1 } else { t.turn };
-        let all: Vec<Course> = question.of(&courses(refs, about.outcome, place).all);
+        let all: Vec<Course> = question.of(&courses_of(refs, value, place).all);
         let (all, _) = comparable(&all, question.contrast.factors());
         let factors = question.contrast.factors().iter();
         let levels: Vec<Vec<String>> = factors.map(|f| question.levels_of(f, self.turns)).collect();
@@ -239,35 +248,11 @@ impl Guarded<'_> {
             return BTreeMap::new();
         };
         let one = |(beside, _): (Beside, usize)| {
-            let scale = about.outcome.scale();
             let tested = contrast(&beside.differences, question.measure(), scale, about.level, about.seed);
             let flips = tested.contrast.ok()?.flips;
             Some((beside.what, (flips.estimate, flips.p)))
         };
         question.beside(&all, &levels, first).into_iter().filter_map(one).collect()
-    }
-
-    /// Whether a contrast of scores that differs from 0 keeps its sign in log-odds: a difference of shares may come of where
-    /// on the scale the shares lie (Loftus 1978). `None` where there is nothing to keep, or where the letters at the answer
-    /// slot are not what is replied.
-    pub fn scale(&self) -> Option<Guard> {
-        if *self.about.outcome != Outcome::Score || off_letters(self.turns.iter().copied()).is_some() {
-            return None;
-        }
-        let about = About { outcome: &Outcome::LogOdds, ..*self.about };
-        let other = Guarded { about: &about, ..*self };
-        let (scores, odds) = (self.estimates_of(self.turns), other.estimates_of(self.turns));
-        let differs = scores.iter().filter(|(_, (_, p))| *p <= 1.0 - self.about.level);
-        let pairs: Vec<(f64, f64)> = differs.filter_map(|(what, (e, _))| Some((*e, odds.get(what)?.0))).collect();
-        if pairs.is_empty() {
-            return None;
-        }
-        let (unit, digits) = (self.question.wording(&Outcome::LogOdds).unit(), usize::from(Outcome::LogOdds.digits()));
-        let told: Vec<String> = pairs.iter().map(|(_, odds)| signed(*odds, digits + 1)).collect();
-        Some(Guard {
-            told: format!("scale: in log-odds the contrast is {} {unit}, and its sign must stay", told.join(", ")),
-            holds: pairs.iter().all(|(score, odds)| score * odds > 0.0),
-        })
     }
 
     /// Writes what the guard found. If it fails, the primary contrast cannot be told.

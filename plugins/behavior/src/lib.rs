@@ -3,6 +3,7 @@
 mod beside;
 mod changes;
 mod contrast;
+mod cuts;
 mod figure;
 mod guard;
 mod guards;
@@ -10,13 +11,15 @@ mod letters;
 mod levels;
 mod primary;
 mod question;
+mod scope;
 mod summary;
+mod threats;
 mod values;
 mod verdict;
 mod wording;
 
 use friction_core::error::Faults;
-use friction_core::manifest::PrimarySection;
+use friction_core::manifest::{ModelSection, PrimarySection};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, BuildContext, ComparedTurns as Turns, Contrast, Error, Findings, GradeSection, Needs, Outcome,
@@ -53,6 +56,8 @@ use serde::Deserialize;
 ///   condition's preference for letters is divided out (Zheng et al. 2024). The preference is estimated on groups of
 ///   discovery (`study.discovery`), the contrast on the others. If it changes its sign or loses more than half of its size,
 ///   the contrast cannot be told: response bias;
+/// - an estimate of what each cut reply so far does to the outcome at the same turn, where two conditions have complementary
+///   schedules of cuts (`keep.schedule`), and the value `cuts_so_far`;
 /// - the values `primary` (the contrast: estimate, unit, interval, p, status, `letter_guard`), `verdict` (reached, not reached
 ///   or cannot be told, and why), `levels`, `letters`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and
 ///   `length_share`.
@@ -108,6 +113,9 @@ struct Behavior {
     /// Number of groups that the study plans.
     #[serde(skip)]
     planned: Option<usize>,
+    /// The study's model.
+    #[serde(skip)]
+    model: Option<ModelSection>,
 }
 fn level() -> f64 {
     0.95
@@ -183,7 +191,8 @@ impl PluginConfig for Behavior {
         let planned = cx.study.as_ref().map(|s| s.groups);
         let discovery = cx.study.as_ref().map(|s| s.discovery());
         let (grade, locked, amended) = (cx.grade.clone(), cx.primary.clone(), cx.amended.clone());
-        let built = Self { grade, locked, amended, planned, discovery, ..self.clone() };
+        let model = Some(cx.model.clone());
+        let built = Self { grade, locked, amended, planned, discovery, model, ..self.clone() };
         // The locked contrast may not go together with the options.
         built.faults()?;
         Ok(Box::new(built))
@@ -253,6 +262,9 @@ impl Analyzer for Behavior {
                 changes::tell(&turns, out);
             }
         }
+        if why.is_none() {
+            cuts::tell(&turns, &about, out);
+        }
         letters::tell(&turns, outcome, out);
         out.section("");
         let Some(question) = &question else {
@@ -263,8 +275,9 @@ impl Analyzer for Behavior {
         out.section(guard::SECTION);
         let graded = reads && read.iter().any(|t| guards::is_unread(t));
         let lenient = if graded { values::courses_of(&read, guards::lenient, place).all } else { vec![] };
-        let telling =
-            Telling { question, about: &about, planned: self.planned, read: &read, lenient: &lenient, given: vec![] };
+        let scope = self.model.as_ref().map(|model| scope::scope(model, &question.rows(&read)));
+        let (planned, given) = (self.planned, vec![]);
+        let telling = Telling { question, about: &about, planned, read: &read, lenient: &lenient, given, scope };
         if let Some(why) = why {
             let reason = if nothing { "no turn has the outcome" } else { "no answer could be read" };
             out.say(format!("Primary: {} cannot be told, since {reason}", question.contrast));
@@ -278,7 +291,7 @@ impl Analyzer for Behavior {
             let guarded = guard::Guarded { question, turns: &read, about: &about, discovery, last };
             let judged = guarded.judge();
             let mut given: Vec<_> = judged.iter().filter_map(guard::Judged::as_guard).collect();
-            given.extend(guarded.scale());
+            given.extend(guarded.threats());
             if question.contrast.by_turn() && *outcome == Outcome::Score {
                 given.extend(guards::first(&question.rows(&turns)));
                 let scored: Vec<&TurnRow> = question.rows(&read).into_iter().filter(|t| t.score.is_some()).collect();

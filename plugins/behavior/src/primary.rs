@@ -27,8 +27,10 @@ pub struct Telling<'a> {
     pub read: &'a [&'a TurnRow],
     /// The conversations that are compared, with unread answers counted as right; none if the outcome is no score.
     pub lenient: &'a [Course],
-    /// Guards that were judged before: of letters, of the scale, of the first turn, of cells.
+    /// Guards that were judged before: of letters, of threats, of the first turn, of cells.
     pub given: Vec<Guard>,
+    /// What a verdict speaks of, as a sentence.
+    pub scope: Option<String>,
 }
 
 impl Telling<'_> {
@@ -141,7 +143,8 @@ impl Telling<'_> {
         let evidence: Vec<Evidence> = rows.iter().filter_map(of).collect();
         let (wording, digits) = (self.wording(), usize::from(self.wording().digits()));
         let guards = self.guards(rows, levels, digits);
-        let (says, why) = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
+        let (says, mut why) = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
+        why.extend(self.scope.clone());
         let estimand = match rows {
             [(row, ..)] => wording.estimand(&row.sides),
             _ => format!(

@@ -4,12 +4,14 @@ use crate::guards::Guard;
 use crate::values::Course;
 use friction_core::manifest::PrimarySection;
 use friction_core::{Says, plural};
-use friction_stats::signed;
+use friction_stats::{signed, t_critical};
 
 /// Fewest groups of which a verdict is given.
 pub const GROUPS: usize = 8;
 /// Level of the test.
 const ALPHA: f64 = 0.05;
+/// The 0.8 quantile of the normal distribution.
+const Z_POWER: f64 = 0.841_621_233_572_914_2;
 
 /// What a verdict about one estimate rests on. Numbers are in the estimate's unit.
 #[derive(Debug, Clone)]
@@ -59,6 +61,15 @@ impl Evidence {
         } else {
             Says::CannotBeTold
         }
+    }
+
+    /// The smallest true effect that a study of this size and spread finds in 80 % of its runs: (t + z₀.₈) standard errors,
+    /// where the 95 % interval is t of them wide on either side. `None` where the interval has no bounds or no width.
+    fn detectable(&self) -> Option<f64> {
+        let t = t_critical(self.groups, 0.95);
+        let half = (self.wide[1] - self.wide[0]) / 2.0;
+        let effect = half * (1.0 + Z_POWER / t);
+        Some(effect).filter(|e| e.is_finite() && *e > 0.0)
     }
 
     /// How many groups would tell, if the estimate stayed as it is and the interval's half width h shrank with the root of
@@ -116,6 +127,16 @@ pub fn verdict(
         })
         .collect();
     why.push(format!("the smallest effect of interest is {smallest}{unit}, which was named before the run"));
+    if let Some(most) = all
+        .iter()
+        .map(Evidence::detectable)
+        .collect::<Option<Vec<_>>>()
+        .and_then(|all| all.into_iter().reduce(f64::max))
+    {
+        why.push(format!(
+            "a study of this size and spread finds a true effect of {most:.digits$}{unit} in 80 % of its runs"
+        ));
+    }
     let held = |g: &Guard| format!("guard {}: {}", if g.holds { "holds" } else { "fails" }, g.told);
     why.extend(guards.iter().map(held));
     if guards.iter().any(|g| !g.holds) {
@@ -187,6 +208,15 @@ mod tests {
         let (edge, why) = says("falls", evidence(-0.5, [-2.0, 1.0], [-1.8, 0.8]));
         // 40 · (1.5 / 0.5)² = 360.
         assert!(edge == Says::CannotBeTold && why.contains("about 360 groups"), "{why}");
+    }
+
+    #[test]
+    fn what_could_be_found_is_told() {
+        // t of 39 degrees of freedom is 2.0227: 0.5 · (1 + 0.8416 / 2.0227) = 0.708.
+        let (_, why) = says("falls", evidence(-1.0, [-1.5, -0.5], [-1.4, -0.6]));
+        assert!(why.contains("finds a true effect of 0.71 points/turn in 80 %"), "{why}");
+        let (_, why) = says("falls", evidence(-1.0, [f64::NEG_INFINITY, f64::INFINITY], [-1.4, -0.6]));
+        assert!(!why.contains("true effect"), "{why}");
     }
 
     #[test]

@@ -4,13 +4,13 @@ mod common;
 use common::{friction, root, text, world};
 use friction_core::{RunReader, TurnRow};
 use friction_store::StoredRun;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const GROUPS: usize = 12;
 
-/// Runs the design. Returns the values of `ground-truth`, the turns, and all that was printed.
+/// Runs the design. Returns what the analyzers found, the turns, and all that was printed.
 fn run(dir: &Path, set: &[&str]) -> (Value, Vec<TurnRow>, String) {
     let (path, out) = (root().join("experiments/controls.toml").display().to_string(), dir.join("run"));
     let groups = format!("study.groups={GROUPS}");
@@ -20,7 +20,7 @@ fn run(dir: &Path, set: &[&str]) -> (Value, Vec<TurnRow>, String) {
     assert!(o.status.success(), "{}", text(&o));
     let v: Value = serde_json::from_slice(&o.stdout).unwrap();
     let turns = StoredRun::open(&out).unwrap().turns().to_vec();
-    (v["analyzers"]["ground-truth"]["values"].clone(), turns, text(&o))
+    (v["analyzers"].clone(), turns, text(&o))
 }
 
 /// The turns of a condition by group and turn.
@@ -36,7 +36,8 @@ fn accuracy(turns: &[TurnRow], condition: &str) -> f64 {
 #[test]
 fn each_arm_does_what_is_true_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let (truth, turns, told) = run(dir.path(), &[]);
+    let (found, turns, told) = run(dir.path(), &[]);
+    let truth = &found["ground-truth"]["values"];
     let arms = truth["conditions"].as_object().unwrap();
     assert_eq!(arms.len(), 16);
     for (name, arm) in arms {
@@ -56,6 +57,11 @@ fn each_arm_does_what_is_true_of_it() {
     // By the count so far, 0 to 11 are shared out between the two halves of a schedule.
     assert!((planted("half") + planted("other_half") - 2.0 * 0.92 + 0.04 * 5.5).abs() < 1e-9);
     assert_eq!(truth["step"]["agrees"], true, "{truth}");
+    // Each cut costs four points, whichever turns the schedule cuts in.
+    let cuts = &found["behavior"]["values"]["cuts_so_far"];
+    assert_eq!((cuts.as_array().map(Vec::len), &cuts[0]["conditions"]), (Some(1), &json!(["half", "other_half"])));
+    let bound = |key: &str| cuts[0][key].as_f64().unwrap();
+    assert!(bound("low") <= -4.0 && -4.0 <= bound("high") && bound("high") < 0.0, "{cuts}");
     for factor in [
         "factor_cut_cut-marker-cut",
         "factor_cut_length-matched-cut",
@@ -151,7 +157,8 @@ fn turns_read_what_their_arm_says() {
 #[test]
 fn nothing_happens_to_the_null_organism() {
     let dir = tempfile::tempdir().unwrap();
-    let (truth, ..) = run(dir.path(), &["model.source=bundled:organism-null", "analyzer.1.expect=\"null\""]);
+    let (found, ..) = run(dir.path(), &["model.source=bundled:organism-null", "analyzer.1.expect=\"null\""]);
+    let truth = &found["ground-truth"]["values"];
     assert!(truth["exact_share"].as_f64().unwrap() > 0.97, "{truth}");
     assert_eq!(truth["step"]["agrees"], true, "{truth}");
 }

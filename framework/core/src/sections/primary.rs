@@ -14,9 +14,14 @@ use std::collections::BTreeMap;
 ///
 /// *Reached*: the 95 % interval lies beyond 0 in the direction that is expected, and the estimate is at least `smallest`.
 /// *Not reached*: the 90 % interval lies within `smallest` of 0, or the 95 % interval lies wholly on the other side of 0.
-/// *Cannot be told*: everything else, fewer than 8 groups, an unfinished run, and a guard that fails, which is named: more
-/// than 5 % of a condition's replies end at the limit of their length, or the estimate changes its sign if answers that
-/// could not be read count as right. That p is above 0.05 never means "not reached".
+/// *Cannot be told*: everything else, fewer than 8 groups, an unfinished run, and a guard that fails, which is named. That p
+/// is above 0.05 never means "not reached".
+///
+/// The guards, all printed with their values: at most 5 % of a condition's replies end at the limit of their length; the
+/// estimate keeps its sign if answers that could not be read count as right, in log-odds, and without any one topic; it
+/// survives a correction for each condition's preference for letters; of log-odds, the letters have half of the
+/// probability in the median turn, and the sign stays if values are clipped at ±12 nats and in ranks; and of slopes over
+/// turns, replies to equal first messages are equal, and no cell's accuracy surely lies beyond chance + 5 to 95 %.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"contrast": "completion × turn", "direction": "falls", "smallest": 0.5}))]

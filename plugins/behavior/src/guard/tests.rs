@@ -142,7 +142,15 @@ fn a_contrast_that_fails_cannot_be_told() {
         let guarded = Guarded { question: &question, turns: &turns, about: &about, discovery: 0.5, last: false };
         let judged = guarded.judge().unwrap();
         let given = judged.as_guard().into_iter().collect();
-        let telling = Telling { question: &question, about: &about, planned: None, read: &turns, lenient: &[], given };
+        let telling = Telling {
+            question: &question,
+            about: &about,
+            planned: None,
+            read: &turns,
+            lenient: &[],
+            given,
+            scope: None,
+        };
         let mut out = Findings::default();
         out.section("Primary contrast");
         telling.tell(&turns, &courses(&turns, &outcome, |t| t.turn).all, &mut out);
@@ -157,26 +165,4 @@ fn a_contrast_that_fails_cannot_be_told() {
     assert_eq!(sound.values["primary"]["letter_guard"]["says"], json!("holds"));
     assert!(sound.values["primary"].get("verdict").is_none() && sound.estimates().all(|e| e.says.is_none()));
     assert_eq!(sound.tables().filter(|t| t.name == "letter_guard").count(), 1);
-}
-
-#[test]
-fn the_scale_must_not_turn_the_contrast() {
-    let scale = |rows: &[TurnRow]| {
-        let turns: Vec<&TurnRow> = rows.iter().collect();
-        let about = About { outcome: &Outcome::Score, reference: None, level: 0.95, seed: 5, turns: "all turns" };
-        let question = question();
-        Guarded { question: &question, turns: &turns, about: &about, discovery: 0.5, last: false }.scale()
-    };
-    let rows = study([2.0, 1.0], [0.0, 0.0], 0.95);
-    let kept = scale(&rows).unwrap();
-    assert!(kept.holds && kept.told.contains("nats, and its sign must stay"), "{kept:?}");
-    // Replies that are wrong where the slot is surer.
-    let turned: Vec<TurnRow> = rows
-        .iter()
-        .map(|t| TurnRow { score: Some(if t.condition == "complete" { 0.0 } else { 1.0 }), ..t.clone() })
-        .collect();
-    assert!(!scale(&turned).unwrap().holds);
-    // Nothing differs, or the letters are not what is replied.
-    let same: Vec<TurnRow> = rows.iter().map(|t| TurnRow { score: Some(1.0), ..t.clone() }).collect();
-    assert!(scale(&same).is_none() && scale(&study([2.0, 1.0], [0.0, 0.0], 0.2)).is_none());
 }

@@ -42,8 +42,16 @@ fn under(
     let about = About { outcome: &Outcome::Score, reference, level: 0.95, seed, turns: &turns };
     let mut out = Findings::default();
     let lenient = courses_of(&read, lenient, |t| t.turn).all;
-    Telling { question: &question, about: &about, planned: Some(8), read: &read, lenient: &lenient, given: vec![] }
-        .tell(&all, &courses, &mut out);
+    Telling {
+        question: &question,
+        about: &about,
+        planned: Some(8),
+        read: &read,
+        lenient: &lenient,
+        given: vec![],
+        scope: None,
+    }
+    .tell(&all, &courses, &mut out);
     out
 }
 
