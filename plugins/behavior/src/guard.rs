@@ -69,7 +69,7 @@ impl Judged {
             Says::Fails(why) => (false, why.as_str()),
             Says::CannotBeTold(_) => return None,
         };
-        Some(Guard { told: format!("letters: {why} {DIVIDED}"), holds })
+        Some(Guard { name: "letters", told: format!("letters: {why} {DIVIDED}"), holds })
     }
 }
 

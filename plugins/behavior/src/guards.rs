@@ -10,6 +10,8 @@ const CUT: f64 = 0.05;
 /// A guard with its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
+    /// What is guarded, in a word or two.
+    pub name: &'static str,
     /// The value, in words.
     pub told: String,
     /// Whether the verdict may be trusted in this respect.
@@ -41,7 +43,7 @@ pub fn ends(read: &[&TurnRow]) -> Option<Guard> {
         100.0 * share(most),
         100.0 * CUT
     );
-    Some(Guard { told, holds: share(most) <= CUT })
+    Some(Guard { name: "ends", told, holds: share(most) <= CUT })
 }
 
 /// Whether estimates keep their sign when all unread answers count as right: pairs of the estimate and that one. `None`
@@ -57,7 +59,7 @@ pub fn sign(read: &[&TurnRow], estimates: &[(f64, f64)], unit: &str, digits: usi
         plural(unread, "unread answer"),
         now.join(", ")
     );
-    Some(Guard { told, holds: estimates.iter().all(|(wrong, right)| wrong * right > 0.0) })
+    Some(Guard { name: "unread", told, holds: estimates.iter().all(|(wrong, right)| wrong * right > 0.0) })
 }
 
 /// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first messages are
@@ -74,7 +76,7 @@ pub fn first(turns: &[&TurnRow]) -> Option<Guard> {
         same += usize::from(group.iter().all(|t| t.reply == group[0].reply));
     }
     let told = format!("first turn: replies to equal first messages are equal in {same} of {}", plural(all, "group"));
-    (all > 0).then_some(Guard { told, holds: same == all })
+    (all > 0).then_some(Guard { name: "first turn", told, holds: same == all })
 }
 
 /// Accuracy of a cell that leaves nothing to lose, and points above chance at which there is nothing left.
@@ -102,7 +104,7 @@ pub fn cells(cells: &[Cell], chance: f64) -> Option<Guard> {
         bounds[1],
         beyond.as_ref().map_or(String::new(), |b| format!(": {b}"))
     );
-    least.is_finite().then_some(Guard { told, holds: beyond.is_none() })
+    least.is_finite().then_some(Guard { name: "cells", told, holds: beyond.is_none() })
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ use serde::Deserialize;
 /// - an estimate of what each cut reply so far does to the outcome at the same turn, where two conditions have complementary
 ///   schedules of cuts (`keep.schedule`), and the value `cuts_so_far`;
 /// - the values `primary` (the contrast: estimate, unit, interval, p, status, `letter_guard`), `verdict` (reached, not reached
-///   or cannot be told, and why), `levels`, `letters`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and
+///   or cannot be told, why, and its `guards`), `levels`, `letters`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and
 ///   `length_share`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

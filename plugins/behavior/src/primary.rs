@@ -154,7 +154,8 @@ impl Telling<'_> {
             ),
         };
         let claim = format!("the {estimand} {}", locked.direction.words());
-        out.value("verdict", json!({"says": says, "why": why, "smallest": locked.smallest}));
+        let guards: Vec<Value> = guards.iter().map(|g| json!({"name": g.name, "holds": g.holds})).collect();
+        out.value("verdict", json!({"says": says, "why": why, "smallest": locked.smallest, "guards": guards}));
         out.verdict(Verdict { evidence: why, ..Verdict::new("Primary", claim, says) })
             .method("reached: the 95 % interval lies beyond 0 in the expected direction, and the estimate is at least the smallest effect of interest; not reached: the 90 % interval lies within the smallest effect of interest, or the 95 % interval on the other side of 0")
             .citation(format!("{}; {}", cite::SIGN_FLIPS, cite::EQUIVALENCE))

@@ -40,7 +40,7 @@ impl Guarded<'_> {
         let (unit, digits) = (self.question.wording(&Outcome::LogOdds).unit(), usize::from(Outcome::LogOdds.digits()));
         let told: Vec<String> = pairs.iter().map(|(_, odds)| signed(*odds, digits + 1)).collect();
         let told = format!("scale: in log-odds the contrast is {} {unit}, and its sign must stay", told.join(", "));
-        keeps(&pairs).map(|holds| Guard { told, holds })
+        keeps(&pairs).map(|holds| Guard { name: "scale", told, holds })
     }
 
     fn is_odds(&self) -> bool {
@@ -57,7 +57,7 @@ impl Guarded<'_> {
             100.0 * mass,
             100.0 * MASS
         );
-        Some(Guard { told, holds: mass >= MASS })
+        Some(Guard { name: "letter mass", told, holds: mass >= MASS })
     }
 
     /// Whether a contrast of log-odds keeps its sign where they are clipped, and in ranks: a few turns in which the model
@@ -85,7 +85,7 @@ impl Guarded<'_> {
             list(&clipped),
             list(&ranks)
         );
-        Some(Guard { told, holds: keeps(&clipped)? && keeps(&ranks)? })
+        Some(Guard { name: "saturation", told, holds: keeps(&clipped)? && keeps(&ranks)? })
     }
 
     /// Whether the contrast keeps its sign without any one topic. `None` of fewer than two topics.
@@ -113,7 +113,7 @@ impl Guarded<'_> {
             signed(without, usize::from(wording.digits())),
             wording.unit()
         );
-        Some(Guard { told, holds: share > 0.0 })
+        Some(Guard { name: "topics", told, holds: share > 0.0 })
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn one(rows: &[TurnRow], outcome: &Outcome, name: &str) -> Option<Guard> {
-        told(rows, outcome).into_iter().find(|g| g.told.starts_with(name))
+        told(rows, outcome).into_iter().find(|g| g.name == name)
     }
 
     #[test]
@@ -211,10 +211,11 @@ mod tests {
         let plain = study(|_, t| [f64::from(t) - 3.5, f64::from(t) - 1.5], 0.95);
         assert!(told(&plain, &Outcome::LogOdds).iter().all(|g| g.holds));
         assert!(
-            one(&plain, &Outcome::Score, "saturation").is_none() && one(&plain, &Outcome::Score, "letters").is_none()
+            one(&plain, &Outcome::Score, "saturation").is_none()
+                && one(&plain, &Outcome::Score, "letter mass").is_none()
         );
         let silent = study(|_, _| [-1.0, 1.0], 0.3);
-        let low = one(&silent, &Outcome::LogOdds, "letters").unwrap();
+        let low = one(&silent, &Outcome::LogOdds, "letter mass").unwrap();
         assert!(!low.holds && low.told.contains("30 %"), "{low:?}");
     }
 }

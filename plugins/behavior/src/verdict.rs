@@ -231,7 +231,7 @@ mod tests {
         let (says, why) = verdict(&primary("falls"), std::slice::from_ref(&large), &[], Some(50), ("points/turn", 2));
         assert!(says == Says::CannotBeTold && why.iter().any(|w| w.contains("40 of 50 groups are there")), "{why:?}");
         // A guard that fails is named.
-        let guard = Guard { told: "cut".into(), holds: false };
+        let guard = Guard { name: "ends", told: "cut".into(), holds: false };
         let (says, why) = verdict(&primary("falls"), &[large], &[guard], None, ("points/turn", 2));
         assert!(says == Says::CannotBeTold && why.last().is_some_and(|w| w == "guard fails: cut"), "{why:?}");
     }

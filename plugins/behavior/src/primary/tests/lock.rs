@@ -127,7 +127,9 @@ fn a_verdict_falls_with_its_guards() {
     let told = |rows: &[TurnRow]| {
         let out = under(rows, None, 2, None, 1, Some(&primary));
         let v = out.verdicts().next().unwrap().clone();
-        (v.says, v.evidence.join("; "))
+        let guards = out.values["verdict"]["guards"].as_array().unwrap();
+        let fails = guards.iter().filter(|g| g["holds"] == false).map(|g| g["name"].to_string());
+        (v.says, v.evidence.join("; ") + &fails.collect::<String>())
     };
     let mut rows = falling(8);
     for r in &mut rows {
@@ -142,9 +144,11 @@ fn a_verdict_falls_with_its_guards() {
     // Turns 4 to 6 of two conversations in each of eight groups.
     let guard = "guard fails: with 48 unread answers counted as right the estimate is +0.00 points/turn, and its sign must stay";
     assert!(says == friction_core::Says::CannotBeTold && why.contains(guard), "{why}");
+    assert!(why.ends_with("\"unread\""), "{why}");
     // One condition's replies meet the limit.
     let cut = |r: &&mut TurnRow| r.condition == "interrupt_blunt" && r.turn == 6;
     rows.iter_mut().filter(cut).for_each(|r| r.finish_reason = "length".into());
     let (says, why) = told(&rows);
     assert!(says == friction_core::Says::CannotBeTold && why.contains("guard fails: at most 20.0 %"), "{why}");
+    assert!(why.ends_with("\"ends\""), "{why}");
 }
