@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::primary::Telling;
+use crate::values::courses;
 use friction_stats::Rng;
 
 fn row(group: u32, condition: &str, turn: u32, right: usize, logprobs: Vec<f32>) -> TurnRow {
