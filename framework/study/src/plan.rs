@@ -7,7 +7,7 @@ use crate::lists::{Fault, Lists, PlannedItem};
 use crate::needs::{self, Produced};
 use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
-use crate::{Result, decoding, grading, idle, options, tail, wordings};
+use crate::{Result, decoding, grading, idle, options, shifts, tail, wordings};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
@@ -171,6 +171,7 @@ impl Plan {
             design.partners(&mut wrong.issues);
             design.asides(&mut wrong.issues);
             design.fails(&mut wrong);
+            shifts::check(&mut wrong, d.as_ref(), &conditions, groups);
             if needs.iter().any(|(_, n)| n.cuts || n.wordings) {
                 habits = Some(design.habits());
             }

@@ -3,10 +3,19 @@
 //!
 //! Forks come before the turn itself, so that what the cache holds of the conversation is what it would hold without them.
 //! Conversations whose first turns are equal then compute these one by one, and share what their prompts begin with.
-use crate::rehearsal::asked;
+use crate::idle::Words;
+use crate::lists::PlannedItem;
+use crate::options;
+use crate::planned::PlannedCondition;
+use crate::rehearsal::{Course, MadeUp, asked, place};
+use crate::wrong::Wrong;
+use friction_core::manifest::Path as KeyPath;
 use friction_core::{Ask, ChatMessage, Condition, Dataset, Item, Result, TurnContext};
 use friction_engine::Request;
 use std::collections::VecDeque;
+
+/// Largest number of groups whose messages are asked with shifted choices before a run.
+const GROUPS: usize = 8;
 
 /// The shifts of one turn.
 #[derive(Debug, Default)]
@@ -61,6 +70,42 @@ pub(crate) fn request(
     let messages = read(shifted, &cx)?;
     let choices = (0..item.choices.len()).map(|i| Item::letter(i).to_string()).collect();
     Ok(Some(Request { messages, prefill, choices, fork: true, ..Request::default() }))
+}
+
+/// Refuses conditions that cannot ask with an item's choices in another order, as those that say recorded messages.
+pub(crate) fn check(
+    wrong: &mut Wrong,
+    dataset: &dyn Dataset,
+    conditions: &[PlannedCondition],
+    groups: &[Vec<PlannedItem>],
+) {
+    let (study, wanted) = (&wrong.manifest.study, wrong.manifest.options.option_shifts);
+    if wanted < 2 {
+        return;
+    }
+    let fails = |c: &PlannedCondition| {
+        groups.iter().take(GROUPS).enumerate().find_map(|(g, list)| {
+            let plugin = c.plugin.as_ref();
+            let made_up = MadeUp { text: "word0", ids: &[0], codec: &Words, score: None, forgiving: true };
+            let mut first = None;
+            let mut see = |cx: &TurnContext, ask: &Ask| {
+                let order = options::shifts(cx.item, wanted).into_iter().next();
+                if let (Some(order), 1, None) = (order, cx.round, &first) {
+                    let fork = request(dataset, plugin, (cx, ask), &|_, _| Ok(vec![]), &order);
+                    first = fork.err().map(|e| format!("{}: {e}", place(cx.turn, g, &c.name)));
+                }
+                Ok(())
+            };
+            let course = Course::new(plugin, list, study.most_turns());
+            // What a condition cannot say at all is reported elsewhere.
+            made_up.watched(c, &course, (study.seed, g), list, &mut see).ok().and(first)
+        })
+    };
+    if let Some(what) = conditions.iter().find_map(fails) {
+        let help = "set `dataset.option_shifts = 1`: recorded messages cannot show their choices in another order";
+        let path = KeyPath::default().key("dataset").key("option_shifts");
+        wrong.issues.push(path, format!("the message cannot be asked with shifted choices: {what}"), Some(help.into()));
+    }
 }
 
 #[cfg(test)]

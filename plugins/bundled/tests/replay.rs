@@ -260,6 +260,24 @@ factors = { history = "cut", now = "okay" }
 }
 
 #[test]
+fn a_run_with_shifted_choices_is_replayed_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let shifted = |toml: String| toml.replace("plugin = \"organism\"", "plugin = \"organism\"\noption_shifts = 2");
+    let base = run(dir, "base", &shifted(manifest("base", "0.0", CONDITIONS)));
+    assert!(base.iter().any(|t| !t.shifted_logprobs.is_empty()));
+    std::fs::write(dir.join("m.toml"), shifted(manifest("r", "0.0", &replays("")))).unwrap();
+    let o = friction(dir, &["check", "m.toml"]);
+    let told = text(&o);
+    assert!(o.status.code() == Some(2) && told.contains("cannot be asked with shifted choices: turn 1"), "{told}");
+    assert!(told.contains("set `dataset.option_shifts = 1`"), "{told}");
+    let read = run(dir, "r", &manifest("r", "0.0", &replays("")));
+    for (now, then) in read.iter().zip(&base) {
+        assert_eq!((&now.user, &now.reply, &now.choice_logprobs), (&then.user, &then.reply, &then.choice_logprobs));
+    }
+}
+
+#[test]
 fn what_does_not_fit_the_run_is_refused_before_a_token() {
     let (dir, _) = world("0.0");
     let dir = dir.path();

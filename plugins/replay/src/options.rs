@@ -252,7 +252,12 @@ impl Size {
         for (key, _, then) in self.beside.iter().filter(|(key, now, then)| *key != "groups" && now != then) {
             keys += &format!(", `study.{key} = {then}`");
         }
-        let table = |section: &str| lock[section].get("table").map_or_else(|| "none".into(), Value::to_string);
+        let table = |section: &str| {
+            let mut table = lock[section].get("table").cloned();
+            // Recorded messages cannot show their choices in another order.
+            table.as_mut().and_then(Value::as_object_mut).and_then(|t| t.shift_remove("option_shifts"));
+            table.map_or_else(|| "none".into(), |t| t.to_string())
+        };
         format!(
             "give the study what the run had: `study.seed = {seed}`{keys}, [dataset] {}, [topics] {}",
             table("dataset"),
