@@ -62,8 +62,8 @@ enum Command {
         /// The run directory. Default: `runs/<study.name>`.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Change the primary contrast of a run that was begun, for this reason. The run keeps it in `amendments.jsonl`, with
-        /// whether outcomes could be read then; if so, what is found of the contrast is exploratory.
+        /// Change the primary contrast or the analyzers of a run that was begun, for this reason. The run keeps it in
+        /// `amendments.jsonl`, with whether outcomes could be read then; if so, what is found by them is exploratory.
         #[arg(long, value_name = "REASON")]
         amend: Option<String>,
     },

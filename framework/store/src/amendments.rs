@@ -1,5 +1,5 @@
-//! `amendments.jsonl`: changes of a run's primary contrast after its lock was written, one a line, in order. The lock stays
-//! as it was written; what an amendment says counts beside it.
+//! `amendments.jsonl`: changes of a run's primary contrast and of its analyzers after its lock was written, one a line, in
+//! order. The lock stays as it was written; what an amendment says counts beside it.
 use crate::dir::{groups, read_lock};
 use crate::error::{format, io};
 use crate::{Result, temp};
@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Name of the file in the run directory.
 const FILE: &str = "amendments.jsonl";
 
-/// A change of the table `[primary]`.
+/// A change of the table `[primary]` or of the analyzers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Amendment {
@@ -26,10 +26,23 @@ pub struct Amendment {
     pub stored: Value,
     /// The contrast from now on; null if there is none.
     pub now: Value,
+    /// The analyzers before and from now on, as the lock holds them; `None` if they did not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analyzers: Option<Analyzers>,
+}
+
+/// A change of the analyzers, each side as the lock's key `analyzers`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Analyzers {
+    /// The analyzers before; null of a run whose lock does not name them.
+    pub stored: Value,
+    /// The analyzers from now on.
+    pub now: Value,
 }
 
 impl Amendment {
-    /// A change that is made now.
+    /// A change that is made now, from one lock to another.
     ///
     /// # Errors
     /// If the run's groups cannot be listed.
@@ -37,13 +50,26 @@ impl Amendment {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let found = fs::read_dir(run.join("analysis")).is_ok_and(|mut all| all.next().is_some());
         let outcomes_read = found || !groups(run)?.is_empty();
-        Ok(Self { time, reason: reason.into(), outcomes_read, stored: stored.clone(), now: now.clone() })
+        let [a, b] = [stored, now].map(|lock| lock["analyzers"].clone());
+        let analyzers = (a != b).then_some(Analyzers { stored: a, now: b });
+        let [stored, now] = [stored, now].map(|lock| lock["primary"].clone());
+        Ok(Self { time, reason: reason.into(), outcomes_read, stored, now, analyzers })
+    }
+
+    /// Whether the primary contrast changed.
+    pub fn contrast(&self) -> bool {
+        self.stored != self.now
     }
 
     /// What it changed and when, in one sentence.
     pub fn words(&self) -> String {
         let read = if self.outcomes_read { "after outcomes could be read" } else { "before any outcome could be read" };
-        format!("the primary contrast was amended {read}: {}", self.reason)
+        let what = match (self.contrast(), &self.analyzers) {
+            (true, Some(_)) => "the primary contrast and the analyzers were",
+            (false, Some(_)) => "the analyzers were",
+            (_, None) => "the primary contrast was",
+        };
+        format!("{what} amended {read}: {}", self.reason)
     }
 }
 
@@ -67,13 +93,30 @@ pub fn amendments(run: &Path) -> Result<Vec<Amendment>> {
 /// As [`read_lock`], and if the amendments cannot be read.
 pub fn amended_lock(run: &Path) -> Result<Value> {
     let mut lock = read_lock(run)?;
-    if let (Some(last), Some(lock)) = (amendments(run)?.pop(), lock.as_object_mut()) {
-        match last.now {
+    for amendment in amendments(run)? {
+        let Some(lock) = lock.as_object_mut() else { break };
+        match amendment.now {
             Value::Null => drop(lock.shift_remove("primary")),
             now => drop(lock.insert("primary".into(), now)),
         }
+        if let Some(analyzers) = amendment.analyzers {
+            lock.insert("analyzers".into(), analyzers.now);
+        }
     }
     Ok(lock)
+}
+
+/// The analyzers that a run was begun with, as its lock holds them, with the amendments that were made before any outcome
+/// could be read. Null of a run whose lock does not name them.
+///
+/// # Errors
+/// As [`amended_lock`].
+pub fn settled_analyzers(run: &Path) -> Result<Value> {
+    let mut settled = read_lock(run)?["analyzers"].take();
+    for amendment in amendments(run)?.into_iter().filter(|a| !a.outcomes_read) {
+        settled = amendment.analyzers.map_or(settled, |a| a.now);
+    }
+    Ok(settled)
 }
 
 /// Adds an amendment.

@@ -67,7 +67,7 @@ impl RunDir {
     }
 
     /// As [`RunDir::open`], but a lock that differs in the primary contrast alone is no other study: the change is appended
-    /// to `amendments.jsonl` with this reason.
+    /// to `amendments.jsonl` with this reason, and so is a change of the analyzers, which are not compared.
     ///
     /// # Errors
     /// As [`RunDir::open`], and if there is a reason but nothing to amend.
@@ -91,7 +91,8 @@ impl RunDir {
                 run.log(&json!({"event": "manifest", "why": "its analyzers or its machine differ"}))?;
             }
         } else if reason.is_some() {
-            return Err(format(path, "holds no run whose primary contrast could be amended; leave out --amend"));
+            let message = "holds no run whose primary contrast or analyzers could be amended; leave out --amend";
+            return Err(format(path, message));
         } else if !groups(path)?.is_empty() {
             let message = "holds groups but no lock.json, which says what they were made with; put it back, or name another directory with --out";
             return Err(format(path, message));
@@ -115,7 +116,7 @@ impl RunDir {
     }
 
     /// Fails if the lock differs from the stored one, its amendments included. A difference in the primary contrast alone
-    /// becomes an amendment if there is a reason.
+    /// becomes an amendment if there is a reason. Analyzers may differ: what others find is exploratory.
     fn compare(&self, now: &Value, reason: Option<&str>) -> Result<()> {
         let (mut stored, mut now) = (amended_lock(&self.path)?, now.clone());
         let schema = stored["schema"].as_u64().unwrap_or(0);
@@ -125,18 +126,25 @@ impl RunDir {
         for lock in [&mut stored, &mut now] {
             lock.as_object_mut().and_then(|o| o.shift_remove("machine"));
         }
+        let [mut own, mut new] = [stored.clone(), now.clone()];
+        for lock in [&mut own, &mut new] {
+            for key in ["analyzers", "replies"] {
+                lock.as_object_mut().and_then(|o| o.shift_remove(key));
+            }
+        }
         let mut differ = vec![];
-        differences("", &stored, &now, &mut differ);
+        differences("", &own, &new, &mut differ);
         let contrast = |line: &String| line.trim_start().starts_with("primary");
         match (differ.iter().all(contrast), reason) {
-            (true, Some(_)) if differ.is_empty() => {
-                return Err(format(&self.path, "has this primary contrast already; leave out --amend"));
-            }
-            _ if differ.is_empty() => return Ok(()),
             (true, Some(reason)) => {
-                let amendment = Amendment::new(&self.path, reason, &stored["primary"], &now["primary"])?;
+                let amendment = Amendment::new(&self.path, reason, &stored, &now)?;
+                if !amendment.contrast() && amendment.analyzers.is_none() {
+                    let message = "has this primary contrast and these analyzers already; leave out --amend";
+                    return Err(format(&self.path, message));
+                }
                 return amendments::append(&self.path, &amendment);
             }
+            _ if differ.is_empty() => return Ok(()),
             (true, None) => {
                 differ.push("  --amend \"why\" records the change, and whether outcomes could be read".into())
             }

@@ -23,7 +23,7 @@ pub mod table;
 pub mod temp;
 pub mod turns;
 
-pub use amendments::{Amendment, amended_lock, amendments};
+pub use amendments::{Amendment, Analyzers, amended_lock, amendments, settled_analyzers};
 pub use dir::{GroupData, RunDir, TapEntry};
 pub use error::{Error, Result};
 pub use read::{StoredGroup, StoredRun};

@@ -2,7 +2,7 @@
 use crate::run::log_printed;
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result};
-use friction_core::{Analyzer, Findings, GradeSection, RunReader, Status, TurnRow, plural};
+use friction_core::{Analyzer, Block, Body, Findings, GradeSection, RunReader, Status, TurnRow, plural};
 use friction_store::{RunDir, StoredRun};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -53,8 +53,9 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
 /// Runs the analyzers of a run's own manifest, or others as `otherwise` says. The same run gives the same findings. The
 /// second value is notes that a reader must know.
 ///
-/// If an analyzer's table differs from that of the same name in the run's manifest, its findings replace the earlier
-/// ones. A warning, the key `departs` of `findings.json`, and the log then say how the table differs.
+/// If an analyzer differs from that of the same name which the run was begun with, by the run's lock, or there was none,
+/// its findings replace the earlier ones, and are exploratory. A warning, the key `departs` of `findings.json`, and the log
+/// then say how it differs.
 ///
 /// # Errors
 /// As for [`analyze`], and if the run's manifest or model is not the one that it was made with.
@@ -145,12 +146,20 @@ impl Each {
         match analyzer.analyze(&self.run, &mut findings) {
             Ok(()) => {
                 if !departs.is_empty() {
-                    // The lock holds the primary contrast alone; what an analyzer of it departs in, it says itself.
-                    if !analyzer.needs().primary {
-                        let named = findings.blocks.iter_mut().filter(|b| b.status == Some(Status::Confirmatory));
-                        named.for_each(|b| b.status = Some(Status::Exploratory));
+                    // What an analyzer of the primary contrast departs in, it says itself.
+                    let own = analyzer.needs().primary;
+                    if !own {
+                        let named = |b: &&mut Block| {
+                            let judges = matches!(&b.body, Body::Verdict(_));
+                            judges || b.status == Some(Status::Confirmatory)
+                        };
+                        findings.blocks.iter_mut().filter(named).for_each(|b| b.status = Some(Status::Exploratory));
                     }
-                    findings.warn(format!("this departs from the run's manifest: {}", departs.join("; ")));
+                    let status = if own { "" } else { "exploratory: " };
+                    findings.warn(format!(
+                        "{status}this departs from the analyzers that the run was begun with: {}",
+                        departs.join("; ")
+                    ));
                     self.dir.log(&json!({"event": "analyze", "analyzer": name, "departs": departs}))?;
                 }
                 self.dir.write_findings(name, &findings, departs)?;

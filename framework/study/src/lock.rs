@@ -18,6 +18,8 @@
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
 //! hooks         list of: table, version, library or process; fingerprint of what it reads from files beside its edits
+//! analyzers     by name: table, version, library or process. They are not compared on resume: what an analysis with other
+//!               ones finds is exploratory
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
 //! imported      of a run that was imported: format, files (name, bytes, sha256) and warnings; model.sha256 is then empty
@@ -25,7 +27,7 @@
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
 //!
-//! Analyzers are left out: they may change without a new run. Schema 2 had no asides, and hashed questions. In schema 1,
+//! Locks of before may have no analyzers. Schema 2 had no asides, and hashed questions. In schema 1,
 //! `model.sha256` was the SHA-256 of the weights alone, there was no hash of the questions, and `edits` held names of Rust types.
 use crate::batch::found_here;
 use crate::{Plan, Result, folder};
@@ -94,6 +96,11 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
         out.insert("primary".into(), json!(primary));
     }
     out
+}
+
+/// The analyzers, by name: what is settled before the run of how it is analysed. A library or a process is pinned.
+pub(crate) fn analyzers(m: &Manifest) -> Value {
+    m.analyzers.iter().map(|a| (a.name.clone(), Value::Object(chosen(a)))).collect::<Map<_, _>>().into()
 }
 
 pub(crate) fn hex(sha: Sha256) -> String {
@@ -167,6 +174,7 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
         lock["edits"] = plan.program.edits.iter().map(edit).collect();
         lock["arms"] = json!(plan.program.arms);
     }
+    lock["analyzers"] = analyzers(m);
     let base = real(&plan.base);
     let name = Path::new(&m.source.file).file_name().map(|n| n.to_string_lossy());
     lock["machine"] = json!({
@@ -193,6 +201,7 @@ pub(crate) fn of_import(m: &Manifest, dataset: &dyn Dataset, imported: Value) ->
     lock["model"]["sha256"] = json!({});
     lock["dataset"]["fingerprint"] = json!(dataset.fingerprint());
     lock["dataset"]["sha256"] = json!(items(dataset)?);
+    lock["analyzers"] = analyzers(m);
     lock["imported"] = imported;
     Ok(lock)
 }

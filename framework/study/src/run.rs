@@ -17,8 +17,8 @@ use std::time::Instant;
 pub trait RunOptions {
     /// A stage begins that may last, and that reports nothing else: `hashing weights`. Default: ignored.
     fn stage(&mut self, _what: &str) {}
-    /// Why the stored run's primary contrast is changed to that of the plan. Default: it is not, and another contrast is
-    /// another study.
+    /// Why the stored run's primary contrast or analyzers are changed to those of the plan. Default: they are not: another
+    /// contrast is another study, and what other analyzers find is exploratory.
     fn amends(&self) -> Option<&str> {
         None
     }

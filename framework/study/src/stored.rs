@@ -1,10 +1,10 @@
 //! A stored run's study as it was run: its manifest, its folder, and the identity of its model.
 use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, import, lock};
-use friction_core::manifest::{Manifest, Source, to_json};
+use friction_core::manifest::{Manifest, Source};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::shown;
-use friction_store::{Amendment, amended_lock, amendments};
+use friction_store::{Amendment, amended_lock, amendments, settled_analyzers};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub struct Stored {
     pub manifest: Manifest,
     /// The context that analyzers are built with: seed, model and device of the run. The model must match the lock.
     pub context: BuildContext,
-    /// For each analyzer, how its table differs from that of the same name in the run's own manifest.
+    /// For each analyzer, how it differs from that of the same name which the run was begun with.
     pub departs: BTreeMap<String, Vec<String>>,
     /// Notes that a reader must know.
     pub notes: Vec<String>,
@@ -64,10 +64,11 @@ impl Stored {
         }
         let mut context = BuildContext::new(&own, &base);
         context.locked = Some(identity(&lock)?);
-        context.amended = amended.iter().find(|a| a.outcomes_read).map(Amendment::words);
+        context.amended = amended.iter().find(|a| a.outcomes_read && a.contrast()).map(Amendment::words);
         if let Some(commit) = lock.pointer("/model/commit").and_then(Value::as_str) {
             context.model.revision = Some(commit.to_string());
         }
+        let mine = lock::analyzers(&own);
         let manifest = match otherwise.manifest {
             Some(path) => {
                 let other = manifest::base(path);
@@ -84,23 +85,45 @@ impl Stored {
                 }
                 m
             }
-            None if otherwise.settings.is_empty() => {
-                return Ok(Self { manifest: own, context, departs: BTreeMap::new(), notes });
-            }
+            None if otherwise.settings.is_empty() => own,
             // Settings apply to the stored manifest; values restored from an old lock are in the context.
             None => checked(parse(&run.join("manifest.toml"), otherwise.settings)?, &base, None)?,
         };
-        let mut departs = BTreeMap::new();
-        for a in &manifest.analyzers {
-            let Some(stored) = own.analyzers.iter().find(|s| s.name == a.name) else { continue };
-            let mut differ = vec![];
-            differences(&format!("analyzer `{}`", a.name), &table(&stored.table), &table(&a.table), &mut differ);
-            if !differ.is_empty() {
-                departs.insert(a.name.clone(), differ);
-            }
-        }
+        let settled = match settled_analyzers(run)? {
+            // The manifest of a run whose lock does not name them is the nearest to it.
+            Value::Null => mine,
+            settled => settled,
+        };
+        let departs = departing(&settled, &lock::analyzers(&manifest), &mut notes);
         Ok(Self { manifest, context, departs, notes })
     }
+}
+
+/// How analyzers differ from those that a run was begun with, by name. That a linked analyzer is of another version is
+/// told in `notes`.
+fn departing(settled: &Value, now: &Value, notes: &mut Vec<String>) -> BTreeMap<String, Vec<String>> {
+    let mut out = BTreeMap::new();
+    for (name, now) in now.as_object().into_iter().flatten() {
+        let (what, mut differ) = (format!("analyzer `{name}`"), vec![]);
+        match settled.get(name) {
+            None => differ.push(format!("{what} is not one of them")),
+            Some(stored) => {
+                differences(&what, &stored["table"], &now["table"], &mut differ);
+                for pins in ["library", "process"] {
+                    differences(&format!("{what}: {pins}"), &stored[pins], &now[pins], &mut differ);
+                }
+                let version = |of: &Value| of["version"].as_str().unwrap_or("unknown").to_string();
+                if version(stored) != version(now) {
+                    let (then, now) = (version(stored), version(now));
+                    notes.push(format!("{what} is of version {now}; the run was begun with version {then}"));
+                }
+            }
+        }
+        if !differ.is_empty() {
+            out.insert(name.clone(), differ);
+        }
+    }
+    out
 }
 
 /// The folder that a run's relative paths refer to: `given`, or where it was, or, if the whole tree was moved, where it
@@ -127,10 +150,6 @@ fn base(run: &Path, lock: &Value, given: Option<&Path>, notes: &mut Vec<String>)
     base
 }
 
-fn table(t: &toml::Table) -> Value {
-    to_json(&toml::Value::Table(t.clone()))
-}
-
 /// Adds a text to `out` for each key at which two values differ.
 fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
     match (stored, now) {
@@ -146,7 +165,7 @@ fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
     }
 }
 
-/// How a manifest differs from the lock of the run that holds it. Analyzers are not in the lock. Versions of plugins
+/// How a manifest differs from the lock of the run that holds it. Analyzers are compared by [`departing`]. Versions of plugins
 /// and what pins libraries and processes are not compared: they matter only when a run is resumed.
 fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
     fn compare(at: &str, lock: &Value, now: &Value, out: &mut Vec<String>) {

@@ -197,10 +197,13 @@ impl Transcripts {
         Ok(())
     }
 
-    /// SHA-256 of the run's lock, without what only says where it ran, and of what was said. New grades do not change it.
+    /// SHA-256 of the run's lock, without what only says where it ran and how it is analysed, and of what was said. New
+    /// grades do not change it.
     fn hash(&self, lock: &Value) -> String {
         let mut lock = lock.clone();
-        lock.as_object_mut().and_then(|l| l.shift_remove("machine"));
+        for key in ["machine", "analyzers", "replies"] {
+            lock.as_object_mut().and_then(|l| l.shift_remove(key));
+        }
         let mut sha = Sha256::new();
         let mut add = |part: &Value| {
             let text = part.to_string();

@@ -1,5 +1,5 @@
 //! A stored run is analysed as it was run, and says where its findings depart from that.
-use crate::world::{ALL, behavior, files, go, world};
+use crate::world::{ALL, MANIFEST, behavior, files, go, lock, world};
 use friction_study::{Error, Otherwise, analyze_stored};
 use serde_json::json;
 use std::fs;
@@ -25,7 +25,10 @@ fn a_run_is_analysed_as_it_was_run() {
     analyze_stored(&out, &Otherwise { settings: &settings, ..Otherwise::default() }).unwrap();
     let found = behavior(&out);
     assert_eq!(found["departs"], json!(["analyzer `behavior`.level: stored 0.9, now 0.8"]));
-    assert!(found["warnings"].to_string().contains("this departs from the run's manifest"), "{found}");
+    assert!(
+        found["warnings"].to_string().contains("this departs from the analyzers that the run was begun with"),
+        "{found}"
+    );
     assert!(fs::read_to_string(out.join("log.jsonl")).unwrap().contains("stored 0.9, now 0.8"));
     // So do another manifest's analyzers; its seed is not the run's and is not used.
     let other = w.path().join("m.toml");
@@ -40,9 +43,22 @@ fn a_run_is_analysed_as_it_was_run() {
     analyze_stored(&out, &Otherwise::default()).unwrap();
     assert_eq!(files(&out.join("analysis")), first);
 
-    // A run that is resumed with other analyzers takes them as its own.
+    // A run that is resumed with other analyzers takes them into its manifest, and not into its lock.
     go(w.path(), &out, &["study.seed=11", "study.groups=2", "analyzer.0.level=0.7"], ALL).unwrap();
     assert!(fs::read_to_string(out.join("manifest.toml")).unwrap().contains("level = 0.7"));
+    assert_eq!(lock(&out)["analyzers"]["behavior"]["table"]["level"], 0.9);
+    analyze_stored(&out, &Otherwise::default()).unwrap();
+    assert_eq!(behavior(&out)["departs"], json!(["analyzer `behavior`.level: stored 0.9, now 0.7"]));
+    // And so is one that the run was not begun with.
+    let other = w.path().join("named.toml");
+    let named = MANIFEST.replace("plugin = \"behavior\"", "plugin = \"behavior\"\nname = \"late\"");
+    fs::write(&other, named).unwrap();
+    analyze_stored(&out, &Otherwise { manifest: Some(&other), ..Otherwise::default() }).unwrap();
+    let late = fs::read_to_string(out.join("analysis/late/findings.json")).unwrap();
+    assert!(
+        late.contains("exploratory: this departs") && late.contains("analyzer `late` is not one of them"),
+        "{late}"
+    );
 
     // A manifest that was changed by hand is not the run's.
     let text = fs::read_to_string(out.join("manifest.toml")).unwrap();

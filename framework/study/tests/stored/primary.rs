@@ -92,6 +92,12 @@ plugin = "template"
     assert!(behavior(&made)["values"]["turns"].is_number());
 }
 
+/// How the analyzer departs from the one that counts as settled.
+fn behavior_departs(run: &std::path::Path) -> Value {
+    analyze_stored(run, &Otherwise::default()).unwrap();
+    behavior(run)["departs"].clone()
+}
+
 /// Runs to the end, and amends the contrast.
 struct Amends(&'static str);
 impl RunOptions for Amends {
@@ -115,13 +121,15 @@ fn an_amendment_says_whether_outcomes_had_been_read() {
         go_with(w.path(), MANIFEST, &out, &set, Amends(why)).map_err(|e| e.to_string())
     };
     // There is no run yet; then nothing that changes; then something that is no contrast.
-    assert!(amend("falls", &[], "why").unwrap_err().contains("holds no run whose primary contrast could be amended"));
+    assert!(
+        amend("falls", &[], "why").unwrap_err().contains("holds no run whose primary contrast or analyzers could be")
+    );
     assert!(go(w.path(), &out, &PRIMARY, StopAfter(0)).is_err());
-    assert!(amend("falls", &[], "why").unwrap_err().contains("has this primary contrast already"));
+    assert!(amend("falls", &[], "why").unwrap_err().contains("has this primary contrast and these analyzers already"));
     let e = amend("rises", &["study.seed=9"], "why").unwrap_err();
     assert!(e.contains("study.seed: stored 3, now 9") && amendments(&out).unwrap().is_empty(), "{e}");
     // Before a group is finished, the contrast is as good as named before the run.
-    amend("rises", &[], "the sign was turned round").unwrap();
+    amend("rises", &["analyzer.0.level=0.9"], "the sign was turned round").unwrap();
     let [first] = &amendments(&out).unwrap()[..] else { panic!() };
     assert_eq!(
         (first.outcomes_read, &first.stored["direction"], &first.now["direction"]),
@@ -129,13 +137,20 @@ fn an_amendment_says_whether_outcomes_had_been_read() {
     );
     assert_eq!(lock(&out)["primary"]["direction"], "falls");
     let (_, notes) = analyze_stored(&out, &Otherwise::default()).unwrap();
-    assert_eq!(notes, ["the primary contrast was amended before any outcome could be read: the sign was turned round"]);
+    let told = "the primary contrast and the analyzers were amended before any outcome could be read";
+    assert_eq!(notes, [format!("{told}: the sign was turned round")]);
+    // Analyzers are amended on the same record: before an outcome could be read they count as settled.
+    assert_eq!(first.analyzers.as_ref().unwrap().now["behavior"]["table"]["level"], 0.9);
+    assert!(lock(&out)["analyzers"]["behavior"]["table"].get("level").is_none());
+    assert!(behavior(&out).get("departs").is_none());
     assert_eq!(status(&out, &[]), "confirmatory");
     let e = go(w.path(), &out, &PRIMARY, ALL).unwrap_err().to_string();
     assert!(e.contains("primary.direction: stored \"rises\", now \"falls\"") && e.contains("--amend"), "{e}");
     // Afterwards it is exploratory for good.
     amend("either", &[], "the result").unwrap();
-    assert!(amendments(&out).unwrap()[1].outcomes_read);
+    let second = &amendments(&out).unwrap()[1];
+    assert!(second.outcomes_read && second.contrast() && second.analyzers.is_some());
+    assert_eq!(behavior_departs(&out), json!(["analyzer `behavior`.level: stored 0.9, now null"]));
     assert_eq!(status(&out, &[]), "exploratory");
     amend("rises", &[], "back").unwrap();
     assert_eq!(status(&out, &[]), "exploratory");
