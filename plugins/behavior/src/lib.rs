@@ -1,5 +1,6 @@
 //! `behavior`: an outcome by condition and turn, levels of factors, hedging, changed answers, and one primary contrast
 //! that is named before the run.
+mod aliases;
 mod beside;
 mod changes;
 mod contrast;
@@ -49,7 +50,8 @@ use serde::Deserialize;
 /// - the figure `accuracy` (`outcome`): the same by turn; none of conversations of one turn;
 /// - the table `rounds`, of accuracy, where items are asked over several rounds: how many answers were right at
 ///   first and wrong at last, wrong and then right, and kept;
-/// - the table `primary`, of a contrast of more than two levels;
+/// - the table `primary`, of a contrast of more than two levels; of the locked contrast with each level's own verdict;
+/// - a sentence with the effects that the contrast is aliased with, where the conditions are a fraction of all combinations;
 /// - the table `letters`, of items with choices: how often each condition answers with each letter, how often with the same
 ///   as in the turn before, and how much of the probability the letters have together where the answer begins;
 /// - the table `letter_guard`, of a contrast of `score` or `log_odds`: the contrast before and after each
@@ -58,7 +60,7 @@ use serde::Deserialize;
 ///   the contrast cannot be told: response bias;
 /// - an estimate of what each cut reply so far does to the outcome at the same turn, where two conditions have complementary
 ///   schedules of cuts (`keep.schedule`), and the value `cuts_so_far`;
-/// - the values `primary` (the contrast: estimate, unit, interval, p, status, `letter_guard`), `verdict` (reached, not reached
+/// - the values `primary` (the contrast: estimate, unit, interval, p, status, `aliases`, `letter_guard`), `verdict` (reached, not reached
 ///   or cannot be told, why, and its `guards`), `levels`, `letters`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and
 ///   `length_share`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -1,4 +1,5 @@
 //! The contrast that is tested, and the verdict about it if it is the one that the run's lock names.
+use crate::aliases::aliases;
 use crate::beside::Beside;
 use crate::contrast::{Contrast as Found, Measure, Tested, contrast};
 use crate::guards::{self, Guard};
@@ -108,6 +109,26 @@ impl Telling<'_> {
                 out.ask(question.clone());
                 self.several(&question, (&first, &levels), &rows, averaged, out);
             }
+        }
+        self.aliased(out);
+    }
+
+    /// Says which other effects the contrast may be.
+    fn aliased(&self, out: &mut Findings) {
+        let q = self.question;
+        let aliases = aliases(q.contrast.factors(), &q.rows(self.read));
+        if aliases.is_empty() {
+            return;
+        }
+        let (own, by_turn) = (q.contrast.factors().join(" × "), q.contrast.by_turn());
+        out.say(format!(
+            "Aliased: the conditions are a fraction, in which {own}{turn} cannot be told apart from {}{}",
+            aliases.join(" and "),
+            if by_turn { ", each × turn" } else { "" },
+            turn = if by_turn { " × turn" } else { "" },
+        ));
+        if let Some(Value::Object(primary)) = out.values.get_mut("primary") {
+            primary.insert("aliases".into(), json!(aliases));
         }
     }
 

@@ -118,6 +118,11 @@ fn a_fraction_is_compared_by_averages() {
     assert!(out.blocks.iter().any(|b| b.method.contains("averages over the conditions at each level")));
     let of = |name: &str| found(&rows, name, 1, None, 1).values["primary"]["estimate"].as_f64().unwrap();
     assert!((of("size") + 10.0).abs() < 1e-9 && of("tone").abs() < 1e-9);
+    // What is said before the run is said again where the contrast is told.
+    let said = "Aliased: the conditions are a fraction, in which completion cannot be told apart from size × tone";
+    assert!(out.texts().any(|t| t == said), "{:?}", out.texts().collect::<Vec<_>>());
+    assert_eq!(out.values["primary"]["aliases"], json!(["size × tone"]));
+    assert!(found(&falling(8), "completion × turn", 2, None, 1).texts().all(|t| !t.contains("Aliased")));
 }
 
 #[test]
