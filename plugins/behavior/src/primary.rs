@@ -6,10 +6,10 @@ use crate::guards::{self, Guard};
 use crate::levels::About;
 use crate::question::Question;
 use crate::values::{Course, comparable, reference};
-use crate::verdict::{Evidence, verdict};
+use crate::verdict::{Evidence, Judged, verdict};
 use crate::wording::Wording;
 use friction_core::contrast::scores;
-use friction_core::{Column, Estimate, Findings, Table, TurnRow, Verdict, plural};
+use friction_core::{Body, Column, Estimate, Findings, Says, Table, TurnRow, Verdict, plural};
 use friction_stats::{cite, holm};
 use serde_json::{Value, json};
 
@@ -154,17 +154,30 @@ impl Telling<'_> {
         [guards::ends(&chosen), sign].into_iter().flatten().chain(self.given.clone()).collect()
     }
 
-    /// Adds the verdict about the locked contrast. Returns its words for an estimate.
-    fn verdict(&self, rows: &[(&Beside, &Found, f64)], levels: &[Vec<String>], out: &mut Findings) -> Option<String> {
+    /// Adds the verdict about the locked contrast, and that of each row by itself to the row's estimate; the estimates are
+    /// the blocks from `at` on. Returns what was judged.
+    fn verdict(
+        &self,
+        rows: &[(&Beside, &Found, f64)],
+        levels: &[Vec<String>],
+        at: usize,
+        out: &mut Findings,
+    ) -> Option<Judged> {
         let locked = self.question.standing.locked()?;
         let (scale, seed) = (self.about.outcome.scale(), self.about.seed);
         let of = |(row, _, p): &(&Beside, &Found, f64)| {
             Evidence::new(&row.what, &row.differences, self.question.measure(), scale, *p, seed)
         };
-        let evidence: Vec<Evidence> = rows.iter().filter_map(of).collect();
+        let evidence = rows.iter().map(of).collect::<Option<Vec<Evidence>>>()?;
         let (wording, digits) = (self.wording(), usize::from(self.wording().digits()));
         let guards = self.guards(rows, levels, digits);
-        let (says, mut why) = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
+        let judged = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
+        for (block, e) in out.blocks[at..].iter_mut().zip(&judged.each) {
+            if let Body::Estimate(estimate) = &mut block.body {
+                estimate.says = Some(e.to_string());
+            }
+        }
+        let (says, mut why) = (judged.says, judged.why.clone());
         why.extend(self.scope.clone());
         let estimand = match rows {
             [(row, ..)] => wording.estimand(&row.sides),
@@ -181,7 +194,7 @@ impl Telling<'_> {
             .method("reached: the 95 % interval lies beyond 0 in the expected direction, and the estimate is at least the smallest effect of interest; not reached: the 90 % interval lies within the smallest effect of interest, or the 95 % interval on the other side of 0")
             .citation(format!("{}; {}", cite::SIGN_FLIPS, cite::EQUIVALENCE))
             .confirmatory();
-        Some(says.to_string())
+        Some(judged)
     }
 
     /// Writes the contrast of two levels, or a trend.
@@ -196,10 +209,7 @@ impl Telling<'_> {
         ));
         let at = out.blocks.len();
         self.estimate(row, c, c.flips.p, averaged, out);
-        let says = self.verdict(&[(row, c, c.flips.p)], levels, out);
-        if let Some(friction_core::Body::Estimate(e)) = out.blocks.get_mut(at).map(|b| &mut b.body) {
-            e.says.clone_from(&says);
-        }
+        let judged = self.verdict(&[(row, c, c.flips.p)], levels, at, out);
         let factors = q.contrast.factors();
         let compared: &[String] = if q.contrast.is_trend() { &levels[0] } else { &row.sides.first };
         let mut value = json!({
@@ -216,15 +226,15 @@ impl Telling<'_> {
         if let Some(second) = factors.get(1) {
             value["across"] = json!(second);
         }
-        self.value(value, says, out);
+        self.value(value, judged, out);
     }
 
     /// Writes the value `primary`, with how it stands to the lock.
-    fn value(&self, mut value: Value, says: Option<String>, out: &mut Findings) {
+    fn value(&self, mut value: Value, judged: Option<Judged>, out: &mut Findings) {
         value["contrast"] = json!(self.question.contrast);
         value["status"] = json!(self.question.standing.word());
-        if let Some(says) = says {
-            value["verdict"] = json!(says);
+        if let Some(judged) = judged {
+            value["verdict"] = json!(judged.says.to_string());
         }
         out.value("primary", value);
     }
@@ -250,18 +260,19 @@ impl Telling<'_> {
         let found: Vec<(&Beside, &Found)> = rows.iter().filter_map(|r| Some((r, r.found.as_ref()?))).collect();
         let adjusted = holm(&found.iter().map(|(_, c)| c.flips.p).collect::<Vec<_>>());
         out.say(format!("Primary: {question} {} are compared with it", plural(found.len(), "level")));
+        let at = out.blocks.len();
         for ((row, c), p) in found.iter().zip(&adjusted).take(ESTIMATES) {
             self.estimate(row, c, *p, averaged, out);
         }
         let with_p: Vec<(&Beside, &Found, f64)> = found.iter().zip(&adjusted).map(|((r, c), p)| (*r, *c, *p)).collect();
-        let says = self.verdict(&with_p, levels, out);
+        let judged = self.verdict(&with_p, levels, at, out);
         let unit = wording.unit();
         let number = |name: &str, f: &dyn Fn(&Found) -> f64| {
             let of = |v: f64| if v.is_finite() { v } else { f64::NAN };
             Column::number(name, found.iter().map(|(_, c)| of(f(c)))).digits(wording.digits())
         };
         let what = format!("{} at each level, minus that at {first}", wording.measured());
-        let table = Table::new("primary", capital(&what))
+        let mut table = Table::new("primary", capital(&what))
             .column(Column::text("level", found.iter().map(|(r, _)| r.level.as_str())))
             .column(Column::count("n", found.iter().map(|(_, c)| c.flips.n as i64)))
             .column(number("difference", &|c| c.flips.estimate).unit(unit.as_str()))
@@ -269,6 +280,9 @@ impl Telling<'_> {
             .column(number("high", &|c| c.flips.high).unit(unit.as_str()))
             .column(number("p", &|c| c.flips.p).digits(4))
             .column(Column::number("p_holm", adjusted.iter().copied()).title("Holm's p").digits(4));
+        if let Some(judged) = &judged {
+            table = table.column(Column::text("verdict", judged.each.iter().map(Says::to_string)));
+        }
         let groups = found.iter().map(|(_, c)| c.flips.n).max().unwrap_or(0);
         let exact = found.iter().all(|(_, c)| c.exact);
         let method = wording.method(about.turns, about.level, exact, averaged);
@@ -291,7 +305,7 @@ impl Telling<'_> {
             "factor": q.contrast.first(), "reference": first, "outcome": about.outcome, "unit": unit,
             "level": about.level, "contrasts": contrasts.collect::<Vec<Value>>(),
         });
-        self.value(value, says, out);
+        self.value(value, judged, out);
     }
 
     /// Writes the estimate's row if the contrast cannot be computed.

@@ -86,16 +86,28 @@ impl Evidence {
     }
 }
 
-/// The verdict with its reasons. A guard that fails leaves none. Several estimates are those of several levels beside the reference: the effect is reached
-/// if it is at one level (p is Holm's), and not reached if it is at none.
+/// What was judged of one or several estimates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The verdict.
+    pub says: Says,
+    /// What it is of each estimate by itself.
+    pub each: Vec<Says>,
+    /// Its reasons.
+    pub why: Vec<String>,
+}
+
+/// The verdict with its reasons. A guard that fails leaves none. Several estimates are those of several levels beside the
+/// reference: the effect is reached if it is at one level (p is Holm's), and not reached if it is at none.
 pub fn verdict(
     primary: &PrimarySection,
     all: &[Evidence],
     guards: &[Guard],
     planned: Option<usize>,
     (unit, digits): (&str, usize),
-) -> (Says, Vec<String>) {
-    let Some(smallest) = primary.smallest else { return (Says::CannotBeTold, vec![]) };
+) -> Judged {
+    let untold = |why| Judged { says: Says::CannotBeTold, each: vec![Says::CannotBeTold; all.len()], why };
+    let Some(smallest) = primary.smallest else { return untold(vec![]) };
     let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
     let sign = primary.direction.sign();
     let each: Vec<Says> = all.iter().map(|e| e.says(sign, smallest)).collect();
@@ -140,17 +152,17 @@ pub fn verdict(
     let held = |g: &Guard| format!("guard {}: {}", if g.holds { "holds" } else { "fails" }, g.told);
     why.extend(guards.iter().map(held));
     if guards.iter().any(|g| !g.holds) {
-        return (Says::CannotBeTold, why);
+        return untold(why);
     }
     if let Some(planned) = planned.filter(|planned| groups < *planned) {
         why.push(format!("the run is not finished: {groups} of {} are there", plural(planned, "group")));
-        return (Says::CannotBeTold, why);
+        return untold(why);
     }
     if says == Says::CannotBeTold && groups < GROUPS {
         why.push(format!("a verdict needs {GROUPS} groups, there are {groups}"));
     } else if says == Says::CannotBeTold {
-        let untold = all.iter().zip(&each).filter(|(_, s)| **s == Says::CannotBeTold);
-        let needed: Option<Vec<usize>> = untold.map(|(e, _)| e.needed(smallest)).collect();
+        let open = all.iter().zip(&each).filter(|(_, s)| **s == Says::CannotBeTold);
+        let needed: Option<Vec<usize>> = open.map(|(e, _)| e.needed(smallest)).collect();
         why.push(match needed.and_then(|all| all.into_iter().max()) {
             Some(n) => format!(
                 "if the estimate stayed as it is, about {n} groups would tell: n · (h / d)², where h is the interval's half width and d how far from the estimate it must end"
@@ -158,7 +170,7 @@ pub fn verdict(
             None => "the estimate is so near to the smallest effect of interest that no number of groups would tell".into(),
         });
     }
-    (says, why)
+    Judged { says, each, why }
 }
 
 #[cfg(test)]
@@ -177,7 +189,7 @@ mod tests {
     }
 
     fn says(direction: &str, e: Evidence) -> (Says, String) {
-        let (says, why) = verdict(&primary(direction), &[e], &[], Some(40), ("points/turn", 2));
+        let Judged { says, why, .. } = verdict(&primary(direction), &[e], &[], Some(40), ("points/turn", 2));
         (says, why.join("; "))
     }
 
@@ -223,16 +235,18 @@ mod tests {
     fn few_groups_and_unfinished_runs_have_no_verdict() {
         let large = evidence(-1.0, [-1.5, -0.5], [-1.4, -0.6]);
         let few = Evidence { groups: 7, ..large.clone() };
-        let (says, why) = verdict(&primary("falls"), &[few], &[], Some(7), ("points/turn", 2));
+        let Judged { says, why, .. } = verdict(&primary("falls"), &[few], &[], Some(7), ("points/turn", 2));
         assert!(
             says == Says::CannotBeTold && why.iter().any(|w| w == "a verdict needs 8 groups, there are 7"),
             "{why:?}"
         );
-        let (says, why) = verdict(&primary("falls"), std::slice::from_ref(&large), &[], Some(50), ("points/turn", 2));
+        let Judged { says, why, .. } =
+            verdict(&primary("falls"), std::slice::from_ref(&large), &[], Some(50), ("points/turn", 2));
         assert!(says == Says::CannotBeTold && why.iter().any(|w| w.contains("40 of 50 groups are there")), "{why:?}");
         // A guard that fails is named.
         let guard = Guard { name: "ends", told: "cut".into(), holds: false };
-        let (says, why) = verdict(&primary("falls"), &[large], &[guard], None, ("points/turn", 2));
+        let Judged { says, each, why } = verdict(&primary("falls"), &[large], &[guard], None, ("points/turn", 2));
+        assert_eq!(each, [Says::CannotBeTold]);
         assert!(says == Says::CannotBeTold && why.last().is_some_and(|w| w == "guard fails: cut"), "{why:?}");
     }
 
@@ -243,13 +257,16 @@ mod tests {
         let open = evidence(-0.8, [-2.0, 0.4], [-1.8, 0.2]);
         let of = |all: &[&Evidence]| {
             let all: Vec<Evidence> = all.iter().map(|e| (*e).clone()).collect();
-            verdict(&primary("falls"), &all, &[], None, ("", 2)).0
+            verdict(&primary("falls"), &all, &[], None, ("", 2))
         };
-        assert_eq!(of(&[&none, &large, &open]), Says::Reached);
-        assert_eq!(of(&[&none, &none]), Says::NotReached);
-        assert_eq!(of(&[&none, &open]), Says::CannotBeTold);
+        let first = of(&[&none, &large, &open]);
+        assert_eq!(first.says, Says::Reached);
+        // Each level has its own, by which rows of a summary tell which one reached it.
+        assert_eq!(first.each, [Says::NotReached, Says::Reached, Says::CannotBeTold]);
+        assert_eq!(of(&[&none, &none]).says, Says::NotReached);
+        assert_eq!(of(&[&none, &open]).says, Says::CannotBeTold);
         // Holm's p counts beside the interval, which is of one level alone.
         let adjusted = Evidence { p: 0.06, ..large };
-        assert_eq!(of(&[&none, &adjusted]), Says::CannotBeTold);
+        assert_eq!(of(&[&none, &adjusted]).says, Says::CannotBeTold);
     }
 }

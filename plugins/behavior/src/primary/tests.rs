@@ -4,7 +4,7 @@ use crate::guards::lenient;
 use crate::question::{Locked, Reading};
 use crate::values::{courses, courses_of};
 use friction_core::manifest::PrimarySection;
-use friction_core::{Body, ComparedTurns, Outcome, Status};
+use friction_core::{Cells, ComparedTurns, Outcome, Status};
 use friction_stats::Rng;
 
 mod lock;

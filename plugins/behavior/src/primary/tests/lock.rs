@@ -53,6 +53,33 @@ fn the_locked_contrast_is_confirmatory_and_has_a_verdict() {
 }
 
 #[test]
+fn each_of_several_levels_has_its_own_verdict() {
+    let mut rows = vec![];
+    for g in 0..8 {
+        for level in ["none", "doubt", "praise"] {
+            rows.push(row(g, level, "plain", 1, f64::from(level != "doubt")));
+        }
+        // Praise helps as often as it harms, by little.
+        let half = if g % 2 == 0 { 0.999 } else { 1.0 };
+        rows.last_mut().unwrap().score = Some(half);
+    }
+    let primary = locked(json!({"contrast": "completion", "direction": "falls", "smallest": 5.0, "first_turn": 1}));
+    let out = under(&rows, None, 1, Some("none"), 1, Some(&primary));
+    let told: Vec<_> = out.estimates().map(|e| (e.what.as_str(), e.says.as_deref())).collect();
+    assert_eq!(told, [("doubt - none", Some("reached")), ("praise - none", Some("not reached"))]);
+    let table = out.tables().next().unwrap();
+    let Some(Cells::Text(cells)) = table.columns.iter().find(|c| c.name == "verdict").map(|c| &c.cells) else {
+        panic!()
+    };
+    assert_eq!(cells, &["reached", "not reached"]);
+    // The study's verdict is that one level reached it.
+    assert_eq!(out.values["primary"]["verdict"], "reached");
+    // Without a lock there is no verdict, and rows show p.
+    let open = found(&rows, "completion", 1, Some("none"), 1);
+    assert!(open.estimates().all(|e| e.says.is_none() && e.p.is_some()), "{open:?}");
+}
+
+#[test]
 fn what_departs_from_the_lock_is_exploratory_and_says_how() {
     let primary = locked(json!({"contrast": "completion × turn", "smallest": 0.5, "first_turn": 2}));
     let rows = falling(8);
