@@ -64,6 +64,6 @@ pub use site::{Depth, Position, Site};
 pub use traits::{Analyzer, Condition, Dataset, Filter, Foreseen, Hook, Needs, PlanContext, TopicPlan, Topics};
 pub use unread::{off_letters, unread};
 pub use words::{
-    Ask, Bounds, ChatMessage, Exchange, Factors, Grade, Kept, ReplayTokens, Reply, Role, TextCodec, has_levels,
-    other_factors,
+    Ask, Bounds, ChatMessage, Exchange, Factors, GivenReplies, Grade, Kept, ReplayTokens, Reply, Role, TextCodec,
+    has_levels, other_factors,
 };

@@ -1,7 +1,7 @@
 //! The traits that plugins implement.
 use crate::{
-    Ask, Bounds, Category, ChatMessage, Factors, Findings, Grade, HookProgram, Item, Kept, ModelSpec, OpeningContext,
-    Outcome, Position, Reply, Result,
+    Ask, Bounds, Category, ChatMessage, Factors, Findings, GivenReplies, Grade, HookProgram, Item, Kept, ModelSpec,
+    OpeningContext, Outcome, Position, Reply, Result,
 };
 use crate::{Fork, Readings, RunReader, Site, Spoken, TapView, TurnContext};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,11 @@ pub trait Condition: Send + Sync {
     /// it, and a resume with another one is refused. Default: it reads none, and the lock stores nothing. Conditions of
     /// libraries and processes cannot say it.
     fn fingerprint(&self) -> Option<String> {
+        None
+    }
+    /// Whose replies the condition gives the model to read, if it gives any. The run's lock stores it, and findings say it.
+    /// Default: the model replies itself. Conditions of libraries and processes cannot say it.
+    fn replies(&self) -> Option<GivenReplies> {
         None
     }
 }

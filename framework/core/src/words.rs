@@ -202,6 +202,15 @@ pub struct Exchange {
     pub grade: Grade,
 }
 
+/// Replies that a condition gives the model to read, in the place of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GivenReplies {
+    /// Whose they are: `hf:a/model in the run ../runs/base`.
+    pub of: String,
+    /// Which replies are given: `all`, `all but the last`, `up to turn 3`.
+    pub which: String,
+}
+
 /// What a condition says of itself, for the checks before a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -2,10 +2,11 @@
 use crate::dir::{groups, read_lock, tap_name};
 use crate::error::{format, io};
 use crate::{Result, sums, turns};
-use friction_core::{ConversationId, Findings, Position, RunReader, Site, TapArray, TurnRow};
+use friction_core::{ConversationId, Findings, GivenReplies, Position, RunReader, Site, TapArray, TurnRow};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -52,6 +53,22 @@ pub struct StoredRun {
     name: String,
     seed: u64,
     turns: Vec<TurnRow>,
+    given: Option<String>,
+}
+
+/// Whose replies the model of a run was given to read, by the run's lock.
+fn given(lock: &Value) -> Option<String> {
+    let model = lock.pointer("/model/source").and_then(Value::as_str).unwrap_or("the model");
+    let mut by: BTreeMap<GivenReplies, Vec<String>> = BTreeMap::new();
+    for (condition, given) in lock["replies"].as_object()? {
+        if let Ok(given) = serde_json::from_value(given.clone()) {
+            by.entry(given).or_default().push(format!("`{condition}`"));
+        }
+    }
+    let one = |(given, names): (GivenReplies, Vec<String>)| {
+        format!("Replies of {} ({}) are those of {}, read by {model}", names.join(", "), given.which, given.of)
+    };
+    Some(by.into_iter().map(one).collect::<Vec<_>>().join(". ")).filter(|all| !all.is_empty())
 }
 
 impl StoredRun {
@@ -67,7 +84,7 @@ impl StoredRun {
         }
         let name = lock.pointer("/study/name").and_then(Value::as_str).unwrap_or("run").to_string();
         let seed = lock.pointer("/study/seed").and_then(Value::as_u64).unwrap_or(0);
-        Ok(Self { path: path.into(), lock, name, seed, turns })
+        Ok(Self { path: path.into(), given: given(&lock), lock, name, seed, turns })
     }
 
     /// The findings of an analyzer, by its name; `None` if there are none. Those of versions before are read as blocks. The
@@ -118,6 +135,9 @@ impl RunReader for StoredRun {
     fn findings(&self, analyzer: &str) -> Option<Value> {
         let text = std::fs::read_to_string(self.path.join("analysis").join(analyzer).join("findings.json")).ok()?;
         serde_json::from_str(&text).ok()
+    }
+    fn given(&self) -> Option<&str> {
+        self.given.as_deref()
     }
 }
 

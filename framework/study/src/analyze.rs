@@ -145,6 +145,9 @@ impl Each {
         let mut findings = Findings::default();
         match analyzer.analyze(&self.run, &mut findings) {
             Ok(()) => {
+                if let Some(given) = self.run.given() {
+                    findings.blocks.insert(0, Block::new(Body::Text(given.into())));
+                }
                 if !departs.is_empty() {
                     // What an analyzer of the primary contrast departs in, it says itself.
                     let own = analyzer.needs().primary;

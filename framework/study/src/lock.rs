@@ -23,6 +23,7 @@
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
 //! imported      of a run that was imported: format, files (name, bytes, sha256) and warnings; model.sha256 is then empty
+//! replies       if conditions give replies to read: by condition, of (whose) and which; not compared, since fingerprints are
 //! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
@@ -164,6 +165,11 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
         if let Some(fingerprint) = c.plugin.fingerprint() {
             lock["conditions"][i]["fingerprint"] = json!(fingerprint);
         }
+    }
+    let given = plan.conditions.iter().filter_map(|c| Some((c.name.clone(), json!(c.plugin.replies()?))));
+    let given: Map<String, Value> = given.collect();
+    if !given.is_empty() {
+        lock["replies"] = Value::Object(given);
     }
     for (i, hook) in plan.hooks.iter().enumerate() {
         if let Some(fingerprint) = hook.plugin.fingerprint() {

@@ -23,7 +23,7 @@ use friction_core::error::Faults;
 use friction_core::manifest::{ModelSection, PrimarySection};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, ComparedTurns as Turns, Contrast, Error, Findings, GradeSection, Needs, Outcome,
+    Analyzer, Body, BuildContext, ComparedTurns as Turns, Contrast, Error, Findings, GradeSection, Needs, Outcome,
     PluginConfig, PluginEntry, Result, RunReader, TurnRow, plural, unread,
 };
 use primary::Telling;
@@ -222,6 +222,22 @@ impl Analyzer for Behavior {
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
+        self.analyzed(run, out)?;
+        // Numbers of replies that were given are not the model's, and a table may be read by itself.
+        let captions = out.blocks.iter_mut().filter_map(|b| match &mut b.body {
+            Body::Table(t) => Some(&mut t.caption),
+            Body::Figure(f) => Some(&mut f.caption),
+            _ => None,
+        });
+        for caption in captions.filter(|_| run.given().is_some()) {
+            *caption = format!("{}. {}", caption.trim_end_matches('.'), run.given().unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+impl Behavior {
+    fn analyzed(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         // Arms are interventions: this analyzer reads the untouched control only.
         let turns: Vec<&TurnRow> = run.turns().iter().filter(|t| t.arm.is_empty()).collect();
         if turns.is_empty() {

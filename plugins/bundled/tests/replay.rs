@@ -174,6 +174,10 @@ fn a_runs_own_replay_is_equal_bit_for_bit_and_so_are_last_replies_behind_it() {
         // A replay can be replayed.
         let again = replays("").replace("runs/base", "runs/all");
         run(dir, "again", &manifest("again", temperature, &again));
+        let lock: Value = serde_json::from_slice(&std::fs::read(dir.join("runs/again/lock.json")).unwrap()).unwrap();
+        let whose =
+            "bundled:organism in the run runs/all, which had read (all) those of bundled:organism in the run runs/base";
+        assert_eq!(lock["replies"]["complete"]["of"], whose);
         for group in 0..4 {
             // Who ended a reply is not told of a replay, and so neither are the logits behind its last token.
             assert_eq!(taps(dir, "again", group).len(), taps(dir, "base", group).len());
@@ -305,6 +309,15 @@ fn what_does_not_fit_the_run_is_refused_before_a_token() {
         let (code, told) = refused(&plain, &[set]);
         assert!(code == Some(2) && told.contains(words), "{set}: {told}");
     }
+    // Whose replies were read is told in the findings, and in each of their tables.
+    run(dir, "other", &plain.replace("bundled:organism", "bundled:organism-null").replace("\"r\"", "\"other\""));
+    let found = std::fs::read(dir.join("runs/other/analysis/behavior/findings.json")).unwrap();
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    let whose = "Replies of `complete`, `interrupt` (all) are those of bundled:organism in the run runs/base, read by bundled:organism-null";
+    assert_eq!(found["blocks"][0]["text"], whose);
+    let captions: Vec<&str> =
+        found["blocks"].as_array().unwrap().iter().filter_map(|b| b["table"]["caption"].as_str()).collect();
+    assert!(captions.len() > 2 && captions.iter().all(|c| c.ends_with(whose)), "{captions:?}");
     // What was replayed is in the lock, and a resume over other transcripts is refused.
     run(dir, "r", &plain);
     let lock: Value = serde_json::from_slice(&std::fs::read(dir.join("runs/r/lock.json")).unwrap()).unwrap();

@@ -4,8 +4,8 @@ use crate::keep::Keep;
 use crate::past::Past;
 use crate::text::{self, Test, Text};
 use friction_core::{
-    Ask, Bounds, ChatMessage, Condition, Filler, History, Item, Kept, OpeningContext, Reply, Result, Role, TurnContext,
-    seed,
+    Ask, Bounds, ChatMessage, Condition, Filler, GivenReplies, History, Item, Kept, OpeningContext, Reply, Result,
+    Role, TurnContext, seed,
 };
 
 /// A template whose texts were read.
@@ -128,6 +128,11 @@ impl Condition for Talker {
 
     fn fingerprint(&self) -> Option<String> {
         self.read.clone()
+    }
+
+    fn replies(&self) -> Option<GivenReplies> {
+        let which = "those that its scripts hold";
+        self.replay.then(|| GivenReplies { of: "the dataset".into(), which: which.into() })
     }
 
     fn bounds(&self) -> Bounds {

@@ -4,7 +4,7 @@ use crate::transcripts::{Transcripts, Wanted};
 use friction_checkpoint::Checkpoint;
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{BuildContext, Condition, Error, ModelPart, PluginConfig, Result, plural};
+use friction_core::{BuildContext, Condition, Error, GivenReplies, ModelPart, PluginConfig, Result, plural};
 use friction_store::dir::read_lock;
 use serde::Deserialize;
 use serde_json::Value;
@@ -192,6 +192,7 @@ impl PluginConfig for Replay {
             sample: self.sample,
             whole: self.history == History::Whole,
             stepwise: self.reading == Reading::TokenByToken,
+            whose: self.whose(name, &lock),
             same: size.same(&lock),
         };
         self.used(cx, name, &reader, &size)?;
@@ -267,6 +268,18 @@ impl Size {
 }
 
 impl Replay {
+    /// Whose replies the run's condition has. A run may itself have read replies of others.
+    fn whose(&self, condition: &str, lock: &Value) -> String {
+        let model = lock.pointer("/model/source").and_then(Value::as_str).unwrap_or("an unknown model");
+        let run = format!("{model} in the run {}", self.run.display());
+        let read: Option<GivenReplies> =
+            lock["replies"].get(condition).and_then(|given| serde_json::from_value(given.clone()).ok());
+        match read {
+            None => run,
+            Some(given) => format!("{run}, which had read ({}) those of {}", given.which, given.of),
+        }
+    }
+
     /// Refuses options that would have no effect, or that the run cannot serve.
     fn used(&self, cx: &BuildContext, name: &str, reader: &Reader, size: &Size) -> Result<()> {
         let (mut faults, t) = (Faults::default(), &reader.transcripts);

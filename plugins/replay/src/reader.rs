@@ -2,7 +2,8 @@
 use crate::options::Which;
 use crate::transcripts::{Conversation, Transcripts, Turn};
 use friction_core::{
-    Ask, ChatMessage, Condition, Error, History, Item, Kept, OpeningContext, ReplayTokens, Reply, Result, TurnContext,
+    Ask, ChatMessage, Condition, Error, GivenReplies, History, Item, Kept, OpeningContext, ReplayTokens, Reply, Result,
+    TurnContext,
 };
 
 /// The turns whose replies are given.
@@ -36,6 +37,8 @@ pub(crate) struct Reader {
     pub tokens: bool,
     /// Whether replies are read one token a step.
     pub stepwise: bool,
+    /// Whose replies are given.
+    pub whose: String,
     /// What a study must share with the run so that it asks the same items.
     pub same: String,
 }
@@ -139,6 +142,16 @@ impl Condition for Reader {
 
     fn rounds(&self, item: &Item) -> usize {
         self.transcripts.rounds(&item.id).unwrap_or_else(|| item.rounds())
+    }
+
+    fn replies(&self) -> Option<GivenReplies> {
+        let which = match self.given {
+            Given::All => "all".into(),
+            Given::Earlier => "all but the last".into(),
+            Given::Until(1) => "the first".into(),
+            Given::Until(until) => format!("up to turn {until}"),
+        };
+        Some(GivenReplies { of: self.whose.clone(), which })
     }
 
     fn fingerprint(&self) -> Option<String> {
