@@ -115,7 +115,7 @@ pub(crate) struct Template {
     #[serde(default)]
     system: Option<String>,
     /// Worked examples between the system prompt and the first turn: a list of `{ user = "…", assistant = "…" }`, or
-    /// `{ path = "shots.jsonl", count = 64 }`.
+    /// `{ path = "shots.jsonl", count = 64 }`. They have no placeholders.
     #[serde(default)]
     shots: Option<Shots>,
     /// The messages of the first turns, in order. After them `user` is said, or the conversation ends if there is no `user`.
@@ -265,7 +265,17 @@ impl PluginConfig for Template {
         let both = "`recap` does nothing beside `rounds`: it follows a script, whose length `rounds` replaces";
         faults.when(self.recap.is_some() && self.rounds.is_some(), "recap", both);
         match &self.shots {
-            Some(Shots::Listed(all)) => faults.when(all.is_empty(), "shots", "`shots` lists no example"),
+            Some(Shots::Listed(all)) => {
+                faults.when(all.is_empty(), "shots", "`shots` lists no example");
+                for (i, shot) in all.iter().enumerate() {
+                    for (key, said) in [("user", &shot.user), ("assistant", &shot.assistant)] {
+                        if let Some(name) = past::placeholder(said) {
+                            let what = format!("{name:?} would be said with its braces: examples have no placeholders");
+                            faults.add(Error::at(format!("shots.{i}.{key}"), what).help("write the example out"));
+                        }
+                    }
+                }
+            }
             Some(Shots::File { count: Some(0), .. }) => faults.when(true, "shots.count", "`count` must be 1 or more"),
             _ => {}
         }

@@ -26,13 +26,21 @@ pub(crate) fn transcript(given: Option<&String>) -> Result<Text> {
     Text::new("transcript", given.map_or(TRANSCRIPT, String::as_str), &text::TURN)
 }
 
+/// The first placeholder, or mark of Jinja's, in a text that is said as it is.
+pub(crate) fn placeholder(said: &str) -> Option<&str> {
+    let known =
+        |at: &std::ops::Range<usize>| text::TURN.contains(&said[at.clone()].split('.').next().unwrap_or("").trim());
+    let single = text::singles(said).into_iter().find(known).map(|at| &said[at.start - 1..at.end + 1]);
+    single.or_else(|| text::JINJA.iter().find_map(|(open, _)| said.contains(open).then_some(*open)))
+}
+
 /// Neutral words that make prompts equally long.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Neutral {
     /// The words: a text, or a list of sentences. Turn 1 begins with the first sentence, turn 2 with the second, and so on;
     /// after the last the first follows. Choose short, plain sentences that have nothing to do with the study, and enough of
-    /// them for the longest cut.
+    /// them for the longest cut. They are said as they are: a placeholder is refused.
     text: Sentences,
     /// Where in the message they stand: `begin`, before all that `user` says, or `end`.
     #[serde(default)]
@@ -72,10 +80,15 @@ impl Neutral {
     pub fn check(&self, cuts: bool, faults: &mut Faults) {
         let all = self.sentences();
         faults.when(all.is_empty(), "filler.text", "`text` lists no sentence");
-        for (i, sentence) in all.iter().enumerate().filter(|(_, s)| s.trim().is_empty()) {
+        for (i, sentence) in all.iter().enumerate() {
             let key =
                 if matches!(self.text, Sentences::One(_)) { "filler.text".into() } else { format!("filler.text.{i}") };
-            faults.add(Error::at(key, format!("{sentence:?} has no word")));
+            if sentence.trim().is_empty() {
+                faults.add(Error::at(key, format!("{sentence:?} has no word")));
+            } else if let Some(name) = placeholder(sentence) {
+                let what = format!("{name:?} would be said with its braces: filler has no placeholders");
+                faults.add(Error::at(key, what).help("write plain words, or put the placeholder into `user`"));
+            }
         }
         faults.when(self.wording_tokens == Some(0), "filler.wording_tokens", "`wording_tokens` must be 1 or more");
         if self.for_cuts() && !cuts {

@@ -83,10 +83,10 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Where Jinja's own parts begin and end.
-const JINJA: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+pub const JINJA: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
 /// What stands in single braces, as ranges of `text`, outside of Jinja's own parts. It holds no brace itself.
-fn singles(text: &str) -> Vec<Range<usize>> {
+pub fn singles(text: &str) -> Vec<Range<usize>> {
     let (mut out, mut at) = (vec![], 0);
     while let Some(open) = text[at..].find('{').map(|i| at + i) {
         let from = &text[open..];

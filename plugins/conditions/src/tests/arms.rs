@@ -149,6 +149,15 @@ fn filler_is_asked_for_where_the_template_applies() {
     assert_eq!(faults(&toml("{ text = [] }")), ["filler.text"]);
     assert_eq!(faults(&toml("{ text = \" \" }")), ["filler.text"]);
     assert_eq!(faults(&toml("{ text = [\"a\", \"\"] }")), ["filler.text.1"]);
+    // A placeholder would be said with its braces; a number in braces is text.
+    assert_eq!(faults(&toml("{ text = \"Of {topic}.\" }")), ["filler.text"]);
+    assert_eq!(
+        faults(&toml("{ text = [\"a\", \"{{ turn }} b\", \"{metadata.x}\"] }")),
+        ["filler.text.1", "filler.text.2"]
+    );
+    assert!(faults(&toml("{ text = \"a {1} {b} c\" }")).is_empty());
+    let shots = "user = \"a {question}\"\nshots = [{ user = \"{question}\", assistant = \"B {x}\" }]";
+    assert_eq!(faults(shots), ["shots.0.user"]);
     assert_eq!(faults(&toml("{ text = \"a\", wording_tokens = 0 }")), ["filler.wording_tokens"]);
     // Without a cut there is nothing to fill, but a wording can be made longer.
     assert_eq!(faults("user = \"a {question}\"\nfiller = { text = \"b\" }"), ["filler"]);
