@@ -26,6 +26,17 @@ pub fn plural(n: usize, one: &str) -> String {
     format!("{n} {word}")
 }
 
+/// A number as it was given, in a text: very large and very small ones have an exponent.
+///
+/// ```
+/// use friction_core::brief;
+/// assert_eq!((brief(0.5), brief(-12.0), brief(1e300), brief(2.5e-9)), ("0.5".into(), "-12".into(), "1e300".into(), "2.5e-9".into()));
+/// ```
+pub fn brief(v: f64) -> String {
+    let plain = v == 0.0 || !v.is_finite() || (1e-4..1e7).contains(&v.abs());
+    if plain { v.to_string() } else { format!("{v:e}") }
+}
+
 /// Everything that one analyzer found.
 ///
 /// ```

@@ -45,7 +45,7 @@ pub use contrast::{ComparedTurns, Contrast};
 pub use edit::{Autoencoder, EditOp, Encoder, Readout};
 pub use error::{Error, Result};
 pub use findings::{
-    Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, plural,
+    Block, Body, Cells, Column, Estimate, Figure, Findings, Says, Status, Table, TurnLink, Verdict, brief, plural,
 };
 pub use grade::{GradeKind, GradeSection, Grader};
 pub use history::{Filler, Goal, History, Place};

@@ -228,4 +228,8 @@ pub struct Bounds {
     /// condition that has the schedule itself is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub complement: Option<String>,
+    /// The option by which conversations end early, if it depends on nothing that was said: `stop_when`. Where no
+    /// conversation ends early, a warning names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_by: Option<String>,
 }

@@ -4,8 +4,8 @@ use crate::lists::{Lists, PlannedItem};
 use crate::planned::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use friction_checkpoint::{ChatTemplate, Tokenizer};
-use friction_core::manifest::Manifest;
-use friction_core::{ChatMessage, Dataset, Goal, NeutralText, TextCodec};
+use friction_core::manifest::{Manifest, Path};
+use friction_core::{ChatMessage, Dataset, Goal, NeutralText, TextCodec, plural};
 use std::collections::BTreeSet;
 
 /// Largest number of conversations that are all counted. Of a larger study, some are.
@@ -33,13 +33,15 @@ pub(crate) struct Counter<'a> {
 }
 
 /// Lengths of a study's conversations in tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lengths {
     /// Tokens of all user messages and openings, template included. If groups were left out, extrapolated from those
     /// counted.
     pub user_tokens: u64,
     /// Positions that the longest counted conversation needs if every reply is as long as allowed.
     pub longest: usize,
+    /// Positions that the longest counted conversation needs if every reply is empty: its messages and given replies.
+    pub prompt: usize,
     /// Tokens that the longest aside adds to a conversation, its reply included.
     pub fork_tokens: usize,
     /// Turns of the longest counted conversation.
@@ -48,6 +50,33 @@ pub struct Lengths {
     pub rows: u64,
     /// Number of groups that were counted.
     pub groups: usize,
+}
+
+impl Lengths {
+    /// Says that the longest conversation is longer than a model's context, at the key by which it could be shorter; `None`
+    /// if it is not.
+    pub fn beyond(&self, m: &Manifest, context: usize) -> Option<(Path, String)> {
+        let (turns, key) = (plural(self.turns, "turn"), |section: &str, k: &str| Path::default().key(section).key(k));
+        if self.longest <= context {
+            return None;
+        }
+        // No length of replies would do.
+        if self.prompt > context {
+            let fewer = if self.turns > 1 { "lower `turns`, shorten" } else { "shorten" };
+            let message = format!(
+                "the messages of a conversation of {turns} alone need up to {} positions, without any new token, but the model's context is {context}; {fewer} what is said, or take a model with a longer context",
+                self.prompt
+            );
+            let by = if m.study.turns.is_some() { "turns" } else { "items" };
+            return Some((if self.turns > 1 { key("study", by) } else { Path::default().key("dataset") }, message));
+        }
+        let message = format!(
+            "a conversation of {turns} with up to {} each needs up to {} positions, but the model's context is {context}; lower `turns` or `max_new_tokens`",
+            plural(m.generation.max_new_tokens, "new token"),
+            self.longest
+        );
+        Some((key("generation", "max_new_tokens"), message))
+    }
 }
 
 impl Counter<'_> {
@@ -74,6 +103,7 @@ impl Counter<'_> {
             rows: all(even.rows),
             turns: even.turns.max(long.turns),
             longest,
+            prompt: even.prompt.max(long.prompt),
             groups: even.groups + long.groups,
             ..even
         })
@@ -86,18 +116,18 @@ impl Counter<'_> {
     pub fn groups(&self, groups: impl IntoIterator<Item = usize>) -> Result<Lengths> {
         let m = self.manifest;
         let forced = self.neutral.map(|text| self.tokens(&text.reply)).transpose()?.unwrap_or(0);
-        let mut out = Lengths { user_tokens: 0, longest: 0, fork_tokens: self.fork()?, turns: 0, rows: 0, groups: 0 };
+        let mut out = Lengths { fork_tokens: self.fork()?, ..Lengths::default() };
         for g in groups.into_iter().collect::<BTreeSet<_>>() {
             let list = self.lists.group(self.dataset, g)?;
             out.groups += 1;
             for c in self.conditions {
                 let before = opening(self.dataset, c.plugin.as_ref(), (m.study.seed, g), &list)?;
                 let course = Course::new(c.plugin.as_ref(), &list, m.study.most_turns());
-                let (mut tokens, mut longest, mut turns) = (0, 0, 0);
+                let (mut tokens, mut longest, mut prompt, mut turns) = (0, 0, 0, 0);
                 for told in self.rehearsals(c, &course, g, &list)? {
-                    let (user, whole) = self.conversation(&before, &told, c.plugin.bounds().message_tokens)?;
+                    let (user, whole, bare) = self.conversation(&before, &told, c.plugin.bounds().message_tokens)?;
                     tokens = tokens.max(user);
-                    longest = longest.max(whole);
+                    (longest, prompt) = (longest.max(whole), prompt.max(bare));
                     turns = turns.max(told.len());
                     if m.options.option_shifts > 1 {
                         out.fork_tokens = out.fork_tokens.max(self.shifted(&told)?);
@@ -107,6 +137,7 @@ impl Counter<'_> {
                 out.rows += turns as u64;
                 out.turns = out.turns.max(turns);
                 out.longest = out.longest.max(longest + forced + out.fork_tokens);
+                out.prompt = out.prompt.max(prompt + forced);
             }
         }
         Ok(out)
@@ -137,16 +168,27 @@ impl Counter<'_> {
     }
 
     /// Tokens of a conversation's messages, template included, and positions that it needs if every reply is as long
-    /// as allowed. A turn that reads no exchange before it is a prompt of its own.
-    fn conversation(&self, before: &[ChatMessage], told: &[Rehearsed], message: Option<usize>) -> Result<(u64, usize)> {
+    /// as allowed, and if every generated reply is empty. A turn that reads no exchange before it is a prompt of its own.
+    fn conversation(
+        &self,
+        before: &[ChatMessage],
+        told: &[Rehearsed],
+        message: Option<usize>,
+    ) -> Result<(u64, usize, usize)> {
         let needs =
             told.iter().enumerate().map(|(t, turn)| self.reply(turn, t, message)).collect::<Result<Vec<_>>>()?;
         // The last turn that reads the exchanges before it; they are the longest prompt of this kind.
         let reads = told.iter().rposition(|turn| turn.ask.history.is_kept());
-        let (mut all, mut longest) = (0, 0);
-        let mut count = |messages: &[ChatMessage], replies: usize| -> Result<()> {
+        let generated = |turn: &Rehearsed| match turn.ask.replay.is_some() {
+            true => 0,
+            false => self.manifest.generation.max_new_tokens,
+        };
+        let (mut all, mut longest, mut prompt) = (0, 0, 0);
+        let mut count = |messages: &[ChatMessage], turns: std::ops::RangeInclusive<usize>| -> Result<()> {
             let tokens = self.tokenizer.encode(&self.template.render(messages)?)?.len();
-            (all, longest) = (all + tokens as u64, longest.max(tokens + replies));
+            let whole = tokens + needs[turns.clone()].iter().sum::<usize>();
+            let empty = whole - told[turns].iter().map(generated).sum::<usize>();
+            (all, longest, prompt) = (all + tokens as u64, longest.max(whole), prompt.max(empty));
             Ok(())
         };
         let said = |turn: &Rehearsed, told: &str| ChatMessage::user(format!("{told}{}", turn.ask.text));
@@ -163,13 +205,13 @@ impl Counter<'_> {
                 }
             }
             messages.extend(end(last + 1 == told.len()));
-            count(&messages, needs[..=last].iter().sum())?;
+            count(&messages, 0..=last)?;
         }
         for (t, turn) in told.iter().enumerate().filter(|(_, turn)| !turn.ask.history.is_kept()) {
             let user = [said(turn, turn.ask.history.told())];
-            count(&[before, &user, &end(t + 1 == told.len())].concat(), needs[t])?;
+            count(&[before, &user, &end(t + 1 == told.len())].concat(), t..=t)?;
         }
-        Ok((all, longest))
+        Ok((all, longest, prompt))
     }
 
     /// Tokens that a turn with so many turns before it needs beside its message: of its reply, what opens that, and what may

@@ -90,6 +90,26 @@ impl<'a> Design<'a> {
         }
     }
 
+    /// Warns of a rule that should end conversations early, and ends none.
+    pub fn endless(&self, warnings: &mut Issues) {
+        let all = self.manifest.study.groups;
+        for (c, choice) in self.conditions.iter().zip(&self.manifest.conditions) {
+            let Some(rule) = c.plugin.bounds().ends_by else { continue };
+            let ends = |g: usize| {
+                let turns = self.course(c, &self.groups[g]).len();
+                // A condition that fails is reported elsewhere.
+                self.held(c, g, false).map_or(true, |held| held.iter().any(|(_, told)| told.len() < turns))
+            };
+            if !(0..self.groups.len()).any(ends) {
+                let looked = self.groups.len();
+                let of = if looked == all { String::new() } else { format!(" of the first {looked}") };
+                let message = format!("`{rule}` ends no conversation early: it holds at no turn of any group{of}");
+                let help = "leave it out, or correct it: `turn` is the number of the turn that would come next";
+                warnings.push(choice.chosen.path.key(&rule), message, Some(help.into()));
+            }
+        }
+    }
+
     /// Refuses asides after turns that no conversation has.
     pub fn asides(&self, issues: &mut Issues) {
         let turns = self.turns();
@@ -203,6 +223,13 @@ impl<'a> Design<'a> {
                 if self.differ(c, other) {
                     let message = format!("`{}` is declared the same as `{name}`, but they differ", c.name);
                     issues.push(path.key("same_as"), message, None);
+                } else if c.factors == other.factors && !c.factors.is_empty() {
+                    let message = format!(
+                        "`{}` has the factors of `{name}`, which it repeats: no contrast tells them apart",
+                        c.name
+                    );
+                    let help = "give it another level of a factor, such as `placebo`";
+                    issues.push(path.key("same_as"), message, Some(help.into()));
                 } else if m.generation.temperature == 0.0 {
                     let message = format!("replies are greedy: `{}` repeats `{name}` word for word", c.name);
                     warnings.push(path.key("same_as"), message, Some("set `generation.temperature` above 0".into()));

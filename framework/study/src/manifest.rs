@@ -87,8 +87,8 @@ pub(crate) fn read_for(
 
 /// A manifest file's text and values with settings applied, not yet checked.
 pub(crate) fn parse(path: &Path, settings: &[String]) -> Result<Source> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    Ok(Source::parse(&path.display().to_string(), &text, settings)?)
+    let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    Ok(Source::read(&path.display().to_string(), bytes, settings)?)
 }
 
 /// Checks a manifest with the plugins that it may name. `of` is the model that sites by depth are of, with the folder of

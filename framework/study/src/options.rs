@@ -28,6 +28,8 @@ pub(crate) struct Count {
     pub single: usize,
     /// Items whose choices stand in the messages of a script.
     pub scripted: usize,
+    /// Most choices of an item that may move.
+    pub most: usize,
 }
 
 impl Count {
@@ -44,7 +46,9 @@ impl Count {
         let named = naming(item);
         self.whole += usize::from(!named.whole.is_empty() && named.single.is_empty());
         self.single += usize::from(!named.single.is_empty());
-        self.moves += usize::from(named.free(item.choices.len()).len() > 1);
+        let free = named.free(item.choices.len()).len();
+        self.moves += usize::from(free > 1);
+        self.most = self.most.max(free);
         named.any()
     }
 
@@ -55,6 +59,13 @@ impl Count {
     pub fn check(&self, section: &OptionsSection) -> Result<()> {
         let moved =
             if section.leaves_out() { self.items - self.scripted - self.whole - self.single } else { self.moves };
+        if section.option_shifts > self.most && moved > 0 && section.option_shifts > 1 {
+            let (shifts, most) = (section.option_shifts, self.most);
+            let what = format!(
+                "`option_shifts = {shifts}` is more than there are: no item has more than {most} choices that move"
+            );
+            return Err(Error::at("option_shifts", what).help(format!("set `option_shifts = {most}`, or fewer")));
+        }
         if !section.moves() || moved > 0 {
             return Ok(());
         }

@@ -170,6 +170,7 @@ impl Plan {
             design.same(&mut wrong.issues, &mut wrong.warnings);
             design.partners(&mut wrong.issues);
             design.asides(&mut wrong.issues);
+            design.endless(&mut wrong.warnings);
             design.fails(&mut wrong);
             shifts::check(&mut wrong, d.as_ref(), &conditions, groups);
             if needs.iter().any(|(_, n)| n.cuts || n.wordings) {
@@ -239,14 +240,8 @@ impl Plan {
         };
         let lengths = counter.study(checkpoint.arch.context)?;
         let capacity = lengths.longest;
-        if capacity > checkpoint.arch.context {
-            let message = format!(
-                "a conversation of {} with up to {} each needs up to {capacity} positions, but the model's context is {}; lower `turns` or `max_new_tokens`",
-                plural(lengths.turns, "turn"),
-                plural(m.generation.max_new_tokens, "new token"),
-                checkpoint.arch.context
-            );
-            return Err(m.error_at(key("generation").key("max_new_tokens"), message).into());
+        if let Some((path, message)) = lengths.beyond(m, checkpoint.arch.context) {
+            return Err(m.error_at(path, message).into());
         }
         let warnings = m.source.locate(wrong.warnings).to_string();
         let warnings = warnings.lines().map(String::from).collect();
@@ -360,16 +355,11 @@ impl Plan {
         if self.estimate.groups_counted == self.manifest.study.groups {
             return Ok(self.engine.capacity);
         }
-        let longest = self.counter().groups(groups.iter().copied())?.longest;
-        let context = self.checkpoint.arch.context;
-        if longest > context {
-            let message = format!(
-                "a conversation of these groups needs up to {longest} positions, but the model's context is {context}; lower `turns` or `max_new_tokens`"
-            );
-            let path = KeyPath::default().key("generation").key("max_new_tokens");
+        let lengths = self.counter().groups(groups.iter().copied())?;
+        if let Some((path, message)) = lengths.beyond(&self.manifest, self.checkpoint.arch.context) {
             return Err(self.manifest.error_at(path, message).into());
         }
-        Ok(longest.max(self.engine.capacity))
+        Ok(lengths.longest.max(self.engine.capacity))
     }
 }
 

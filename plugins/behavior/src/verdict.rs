@@ -3,7 +3,7 @@ use crate::contrast::{Measure, contrast};
 use crate::guards::Guard;
 use crate::values::Course;
 use friction_core::manifest::PrimarySection;
-use friction_core::{Says, plural};
+use friction_core::{Says, brief, plural};
 use friction_stats::{signed, t_critical};
 
 /// Fewest groups of which a verdict is given.
@@ -138,7 +138,7 @@ pub fn verdict(
             )
         })
         .collect();
-    why.push(format!("the smallest effect of interest is {smallest}{unit}, which was named before the run"));
+    why.push(format!("the smallest effect of interest is {}{unit}, which was named before the run", brief(smallest)));
     if let Some(most) = all
         .iter()
         .map(Evidence::detectable)

@@ -138,7 +138,8 @@ pub(crate) struct Template {
     #[serde(default)]
     if_wrong: Option<String>,
     /// An expression over the placeholders that ends the conversation before a turn, such as
-    /// `matches(last_reply, "(?i)i can.?not")`.
+    /// `matches(last_reply, "(?i)i can.?not")`. The check before a run warns of one that depends on no reply and holds at no
+    /// turn.
     #[serde(default)]
     stop_when: Option<String>,
     /// Text that opens each reply, such as `"("`: the model goes on from it.

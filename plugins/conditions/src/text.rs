@@ -253,6 +253,13 @@ impl Test {
         Ok(out)
     }
 
+    /// Whether it depends on what was said before.
+    pub fn hears(&self) -> bool {
+        let env = environment();
+        let names = env.compile_expression(&self.0.jinja).map(|e| e.undeclared_variables(false));
+        names.is_ok_and(|names| HEARD.iter().any(|n| names.contains(*n)))
+    }
+
     /// Whether it is true.
     ///
     /// # Errors

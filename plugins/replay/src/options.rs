@@ -1,6 +1,6 @@
 //! The options of `replay`, and the checks against run and study.
 use crate::reader::{Given, Messages, Reader};
-use crate::transcripts::{Transcripts, Wanted};
+use crate::transcripts::{Conversation, Transcripts, Wanted};
 use friction_checkpoint::Checkpoint;
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
@@ -94,7 +94,7 @@ enum History {
     /// What it kept in the run.
     #[default]
     Kept,
-    /// Each reply whole, also where the run cut it.
+    /// Each reply whole, also where the run cut it. Refused if the run cut none.
     Whole,
 }
 
@@ -331,6 +331,15 @@ impl Replay {
             )),
             _ => {}
         }
+        let keeps = |(_, held): (&_, &Conversation)| {
+            // What is kept of the last reply, no turn reads.
+            held.turns.iter().take(last.saturating_sub(1)).all(|t| t.kept == format!("{}{}", t.prefill, t.reply))
+        };
+        faults.when(
+            reader.whole && t.all().all(keeps),
+            "history",
+            "`history = \"whole\"` does nothing: the run's history kept every reply whole; leave it out",
+        );
         let exact = "reading tokens one by one needs the run's tokens: ";
         if reader.stepwise && !reader.tokens {
             let why = "this study's tokenizer is another, or the run is of a version that stored none";

@@ -259,6 +259,13 @@ fn what_the_run_cannot_serve_is_refused_at_its_key() {
         ("until = 2\nturns = \"all\"", "", "until", "leave one"),
         ("until = 1", "", "until", "cuts replies behind turn 1"),
         ("turns = \"earlier\"\nend = 1", "", "turns", "no earlier turn"),
+        (
+            "condition = \"whole\"\nmessages = { condition = \"cut\" }\nhistory = \"whole\"",
+            "",
+            "history",
+            "does nothing",
+        ),
+        ("end = 1\nhistory = \"whole\"", "", "history", "does nothing"),
     ] {
         let all = refused(toml, keys);
         assert!(all.len() == 1 && all[0].0 == key && all[0].1.contains(words), "{toml} {keys}: {all:?}");

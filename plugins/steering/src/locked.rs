@@ -8,7 +8,7 @@
 use crate::arms::Kind;
 use crate::effects::Arm;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Error, Outcome, Result, Says};
+use friction_core::{Error, Outcome, Result, Says, brief};
 use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,7 +163,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
     }
     let narrow = sign_flips(own, 0.90, q.seed).map_err(Error::other)?;
     if narrow.low > -q.smallest && narrow.high < q.smallest {
-        let why = format!("the change is smaller than {}{unit}: {change}", q.smallest);
+        let why = format!("the change is smaller than {}{unit}: {change}", brief(q.smallest));
         return Ok((Says::NotReached, why));
     }
     if p <= ALPHA && found.low > 0.0 && found.estimate >= q.smallest {
@@ -175,7 +175,7 @@ fn verdict(q: &Question, a: &Answer, own: &[f64]) -> Result<(Says, String)> {
         return Ok((Says::Reached, why));
     }
     if found.low > 0.0 && found.estimate < q.smallest {
-        return untold(format!("the change of {change} is smaller than the {}{unit} of interest", q.smallest));
+        return untold(format!("the change of {change} is smaller than the {}{unit} of interest", brief(q.smallest)));
     }
     if found.low > 0.0 && alike > 0 {
         return untold(format!("{what} by {change}, but {alike} of {} random directions do as much", a.controls.len()));

@@ -105,6 +105,27 @@ impl Source {
         Ok(source)
     }
 
+    /// As [`Self::parse`], of a file's bytes.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and if the bytes are not UTF-8, with the place of the first that is not.
+    pub fn read(file: &str, bytes: Vec<u8>, settings: &[String]) -> Result<Self, Box<ManifestError>> {
+        let wrong = match String::from_utf8(bytes) {
+            Ok(text) => return Self::parse(file, &text, settings),
+            Err(wrong) => wrong,
+        };
+        let at = wrong.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(wrong.as_bytes()).into_owned();
+        let issue = Issue {
+            path: Path::default(),
+            message: format!("the text is not UTF-8: the byte 0x{:02x} is no character here", wrong.as_bytes()[at]),
+            help: Some("save the file with the encoding UTF-8".into()),
+        };
+        let span = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
+        let located = Located { line_column: Some(line_column(&text, at)), span: Some(span), set: None, issue };
+        Err(Box::new(ManifestError { file: file.into(), text, issues: vec![located] }))
+    }
+
     fn set(&mut self, setting: &str) -> Result<(), String> {
         let (key, raw) = setting
             .split_once('=')

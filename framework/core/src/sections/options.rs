@@ -42,7 +42,8 @@ pub struct OptionsSection {
     /// Number of cyclic shifts of the choices over which the outcome `log_odds_shifted` averages the log-odds of the right
     /// choice, the order of the turn itself among them. Each of the others is asked on a fork before the user's message,
     /// and leaves no trace in the conversation. The default, 1, asks none. With as many as there are choices, each is
-    /// shown at each letter once, and a preference for letters cancels; each more costs one reading of the message.
+    /// shown at each letter once, and a preference for letters cancels; each more costs one reading of the message. More
+    /// than any item has choices that move is refused; an item with fewer has all of its shifts asked.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 26))]
     pub option_shifts: usize,

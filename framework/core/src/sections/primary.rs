@@ -1,6 +1,6 @@
 //! `[primary]`: the one contrast that is named before the run.
 use crate::issues::{Issues, Path};
-use crate::{ComparedTurns, Contrast, Needs, Outcome};
+use crate::{ComparedTurns, Contrast, Needs, Outcome, brief};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -131,7 +131,7 @@ impl PrimarySection {
     /// In one line: `completion × turn of score: is below 0 by at least 0.5 points/turn; turns from 2 on`.
     pub fn words(&self) -> String {
         let unit = self.unit();
-        let size = self.smallest.map(|s| format!(" by at least {s} {unit}")).unwrap_or_default();
+        let size = self.smallest.map(|s| format!(" by at least {} {unit}", brief(s))).unwrap_or_default();
         let turns = match (self.turns, self.first_turn) {
             (ComparedTurns::Last, _) => "; the last turn of each conversation".into(),
             (_, Some(first)) if first > 1 => format!("; turns from {first} on"),
@@ -172,6 +172,11 @@ impl PrimarySection {
             }
             Some(s) if !(s > 0.0 && s.is_finite()) => {
                 issues.push(path.key("smallest"), "`smallest` must be above 0", None);
+            }
+            // A share lies between 0 and 100 points, and its slope between -100 and 100; differences may be twice as large.
+            Some(s) if self.outcome.is_share() && s > 400.0 => {
+                let message = format!("`smallest = {}` is larger than any difference of shares, in points", brief(s));
+                issues.push(path.key("smallest"), message, Some("a share is from 0 to 100 points".into()));
             }
             Some(_) => {}
         }
@@ -256,6 +261,10 @@ mod tests {
             ("contrast = \"tone\"", ": `smallest` is missing: the smallest effect of interest, in points"),
             ("contrast = \"trend(tone) × turn\"", ": `smallest` is missing"),
             ("contrast = \"tone × turn\"\nsmallest = 0.0", "smallest: `smallest` must be above 0"),
+            (
+                "contrast = \"tone × turn\"\nsmallest = 1e300",
+                "smallest: `smallest = 1e300` is larger than any difference",
+            ),
             ("contrast = \"tone × turn\"\nsmallest = nan", "smallest: `smallest` must be above 0"),
             ("contrast = \"tone × turn\"\nfirst_turn = 0", "first_turn: `first_turn` counts from 1"),
             ("contrast = \"tone × turn\"\nturns = \"last\"", "turns: `turns = \"last\"` leaves one turn"),

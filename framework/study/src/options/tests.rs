@@ -152,7 +152,7 @@ fn keys_that_would_do_nothing_are_refused_and_the_rest_is_counted() {
     let single = with(&["x", "y", "A and B"], 0);
     let script = vec![ScriptTurn { user: "?".into(), reply: None }];
     let all = count(&[item(0, 4, 1), whole.clone(), single.clone(), Item { script, ..item(1, 2, 0) }, Item::default()]);
-    assert_eq!(all, Count { items: 4, moves: 2, whole: 1, single: 1, scripted: 1 });
+    assert_eq!(all, Count { items: 4, moves: 2, whole: 1, single: 1, scripted: 1, most: 4 });
     assert!(all.check(&BALANCED).is_ok() && all.check(&left).is_ok());
     let told = all.notes(&BALANCED).join("; ");
     assert!(
@@ -163,6 +163,12 @@ fn keys_that_would_do_nothing_are_refused_and_the_rest_is_counted() {
     let refused = |items: &[Item], s: &OptionsSection| count(items).check(s).unwrap_err().to_string();
     assert!(refused(&[], &BALANCED).contains("has no items with choices"));
     assert!(refused(std::slice::from_ref(&single), &BALANCED).contains("in every item a choice speaks of others"));
+    // More shifts than choices would be asked as fewer.
+    let shifted = |option_shifts| OptionsSection { option_shifts, ..OptionsSection::default() };
+    assert!(
+        refused(&[item(0, 4, 1), whole.clone()], &shifted(5)).contains("no item has more than 4 choices that move")
+    );
+    assert!(count(&[item(0, 4, 1), whole.clone()]).check(&shifted(4)).is_ok());
     // With both left alone, "none of these" still lets two move; left out, nothing is there to move.
     assert!(count(std::slice::from_ref(&whole)).check(&BALANCED).is_ok());
     assert!(refused(&[whole], &left).contains("no choices can be moved"));
