@@ -1,6 +1,6 @@
 //! The commands `run`, `check`, `analyze` and `model init`.
 use crate::error::{CliError, Result};
-use crate::planner::Planner;
+use crate::planner::{Planner, labelled};
 use crate::print::{columns, plain, typed};
 use crate::progress::RunProgress;
 use crate::summary::{self, Summary};
@@ -189,35 +189,23 @@ pub(crate) fn check(path: &Path, set: &[String], accuracy: Option<f64>, as_json:
             json!({"ok": device.is_ok(), "primary": m.primary, "warnings": plan.warnings, "notes": plan.notes, "estimate": plan.estimate, "planner": planner.json(), "devices": devices, "device_error": device.as_ref().err().map(ToString::to_string)})
         );
     } else {
-        let e = &plan.estimate;
+        let (e, width) = (&plan.estimate, columns());
+        let tell = |label: &str, text: &str| labelled(label, text, width).iter().for_each(|line| outln!("{line}"));
         outln!("{}: the manifest is valid", path.display());
-        for w in &plan.warnings {
-            outln!("  warning        {}", plain(w));
-        }
-        for note in &plan.notes {
-            outln!("  note           {}", plain(note));
-        }
-        outln!(
-            "  model          {} ({}, {:.0} M parameters)",
-            plain(&m.model.source),
-            plural(plan.checkpoint.arch.layers(), "layer"),
-            plan.checkpoint.arch.parameters() as f64 / 1e6
-        );
-        outln!(
-            "  conversations  {} of {}{}, {}, up to {} positions",
-            e.conversations,
-            if e.turns == e.conversations * plan.turns { "" } else { "up to " },
-            plural(plan.turns, "turn"),
-            at_once(e),
-            e.capacity
-        );
-        let width = columns();
+        plan.warnings.iter().for_each(|w| tell("warning", w));
+        plan.notes.iter().for_each(|note| tell("note", note));
+        let (layers, millions) = (plan.checkpoint.arch.layers(), plan.checkpoint.arch.parameters() as f64 / 1e6);
+        tell("model", &format!("{} ({}, {millions:.0} M parameters)", m.model.source, plural(layers, "layer")));
+        let most = if e.turns == e.conversations * plan.turns { "" } else { "up to " };
+        let (of, turns, capacity) = (e.conversations, plural(plan.turns, "turn"), e.capacity);
+        tell("conversations", &format!("{of} of {most}{turns}, {}, up to {capacity} positions", at_once(e)));
         planner.design(width).iter().for_each(|line| outln!("{line}"));
-        outln!("  primary        {}", plain(&primary(m)));
+        tell("primary", &primary(m));
         planner.effect(&typed(path), width).iter().for_each(|line| outln!("{line}"));
-        outln!("  memory         {}", memory(e));
+        tell("memory", &memory(e));
         let about = if e.groups_counted == m.study.groups { "" } else { "about " };
-        outln!("  tokens         {about}{} of user messages, at most {} of replies", e.user_tokens, e.reply_tokens);
+        let (user, replies) = (e.user_tokens, e.reply_tokens);
+        tell("tokens", &format!("{about}{user} of user messages, at most {replies} of replies"));
         for (i, d) in devices.iter().enumerate() {
             let memory = d.memory.map_or(String::new(), |b| format!(", {}", gib(b)));
             let library = match d.cublas {
@@ -225,14 +213,9 @@ pub(crate) fn check(path: &Path, set: &[String], accuracy: Option<f64>, as_json:
                 Some(false) => ", no cuBLAS: slower on prompts; put its folder on LD_LIBRARY_PATH",
                 None => "",
             };
-            outln!(
-                "  {:<14} kind = \"{}\", device = {}: {} ({}{memory}{library})",
-                if i == 0 { "devices" } else { "" },
-                d.backend,
-                d.index,
-                d.name,
-                d.dtypes.join(", ")
-            );
+            let (kind, index, name, dtypes) = (d.backend, d.index, &d.name, d.dtypes.join(", "));
+            let label = if i == 0 { "devices" } else { "" };
+            tell(label, &format!("kind = \"{kind}\", device = {index}: {name} ({dtypes}{memory}{library})"));
         }
         planner.time(width).iter().for_each(|line| outln!("{line}"));
     }

@@ -310,7 +310,7 @@ impl Planner<'_> {
 }
 
 /// A labelled text, broken into lines that stand below each other.
-fn labelled(label: &str, text: &str, width: usize) -> Vec<String> {
+pub(crate) fn labelled(label: &str, text: &str, width: usize) -> Vec<String> {
     let broken = paragraph(&plain(text), width.saturating_sub(LABEL));
     let line = |(i, line): (usize, &String)| {
         let label = if i == 0 { label } else { "" };
