@@ -1,6 +1,7 @@
 //! Which contrast is tested, and whether it is the one that the run's lock names.
 use crate::values::{Course, Factor, reference};
 use crate::wording::Wording;
+use friction_core::contrast::by_numbers;
 use friction_core::manifest::PrimarySection;
 use friction_core::{Block, ComparedTurns, Contrast, Factors, Outcome, TurnRow};
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ pub struct Question {
     pub reference: Option<String>,
     /// The levels that are compared, by factor, in order; of factors that are not listed all are.
     pub levels: BTreeMap<String, Vec<String>>,
+    /// Whether the levels of a trend are numbers, so that it is a slope per unit of these.
+    pub numbers: bool,
     /// Whether it is the locked contrast.
     pub standing: Standing,
 }
@@ -102,7 +105,8 @@ impl Question {
         let same = locked.filter(|p| p.contrast == contrast);
         let levels = same.map(|p| p.levels.clone()).unwrap_or_default();
         let reference = reference.or(same.and_then(|p| p.reference.as_ref())).cloned();
-        let mut out = Self { contrast, reference, levels, standing: Standing::Unlocked };
+        let mut out = Self { contrast, reference, levels, numbers: false, standing: Standing::Unlocked };
+        out.numbers = out.contrast.is_trend() && by_numbers(&out.levels_of(out.contrast.first(), rows));
         if let Some(primary) = locked {
             let mut how = out.departures(primary, read, rows);
             how.extend(amended.map(String::from));
@@ -172,6 +176,6 @@ impl Question {
 
     /// Its words.
     pub fn wording<'a>(&'a self, outcome: &'a Outcome) -> Wording<'a> {
-        Wording { contrast: &self.contrast, outcome }
+        Wording { contrast: &self.contrast, outcome, numbers: self.numbers }
     }
 }

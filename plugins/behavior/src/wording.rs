@@ -8,6 +8,8 @@ use friction_stats::percent;
 pub struct Wording<'a> {
     pub contrast: &'a Contrast,
     pub outcome: &'a Outcome,
+    /// Whether the levels of a trend are numbers.
+    pub numbers: bool,
 }
 
 /// The levels that a contrast compares.
@@ -22,7 +24,7 @@ pub struct Sides {
 impl Wording<'_> {
     /// Unit of the estimate.
     pub fn unit(&self) -> String {
-        contrast_unit(self.contrast, self.outcome)
+        contrast_unit(self.contrast, self.outcome, self.numbers)
     }
 
     /// Digits after the decimal point.
@@ -88,11 +90,12 @@ impl Wording<'_> {
         let (f, what) = (self.contrast.first(), self.outcome.label());
         let [a, b] = &sides.first;
         let measure = self.measured();
+        let on = if self.numbers { "on the numbers of" } else { "over the levels of" };
         match (self.contrast.second(), self.contrast.by_turn()) {
             _ if self.contrast.is_trend() && self.contrast.by_turn() => {
-                format!("change with turns of the slope of {what} over the levels of {f}, from {a} to {b}")
+                format!("change with turns of the slope of {what} {on} {f}, from {a} to {b}")
             }
-            _ if self.contrast.is_trend() => format!("slope of {measure} over the levels of {f}, from {a} to {b}"),
+            _ if self.contrast.is_trend() => format!("slope of {measure} {on} {f}, from {a} to {b}"),
             (Some(g), _) => {
                 let [c, d] = &sides.second;
                 format!("difference of the {measure}, {f} = {b} minus {a}, at {g} = {d} minus that at {c}")
@@ -113,9 +116,10 @@ impl Wording<'_> {
         let (f, turn) = (self.contrast.first(), self.contrast.by_turn());
         let what = match self.contrast.second() {
             _ if self.contrast.is_trend() => {
+                let score = if self.numbers { "number that names the level" } else { "score of the level" };
                 let then = if turn { ", and its least-squares slope on the turn" } else { ", mean over turns" };
                 format!(
-                    "least-squares slope of {value} on the score of the level of {f} at each turn, {among}{then}, {turns} that all have"
+                    "least-squares slope of {value} on the {score} of {f} at each turn, {among}{then}, {turns} that all have"
                 )
             }
             Some(g) if turn => format!(

@@ -11,8 +11,17 @@
 /// assert_eq!(of(&["1", "1.0"]), [0.0, 1.0]);
 /// ```
 pub fn scores(levels: &[String]) -> Vec<f64> {
+    numbers(levels).unwrap_or_else(|| (0..levels.len()).map(|i| i as f64).collect())
+}
+
+/// Whether the scores of levels are the numbers that they are called by, so that a trend is a slope per unit of these, and
+/// not per step from one level to the next.
+pub fn by_numbers(levels: &[String]) -> bool {
+    !levels.is_empty() && numbers(levels).is_some()
+}
+
+fn numbers(levels: &[String]) -> Option<Vec<f64>> {
     let number = |l: &String| l.parse::<f64>().ok().filter(|v| v.is_finite());
     let numbers: Option<Vec<f64>> = levels.iter().map(number).collect();
-    let distinct = |all: &Vec<f64>| all.iter().enumerate().all(|(i, v)| !all[..i].contains(v));
-    numbers.filter(distinct).unwrap_or_else(|| (0..levels.len()).map(|i| i as f64).collect())
+    numbers.filter(|all| all.iter().enumerate().all(|(i, v)| !all[..i].contains(v)))
 }

@@ -20,23 +20,32 @@ pub(super) fn read(
         }
     };
     let mut primary: PrimarySection = deserialize(table, &path, issues)?;
+    // The order of a trend's levels is locked too, and says in which unit it is.
+    if primary.contrast.is_trend() && !primary.levels.contains_key(primary.contrast.first()) {
+        let levels = ordered(primary.contrast.first(), factorial, conditions);
+        if levels.len() > 1 {
+            primary.levels.insert(primary.contrast.first().to_string(), levels);
+        }
+    }
     primary.settle(&path, issues);
     if let Some(factorial) = factorial {
         for (factor, levels) in &factorial.levels {
             primary.levels.entry(factor.clone()).or_insert_with(|| levels.clone());
         }
     }
-    // The order of a trend's levels is locked too.
-    if primary.contrast.is_trend() && !primary.levels.contains_key(primary.contrast.first()) {
-        let mut levels: Vec<String> = vec![];
-        for level in conditions.iter().filter_map(|c| c.factors.get(primary.contrast.first())) {
-            if !levels.contains(level) {
-                levels.push(level.clone());
-            }
-        }
-        if !levels.is_empty() {
-            primary.levels.insert(primary.contrast.first().to_string(), levels);
+    Some(primary)
+}
+
+/// The levels of a factor as its `[[factor]]` table lists them, or in the order of the conditions.
+fn ordered(factor: &str, factorial: Option<&Factorial>, conditions: &[ConditionChoice]) -> Vec<String> {
+    if let Some(levels) = factorial.and_then(|f| f.levels.get(factor)) {
+        return levels.clone();
+    }
+    let mut levels: Vec<String> = vec![];
+    for level in conditions.iter().filter_map(|c| c.factors.get(factor)) {
+        if !levels.contains(level) {
+            levels.push(level.clone());
         }
     }
-    Some(primary)
+    levels
 }

@@ -1,4 +1,5 @@
 //! `[primary]`: the one contrast that is named before the run.
+use crate::contrast::by_numbers;
 use crate::issues::{Issues, Path};
 use crate::{ComparedTurns, Contrast, Needs, Outcome, brief};
 use schemars::JsonSchema;
@@ -40,7 +41,8 @@ pub struct PrimarySection {
     #[serde(default)]
     pub direction: Direction,
     /// The smallest effect of interest, in the unit in which the estimate is shown: points for shares (0 to 100), nats
-    /// for `log_odds`; of a contrast `… × turn` per turn, of a trend per step of the level. Default: 0.5 (points per turn)
+    /// for `log_odds`; of a contrast `… × turn` per turn; of a trend per step from one level to the next, or, where all
+    /// levels are numbers, per unit of these. Default: 0.5 (points per turn)
     /// for the outcome `score` of a contrast `<factor> × turn` or `<factor> × <factor> × turn`; otherwise it must be
     /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,9 +114,10 @@ pub enum Unparsed {
 }
 
 impl PrimarySection {
-    /// Unit of the estimate and of `smallest`: `points/turn`, `nats/level`, `per turn`.
+    /// Unit of the estimate and of `smallest`: `points/turn`, `nats/level`, `points/unit of shots`, `per turn`.
     pub fn unit(&self) -> String {
-        unit(&self.contrast, &self.outcome)
+        let levels = self.levels.get(self.contrast.first());
+        unit(&self.contrast, &self.outcome, levels.is_some_and(|levels| by_numbers(levels)))
     }
 
     /// What it needs of a study.
@@ -212,12 +215,14 @@ impl PrimarySection {
     }
 }
 
-/// Unit of the estimate of a contrast of an outcome.
-pub fn unit(contrast: &Contrast, outcome: &Outcome) -> String {
-    let each: Vec<&str> = [(contrast.is_trend(), "level"), (contrast.by_turn(), "turn")]
-        .iter()
+/// Unit of the estimate of a contrast of an outcome. `numbers`: whether the levels of a trend are numbers
+/// ([`by_numbers`]).
+pub fn unit(contrast: &Contrast, outcome: &Outcome, numbers: bool) -> String {
+    let step = if numbers { format!("unit of {}", contrast.first()) } else { "level".into() };
+    let each: Vec<String> = [(contrast.is_trend(), step), (contrast.by_turn(), "turn".into())]
+        .into_iter()
         .filter(|(is, _)| *is)
-        .map(|(_, w)| *w)
+        .map(|(_, w)| w)
         .collect();
     match (outcome.difference_unit(), each.is_empty()) {
         (unit, true) => unit.into(),
@@ -253,6 +258,14 @@ mod tests {
         assert_eq!(p.unit(), "points/level/turn");
         let (p, _) = read("contrast = \"trend(tone) × turn\"\noutcome = \"aside.mood\"\nsmallest = 0.1");
         assert_eq!(p.unit(), "per level and turn");
+        // Levels that are numbers are not steps: 4 to 8 shots are four units.
+        let (p, _) = read("contrast = \"trend(shots)\"\nsmallest = 0.1\nlevels.shots = [\"0\", \"4\", \"8\"]");
+        assert_eq!(p.unit(), "points/unit of shots");
+        assert_eq!(p.words(), "trend(shots) of score: differs from 0 by at least 0.1 points/unit of shots");
+        let (p, _) = read("contrast = \"tone\"\nsmallest = 50");
+        assert!(p.words().ends_with("by at least 50 points"), "{}", p.words());
+        let (p, _) = read("contrast = \"tone\"\noutcome = \"log_odds\"\nsmallest = 1e300");
+        assert!(p.words().ends_with("by at least 1e300 nats"), "{}", p.words());
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn question() -> Question {
         contrast: "completion".parse().unwrap(),
         reference: None,
         levels: BTreeMap::new(),
+        numbers: false,
         standing: crate::question::Standing::Unlocked,
     }
 }

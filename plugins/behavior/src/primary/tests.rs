@@ -266,7 +266,8 @@ fn crossed_slopes_and_trends_are_those_of_scipy() {
     }
     let out = found(&numbers, "trend(completion) × turn", 2, None, 1);
     assert_eq!(out.values["primary"]["scores"], json!([0.0, 5.0, 20.0]));
-    assert_eq!(out.estimates().next().unwrap().unit, "points/level/turn");
+    assert_eq!(out.estimates().next().unwrap().unit, "points/unit of completion/turn");
+    assert_eq!(found(&names, "trend(completion)", 2, None, 1).estimates().next().unwrap().unit, "points/level");
     assert_eq!(
         out.question.as_deref(),
         Some("Does the trend of the accuracy over completion, from 0 to 20, change with turns?")
