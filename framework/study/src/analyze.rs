@@ -47,7 +47,7 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
     for (name, analyzer) in analyzers {
         all.run(name, analyzer.as_ref(), &[])?;
     }
-    first(all.end(vec![])).map(|all| all.found)
+    first(all.end(vec![], false)).map(|all| all.found)
 }
 
 /// Runs the analyzers of a run's own manifest, or others as `otherwise` says. The same run gives the same findings. The
@@ -84,11 +84,8 @@ pub fn analyses_stored(
             Err(source) => all.fail(&a.name, source),
         }
     }
-    let mut all = all.end(stored.notes);
-    if stored.manifest.grade.as_ref().is_some_and(GradeSection::searches) {
-        all.answers = Answers::default();
-    }
-    Ok(all)
+    let searches = stored.manifest.grade.as_ref().is_some_and(GradeSection::searches);
+    Ok(all.end(stored.notes, searches))
 }
 
 /// All analyses, or the first error.
@@ -173,7 +170,8 @@ impl Each {
         log_printed(&self.dir)
     }
 
-    fn end(self, mut notes: Vec<String>) -> Analyses {
+    /// All findings. A grader that `searches` replies for something reads no answer out of them.
+    fn end(self, mut notes: Vec<String>, searches: bool) -> Analyses {
         notes.extend(self.notes);
         notes.extend(unmatched(self.run.turns()));
         // What a process writes to its standard error is read by a thread of its own, a moment later.
@@ -181,7 +179,8 @@ impl Each {
         if let Err(e) = log_printed(&self.dir) {
             notes.push(format!("what plugins printed could not be logged: {e}"));
         }
-        let untouched = self.run.turns().iter().filter(|t| t.arm.is_empty() && t.target.is_some() && t.score.is_some());
+        let graded = |t: &&TurnRow| t.arm.is_empty() && t.target.is_some() && t.score.is_some();
+        let untouched = self.run.turns().iter().filter(|t| !searches && graded(t));
         let answers = untouched.fold(Answers::default(), |a, t| Answers {
             replies: a.replies + 1,
             read: a.read + usize::from(t.answer.is_some()),

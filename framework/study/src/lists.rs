@@ -36,6 +36,9 @@ impl PlannedItem {
 /// Number of groups that are drawn at once.
 const CHUNK: usize = 512;
 
+/// Most groups whose topics are remembered as they were drawn.
+const ORDERS: usize = 4096;
+
 /// Number of longest groups that are remembered.
 const LONGEST: usize = 64;
 
@@ -89,6 +92,8 @@ pub struct Lists {
     /// What identifies the choice beside options and data.
     fingerprint: Option<String>,
     balance: Balance,
+    /// Categories of the first groups' items, `[groups][items]`, as they were drawn.
+    first: Vec<Vec<usize>>,
     /// Positions in the decks before each chunk.
     marks: Vec<Places>,
     longest: Vec<usize>,
@@ -129,6 +134,7 @@ impl Lists {
             notes,
             fingerprint,
             balance: Balance::default(),
+            first: vec![],
             marks: vec![],
             longest: vec![],
             different: 0,
@@ -208,6 +214,9 @@ impl Lists {
             self.marks.push(places.clone());
             for (i, topics) in self.topics(chunk).map_err(Fault::Topics)?.iter().enumerate() {
                 self.balance.add(topics);
+                if self.first.len() < ORDERS {
+                    self.first.push(topics.clone());
+                }
                 let picks = self.draw(topics, &mut places, &mut asked).map_err(Fault::Dataset)?;
                 different.insert(hasher.hash_one(&picks));
                 if !weights.is_empty() {
@@ -325,18 +334,9 @@ impl Lists {
         &self.balance
     }
 
-    /// Categories of the first groups' items, `[groups][items]`, of `most` groups at most.
-    ///
-    /// # Errors
-    /// If the topics plugin fails.
-    pub(crate) fn orders(&self, most: usize) -> Result<Vec<Vec<usize>>> {
-        let groups = self.cx.groups.min(most);
-        let mut rows = vec![];
-        for chunk in 0..groups.div_ceil(CHUNK) {
-            rows.extend(self.topics(chunk)?);
-        }
-        rows.truncate(groups);
-        Ok(rows)
+    /// Categories of the first groups' items, `[groups][items]`, of 4,096 groups at most.
+    pub(crate) fn orders(&self) -> &[Vec<usize>] {
+        &self.first
     }
 
     /// Indices of the groups that ask the most text, sorted; empty if there are few groups.

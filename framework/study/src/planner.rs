@@ -11,9 +11,6 @@ use std::collections::BTreeSet;
 /// measured together, so that their items are the same.
 const MEASURED: usize = 512;
 
-/// Most groups whose orders of topics are compared.
-const COUNTED: usize = 4096;
-
 /// Most items whose choices are counted for the chance level.
 const CHANCE: usize = 32;
 
@@ -173,12 +170,9 @@ impl Plan {
     }
 
     /// Counts how topics are spread over places.
-    ///
-    /// # Errors
-    /// If the topics plugin fails.
-    pub fn topic_balance(&self) -> Result<TopicBalance> {
+    pub fn topic_balance(&self) -> TopicBalance {
         let names = self.dataset.categories().iter().map(|c| c.name.clone()).collect();
-        Ok(TopicBalance::of(names, self.lists.balance(), &self.lists.orders(COUNTED)?))
+        TopicBalance::of(names, self.lists.balance(), self.lists.orders())
     }
 
     /// The share of right answers by guessing, over the items of the first group; `None` if they have no choices.
