@@ -91,6 +91,12 @@ impl Outcome {
         }
     }
 
+    /// As [`Self::graded`], of all turns of a run.
+    #[must_use]
+    pub fn graded_in(&self, grade: Option<&GradeSection>, turns: &[TurnRow]) -> Self {
+        self.graded(grade, &turns.iter().collect::<Vec<_>>())
+    }
+
     /// Says that turns are left out because they do not have this outcome: `without` of `of`. `None` if all have it.
     ///
     /// ```

@@ -12,8 +12,8 @@ use crate::scope::{Scope, begins_with_bos};
 use crate::sparse;
 use crate::told::{label, number, table, tell};
 use friction_core::{
-    Block, Column, Error, Estimate, Findings, Outcome, Position, Result, RunReader, Says, Table, TurnRow, Verdict,
-    off_letters, plural, unread,
+    Block, Column, Error, Estimate, Findings, GradeSection, Outcome, Position, Result, RunReader, Says, Table, TurnRow,
+    Verdict, off_letters, plural, unread,
 };
 use friction_sae::{Active, Sae};
 use friction_stats::cite;
@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// # Errors
 /// When the run lacks a tap that is read, or the device cannot be opened.
 pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
+    let scope = &scope.graded(run);
     let o = &scope.options;
     let (kind, device) = (scope.cx.backend.kind, scope.cx.backend.device);
     if let Some(w) = &scope.warning {
@@ -156,7 +157,9 @@ pub fn write(scope: &Scope, run: &dyn RunReader, out: &mut Findings) -> Result<(
     });
     let halves = halves.only(|g| questions.has_outcome(g));
     let lacks = rows.iter().filter(|r| r.outcome(outcome).is_none()).count();
-    let why = match unread(rows.iter().copied()).filter(|_| *outcome == Outcome::Score) {
+    // A search that finds nothing has read its reply.
+    let reads = *outcome == Outcome::Score && !scope.cx.grade.as_ref().is_some_and(GradeSection::searches);
+    let why = match unread(rows.iter().copied()).filter(|_| reads) {
         Some(why) => Some((why, "no answer could be read".to_string())),
         None if lacks == rows.len() => {
             let why = format!("no turn has a `{outcome}`");

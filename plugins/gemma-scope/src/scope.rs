@@ -1,10 +1,11 @@
 //! What the analysis needs and finds before the run.
 use crate::options::GemmaScope;
 use friction_checkpoint::Checkpoint;
-use friction_core::{BuildContext, Error, Result, Site};
+use friction_core::{BuildContext, Error, Result, RunReader, Site};
 use friction_sae::load::Found;
 
 /// Everything that the analysis needs and that is found before the run.
+#[derive(Clone)]
 pub struct Scope {
     /// The manifest's options.
     pub options: GemmaScope,
@@ -20,6 +21,15 @@ pub struct Scope {
     pub warning: Option<String>,
     /// The manifest's model and device.
     pub cx: BuildContext,
+}
+
+impl Scope {
+    /// The analyzer with the outcome as the run's replies are graded: a score that says what was found is no accuracy.
+    pub fn graded(&self, run: &dyn RunReader) -> Self {
+        let outcome = self.options.outcome().graded_in(self.cx.grade.as_ref(), run.turns());
+        let options = GemmaScope { outcome: Some(outcome), ..self.options.clone() };
+        Self { options, ..self.clone() }
+    }
 }
 
 /// Whether the prompts of a study begin with BOS.

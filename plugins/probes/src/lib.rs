@@ -28,8 +28,8 @@ use fit::Design;
 use folds::Key;
 use friction_core::error::{Faults, twice};
 use friction_core::{
-    Analyzer, BuildContext, Error, Filter, Findings, Needs, Outcome, PluginConfig, PluginEntry, Position, Result,
-    RunReader, Site, off_letters, unread,
+    Analyzer, BuildContext, Error, Filter, Findings, GradeSection, Needs, Outcome, PluginConfig, PluginEntry, Position,
+    Result, RunReader, Site, off_letters, unread,
 };
 use friction_stats::{Link, Matrix};
 use options::LinearProbe;
@@ -70,8 +70,8 @@ impl PluginConfig for LinearProbe {
         }
         faults.end()
     }
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        Ok(Box::new(self.clone()))
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
+        Ok(Box::new(Self { grade: cx.grade.clone(), ..self.clone() }))
     }
 }
 
@@ -108,9 +108,25 @@ impl Analyzer for LinearProbe {
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
+        // A score that says what was found in a reply is no accuracy.
+        match self.outcome().graded_in(self.grade.as_ref(), run.turns()) {
+            Outcome::Match => Self { outcome: Some(Outcome::Match), ..self.clone() }.analyzed(run, out),
+            _ => self.analyzed(run, out),
+        }
+    }
+}
+
+impl LinearProbe {
+    /// Whether a reply without an answer is one that could not be read, and not one in which nothing was found.
+    fn reads(&self) -> bool {
+        !self.grade.as_ref().is_some_and(GradeSection::searches)
+    }
+
+    fn analyzed(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let target = self.target();
         let rows = Rows::read(run, &self.choice(&target))?;
         if target == Target::Outcome(Outcome::Score)
+            && self.reads()
             && let Some(why) = unread(rows.rows.iter().map(|r| &r.turn))
         {
             out.ask(format!("Can {} be read out at {}?", target.asked(&rows.classes), self.position));

@@ -3,7 +3,7 @@ use crate::folds::Key;
 use crate::rows::Choice;
 use crate::target::Target;
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Outcome, Position, Site};
+use friction_core::{GradeSection, Outcome, Position, Site};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -95,6 +95,9 @@ pub struct LinearProbe {
     #[serde(default = "level")]
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     pub level: f64,
+    /// How the manifest has replies graded.
+    #[serde(skip)]
+    pub grade: Option<GradeSection>,
 }
 fn prompt_end() -> Position {
     Position::PromptEnd

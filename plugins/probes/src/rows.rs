@@ -133,6 +133,7 @@ fn yes_or_no(outcome: &Outcome, values: &[f64]) -> bool {
 fn outcome_classes(outcome: &Outcome) -> Vec<String> {
     match outcome {
         Outcome::Score => ["wrong", "right"],
+        Outcome::Match => ["no match", "a match"],
         Outcome::Answered => ["no answer", "an answer"],
         _ => ["0", "1"],
     }

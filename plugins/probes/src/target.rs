@@ -17,6 +17,8 @@ impl Target {
     pub fn new(name: &str, outcome: &Outcome) -> Self {
         match name {
             "interruptions" => Self::Interruptions,
+            // A score that says what was found in replies.
+            "correct" if *outcome == Outcome::Match => Self::Outcome(Outcome::Match),
             "correct" => Self::Outcome(Outcome::Score),
             "outcome" => Self::Outcome(outcome.clone()),
             factor => Self::Factor(factor.into()),
@@ -29,6 +31,7 @@ impl Target {
             Self::Factor(name) => format!("`{name}` ({})", classes.join(" against ")),
             Self::Interruptions => "the number of interruptions so far".into(),
             Self::Outcome(Outcome::Score) if !classes.is_empty() => "whether the answer to come is right".into(),
+            Self::Outcome(Outcome::Match) if !classes.is_empty() => "whether the reply to come matches".into(),
             Self::Outcome(Outcome::Answered) => "whether the reply to come has an answer".into(),
             Self::Outcome(outcome) => format!("`{outcome}` ({})", outcome.label()),
         }
@@ -44,6 +47,7 @@ impl Target {
             ) => {
                 format!("the {}", outcome.label())
             }
+            Self::Outcome(Outcome::Match) if !classes.is_empty() => "whether the next reply matches".into(),
             Self::Outcome(Outcome::Answered) => self.words(classes),
             Self::Outcome(outcome) => outcome.label(),
             Self::Interruptions => self.words(classes),
@@ -56,8 +60,27 @@ impl std::fmt::Display for Target {
         match self {
             Target::Factor(name) => f.write_str(name),
             Target::Interruptions => f.write_str("interruptions"),
-            Target::Outcome(Outcome::Score) => f.write_str("correct"),
+            Target::Outcome(Outcome::Score | Outcome::Match) => f.write_str("correct"),
             Target::Outcome(outcome) => outcome.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_that_says_what_was_found_is_not_called_right() {
+        let classes = ["no match".to_string(), "a match".to_string()];
+        let of = |outcome: &Outcome| {
+            let target = Target::new("correct", outcome);
+            (target.to_string(), target.words(&classes), target.asked(&classes))
+        };
+        let told = |name: &str, words: &str, asked: &str| (name.to_string(), words.to_string(), asked.to_string());
+        let matches = told("correct", "whether the reply to come matches", "whether the next reply matches");
+        assert_eq!(of(&Outcome::Match), matches);
+        let right = told("correct", "whether the answer to come is right", "whether the next answer is right");
+        assert_eq!(of(&Outcome::Score), right);
     }
 }

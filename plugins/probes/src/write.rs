@@ -211,7 +211,7 @@ impl Report<'_> {
             return out.say(format!("{what} is not reported, because the target could not be read out"));
         }
         let turns = || self.rows.rows.iter().map(|r| &r.turn);
-        if let Some(why) = unread(turns()).filter(|_| outcome == Outcome::Score) {
+        if let Some(why) = unread(turns()).filter(|_| outcome == Outcome::Score && o.reads()) {
             return out.warn(why);
         }
         if turns().all(|t| t.outcome(&outcome).is_none()) {

@@ -6,8 +6,8 @@ use crate::{figure, headline, report};
 use friction_core::error::Faults;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, Outcome, PluginConfig, PluginEntry, Result,
-    RunReader, Says, TurnRow, off_letters, plural, unread,
+    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, GradeSection, Needs, Outcome, PluginConfig, PluginEntry,
+    Result, RunReader, Says, TurnRow, off_letters, plural, unread,
 };
 use friction_stats::{cite, percent, signed};
 use serde::Deserialize;
@@ -76,6 +76,9 @@ struct Steering {
     #[serde(default = "level")]
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     level: f64,
+    /// How the manifest has replies graded.
+    #[serde(skip)]
+    grade: Option<GradeSection>,
 }
 fn level() -> f64 {
     0.95
@@ -101,8 +104,8 @@ impl PluginConfig for Steering {
         faults.take(self.kind());
         faults.end()
     }
-    fn build(&self, _: &BuildContext) -> Result<Box<dyn Analyzer>> {
-        Ok(Box::new(self.clone()))
+    fn build(&self, cx: &BuildContext) -> Result<Box<dyn Analyzer>> {
+        Ok(Box::new(Self { grade: cx.grade.clone(), ..self.clone() }))
     }
 }
 
@@ -128,9 +131,9 @@ impl Analyzer for Steering {
         if self.expect.is_none() {
             lacks.push(format!(
                 "the verdict cannot be told without `expect`: say whether {} `rises` or `falls` as the dose grows",
-                match self.outcome {
+                match self.outcome.graded(self.grade.as_ref(), &[]) {
                     Outcome::Score => "accuracy".into(),
-                    _ => format!("the {}", self.outcome.label()),
+                    outcome => format!("the {}", outcome.label()),
                 }
             ));
         }
@@ -159,7 +162,7 @@ impl Analyzer for Steering {
         let named = of_hook(&names, self.hook.as_deref())?;
         let steered: BTreeSet<&str> =
             turns.iter().filter(|t| named.contains_key(t.arm.as_str())).map(|t| t.condition.as_str()).collect();
-        let (outcome, first) = (&self.outcome, self.first(turns));
+        let (outcome, first) = (&self.outcome.graded_in(self.grade.as_ref(), turns), self.first(turns));
         let mut control = items(turns, "", first, &self.only);
         control.retain(|(_, condition, _), _| steered.contains(condition));
         let mut arms: Vec<Arm> = vec![];
@@ -225,7 +228,9 @@ impl Analyzer for Steering {
         let mut answer = ask(&question, &arms)?;
         // Replies without a readable answer count as wrong in every arm, so there may be nothing to compare.
         let silent = unread(turns.iter().filter(|t| t.turn >= first && t.has(&self.only)));
-        if let Some(why) = silent.filter(|_| *outcome == Outcome::Score) {
+        // A search that finds nothing has read its reply.
+        let reads = *outcome == Outcome::Score && !self.grade.as_ref().is_some_and(GradeSection::searches);
+        if let Some(why) = silent.filter(|_| reads) {
             answer.says = Says::CannotBeTold;
             answer.why = "no answer could be read".into();
             out.warn(why);
@@ -288,4 +293,30 @@ impl Steering {
 
 friction_core::inventory::submit! {
     PluginEntry::analyzer::<Steering>("steering", "Dose-response of an outcome, against control directions", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What lacks, told before a run whose replies are graded so.
+    fn lacks(grade: &str) -> Vec<String> {
+        let context = r#"{"base": ".", "seed": 0, "model": {"source": "path:x"}, "backend": {}, "grade": GRADE}"#;
+        let cx: BuildContext = serde_json::from_str(&context.replace("GRADE", grade)).unwrap();
+        let steering: Steering = serde_json::from_str("{}").unwrap();
+        steering.build(&cx).unwrap().foresee(&Foreseen { groups: 40, arms: None })
+    }
+
+    #[test]
+    fn a_score_that_says_what_was_found_is_no_accuracy() {
+        let told = |what: &str| {
+            vec![format!(
+                "the verdict cannot be told without `expect`: say whether {what} `rises` or `falls` as the dose grows"
+            )]
+        };
+        assert_eq!(lacks(r#"{"kind": "contains", "texts": ["sorry"]}"#), told("the share of replies that match"));
+        assert_eq!(lacks(r#"{"kind": "choice"}"#), told("accuracy"));
+        assert_eq!(lacks("null"), told("accuracy"));
+    }
 }
