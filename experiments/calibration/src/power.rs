@@ -2,10 +2,13 @@
 use crate::studies::{Studies, in_threads};
 use crate::told::{All, Told, collect};
 use crate::views::Outcome;
-use crate::{Args, Error};
+use crate::{Args, Error, MEDIATION};
 use friction_organism::truth::Truth;
 use friction_store::StoredRun;
+use friction_study::Plan;
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::rc::Rc;
 
 /// The power of one verdict or p-value; it should be reached in at least four of five studies.
 pub struct Power {
@@ -17,30 +20,40 @@ pub struct Power {
 }
 
 /// What must be found: for each analysis that sees the planted effect, its verdict or its p-value.
-const FOUND: [(&str, &str, &str); 5] = [
+const FOUND: [(&str, &str, &str); 7] = [
     ("behavior", "primary", "p"),
+    ("behavior", "verdict", "verdict"),
     ("probe-completion", "headline", "p"),
     ("probe-completion", "next_answer", "p"),
     ("steering", "verdict", "verdict"),
     ("features-completion", "verdict", "verdict"),
+    (MEDIATION, "verdict", "verdict"),
 ];
 
 /// Runs the studies of the planted organism and analyses them.
 pub fn planted(studies: &Studies, a: &Args, done: impl Fn(u64) + Sync) -> Result<Vec<Power>, Error> {
     let all = in_threads(a.planted, |i| {
-        let (path, plan) = studies.run(Truth::Planted, 2 * a.groups, a.seed + i, i)?;
-        let stored = StoredRun::open(&path)?;
         let mut all = All::new();
-        let wanted = |n: &String| FOUND.iter().any(|f| f.0 == n) && (a.only.is_empty() || a.only.contains(n));
-        for (name, analyzer) in plan.analyzers.iter().filter(|(n, _)| wanted(n)) {
-            let mut findings = friction_core::Findings::default();
-            analyzer.analyze(&stored, &mut findings).map_err(|e| format!("{}: {name}: {e}", path.display()))?;
-            collect(&mut all, Outcome::Own, name, &findings);
+        let wanted = |n: &str| FOUND.iter().any(|f| f.0 == n) && a.wants(n);
+        let mut tell = |(path, plan): (PathBuf, Rc<Plan>)| {
+            let stored = StoredRun::open(&path)?;
+            for (name, analyzer) in plan.analyzers.iter().filter(|(n, _)| wanted(n)) {
+                let mut findings = friction_core::Findings::default();
+                analyzer.analyze(&stored, &mut findings).map_err(|e| format!("{}: {name}: {e}", path.display()))?;
+                collect(&mut all, Outcome::Own, name, &findings);
+            }
+            Ok::<(), Error>(())
+        };
+        if FOUND.iter().any(|f| f.0 != MEDIATION && wanted(f.0)) {
+            tell(studies.run(Truth::Planted, 2 * a.groups, a.seed + i, i)?)?;
+        }
+        if wanted(MEDIATION) {
+            tell(studies.patched(Truth::Planted, 2 * a.groups, a.seed + i)?)?;
         }
         done(i);
         Ok(all)
     })?;
-    let wanted = FOUND.iter().filter(|f| a.only.is_empty() || a.only.iter().any(|o| o == f.0));
+    let wanted = FOUND.iter().filter(|f| a.wants(f.0));
     Ok(wanted
         .filter(|_| a.planted > 0)
         .map(|(analysis, place, what)| {
@@ -64,7 +77,7 @@ impl Power {
     /// One row of the printed table.
     pub fn text(&self) -> String {
         format!(
-            "{:<16} {:<26} {:<34} {:<9} {:>4} {:>7.1} % ≥ 80 % {:>17}  {}",
+            "{:<16} {:<26} {:<42} {:<11} {:>4} {:>7.1} % ≥ 80 % {:>17}  {}",
             "planted",
             self.analysis,
             self.place,

@@ -6,6 +6,14 @@ use friction_study::{Plan, Quiet, analyze, run};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// The two runs of a patched study.
+const FIRST: &str = include_str!("../../patching-first.toml");
+const PATCHED: &str = include_str!("../../patching.toml");
+/// Sites that are patched: before the organisms read the number of interruptions, and where the planted one does.
+const SITES: &str = "[\"resid_post.0\", \"attn_out.1\"]";
+/// Controls of the state: the fewest with which p can be 0.05.
+const CONTROLS: usize = 19;
+
 /// What all studies share.
 pub struct Studies {
     runs: PathBuf,
@@ -74,15 +82,8 @@ impl Studies {
     /// When the study's manifest is wrong or its run fails.
     pub fn run(&self, truth: Truth, groups: usize, seed: u64, i: u64) -> Result<(PathBuf, Rc<Plan>), Error> {
         let text = include_str!("../study.toml");
-        let temperature = if truth == Truth::Null { self.null_temperature } else { 0.0 };
         let sae = format!("path:{}", self.sae(truth).display());
-        let mut set = vec![
-            format!("generation.temperature={temperature}"),
-            format!("model.source={}", source(truth)),
-            format!("study.groups={groups}"),
-            format!("study.turns={}", self.turns),
-            format!("study.seed={seed}"),
-        ];
+        let mut set = self.sized(truth, groups, seed);
         let table: toml::Table = text.parse()?;
         for (k, analyzer) in table.get("analyzer").and_then(|a| a.as_array()).into_iter().flatten().enumerate() {
             match analyzer.get("plugin").and_then(|p| p.as_str()) {
@@ -94,8 +95,53 @@ impl Studies {
                 _ => {}
             }
         }
-        let plan = Rc::new(Plan::new(Manifest::parse("study.toml", text, &set)?, &self.base(truth))?);
-        let path = self.base(truth).join(format!("{groups}-{seed}"));
+        self.made("study.toml", text, &set, truth, &format!("{groups}-{seed}"))
+    }
+
+    /// The patched run of a seed, made with its first run if it does not exist, and its plan.
+    ///
+    /// # Errors
+    /// When a manifest is wrong or a run fails.
+    pub fn patched(&self, truth: Truth, groups: usize, seed: u64) -> Result<(PathBuf, Rc<Plan>), Error> {
+        let set = self.sized(truth, groups, seed);
+        let expect = vec![format!("analyzer.0.expect={}", word(truth))];
+        let name = format!("{groups}-{seed}-first");
+        let (first, _) = self.made("patching-first.toml", FIRST, &[set.clone(), expect].concat(), truth, &name)?;
+        // With few interruptions few answers differ.
+        let from = self.turns.min(5);
+        let patch = vec![
+            format!("hook.0.run={:?}", first.display().to_string()),
+            format!("hook.0.sites={SITES}"),
+            format!("hook.0.controls={CONTROLS}"),
+            format!("hook.0.first_turn={from}"),
+            format!("analyzer.0.first_turn={from}"),
+        ];
+        self.made("patching.toml", PATCHED, &[set, patch].concat(), truth, &format!("{groups}-{seed}-patched"))
+    }
+
+    /// Sizes of a study, its seed and its model, as settings of a manifest.
+    fn sized(&self, truth: Truth, groups: usize, seed: u64) -> Vec<String> {
+        let temperature = if truth == Truth::Null { self.null_temperature } else { 0.0 };
+        vec![
+            format!("generation.temperature={temperature}"),
+            format!("model.source={}", source(truth)),
+            format!("study.groups={groups}"),
+            format!("study.turns={}", self.turns),
+            format!("study.seed={seed}"),
+        ]
+    }
+
+    /// The run of a manifest, in the folder `name` of its organism, made if it does not exist.
+    fn made(
+        &self,
+        file: &str,
+        text: &str,
+        set: &[String],
+        truth: Truth,
+        name: &str,
+    ) -> Result<(PathBuf, Rc<Plan>), Error> {
+        let plan = Rc::new(Plan::new(Manifest::parse(file, text, set)?, &self.base(truth))?);
+        let path = self.base(truth).join(name);
         run(&plan, &path, &mut Quiet)?;
         Ok((path, plan))
     }
