@@ -66,13 +66,12 @@ fn put(t: &mut TurnRow, odds: f64) -> Option<f64> {
 }
 
 /// Replaces what the forks of a turn measured; turns without forks stay as they are.
-pub fn replace(t: &mut TurnRow, seed: u64) {
-    let seed = seed.to_le_bytes();
+pub fn replace(t: &mut TurnRow, seed: &[u8]) {
     let (group, turn) = (t.group.to_le_bytes(), t.turn.to_le_bytes());
     let own_level = t.factors.get("completion").cloned().unwrap_or_default();
     let other = if own_level == "interrupt" { "complete" } else { "interrupt" };
     let towards = if own_level == "interrupt" { 1.0 } else { -1.0 };
-    let (there, here) = (odds(t, &seed, other), odds(t, &seed, &own_level));
+    let (there, here) = (odds(t, seed, other), odds(t, seed, &own_level));
     let (Some(donor), Some(own)) = (put(t, there), put(t, here)) else { return };
     for (name, value) in &mut t.readings {
         let Some((fork, site)) = name.strip_prefix("patch.").and_then(|n| n.split_once('_')) else { continue };
@@ -80,10 +79,9 @@ pub fn replace(t: &mut TurnRow, seed: u64) {
             "self" | "test-embed" => own,
             "test-last" => donor,
             _ => {
-                let drawn = || PUSHED[0] + PUSHED[1] * normal(&[b"share", &seed, name.as_bytes()]);
+                let drawn = || PUSHED[0] + PUSHED[1] * normal(&[b"share", seed, name.as_bytes()]);
                 let share = share(fork, &site.replace('-', ".")).unwrap_or_else(drawn);
-                let varies =
-                    normal(&[&seed, &group, name.as_bytes()]) + normal(&[&seed, &group, &turn, name.as_bytes()]);
+                let varies = normal(&[seed, &group, name.as_bytes()]) + normal(&[seed, &group, &turn, name.as_bytes()]);
                 own + share * (donor - own) + towards * VARIES * varies
             }
         };
@@ -115,8 +113,8 @@ mod tests {
         let [mut total, mut partner, mut state] = [0.0; 3];
         for group in 0..2000 {
             let [mut a, mut b] = [row(group, "interrupt"), row(group, "complete")];
-            replace(&mut a, 5);
-            replace(&mut b, 5);
+            replace(&mut a, b"5");
+            replace(&mut b, b"5");
             let own = |t: &TurnRow| t.outcome(&Outcome::LogOdds).unwrap();
             let at = |name: &str| a.readings[&format!("patch.{name}")];
             assert_eq!((at("self_attn_out-1"), at("test-last_resid_post-3")), (own(&a), own(&b)));

@@ -25,7 +25,7 @@ use friction_core::{Analyzer, RunReader};
 use friction_organism::truth::Truth as Organism;
 use friction_store::StoredRun;
 use indicatif::{ProgressBar, ProgressStyle};
-use promises::{at_most, outcomes, truth};
+use promises::{at_most, draws, outcomes, truth};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,8 +36,6 @@ use views::{Outcome, View};
 
 /// The analyzer of patched runs.
 const MEDIATION: &str = "mediation";
-/// Number of times that a study's readings are made up. Each counts as a study: they have nothing in common.
-const DRAWS: u64 = 10;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -82,8 +80,7 @@ impl Args {
 fn null_study(studies: &Studies, a: &Args, i: u64) -> Result<All, Error> {
     let mut all = All::new();
     let mut tell = |stored: &StoredRun, name: &str, outcome: Outcome, analyzer: &dyn Analyzer| {
-        let draws = if outcome == Outcome::Made { DRAWS } else { 1 };
-        for draw in 0..draws {
+        for draw in 0..draws(name, outcome) {
             let mut findings = friction_core::Findings::default();
             analyzer
                 .analyze(&View::new(stored, outcome, draw), &mut findings)

@@ -16,6 +16,13 @@ pub fn outcomes(analysis: &str) -> &'static [Outcome] {
     }
 }
 
+/// How often an analysis is run with an outcome, each time with other random numbers. Where all that it reads is random, each
+/// counts as a study: they have nothing in common.
+pub fn draws(analysis: &str, outcome: Outcome) -> u64 {
+    let primary = LOCKED.iter().any(|l| l.analysis == analysis) && outcome != Outcome::Own;
+    if primary || outcome == Outcome::Made { 10 } else { 1 }
+}
+
 /// The true value of each reported number; `None` where there is a real effect that is not known, and nothing is promised.
 /// `turns` is the length of a conversation.
 pub fn truth(place: &Place, turns: usize) -> Option<Truth> {

@@ -83,9 +83,13 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The run's turns under `outcome`. All random numbers depend on the run's seed only and, of made-up readings, on `draw`.
+    /// The run's turns under `outcome`. All random numbers depend on the run's seed and on `draw`, which counts from 0.
     pub fn new(run: &'a StoredRun, outcome: Outcome, draw: u64) -> Self {
-        let seed = run.seed().to_le_bytes();
+        let seed = match draw {
+            0 => run.seed(),
+            _ => derive(&[&run.seed().to_le_bytes(), &draw.to_le_bytes()]),
+        };
+        let seed = seed.to_le_bytes();
         let last = run.turns().iter().map(|t| t.turn).max().unwrap_or(1).max(2);
         let mut conditions: Vec<&str> = vec![];
         for t in run.turns() {
@@ -144,7 +148,7 @@ impl<'a> View<'a> {
                     Outcome::Ranked | Outcome::Trend => {
                         t.factors = [("rank".to_string(), (rank + 1).to_string())].into();
                     }
-                    Outcome::Made => made::replace(&mut t, derive(&[&seed, &draw.to_le_bytes()])),
+                    Outcome::Made => made::replace(&mut t, &seed),
                     _ => {}
                 }
                 t
