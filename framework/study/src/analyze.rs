@@ -173,6 +173,7 @@ impl Each {
     /// All findings. A grader that `searches` replies for something reads no answer out of them.
     fn end(self, mut notes: Vec<String>, searches: bool) -> Analyses {
         notes.extend(self.notes);
+        notes.extend(self.run.given().map(String::from));
         notes.extend(unmatched(self.run.turns()));
         // What a process writes to its standard error is read by a thread of its own, a moment later.
         std::thread::sleep(std::time::Duration::from_millis(50));

@@ -75,8 +75,8 @@ fn a_context_that_the_messages_alone_overflow() {
     let found = told(&but(PLAIN, &format!("user = \"{long} {{question}}\"\n")), &[], 2);
     says(&found, &["alone need up to", "without any new token, but the model's context is"]);
     assert!(!found.contains("`max_new_tokens`"), "{found}");
-    let found = told(MANIFEST, &["generation.max_new_tokens=100000"], 2);
-    says(&found, &["with up to 100000 new tokens each needs up to", "lower `turns` or `max_new_tokens`"]);
+    let found = told(MANIFEST, &["generation.max_new_tokens=65536"], 2);
+    says(&found, &["with up to 65536 new tokens each needs up to", "lower `turns` or `max_new_tokens`"]);
 }
 
 #[test]

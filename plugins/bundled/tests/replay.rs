@@ -315,6 +315,8 @@ fn what_does_not_fit_the_run_is_refused_before_a_token() {
     let found: Value = serde_json::from_slice(&found).unwrap();
     let whose = "Replies of `complete`, `interrupt` (all) are those of bundled:organism in the run runs/base, read by bundled:organism-null";
     assert_eq!(found["blocks"][0]["text"], whose);
+    let o = friction(dir, &["analyze", "runs/other"]);
+    assert!(text(&o).contains(&format!("note: {whose}")), "{}", text(&o));
     let captions: Vec<&str> =
         found["blocks"].as_array().unwrap().iter().filter_map(|b| b["table"]["caption"].as_str()).collect();
     assert!(captions.len() > 2 && captions.iter().all(|c| c.ends_with(whose)), "{captions:?}");

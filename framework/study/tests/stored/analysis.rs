@@ -44,7 +44,8 @@ fn a_run_is_analysed_as_it_was_run() {
     assert_eq!(files(&out.join("analysis")), first);
 
     // A run that is resumed with other analyzers takes them into its manifest, and not into its lock.
-    go(w.path(), &out, &["study.seed=11", "study.groups=2", "analyzer.0.level=0.7"], ALL).unwrap();
+    let set = ["study.seed=11", "study.groups=2", "analyzer.0.level=0.7", "analyzer.0.first_turn=1"];
+    go(w.path(), &out, &set, ALL).unwrap();
     assert!(fs::read_to_string(out.join("manifest.toml")).unwrap().contains("level = 0.7"));
     assert_eq!(lock(&out)["analyzers"]["behavior"]["table"]["level"], 0.9);
     analyze_stored(&out, &Otherwise::default()).unwrap();
