@@ -4,6 +4,8 @@
 pub const WILSON: &str = "Wilson 1927, J. Am. Stat. Assoc. 22:209";
 /// [`mean_t`](crate::mean_t): the interval of a mean.
 pub const STUDENT: &str = "Student 1908, Biometrika 6:1";
+/// [`ratio_t`](crate::ratio_t): the interval of a ratio.
+pub const FIELLER: &str = "Fieller 1954, J. R. Stat. Soc. B 16:175";
 /// [`sign_flips`](crate::sign_flips) and [`sign_flip`](crate::sign_flip): the test, and its interval.
 pub const SIGN_FLIPS: &str = "Fisher 1935, The Design of Experiments; Hartigan 1969, J. Am. Stat. Assoc. 64:1303";
 /// [`permutation_p`](crate::permutation_p).

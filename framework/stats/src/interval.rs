@@ -1,5 +1,5 @@
 //! Confidence intervals of a proportion and of a mean.
-use crate::Error;
+use crate::{Error, t_critical};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 /// An estimate with its two-sided confidence interval.
@@ -43,6 +43,44 @@ pub fn mean_t(values: &[f64], level: f64) -> Result<Interval, Error> {
     Ok(Interval { estimate: mean, low: mean - half, high: mean + half })
 }
 
+/// The ratio Σ `values` / Σ `weights`, one pair for each independent unit, with its interval at `level` by Fieller's theorem
+/// (Fieller 1954, JRSS B 16:175): a ratio r is inside if and only if Student's t does not tell the mean of value − r · weight
+/// from 0, with n − 1 degrees of freedom. Weights may have either sign; where their mean is not told from 0, the interval
+/// has no bounds.
+///
+/// # Errors
+/// With fewer than two pairs, a number that is not finite, or weights that sum to 0.
+pub fn ratio_t(values: &[f64], weights: &[f64], level: f64) -> Result<Interval, Error> {
+    let n = values.len();
+    if n < 2 || weights.len() != n {
+        return Err(Error::TooLittle(format!("the interval of a ratio needs 2 pairs, there are {n}")));
+    }
+    if let Some(v) = values.iter().chain(weights).find(|v| !v.is_finite()) {
+        return Err(Error::Value(format!("a group's value is {v}: a ratio needs finite values")));
+    }
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / n as f64;
+    let (value, weight) = (mean(values), mean(weights));
+    if weight == 0.0 {
+        return Err(Error::Value("the weights of the groups sum to 0".into()));
+    }
+    let t2 = t_critical(n, level).powi(2);
+    // t² times the covariance of two means.
+    let spread = |a: &[f64], b: &[f64]| {
+        let (x, y) = (mean(a), mean(b));
+        t2 * a.iter().zip(b).map(|(a, b)| (a - x) * (b - y)).sum::<f64>() / ((n - 1) * n) as f64
+    };
+    // The bounds solve a r² − 2 b r + c = 0.
+    let a = weight * weight - spread(weights, weights);
+    let b = value * weight - spread(values, weights);
+    let c = value * value - spread(values, values);
+    let estimate = value / weight;
+    if a <= 0.0 {
+        return Ok(Interval { estimate, low: f64::NEG_INFINITY, high: f64::INFINITY });
+    }
+    let root = (b * b - a * c).max(0.0).sqrt();
+    Ok(Interval { estimate, low: (b - root) / a, high: (b + root) / a })
+}
+
 /// Mean of one value for each independent unit, such as a group, with its interval at `level`: Wilson's score interval if
 /// all values are 0 or 1, otherwise Student's t. The bounds are NaN where there is no interval: of one value, and of equal
 /// values other than 0 and 1, which do not tell how units vary. `None` without values.
@@ -73,6 +111,25 @@ pub fn mean_of_numbers(values: &[f64], level: f64) -> Option<Interval> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_bounds_of_a_ratio_are_where_t_is_critical() {
+        let (values, weights) = ([1.0, 2.5, 0.5, 3.0, 1.5, 2.0], [4.0, 5.0, 3.0, 6.5, 2.0, 4.5]);
+        let i = ratio_t(&values, &weights, 0.95).unwrap();
+        assert!((i.estimate - 0.42).abs() < 1e-12, "{i:?}");
+        for (r, sign) in [(i.low, 1.0), (i.high, -1.0)] {
+            let left: Vec<f64> = values.iter().zip(&weights).map(|(v, w)| v - r * w).collect();
+            assert!((crate::t_statistic(&left) - sign * t_critical(6, 0.95)).abs() < 1e-9, "{i:?}");
+        }
+        assert!((i.low - 0.2503293251860738).abs() < 1e-9 && (i.high - 0.5725243551045206).abs() < 1e-9, "{i:?}");
+        // All groups have the same ratio.
+        let same = ratio_t(&weights, &weights, 0.95).unwrap();
+        assert!((same.low - 1.0).abs() < 1e-6 && (same.high - 1.0).abs() < 1e-6, "{same:?}");
+        // Weights that are not told from 0.
+        let open = ratio_t(&values, &[1.0, -1.0, 1.0, -1.0, 1.0, 1.0], 0.95).unwrap();
+        assert_eq!((open.low, open.high), (f64::NEG_INFINITY, f64::INFINITY));
+        assert!(ratio_t(&values[..1], &weights[..1], 0.95).is_err() && ratio_t(&values, &[0.0; 6], 0.95).is_err());
+    }
     use crate::Rng;
 
     #[test]

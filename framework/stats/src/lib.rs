@@ -19,7 +19,7 @@ pub use auc::{auc, balanced_accuracy, correlation, r2};
 pub use clustered::{Coefficient, clustered_logit};
 pub use cross_validation::{HeldRows, Scale, cross_validated, jackknife_variance, nadeau_bengio};
 pub use flips::{Flips, max_t, ratio_flips, sign_flips};
-pub use interval::{Interval, mean_of_numbers, mean_of_units, mean_t, wilson};
+pub use interval::{Interval, mean_of_numbers, mean_of_units, mean_t, ratio_t, wilson};
 pub use linear::{Fit, Link, Matrix, Scaler, fit, fit_to};
 pub use multiple::{benjamini_hochberg, holm};
 pub use paired::{PairedTest, sign_flip};
