@@ -52,7 +52,7 @@ pub fn sites(o: &Mediation, f: &Found) -> Result<Figure> {
             plural(f.totals[0].groups, "group"),
             plural(f.units.units.len(), "unit")
         ))
-        .say(format!("Bars: {} bootstrap intervals over groups.", percent(o.level)))
+        .say(format!("Bars: {} Fieller intervals over groups.", percent(o.level)))
         .say("Shares of resid_post are cumulative.")
         .key(&f.names[0], line(0))
         .key(&f.names[1], line(1));

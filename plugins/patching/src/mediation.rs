@@ -15,8 +15,8 @@ use serde::Deserialize;
 ///
 /// The outcome is the log-odds of the right choice. The total effect is the donor's minus the recipient's, both untouched;
 /// the indirect effect of a fork is that of the patched recipient minus the untouched one. A share is the sum of indirect
-/// effects over the sum of total effects, over all units (turns of groups, never only those whose answer changed), with a
-/// bootstrap interval over groups. It is told in both directions: the condition's donor into the reference's conversations
+/// effects over the sum of total effects, over all units (turns of groups, never only those whose answer changed), with an
+/// interval over groups by Fieller's theorem. It is told in both directions: the condition's donor into the reference's conversations
 /// and the other way round. Where the interval of the total effect holds 0, or it is below `smallest_total`, there is nothing to
 /// share, and no share is told.
 ///

@@ -8,7 +8,7 @@ use friction_stats::{Interval, cite, percent};
 use serde_json::{Value, json};
 
 const PATCHING: &str = "Vig et al. 2020, NeurIPS; Geiger et al. 2021, NeurIPS";
-const BOOTSTRAP: &str = "Davison and Hinkley 1997, Bootstrap Methods and their Application";
+const FIELLER: &str = cite::FIELLER;
 
 /// What an analysis found.
 pub struct Found<'a> {
@@ -57,11 +57,11 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
     let verdict = answer.why.iter().fold(Verdict::new("Best", claim, answer.says), |v, why| v.because(why.clone()));
     out.verdict(verdict)
         .method(format!(
-            "in both directions: state beyond its {} (max-T over sites, p ≤ 0.05) and of {least:.0} % or more, partner beyond placebo, subspace of {least:.0} % or more, complement less than partner; shares are Σ indirect / Σ total effect with {} bootstrap intervals over groups",
+            "in both directions: state beyond its {} (max-T over sites, p ≤ 0.05) and of {least:.0} % or more, partner beyond placebo, subspace of {least:.0} % or more, complement less than partner; shares are Σ indirect / Σ total effect with {} Fieller intervals over groups",
             plural(f.units.controls, "control"),
             percent(o.level)
         ))
-        .citation(format!("{PATCHING}; {}; {BOOTSTRAP}", cite::MAX_T))
+        .citation(format!("{PATCHING}; {}; {FIELLER}", cite::MAX_T))
         .over(f.totals[0].groups, "group")
         .confirmatory();
     out.value("verdict", json!({"site": site, "says": answer.says.to_string(), "why": answer.why}));
@@ -74,8 +74,8 @@ fn estimate(o: &Mediation, e: &Effect, name: &str, groups: usize, out: &mut Find
         None => Estimate::untold(what, "%"),
     };
     out.add(row.over(groups, "group").null(0.0).digits(0))
-        .method("Σ indirect effect of `partner` / Σ total effect; bootstrap over groups")
-        .citation(format!("{PATCHING}; {BOOTSTRAP}"));
+        .method("Σ indirect effect of `partner` / Σ total effect; interval over groups by Fieller's theorem")
+        .citation(format!("{PATCHING}; {FIELLER}"));
 }
 
 /// What a reader must know first.
@@ -106,7 +106,7 @@ pub fn sites(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings) {
     out.section("Sites");
     let rows = f.rows();
     let number = |name: &str, of: &dyn Fn(&Effect) -> Option<f64>| {
-        Column::number(name, rows.iter().map(|e| of(e).unwrap_or(f64::NAN)))
+        Column::number(name, rows.iter().map(|e| of(e).filter(|v| v.is_finite()).unwrap_or(f64::NAN)))
     };
     let share = |name: &str, of: &dyn Fn(&Effect) -> Option<f64>| {
         number(name, &|e| of(e).map(|v| 100.0 * v)).unit("%").digits(0)
@@ -141,10 +141,10 @@ pub fn sites(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings) {
     out.table(table)
         .over(f.totals[0].groups, "group")
         .method(format!(
-            "Σ indirect / Σ total effect on log-odds, limited to ±{MOST} nats; {} bootstrap intervals over groups; p: max-T over sites",
+            "Σ indirect / Σ total effect on log-odds, limited to ±{MOST} nats; {} Fieller intervals over groups; p: max-T over sites",
             percent(o.level)
         ))
-        .citation(format!("{PATCHING}; {}; {BOOTSTRAP}", cite::MAX_T));
+        .citation(format!("{PATCHING}; {}; {FIELLER}", cite::MAX_T));
     out.say("Shares of `resid_post` are cumulative: a later layer's also holds what earlier layers wrote. Shares are not added up");
     if o.site.is_none() {
         out.say("No `site` was named before the run: the column `mediates` is exploratory");
