@@ -56,7 +56,7 @@ pub use item::{Category, Item, ScriptTurn, Target};
 pub use outcome::Outcome;
 pub use program::{Arm, Edit, HookProgram, ModelSpec, NeutralText, Tap};
 pub use registry::{BuildContext, Declared, Kind, Maker, Origin, Plugin, PluginConfig, PluginEntry, Registry};
-pub use run::{Aside, ConversationId, Fork, Readings, RunReader, Spoken, TapArray, TapView, TurnRow};
+pub use run::{Aside, Coming, ConversationId, Fork, Peer, Readings, RunReader, Spoken, TapArray, TapView, TurnRow};
 pub use schemars;
 pub use schemars::JsonSchema;
 pub use serde_json;

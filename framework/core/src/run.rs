@@ -36,6 +36,34 @@ pub struct TapView<'a> {
     pub rows: &'a [Vec<f32>],
 }
 
+/// A turn of another conversation of the group, as [`Hook::forks`](crate::Hook::forks) gets it.
+#[derive(Debug, Clone)]
+pub struct Peer<'a> {
+    /// The turn.
+    pub turn: Spoken<'a>,
+    /// What the hook's taps read in it, in the order of [`HookProgram::all_taps`](crate::HookProgram::all_taps).
+    pub taps: Vec<TapView<'a>>,
+}
+
+/// A turn that is to come, as [`Hook::foresee`](crate::Hook::foresee) gets it. Samples and arms repeat it.
+#[derive(Debug, Clone, Copy)]
+pub struct Coming<'a> {
+    /// Group index, from 0.
+    pub group: usize,
+    /// Name of the condition.
+    pub condition: &'a str,
+    /// The condition's level of each factor.
+    pub factors: &'a Factors,
+    /// Number of the turn in its conversation, from 1.
+    pub turn: usize,
+    /// Id of the item.
+    pub item: &'a str,
+    /// The user's message; `None` if it depends on replies, or is filled to a length.
+    pub user: Option<&'a str>,
+    /// Whether the reply is given, and not generated.
+    pub given: bool,
+}
+
 /// A fork of a finished turn: its prompt is read again with vectors in place of activations, and nothing is generated.
 /// It leaves no trace in the conversation, and taps do not read it. What is measured is the log-odds (nats) of the right
 /// choice as the first token of the reply ([`Outcome::LogOdds`](crate::Outcome::LogOdds)).

@@ -3,7 +3,7 @@ use crate::{
     Ask, Bounds, Category, ChatMessage, Factors, Findings, GivenReplies, Grade, HookProgram, Item, Kept, ModelSpec,
     OpeningContext, Outcome, Position, Reply, Result,
 };
-use crate::{Fork, Readings, RunReader, Site, Spoken, TapView, TurnContext};
+use crate::{Coming, Fork, Peer, Readings, RunReader, Site, Spoken, TapView, TurnContext};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -155,13 +155,29 @@ pub trait Hook: Send + Sync {
     /// Forks of a finished turn, in which edits of the hook's program that take vectors
     /// ([`EditOp::takes_vectors`](crate::EditOp::takes_vectors)) get the vectors that are named here. What a fork
     /// measured is stored with the turn as `reading_<hook>.<name of the fork>`; the program's `readings` must name it.
-    /// `taps` are as in [`Self::read`]. Default: none.
+    /// `taps` are as in [`Self::read`]. `peers` are the other conversations of the group in the same turn, in the order of
+    /// the design, without those that ended before it; none unless [`Self::reads_group`]. Default: no forks.
     ///
     /// # Errors
     /// An error ends the run; finished groups are kept.
-    fn forks(&self, turn: &Spoken, taps: &[TapView]) -> Result<Vec<Fork>> {
-        let _ = (turn, taps);
+    fn forks(&self, turn: &Spoken, taps: &[TapView], peers: &[Peer]) -> Result<Vec<Fork>> {
+        let _ = (turn, taps, peers);
         Ok(vec![])
+    }
+    /// Whether [`Self::forks`] reads the other conversations of the group. All conversations of a group are then held at
+    /// once, and behind each turn each waits until the others have said this turn or have ended. Default: no.
+    fn reads_group(&self) -> bool {
+        false
+    }
+    /// Takes note of the conversations that will be held, as far as they are known before a run: turns of the first groups,
+    /// with made-up replies where none is given. Called once, after [`Self::program`]; hooks of a library or a process are
+    /// not asked. Default: nothing is noted.
+    ///
+    /// # Errors
+    /// If the hook cannot serve these conversations; the message says why, and what to change.
+    fn foresee(&mut self, coming: &[Coming]) -> Result<()> {
+        let _ = coming;
+        Ok(())
     }
 }
 

@@ -92,6 +92,11 @@ pub trait Dialogue {
     /// # Errors
     /// If a plugin fails.
     fn next(&mut self) -> friction_core::Result<Option<Request>>;
+    /// Whether [`Self::next`] can be asked. A conversation that is not ready keeps its place, and is asked once what others
+    /// of its unit were told makes it ready. Default: yes.
+    fn ready(&self) -> bool {
+        true
+    }
     /// Takes the reply to the request that [`Self::next`] returned.
     ///
     /// # Errors

@@ -68,6 +68,12 @@ pub enum Error {
         /// The edit and its width, or the token, and what was given.
         what: String,
     },
+    /// Conversations wait for others that are not held.
+    #[error("{place}: it waits for conversations that are over or not held at once with it")]
+    Waits {
+        /// A conversation that waits, and its turn.
+        place: String,
+    },
     /// The user stopped the run.
     #[error("stopped; what was finished is kept")]
     Stopped,

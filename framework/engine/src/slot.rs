@@ -190,6 +190,8 @@ pub(crate) struct Slot {
     pub asked: Option<Prompt>,
     /// The first request and its prompt, while it waits for the opening of another conversation.
     pub waiting: Option<(Request, Prompt)>,
+    /// Whether it waits until its dialogue is ready.
+    pub unready: bool,
     /// Whether the conversation is over.
     pub over: bool,
 }

@@ -28,6 +28,7 @@ impl Engine<'_> {
                 leader: None,
                 asked: None,
                 waiting: None,
+                unready: false,
                 over: false,
             };
             match slot.next()? {
@@ -225,7 +226,20 @@ impl Engine<'_> {
             }
             self.ask(st, i)?;
         }
-        Ok(())
+        self.wake(st)
+    }
+
+    /// Asks the conversations that have become ready. One that is asked may make others ready.
+    fn wake(&self, st: &mut State<'_>) -> Result<()> {
+        let ready = |s: &Option<Slot>| s.as_ref().is_some_and(|s| s.unready && s.dialogue.ready());
+        while let Some(i) = st.slots.iter().position(ready) {
+            self.ask(st, i)?;
+        }
+        let held = || st.slots.iter().flatten();
+        match held().find(|s| s.unready) {
+            Some(waits) if held().all(|s| s.unready || s.over) => Err(Error::Waits { place: waits.dialogue.place() }),
+            _ => Ok(()),
+        }
     }
 
     /// Begins the first turns of conversations that waited for the beginning of another's prompt.
@@ -253,6 +267,10 @@ impl Engine<'_> {
     fn ask(&self, st: &mut State<'_>, i: usize) -> Result<()> {
         let State { slots, cache, .. } = st;
         let Some(slot) = slots[i].as_mut() else { return Ok(()) };
+        slot.unready = !slot.dialogue.ready();
+        if slot.unready {
+            return Ok(());
+        }
         match slot.next()? {
             None => slot.over = true,
             Some(request) => {

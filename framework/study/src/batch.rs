@@ -1,6 +1,7 @@
 //! Chooses how many conversations a GPU holds at once for `batch = "auto"`: as many as its free memory allows, and
 //! fewer if memory runs out anyway.
 use crate::{Plan, Result};
+use friction_core::manifest::{BackendKind, BackendSection, BatchSize, Issues, Path};
 use friction_core::plural;
 use friction_model::cache::CacheShape;
 use friction_model::decoder::{MOST_RECORDED, STRIDE, WIDE, most_conversations};
@@ -8,6 +9,36 @@ use friction_model::{Model, device};
 
 /// Share of the free memory that is planned for. The rest covers what allocators round up.
 const SHARE: f64 = 0.8;
+
+/// Number of conversations at once for `conversations` in all, and whether the device's memory decides once the model is
+/// loaded. `least`: so many must be held at once. A manifest that gives fewer is warned.
+pub(crate) fn planned(
+    backend: &BackendSection,
+    (per_group, conversations): (usize, usize),
+    least: usize,
+    warnings: &mut Issues,
+) -> (usize, bool) {
+    let (slots, found) = match (backend.batch, backend.kind) {
+        (BatchSize::Fixed(n), _) => (n.min(conversations), false),
+        // These numbers are used on a device that does not report its free memory.
+        (BatchSize::Auto, BackendKind::Cpu) => (auto(16, per_group, conversations), false),
+        (BatchSize::Auto, _) => (auto(64, per_group, conversations), true),
+    };
+    if let BatchSize::Fixed(n) = backend.batch
+        && n < least
+    {
+        let message =
+            format!("{least} conversations are held at once, and not {n}: a hook reads those of a group together");
+        let help = format!("set it to {least} or more, or to \"auto\"");
+        warnings.push(Path::default().key("backend").key("batch"), message, Some(help));
+    }
+    (slots.max(least), found)
+}
+
+/// The largest multiple of a group's conversations up to `about`; at least one group.
+fn auto(about: usize, per_group: usize, conversations: usize) -> usize {
+    (about / per_group * per_group).max(per_group.min(256)).min(conversations)
+}
 
 /// Whether the number of conversations is chosen here, and not by the manifest.
 pub(crate) fn found_here(plan: &Plan) -> bool {
@@ -68,13 +99,14 @@ fn fewer(most: usize, group: usize) -> usize {
     if most < group { most.max(1) } else { most / group * group }
 }
 
-/// Runs `attempt` with `slots` conversations. If `group` is given, it tries again with fewer, in whole groups, each
-/// time the device fails; `told` is called with each number that was too large.
+/// Runs `attempt` with `slots` conversations. If `group` is given, it tries again with fewer, in whole groups and `least`
+/// at least, each time the device fails; `told` is called with each number that was too large.
 ///
 /// # Errors
 /// If the attempt fails, or the device fails with the smallest number.
 pub(crate) fn backing_off<T>(
     mut slots: usize,
+    least: usize,
     group: Option<usize>,
     mut told: impl FnMut(usize),
     mut attempt: impl FnMut(usize) -> Result<T>,
@@ -85,7 +117,7 @@ pub(crate) fn backing_off<T>(
             Ok(done) => return done,
             Err(why) => why,
         };
-        let Some(group) = group.filter(|_| slots > 1) else {
+        let Some(group) = group.filter(|_| slots > least) else {
             return Err(failed(&format!(
                 "the device failed with {} at once: {why}; if its memory ran out, take fewer \
                  (`backend.batch`), or hold the model in less (`model.dtype`, `model.quantize`)",
@@ -93,7 +125,7 @@ pub(crate) fn backing_off<T>(
             )));
         };
         told(slots);
-        slots = fewer((slots * 3 / 4).max(1), group);
+        slots = fewer((slots * 3 / 4).max(1), group).max(least);
     }
 }
 
@@ -125,15 +157,23 @@ mod tests {
             assert!(n <= 20, "Error: out of device memory allocating 4096 bytes");
             Ok(n)
         };
-        let done = backing_off(88, Some(4), |n| too_many.push(n), attempt).unwrap();
+        let done = backing_off(88, 1, Some(4), |n| too_many.push(n), attempt).unwrap();
         assert_eq!((done, tried, too_many), (16, vec![88, 64, 48, 36, 24, 16], vec![88, 64, 48, 36, 24]));
+        // Conversations that are read together are not held apart.
+        let mut tried = vec![];
+        let attempt = |n| -> Result<()> {
+            tried.push(n);
+            panic!("Error: out of device memory allocating 4096 bytes")
+        };
+        backing_off(88, 40, Some(4), |_| {}, attempt).unwrap_err();
+        assert_eq!(tried, [88, 64, 48, 40]);
     }
 
     #[test]
     fn a_device_that_fails_with_the_least_is_an_error() {
         let text = "Error while reading data: x\nCaused by:\n  y\nCaused by:\n  can't allocate buffer of size: 7\nNo backtrace";
         for (slots, group) in [(1, Some(4)), (8, None)] {
-            let failed = backing_off::<()>(slots, group, |_| panic!("told"), |_| panic!("{text}"));
+            let failed = backing_off::<()>(slots, 1, group, |_| panic!("told"), |_| panic!("{text}"));
             let said = failed.unwrap_err().to_string();
             let want =
                 format!("failed with {} at once: can't allocate buffer of size: 7; if", plural(slots, "conversation"));
@@ -143,6 +183,6 @@ mod tests {
 
     #[test]
     fn other_failures_stay_failures() {
-        assert!(catch_unwind(|| backing_off::<()>(8, Some(4), |_| {}, |_| panic!("another reason"))).is_err());
+        assert!(catch_unwind(|| backing_off::<()>(8, 1, Some(4), |_| {}, |_| panic!("another reason"))).is_err());
     }
 }

@@ -7,6 +7,7 @@ use crate::fork::Asked;
 use crate::lists::PlannedItem;
 use crate::messages::{Messages, Said};
 use crate::options;
+use crate::peers::Seat;
 use crate::plan::SharedPlan;
 use crate::planned::Member;
 use crate::record::Record;
@@ -43,6 +44,10 @@ pub struct Conversation {
     messages: Option<Messages>,
     history: Vec<Exchange>,
     pending: Pending,
+    /// Its place in the group; `None` if no hook reads the group.
+    seat: Option<Seat>,
+    /// Whether the forks of hooks that read the group are still to be asked for, behind the last turn.
+    gathers: bool,
     /// Forks of the last turn that hooks asked for, before asides.
     forks: VecDeque<Asked>,
     /// Requests of asides that come before the next turn.
@@ -57,12 +62,14 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Makes a conversation of a group, given by its index and its items. Its turns are added to `record`.
+    /// Makes a conversation of a group, given by its index and its items. Its turns are added to `record`. `seat` is its
+    /// place in the group, if a hook reads the group.
     pub fn new(
         plan: SharedPlan,
         (group, list): (usize, Rc<[PlannedItem]>),
         member: Member,
         record: Rc<RefCell<Record>>,
+        seat: Option<Seat>,
     ) -> Self {
         let condition = &plan.conditions[member.condition];
         let course = Course::new(condition.plugin.as_ref(), &list, plan.manifest.study.most_turns());
@@ -77,6 +84,8 @@ impl Conversation {
             messages,
             history,
             pending,
+            seat,
+            gathers: false,
             forks,
             asides,
             shifts: Shifts::default(),
@@ -237,7 +246,14 @@ impl Conversation {
 }
 
 impl Dialogue for Conversation {
+    fn ready(&self) -> bool {
+        !self.gathers || self.seat.as_ref().is_none_or(|seat| seat.complete(self.history.len()))
+    }
+
     fn next(&mut self) -> Result<Option<Request>> {
+        if self.gathers {
+            self.gather()?;
+        }
         if let Some(fork) = self.forks.pop_front() {
             return Ok(Some(self.fork(&fork)));
         }
@@ -249,6 +265,9 @@ impl Dialogue for Conversation {
                 return Ok(Some(request));
             }
             self.ended = true;
+            if let Some(seat) = &self.seat {
+                seat.end();
+            }
         }
         Ok(self.close())
     }
@@ -291,6 +310,7 @@ impl Dialogue for Conversation {
                 format!("the aside `{name}` after turn {}", self.history.len())
             }
             Pending::Shift(_) => format!("turn {}, with its choices shifted", self.history.len() + 1),
+            _ if self.gathers => format!("turn {}", self.history.len()),
             _ => format!("turn {}", self.history.len() + 1),
         };
         let arm = match self.plan.arms[self.member.arm].name.as_str() {

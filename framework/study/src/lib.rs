@@ -20,6 +20,7 @@ pub mod manifest;
 mod messages;
 mod needs;
 mod options;
+mod peers;
 pub mod plan;
 pub mod planned;
 pub mod planner;

@@ -7,9 +7,9 @@ use crate::lists::{Fault, Lists, PlannedItem};
 use crate::needs::{self, Produced};
 use crate::planned::{Member, PlannedCondition, PlannedHook};
 use crate::wrong::{Wrong, named};
-use crate::{Result, decoding, grading, idle, options, shifts, tail, wordings};
+use crate::{Result, batch, decoding, grading, idle, options, shifts, tail, wordings};
 use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
-use friction_core::manifest::{BackendKind, BatchSize, Manifest, ModelDtype, Path as KeyPath, Quantize};
+use friction_core::manifest::{BackendKind, Manifest, ModelDtype, Path as KeyPath, Quantize};
 use friction_core::{
     Analyzer, Arm, BuildContext, Dataset, Declared, Foreseen, Grade, Grader, HookProgram, Item, PlanContext, plural,
 };
@@ -105,7 +105,8 @@ impl Plan {
         if let Some(c) = &checkpoint {
             decoding::keep(&mut wrong, &source, c.complete());
         }
-        let hooked = checkpoint.as_ref().and_then(|c| hooks::joined(&c.arch.spec(&m.model.source), &cx, &mut wrong));
+        let mut hooked =
+            checkpoint.as_ref().and_then(|c| hooks::joined(&c.arch.spec(&m.model.source), &cx, &mut wrong));
         let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {
             let Some(built) = wrong.built(a, (a.build)(&cx)) else { continue };
@@ -173,6 +174,9 @@ impl Plan {
             design.endless(&mut wrong.warnings);
             design.fails(&mut wrong);
             shifts::check(&mut wrong, d.as_ref(), &conditions, groups);
+            if let Some((_, hooks)) = &mut hooked {
+                design.foreseen(hooks, &mut wrong);
+            }
             if needs.iter().any(|(_, n)| n.cuts || n.wordings) {
                 habits = Some(design.habits());
             }
@@ -243,8 +247,6 @@ impl Plan {
         if let Some((path, message)) = lengths.beyond(m, checkpoint.arch.context) {
             return Err(m.error_at(path, message).into());
         }
-        let warnings = m.source.locate(wrong.warnings).to_string();
-        let warnings = warnings.lines().map(String::from).collect();
         let mut arms = program.arms.clone();
         if arms.is_empty() {
             arms.push(Arm::default());
@@ -266,12 +268,10 @@ impl Plan {
         let conversations = per_group * m.study.groups;
         // Turns were counted once a condition; arms and samples repeat them.
         let rows = lengths.rows * per_group as u64 / conditions.len().max(1) as u64;
-        // These numbers are used on a device that does not report its free memory.
-        let (slots, found) = match (m.backend.batch, m.backend.kind) {
-            (BatchSize::Fixed(n), _) => (n.min(conversations), false),
-            (BatchSize::Auto, BackendKind::Cpu) => (auto(16, per_group, conversations), false),
-            (BatchSize::Auto, _) => (auto(64, per_group, conversations), true),
-        };
+        let least = if hooks.iter().any(|h| h.plugin.reads_group()) { per_group } else { 1 };
+        let (slots, found) = batch::planned(&m.backend, (per_group, conversations), least, &mut wrong.warnings);
+        let warnings = m.source.locate(wrong.warnings).to_string();
+        let warnings = warnings.lines().map(String::from).collect();
         let engine = EngineOptions {
             slots,
             capacity,
@@ -350,6 +350,11 @@ impl Plan {
         self.lists.group(self.dataset.as_ref(), group)
     }
 
+    /// Fewest conversations that must be held at once: those of a group, if a hook reads them together.
+    pub(crate) fn least(&self) -> usize {
+        if self.hooks.iter().any(|h| h.plugin.reads_group()) { self.members.len() } else { 1 }
+    }
+
     /// Positions that the longest conversation of `groups` needs. The planned number, if all groups were counted.
     pub(crate) fn capacity(&self, groups: &[usize]) -> Result<usize> {
         if self.estimate.groups_counted == self.manifest.study.groups {
@@ -361,11 +366,6 @@ impl Plan {
         }
         Ok(lengths.longest.max(self.engine.capacity))
     }
-}
-
-/// The largest multiple of a group's conversations up to `about`; at least one group.
-fn auto(about: usize, per_group: usize, conversations: usize) -> usize {
-    (about / per_group * per_group).max(per_group.min(256)).min(conversations)
 }
 
 /// A plan that all conversations of a run share.

@@ -1,5 +1,6 @@
 //! Runs a plan and writes the run directory.
 use crate::conversation::Conversation;
+use crate::peers::Seat;
 use crate::plan::SharedPlan;
 use crate::record::{Record, group_data};
 use crate::{Error, Result, batch, import, lock::lock, manifest::resolved};
@@ -136,7 +137,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
     })?;
     drop(weights);
     report.load_seconds = began.elapsed().as_secs_f64();
-    let (so_far, first) = (SoFar::default(), batch::fit(plan, &model)?);
+    let (so_far, first) = (SoFar::default(), batch::fit(plan, &model)?.max(plan.least()));
     let told = |slots: usize| {
         let _ = dir.log(&json!({"event": "out of memory", "slots": slots}));
         // Free the memory of the failed attempt before the next one allocates.
@@ -154,7 +155,7 @@ pub fn run(plan: &SharedPlan, out: &Path, options: &mut dyn RunOptions) -> Resul
         Ok(slots)
     };
     let group = batch::found_here(plan).then_some(plan.members.len());
-    let result = batch::backing_off(first, group, told, attempt);
+    let result = batch::backing_off(first, plan.least(), group, told, attempt);
     report.groups = so_far.written.borrow().len();
     report.peak_memory_bytes = peak_memory();
     match result {
@@ -216,10 +217,13 @@ impl Open {
         let list = plan.group(group)?;
         let mut records = Records::new();
         let mut members: Vec<Box<dyn Dialogue>> = vec![];
+        let reads = plan.hooks.iter().any(|h| h.plugin.reads_group());
+        let mut seats = Seat::all(if reads { plan.members.len() } else { 0 }).into_iter();
         for member in &plan.members {
             let record = Rc::new(RefCell::new(Record::default()));
             records.push(record.clone());
-            members.push(Box::new(Conversation::new(plan.clone(), (group, list.clone()), *member, record)));
+            let place = (group, list.clone());
+            members.push(Box::new(Conversation::new(plan.clone(), place, *member, record, seats.next())));
         }
         let mut out = vec![];
         let mut members = members.into_iter().peekable();

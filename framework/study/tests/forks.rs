@@ -5,8 +5,8 @@ use friction_core::manifest::Manifest;
 use friction_core::program::EditAt;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
-    Arm, BuildContext, Edit, EditOp, Fork, Hook, HookProgram, ModelSpec, Outcome, PluginConfig, PluginEntry, Position,
-    Result, RunReader, Site, Spoken, Tap, TapView, TurnRow,
+    Arm, BuildContext, Edit, EditOp, Fork, Hook, HookProgram, ModelSpec, Outcome, Peer, PluginConfig, PluginEntry,
+    Position, Result, RunReader, Site, Spoken, Tap, TapView, TurnRow,
 };
 use friction_questions as _;
 use friction_store::StoredRun;
@@ -53,7 +53,7 @@ impl Hook for Swaps {
             ..HookProgram::default()
         })
     }
-    fn forks(&self, turn: &Spoken, taps: &[TapView]) -> Result<Vec<Fork>> {
+    fn forks(&self, turn: &Spoken, taps: &[TapView], _: &[Peer]) -> Result<Vec<Fork>> {
         if turn.turn == 1 {
             return Ok(vec![]);
         }

@@ -138,6 +138,15 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
         ("hook.0.placebo=mood", "has no placebo"),
         ("study.groups=4", "holds 3 groups, this study has 4"),
         ("analyzer.0.hook=patched", "needs the hook `patched`"),
+        // What cannot be the same conversations.
+        ("study.seed=32", "set `study.seed = 31`, the seed of that run"),
+        ("model.dtype=bf16", "set `model.dtype = \"f32\"`, or replay that run"),
+        ("model.source=bundled:organism-null", "the weights of `bundled:organism-null` is another than that of"),
+        ("model.chat_template=chatml", "the chat template of `bundled:organism` is another than that of"),
+        ("generation.max_new_tokens=2", "set `generation.max_new_tokens = 12`"),
+        ("generation.temperature=0.7", "set `generation.temperature = 0.0`"),
+        ("hook.0.first_turn=6", "`first_turn` is 6, and the conversations have 5 turns"),
+        ("study.turns=6", "set `study.turns = 5` or lower"),
     ] {
         let (code, told) = with(&[set]);
         assert!(code == Some(2) && told.contains(why), "{set}: {told}");
@@ -148,6 +157,46 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
     let from = format!("hook.0.run={}", dir.path().join("tail").display());
     let (code, told) = check(&["study.groups=3", "study.turns=5", &from, "hook.0.position=prompt-tail:8"]);
     assert!(code == Some(2) && told.contains("they must hold the whole question"), "{told}");
+}
+
+/// Replies that are given are the run's words, whatever the model's precision.
+#[test]
+fn a_replayed_run_is_patched() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = ["study.groups=3", "study.turns=5"];
+    run(dir.path(), "patching-first.toml", "first", &small);
+    let text_of = std::fs::read_to_string(manifest("patching.toml")).unwrap();
+    let (before, rest) = text_of.split_once("[[condition]]").unwrap();
+    let (_, hook) = rest.split_once("[[hook]]").unwrap();
+    let mut replay = before.to_string();
+    for (completion, tone, name) in [
+        ("complete", "polite", "complete_grateful"),
+        ("complete", "blunt", "complete_neutral"),
+        ("interrupt", "polite", "interrupt_polite"),
+        ("interrupt", "blunt", "interrupt_blunt"),
+    ] {
+        replay += &format!(
+            "[[condition]]\nname = \"again_{name}\"\ncondition = \"{name}\"\nplugin = \"replay\"\nrun = \"first\"\n\
+             factors = {{ completion = \"{completion}\", tone = \"{tone}\" }}\n\n"
+        );
+    }
+    std::fs::write(dir.path().join("replay.toml"), format!("{replay}[[hook]]{hook}")).unwrap();
+    let set = ["hook.0.run=first", "hook.0.controls=2", "hook.0.sites=[\"resid_post.1\"]"];
+    let of = |command: &[&str], more: &[&str]| {
+        let mut args = command.to_vec();
+        args.extend(small.iter().chain(&set).chain(more).flat_map(|s| ["--set", s]));
+        let o = friction(dir.path(), &args);
+        (o.status.code(), text(&o))
+    };
+    let other = ["model.dtype=bf16", "generation.temperature=1.0", "generation.max_new_tokens=3"];
+    let (code, told) = of(&["check", "replay.toml"], &other);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = of(&["run", "replay.toml", "--out", "second"], &["analyzer.0.site=resid_post.1"]);
+    assert_eq!(code, Some(0), "{told}");
+    let rows = friction_store::StoredRun::open(&dir.path().join("second")).unwrap();
+    let drift = |r: &friction_core::TurnRow| r.readings.get("patch.drift").copied();
+    let all: Vec<f64> = friction_core::RunReader::turns(&rows).iter().filter_map(drift).collect();
+    assert_eq!((all.len(), all.iter().fold(0.0, |a: f64, b| a.max(*b))), (6, 0.0));
 }
 
 /// The question and what follows it are 33 tokens, and partners end in 36 that are the same.

@@ -1,24 +1,15 @@
 //! `patch`: asks, behind each turn, for forks with the activations of other conversations.
 use crate::arms::{Arm, DRIFT, reading};
-use crate::donors::{Donors, Key};
 use crate::options::Patch;
-use crate::state::{Differences, discovery, subspaces};
-use crate::vectors::within;
+use crate::stored::Stored;
+use crate::talks::{Key, Said, Talks, short};
 use friction_core::program::EditAt;
-use friction_core::seed::derive;
 use friction_core::{
-    BuildContext, Edit, EditOp, Error, Fork, Hook, HookProgram, ModelSpec, PluginConfig, PluginEntry, Readings, Result,
-    Site, Spoken, Tap, TapView,
+    BuildContext, Coming, Edit, EditOp, Error, Fork, Hook, HookProgram, ModelSpec, Peer, PluginConfig, PluginEntry,
+    Readings, Result, Site, Spoken, Tap, TapView, has_levels,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Largest difference between a conversation's activations and those that the other run stored, as a share of their norm.
-/// Rounding in bf16 stays below it.
-const MOST_DRIFT: f64 = 0.05;
-
-/// Fewest groups of which each has a mean difference of the others.
-const FEWEST: usize = 3;
 
 impl PluginConfig for Patch {
     type Output = dyn Hook;
@@ -28,36 +19,26 @@ impl PluginConfig for Patch {
 
     fn build(&self, cx: &BuildContext) -> Result<Box<dyn Hook>> {
         let Some(study) = &cx.study else { return Err(Error::config("`patch` needs the section `[study]`")) };
-        let groups = study.groups;
-        if self.controls > 0 && groups < FEWEST {
-            let what = format!("`state` is the mean of the other groups, and the study has {groups}");
-            return Err(Error::at("controls", what).help("raise `study.groups`, or set `controls = 0`"));
-        }
-        if self.subspace > 0 && groups < 2 {
-            let what = "the subspace is found in other groups, and the study has one";
-            return Err(Error::at("subspace", what).help("raise `study.groups`, or set `subspace = 0`"));
-        }
-        let donors = Donors::open(&cx.base.join(&self.run), self, groups)?;
-        donors.same_tokens(self.first_turn)?;
-        let seed = derive(&[&cx.seed.to_le_bytes(), b"patch"]);
-        let found_in = discovery(groups, self.discovery, cx.seed);
-        let axes = subspaces(&donors, self, &found_in, seed)?;
-        let differences = match self.controls {
-            0 => Differences::default(),
-            _ => Differences::read(&donors, self, seed)?,
+        let from = match &self.run {
+            Some(run) => From::Run(Box::new(Stored::open(run, self, cx, study.groups)?)),
+            None => From::Group(Talks::default()),
         };
-        let digest = donors.digest()?;
-        Ok(Box::new(Patching { options: self.clone(), donors, digest, differences, axes, discovery: found_in }))
+        Ok(Box::new(Patching { options: self.clone(), samples: study.samples as u32, from }))
     }
+}
+
+/// Where activations come from.
+enum From {
+    /// A finished run.
+    Run(Box<Stored>),
+    /// The other conversations of the group. The design's first groups, once they are foreseen.
+    Group(Talks),
 }
 
 struct Patching {
     options: Patch,
-    donors: Donors,
-    digest: String,
-    differences: Differences,
-    axes: BTreeMap<Site, Vec<Vec<f64>>>,
-    discovery: BTreeSet<u32>,
+    samples: u32,
+    from: From,
 }
 
 /// The output of the last block among sites.
@@ -65,7 +46,26 @@ fn last(sites: impl Iterator<Item = Site>) -> Option<Site> {
     sites.filter(|s| matches!(s, Site::ResidPost(_))).max_by_key(|s| s.layer())
 }
 
+/// The rows of a site in a turn, `[tokens × width]`.
+fn concat(taps: &[TapView], site: Site, turn: &Spoken) -> Result<Vec<f32>> {
+    let rows = taps.iter().find(|t| t.tap.site == site).map(|t| t.rows.concat()).unwrap_or_default();
+    match rows.iter().all(|v| v.is_finite()) {
+        true => Ok(rows),
+        false => Err(short(&format!("turn {} of group {}, condition `{}`", turn.turn, turn.group, turn.condition))),
+    }
+}
+
+/// Hands out the activations of a conversation in the turn in question; `None` if it has ended before.
+type Rows<'a> = &'a dyn Fn(&Key, Site) -> Result<Option<Vec<f32>>>;
+
 impl Patching {
+    fn talks(&self) -> &Talks {
+        match &self.from {
+            From::Run(stored) => &stored.donors.talks,
+            From::Group(talks) => talks,
+        }
+    }
+
     /// All sites that are read and replaced: those of the options and those of the two tests.
     fn sites(&self, model: &ModelSpec) -> Vec<Site> {
         let mut out = self.options.sites.clone();
@@ -79,80 +79,58 @@ impl Patching {
         let o = &self.options;
         let mut out = vec![Arm::Own, Arm::Partner];
         out.extend(o.placebo.as_ref().map(|_| Arm::Placebo));
-        if o.controls > 0 {
+        if o.controls() > 0 {
             out.push(Arm::State);
-            out.extend((0..o.controls).map(Arm::Control));
+            out.extend((0..o.controls()).map(Arm::Control));
         }
-        if o.subspace > 0 {
+        if o.subspace() > 0 {
             out.extend([Arm::Subspace, Arm::Complement]);
         }
         out
     }
 
-    /// The stored conversation that a turn belongs to; `None` if the turn does not enter.
+    /// What pairs the conversation that a turn belongs to; `None` if the turn does not enter.
     fn key(&self, turn: &Spoken) -> Option<Key> {
         let o = &self.options;
         let enters = turn.arm.is_empty() && turn.turn >= o.first_turn && turn.factors.contains_key(&o.factor);
         let key = (turn.group as u32, turn.sample as u32, turn.factors.clone());
-        (enters && friction_core::has_levels(turn.factors, &o.only)).then_some(key)
+        (enters && has_levels(turn.factors, &o.only)).then_some(key)
     }
 
-    /// Checks that the conversation is the stored one, and returns how far its activations are from the stored ones.
-    fn drift(&self, key: &Key, turn: &Spoken, taps: &[TapView]) -> Result<f64> {
-        let run = self.options.run.display();
-        let help = "say the conversations again word for word: with the same manifest, or by replaying that run";
-        let talk = self.donors.talk(key)?;
-        let stored = talk.turns.get(&(turn.turn as u32)).map(|(_, reply)| reply.as_str());
-        // The stored reply holds its prefill too.
-        if !stored.is_some_and(|reply| reply.ends_with(turn.reply)) {
-            let (said, reply) = (turn.reply, stored.unwrap_or("nothing"));
-            return Err(Error::at("run", format!("the reply is {said:?}, and in {run} it was {reply:?}")).help(help));
-        }
-        let mut most = 0f64;
+    /// The forks of a turn; none if its partner has ended.
+    fn asked(&self, key: &Key, turn: &Spoken, taps: &[TapView], rows: Rows) -> Result<Vec<Fork>> {
+        let (partner, placebo) = (self.talks().partner(key), self.talks().placebo(key));
+        let end = last(taps.iter().map(|t| t.tap.site));
+        let mut out = vec![];
+        let mut ask = |arm, site: Site, v: Vec<f32>| {
+            out.push(Fork { name: reading(arm, site), given: vec![(site.to_string(), Arc::from(v))] });
+        };
         for tap in taps {
-            let stored = self.donors.rows(key, tap.tap.site, turn.turn)?;
-            let own = tap.rows.concat();
-            let square = |v: f64| v * v;
-            let off: f64 = own.iter().zip(&stored).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
-            let size: f64 = stored.iter().map(|v| square(f64::from(*v))).sum();
-            let share =
-                if own.len() == stored.len() { (off / size.max(f64::MIN_POSITIVE)).sqrt() } else { f64::INFINITY };
-            if share > MOST_DRIFT {
-                let (site, off) = (tap.tap.site, 100.0 * share);
-                let what = format!("its activations at `{site}` differ by {off:.1} % from those that {run} stored");
-                return Err(Error::at("run", what).help(help));
+            let site = tap.tap.site;
+            let Some(given) = rows(&partner, site)? else { return Ok(vec![]) };
+            let width = tap.rows.first().map_or(0, Vec::len);
+            let own = concat(taps, site, turn)?;
+            if site == Site::Embed {
+                self.talks().same_tokens(key, turn.turn, [&own, &given], width)?;
+                ask(Arm::TestEmbed, site, given.clone());
             }
-            most = most.max(share);
-        }
-        Ok(most)
-    }
-
-    /// What stands in place of a conversation's own activations at a site, by arm.
-    fn vectors(&self, key: &Key, turn: usize, site: Site, own: &[f32], width: usize) -> Result<Vec<(Arm, Vec<f32>)>> {
-        let partner = self.donors.rows(&self.donors.partner(key), site, turn)?;
-        let mut out = vec![(Arm::Own, own.to_vec())];
-        if let Some(placebo) = self.donors.placebo(key) {
-            out.push((Arm::Placebo, self.donors.rows(&placebo, site, turn)?));
-        }
-        let pair = self.donors.pair(key);
-        if let Some(state) = self.differences.state(&pair, turn, site, key.0) {
-            let (sign, end) = (self.donors.sign(key), &own[own.len() - width..]);
-            let moved = |v: &[f64]| end.iter().zip(v).map(|(x, v)| (f64::from(*x) + sign * v) as f32).collect();
-            out.push((Arm::State, moved(&state.mean)));
-            out.extend(state.controls.iter().enumerate().map(|(k, v)| (Arm::Control(k), moved(v))));
-        }
-        if let Some(axes) = self.axes.get(&site).filter(|_| !self.discovery.contains(&key.0)) {
-            let (mut inside, mut outside) = (vec![], vec![]);
-            for (own, partner) in own.chunks(width).zip(partner.chunks(width)) {
-                let d: Vec<f64> = partner.iter().zip(own).map(|(p, o)| f64::from(*p) - f64::from(*o)).collect();
-                for ((own, partner), p) in own.iter().zip(partner).zip(within(axes, &d)) {
-                    inside.push((f64::from(*own) + p) as f32);
-                    outside.push((f64::from(*partner) - p) as f32);
+            if Some(site) == end {
+                ask(Arm::TestLast, site, given.clone());
+            }
+            if self.options.sites.contains(&site) {
+                ask(Arm::Own, site, own.clone());
+                if let Some(placebo) = &placebo
+                    && let Some(v) = rows(placebo, site)?
+                {
+                    ask(Arm::Placebo, site, v);
                 }
+                if let From::Run(stored) = &self.from {
+                    let all = stored.vectors(key, turn.turn, site, [&own, &given], width);
+                    all.into_iter().for_each(|(arm, v)| ask(arm, site, v));
+                }
+                ask(Arm::Partner, site, given);
             }
-            out.extend([(Arm::Subspace, inside), (Arm::Complement, outside)]);
         }
-        out.push((Arm::Partner, partner));
         Ok(out)
     }
 }
@@ -160,17 +138,25 @@ impl Patching {
 impl Hook for Patching {
     fn program(&self, model: &ModelSpec) -> Result<HookProgram> {
         let (o, sites) = (&self.options, self.sites(model));
-        // Sites that the model lacks are reported by the program's check, at `sites`.
-        if let (Some(key), true) = (self.donors.paired.first(), sites.iter().all(|s| model.width(*s).is_ok())) {
-            for site in &sites {
-                let (stored, width) = (self.donors.stored(key, *site)?.shape[2], model.width(*site)?);
-                if stored != width {
-                    let what = format!("`{site}` is {stored} wide in {}, and {width} in this model", o.run.display());
+        let mut program = HookProgram::default();
+        let mut digest = "the group".to_string();
+        if let From::Run(stored) = &self.from {
+            let run = stored.donors.path.display();
+            // Sites that the model lacks are reported by the program's check, at `sites`.
+            let known = sites.iter().all(|s| model.width(*s).is_ok());
+            for (key, site) in
+                stored.donors.talks.paired.first().into_iter().flat_map(|k| sites.iter().map(move |s| (k, s)))
+            {
+                let Some(width) = model.width(*site).ok().filter(|_| known) else { continue };
+                let held = stored.donors.stored(key, *site)?.shape[2];
+                if held != width {
+                    let what = format!("`{site}` is {held} wide in {run}, and {width} in this model");
                     return Err(Error::at("run", what).help("both runs must be of the same model"));
                 }
             }
+            digest.clone_from(&stored.digest);
+            program.readings.push(DRIFT.into());
         }
-        let mut program = HookProgram { readings: vec![DRIFT.into()], ..HookProgram::default() };
         for site in sites {
             program.unstored.push(Tap { site, position: o.position });
             program.edits.push(Edit {
@@ -179,7 +165,7 @@ impl Hook for Patching {
                 at: EditAt::PromptTail(o.tokens()),
                 turns: None,
                 gate: None,
-                op: EditOp::Replace { width: model.width(site).unwrap_or(model.hidden), digest: self.digest.clone() },
+                op: EditOp::Replace { width: model.width(site).unwrap_or(model.hidden), digest: digest.clone() },
             });
             if o.sites.contains(&site) {
                 program.readings.extend(self.arms().into_iter().map(|arm| reading(arm, site)));
@@ -190,32 +176,61 @@ impl Hook for Patching {
         Ok(program)
     }
 
-    fn read(&self, turn: &Spoken, taps: &[TapView]) -> Result<Readings> {
-        let Some(key) = self.key(turn) else { return Ok(Readings::new()) };
-        Ok([(DRIFT.to_string(), self.drift(&key, turn, taps)?)].into())
+    fn reads_group(&self) -> bool {
+        matches!(self.from, From::Group(_))
     }
 
-    fn forks(&self, turn: &Spoken, taps: &[TapView]) -> Result<Vec<Fork>> {
-        let Some(key) = self.key(turn) else { return Ok(vec![]) };
-        let partner = self.donors.partner(&key);
-        let end = last(taps.iter().map(|t| t.tap.site));
-        let mut out = vec![];
-        let mut ask = |arm, site: Site, v: Vec<f32>| {
-            out.push(Fork { name: reading(arm, site), given: vec![(site.to_string(), Arc::from(v))] });
-        };
-        for tap in taps {
-            let site = tap.tap.site;
-            let width = tap.rows.first().map_or(0, Vec::len);
-            if site == Site::Embed || Some(site) == end {
-                let arm = if site == Site::Embed { Arm::TestEmbed } else { Arm::TestLast };
-                ask(arm, site, self.donors.rows(&partner, site, turn.turn)?);
+    fn foresee(&mut self, coming: &[Coming]) -> Result<()> {
+        let o = &self.options;
+        if let From::Group(talks) = &mut self.from {
+            let mut held = Talks::of("this study".into(), "factor");
+            for c in coming.iter().filter(|c| c.factors.contains_key(&o.factor)) {
+                for sample in 0..self.samples {
+                    let said = Said { item: c.item.into(), ..Said::default() };
+                    held.add((c.group as u32, sample, c.factors.clone()), c.condition, c.turn as u32, said)?;
+                }
             }
-            if self.options.sites.contains(&site) {
-                let all = self.vectors(&key, turn.turn, site, &tap.rows.concat(), width)?;
-                all.into_iter().for_each(|(arm, v)| ask(arm, site, v));
-            }
+            *talks = held.pair(o)?;
         }
-        Ok(out)
+        let enters = |c: &&Coming| c.factors.contains_key(&o.factor) && has_levels(c.factors, &o.only);
+        let coming: Vec<&Coming> = coming.iter().filter(enters).collect();
+        let Some(turns) = coming.iter().map(|c| c.turn).max() else {
+            let what = format!("no condition of this study that `where` selects has the factor `{}`", o.factor);
+            return Err(
+                Error::at("factor", what).help("nothing would be patched: give conditions the factors of `run`")
+            );
+        };
+        if turns < o.first_turn {
+            let what = format!(
+                "`first_turn` is {}, and the conversations have {turns} turns: nothing would be patched",
+                o.first_turn
+            );
+            return Err(
+                Error::at("first_turn", what).help(format!("set it to {turns} or lower, or raise `study.turns`"))
+            );
+        }
+        match &self.from {
+            From::Run(stored) => stored.facts.check(&stored.donors, &coming),
+            From::Group(_) => Ok(()),
+        }
+    }
+
+    fn read(&self, turn: &Spoken, taps: &[TapView]) -> Result<Readings> {
+        match (&self.from, self.key(turn)) {
+            (From::Run(stored), Some(key)) => Ok([(DRIFT.to_string(), stored.drift(&key, turn, taps)?)].into()),
+            _ => Ok(Readings::new()),
+        }
+    }
+
+    fn forks(&self, turn: &Spoken, taps: &[TapView], peers: &[Peer]) -> Result<Vec<Fork>> {
+        let Some(key) = self.key(turn) else { return Ok(vec![]) };
+        if let From::Run(stored) = &self.from {
+            return self.asked(&key, turn, taps, &|key, site| stored.rows(key, site, turn.turn));
+        }
+        let untouched = peers.iter().filter(|p| p.turn.arm.is_empty());
+        let by: BTreeMap<Key, &Peer> =
+            untouched.map(|p| ((p.turn.group as u32, p.turn.sample as u32, p.turn.factors.clone()), p)).collect();
+        self.asked(&key, turn, taps, &|key, site| by.get(key).map(|p| concat(&p.taps, site, &p.turn)).transpose())
     }
 }
 

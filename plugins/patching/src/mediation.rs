@@ -27,7 +27,7 @@ use serde::Deserialize;
 /// `partner` is beyond `placebo`, the subspace of discovery groups carries `smallest` or more, and all but the subspace clearly
 /// less than `partner`. It does
 /// not if `partner` carries surely less than `smallest` in both. Everything else cannot be told; nor can anything with fewer
-/// than 8 groups or 19 controls, or where a test that must be 0 is more than `tolerance`.
+/// than 8 groups or 19 controls, without an arm `state` (a `patch` without `run`), or where a test that must be 0 is more than `tolerance`.
 ///
 /// Shares of `resid_post` are cumulative: a later one also carries what earlier layers wrote. They are never added up.
 ///

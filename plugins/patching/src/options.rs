@@ -1,7 +1,7 @@
 //! Options of `patch`.
 use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
-use friction_core::{Factors, Position, Result, Site};
+use friction_core::{Error, Factors, Position, Result, Site};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -13,42 +13,54 @@ use std::path::PathBuf;
 /// choice, at the first token of the reply behind the condition's `prefill`, are stored. Both directions are run: either
 /// condition receives from the other.
 ///
-/// Activations come from a finished run of the same conversations, `run`, whose hook `residual` stored them at `embed`, at
-/// each of `sites` and at the last block's `resid_post`. In this run the conversations must be said again word for word:
-/// the same manifest does that (replies are greedy or drawn by the same seeds), or conditions that replay the other run's
-/// transcripts. A conversation whose reply or activations differ stops the run. Use `model.dtype = "f32"`: the test that a
-/// conversation's own activations change nothing is exact.
+/// Without `run`, the donors are the paired conversations of this very run: all conversations of a group are held at once, and
+/// behind each turn those that have said it give to each other. To read a prompt again on a fork behind its turn is the same
+/// as to replay the conversation and read it then: its words are settled, greedy or drawn, and the fork leaves no trace in
+/// them. A conversation whose partner has ended has no forks. There is no drift to measure.
+///
+/// With `run`, activations come from a finished run of the same conversations, whose hook `residual` stored them at `embed`,
+/// at each of `sites` and at the last block's `resid_post`. This gives `state`, its controls and the subspace, which need
+/// the other groups. In this run the conversations must be said again word for word: the same manifest does that (replies are
+/// greedy or drawn by the same seeds), or conditions that replay the other run's transcripts. Where that cannot be, the
+/// check before the run refuses it: other items or messages, and, unless every reply is given, another model, precision,
+/// template, decoding or seed of draws. A conversation whose reply or activations differ all the same stops the run.
+///
+/// Use `model.dtype = "f32"`: the test that a conversation's own activations change nothing is exact.
 ///
 /// At each site it asks for the forks
 /// - `self`: the recipient's own activations. Nothing may change, bit for bit;
 /// - `partner`: the partner's;
 /// - `placebo`: those of another wording or sample of the same item and condition (option `placebo`);
-/// - `state`: its own, moved by the mean difference between the conditions in all other groups, at `prompt-end` alone. Other
+/// - `state`: its own, moved by the mean difference between the conditions in all other groups, at each token of `position`
+///   that stands behind the user's last message: those of the chat template and a prefill, or else the last token. Other
 ///   groups have other items, so this carries the condition's state and not the answer;
-/// - `control-00` … : as `state`, but each group's difference has a random sign; orthogonal to `state`, and as long;
+/// - `control-00` … : as `state`, but each group's difference has a random sign; orthogonal to `state`, and as long,
+///   over all its tokens together;
 /// - `subspace`, `complement`: the partner's component in a subspace that was found in discovery groups, and all but it,
 ///   in the other groups;
 ///
-/// and once a turn `test-embed` (the partner's embeddings, which are the same) and `test-last` (the partner's last block,
-/// which gives the partner's answer).
+/// of which `state` and what follows it need `run`. Once a turn it asks for `test-embed` (the partner's embeddings, which are
+/// the same) and `test-last` (the partner's last block, which gives the partner's answer).
 ///
-/// It writes the readings `<fork>_<site>`, with `-` for the dot of the site (`partner_resid_post-9`), in nats, and `drift`,
-/// the largest difference between the conversation's own activations and those of `run`, as a share of their norm. The
+/// It writes the readings `<fork>_<site>`, with `-` for the dot of the site (`partner_resid_post-9`), in nats, and, with `run`,
+/// `drift`, the largest difference between the conversation's own activations and those of `run`, as a share of their norm. The
 /// analyzer `mediation` reads them. A turn has forks times sites of them, each of which costs about as much as one token: the
 /// controls cost most.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Patch {
-    /// The finished run whose activations are used: its folder, relative to the manifest.
-    #[schemars(example = &"../runs/first")]
-    pub run: PathBuf,
+    /// The finished run whose activations are used: its folder, relative to the manifest, such as `../runs/first`. Default:
+    /// none; the conversations of this run give to each other.
+    #[serde(default)]
+    pub run: Option<PathBuf>,
     /// Sites whose activations are replaced, one at a time: `resid_post.L`, `attn_out.L` or `mlp_out.L`. A `resid_post` also
     /// carries what earlier layers wrote; `attn_out` and `mlp_out` tell what one layer adds.
     #[schemars(example = ["resid_post.9", "attn_out.9"], length(min = 1))]
     pub sites: Vec<Site>,
     /// Tokens that are replaced: `prompt-end` (the token that predicts the first token of the reply), or `prompt-tail:N` (the
     /// last N tokens of the prompt). These must be the same tokens in both conversations, and of several tokens they must
-    /// hold the whole question. `run` must have stored this position.
+    /// hold the whole question: refused at the check, and, without `run`, at the first turn in which the tokens differ. `run`
+    /// must have stored this position.
     #[serde(default = "prompt_end")]
     pub position: Position,
     /// The factor whose two levels are paired, such as `completion`. Partners agree in every other factor.
@@ -62,20 +74,21 @@ pub struct Patch {
     /// tell whether a site mediates.
     #[serde(default)]
     pub placebo: Option<String>,
-    /// Number of controls of `state`; 0 leaves `state` out too. With fewer than 19, p cannot be 0.05 or less.
-    #[serde(default = "controls")]
+    /// Number of controls of `state`; 0 leaves `state` out too. With fewer than 19, p cannot be 0.05 or less. Default: 99 with
+    /// `run`, which they need.
+    #[serde(default)]
     #[schemars(range(max = 999))]
-    pub controls: usize,
+    pub controls: Option<usize>,
     /// Number of dimensions of the subspace: the first principal axes, not centred, of the differences between partners in
-    /// discovery groups. 0 leaves `subspace` and `complement` out.
-    #[serde(default = "dimensions")]
+    /// discovery groups. 0 leaves `subspace` and `complement` out. Default: 2 with `run`, which they need.
+    #[serde(default)]
     #[schemars(range(max = 64))]
-    pub subspace: usize,
+    pub subspace: Option<usize>,
     /// Share of the groups in which the subspace is found; the seed draws them. `subspace` and `complement` are run in the
-    /// others.
-    #[serde(default = "half")]
+    /// others. Default: 0.5.
+    #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
-    pub discovery: f64,
+    pub discovery: Option<f64>,
     /// First turn that enters, from 1. The default leaves out the first turn, which precedes any treatment.
     #[serde(default = "two")]
     #[schemars(range(min = 1))]
@@ -83,15 +96,6 @@ pub struct Patch {
 }
 fn prompt_end() -> Position {
     Position::PromptEnd
-}
-fn controls() -> usize {
-    99
-}
-fn dimensions() -> usize {
-    2
-}
-fn half() -> f64 {
-    0.5
 }
 fn two() -> usize {
     2
@@ -124,11 +128,41 @@ impl Patch {
         let fixed = self.only.contains_key(&self.factor);
         faults.when(fixed, "where", "`where` fixes `factor`, whose two levels are compared: leave it out there");
         let range = "`discovery` is a share above 0 and below 1";
-        faults.when(!(self.discovery > 0.0 && self.discovery < 1.0), "discovery", range);
-        faults.when(self.controls > 999, "controls", "`controls` is at most 999");
-        faults.when(self.subspace > 64, "subspace", "`subspace` has at most 64 dimensions");
+        faults.when(!(self.discovery() > 0.0 && self.discovery() < 1.0), "discovery", range);
+        faults.when(self.controls() > 999, "controls", "`controls` is at most 999");
+        faults.when(self.subspace() > 64, "subspace", "`subspace` has at most 64 dimensions");
+        let idle = "there is no subspace to discover: leave `discovery` out";
+        faults.when(self.run.is_some() && self.discovery.is_some() && self.subspace() == 0, "discovery", idle);
+        if self.run.is_none() {
+            let needs = |key: &str, what: &str| {
+                Error::at(key, format!("{what} of other groups, which a finished run holds"))
+                    .help(format!("set `run` to its folder, or leave `{key}` out"))
+            };
+            if self.controls.is_some_and(|n| n > 0) {
+                faults.add(needs("controls", "`state` and its controls are made of the differences"));
+            }
+            if self.subspace.is_some_and(|n| n > 0) || self.discovery.is_some() {
+                let key = if self.discovery.is_some() { "discovery" } else { "subspace" };
+                faults.add(needs(key, "the subspace is found in the differences"));
+            }
+        }
         faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
         faults.end()
+    }
+
+    /// Number of controls: 0 without a finished run.
+    pub fn controls(&self) -> usize {
+        self.controls.unwrap_or(if self.run.is_some() { 99 } else { 0 })
+    }
+
+    /// Number of dimensions of the subspace: 0 without a finished run.
+    pub fn subspace(&self) -> usize {
+        self.subspace.unwrap_or(if self.run.is_some() { 2 } else { 0 })
+    }
+
+    /// Share of the groups in which the subspace is found.
+    pub fn discovery(&self) -> f64 {
+        self.discovery.unwrap_or(0.5)
     }
 
     /// Number of tokens that are replaced.
@@ -143,9 +177,13 @@ mod tests {
     use super::*;
 
     fn told(more: &str) -> String {
-        let text = format!("run = \"r\"\nfactor = \"completion\"\n{more}");
+        of(&format!("run = \"r\"\n{more}"))
+    }
+
+    fn of(more: &str) -> String {
+        let text = format!("factor = \"completion\"\n{more}");
         let options: Patch = toml::from_str(&text).unwrap();
-        options.check().err().map(|e| e.to_string()).unwrap_or_default()
+        crate::tests::told(options.check())
     }
 
     #[test]
@@ -162,8 +200,18 @@ mod tests {
             ("sites = [\"resid_post.1\"]\nplacebo = \"completion\"", "should not matter"),
             ("sites = [\"resid_post.1\"]\nwhere = { completion = \"complete\" }", "fixes `factor`"),
             ("sites = [\"resid_post.1\"]\ndiscovery = 1.0", "below 1"),
+            ("sites = [\"resid_post.1\"]\nsubspace = 0\ndiscovery = 0.4", "no subspace"),
         ] {
             assert!(told(more).contains(why), "{more}: {}", told(more));
+        }
+        // What needs other groups needs a finished run.
+        let batch = |more: &str| of(&format!("sites = [\"resid_post.1\"]\n{more}"));
+        assert_eq!((batch(""), batch("controls = 0\nsubspace = 0")), (String::new(), String::new()));
+        for (more, key) in
+            [("controls = 1", "controls"), ("subspace = 2", "subspace"), ("discovery = 0.5", "discovery")]
+        {
+            let told = batch(more);
+            assert!(told.contains("set `run`") && told.contains(&format!("leave `{key}` out")), "{more}: {told}");
         }
     }
 }

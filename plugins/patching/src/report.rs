@@ -2,7 +2,7 @@
 use crate::effects::{Effect, Exact, Total};
 use crate::mediation::Mediation;
 use crate::units::{MOST, Units};
-use crate::verdict::decide;
+use crate::verdict::{Answer, decide};
 use friction_core::{Column, Estimate, Findings, Table, Verdict, plural};
 use friction_stats::{Interval, cite, percent};
 use serde_json::{Value, json};
@@ -42,17 +42,17 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
         out.ask(format!("Which sites carry {what}?"));
         let all = f.effects[0].iter().zip(&f.effects[1]);
         for (a, _) in all.filter(|(a, b)| a.partner.is_some() && b.partner.is_some()).take(4) {
-            estimate(o, a, &f.names[0], f.totals[0].groups, out);
+            estimate(o, a, (&f.names[0], f.totals[0].groups), None, out);
         }
         return;
     };
     out.ask(format!("Does `{site}` carry {what}?"));
     let of = |d: usize| f.effects[d].iter().find(|e| e.site == site);
     let (Some(a), Some(b)) = (of(0), of(1)) else { return };
-    for (e, d) in [(a, 0), (b, 1)] {
-        estimate(o, e, &f.names[d], f.totals[d].groups, out);
-    }
     let (answer, least) = (decide(guards, [a, b], f.names, o.smallest), 100.0 * o.smallest);
+    for (e, d) in [(a, 0), (b, 1)] {
+        estimate(o, e, (&f.names[d], f.totals[d].groups), Some(&answer), out);
+    }
     let claim = format!("`{site}` mediates the state that `{}` leaves", o.factor);
     let verdict = answer.why.iter().fold(Verdict::new("Best", claim, answer.says), |v, why| v.because(why.clone()));
     out.verdict(verdict)
@@ -67,12 +67,13 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
     out.value("verdict", json!({"site": site, "says": answer.says.to_string(), "why": answer.why}));
 }
 
-fn estimate(o: &Mediation, e: &Effect, name: &str, groups: usize, out: &mut Findings) {
+fn estimate(o: &Mediation, e: &Effect, (name, groups): (&str, usize), answer: Option<&Answer>, out: &mut Findings) {
     let what = format!("share of `{}`, {name}", e.site);
-    let row = match e.partner {
+    let mut row = match e.partner {
         Some(i) => Estimate::new(what, "%", 100.0 * i.estimate).interval(100.0 * i.low, 100.0 * i.high, o.level),
         None => Estimate::untold(what, "%"),
     };
+    row.says = answer.map(|a| a.says.to_string());
     out.add(row.over(groups, "group").null(0.0).digits(0))
         .method("Σ indirect effect of `partner` / Σ total effect; interval over groups by Fieller's theorem")
         .citation(format!("{PATCHING}; {FIELLER}"));

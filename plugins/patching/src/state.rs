@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What partners share, a turn (from 1) and a site.
 type Place = ((u32, Factors), usize, Site);
 
-/// Differences between partners at `prompt-end`: second level of the factor minus first.
+/// Differences between partners at the tokens behind the user's message, `[tokens × width]`: second level of the factor
+/// minus first.
 #[derive(Debug, Default)]
 pub struct Differences {
     /// By place, each group's.
@@ -42,23 +43,24 @@ fn each(
     groups: impl Fn(u32) -> bool,
     mut put: impl FnMut((u32, Factors), u32, usize, usize, Vec<f32>),
 ) -> Result<()> {
-    for key in donors.paired.iter().filter(|k| donors.sign(k) > 0.0 && groups(k.0)) {
-        let partner = donors.partner(key);
+    let talks = &donors.talks;
+    for key in talks.paired.iter().filter(|k| talks.sign(k) > 0.0 && groups(k.0)) {
+        let partner = talks.partner(key);
         let [own, other] = [donors.stored(key, site)?, donors.stored(&partner, site)?];
-        for turn in donors.talk(key)?.turns.keys().map(|t| *t as usize).filter(|t| *t >= options.first_turn) {
+        for turn in donors.turns(key, options.first_turn)? {
             let d = minus(&donors.of_turn(&other, &partner, turn)?, &donors.of_turn(&own, key, turn)?);
-            put(donors.pair(key), key.0, turn, own.shape[2], d);
+            put(talks.shared(key), key.0, turn, own.shape[2], d);
         }
     }
     Ok(())
 }
 
 impl Differences {
-    /// Reads the differences at all sites.
+    /// Reads the differences at all sites, at the last `tokens` tokens of those that are replaced.
     ///
     /// # Errors
     /// If activations cannot be read.
-    pub fn read(donors: &Donors, options: &Patch, seed: u64) -> Result<Self> {
+    pub fn read(donors: &Donors, options: &Patch, tokens: usize, seed: u64) -> Result<Self> {
         let mut by = BTreeMap::<Place, Vec<(u32, Vec<f32>)>>::new();
         for site in &options.sites {
             each(
@@ -67,18 +69,17 @@ impl Differences {
                 *site,
                 |_| true,
                 |pair, group, turn, width, d| {
-                    // The last row is `prompt-end`.
-                    let last = d[d.len().saturating_sub(width)..].to_vec();
+                    let last = d[d.len().saturating_sub(tokens * width)..].to_vec();
                     by.entry((pair, turn, *site)).or_default().push((group, last));
                 },
             )?;
         }
-        let groups = donors.paired.iter().map(|k| k.0).collect();
-        Ok(Self { by, signs: signs(&groups, options.controls, seed) })
+        let groups = donors.talks.paired.iter().map(|k| k.0).collect();
+        Ok(Self { by, signs: signs(&groups, options.controls(), seed) })
     }
 
-    /// The mean difference of all groups but `group`, and its controls, which are as long as it and orthogonal to it: the
-    /// same differences, each with a random sign. A group has one sign in a control, at all sites and turns. `None` if fewer
+    /// The mean difference of all groups but `group`, of each token, and its controls, which are as long as it and orthogonal
+    /// to it, over all tokens together: the same differences, each with a random sign. A group has one sign in a control, at all sites and turns. `None` if fewer
     /// than two other groups have this turn.
     ///
     /// Orthogonal, because differences that hardly vary between groups would add up to ± the mean difference whatever their
@@ -105,7 +106,7 @@ impl Differences {
 /// A mean difference and its controls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// The mean difference.
+    /// The mean difference, `[tokens × width]`.
     pub mean: Vec<f64>,
     /// The controls, each of the same norm.
     pub controls: Vec<Vec<f64>>,
@@ -143,7 +144,7 @@ pub fn subspaces(
     seed: u64,
 ) -> Result<BTreeMap<Site, Vec<Vec<f64>>>> {
     let mut out = BTreeMap::new();
-    for site in options.sites.iter().filter(|_| options.subspace > 0) {
+    for site in options.sites.iter().filter(|_| options.subspace() > 0) {
         let mut rows: Vec<Vec<f32>> = vec![];
         each(
             donors,
@@ -154,7 +155,7 @@ pub fn subspaces(
                 rows.extend(d.chunks(width.max(1)).map(<[f32]>::to_vec));
             },
         )?;
-        out.insert(*site, axes(&rows, options.subspace, derive(&[&seed.to_le_bytes(), site.to_string().as_bytes()])));
+        out.insert(*site, axes(&rows, options.subspace(), derive(&[&seed.to_le_bytes(), site.to_string().as_bytes()])));
     }
     Ok(out)
 }

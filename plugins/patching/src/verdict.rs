@@ -32,7 +32,10 @@ pub fn guards(
     if groups < FEWEST_GROUPS {
         out.push(format!("{} are too few: at least {FEWEST_GROUPS} are needed", plural(groups, "group")));
     }
-    if units.controls < FEWEST_CONTROLS {
+    if units.controls == 0 {
+        let what = "there is no arm `state`, which needs the other groups: give the hook `patch` a finished run, `run`, and controls";
+        out.push(what.into());
+    } else if units.controls < FEWEST_CONTROLS {
         out.push(format!(
             "{} of the state are too few for p of {ALPHA}: at least {FEWEST_CONTROLS} are needed",
             plural(units.controls, "control")

@@ -2,32 +2,43 @@
 use super::Conversation;
 use crate::fork::Asked;
 use crate::messages::Said;
+use crate::peers::Told;
+use crate::planned::{Member, PlannedHook};
 use crate::record::measured;
 use friction_core::manifest::Thinking;
 use friction_core::program::is_name;
-use friction_core::{Exchange, Kept, Outcome, Readings, Reply, Result, Spoken, Tap, TapView, TurnRow, thinking};
-use friction_engine::TurnOutcome;
+use friction_core::{Exchange, Kept, Outcome, Peer, Readings, Reply, Result, Spoken, Tap, TapView, TurnRow, thinking};
+use friction_engine::{TapRows, TurnOutcome};
 use std::collections::VecDeque;
 
+/// What a hook's own taps read, among all that was read in a turn.
+fn views<'a>(hook: &PlannedHook, taps: &'a [TapRows]) -> Vec<TapView<'a>> {
+    let own = |tap: &Tap| taps.iter().find(|t| t.tap == *tap);
+    hook.taps.iter().filter_map(own).map(|t| TapView { tap: &t.tap, rows: &t.rows }).collect()
+}
+
 impl Conversation {
-    /// The numbers that hooks compute in a turn, and the forks that they ask for.
-    fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<(Readings, VecDeque<Asked>)> {
-        let condition = &self.plan.conditions[self.member.condition];
-        let spoken = Spoken {
+    /// A finished turn of a conversation of the group.
+    fn spoken<'a>(&'a self, member: Member, turn: usize, reply: &'a str) -> Spoken<'a> {
+        let condition = &self.plan.conditions[member.condition];
+        Spoken {
             group: self.group,
             condition: &condition.name,
-            arm: &self.plan.arms[self.member.arm].name,
-            sample: self.member.sample,
+            arm: &self.plan.arms[member.arm].name,
+            sample: member.sample,
             factors: &condition.factors,
             turn,
-            reply: &outcome.text,
-        };
+            reply,
+        }
+    }
+
+    /// The numbers that hooks compute in a turn, and the forks of those that do not read the group.
+    fn read(&self, outcome: &TurnOutcome, turn: usize) -> Result<(Readings, VecDeque<Asked>)> {
+        let spoken = self.spoken(self.member, turn, &outcome.text);
         let (mut out, mut forks) = (Readings::new(), VecDeque::new());
         let replaces = self.plan.program.edits.iter().any(|e| e.op.takes_vectors());
         for hook in self.plan.hooks.iter().filter(|h| !h.taps.is_empty()) {
-            let own = |tap: &Tap| outcome.taps.iter().find(|t| t.tap == *tap);
-            let views: Vec<TapView> =
-                hook.taps.iter().filter_map(own).map(|t| TapView { tap: &t.tap, rows: &t.rows }).collect();
+            let views = views(hook, &outcome.taps);
             for (name, value) in hook.plugin.read(&spoken, &views)? {
                 if !is_name(&name) {
                     let e = format!("hook `{}` reads out {name:?}; names are letters, digits, `-` and `_`", hook.name);
@@ -35,11 +46,37 @@ impl Conversation {
                 }
                 out.insert(format!("{}.{name}", hook.name), value);
             }
-            for fork in if replaces { hook.plugin.forks(&spoken, &views)? } else { vec![] } {
+            let asks = replaces && !hook.plugin.reads_group();
+            for fork in if asks { hook.plugin.forks(&spoken, &views, &[])? } else { vec![] } {
                 forks.push_back(Asked::new(&self.plan, hook, fork)?);
             }
         }
         Ok((out, forks))
+    }
+
+    /// Asks for the forks of the last turn by hooks that read the group, when all of it have said the turn or have ended.
+    pub(super) fn gather(&mut self) -> Result<()> {
+        let turn = self.history.len();
+        let mut forks = vec![];
+        // A fork measures log-odds: a turn that has none has no forks.
+        let odds = self.record.borrow().turns.last().is_some_and(|row| row.outcome(&Outcome::LogOdds).is_some());
+        if let Some((seat, own)) = self.seat.as_ref().and_then(|s| Some((s, s.own(turn)?))).filter(|_| odds) {
+            let others = seat.others(turn);
+            for hook in self.plan.hooks.iter().filter(|h| h.plugin.reads_group()) {
+                let mut peers = vec![];
+                for (at, told) in &others {
+                    let turn = self.spoken(self.plan.members[*at], turn, &told.reply);
+                    peers.push(Peer { turn, taps: views(hook, &told.taps) });
+                }
+                let spoken = self.spoken(self.member, turn, &own.reply);
+                for fork in hook.plugin.forks(&spoken, &views(hook, &own.taps), &peers)? {
+                    forks.push(Asked::new(&self.plan, hook, fork)?);
+                }
+            }
+        }
+        self.forks.extend(forks);
+        self.gathers = false;
+        Ok(())
     }
 
     /// Records a turn of the study.
@@ -62,7 +99,7 @@ impl Conversation {
         let thought = if keeps { 0 } else { thinking::leading(&outcome.ids, codec, opened)? };
         let shown = if keeps { before } else { thinking::split(&before, false).answer };
         let reply = Reply { text: &answered, ids: &outcome.ids[thought..], prefill: &shown, codec };
-        let last = cx.turn == cx.turns;
+        let (turn, last) = (cx.turn, cx.turn == cx.turns);
         let kept = if last { Kept::whole(&reply) } else { condition.plugin.keep(&reply, &cx)? };
         let (readings, forks) = self.read(&outcome, cx.turn)?;
         let row = TurnRow {
@@ -122,9 +159,13 @@ impl Conversation {
         let mut record = self.record.borrow_mut();
         record.turns.push(row);
         // The engine's taps begin with those that are stored.
-        record.taps.push(outcome.taps.into_iter().take(self.plan.program.taps.len()).collect());
+        record.taps.push(outcome.taps.iter().take(self.plan.program.taps.len()).cloned().collect());
         drop(record);
         self.forks = if odds { forks } else { VecDeque::new() };
+        if let Some(seat) = &self.seat {
+            seat.told(turn, Told { reply: outcome.text, taps: outcome.taps });
+            self.gathers = true;
+        }
         self.queue(false);
         Ok(())
     }

@@ -8,18 +8,18 @@ use friction_core::{
     TurnRow,
 };
 use friction_store::{GroupData, RunDir, TapEntry};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 const GROUPS: u32 = 4;
 
-fn factors(completion: &str, tone: &str) -> Factors {
+pub fn factors(completion: &str, tone: &str) -> Factors {
     [("completion".to_string(), completion.to_string()), ("tone".into(), tone.into())].into()
 }
 
 /// The activations of a conversation of the stored run, `[tokens × 2]`. Interrupted ones are (1 + group/10, turn +
-/// group²/7) ahead at `resid_post.0`; the tone adds (0, 5) there.
-fn activation(site: Site, group: u32, completion: &str, tone: &str, turn: u32, tokens: usize) -> Vec<f32> {
+/// group²/7) ahead at `resid_post.0`, and (0, t) more t tokens before the last; the tone adds (0, 5) there.
+pub fn activation(site: Site, group: u32, completion: &str, tone: &str, turn: u32, tokens: usize) -> Vec<f32> {
     let row = match site {
         Site::Embed => [1.0, 2.0],
         SITE => {
@@ -32,12 +32,19 @@ fn activation(site: Site, group: u32, completion: &str, tone: &str, turn: u32, t
         }
         _ => [f32::from(u8::from(completion == "interrupt")), group as f32],
     };
-    (0..tokens).flat_map(|t| [row[0] - 100.0 * (tokens - 1 - t) as f32, row[1]]).collect()
+    let more = if site == SITE && completion == "interrupt" { 1.0 } else { 0.0 };
+    let before = |t: usize| (tokens - 1 - t) as f32;
+    (0..tokens).flat_map(|t| [row[0] - 100.0 * before(t), row[1] + more * before(t)]).collect()
 }
 
 /// Writes the run: two levels of `completion`, two of `tone`, two turns.
 fn stored(dir: &Path, position: Position, change: impl Fn(&mut TapEntry, u32)) {
-    let run = RunDir::open(dir, "", &json!({"study": {"name": "first", "seed": 5}})).unwrap();
+    locked(dir, position, &json!({"study": {"name": "first", "seed": 5}}), change);
+}
+
+/// As [`stored`], with a lock.
+pub fn locked(dir: &Path, position: Position, lock: &Value, change: impl Fn(&mut TapEntry, u32)) {
+    let run = RunDir::open(dir, "", lock).unwrap();
     let tokens = if let Position::PromptTail(n) = position { n } else { 1 };
     for group in 0..GROUPS {
         let mut data = GroupData::default();
@@ -51,7 +58,9 @@ fn stored(dir: &Path, position: Position, change: impl Fn(&mut TapEntry, u32)) {
                     turn,
                     round: 1,
                     item_id: format!("{group}-{turn}"),
+                    user: format!("ask {group}-{turn}"),
                     reply: "(yes".into(),
+                    reply_tokens: 3,
                     prefill: "(".into(),
                     ..TurnRow::default()
                 });
@@ -74,15 +83,15 @@ fn stored(dir: &Path, position: Position, change: impl Fn(&mut TapEntry, u32)) {
     }
 }
 
-fn context(dir: &Path, groups: usize) -> BuildContext {
+pub fn context(dir: &Path, groups: usize) -> BuildContext {
     serde_json::from_value(json!({
-        "base": dir, "seed": 5, "model": {"source": "path:x"}, "backend": {},
+        "base": dir, "seed": 5, "model": {"source": "path:model"}, "backend": {},
         "study": {"name": "second", "groups": groups, "turns": 2}
     }))
     .unwrap()
 }
 
-fn options(more: &str) -> Patch {
+pub fn options(more: &str) -> Patch {
     let text = format!("run = \"first\"\nsites = [\"resid_post.0\"]\nfactor = \"completion\"\n{more}");
     let options: Patch = toml::from_str(&text).unwrap();
     options.check().unwrap();
@@ -111,14 +120,14 @@ fn asked(hook: &dyn Hook, group: u32, completion: &str, tone: &str, position: Po
         .to_vec();
     let views: Vec<TapView> = taps.iter().map(|(tap, rows)| TapView { tap, rows }).collect();
     assert!(
-        hook.forks(&spoken(1), &views)?.is_empty() && hook.read(&spoken(1), &views)?.is_empty(),
+        hook.forks(&spoken(1), &views, &[])?.is_empty() && hook.read(&spoken(1), &views)?.is_empty(),
         "turn 1 does not enter"
     );
     let drift = hook.read(&spoken(2), &views)?.get("drift").copied().unwrap_or(f64::NAN);
-    Ok((drift, hook.forks(&spoken(2), &views)?))
+    Ok((drift, hook.forks(&spoken(2), &views, &[])?))
 }
 
-fn given(forks: &[Fork], arm: Arm, site: Site) -> Option<&[f32]> {
+pub fn given(forks: &[Fork], arm: Arm, site: Site) -> Option<&[f32]> {
     let fork = forks.iter().find(|f| f.name == reading(arm, site))?;
     assert!(fork.given.len() == 1 && fork.given[0].0 == site.to_string());
     Some(&fork.given[0].1)
@@ -189,17 +198,44 @@ fn forks_hold_what_their_arms_say() {
 fn several_tokens_are_replaced_by_as_many() {
     let (dir, position) = (tempfile::tempdir().unwrap(), Position::PromptTail(3));
     stored(&dir.path().join("first"), position, |_, _| {});
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
     let o = options("position = \"prompt-tail:3\"\nwhere = { tone = \"a\" }\ncontrols = 2\nsubspace = 0");
     let hook = o.build(&context(dir.path(), 4)).unwrap();
     let (_, forks) = asked(hook.as_ref(), 1, "complete", "a", position).unwrap();
     assert_eq!(given(&forks, Arm::Partner, SITE).unwrap(), activation(SITE, 1, "interrupt", "a", 2, 3));
-    // The state is that of `prompt-end` alone: the last row.
-    let end = activation(SITE, 1, "complete", "a", 2, 1);
-    assert!(near(
-        given(&forks, Arm::State, SITE),
-        &[end[0] + (1.0 + 1.2 + 1.3) / 3.0, end[1] + 2.0 + (0.0 + 4.0 + 9.0) / 21.0]
-    ));
+    // All three tokens are behind the user's message. Each has a mean difference of its own.
+    let own = activation(SITE, 1, "complete", "a", 2, 3);
+    let moved = [(1.0 + 1.2 + 1.3) / 3.0, 2.0 + (0.0 + 4.0 + 9.0) / 21.0];
+    let state: Vec<f32> = (0..6).map(|i| own[i] + moved[i % 2] + [0.0, 2.0, 0.0, 1.0, 0.0, 0.0][i]).collect();
+    assert!(near(given(&forks, Arm::State, SITE), &state), "{state:?}");
+    // Controls are as long, and orthogonal, over the tokens together.
+    let change = |arm| -> Vec<f32> { given(&forks, arm, SITE).unwrap().iter().zip(&own).map(|(x, o)| x - o).collect() };
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    let state = change(Arm::State);
+    for k in 0..2 {
+        let control = change(Arm::Control(k));
+        assert!((dot(&control, &control) - dot(&state, &state)).abs() < 1e-2, "{control:?} {state:?}");
+        assert!(dot(&control, &state).abs() < 1e-2, "{control:?} {state:?}");
+    }
     assert!(given(&forks, Arm::Subspace, SITE).is_none() && given(&forks, Arm::Placebo, SITE).is_none());
+}
+
+/// Of more tokens than stand behind the user's message, those that belong to the question keep their own activations.
+#[test]
+fn the_state_moves_no_token_of_the_question() {
+    let (dir, position) = (tempfile::tempdir().unwrap(), Position::PromptTail(30));
+    stored(&dir.path().join("first"), position, |_, _| {});
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
+    let o = options("position = \"prompt-tail:30\"\nwhere = { tone = \"a\" }\ncontrols = 2\nsubspace = 0");
+    let cx = context(dir.path(), 4);
+    let hook = o.build(&cx).unwrap();
+    let (_, forks) = asked(hook.as_ref(), 1, "complete", "a", position).unwrap();
+    let said = crate::talks::Said { user: "ask 1-1".into(), prefill: "(".into(), ..Default::default() };
+    let tail = crate::tail::behind(&cx, [&said].into_iter()).unwrap();
+    assert!((4..30).contains(&tail), "{tail}");
+    for (arm, tokens) in [(Arm::Partner, 30), (Arm::State, tail), (Arm::Control(1), tail)] {
+        assert_eq!(given(&forks, arm, SITE).unwrap().len(), 2 * tokens, "{arm}");
+    }
 }
 
 #[test]
