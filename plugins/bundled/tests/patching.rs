@@ -141,9 +141,9 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
         // What cannot be the same conversations.
         ("study.seed=32", "set `study.seed = 31`, the seed of that run"),
         ("model.dtype=bf16", "set `model.dtype = \"f32\"`, or replay that run"),
-        ("model.source=bundled:organism-null", "the weights of `bundled:organism-null` is another than that of"),
-        ("model.chat_template=chatml", "the chat template of `bundled:organism` is another than that of"),
-        ("generation.max_new_tokens=2", "set `generation.max_new_tokens = 12`"),
+        ("model.source=bundled:organism-null", "in its weights, the model `bundled:organism-null` is not that of"),
+        ("model.chat_template=chatml", "in its chat template, the model `bundled:organism` is not that of"),
+        ("generation.max_new_tokens=4", "set `generation.max_new_tokens = 12`"),
         ("generation.temperature=0.7", "set `generation.temperature = 0.0`"),
         ("hook.0.first_turn=6", "`first_turn` is 6, and the conversations have 5 turns"),
         ("study.turns=6", "set `study.turns = 5` or lower"),
@@ -182,7 +182,7 @@ fn a_replayed_run_is_patched() {
     }
     std::fs::write(dir.path().join("replay.toml"), format!("{replay}[[hook]]{hook}")).unwrap();
     let set = ["hook.0.run=first", "hook.0.controls=2", "hook.0.sites=[\"resid_post.1\"]"];
-    let of = |command: &[&str], more: &[&str]| {
+    let of = |command: &[&'static str], more: &[&'static str]| {
         let mut args = command.to_vec();
         args.extend(small.iter().chain(&set).chain(more).flat_map(|s| ["--set", s]));
         let o = friction(dir.path(), &args);

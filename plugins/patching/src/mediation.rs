@@ -1,4 +1,5 @@
 //! `mediation`: which sites carry what a condition does to the answer.
+use crate::arms::{Arm, reading};
 use crate::effects::{Exact, Rules, Total, effects};
 use crate::units::Units;
 use crate::verdict::{FEWEST_CONTROLS, FEWEST_GROUPS, guards};
@@ -125,8 +126,10 @@ impl Mediation {
 
 impl Analyzer for Mediation {
     fn needs(&self) -> Needs {
+        let test = reading(Arm::TestEmbed, Site::Embed);
         Needs {
-            outcomes: vec![Outcome::LogOdds, Outcome::Reading(format!("{}.{}", self.hook, crate::arms::DRIFT))],
+            // A reading that every hook `patch` has.
+            outcomes: vec![Outcome::LogOdds, Outcome::Reading(format!("{}.{test}", self.hook))],
             choices: true,
             first_turn: Some(self.first_turn),
             pairs: vec![self.factor.clone()],

@@ -54,7 +54,7 @@ impl Facts {
         if let Some(part) = changed(cx, donors) {
             let then = donors.lock("/model/source");
             unlike.push((
-                format!("the {part} of `{}` is another than that of", cx.model.source),
+                format!("in its {part}, the model `{}` is not that of", cx.model.source),
                 format!("set `model.source = {then}`, with the run's tokenizer and chat template"),
             ));
         }
