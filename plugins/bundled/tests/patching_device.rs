@@ -22,8 +22,8 @@ fn patching_finds_the_site_on_a_device() {
     let set = [
         format!("backend.kind={backend}"),
         format!("analyzer.0.tolerance={most:?}"),
-        "study.groups=4".into(),
-        "study.turns=6".into(),
+        "study.groups=8".into(),
+        "study.turns=7".into(),
         "hook.0.sites=[\"resid_post.0\", \"attn_out.1\", \"resid_post.1\"]".into(),
     ];
     let mut args = vec!["--json", "run", "alone.toml", "--out", "run"];
