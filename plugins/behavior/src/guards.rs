@@ -1,6 +1,6 @@
 //! Guards of a verdict: what would make the contrast a matter of how replies are read, or of where they are cut off.
 use crate::summary::Cell;
-use friction_core::{Outcome, TurnRow, plural};
+use friction_core::{Outcome, TurnRow, brief, plural};
 use friction_stats::{signed, wilson};
 use std::collections::BTreeMap;
 
@@ -46,20 +46,23 @@ pub fn ends(read: &[&TurnRow]) -> Option<Guard> {
     Some(Guard { name: "ends", told, holds: share(most) <= CUT })
 }
 
-/// Whether estimates keep their sign when all unread answers count as right: pairs of the estimate and that one. `None`
-/// if every answer could be read.
-pub fn sign(read: &[&TurnRow], estimates: &[(f64, f64)], unit: &str, digits: usize) -> Option<Guard> {
+/// Whether estimates keep their sign when all unread answers count as right: pairs of the estimate and that one. Where both
+/// are below `smallest`, the smallest effect of interest, the sign is a coin's and says nothing. `None` if every answer
+/// could be read.
+pub fn sign(read: &[&TurnRow], estimates: &[(f64, f64)], smallest: f64, unit: &str, digits: usize) -> Option<Guard> {
     let unread = read.iter().filter(|t| is_unread(t)).count();
     if unread == 0 || estimates.is_empty() {
         return None;
     }
     let now: Vec<String> = estimates.iter().map(|(_, right)| signed(*right, digits)).collect();
     let told = format!(
-        "with {} counted as right the estimate is {} {unit}, and its sign must stay",
+        "with {} counted as right the estimate is {} {unit}, and its sign must stay where it is {} or more",
         plural(unread, "unread answer"),
-        now.join(", ")
+        now.join(", "),
+        brief(smallest)
     );
-    Some(Guard { name: "unread", told, holds: estimates.iter().all(|(wrong, right)| wrong * right > 0.0) })
+    let keeps = |(wrong, right): &(f64, f64)| wrong * right > 0.0 || wrong.abs().max(right.abs()) < smallest;
+    Some(Guard { name: "unread", told, holds: estimates.iter().all(keeps) })
 }
 
 /// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first messages are
@@ -145,12 +148,14 @@ mod tests {
     fn unread_answers_must_not_decide_the_sign() {
         let (read, unread) = (row("a", Some("B"), "stop"), row("a", None, "stop"));
         assert_eq!((lenient(&read), lenient(&unread)), (Some(0.0), Some(1.0)));
-        assert_eq!(sign(&[&read], &[(-1.0, 1.0)], "points", 1), None);
-        let of = |estimates: &[(f64, f64)]| sign(&[&read, &unread], estimates, "points", 1).unwrap();
+        assert_eq!(sign(&[&read], &[(-1.0, 1.0)], 0.3, "points", 1), None);
+        let of = |estimates: &[(f64, f64)]| sign(&[&read, &unread], estimates, 0.3, "points", 1).unwrap();
         assert!(of(&[(-1.0, -0.2)]).holds && !of(&[(-1.0, 0.2)]).holds && !of(&[(-1.0, -0.5), (1.0, 0.0)]).holds);
+        // Both too small to be of interest.
+        assert!(of(&[(-0.2, 0.2)]).holds && !of(&[(-0.2, 0.4)]).holds);
         assert_eq!(
             of(&[(-1.0, 0.2)]).told,
-            "with 1 unread answer counted as right the estimate is +0.2 points, and its sign must stay"
+            "with 1 unread answer counted as right the estimate is +0.2 points, and its sign must stay where it is 0.3 or more"
         );
     }
 

@@ -150,7 +150,8 @@ impl Telling<'_> {
                 Some((own.flips.estimate, estimate(&other.differences)?.flips.estimate))
             })
             .collect();
-        let sign = guards::sign(&chosen, &pairs, &self.wording().unit(), digits);
+        let smallest = q.standing.locked().and_then(|p| p.smallest).unwrap_or(0.0);
+        let sign = guards::sign(&chosen, &pairs, smallest, &self.wording().unit(), digits);
         [guards::ends(&chosen), sign].into_iter().flatten().chain(self.given.clone()).collect()
     }
 
