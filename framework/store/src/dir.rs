@@ -39,6 +39,9 @@ pub struct GroupData {
 /// First line of a run's manifest.
 const HEADER: &str = "# What this run was made of: its manifest with every setting applied. Written by friction.\n";
 
+/// The file of a group's activations.
+pub(crate) const TAPS: &str = "taps.safetensors";
+
 /// Name of a tap's tensor in `taps.safetensors`: `<condition>[@<arm>][#<sample>]/<site>/<position>`; the first sample,
 /// 0, is not named.
 pub fn tap_name(conversation: ConversationId, site: Site, position: Position) -> String {
@@ -163,12 +166,13 @@ impl RunDir {
         &self.path
     }
 
-    /// Indices of the groups that are written.
+    /// Indices of the groups that are written. What their files hold is not checked here, but when it is read.
     ///
     /// # Errors
-    /// If the directory cannot be read.
+    /// If the directory cannot be read, or a file of a group is missing that its checksums list.
     pub fn done(&self) -> Result<BTreeSet<usize>> {
-        Ok(groups(&self.path)?.into_iter().map(|(i, _)| i).collect())
+        let of = |(group, dir): (usize, PathBuf)| sums::complete(&dir).map(|()| group);
+        groups(&self.path)?.into_iter().map(of).collect()
     }
 
     /// Writes a group: whole or not at all.
@@ -181,7 +185,7 @@ impl RunDir {
         let fill = || {
             table::write_turns(&tmp.join("turns.parquet"), &data.turns)?;
             if !data.taps.is_empty() {
-                write_taps(&tmp.join("taps.safetensors"), &data.taps)?;
+                write_taps(&tmp.join(TAPS), &data.taps)?;
             }
             sums::write(&tmp)?;
             temp::rename(&tmp, &to)

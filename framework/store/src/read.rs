@@ -1,5 +1,5 @@
 //! Reads a run directory.
-use crate::dir::{groups, read_lock, tap_name};
+use crate::dir::{TAPS, groups, read_lock, tap_name};
 use crate::error::{format, io};
 use crate::{Result, sums, turns};
 use friction_core::{ConversationId, Findings, GivenReplies, Position, RunReader, Site, TapArray, TurnRow};
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The turns of a group in its folder, checked against their checksum.
 fn read_turns(dir: &Path) -> Result<Vec<TurnRow>> {
@@ -54,6 +55,8 @@ pub struct StoredRun {
     seed: u64,
     turns: Vec<TurnRow>,
     given: Option<String>,
+    /// The groups, each with whether its activations were checked against their checksum.
+    checked: BTreeMap<u32, Mutex<bool>>,
 }
 
 /// Whose replies the model of a run was given to read, by the run's lock.
@@ -78,13 +81,30 @@ impl StoredRun {
     /// If there is no run, or a file is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let lock = read_lock(path)?;
-        let mut turns = vec![];
-        for (_, dir) in groups(path)? {
+        let (mut turns, mut checked) = (vec![], BTreeMap::new());
+        for (group, dir) in groups(path)? {
             turns.extend(read_turns(&dir)?);
+            checked.insert(group as u32, Mutex::new(false));
         }
         let name = lock.pointer("/study/name").and_then(Value::as_str).unwrap_or("run").to_string();
         let seed = lock.pointer("/study/seed").and_then(Value::as_u64).unwrap_or(0);
-        Ok(Self { path: path.into(), given: given(&lock), lock, name, seed, turns })
+        Ok(Self { path: path.into(), given: given(&lock), lock, name, seed, turns, checked })
+    }
+
+    /// The file of a group's activations, checked against its checksum when it is first asked for; `None` if the group has
+    /// none.
+    fn taps(&self, group: u32) -> Result<Option<PathBuf>> {
+        let Some(checked) = self.checked.get(&group) else { return Ok(None) };
+        let dir = self.path.join("groups").join(format!("{group:04}"));
+        if !sums::has(&dir, TAPS)? {
+            return Ok(None);
+        }
+        let mut checked = checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*checked {
+            sums::check(&dir, TAPS)?;
+            *checked = true;
+        }
+        Ok(Some(dir.join(TAPS)))
     }
 
     /// The findings of an analyzer, by its name; `None` if there are none. Those of versions before are read as blocks. The
@@ -114,10 +134,7 @@ impl RunReader for StoredRun {
         position: Position,
     ) -> friction_core::Result<Option<TapArray>> {
         let group = conversation.group;
-        let path = self.path.join("groups").join(format!("{group:04}")).join("taps.safetensors");
-        if !path.exists() {
-            return Ok(None);
-        }
+        let Some(path) = self.taps(group)? else { return Ok(None) };
         let name = tap_name(conversation, site, position);
         let Some(tap) = read_tap(&path, &name)? else { return Ok(None) };
         // Callers index the array by turn, so it must hold all turns.

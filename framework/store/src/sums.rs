@@ -1,13 +1,16 @@
 //! Checksums of a group's files, in the format of `sha256sum`, which can check them too.
 use crate::error::{format, io};
-use crate::{Result, temp};
+use crate::{Error, Result, temp};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file that holds the checksums of a group's other files.
 pub const FILE: &str = "SHA256SUMS";
+
+/// What to do about a file that was changed or removed.
+const HELP: &str = "put the file back, or remove its folder, and the same `friction run` makes the group again";
 
 /// SHA-256 of a file, in hexadecimal.
 fn sum(path: &Path) -> Result<String> {
@@ -55,27 +58,55 @@ pub fn exchange(dir: &Path, name: &str, new: &Path) -> Result<()> {
     temp::replace(&list, (others.collect::<String>() + &line).as_bytes())
 }
 
+/// The checksums of a folder; `None` if it is of an older version, which has none.
+fn list(dir: &Path) -> Result<Option<String>> {
+    let list = dir.join(FILE);
+    match fs::read_to_string(&list) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(io(&list)(e)),
+    }
+}
+
+fn missing(path: PathBuf) -> Error {
+    format(path, format!("is missing, though SHA256SUMS lists it; {HELP}"))
+}
+
+/// Whether a folder has, or by its checksums should have, a file.
+///
+/// # Errors
+/// If the checksums cannot be read.
+pub fn has(dir: &Path, name: &str) -> Result<bool> {
+    Ok(dir.join(name).exists() || list(dir)?.is_some_and(|text| text.lines().any(|l| of(l, name).is_some())))
+}
+
+/// Checks that all files are there whose checksums a folder lists; what they hold is not read.
+///
+/// # Errors
+/// Names the first file that is missing. If the checksums cannot be read.
+pub fn complete(dir: &Path) -> Result<()> {
+    let Some(text) = list(dir)? else { return Ok(()) };
+    let mut paths = text.lines().filter_map(|l| Some(dir.join(l.split_once("  ")?.1)));
+    paths.find(|path| !path.exists()).map_or(Ok(()), |path| Err(missing(path)))
+}
+
 /// Checks a file of a folder against its checksum. Folders of older versions have none.
 ///
 /// # Errors
-/// If the file was changed, is not listed, or cannot be read.
+/// If the file was changed, is missing or not listed, or cannot be read.
 pub fn check(dir: &Path, name: &str) -> Result<()> {
-    let list = dir.join(FILE);
-    let text = match fs::read_to_string(&list) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(io(&list)(e)),
-    };
+    let Some(text) = list(dir)? else { return Ok(()) };
     let path = dir.join(name);
     // While a file is exchanged, two sums are listed.
     let stored: Vec<&str> = text.lines().filter_map(|l| of(l, name)).collect();
     match stored.is_empty() {
+        false if !path.exists() => Err(missing(path)),
         false if stored.contains(&sum(&path)?.as_str()) => Ok(()),
         false => Err(format(
             &path,
-            "was changed after the run wrote it: its checksum is not the one in SHA256SUMS; put the file back, or remove its folder, and the same `friction run` makes the group again",
+            format!("was changed after the run wrote it: its checksum is not the one in SHA256SUMS; {HELP}"),
         )),
-        true => Err(format(&list, format!("does not list {name}"))),
+        true => Err(format(dir.join(FILE), format!("does not list {name}"))),
     }
 }
 

@@ -295,3 +295,18 @@ fn conversations_that_are_others_stop_the_run() {
     let e = hook.read(&other, &[]).unwrap_err().to_string();
     assert!(e.contains("the reply is \"no\"") && e.contains("\"(yes\""), "{e}");
 }
+
+#[test]
+fn donors_that_were_changed_or_taken_away_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    stored(&dir.path().join("first"), Position::PromptEnd, |_, _| {});
+    let file = dir.path().join("first/groups/0002/taps.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let e = refused(dir.path(), "", 4);
+    assert!(e.contains("0002/taps.safetensors: was changed after the run wrote it"), "{e}");
+    std::fs::remove_file(&file).unwrap();
+    let e = refused(dir.path(), "", 4);
+    assert!(e.contains("0002/taps.safetensors: is missing, though SHA256SUMS lists it"), "{e}");
+}
