@@ -1,6 +1,7 @@
 //! Runs analyzers over a stored run.
 use crate::run::log_printed;
 use crate::stored::{Otherwise, Stored};
+use crate::uncut::uncut;
 use crate::{Error, Result};
 use friction_core::{Analyzer, Block, Body, Findings, GradeSection, RunReader, Status, TurnRow, plural};
 use friction_store::{RunDir, StoredRun};
@@ -117,6 +118,8 @@ struct Each {
     found: Vec<Analysis>,
     failed: Vec<Error>,
     notes: Vec<String>,
+    /// Conditions that hardly did what they ask for; each analyzer's findings warn of them.
+    uncut: Vec<String>,
 }
 
 impl Each {
@@ -126,7 +129,8 @@ impl Each {
             let message = format!("{}: holds no finished group yet; `friction run` goes on with it", path.display());
             return Err(friction_core::Error::other(message).into());
         }
-        Ok(Self { path: path.into(), dir, run, found: vec![], failed: vec![], notes: vec![] })
+        let uncut = uncut(&run.lock, run.turns());
+        Ok(Self { path: path.into(), dir, run, found: vec![], failed: vec![], notes: vec![], uncut })
     }
 
     fn fail(&mut self, name: &str, source: friction_core::Error) {
@@ -145,6 +149,7 @@ impl Each {
                 if let Some(given) = self.run.given() {
                     findings.blocks.insert(0, Block::new(Body::Text(given.into())));
                 }
+                self.uncut.iter().for_each(|note| findings.warn(note));
                 if !departs.is_empty() {
                     // What an analyzer of the primary contrast departs in, it says itself.
                     let own = analyzer.needs().primary;
@@ -175,6 +180,7 @@ impl Each {
         notes.extend(self.notes);
         notes.extend(self.run.given().map(String::from));
         notes.extend(unmatched(self.run.turns()));
+        notes.extend(self.uncut);
         // What a process writes to its standard error is read by a thread of its own, a moment later.
         std::thread::sleep(std::time::Duration::from_millis(50));
         if let Err(e) = log_printed(&self.dir) {

@@ -32,6 +32,7 @@ pub mod scores;
 mod shifts;
 pub mod stored;
 mod tail;
+mod uncut;
 mod wordings;
 mod wrong;
 

@@ -8,7 +8,7 @@ use friction_core::{ConversationId, Position, RunReader, Site, TurnRow};
 use friction_engine::{Flow, Progress};
 use friction_questions as _;
 use friction_residual as _;
-use friction_store::StoredRun;
+use friction_store::{RunDir, StoredRun};
 use friction_study::{Plan, RunOptions, analyze, run};
 use friction_topics as _;
 use proptest::prelude::*;
@@ -200,4 +200,46 @@ fn every_mistake_is_told_with_its_place() {
     for part in ["resid_post.7", "no category `lwa`", "factor `tone`"] {
         assert!(e.contains(part), "{part}\n---\n{e}");
     }
+}
+
+#[test]
+fn a_group_whose_activations_were_taken_away_does_not_stand() {
+    let world = world();
+    let out = world.path().join("run");
+    let p = plan(world.path(), &["study.groups=2"]);
+    run(&p, &out, &mut StopAfter(None)).unwrap();
+    let file = out.join("groups/0001/taps.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let e = run(&p, &out, &mut StopAfter(None)).unwrap_err().to_string();
+    assert!(e.contains("0001/taps.safetensors: is missing, though SHA256SUMS lists it"), "{e}");
+    std::fs::write(&file, bytes).unwrap();
+    assert_eq!(run(&p, &out, &mut StopAfter(None)).unwrap().resumed, 2);
+}
+
+#[test]
+fn findings_warn_of_a_condition_that_cut_no_reply() {
+    let world = world();
+    let out = world.path().join("run");
+    let p = plan(world.path(), &[]);
+    run(&p, &out, &mut StopAfter(None)).unwrap();
+    let warned = || -> Vec<String> {
+        let found = analyze(&out, &p.analyzers).unwrap();
+        found[0].findings.warnings().filter(|w| w.contains("were cut")).cloned().collect()
+    };
+    assert_eq!(warned(), [""; 0]);
+    let rows = StoredRun::open(&out).unwrap().turns().to_vec();
+    {
+        let dir = RunDir::reopen(&out).unwrap();
+        for group in 0..4 {
+            let of = rows.iter().filter(|t| t.group == group);
+            let whole: Vec<TurnRow> =
+                of.map(|t| TurnRow { removed_tokens: 0, kept: t.reply.clone(), ..t.clone() }).collect();
+            dir.replace_turns(group as usize, &whole).unwrap();
+        }
+    }
+    let want =
+        "condition `interrupt`: 0 of 8 replies were cut, though `keep` asks for it: none is longer than 3 tokens;";
+    let told = warned();
+    assert!(told.len() == 1 && told[0].starts_with(want), "{told:?}");
 }
