@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// Take these columns of the scores alone.
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "scores")]
     columns: Vec<String>,
-    /// Make the one column of scores the turns' score too: `--as score`.
+    /// Make the one column of scores the turns' score too, shares from 0 to 1: `--as score`. A primary contrast whose
+    /// outcome is replaced is exploratory from then on.
     #[arg(long = "as", value_name = "score", value_parser = ["score"], requires = "scores")]
     becomes: Option<String>,
     /// Replace metrics of the same name, of scores that were joined before.

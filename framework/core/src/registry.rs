@@ -64,8 +64,8 @@ pub struct BuildContext {
     /// the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimarySection>,
-    /// Why what is found of `primary` is exploratory all the same: the contrast was amended after outcomes could be read.
-    /// `None` if it was not.
+    /// Why what is found of `primary` is exploratory all the same: the contrast was amended after outcomes could be read,
+    /// or its outcome was graded again. `None` if neither was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amended: Option<String>,
     /// The identity of a stored run's model, if such a run is analysed. Opening the model of this context then gives

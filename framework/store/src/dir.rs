@@ -1,6 +1,7 @@
 //! Writes a run directory.
 use crate::amendments::{self, Amendment, amended_lock};
 use crate::error::{format, io};
+use crate::gradings::graded_whole;
 use crate::{Error, Result, SCHEMA, sums, table, temp};
 use friction_core::{ConversationId, Findings, Position, Site, TapArray, TurnRow};
 use safetensors::tensor::{Dtype, TensorView};
@@ -63,7 +64,7 @@ impl RunDir {
     /// lock, as when only its analyzers differ.
     ///
     /// # Errors
-    /// If the stored lock differs or is of another schema, another process writes to the directory, it holds files that
+    /// If the stored lock differs or is of another schema, new grades are begun and not finished, another process writes to the directory, it holds files that
     /// would be overwritten, or it cannot be written. What it holds is untouched then.
     pub fn open(path: &Path, manifest: &str, lock: &Value) -> Result<Self> {
         Self::open_amending(path, manifest, lock, None)
@@ -88,6 +89,7 @@ impl RunDir {
         let mut lock = lock.clone();
         lock["schema"] = json!(SCHEMA);
         if at.exists() {
+            graded_whole(path)?;
             run.compare(&lock, reason)?;
             if stored.as_ref() != Some(&manifest) {
                 temp::replace(&text, manifest.as_bytes())?;

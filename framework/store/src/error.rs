@@ -39,6 +39,16 @@ pub enum Error {
         /// Schema of its lock.
         schema: u64,
     },
+    /// Its turns are being given new grades, and some groups have them and others not.
+    #[error("{path}: new grades were begun and not finished, so some groups hold the new ones and others the old ones ({what}); `friction grade {command}` finishes it", path = path.display())]
+    Grading {
+        /// The run directory.
+        path: PathBuf,
+        /// What is being done.
+        what: String,
+        /// The run and the arguments of the command that finishes it.
+        command: String,
+    },
     /// Another process writes to it.
     #[error("{path} is being written by another process; wait for it, or name another directory with --out", path = path.display())]
     Busy {

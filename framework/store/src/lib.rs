@@ -3,6 +3,7 @@
 //! ```text
 //! runs/<name>/
 //!   manifest.toml  lock.json  log.jsonl
+//!   amendments.jsonl  gradings.jsonl   changes after the run was begun
 //!   groups/0007/turns.parquet   one row per turn
 //!   groups/0007/taps.safetensors   <condition>[@<arm>][#<sample>]/<site>/<position> → [turn, position, width]
 //!   groups/0007/SHA256SUMS      checksums of the two, as `sha256sum` writes them
@@ -17,6 +18,7 @@ mod amendments;
 pub mod dir;
 mod error;
 mod found;
+mod gradings;
 pub mod read;
 mod sums;
 pub mod table;
@@ -26,6 +28,7 @@ pub mod turns;
 pub use amendments::{Amendment, Analyzers, amended_lock, amendments, settled_analyzers};
 pub use dir::{GroupData, RunDir, TapEntry};
 pub use error::{Error, Result};
+pub use gradings::{Grading, begun, graded_whole, gradings, word};
 pub use read::{StoredGroup, StoredRun};
 
 /// Version of the directory layout and of `lock.json`. Readers refuse newer versions and read older ones. In version 2

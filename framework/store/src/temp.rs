@@ -69,6 +69,15 @@ pub(crate) fn rename(tmp: &Path, path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), |parent| sync(parent).map_err(io(parent)))
 }
 
+/// Removes a file so that it stays removed. It may be gone already.
+pub(crate) fn unlink(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(path)(e)),
+        _ => {}
+    }
+    path.parent().map_or(Ok(()), |parent| sync(parent).map_err(io(parent)))
+}
+
 fn sync(dir: &Path) -> std::io::Result<()> {
     // A relative name without folders has an empty parent.
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };

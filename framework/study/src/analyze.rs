@@ -4,7 +4,7 @@ use crate::stored::{Otherwise, Stored};
 use crate::uncut::uncut;
 use crate::{Error, Result};
 use friction_core::{Analyzer, Block, Body, Findings, GradeSection, RunReader, Status, TurnRow, plural};
-use friction_store::{RunDir, StoredRun};
+use friction_store::{RunDir, StoredRun, graded_whole};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub struct Analyses {
 /// Runs analyzers in order; each can read the findings of those before it. All are run, even if one fails.
 ///
 /// # Errors
-/// If the run cannot be read or written. Otherwise, the error of the first analyzer that fails, after the findings of
+/// If the run cannot be read or written, or new grades are begun and not finished. Otherwise, the error of the first analyzer that fails, after the findings of
 /// the others are written.
 pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result<Vec<Analysis>> {
     let mut all = Each::open(path)?;
@@ -124,7 +124,9 @@ struct Each {
 
 impl Each {
     fn open(path: &Path) -> Result<Self> {
-        let (dir, run) = (RunDir::reopen(path)?, StoredRun::open(path)?);
+        let dir = RunDir::reopen(path)?;
+        graded_whole(path)?;
+        let run = StoredRun::open(path)?;
         if run.turns().is_empty() {
             let message = format!("{}: holds no finished group yet; `friction run` goes on with it", path.display());
             return Err(friction_core::Error::other(message).into());

@@ -7,7 +7,7 @@ use crate::manifest::{checked, parse};
 use crate::stored::{Otherwise, Stored};
 use crate::{Error, Result, grading, import};
 use friction_core::{Dataset, Grade, Item, RunReader, TurnRow, plural, thinking};
-use friction_store::{RunDir, SCHEMA, StoredRun};
+use friction_store::{Grading, RunDir, SCHEMA, StoredRun, begun, graded_whole, word};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,11 +85,15 @@ pub struct Regraded {
     dir: RunDir,
     groups: BTreeMap<u32, Vec<TurnRow>>,
     event: Value,
+    grading: Grading,
+    /// Whether the same grading was begun before and not finished.
+    goes_on: bool,
 }
 
 impl Regraded {
     /// Compares turns with what they were, and keeps the groups that differ.
-    pub(crate) fn new(dir: RunDir, old: &[TurnRow], new: Vec<TurnRow>, report: Report, event: Value) -> Self {
+    pub(crate) fn new(dir: RunDir, old: &[TurnRow], new: Vec<TurnRow>, report: Report, task: Task) -> Self {
+        let Task { event, mut grading, begun } = task;
         let mut report = Report { turns: old.len(), ..report };
         let mut conditions: BTreeMap<(&str, &str), Vec<(&TurnRow, &TurnRow)>> = BTreeMap::new();
         for (a, b) in old.iter().zip(&new) {
@@ -112,31 +116,81 @@ impl Regraded {
         report.conditions = conditions.into_iter().map(|((c, arm), rows)| condition(c, arm, &rows)).collect();
         let differ: BTreeSet<u32> = old.iter().zip(&new).filter(|(a, b)| !same(a, b)).map(|(a, _)| a.group).collect();
         report.groups = differ.len();
+        let goes_on = begun.is_some();
+        if goes_on {
+            report.notes.push("this goes on with new grades that were begun and not finished".into());
+        }
+        let before = begun.unwrap_or_default();
+        grading.answers = before.answers || report.answers > 0;
+        grading.scores = before.scores || report.scores > 0;
+        let others: BTreeSet<String> = old.iter().zip(&new).flat_map(|(a, b)| others(a, b)).collect();
+        grading.metrics = others.into_iter().chain(before.metrics).collect::<BTreeSet<_>>().into_iter().collect();
+        if goes_on && before.task == grading.task {
+            grading.time = before.time;
+        }
         let mut groups: BTreeMap<u32, Vec<TurnRow>> = BTreeMap::new();
         for row in new.into_iter().filter(|r| differ.contains(&r.group)) {
             groups.entry(row.group).or_default().push(row);
         }
-        Self { report, dir, groups, event }
+        Self { report, dir, groups, event, grading, goes_on }
     }
 
-    /// Writes the turns of the groups that change, each whole or not at all, and a line of the log. If it is stopped in
-    /// between, the same command goes on.
+    /// Writes the turns of the groups that change, each whole or not at all, a line of the log, and a record of what was
+    /// done. If it is stopped in between, the run is marked: it is neither analysed nor resumed until the same command has
+    /// gone on to its end.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn write(self) -> Result<Report> {
+        if !self.groups.is_empty() {
+            self.dir.begin_grading(&self.grading)?;
+        }
         for (group, rows) in &self.groups {
             self.dir.replace_turns(*group as usize, rows)?;
         }
-        if !self.groups.is_empty() {
+        if !self.groups.is_empty() || self.goes_on {
             let mut event = self.event;
+            event["recorded"] = json!(true);
             event["turns"] = json!(self.report.turns);
             event["answers"] = json!(self.report.answers);
             event["scores"] = json!(self.report.scores);
             self.dir.log(&event)?;
+            self.dir.end_grading(&self.grading)?;
         }
         Ok(self.report)
     }
+}
+
+/// What gives new grades.
+pub(crate) struct Task {
+    /// What the log says of it.
+    pub event: Value,
+    /// What the run's record says of it. What changes is filled in by [`Regraded::new`].
+    pub grading: Grading,
+    /// The grading that was begun and not finished, and that this one finishes.
+    pub begun: Option<Grading>,
+}
+
+impl Task {
+    /// A task, if no other is begun and not finished. `covers` says whether it replaces all that the begun one wrote.
+    ///
+    /// # Errors
+    /// If another is begun.
+    pub(crate) fn new(run: &Path, event: Value, grading: Grading, covers: impl Fn(&Value) -> bool) -> Result<Self> {
+        let begun = begun(run)?;
+        if begun.as_ref().is_some_and(|b| b.task != grading.task && !covers(&b.task)) {
+            graded_whole(run)?;
+        }
+        Ok(Self { event, grading, begun })
+    }
+}
+
+/// Names of the metrics in which two turns differ, but for what the run was made with.
+fn others(a: &TurnRow, b: &TurnRow) -> BTreeSet<String> {
+    let kept = |name: &str| name == BEFORE || name.starts_with(&format!("{BEFORE}_"));
+    let bits = |t: &TurnRow, name: &String| t.metrics.get(name).map(|v| v.to_bits());
+    let names = a.metrics.keys().chain(b.metrics.keys()).filter(|n| !kept(n));
+    names.filter(|n| bits(a, n) != bits(b, n)).cloned().collect()
 }
 
 /// Whether two turns have the same grades.
@@ -215,6 +269,15 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
         Some(g) => format!("[grade], kind = \"{}\"", g.kind.word()),
         None => format!("the dataset `{}`", manifest.dataset.plugin),
     };
+    let departs = otherwise.settings.join(", ");
+    let departs = if departs.is_empty() { departs } else { format!(" ({departs})") };
+    let what = format!("replies were graded again after the run by {}{departs}", report.by);
+    let set = otherwise.settings.iter().map(|s| format!("--set {}", word(s)));
+    let base = otherwise.base.map(|b| format!("--base {}", word(&b.to_string_lossy())));
+    let command = set.chain(base).collect::<Vec<_>>().join(" ");
+    let event = json!({"event": "grade", "by": report.by, "grade": manifest.grade, "settings": otherwise.settings});
+    let grading = Grading::new(run, what, command, json!({"grade": manifest.grade}))?;
+    let task = Task::new(run, event, grading, |_| false)?;
     let old = stored.turns();
     let items = items(dataset.as_ref(), old)?;
     // A template that opens a thought block in the prompt leaves replies that close what they have not opened.
@@ -252,7 +315,8 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
             || g.metrics.iter().any(|(k, v)| row.metrics.get(k) != Some(v))
     };
     let mut new = old.to_vec();
-    if old.iter().zip(&grades).any(differ) {
+    // What was begun keeps the earlier grades of all turns, also of those that do not change.
+    if task.begun.is_some() || old.iter().zip(&grades).any(differ) {
         for (row, grade) in new.iter_mut().zip(grades) {
             keep(row, grade.others.keys(), grade.metrics.keys());
             (row.answer, row.score) = (grade.answer, grade.score);
@@ -260,8 +324,7 @@ pub fn regraded(run: &Path, otherwise: &Otherwise) -> Result<Regraded> {
             row.metrics.extend(grade.metrics);
         }
     }
-    let event = json!({"event": "grade", "by": report.by, "grade": manifest.grade, "settings": otherwise.settings});
-    Ok(Regraded::new(dir, old, new, report, event))
+    Ok(Regraded::new(dir, old, new, report, task))
 }
 
 /// Keeps the grade that a turn was made with beside the new one, if that was not done before. `others` and `metrics` are

@@ -1,9 +1,10 @@
 //! Joins scores that people or a judge gave to a stored run's turns, from a table of comma-separated values.
-use crate::regrade::{BEFORE, Regraded, Report, keep, open};
+use crate::regrade::{BEFORE, Regraded, Report, Task, keep, open};
 use crate::{Error, Result, comma};
 use friction_core::program::is_name;
 use friction_core::{RunReader, TurnRow, plural};
-use serde_json::json;
+use friction_store::{Grading, word};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,14 +41,15 @@ fn key(t: &TurnRow) -> Key {
 /// With `as_score` the column becomes the turns' score too, and turns that the file does not score have none.
 ///
 /// # Errors
-/// If the run cannot be read, or the file names a turn that is not there, names one twice, or holds what is no number.
-/// Each fault has its line.
+/// If the run cannot be read, or the file names a turn that is not there, names one twice, holds what is no number, or, with
+/// `as_score`, a number outside 0 to 1. Each fault has its line.
 pub fn scored(run: &Path, scores: &Scores) -> Result<Regraded> {
     let (dir, stored) = open(run)?;
     let old = stored.turns();
     let table = table(scores, old)?;
     let taken: Vec<&String> = table.columns.iter().filter(|c| old.iter().any(|t| t.metrics.contains_key(*c))).collect();
-    if let Some(name) = taken.first().filter(|_| !scores.replace) {
+    let task = task(run, scores, &table.columns)?;
+    if let Some(name) = taken.first().filter(|_| !scores.replace && task.begun.is_none()) {
         let what = format!("the run has a metric `{name}` already; rename the column, or pass --replace");
         return Err(Error::Usage(format!("{}: {what}", scores.name)));
     }
@@ -77,12 +79,33 @@ pub fn scored(run: &Path, scores: &Scores) -> Result<Regraded> {
             scores.name
         ));
     }
-    if scores.as_score && new.iter().filter_map(|r| r.score).any(|s| !(0.0..=1.0).contains(&s)) {
-        report.notes.push("some scores lie outside 0 to 1; a turn counts as right from 0.5 on".into());
+    Ok(Regraded::new(dir, old, new, report, task))
+}
+
+/// What joins these columns. A file of the same columns takes the place of one that was begun, if `replace` says so.
+fn task(run: &Path, scores: &Scores, columns: &[String]) -> Result<Task> {
+    let (name, as_score) = (scores.name, scores.as_score);
+    let named = if columns.len() == 1 { "column" } else { "columns" };
+    let from = format!("{name} ({named} {})", columns.join(", "));
+    let what = if as_score {
+        format!("the scores were replaced after the run by those of {from}")
+    } else {
+        format!("numbers were joined after the run, those of {from}")
+    };
+    let mut command = format!("--scores {}", word(name));
+    if !scores.columns.is_empty() {
+        command += &format!(" --columns {}", word(&scores.columns.join(",")));
+    }
+    if as_score {
+        command += " --as score";
     }
     let sha = format!("{:x}", Sha256::digest(scores.bytes));
-    let event = json!({"event": "grade", "by": report.by, "sha256": sha, "columns": table.columns, "as_score": scores.as_score});
-    Ok(Regraded::new(dir, old, new, report, event))
+    let task = json!({"sha256": sha, "columns": columns, "as_score": as_score});
+    let event = json!({
+        "event": "grade", "by": format!("the scores of {name}"), "sha256": sha, "columns": columns, "as_score": as_score,
+    });
+    let covers = |begun: &Value| scores.replace && begun["columns"] == task["columns"] && begun["as_score"] == as_score;
+    Task::new(run, event, Grading::new(run, what, command, task.clone())?, covers)
 }
 
 /// A file's scores.
@@ -100,7 +123,7 @@ fn table(scores: &Scores, turns: &[TurnRow]) -> Result<Table> {
     let (places, columns) = columns(&header, scores, turns).map_err(bad)?;
     let known: BTreeSet<Key> = turns.iter().map(key).collect();
     let mut lines: BTreeMap<Key, usize> = BTreeMap::new();
-    let (mut rows, mut faults) = (BTreeMap::new(), vec![]);
+    let (mut rows, mut faults, mut outside) = (BTreeMap::new(), vec![], None);
     for (line, record) in records {
         if record.len() != header.len() {
             let (is, first) = (plural(record.len(), "field"), header.len());
@@ -109,11 +132,20 @@ fn table(scores: &Scores, turns: &[TurnRow]) -> Result<Table> {
         }
         match row(&record, &places, &columns, &known) {
             Err(what) => faults.push(format!("line {line}: {what}")),
+            Ok((_, values)) if scores.as_score && !values.iter().flatten().all(|v| (0.0..=1.0).contains(v)) => {
+                let (name, value) = (&columns[0].0, values[0].unwrap_or_default());
+                outside.get_or_insert_with(|| format!(
+                    "line {line}: `{name}` is {value}, and a score is a share from 0 to 1; without `--as score` numbers of another scale are joined as a metric, which `outcome = \"metric.{name}\"` reads"
+                ));
+            }
             Ok((key, values)) => match lines.insert(key.clone(), line) {
                 Some(earlier) => faults.push(format!("line {line}: line {earlier} scores the same turn")),
                 None => drop(rows.insert(key, values)),
             },
         }
+    }
+    if let Some(outside) = outside.filter(|_| faults.is_empty()) {
+        return Err(bad(outside));
     }
     if !faults.is_empty() {
         let more = faults.len().saturating_sub(FAULTS);

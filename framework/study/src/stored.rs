@@ -4,7 +4,7 @@ use crate::{Error, Result, folder, import, lock};
 use friction_core::manifest::{Manifest, Source};
 use friction_core::{BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::shown;
-use friction_store::{Amendment, amended_lock, amendments, settled_analyzers};
+use friction_store::{Amendment, Grading, amended_lock, amendments, gradings, settled_analyzers};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,8 @@ impl Stored {
         let amended = amendments(run)?;
         let mut notes = import::notes(&lock);
         notes.extend(amended.iter().map(Amendment::words));
+        let graded = gradings(run)?;
+        notes.extend(graded.iter().map(Grading::words));
         let base = base(run, &lock, otherwise.base, &mut notes);
         let mut source = parse(&run.join("manifest.toml"), &[])?;
         let old = lock["schema"].as_u64() == Some(1);
@@ -64,7 +66,11 @@ impl Stored {
         }
         let mut context = BuildContext::new(&own, &base);
         context.locked = Some(identity(&lock)?);
-        context.amended = amended.iter().find(|a| a.outcomes_read && a.contrast()).map(Amendment::words);
+        let amended = amended.iter().find(|a| a.outcomes_read && a.contrast()).map(Amendment::words);
+        let outcome = context.primary.as_ref().map(|p| &p.outcome);
+        let replaced = graded.iter().filter(|g| outcome.is_some_and(|o| g.replaces(o))).map(Grading::words);
+        let afterwards: Vec<String> = amended.into_iter().chain(replaced).collect();
+        context.amended = (!afterwards.is_empty()).then(|| afterwards.join("; "));
         if let Some(commit) = lock.pointer("/model/commit").and_then(Value::as_str) {
             context.model.revision = Some(commit.to_string());
         }

@@ -1,77 +1,11 @@
 //! `[grade]` is checked before a run and recorded with it; `friction grade RUN` grades again and joins scores.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
+use common::sums::{MANIFEST, QUESTIONS, log, ran, told, turns, world};
 use common::{friction, text};
 use friction as _;
-use friction_core::{RunReader, TurnRow};
-use friction_store::StoredRun;
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
-
-const MANIFEST: &str = r#"
-[study]
-name = "sums"
-groups = 2
-turns = 2
-[model]
-source = "bundled:scripted"
-[generation]
-max_new_tokens = 20
-[dataset]
-plugin = "questions"
-path = "q.jsonl"
-order = "file"
-[grade]
-kind = "number"
-[[condition]]
-name = "plain"
-plugin = "template"
-user = "Well. {question}"
-factors = { tone = "plain" }
-[[condition]]
-name = "loud"
-plugin = "template"
-user = "Now! {question}"
-factors = { tone = "loud" }
-"#;
-
-/// Each question says what is replied to it.
-const QUESTIONS: &str = r#"{"id": "a", "question": "How many? [say 12]", "target": 12}
-{"id": "b", "question": "And now? [say 3]", "target": ["4", "four"]}
-{"id": "c", "question": "Which? [say 42]", "target": ["41", "42"], "metadata": {"level": 2}}
-{"id": "d", "question": "Last? [say 5]", "target": "5 apples"}
-"#;
-
-fn world() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("m.toml"), MANIFEST).unwrap();
-    fs::write(dir.path().join("q.jsonl"), QUESTIONS).unwrap();
-    dir
-}
-
-fn ran() -> tempfile::TempDir {
-    let w = world();
-    let o = friction(w.path(), &["run", "m.toml", "--out", "r"]);
-    assert!(o.status.success(), "{}", text(&o));
-    w
-}
-
-fn turns(dir: &Path) -> Vec<TurnRow> {
-    StoredRun::open(&dir.join("r")).unwrap().turns().to_vec()
-}
-
-/// What a command is refused with.
-fn told(dir: &Path, args: &[&str]) -> String {
-    let o = friction(dir, args);
-    assert_eq!(o.status.code(), Some(2), "{args:?}: {}", text(&o));
-    text(&o)
-}
-
-fn log(dir: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(dir.join("r/log.jsonl")).unwrap();
-    text.lines().map(|l| serde_json::from_str(l).unwrap()).filter(|e: &Value| e["event"] == "grade").collect()
-}
 
 #[test]
 fn a_table_grades_and_what_it_cannot_grade_is_refused() {
@@ -266,6 +200,12 @@ fn scores_of_people_are_joined_by_turn() {
         write(file);
         let told = told(w.path(), &["grade", "r", "--scores", "s.csv"]);
         assert!(told.contains("s.csv: ") && told.contains(why), "{file}: {told}");
+    }
+    for (value, shown) in [("2", "2"), ("-0.5", "-0.5")] {
+        write(&format!("group,condition,turn,x\n0,plain,1,1\n0,plain,2,{value}\n1,plain,1,7\n"));
+        let e = told(w.path(), &["grade", "r", "--scores", "s.csv", "--as", "score"]);
+        assert!(e.contains(&format!("s.csv: line 3: `x` is {shown}, and a score is a share from 0 to 1")), "{e}");
+        assert!(e.contains("`outcome = \"metric.x\"` reads") && !e.contains("line 4"), "{e}");
     }
     write("group,condition,turn,x,y\n0,plain,1,1,1\n");
     let e = told(w.path(), &["grade", "r", "--scores", "s.csv", "--as", "score"]);

@@ -1,6 +1,7 @@
 //! A temporary folder with a tiny checkpoint, questions and a manifest, and helpers to run commands in it.
 #![allow(dead_code)]
 pub mod process;
+pub mod sums;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
