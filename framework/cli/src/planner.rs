@@ -227,10 +227,11 @@ impl Planner<'_> {
                 format!("{groups} can see no effect on {}: a verdict takes {LEAST}", q.words)
             }
             Ok((q, None)) => format!(
-                "{groups} can see no effect on {} with {} power; assumed: {}",
+                "{groups} can see no effect on {} with {} power that the assumed accuracy leaves room for; assumed: {}; otherwise: {} power {manifest} --base SHARE",
                 q.words,
                 percent(POWER),
-                assumptions(&q.design)
+                assumptions(&q.design),
+                crate::print::program()
             ),
             Ok((q, Some(e))) => format!(
                 "{groups} see {e:.2} {} on {} ({}) with {} power; assumed: {}; otherwise: {} power {manifest}",

@@ -65,20 +65,23 @@ pub fn sign(read: &[&TurnRow], estimates: &[(f64, f64)], smallest: f64, unit: &s
     Some(Guard { name: "unread", told, holds: estimates.iter().all(keeps) })
 }
 
-/// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first messages are
-/// equal, those whose first replies are. `None` if the messages differ in every group.
+/// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first prompts are
+/// equal (the opening, the message and the prefill), those whose first replies are. `None` if the prompts differ in every
+/// group.
 pub fn first(turns: &[&TurnRow]) -> Option<Guard> {
     let mut by: BTreeMap<(u32, u32), Vec<&TurnRow>> = BTreeMap::new();
     for t in turns.iter().filter(|t| t.turn == 1) {
         by.entry((t.group, t.sample)).or_default().push(t);
     }
-    let asked = by.values().filter(|all| all.len() > 1 && all.iter().all(|t| t.user == all[0].user));
+    let prompt = |t: &TurnRow| (t.opening.clone(), t.user.clone(), t.prefill.clone());
+    let asked = by.values().filter(|all| all.len() > 1 && all.iter().all(|t| prompt(t) == prompt(all[0])));
     let (mut all, mut same) = (0, 0);
     for group in asked {
         all += 1;
         same += usize::from(group.iter().all(|t| t.reply == group[0].reply));
     }
-    let told = format!("first turn: replies to equal first messages are equal in {same} of {}", plural(all, "group"));
+    let of = plural(all, if by.keys().any(|(_, sample)| *sample > 0) { "sample" } else { "group" });
+    let told = format!("first turn: replies to equal first prompts are equal in {same} of {of}");
     (all > 0).then_some(Guard { name: "first turn", told, holds: same == all })
 }
 
@@ -176,6 +179,10 @@ mod tests {
         rows.push(row(0, "c", "q", "other"));
         assert!(!of(&rows).unwrap().holds);
         assert_eq!(of(&rows[2..4]), None);
+        // Another system prompt or another prefill is another prompt.
+        let told = TurnRow { opening: "[system]".into(), ..row(4, "b", "q", "z") };
+        let opened = TurnRow { prefill: "(".into(), ..row(4, "b", "q", "z") };
+        assert_eq!([told, opened].map(|t| of(&[row(4, "a", "q", "x"), t])), [None, None]);
     }
 
     #[test]

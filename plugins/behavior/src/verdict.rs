@@ -4,7 +4,7 @@ use crate::guards::Guard;
 use crate::values::Course;
 use friction_core::manifest::PrimarySection;
 use friction_core::{Says, brief, plural};
-use friction_stats::{signed, t_critical};
+use friction_stats::{p_words, signed, t_critical};
 
 /// Fewest groups of which a verdict is given.
 pub const GROUPS: usize = 8;
@@ -46,13 +46,17 @@ impl Evidence {
         })
     }
 
+    /// Whether no pair differs at all. Then nothing is known of how rarely one would.
+    fn is_still(&self) -> bool {
+        self.wide == [0.0, 0.0]
+    }
+
     /// What it says of an effect in the direction `sign` that is at least `smallest`; `None` stands for both directions.
     fn says(&self, sign: Option<f64>, smallest: f64) -> Says {
         let side = sign.unwrap_or(self.estimate.signum());
         let beyond = |s: f64| (s * self.wide[0]).min(s * self.wide[1]) > 0.0;
         let opposite = sign.is_some_and(|s| beyond(-s));
-        // Where no pair differs at all, nothing is known of how rarely one would.
-        if self.groups < GROUPS || self.wide == [0.0, 0.0] {
+        if self.groups < GROUPS || self.is_still() {
             Says::CannotBeTold
         } else if beyond(side) && self.p <= ALPHA && side * self.estimate >= smallest {
             Says::Reached
@@ -64,11 +68,12 @@ impl Evidence {
     }
 
     /// The smallest true effect that a study of this size and spread finds in 80 % of its runs: (t + z₀.₈) standard errors,
-    /// where the 95 % interval is t of them wide on either side. `None` where the interval has no bounds or no width.
-    fn detectable(&self) -> Option<f64> {
-        let t = t_critical(self.groups, 0.95);
+    /// where the 95 % interval is t₀ of them wide on either side, and t is t₀ corrected for a number of `tests`. `None` where
+    /// the interval has no bounds or no width.
+    fn detectable(&self, tests: usize) -> Option<f64> {
+        let t = |alpha: f64| t_critical(self.groups, 1.0 - alpha);
         let half = (self.wide[1] - self.wide[0]) / 2.0;
-        let effect = half * (1.0 + Z_POWER / t);
+        let effect = half * (t(ALPHA / tests as f64) + Z_POWER) / t(ALPHA);
         Some(effect).filter(|e| e.is_finite() && *e > 0.0)
     }
 
@@ -128,12 +133,13 @@ pub fn verdict(
         .iter()
         .map(|e| {
             format!(
-                "{}: {}{unit}, 95 % interval {}, 90 % interval {}, p = {:.4}, n = {}",
+                "{}: {}{unit}, 95 % interval {}, 90 % interval {}, {}{}, n = {}",
                 e.what,
                 number(e.estimate),
                 interval(e.wide),
                 interval(e.narrow),
-                e.p,
+                if all.len() > 1 { "Holm's " } else { "" },
+                p_words(e.p),
                 plural(e.groups, "group")
             )
         })
@@ -141,7 +147,7 @@ pub fn verdict(
     why.push(format!("the smallest effect of interest is {}{unit}, which was named before the run", brief(smallest)));
     if let Some(most) = all
         .iter()
-        .map(Evidence::detectable)
+        .map(|e| e.detectable(all.len()))
         .collect::<Option<Vec<_>>>()
         .and_then(|all| all.into_iter().reduce(f64::max))
     {
@@ -160,6 +166,8 @@ pub fn verdict(
     }
     if says == Says::CannotBeTold && groups < GROUPS {
         why.push(format!("a verdict needs {GROUPS} groups, there are {groups}"));
+    } else if says == Says::CannotBeTold && all.iter().any(Evidence::is_still) {
+        why.push("no pair differs in any group: how rarely one would is not known, and no interval can be told".into());
     } else if says == Says::CannotBeTold {
         let open = all.iter().zip(&each).filter(|(_, s)| **s == Says::CannotBeTold);
         let needed: Option<Vec<usize>> = open.map(|(e, _)| e.needed(smallest)).collect();
@@ -227,8 +235,19 @@ mod tests {
         // t of 39 degrees of freedom is 2.0227: 0.5 · (1 + 0.8416 / 2.0227) = 0.708.
         let (_, why) = says("falls", evidence(-1.0, [-1.5, -0.5], [-1.4, -0.6]));
         assert!(why.contains("finds a true effect of 0.71 points/turn in 80 %"), "{why}");
+        // Of four levels, t at 0.05 / 4 is 2.6197 (scipy.stats.t.ppf(1 - 0.0125 / 2, 39)): 0.5 · (2.6197 + 0.8416) / 2.0227.
+        let four = vec![evidence(-1.0, [-1.5, -0.5], [-1.4, -0.6]); 4];
+        let why = verdict(&primary("falls"), &four, &[], None, ("points/turn", 2)).why.join("; ");
+        assert!(why.contains("finds a true effect of 0.86 points/turn") && why.contains("Holm's p = "), "{why}");
         let (_, why) = says("falls", evidence(-1.0, [f64::NEG_INFINITY, f64::INFINITY], [-1.4, -0.6]));
         assert!(!why.contains("true effect"), "{why}");
+    }
+
+    #[test]
+    fn where_nothing_differs_no_number_of_groups_is_named() {
+        let (says, why) = says("falls", evidence(0.0, [0.0, 0.0], [0.0, 0.0]));
+        assert!(says == Says::CannotBeTold && why.contains("no pair differs in any group"), "{why}");
+        assert!(!why.contains("groups would tell"), "{why}");
     }
 
     #[test]

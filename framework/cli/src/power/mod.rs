@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// CONDITION=NUMBER for one. Repeatable. The conditions of a pair need equal drifts.
     #[arg(long, allow_hyphen_values = true, value_name = "[CONDITION=]POINTS")]
     drift: Vec<String>,
-    /// Whether the compared level's accuracy rises. Without it, it falls.
+    /// Whether the compared level's accuracy rises. Without it, it falls, unless `[primary]` says `direction = "rises"`.
     #[arg(long)]
     rises: bool,
     /// First turn that is compared, from 1. Default: the contrast's.
@@ -139,7 +139,7 @@ impl Args {
             base: self.base,
             correlation: self.correlation,
             sample_correlation: self.sample_correlation.unwrap_or(self.correlation),
-            rises: self.rises,
+            rises: self.rises || d.rises,
             paired: !self.unpaired,
             turns: (self.first_turn.unwrap_or(d.turns.0), d.turns.1),
             ..d

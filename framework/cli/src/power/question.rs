@@ -1,5 +1,5 @@
 //! The question whose size is planned: which conditions the primary contrast adds and which it subtracts.
-use friction_core::manifest::{Manifest, PrimarySection};
+use friction_core::manifest::{Direction, Manifest, PrimarySection};
 use friction_core::{ComparedTurns, Factors, Outcome, other_factors};
 use friction_stats::power::{Cell, Design, Measure};
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub(crate) struct Comparison {
     pub last_turn: bool,
     /// The level with which others are compared, if it is named.
     pub reference: Option<String>,
+    /// Whether the compared level is expected to be above the reference, and not below it.
+    pub rises: bool,
 }
 
 impl From<&PrimarySection> for Comparison {
@@ -53,6 +55,7 @@ impl From<&PrimarySection> for Comparison {
             first_turn: p.first_turn.unwrap_or_else(|| p.contrast.first_turn()),
             last_turn: p.turns == ComparedTurns::Last,
             reference: p.reference.clone(),
+            rises: p.direction == Direction::Rises,
         }
     }
 }
@@ -100,6 +103,7 @@ pub(crate) fn of(conditions: &[&Factors], c: &Comparison, turns: u32, samples: u
         cells: design,
         samples,
         alpha: ALPHA / comparisons as f64,
+        rises: c.rises,
         ..Design::pairs(0, measure, (first, turns))
     };
     Ok(Question { words: c.words.clone(), levels, pairs, comparisons, cells, design })

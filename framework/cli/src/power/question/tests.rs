@@ -14,6 +14,7 @@ fn comparison(all: &[&str], by_turn: bool) -> Comparison {
         first_turn: if by_turn { 2 } else { 1 },
         last_turn: false,
         reference: None,
+        rises: false,
     }
 }
 
@@ -42,6 +43,9 @@ fn a_slope_is_compared_in_pairs_that_agree_in_the_rest() {
     // The reference decides which level falls.
     let c = Comparison { reference: Some("interrupt".into()), ..comparison(&["completion"], true) };
     assert_eq!(asked(&crossed_design(), &c).unwrap().levels, "`complete` against `interrupt`");
+    // The locked direction says whether it falls or rises.
+    let rises = Comparison { rises: true, ..c.clone() };
+    assert_eq!([&c, &rises].map(|c| asked(&crossed_design(), c).unwrap().design.rises), [false, true]);
 }
 
 #[test]
