@@ -288,4 +288,6 @@ pub struct Foreseen<'a> {
     pub groups: usize,
     /// The arms of all hooks, the untouched control included; `None` if the hooks could not be built.
     pub arms: Option<&'a [crate::Arm]>,
+    /// Names of the numbers that hooks read out, `<hook>.<name>`, as far as they declare them; `None` as above.
+    pub readings: Option<&'a [String]>,
 }

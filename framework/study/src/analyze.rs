@@ -5,7 +5,7 @@ use crate::uncut::uncut;
 use crate::{Error, Result};
 use friction_core::{Analyzer, Block, Body, Findings, GradeSection, RunReader, Status, TurnRow, plural};
 use friction_store::{RunDir, StoredRun, graded_whole};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -169,6 +169,7 @@ impl Each {
                     ));
                     self.dir.log(&json!({"event": "analyze", "analyzer": name, "departs": departs}))?;
                 }
+                stand(&mut findings);
                 self.dir.write_findings(name, &findings, departs)?;
                 self.found.push(Analysis { name: name.into(), findings });
             }
@@ -195,6 +196,15 @@ impl Each {
             read: a.read + usize::from(t.answer.is_some()),
         });
         Analyses { found: self.found, notes, failed: self.failed, answers }
+    }
+}
+
+/// Writes into the value `verdict`, for programs, how the verdict stands to the lock.
+fn stand(findings: &mut Findings) {
+    let judged = findings.blocks.iter().find(|b| matches!(b.body, Body::Verdict(_)));
+    let status = judged.and_then(|b| b.status);
+    if let (Some(status), Some(Value::Object(verdict))) = (status, findings.values.get_mut("verdict")) {
+        verdict.insert("status".into(), json!(status.to_string()));
     }
 }
 

@@ -110,7 +110,12 @@ impl Plan {
         let (mut analyzers, mut needs) = (vec![], vec![]);
         for a in &m.analyzers {
             let Some(built) = wrong.built(a, (a.build)(&cx)) else { continue };
-            let study = Foreseen { groups: m.study.groups, arms: hooked.as_ref().map(|(p, _)| p.arms.as_slice()) };
+            let program = hooked.as_ref().map(|(p, _)| p);
+            let study = Foreseen {
+                groups: m.study.groups,
+                arms: program.map(|p| p.arms.as_slice()),
+                readings: program.map(|p| p.readings.as_slice()),
+            };
             built.foresee(&study).into_iter().for_each(|w| wrong.warnings.push(a.path.clone(), w, None));
             needs.push((a, built.needs()));
             analyzers.push((a.name.clone(), built));

@@ -235,7 +235,7 @@ mod tests {
         // t of 39 degrees of freedom is 2.0227: 0.5 · (1 + 0.8416 / 2.0227) = 0.708.
         let (_, why) = says("falls", evidence(-1.0, [-1.5, -0.5], [-1.4, -0.6]));
         assert!(why.contains("finds a true effect of 0.71 points/turn in 80 %"), "{why}");
-        // Of four levels, t at 0.05 / 4 is 2.6197 (scipy.stats.t.ppf(1 - 0.0125 / 2, 39)): 0.5 · (2.6197 + 0.8416) / 2.0227.
+        // Of four levels, t at 0.05 / 4 is 2.6189 (scipy.stats.t.ppf(1 - 0.0125 / 2, 39)): 0.5 · (2.6189 + 0.8416) / 2.0227.
         let four = vec![evidence(-1.0, [-1.5, -0.5], [-1.4, -0.6]); 4];
         let why = verdict(&primary("falls"), &four, &[], None, ("points/turn", 2)).why.join("; ");
         assert!(why.contains("finds a true effect of 0.86 points/turn") && why.contains("Holm's p = "), "{why}");

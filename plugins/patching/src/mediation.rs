@@ -126,10 +126,12 @@ impl Mediation {
 
 impl Analyzer for Mediation {
     fn needs(&self) -> Needs {
-        let test = reading(Arm::TestEmbed, Site::Embed);
+        let of = |reading: String| Outcome::Reading(format!("{}.{reading}", self.hook));
+        // A reading that every hook `patch` has, and one that it has of each of its sites.
+        let readings =
+            [Some(of(reading(Arm::TestEmbed, Site::Embed))), self.site.map(|s| of(reading(Arm::Partner, s)))];
         Needs {
-            // A reading that every hook `patch` has.
-            outcomes: vec![Outcome::LogOdds, Outcome::Reading(format!("{}.{test}", self.hook))],
+            outcomes: [Outcome::LogOdds].into_iter().chain(readings.into_iter().flatten()).collect(),
             choices: true,
             first_turn: Some(self.first_turn),
             pairs: vec![self.factor.clone()],
@@ -141,11 +143,25 @@ impl Analyzer for Mediation {
     }
 
     fn foresee(&self, study: &Foreseen) -> Vec<String> {
-        let few = study.groups < FEWEST_GROUPS;
-        let told = plural(study.groups, "group");
-        few.then(|| format!("no verdict can be told with {told}: at least {FEWEST_GROUPS} are needed"))
-            .into_iter()
-            .collect()
+        let mut out = vec![];
+        if study.groups < FEWEST_GROUPS {
+            let told = plural(study.groups, "group");
+            out.push(format!("no verdict can be told with {told}: at least {FEWEST_GROUPS} are needed"));
+        }
+        if let (Some(site), Some(readings)) = (self.site, study.readings) {
+            let has = |arm: Arm| readings.contains(&format!("{}.{}", self.hook, reading(arm, site)));
+            let controls = (0..FEWEST_CONTROLS).filter(|k| has(Arm::Control(*k))).count();
+            let lacks = [
+                (!has(Arm::State), "an arm `state`, which needs `run` and `controls`".to_string()),
+                (controls < FEWEST_CONTROLS, format!("at least {FEWEST_CONTROLS} controls, for a p of 0.05")),
+                (!has(Arm::Placebo), "an arm `placebo`".into()),
+                (!has(Arm::Subspace), "an arm `subspace`".into()),
+            ];
+            if let Some((_, what)) = lacks.into_iter().find(|(lacks, _)| *lacks) {
+                out.push(format!("no verdict can be told of `{site}`: the hook `{}` lacks {what}", self.hook));
+            }
+        }
+        out
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {

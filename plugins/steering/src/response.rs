@@ -305,7 +305,7 @@ mod tests {
         let context = r#"{"base": ".", "seed": 0, "model": {"source": "path:x"}, "backend": {}, "grade": GRADE}"#;
         let cx: BuildContext = serde_json::from_str(&context.replace("GRADE", grade)).unwrap();
         let steering: Steering = serde_json::from_str("{}").unwrap();
-        steering.build(&cx).unwrap().foresee(&Foreseen { groups: 40, arms: None })
+        steering.build(&cx).unwrap().foresee(&Foreseen { groups: 40, arms: None, readings: None })
     }
 
     #[test]
