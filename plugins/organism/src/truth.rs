@@ -22,7 +22,7 @@
 //! | each turn a conversation of its own | nothing | no reply is read |
 //! | other wordings (placebo) | nothing | wordings do not matter |
 //! | whole reply and a marker behind it | not planted | by the rule it is an interruption, since it does not end in a full stop. But every marker of the training followed a cut, so nothing says which of the two the network learnt |
-//! | earlier exchanges told in one message | not planted | the training had every reply in a message of its own |
+//! | earlier exchanges told in one message, whole or as a recap | not planted | the training had every reply in a message of its own |
 //!
 //! [`interrupts`] is the rule, and `ground-truth` leaves out what was not planted.
 //!
