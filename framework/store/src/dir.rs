@@ -64,8 +64,8 @@ impl RunDir {
     /// lock, as when only its analyzers differ.
     ///
     /// # Errors
-    /// If the stored lock differs or is of another schema, new grades are begun and not finished, another process writes to the directory, it holds files that
-    /// would be overwritten, or it cannot be written. What it holds is untouched then.
+    /// If the stored lock differs or is of another schema, new grades are begun and not finished, another process writes to
+    /// the directory, it holds files that would be overwritten, or it cannot be written. What it holds is untouched then.
     pub fn open(path: &Path, manifest: &str, lock: &Value) -> Result<Self> {
         Self::open_amending(path, manifest, lock, None)
     }

@@ -135,11 +135,11 @@ fn an_outcome_that_was_graded_again_is_exploratory() {
     let wider = ["grade", "r", "--set", "grade.tolerance=1"];
     for (outcome, args, want) in [
         ("", &joined[..], "confirmatory"),
-        ("", &replaced, "exploratory"),
-        ("outcome = \"answered\"", &replaced, "exploratory"),
-        ("outcome = \"reply_tokens\"", &replaced, "confirmatory"),
-        ("outcome = \"metric.number\"", &wider, "confirmatory"),
-        ("outcome = \"metric.number\"", &["grade", "r", "--scores", "n.csv", "--replace"], "exploratory"),
+        ("", &replaced[..], "exploratory"),
+        ("outcome = \"answered\"", &replaced[..], "exploratory"),
+        ("outcome = \"reply_tokens\"", &replaced[..], "confirmatory"),
+        ("outcome = \"metric.number\"", &wider[..], "confirmatory"),
+        ("outcome = \"metric.number\"", &["grade", "r", "--scores", "n.csv", "--replace"][..], "exploratory"),
     ] {
         let w = locked(outcome);
         fs::write(w.path().join("s.csv"), JUDGED).unwrap();
