@@ -209,7 +209,7 @@ mod tests {
         for _ in 0..2 {
             run.end_grading(&new).unwrap();
             graded_whole(&path).unwrap();
-            assert_eq!(gradings(&path).unwrap(), [new.clone()]);
+            assert_eq!(gradings(&path).unwrap(), std::slice::from_ref(&new));
             run.begin_grading(&new).unwrap();
         }
         assert_eq!(begun(&path).unwrap(), Some(new));
