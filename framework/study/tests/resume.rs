@@ -225,7 +225,7 @@ fn findings_warn_of_a_condition_that_cut_no_reply() {
     run(&p, &out, &mut StopAfter(None)).unwrap();
     let warned = || -> Vec<String> {
         let found = analyze(&out, &p.analyzers).unwrap();
-        found[0].findings.warnings().filter(|w| w.contains("were cut")).cloned().collect()
+        found[0].findings.warnings().filter(|w| w.contains("were cut, though")).cloned().collect()
     };
     assert_eq!(warned(), [""; 0]);
     let rows = StoredRun::open(&out).unwrap().turns().to_vec();

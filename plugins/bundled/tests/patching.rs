@@ -183,7 +183,8 @@ fn a_replayed_run_is_patched() {
         );
     }
     std::fs::write(dir.path().join("replay.toml"), format!("{replay}[[hook]]{hook}")).unwrap();
-    let set = ["hook.0.run=first", "hook.0.controls=2", "hook.0.sites=[\"resid_post.1\"]"];
+    let sites = "hook.0.sites=[\"resid_post.1\"]";
+    let set = ["hook.0.run=first", "hook.0.controls=2", sites, "analyzer.0.site=resid_post.1"];
     let of = |command: &[&'static str], more: &[&'static str]| {
         let mut args = command.to_vec();
         args.extend(small.iter().chain(&set).chain(more).flat_map(|s| ["--set", s]));
@@ -193,7 +194,7 @@ fn a_replayed_run_is_patched() {
     let other = ["model.dtype=bf16", "generation.temperature=1.0", "generation.max_new_tokens=3"];
     let (code, told) = of(&["check", "replay.toml"], &other);
     assert_eq!(code, Some(0), "{told}");
-    let (code, told) = of(&["run", "replay.toml", "--out", "second"], &["analyzer.0.site=resid_post.1"]);
+    let (code, told) = of(&["run", "replay.toml", "--out", "second"], &[]);
     assert_eq!(code, Some(0), "{told}");
     let rows = friction_store::StoredRun::open(&dir.path().join("second")).unwrap();
     let drift = |r: &friction_core::TurnRow| r.readings.get("patch.drift").copied();
