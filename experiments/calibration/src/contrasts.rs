@@ -18,7 +18,7 @@ pub struct Locked {
     pub exactly: Outcome,
 }
 
-/// The contrasts.
+/// The contrasts whose verdicts are calibrated: a slope, a difference of slopes, and a trend.
 pub const LOCKED: [Locked; 3] = [
     Locked {
         analysis: "primary-slope",

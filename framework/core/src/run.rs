@@ -39,7 +39,7 @@ pub struct TapView<'a> {
 /// A turn of another conversation of the group, as [`Hook::forks`](crate::Hook::forks) gets it.
 #[derive(Debug, Clone)]
 pub struct Peer<'a> {
-    /// The turn.
+    /// The turn as it was said: the same number of the turn as the one that is asked about.
     pub turn: Spoken<'a>,
     /// What the hook's taps read in it, in the order of [`HookProgram::all_taps`](crate::HookProgram::all_taps).
     pub taps: Vec<TapView<'a>>,

@@ -1,5 +1,7 @@
 //! Numbers that are not finite stop a run, and the error says where they begin; units finished before are kept.
 #![allow(missing_docs, clippy::unwrap_used)]
+mod common;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use friction_checkpoint::testing::{self, tiny};
 use friction_checkpoint::weights::TensorSource;
@@ -7,9 +9,7 @@ use friction_checkpoint::{Arch, ChatMessage, ChatTemplate, Tokenizer, weights::r
 use friction_core::program::{Edit, EditAt, EditOp};
 use friction_core::{HookProgram, Position, Site, Tap};
 use friction_engine::finite::Noticed;
-use friction_engine::{
-    Dialogue, Doses, Engine, EngineOptions, Error, Flow, NotFinite, Request, Sampling, TurnOutcome, Unit,
-};
+use friction_engine::{Dialogue, Doses, Engine, Error, Flow, NotFinite, Request, TurnOutcome, Unit};
 use friction_model::{Model, testing as devices};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -74,18 +74,7 @@ fn held_by(arch: &Arch, weights: &dyn TensorSource, program: &HookProgram, stren
     let model = Model::load(arch, weights, &devices::device().unwrap(), DType::F32, &mut |_| {}).unwrap();
     let tokenizer = Tokenizer::from_bytes(testing::tokenizer_json().as_bytes()).unwrap();
     let template = ChatTemplate::gemma(&tokenizer).unwrap();
-    let options = EngineOptions {
-        slots: 1,
-        capacity: 400,
-        max_new_tokens: 6,
-        fork_tokens: 0,
-        sampling: Sampling::GREEDY,
-        stop: Default::default(),
-        chunk: 8,
-        step_tokens: 64,
-        reuse: true,
-    };
-    let engine = Engine::new(&model, &tokenizer, &template, program, options).unwrap();
+    let engine = Engine::new(&model, &tokenizer, &template, program, common::options(1)).unwrap();
     let said = Rc::new(RefCell::new(vec![]));
     let mut finished = 0;
     let units = strengths.iter().enumerate().map(|(index, strength)| {

@@ -3,6 +3,7 @@
 use crate::dir::{groups, read_lock};
 use crate::error::{format, io};
 use crate::{Result, temp};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs;
@@ -78,13 +79,17 @@ impl Amendment {
 /// # Errors
 /// If the file cannot be read, or a line is none.
 pub fn amendments(run: &Path) -> Result<Vec<Amendment>> {
-    let at = run.join(FILE);
+    records(&run.join(FILE))
+}
+
+/// The records of a file of JSON lines, in order; none if there is no such file.
+pub(crate) fn records<T: DeserializeOwned>(at: &Path) -> Result<Vec<T>> {
     if !at.exists() {
         return Ok(vec![]);
     }
-    let text = fs::read_to_string(&at).map_err(io(&at))?;
+    let text = fs::read_to_string(at).map_err(io(at))?;
     let lines = text.lines().filter(|l| !l.trim().is_empty());
-    lines.map(|l| serde_json::from_str(l).map_err(|e| format(&at, e))).collect()
+    lines.map(|l| serde_json::from_str(l).map_err(|e| format(at, e))).collect()
 }
 
 /// A run's lock with its amendments applied, as [`read_lock`] reads it.

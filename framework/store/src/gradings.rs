@@ -1,5 +1,6 @@
 //! Gradings of a run after it was made. `gradings.jsonl` holds those that are finished, one a line, in order. `grading.json`
 //! marks one that is begun: until it is finished, some groups hold the new grades and others the old ones.
+use crate::amendments::records;
 use crate::dir::groups;
 use crate::error::{format, io};
 use crate::{Error, Result, RunDir, temp};
@@ -148,13 +149,7 @@ impl RunDir {
 
 /// The lines of `gradings.jsonl`.
 fn recorded(run: &Path) -> Result<Vec<Grading>> {
-    let at = run.join(FILE);
-    if !at.exists() {
-        return Ok(vec![]);
-    }
-    let text = fs::read_to_string(&at).map_err(io(&at))?;
-    let lines = text.lines().filter(|l| !l.trim().is_empty());
-    lines.map(|l| serde_json::from_str(l).map_err(|e| format(&at, e))).collect()
+    records(&run.join(FILE))
 }
 
 /// The gradings that a run's log alone tells of: an older friction did not record them. `groups` is the number of the run's

@@ -65,6 +65,11 @@ pub fn sign(read: &[&TurnRow], estimates: &[(f64, f64)], smallest: f64, unit: &s
     Some(Guard { name: "unread", told, holds: estimates.iter().all(keeps) })
 }
 
+/// What the model reads in a first turn: the opening, the message and the prefill.
+fn prompt(t: &TurnRow) -> [&str; 3] {
+    [&t.opening, &t.user, &t.prefill]
+}
+
 /// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first prompts are
 /// equal (the opening, the message and the prefill), those whose first replies are. `None` if the prompts differ in every
 /// group.
@@ -73,7 +78,6 @@ pub fn first(turns: &[&TurnRow]) -> Option<Guard> {
     for t in turns.iter().filter(|t| t.turn == 1) {
         by.entry((t.group, t.sample)).or_default().push(t);
     }
-    let prompt = |t: &TurnRow| (t.opening.clone(), t.user.clone(), t.prefill.clone());
     let asked = by.values().filter(|all| all.len() > 1 && all.iter().all(|t| prompt(t) == prompt(all[0])));
     let (mut all, mut same) = (0, 0);
     for group in asked {

@@ -94,11 +94,11 @@ impl Evidence {
 /// What was judged of one or several estimates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// The verdict.
+    /// The verdict over all estimates.
     pub says: Says,
     /// What it is of each estimate by itself.
     pub each: Vec<Says>,
-    /// Its reasons.
+    /// The reasons of `says`: sentences without a full stop.
     pub why: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! What a manifest declares and the program does not do, and files that are no manifest, are told as what they are.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use common::{MANIFEST, friction, text, world};
+use common::{MANIFEST, friction, place, says, text, world};
 use std::path::Path;
 use std::process::Output;
 
@@ -19,19 +19,6 @@ fn told(manifest: &str, set: &[&str], code: i32) -> String {
     let o = with("check", w.path(), set);
     assert_eq!(o.status.code(), Some(code), "{}", text(&o));
     text(&o).replace(['╰', '╭', '─', '▶'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Line and column of a text in a manifest, as errors write it.
-fn place(manifest: &str, what: &str) -> String {
-    let before = &manifest[..manifest.find(what).unwrap()];
-    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
-    format!("m.toml:{}:{column}", before.matches('\n').count() + 1)
-}
-
-fn says(told: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(told.contains(part), "{part}\n---\n{told}");
-    }
 }
 
 /// `MANIFEST` with one text replaced by another.

@@ -1,7 +1,7 @@
 //! Designs that are written in factors, and the primary contrast: what is refused before a run, and what is told after it.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use common::{MANIFEST, friction, text, world};
+use common::{MANIFEST, friction, place, says, text, world};
 use friction as _;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -46,19 +46,6 @@ fn refused(manifest: &str, set: &[&str]) -> String {
     let o = check(world(manifest).path(), set);
     assert_eq!(o.status.code(), Some(2), "{}", text(&o));
     text(&o)
-}
-
-/// Line and column of a text in a manifest, as errors write it.
-fn place(manifest: &str, what: &str) -> String {
-    let before = &manifest[..manifest.find(what).unwrap()];
-    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
-    format!("m.toml:{}:{column}", before.matches('\n').count() + 1)
-}
-
-fn says(told: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(told.contains(part), "{part}\n---\n{told}");
-    }
 }
 
 #[test]

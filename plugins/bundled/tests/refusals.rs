@@ -1,7 +1,7 @@
 //! Settings that would do nothing are refused or warned about before the first token, and errors point at them.
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
-use common::{MANIFEST, errors, friction, world};
+use common::{MANIFEST, errors, friction, place, says, world};
 use std::path::Path;
 use std::process::Output;
 
@@ -40,19 +40,6 @@ fn taken(manifest: &str, set: &[&str]) -> String {
     let o = with("check", w.path(), set);
     assert_eq!(o.status.code(), Some(0), "{}", raw(&o));
     plain(&o)
-}
-
-/// Line and column of a text in a manifest, as errors write it.
-fn place(manifest: &str, what: &str) -> String {
-    let before = &manifest[..manifest.find(what).unwrap()];
-    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
-    format!("m.toml:{}:{column}", before.matches('\n').count() + 1)
-}
-
-fn says(told: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(told.contains(part), "{part}\n---\n{told}");
-    }
 }
 
 const PLAIN: &str = "user = \"ok. {question}\"\n";

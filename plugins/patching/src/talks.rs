@@ -19,7 +19,7 @@ pub struct Said {
     pub reply: String,
 }
 
-/// A conversation.
+/// What a conversation said, turn by turn.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Talk {
     /// Name of its condition.

@@ -126,3 +126,17 @@ pub fn compile(source: &Path, include: &Path, out: &Path, defines: &[String]) ->
         }
     }
 }
+
+/// Line and column of a text in a manifest, as errors write it.
+pub fn place(manifest: &str, what: &str) -> String {
+    let before = &manifest[..manifest.find(what).unwrap()];
+    let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
+    format!("m.toml:{}:{column}", before.matches('\n').count() + 1)
+}
+
+/// Checks that a text has all these parts.
+pub fn says(told: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(told.contains(part), "{part}\n---\n{told}");
+    }
+}
