@@ -66,6 +66,9 @@ struct Args {
     /// Names of the analyses to run; default: all
     #[arg(long)]
     only: Vec<String>,
+    /// Also write the rates to this file, separated by tabs
+    #[arg(long)]
+    table: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -140,6 +143,11 @@ fn calibrate(a: &Args) -> Result<ExitCode, Error> {
     let planted = power::planted(&studies, a, |_| bar.inc(1))?;
     bar.finish_and_clear();
     let ok = lines.iter().all(told::Line::holds) && planted.iter().all(power::Power::holds);
+    if let Some(path) = &a.table {
+        let rows = lines.iter().map(told::Line::tsv).chain(planted.iter().map(power::Power::tsv));
+        let text: String = [told::HEAD.to_string()].into_iter().chain(rows).map(|row| row + "\n").collect();
+        std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
     if a.json {
         println!(
             "{:#}",

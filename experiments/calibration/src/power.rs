@@ -88,6 +88,11 @@ impl Power {
             if self.holds() { "" } else { "FAILS" }
         )
     }
+    /// The row of `rates.tsv`.
+    pub fn tsv(&self) -> String {
+        let Self { analysis, place, what, studies, reached } = self;
+        format!("planted\t{analysis}\t{place}\t{what}\t{studies}\t{reached}\tat least 80 %\t\t")
+    }
     /// The same row as JSON.
     pub fn json(&self) -> Value {
         json!({"analysis": self.analysis, "place": self.place, "what": self.what, "studies": self.studies, "reached": self.reached, "holds": self.holds()})

@@ -97,6 +97,9 @@ pub enum Truth {
     Unpromised,
 }
 
+/// The columns of `rates.tsv`.
+pub const HEAD: &str = "outcome\tanalysis\tfinding\twhat\tstudies\tcount\tpromised\tbinomial p\tHolm's p";
+
 /// One row of the table.
 pub struct Line {
     /// Where the values come from.
@@ -200,6 +203,18 @@ impl Line {
         };
         let fails = if self.holds() { "" } else { "FAILS" };
         format!("{row} {bound}{:>3.0} % {:>9.4} {:>8.4}  {fails}", 100.0 * nominal, self.p, self.adjusted)
+    }
+    /// The row of `rates.tsv` ([`HEAD`]).
+    pub fn tsv(&self) -> String {
+        let (outcome, analysis, place, what) = &self.place;
+        let bound = match (self.nominal.is_some() && self.at_most, *what) {
+            (false, _) => "",
+            (true, "interval") => "at least ",
+            (true, _) => "at most ",
+        };
+        let promised = self.nominal.map_or(String::new(), |n| format!("{bound}{:.0} %", 100.0 * n));
+        let [p, holm] = [self.p, self.adjusted].map(|p| self.nominal.map_or(String::new(), |_| format!("{p:.4}")));
+        format!("{}\t{analysis}\t{place}\t{what}\t{}\t{}\t{promised}\t{p}\t{holm}", outcome.word(), self.n, self.k)
     }
     /// The row as JSON.
     pub fn json(&self) -> Value {

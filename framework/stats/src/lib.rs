@@ -1,6 +1,7 @@
 //! The statistics that analyzers share. Each is tested against numbers from scipy, statsmodels or scikit-learn
 //! (`tests/oracle.py` prints them).
 pub mod auc;
+pub mod calibration;
 pub mod cite;
 pub mod clustered;
 pub mod cross_validation;

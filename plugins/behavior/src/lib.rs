@@ -2,6 +2,7 @@
 //! that is named before the run.
 mod aliases;
 mod beside;
+mod calibrated;
 mod changes;
 mod contrast;
 mod cuts;

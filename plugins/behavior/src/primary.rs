@@ -1,6 +1,7 @@
 //! The contrast that is tested, and the verdict about it if it is the one that the run's lock names.
 use crate::aliases::aliases;
 use crate::beside::Beside;
+use crate::calibrated::calibrated;
 use crate::contrast::{Contrast as Found, Measure, Tested, contrast};
 use crate::guards::{self, Guard};
 use crate::levels::About;
@@ -179,6 +180,7 @@ impl Telling<'_> {
             }
         }
         let (says, mut why) = (judged.says, judged.why.clone());
+        why.push(calibrated(&self.question.contrast, self.about.outcome));
         why.extend(self.scope.clone());
         let estimand = match rows {
             [(row, ..)] => wording.estimand(&row.sides),

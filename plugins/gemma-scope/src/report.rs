@@ -16,9 +16,12 @@ use friction_core::{
     Verdict, off_letters, plural, unread,
 };
 use friction_sae::{Active, Sae};
+use friction_stats::calibration::{NULL_STUDIES, Rates};
 use friction_stats::cite;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+const RATES: Rates = Rates::new(include_str!("../../../experiments/calibration/rates.tsv"));
 
 /// Runs the whole analysis and writes its findings.
 ///
@@ -353,5 +356,8 @@ fn verdict<'a>(o: &GemmaScope, says: Says, why: &str, out: &'a mut Findings) -> 
     out.value("verdict", json!({"level": "Good", "says": says.to_string(), "why": why}));
     out.value("good", says == Says::Reached);
     let claim = format!("a feature follows `{}` and goes with the {}", o.factor, answers(&o.outcome()));
-    out.verdict(Verdict::new("Good", claim, says).because(why)).confirmatory()
+    let errs = [("coin", "confirmation", "p"), ("coin", "verdict", "verdict")];
+    let rates = RATES.sentence(NULL_STUDIES, "features-completion", &errs, None);
+    let verdict = rates.into_iter().fold(Verdict::new("Good", claim, says).because(why), Verdict::because);
+    out.verdict(verdict).confirmatory()
 }

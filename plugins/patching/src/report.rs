@@ -4,11 +4,13 @@ use crate::mediation::Mediation;
 use crate::units::{MOST, Units};
 use crate::verdict::{Answer, decide};
 use friction_core::{Column, Estimate, Findings, Table, Verdict, plural};
+use friction_stats::calibration::Rates;
 use friction_stats::{Interval, cite, percent};
 use serde_json::{Value, json};
 
 const PATCHING: &str = "Vig et al. 2020, NeurIPS; Geiger et al. 2021, NeurIPS";
 const FIELLER: &str = cite::FIELLER;
+const RATES: Rates = Rates::new(include_str!("../../../experiments/calibration/rates.tsv"));
 
 /// What an analysis found.
 pub struct Found<'a> {
@@ -54,7 +56,14 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
         estimate(o, e, (&f.names[d], f.totals[d].groups), Some(&answer), out);
     }
     let claim = format!("`{site}` mediates the state that `{}` leaves", o.factor);
-    let verdict = answer.why.iter().fold(Verdict::new("Best", claim, answer.says), |v, why| v.because(why.clone()));
+    let errs = [("made readings", "sites[smallest]", "p"), ("made readings", "verdict", "verdict")];
+    let rates = RATES.sentence(
+        "made readings in which the state does no more than its controls",
+        "mediation",
+        &errs,
+        Some(("made readings", "mediation", "sites[resid_post.0]")),
+    );
+    let verdict = answer.why.iter().cloned().chain(rates).fold(Verdict::new("Best", claim, answer.says), Verdict::because);
     out.verdict(verdict)
         .method(format!(
             "in both directions: state beyond its {} (max-T over sites, p ≤ 0.05) and of {least:.0} % or more, partner beyond placebo, subspace of {least:.0} % or more, complement less than partner; shares are Σ indirect / Σ total effect with {} Fieller intervals over groups",

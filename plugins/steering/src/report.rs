@@ -3,9 +3,12 @@ use crate::arms::Kind;
 use crate::effects::{Arm, Replies};
 use crate::locked::{Answer, Expect, Question, listed};
 use friction_core::{Column, Findings, Outcome, Says, Table, Verdict, plural};
+use friction_stats::calibration::{NULL_STUDIES, Rates};
 use friction_stats::{Interval, bounds, cite, mean_t, p_words, percent, signed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+const RATES: Rates = Rates::new(include_str!("../../../experiments/calibration/rates.tsv"));
 
 /// What the tested direction is told beside.
 pub struct Around<'a> {
@@ -227,7 +230,9 @@ pub fn verdict(q: &Question, a: &Answer, out: &mut Findings) {
             p_words(p),
         ));
     }
-    let block = out.verdict(verdict);
+    // Answers at random tell what the test does of itself.
+    let rates = RATES.sentence(NULL_STUDIES, "steering", &[("coin", "test", "p"), ("coin", "verdict", "verdict")], None);
+    let block = out.verdict(rates.into_iter().fold(verdict, Verdict::because));
     block
         .method(format!(
             "asked once, over all doses at which the random directions ran ({}): a group's value is the mean change over doses, with the sign that is expected at each; p is the larger one of exact or drawn sign flips of groups and of the rank of the absolute mean among the random directions' at the same doses",
