@@ -64,12 +64,15 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
         Some(("made readings", "mediation", "sites[resid_post.0]")),
     );
     let verdict = answer.why.iter().cloned().chain(rates).fold(Verdict::new("Best", claim, answer.says), Verdict::because);
+    let level = percent(o.level);
     out.verdict(verdict)
-        .method(format!(
-            "in both directions: state beyond its {} (max-T over sites, p ≤ 0.05) and of {least:.0} % or more, partner beyond placebo, subspace of {least:.0} % or more, complement less than partner; shares are Σ indirect / Σ total effect with {} Fieller intervals over groups",
-            plural(f.units.controls, "control"),
-            percent(o.level)
-        ))
+        .method(match f.units.controls {
+            0 => format!("no `state` and no controls were run, as in a `patch` without `run`: shares of `partner` alone, Σ indirect / Σ total effect with {level} Fieller intervals over groups"),
+            controls => format!(
+                "in both directions: state beyond its {} (max-T over sites, p ≤ 0.05) and of {least:.0} % or more, partner beyond placebo, subspace of {least:.0} % or more, complement less than partner; shares are Σ indirect / Σ total effect with {level} Fieller intervals over groups",
+                plural(controls, "control")
+            ),
+        })
         .citation(format!("{PATCHING}; {}; {FIELLER}", cite::MAX_T))
         .over(f.totals[0].groups, "group")
         .confirmatory();
@@ -129,10 +132,17 @@ pub fn sites(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings) {
             [says.clone(), says]
         })
         .collect();
+    let controls = match f.units.controls {
+        0 => "no `state` and no controls were run, as in a `patch` without `run`".to_string(),
+        controls => format!("largest control: of {controls} of the state"),
+    };
+    let found = match rows.iter().any(|e| e.subspace.is_some()) {
+        true => "; subspace, complement: in groups that the subspace was not found in",
+        false => "",
+    };
     let caption = format!(
-        "Shares of the total effect that pass through a site, by direction; partner: all of the partner's activations, low and high its {} interval; largest control: of {} of the state; subspace, complement: in groups that the subspace was not found in",
-        percent(o.level),
-        f.units.controls
+        "Shares of the total effect that pass through a site, by direction; partner: all of the partner's activations, low and high its {} interval; {controls}{found}",
+        percent(o.level)
     );
     let table = Table::new("sites", caption)
         .column(Column::text("site", rows.iter().map(|e| e.site.to_string())))
@@ -148,10 +158,11 @@ pub fn sites(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings) {
         .column(share("subspace", &|e| e.subspace.map(|i| i.estimate)))
         .column(share("complement", &|e| e.complement.map(|i| i.estimate)))
         .column(Column::text("mediates", says.clone()));
+    let ranked = if f.units.controls > 0 { "; p: max-T over sites" } else { "" };
     out.table(table)
         .over(f.totals[0].groups, "group")
         .method(format!(
-            "Σ indirect / Σ total effect on log-odds, limited to ±{MOST} nats; {} Fieller intervals over groups; p: max-T over sites",
+            "Σ indirect / Σ total effect on log-odds, limited to ±{MOST} nats; {} Fieller intervals over groups{ranked}",
             percent(o.level)
         ))
         .citation(format!("{PATCHING}; {}; {FIELLER}", cite::MAX_T));

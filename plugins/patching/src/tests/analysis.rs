@@ -172,3 +172,19 @@ fn without_a_total_effect_nothing_is_shared() {
     assert!(out.verdicts().next().is_none() && !out.values.contains_key("verdict"));
     assert_eq!(site(&out, "resid_post.0", false)["says"], "reached");
 }
+
+/// A `patch` without `run` has neither `state` nor controls: no text counts them.
+#[test]
+fn controls_that_were_not_run_are_not_counted() {
+    let mut rows = rows(|_| 3.0, &carried);
+    let alone = |name: &String| ["self", "partner", "placebo", "test"].iter().any(|arm| name[6..].starts_with(arm));
+    rows.iter_mut().for_each(|row| row.readings.retain(|name, _| alone(name)));
+    let told = |more: &str| serde_json::to_string(&found(rows.clone(), more)).unwrap();
+    for more in ["", "site = \"resid_post.0\""] {
+        let told = told(more);
+        assert!(!told.contains("0 controls") && !told.contains("of 0 of the state"), "{told}");
+        assert!(told.contains("no `state` and no controls were run, as in a `patch` without `run`"), "{told}");
+    }
+    let run = serde_json::to_string(&found(self::rows(|_| 3.0, &carried), "")).unwrap();
+    assert!(run.contains("of 99 of the state") && !run.contains("no controls were run"), "{run}");
+}
