@@ -1,6 +1,6 @@
 //! A run as hooks and analyzers see it, read-only.
 use crate::json::numbers;
-use crate::{Factors, Position, Result, Site, Tap, has_levels};
+use crate::{ChatMessage, Factors, Position, Result, Site, Tap, has_levels};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,12 +54,20 @@ pub struct Coming<'a> {
     pub condition: &'a str,
     /// The condition's level of each factor.
     pub factors: &'a Factors,
+    /// The condition's table in the manifest, without `factors` and `same_as`, as a run's lock holds it.
+    pub table: &'a serde_json::Value,
+    /// What stands before turn 1.
+    pub opening: &'a [ChatMessage],
     /// Number of the turn in its conversation, from 1.
     pub turn: usize,
     /// Id of the item.
     pub item: &'a str,
     /// The user's message; `None` if it depends on replies, or is filled to a length.
     pub user: Option<&'a str>,
+    /// What the model reads of the exchanges before this turn, as [`TurnRow::history`] says it.
+    pub history: &'a str,
+    /// The text that opens the reply, empty if none does; `None` if it may depend on replies.
+    pub prefill: Option<&'a str>,
     /// Whether the reply is given, and not generated.
     pub given: bool,
 }

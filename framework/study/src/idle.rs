@@ -1,15 +1,15 @@
 //! Finds settings that would have no effect: conditions that do not differ, edits that are never applied, positions
 //! that no reply reaches, libraries and processes whose plugins are not used.
+mod foreseen;
+
 use crate::lists::PlannedItem;
 use crate::manifest::library_file;
-use crate::planned::{PlannedCondition, PlannedHook};
+use crate::planned::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp, Rehearsed, opening};
 use crate::wrong::Wrong;
 use friction_core::manifest::{After, Chosen, External, Issues, Manifest, Path as KeyPath, external};
 use friction_core::program::{Edit, is_name};
-use friction_core::{
-    Arm, ChatMessage, Coming, Dataset, Hook, HookProgram, Origin, Position, Result, TextCodec, plural,
-};
+use friction_core::{Arm, ChatMessage, Dataset, Hook, HookProgram, Origin, Position, Result, TextCodec, plural};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -173,40 +173,6 @@ impl<'a> Design<'a> {
             };
             let chosen = &self.manifest.conditions[i].chosen;
             wrong.plugin(&chosen.path, (0..self.groups.len()).try_for_each(told));
-        }
-    }
-
-    /// Tells hooks what will be said. A condition that fails says nothing here; its error is reported elsewhere.
-    pub fn foreseen(&self, hooks: &mut [PlannedHook], wrong: &mut Wrong) {
-        let Some((ids, text)) = self.replies.first().filter(|_| !hooks.is_empty()) else { return };
-        let made_up = MadeUp { text, ids, codec: &Words, score: None, forgiving: true };
-        let mut held = vec![];
-        for (group, list) in self.groups.iter().enumerate() {
-            for c in self.conditions {
-                let course = self.course(c, list);
-                let turns = made_up.hold(c, &course, (self.manifest.study.seed, group), list).unwrap_or_default();
-                held.push((group, list, c, course, turns));
-            }
-        }
-        let mut coming = vec![];
-        for (group, list, c, course, turns) in &held {
-            let listens = c.plugin.bounds().reads_history;
-            for (turn, said) in turns.iter().enumerate() {
-                let ask = &said.ask;
-                let plain = !listens && ask.history.is_kept() && ask.filler.is_none();
-                coming.push(Coming {
-                    group: *group,
-                    condition: &c.name,
-                    factors: &c.factors,
-                    turn: turn + 1,
-                    item: course.item(list, turn).map_or("", |p| &p.item.id),
-                    user: plain.then_some(ask.text.as_str()),
-                    given: ask.replay.is_some(),
-                });
-            }
-        }
-        for (hook, chosen) in hooks.iter_mut().zip(&self.manifest.hooks) {
-            wrong.built(chosen, hook.plugin.foresee(&coming));
         }
     }
 

@@ -149,6 +149,12 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
         ("generation.temperature=0.7", "set `generation.temperature = 0.0`"),
         ("hook.0.first_turn=6", "`first_turn` is 6, and the conversations have 5 turns"),
         ("study.turns=6", "set `study.turns = 5` or lower"),
+        ("condition.1.system=Be brief.", "`system` of the condition `complete_neutral` is \"Be brief.\" in this study"),
+        ("condition.1.history=none", "`history` of the condition `complete_neutral` is \"none\" in this study"),
+        ("condition.1.prefill=So", "`prefill` of the condition `complete_neutral` is \"So\" in this study"),
+        ("condition.3.keep.tokens=5", "`keep` of the condition `interrupt_blunt` is { tokens = 5"),
+        // A conversation that gives as a placebo and receives nothing.
+        ("condition.2.keep.tokens=5", "`keep` of the condition `interrupt_polite` is { tokens = 5"),
     ] {
         let (code, told) = with(&[set]);
         assert!(code == Some(2) && told.contains(why), "{set}: {told}");
@@ -194,6 +200,9 @@ fn a_replayed_run_is_patched() {
     let other = ["model.dtype=bf16", "generation.temperature=1.0", "generation.max_new_tokens=3"];
     let (code, told) = of(&["check", "replay.toml"], &other);
     assert_eq!(code, Some(0), "{told}");
+    let (code, told) = of(&["check", "replay.toml"], &["condition.3.history=whole"]);
+    let why = "`history` of the condition `again_interrupt_blunt` is \"whole\" in this study";
+    assert!(code == Some(2) && told.contains(why), "{told}");
     let (code, told) = of(&["run", "replay.toml", "--out", "second"], &[]);
     assert_eq!(code, Some(0), "{told}");
     let rows = friction_store::StoredRun::open(&dir.path().join("second")).unwrap();

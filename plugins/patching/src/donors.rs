@@ -1,8 +1,8 @@
 //! The finished run that activations come from.
 use crate::options::Patch;
 use crate::talks::{Key, Said, Talks, short};
-use friction_core::{ConversationId, Error, Position, Result, RunReader, Site, TapArray, plural};
-use friction_store::StoredRun;
+use friction_core::{ChatMessage, ConversationId, Error, Position, Result, RunReader, Site, TapArray, TurnRow, plural};
+use friction_store::{StoredGroup, StoredRun};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -16,10 +16,21 @@ pub struct Donors {
     position: Position,
     /// Its conversations.
     pub talks: Talks,
+    /// Whether it stored what stood before turn 1. Runs of the first versions of schema 3 did not.
+    pub openings: bool,
 }
 
 fn at_run(message: String) -> Error {
     Error::at("run", message)
+}
+
+/// What stood before a conversation, in its first turn.
+fn opening(row: &TurnRow) -> Result<Vec<ChatMessage>> {
+    let wrong = |e: serde_json::Error| at_run(format!("turn {} of group {}: `opening`: {e}", row.turn, row.group));
+    match row.opening.as_str() {
+        "" => Ok(vec![]),
+        text => serde_json::from_str(text).map_err(wrong),
+    }
 }
 
 impl Donors {
@@ -43,11 +54,18 @@ impl Donors {
                 user: row.user.clone(),
                 prefill: row.prefill.clone(),
                 reply: row.reply.clone(),
+                cut: row.removed_tokens > 0,
+                history: row.history.clone(),
+                opening: opening(row)?,
             };
             talks.add((row.group, row.sample, row.factors.clone()), &row.condition, row.turn, said)?;
         }
         let talks = talks.pair(options)?;
-        Ok(Self { run, path: path.to_path_buf(), position: options.position, talks })
+        // Before schema 3 nothing could stand before turn 1.
+        let old = run.lock["schema"].as_u64().is_some_and(|schema| schema < 3);
+        let first = StoredGroup::open(path, 0).map_err(|e| at_run(e.to_string()))?;
+        let openings = old || first.is_some_and(|group| group.openings);
+        Ok(Self { run, path: path.to_path_buf(), position: options.position, talks, openings })
     }
 
     /// A part of the run's lock, by its pointer; null if it has none.

@@ -193,7 +193,7 @@ impl Hook for Patching {
             *talks = held.pair(o)?;
         }
         let enters = |c: &&Coming| c.factors.contains_key(&o.factor) && has_levels(c.factors, &o.only);
-        let coming: Vec<&Coming> = coming.iter().filter(enters).collect();
+        let (coming, others): (Vec<&Coming>, Vec<&Coming>) = coming.iter().partition(enters);
         let Some(turns) = coming.iter().map(|c| c.turn).max() else {
             let what = format!("no condition of this study that `where` selects has the factor `{}`", o.factor);
             return Err(
@@ -210,7 +210,11 @@ impl Hook for Patching {
             );
         }
         match &self.from {
-            From::Run(stored) => stored.facts.check(&stored.donors, &coming),
+            From::Run(stored) => {
+                let placebos = stored.donors.talks.placebos();
+                let giving: Vec<&Coming> = others.into_iter().filter(|c| placebos.contains(c.factors)).collect();
+                stored.facts.check(&stored.donors, &coming, &giving)
+            }
             From::Group(_) => Ok(()),
         }
     }

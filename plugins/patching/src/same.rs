@@ -1,4 +1,5 @@
 //! Whether this study's conversations can be those of the finished run, as far as that is known before a token.
+use crate::declared;
 use crate::donors::Donors;
 use crate::talks::Talk;
 use friction_checkpoint::Checkpoint;
@@ -67,11 +68,12 @@ impl Facts {
         }
     }
 
-    /// Compares conversations that will be patched, as far as they are known, with those of the run.
+    /// Compares conversations that will be patched, as far as they are known, with those of the run. `giving` are those
+    /// that are placebos alone: their activations are the run's, and this study must not say them otherwise.
     ///
     /// # Errors
     /// At the option `run`: what this study says otherwise, and what to set.
-    pub fn check(&self, donors: &Donors, coming: &[&Coming]) -> Result<()> {
+    pub fn check(&self, donors: &Donors, coming: &[&Coming], giving: &[&Coming]) -> Result<()> {
         let (mut faults, run) = (Faults::default(), donors.path.display());
         let refuse = |what: String, help: String| Error::at("run", what).help(help);
         let longest = donors.talks.all().filter_map(|(_, t)| t.turns.last_key_value()).map(|(t, _)| *t as usize).max();
@@ -87,12 +89,18 @@ impl Facts {
                 .try_for_each(|s| donors.talks.talk(&(c.group as u32, s, c.factors.clone())).map(|_| ()))?;
         }
         let talk = |c: &Coming| donors.talks.talk(&(c.group as u32, 0, c.factors.clone()));
-        for c in coming {
+        let all = [coming, giving].concat();
+        let mut asks = false;
+        for c in &all {
             if let Some(fault) = self.differs(c, talk(c)?, donors) {
                 faults.add(fault);
                 // What follows differs too.
+                asks = true;
                 break;
             }
+        }
+        if !asks {
+            declared::differ(&all, donors)?.into_iter().for_each(|fault| faults.add(fault));
         }
         let free = coming.iter().find(|c| !c.given);
         let replayed = "or replay that run with conditions of plugin `replay`";

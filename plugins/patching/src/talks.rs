@@ -1,6 +1,6 @@
 //! Conversations, and who is paired with whom.
 use crate::options::Patch;
-use friction_core::{Error, Factors, Result, has_levels, other_factors, plural};
+use friction_core::{ChatMessage, Error, Factors, Result, has_levels, other_factors, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names a conversation by what pairs it: group, sample, and its level of each factor.
@@ -17,6 +17,12 @@ pub struct Said {
     pub prefill: String,
     /// The reply, prefill included.
     pub reply: String,
+    /// Whether the history keeps a part of the reply alone.
+    pub cut: bool,
+    /// What was read of the exchanges before: empty (all of them), `none` or `told`.
+    pub history: String,
+    /// What stood before turn 1, in turn 1.
+    pub opening: Vec<ChatMessage>,
 }
 
 /// What a conversation said, turn by turn.
@@ -185,6 +191,13 @@ impl Talks {
         let all: Vec<&Key> = self.by.keys().filter(alike).collect();
         let i = all.iter().position(|k| **k == at)?;
         Some(all[(i + 1) % all.len()]).filter(|k| **k != at).map(|k| key_of(key.0, k))
+    }
+
+    /// The levels of the conversations that are placebos of others.
+    pub fn placebos(&self) -> BTreeSet<Factors> {
+        let Some((first, ..)) = self.paired.first() else { return BTreeSet::new() };
+        let group = self.paired.iter().filter(|key| key.0 == *first);
+        group.filter_map(|key| self.placebo(key)).map(|(.., factors)| factors).collect()
     }
 
     /// Checks that the tokens that are replaced, `[tokens × width]`, are the same in a conversation and its partner, by their

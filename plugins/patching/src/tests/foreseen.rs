@@ -5,15 +5,29 @@ use super::{LAST, SITE};
 use crate::arms::Arm;
 use crate::options::Patch;
 use friction_core::{
-    BuildContext, Coming, Factors, Hook, Peer, PluginConfig, Position, Result, Site, Spoken, Tap, TapView,
+    BuildContext, ChatMessage, Coming, Factors, Hook, Peer, PluginConfig, Position, Result, Site, Spoken, Tap, TapView,
 };
 use serde_json::{Value, json};
 use std::path::Path;
 
 const CELLS: [(&str, &str); 4] = [("complete", "a"), ("complete", "b"), ("interrupt", "a"), ("interrupt", "b")];
 
+/// A turn of the design.
+struct Planned {
+    group: usize,
+    condition: String,
+    factors: Factors,
+    table: Value,
+    opening: Vec<ChatMessage>,
+    turn: usize,
+    item: String,
+    user: String,
+    history: &'static str,
+    prefill: String,
+}
+
 /// The design of the stored run: two groups of two turns.
-struct Design(Vec<(usize, String, Factors, usize, String, String)>);
+struct Design(Vec<Planned>);
 
 impl Design {
     fn new(turns: usize) -> Self {
@@ -21,9 +35,19 @@ impl Design {
         for group in 0..2 {
             for (completion, tone) in CELLS {
                 for turn in 1..=turns {
-                    let item = format!("{group}-{turn}");
-                    let (name, user) = (format!("{completion}-{tone}"), format!("ask {item}"));
-                    all.push((group, name, factors(completion, tone), turn, item, user));
+                    let (item, condition) = (format!("{group}-{turn}"), format!("{completion}-{tone}"));
+                    all.push(Planned {
+                        group,
+                        factors: factors(completion, tone),
+                        table: table(&condition),
+                        opening: vec![],
+                        turn,
+                        user: format!("ask {item}"),
+                        history: "",
+                        prefill: "(".into(),
+                        item,
+                        condition,
+                    });
                 }
             }
         }
@@ -31,13 +55,34 @@ impl Design {
     }
 
     fn told(&self, hook: &mut dyn Hook, given: bool) -> Result<()> {
-        let of = |at: &'_ usize| {
-            let (group, condition, factors, turn, item, user) = &self.0[*at];
-            Coming { group: *group, condition, factors, turn: *turn, item, user: Some(user), given }
+        let of = |p: &'_ usize| {
+            let p = &self.0[*p];
+            Coming {
+                group: p.group,
+                condition: &p.condition,
+                factors: &p.factors,
+                table: &p.table,
+                opening: &p.opening,
+                turn: p.turn,
+                item: &p.item,
+                user: Some(&p.user),
+                history: p.history,
+                prefill: Some(&p.prefill),
+                given,
+            }
         };
         let all: Vec<usize> = (0..self.0.len()).collect();
         hook.foresee(&all.iter().map(of).collect::<Vec<Coming>>())
     }
+}
+
+/// A condition's table: interrupted replies are cut.
+fn table(name: &str) -> Value {
+    let mut out = json!({"name": name, "plugin": "template", "user": "ask {question}"});
+    if name.starts_with("interrupt") {
+        out["keep"] = json!({"tokens": 3, "marker": "..."});
+    }
+    out
 }
 
 /// The study of `context`, with changes at pointers.
@@ -56,6 +101,7 @@ fn lock() -> Value {
         "study": {"name": "first", "seed": 5},
         "model": {"source": "path:model", "dtype": "f32", "quantize": "none"},
         "generation": {"max_new_tokens": 8, "temperature": 0.0, "top_p": 1.0},
+        "conditions": CELLS.map(|(completion, tone)| json!({"table": table(&format!("{completion}-{tone}"))})),
     })
 }
 
@@ -78,13 +124,13 @@ fn another_conversation_than_the_stored_one_is_refused_before_a_token() {
     assert!(e.contains("`generation.temperature` is 1.0 in this study, and 0.0 in"), "{e}");
     assert_eq!(told("", &drawn, true, &same), "", "replies that are given are not drawn");
     let mut other = Design::new(2);
-    other.0[3].4 = "1-1".into();
+    other.0[3].item = "1-1".into();
     let e = told("", std::slice::from_ref(&seed), true, &other);
     assert!(e.contains("turn 2 of group 0, condition `complete-b` asks the item `1-1`"), "{e}");
     assert!(e.contains("set `study.seed = 5`"), "{e}");
     assert_eq!(told("where = { tone = \"a\" }", &[], false, &other), "", "`where` leaves it out");
     let mut other = Design::new(2);
-    other.0[0].5 = "please".into();
+    other.0[0].user = "please".into();
     let e = told("", &[], true, &other);
     assert!(e.contains("the user's message of turn 1 of group 0") && e.contains("[topics]"), "{e}");
 
@@ -111,6 +157,56 @@ fn another_conversation_than_the_stored_one_is_refused_before_a_token() {
         let e = told(more, &change, true, &design);
         assert!(e.contains(what), "{more}: {e}");
     }
+}
+
+/// What no message of the user's shows: what stands before turn 1, what the history keeps, what opens a reply.
+#[test]
+fn a_condition_that_is_declared_otherwise_is_refused_before_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    locked(&dir.path().join("first"), Position::PromptEnd, &lock(), |_, _| {});
+    let told = |more: &str, name: &str, change: &dyn Fn(&mut Planned)| {
+        let mut design = Design::new(2);
+        design.0.iter_mut().filter(|p| p.condition == name).for_each(change);
+        let mut hook = options(more).build(&changed(dir.path(), &[])).unwrap();
+        super::told(design.told(hook.as_mut(), false))
+    };
+    let brief = |p: &mut Planned| p.opening = vec![ChatMessage::system("Be brief.")];
+    let system = |p: &mut Planned| {
+        brief(p);
+        p.table["system"] = json!("Be brief.");
+    };
+    let keep = |p: &mut Planned| p.table["keep"] = json!({"tokens": 5});
+    let alone = |p: &mut Planned| p.history = "none";
+    let option = |p: &mut Planned| {
+        alone(p);
+        p.table["history"] = json!("none");
+    };
+    let prefill = |p: &mut Planned| p.prefill = "A".into();
+    let cases: [(&str, &dyn Fn(&mut Planned), &[&str]); 6] = [
+        ("complete-a", &brief, &["before turn 1 of condition `complete-a` stands \"Be brief.\"", "it was nothing"]),
+        ("complete-a", &system, &["`system` of the condition `complete-a` is \"Be brief.\"", "leave `system` out"]),
+        (
+            "interrupt-b",
+            &keep,
+            &[
+                "`keep` of the condition `interrupt-b` is { tokens = 5 } in this study",
+                "set `keep = { tokens = 3, marker = \"...\" }` in this condition",
+            ],
+        ),
+        ("complete-b", &alone, &["turn 1 of condition `complete-b` reads no exchange before it"]),
+        ("complete-b", &option, &["`history` of the condition `complete-b` is \"none\"", "leave `history` out"]),
+        ("interrupt-a", &prefill, &["turn 1 of condition `interrupt-a` is opened by \"A\"", "it was by \"(\""]),
+    ];
+    for (name, change, parts) in cases {
+        let e = told("", name, change);
+        assert!(parts.iter().all(|part| e.contains(part)) && e.contains("first"), "{name}: {e}");
+        assert_eq!(e.lines().count(), 1, "told once: {e}");
+    }
+    // A placebo gives and does not receive; a conversation that is neither may be another.
+    let only = "where = { tone = \"a\" }";
+    let e = told(&format!("{only}\nplacebo = \"tone\""), "interrupt-b", &keep);
+    assert!(e.contains("`keep` of the condition `interrupt-b`"), "{e}");
+    assert_eq!(told(only, "interrupt-b", &keep), "");
 }
 
 /// A hook that takes the conversations of the group.
@@ -186,7 +282,7 @@ fn a_design_without_partners_is_refused() {
     let told = |more: &str, design: &Design| super::told(design.told(grouped(dir.path(), more).as_mut(), false));
     let all = Design::new(2);
     assert_eq!(told("", &all), "");
-    let without = |name: &str| Design(Design::new(2).0.into_iter().filter(|c| c.1 != name).collect());
+    let without = |name: &str| Design(Design::new(2).0.into_iter().filter(|c| c.condition != name).collect());
     for (more, design, why) in [
         ("where = { tone = \"c\" }", &all, "no conversation of this study that `where` selects has the factor"),
         ("placebo = \"mood\"", &all, "has no placebo"),
@@ -197,6 +293,6 @@ fn a_design_without_partners_is_refused() {
         assert!(told(more, design).contains(why), "{more}: {}", told(more, design));
     }
     let mut other = Design::new(2);
-    other.0[5].4 = "another".into();
+    other.0[5].item = "another".into();
     assert!(told("", &other).contains("do not ask the same items in turn"), "{}", told("", &other));
 }
