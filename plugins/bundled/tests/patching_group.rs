@@ -167,6 +167,9 @@ fn what_a_group_cannot_give_is_refused_before_a_token() {
         ("hook.0.subspace=1", "set `run` to its folder, or leave `subspace` out"),
         ("hook.0.factor=mood", "no conversation of this study that `where` selects has the factor `mood`"),
         ("hook.0.placebo=sample", "has no placebo"),
+        // Partners end in 36 tokens that are the same.
+        ("hook.0.position=prompt-tail:90", "that are the same, and the last 90 are replaced"),
+        ("hook.0.position=prompt-tail:90", "set `position = \"prompt-tail:3"),
         ("hook.0.first_turn=11", "`first_turn` is 11, and the conversations have 10 turns"),
     ] {
         let (code, told) = check(&[set]);

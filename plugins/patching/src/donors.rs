@@ -109,10 +109,11 @@ impl Donors {
         let place = || format!("turn {turn} of group {} of {}", key.0, self.path.display());
         let rows = turn.checked_sub(1).and_then(|t| array.data.get(t * size..(t + 1) * size));
         let rows = rows.ok_or_else(|| at_run(format!("{} is not stored", place())))?;
-        if rows.iter().any(|v| !v.is_finite()) {
-            return Err(short(&place()));
+        let has = rows.chunks(array.shape[2].max(1)).filter(|row| row.iter().all(|v| v.is_finite())).count();
+        match has == array.shape[1] {
+            true => Ok(rows.to_vec()),
+            false => Err(short(&place(), has, array.shape[1])),
         }
-        Ok(rows.to_vec())
     }
 
     /// The turns that a conversation and its partner both have, from `first_turn` on.

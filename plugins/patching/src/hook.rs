@@ -1,5 +1,6 @@
 //! `patch`: asks, behind each turn, for forks with the activations of other conversations.
 use crate::arms::{Arm, DRIFT, reading};
+use crate::ends;
 use crate::options::Patch;
 use crate::stored::Stored;
 use crate::talks::{Key, Said, Talks, short};
@@ -23,7 +24,7 @@ impl PluginConfig for Patch {
             Some(run) => From::Run(Box::new(Stored::open(run, self, cx, study.groups)?)),
             None => From::Group(Talks::default()),
         };
-        Ok(Box::new(Patching { options: self.clone(), samples: study.samples as u32, from }))
+        Ok(Box::new(Patching { options: self.clone(), samples: study.samples as u32, from, cx: cx.clone() }))
     }
 }
 
@@ -39,6 +40,8 @@ struct Patching {
     options: Patch,
     samples: u32,
     from: From,
+    /// Where the model's tokenizer and chat template are found.
+    cx: BuildContext,
 }
 
 /// The output of the last block among sites.
@@ -48,10 +51,12 @@ fn last(sites: impl Iterator<Item = Site>) -> Option<Site> {
 
 /// The rows of a site in a turn, `[tokens × width]`.
 fn concat(taps: &[TapView], site: Site, turn: &Spoken) -> Result<Vec<f32>> {
-    let rows = taps.iter().find(|t| t.tap.site == site).map(|t| t.rows.concat()).unwrap_or_default();
-    match rows.iter().all(|v| v.is_finite()) {
-        true => Ok(rows),
-        false => Err(short(&format!("turn {} of group {}, condition `{}`", turn.turn, turn.group, turn.condition))),
+    let rows = taps.iter().find(|t| t.tap.site == site).map_or(&[][..], |t| t.rows);
+    let has = rows.iter().filter(|row| row.iter().all(|v| v.is_finite())).count();
+    let place = || format!("turn {} of group {}, condition `{}`", turn.turn, turn.group, turn.condition);
+    match has == rows.len() {
+        true => Ok(rows.concat()),
+        false => Err(short(&place(), has, rows.len())),
     }
 }
 
@@ -215,7 +220,7 @@ impl Hook for Patching {
                 let giving: Vec<&Coming> = others.into_iter().filter(|c| placebos.contains(c.factors)).collect();
                 stored.facts.check(&stored.donors, &coming, &giving)
             }
-            From::Group(_) => Ok(()),
+            From::Group(talks) => ends::check(&self.cx, talks, &coming, o),
         }
     }
 

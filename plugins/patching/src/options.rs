@@ -59,8 +59,8 @@ pub struct Patch {
     pub sites: Vec<Site>,
     /// Tokens that are replaced: `prompt-end` (the token that predicts the first token of the reply), or `prompt-tail:N` (the
     /// last N tokens of the prompt). These must be the same tokens in both conversations, and of several tokens they must
-    /// hold the whole question: refused at the check, and, without `run`, at the first turn in which the tokens differ. `run`
-    /// must have stored this position.
+    /// hold the whole question: refused at the check. Without `run`, tokens of earlier turns are not known there, and those
+    /// that differ are refused at the first turn that has them. `run` must have stored this position.
     #[serde(default = "prompt_end")]
     pub position: Position,
     /// The factor whose two levels are paired, such as `completion`. Partners agree in every other factor.

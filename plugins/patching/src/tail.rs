@@ -1,12 +1,23 @@
 //! The tokens behind the user's last message, which hold none of the question.
 use crate::talks::Said;
-use friction_checkpoint::Checkpoint;
+use friction_checkpoint::{ChatTemplate, Checkpoint, Tokenizer};
 use friction_core::{BuildContext, ChatMessage, Error, Result};
 use std::collections::BTreeSet;
 
 /// Longest end of a message, in bytes, by which two messages are told apart here: what a tokenizer joins with the text
 /// behind it is shorter.
 const END: usize = 64;
+
+/// What writes prompts: the model's tokenizer and chat template.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn writer(cx: &BuildContext) -> Result<(Tokenizer, ChatTemplate)> {
+    let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;
+    let tokenizer = checkpoint.tokenizer().map_err(Error::other)?;
+    let template = checkpoint.template(&tokenizer).map_err(Error::other)?;
+    Ok((tokenizer, template))
+}
 
 /// Number of tokens at the end of the prompt that stand behind the user's last message in all of these turns: those of the
 /// chat template, and a prefill. A token that also holds a part of the message is none of them. At least 1, the last
@@ -15,9 +26,7 @@ const END: usize = 64;
 /// # Errors
 /// If the model's tokenizer or chat template cannot be read.
 pub fn behind<'a>(cx: &BuildContext, turns: impl Iterator<Item = &'a Said>) -> Result<usize> {
-    let checkpoint = Checkpoint::of(cx).map_err(Error::other)?;
-    let tokenizer = checkpoint.tokenizer().map_err(Error::other)?;
-    let template = checkpoint.template(&tokenizer).map_err(Error::other)?;
+    let (tokenizer, template) = writer(cx)?;
     let end = |text: &'a str| {
         let from = (text.len().saturating_sub(END)..=text.len()).find(|i| text.is_char_boundary(*i));
         &text[from.unwrap_or(text.len())..]

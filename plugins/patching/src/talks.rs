@@ -208,24 +208,42 @@ impl Talks {
     pub fn same_tokens(&self, key: &Key, turn: usize, [own, other]: [&[f32]; 2], width: usize) -> Result<()> {
         let width = width.max(1);
         let alike = own.chunks(width).rev().zip(other.chunks(width).rev()).take_while(|(x, y)| x == y).count();
-        if alike * width >= own.len() {
-            return Ok(());
+        match alike * width >= own.len() {
+            true => Ok(()),
+            false => Err(self.apart(key, turn, alike, own.len() / width)),
         }
+    }
+
+    /// The error of partners whose prompts end in `alike` tokens that are the same, of which `tokens` are replaced.
+    pub fn apart(&self, key: &Key, turn: usize, alike: usize, tokens: usize) -> Error {
         let level = |k: &Key| k.2.get(&self.factor).cloned().unwrap_or_default();
         let what = format!(
-            "the prompts of turn {turn} of group {}, `{}` at `{}` and `{}`, end in {} that are the same, and more are replaced",
+            "the prompts of turn {turn} of group {}, `{}` at `{}` and `{}`, end in {} that are the same, and the last {tokens} are replaced",
             key.0,
             self.factor,
             level(key),
             level(&self.partner(key)),
             plural(alike, "token"),
         );
-        Err(Error::at("position", what).help("lower its N, or let the words before the question end alike"))
+        let help = match alike {
+            0 => "let both prompts end alike, such as by the same `prefill`".to_string(),
+            _ => format!("{}, or let the words before the question end alike", set(alike)),
+        };
+        Error::at("position", what).help(help)
     }
 }
 
-/// The error of a prompt that is shorter than what is replaced.
-pub fn short(place: &str) -> Error {
-    let what = format!("{place} has fewer tokens in its prompt than `position` replaces");
-    Error::at("position", what).help("lower the N of `prompt-tail:N`, or raise `first_turn`")
+/// What to set, if no more than so many tokens can be replaced.
+fn set(tokens: usize) -> String {
+    match tokens {
+        0 | 1 => "set `position = \"prompt-end\"`".into(),
+        most => format!("set `position = \"prompt-tail:{most}\"` or less"),
+    }
+}
+
+/// The error of a prompt that has `has` tokens, fewer than the `tokens` that are replaced.
+pub fn short(place: &str, has: usize, tokens: usize) -> Error {
+    let has_tokens = plural(has, "token");
+    let what = format!("{place} has {has_tokens} in its prompt, and the last {tokens} are replaced");
+    Error::at("position", what).help(format!("{}, or raise `first_turn`", set(has)))
 }

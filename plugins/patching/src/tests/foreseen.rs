@@ -296,3 +296,43 @@ fn a_design_without_partners_is_refused() {
     other.0[5].item = "another".into();
     assert!(told("", &other).contains("do not ask the same items in turn"), "{}", told("", &other));
 }
+
+/// A tail may be as long as prompts are known to end alike, and no longer.
+#[test]
+fn a_tail_that_partners_do_not_share_is_refused_before_a_token() {
+    let dir = tempfile::tempdir().unwrap();
+    friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
+    let told = |more: &str, change: &dyn Fn(&mut Planned)| {
+        let mut design = Design::new(2);
+        design.0.iter_mut().for_each(change);
+        super::told(design.told(grouped(dir.path(), more).as_mut(), false))
+    };
+    let interrupts = |p: &Planned| p.factors["completion"] == "interrupt";
+    let greets = |p: &mut Planned| {
+        let greeting = if interrupts(p) { "Never mind." } else { "Okay, thanks." };
+        // In turn 2 of group 1 the fewest tokens are the same.
+        let item = if (p.group, p.turn) == (1, 2) { "" } else { "please say, " };
+        p.user = format!("{greeting} {item}{}", p.user);
+    };
+    let tail = |n: usize| format!("position = \"prompt-tail:{n}\"");
+    let e = told(&tail(90), &greets);
+    assert!(e.contains("turn 2 of group 1, `completion` at `complete` and `interrupt`, end in"), "{e}");
+    assert!(e.contains("and the last 90 are replaced"), "{e}");
+    let most = e.split("set `position = \"prompt-tail:").nth(1).unwrap().split('"').next().unwrap();
+    let most: usize = most.parse().unwrap();
+    assert!((4..90).contains(&most), "{e}");
+    assert_eq!(told(&tail(most), &greets), "");
+    assert!(told(&tail(most + 1), &greets).contains("turn 2 of group 1"));
+    // Where partners say the same, what stands before it is not known, but in turn 1.
+    assert_eq!(told(&tail(90), &|_| ()), "");
+    let e = told(&format!("{}\nfirst_turn = 1", tail(90)), &|_| ());
+    assert!(e.contains("turn 1 of group 0, condition `complete-a` has"), "{e}");
+    assert!(e.contains("tokens in its prompt, and the last 90 are replaced"), "{e}");
+    // The last token alone is that of a prefill.
+    let opens = |p: &mut Planned| {
+        let prefill = if interrupts(p) { "(" } else { "A" };
+        p.prefill = prefill.to_string();
+    };
+    let e = told("", &opens);
+    assert!(e.contains("end in 0 tokens that are the same, and the last 1 are replaced"), "{e}");
+}
