@@ -56,6 +56,8 @@ pub struct Coming<'a> {
     pub factors: &'a Factors,
     /// The condition's table in the manifest, without `factors` and `same_as`, as a run's lock holds it.
     pub table: &'a serde_json::Value,
+    /// The option by which the conversation may end early on what was said or how it was graded; `None` if there is none.
+    pub ends_on: Option<&'a str>,
     /// What stands before turn 1.
     pub opening: &'a [ChatMessage],
     /// Number of the turn in its conversation, from 1.

@@ -171,13 +171,13 @@ pub trait Hook: Send + Sync {
     }
     /// Takes note of the conversations that will be held, as far as they are known before a run: turns of the first groups,
     /// with made-up replies where none is given. Called once, after [`Self::program`]; hooks of a library or a process are
-    /// not asked. Default: nothing is noted.
+    /// not asked. Returns warnings, each a sentence without its full stop. Default: nothing is noted.
     ///
     /// # Errors
     /// If the hook cannot serve these conversations; the message says why, and what to change.
-    fn foresee(&mut self, coming: &[Coming]) -> Result<()> {
+    fn foresee(&mut self, coming: &[Coming]) -> Result<Vec<String>> {
         let _ = coming;
-        Ok(())
+        Ok(vec![])
     }
 }
 

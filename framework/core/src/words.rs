@@ -232,4 +232,8 @@ pub struct Bounds {
     /// conversation ends early, a warning names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends_by: Option<String>,
+    /// The option by which conversations end early, if it depends on what was said or how it was graded: `stop_when`. What
+    /// compares turns then compares those that such an end has left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_on: Option<String>,
 }

@@ -162,6 +162,18 @@ fn what_a_group_cannot_give_is_refused_before_a_token() {
     // A verdict of the site needs the state, and with it a run of before.
     let lacks = "no verdict can be told of `attn_out.1`: the hook `patch` lacks an arm `state`";
     assert!(code == Some(0) && told.contains(lacks) && told.matches("warning").count() == 1, "{told}");
+    // An end that depends on the outcome chooses the units.
+    let ends = "the condition `interrupt_blunt` may end by `stop_when`, on what was said or how it was graded";
+    for (set, warns) in [
+        ("condition.3.stop_when=last_score == 0", true),
+        ("condition.3.stop_when='B' in last_reply", true),
+        ("condition.3.stop_when=turn > 8", false),
+        // A placebo gives and receives nothing.
+        ("condition.2.stop_when=last_score == 0", false),
+    ] {
+        let (code, told) = check(&[set]);
+        assert!(code == Some(0) && told.contains(ends) == warns, "{set}: {told}");
+    }
     for (set, why) in [
         ("hook.0.controls=19", "set `run` to its folder, or leave `controls` out"),
         ("hook.0.subspace=1", "set `run` to its folder, or leave `subspace` out"),

@@ -141,7 +141,9 @@ impl Condition for Talker {
         let reacts = self.if_right.is_some() || self.if_wrong.is_some() || self.stop_when.is_some();
         let told = self.history == Past::Message;
         let (schedule, complement) = self.keep.as_ref().map(Keep::schedules).unwrap_or_default();
-        let ends_by = self.stop_when.as_ref().filter(|test| !test.hears()).map(|_| "stop_when".into());
-        Bounds { reads_history: hears || reacts || told, message_tokens: None, schedule, complement, ends_by }
+        let ends =
+            |hears: bool| self.stop_when.as_ref().filter(|t| t.hears() == hears).map(|_| "stop_when".to_string());
+        let (ends_by, ends_on) = (ends(false), ends(true));
+        Bounds { reads_history: hears || reacts || told, message_tokens: None, schedule, complement, ends_by, ends_on }
     }
 }

@@ -9,7 +9,7 @@ use friction_core::{
     BuildContext, Coming, Edit, EditOp, Error, Fork, Hook, HookProgram, ModelSpec, Peer, PluginConfig, PluginEntry,
     Readings, Result, Site, Spoken, Tap, TapView, has_levels,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl PluginConfig for Patch {
@@ -185,7 +185,7 @@ impl Hook for Patching {
         matches!(self.from, From::Group(_))
     }
 
-    fn foresee(&mut self, coming: &[Coming]) -> Result<()> {
+    fn foresee(&mut self, coming: &[Coming]) -> Result<Vec<String>> {
         let o = &self.options;
         if let From::Group(talks) = &mut self.from {
             let mut held = Talks::of("this study".into(), "factor");
@@ -218,10 +218,17 @@ impl Hook for Patching {
             From::Run(stored) => {
                 let placebos = stored.donors.talks.placebos();
                 let giving: Vec<&Coming> = others.into_iter().filter(|c| placebos.contains(c.factors)).collect();
-                stored.facts.check(&stored.donors, &coming, &giving)
+                stored.facts.check(&stored.donors, &coming, &giving)?;
             }
-            From::Group(talks) => ends::check(&self.cx, talks, &coming, o),
+            From::Group(talks) => ends::check(&self.cx, talks, &coming, o)?,
         }
+        let selected: BTreeSet<(&str, &str)> = coming.iter().filter_map(|c| Some((c.condition, c.ends_on?))).collect();
+        let told = |(condition, option): (&str, &str)| {
+            format!(
+                "the condition `{condition}` may end by `{option}`, on what was said or how it was graded: no turn behind an end is patched, so which units enter depends on the outcome; leave `{option}` out, let it read `turn` alone, or leave the condition out with `where`"
+            )
+        };
+        Ok(selected.into_iter().map(told).collect())
     }
 
     fn read(&self, turn: &Spoken, taps: &[TapView]) -> Result<Readings> {

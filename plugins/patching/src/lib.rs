@@ -3,8 +3,8 @@
 //! The hook `patch` reads each turn's prompt again on a fork, with activations of the paired conversation of another
 //! condition in place of its own, and measures the log-odds of the right choice. `talks` pairs conversations. The activations
 //! come from the group itself, or from a finished run of the same conversations (`donors`), which `same` and `declared`
-//! compare with the study; `arms` names what a fork changes, `stored`, `state`, `vectors` and `tail` make what needs other groups, and `ends` compares
-//! how prompts end. The analyzer `mediation` divides what the patches change by what the condition changes (`effects`) and
+//! compare with the study; `arms` names what a fork changes, `stored`, `state`, `vectors` and `tail` make what needs other
+//! groups, and `ends` compares how prompts end. The analyzer `mediation` divides what the patches change by what the condition changes (`effects`) and
 //! answers whether the site mediates the state (`verdict`).
 //!
 //! Activation patching as an interchange intervention: Vig et al. 2020; Geiger et al. 2021.

@@ -3,8 +3,8 @@ use super::{Design, Words};
 use crate::planned::PlannedHook;
 use crate::rehearsal::{MadeUp, opening};
 use crate::wrong::Wrong;
-use friction_core::Coming;
 use friction_core::manifest::to_json;
+use friction_core::{Bounds, Coming};
 use serde_json::Value;
 
 impl Design<'_> {
@@ -15,18 +15,19 @@ impl Design<'_> {
         let (m, seed) = (self.manifest, self.manifest.study.seed);
         let table = |t: &toml::Table| to_json(&toml::Value::Table(t.clone()));
         let tables: Vec<Value> = m.conditions.iter().map(|c| table(&c.chosen.table)).collect();
+        let bounds: Vec<Bounds> = self.conditions.iter().map(|c| c.plugin.bounds()).collect();
         let mut held = vec![];
         for (group, list) in self.groups.iter().enumerate() {
-            for (c, table) in self.conditions.iter().zip(&tables) {
+            for ((c, table), bounds) in self.conditions.iter().zip(&tables).zip(&bounds) {
                 let (course, at) = (self.course(c, list), (seed, group));
                 let before = opening(self.dataset, c.plugin.as_ref(), at, list).unwrap_or_default();
                 let turns = made_up.hold(c, &course, at, list).unwrap_or_default();
-                held.push((group, list, (c, table), course, before, turns));
+                held.push((group, list, (c, table, bounds), course, before, turns));
             }
         }
         let mut coming = vec![];
-        for (group, list, (c, table), course, before, turns) in &held {
-            let listens = c.plugin.bounds().reads_history;
+        for (group, list, (c, table, bounds), course, before, turns) in &held {
+            let listens = bounds.reads_history;
             for (turn, said) in turns.iter().enumerate() {
                 let ask = &said.ask;
                 let plain = !listens && ask.history.is_kept() && ask.filler.is_none();
@@ -35,6 +36,7 @@ impl Design<'_> {
                     condition: &c.name,
                     factors: &c.factors,
                     table,
+                    ends_on: bounds.ends_on.as_deref(),
                     opening: before,
                     turn: turn + 1,
                     item: course.item(list, turn).map_or("", |p| &p.item.id),
@@ -46,7 +48,8 @@ impl Design<'_> {
             }
         }
         for (hook, chosen) in hooks.iter_mut().zip(&m.hooks) {
-            wrong.built(chosen, hook.plugin.foresee(&coming));
+            let warnings = wrong.built(chosen, hook.plugin.foresee(&coming)).unwrap_or_default();
+            warnings.into_iter().for_each(|w| wrong.warnings.push(chosen.path.clone(), w, None));
         }
     }
 }

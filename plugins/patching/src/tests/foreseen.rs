@@ -54,7 +54,7 @@ impl Design {
         Self(all)
     }
 
-    fn told(&self, hook: &mut dyn Hook, given: bool) -> Result<()> {
+    fn told(&self, hook: &mut dyn Hook, given: bool) -> Result<Vec<String>> {
         let of = |p: &'_ usize| {
             let p = &self.0[*p];
             Coming {
@@ -62,6 +62,7 @@ impl Design {
                 condition: &p.condition,
                 factors: &p.factors,
                 table: &p.table,
+                ends_on: None,
                 opening: &p.opening,
                 turn: p.turn,
                 item: &p.item,
