@@ -72,6 +72,9 @@ pub struct Coming<'a> {
     pub prefill: Option<&'a str>,
     /// Whether the reply is given, and not generated.
     pub given: bool,
+    /// What of `[generation]` is not as in the run that given replies come from
+    /// ([`GivenReplies::unlike`](crate::GivenReplies::unlike)).
+    pub unlike: &'a [String],
 }
 
 /// A fork of a finished turn: its prompt is read again with vectors in place of activations, and nothing is generated.

@@ -209,6 +209,10 @@ pub struct GivenReplies {
     pub of: String,
     /// Which replies are given: `all`, `all but the last`, `up to turn 3`.
     pub which: String,
+    /// What of `[generation]` is not as in the run that they come from, such as `` `temperature` is 1.0 and was 0.0 ``. It
+    /// matters where the study generates other replies itself; the lock of a study that generates none leaves it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlike: Vec<String>,
 }
 
 /// What a condition says of itself, for the checks before a run.

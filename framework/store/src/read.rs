@@ -69,7 +69,12 @@ fn given(lock: &Value) -> Option<String> {
         }
     }
     let one = |(given, names): (GivenReplies, Vec<String>)| {
-        format!("Replies of {} ({}) are those of {}, read by {model}", names.join(", "), given.which, given.of)
+        let mut told =
+            format!("Replies of {} ({}) are those of {}, read by {model}", names.join(", "), given.which, given.of);
+        if !given.unlike.is_empty() {
+            told += &format!("; what was generated here has another `[generation]`: {}", given.unlike.join(", "));
+        }
+        told
     };
     Some(by.into_iter().map(one).collect::<Vec<_>>().join(". ")).filter(|all| !all.is_empty())
 }

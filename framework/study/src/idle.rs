@@ -1,6 +1,7 @@
 //! Finds settings that would have no effect: conditions that do not differ, edits that are never applied, positions
 //! that no reply reaches, libraries and processes whose plugins are not used.
 mod foreseen;
+mod given;
 
 use crate::lists::PlannedItem;
 use crate::manifest::library_file;

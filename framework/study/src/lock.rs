@@ -23,7 +23,8 @@
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
 //! imported      of a run that was imported: format, files (name, bytes, sha256) and warnings; model.sha256 is then empty
-//! replies       if conditions give replies to read: by condition, of (whose) and which; not compared, since fingerprints are
+//! replies       if conditions give replies to read: by condition, of (whose) and which, and unlike, what of [generation] is not
+//!               as theirs was, where others are generated; not compared, since fingerprints are
 //! machine       where the run began; not compared: os, arch, device, base (the folder that paths are relative to),
 //!               base_from_run (the same from the run's folder), manifest (its file name)
 //! ```
@@ -166,7 +167,14 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
             lock["conditions"][i]["fingerprint"] = json!(fingerprint);
         }
     }
-    let given = plan.conditions.iter().filter_map(|c| Some((c.name.clone(), json!(c.plugin.replies()?))));
+    let given = plan.conditions.iter().filter_map(|c| {
+        let mut given = c.plugin.replies()?;
+        // Where nothing is generated, nothing reads `[generation]`.
+        if !plan.generates {
+            given.unlike.clear();
+        }
+        Some((c.name.clone(), json!(given)))
+    });
     let given: Map<String, Value> = given.collect();
     if !given.is_empty() {
         lock["replies"] = Value::Object(given);

@@ -42,6 +42,8 @@ pub struct Plan {
     pub members: Vec<Member>,
     /// Turns of the longest conversation that was counted.
     pub turns: usize,
+    /// Whether any reply is generated, and not given.
+    pub generates: bool,
     /// The hooks, in the manifest's order.
     pub hooks: Vec<PlannedHook>,
     /// The joined program of all hooks.
@@ -169,6 +171,7 @@ impl Plan {
             wrong.plugin(&m.dataset.path, options::obeyed(d.as_ref(), grader.as_ref(), groups));
         }
         let (mut habits, mut turns) = (None, m.study.items().min(m.study.most_turns()));
+        let mut generates = true;
         if let (Some(groups), Some(d)) = (first.as_ref().filter(|_| conditions.len() == m.conditions.len()), &dataset) {
             let design = idle::Design::new(m, d.as_ref(), &conditions, groups);
             turns = design.turns();
@@ -177,6 +180,7 @@ impl Plan {
             design.partners(&mut wrong.issues);
             design.asides(&mut wrong.issues);
             design.endless(&mut wrong.warnings);
+            generates = design.decoded(&mut wrong.warnings);
             design.fails(&mut wrong);
             shifts::check(&mut wrong, d.as_ref(), &conditions, groups);
             if let Some((_, hooks)) = &mut hooked {
@@ -327,6 +331,7 @@ impl Plan {
             hooks,
             program,
             turns: lengths.turns,
+            generates,
             lists,
             analyzers,
             engine,

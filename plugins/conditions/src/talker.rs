@@ -132,7 +132,7 @@ impl Condition for Talker {
 
     fn replies(&self) -> Option<GivenReplies> {
         let which = "those that its scripts hold";
-        self.replay.then(|| GivenReplies { of: "the dataset".into(), which: which.into() })
+        self.replay.then(|| GivenReplies { of: "the dataset".into(), which: which.into(), unlike: vec![] })
     }
 
     fn bounds(&self) -> Bounds {

@@ -1,9 +1,9 @@
 //! `patch`: asks, behind each turn, for forks with the activations of other conversations.
 use crate::arms::{Arm, DRIFT, reading};
-use crate::ends;
 use crate::options::Patch;
 use crate::stored::Stored;
 use crate::talks::{Key, Said, Talks, short};
+use crate::{ends, given};
 use friction_core::program::EditAt;
 use friction_core::{
     BuildContext, Coming, Edit, EditOp, Error, Fork, Hook, HookProgram, ModelSpec, Peer, PluginConfig, PluginEntry,
@@ -220,7 +220,10 @@ impl Hook for Patching {
                 let giving: Vec<&Coming> = others.into_iter().filter(|c| placebos.contains(c.factors)).collect();
                 stored.facts.check(&stored.donors, &coming, &giving)?;
             }
-            From::Group(talks) => ends::check(&self.cx, talks, &coming, o)?,
+            From::Group(talks) => {
+                given::check(talks, &coming)?;
+                ends::check(&self.cx, talks, &coming, o)?;
+            }
         }
         let selected: BTreeSet<(&str, &str)> = coming.iter().filter_map(|c| Some((c.condition, c.ends_on?))).collect();
         let told = |(condition, option): (&str, &str)| {

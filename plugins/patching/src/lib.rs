@@ -4,8 +4,9 @@
 //! condition in place of its own, and measures the log-odds of the right choice. `talks` pairs conversations. The activations
 //! come from the group itself, or from a finished run of the same conversations (`donors`), which `same` and `declared`
 //! compare with the study; `arms` names what a fork changes, `stored`, `state`, `vectors` and `tail` make what needs other
-//! groups, and `ends` compares how prompts end. The analyzer `mediation` divides what the patches change by what the condition changes (`effects`) and
-//! answers whether the site mediates the state (`verdict`).
+//! groups, and `ends` and `given` compare how prompts end and how replies were decoded. The analyzer `mediation` divides
+//! what the patches change by what the condition changes (`effects`) and answers whether the site mediates the state
+//! (`verdict`).
 //!
 //! Activation patching as an interchange intervention: Vig et al. 2020; Geiger et al. 2021.
 mod arms;
@@ -14,6 +15,7 @@ mod donors;
 mod effects;
 mod ends;
 mod figure;
+mod given;
 mod hook;
 mod mediation;
 mod options;

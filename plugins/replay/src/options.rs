@@ -7,7 +7,7 @@ use friction_core::schemars::{self, JsonSchema};
 use friction_core::{BuildContext, Condition, Error, GivenReplies, ModelPart, PluginConfig, Result, plural};
 use friction_store::dir::read_lock;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Holds the conversations of a stored run again: the user says what was said, and the model reads the replies instead of
@@ -193,6 +193,7 @@ impl PluginConfig for Replay {
             whole: self.history == History::Whole,
             stepwise: self.reading == Reading::TokenByToken,
             whose: self.whose(name, &lock),
+            unlike: unlike(cx, &lock),
             same: size.same(&lock),
         };
         self.used(cx, name, &reader, &size)?;
@@ -206,6 +207,22 @@ fn same_tokenizer(cx: &BuildContext, lock: &Value) -> bool {
     let stored = lock.pointer("/model/sha256/tokenizer").and_then(Value::as_str);
     let now = Checkpoint::of(cx).and_then(|c| c.part(ModelPart::Tokenizer)).ok().flatten();
     stored.is_some() && stored == now.as_deref()
+}
+
+/// What of `[generation]` is not as in the run, of what makes other replies.
+fn unlike(cx: &BuildContext, lock: &Value) -> Vec<String> {
+    let Some(now) = cx.generation.as_ref().map(|g| json!(g)).filter(|_| lock["generation"].is_object()) else {
+        return vec![];
+    };
+    let then = &lock["generation"];
+    let mut keys = vec!["temperature", "max_new_tokens", "stop", "thinking"];
+    // Greedy decoding does not read them.
+    if [&now, then].iter().all(|g| g["temperature"].as_f64().is_some_and(|t| t > 0.0)) {
+        keys.extend(["top_p", "top_k"]);
+    }
+    let shown = |v: &Value| if v.is_null() { "not set".to_string() } else { v.to_string() };
+    let differs = keys.into_iter().filter(|key| now[*key] != then[*key]);
+    differs.map(|key| format!("`{key}` is {} and was {}", shown(&now[key]), shown(&then[key]))).collect()
 }
 
 /// The size of this study beside that of the run.

@@ -39,6 +39,8 @@ pub(crate) struct Reader {
     pub stepwise: bool,
     /// Whose replies are given.
     pub whose: String,
+    /// What of `[generation]` is not as in the run.
+    pub unlike: Vec<String>,
     /// What a study must share with the run so that it asks the same items.
     pub same: String,
 }
@@ -151,7 +153,7 @@ impl Condition for Reader {
             Given::Until(1) => "the first".into(),
             Given::Until(until) => format!("up to turn {until}"),
         };
-        Some(GivenReplies { of: self.whose.clone(), which })
+        Some(GivenReplies { of: self.whose.clone(), which, unlike: self.unlike.clone() })
     }
 
     fn fingerprint(&self) -> Option<String> {

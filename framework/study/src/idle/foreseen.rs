@@ -1,6 +1,6 @@
 //! Tells hooks what will be said.
 use super::{Design, Words};
-use crate::planned::PlannedHook;
+use crate::planned::{PlannedCondition, PlannedHook};
 use crate::rehearsal::{MadeUp, opening};
 use crate::wrong::Wrong;
 use friction_core::manifest::to_json;
@@ -16,17 +16,22 @@ impl Design<'_> {
         let table = |t: &toml::Table| to_json(&toml::Value::Table(t.clone()));
         let tables: Vec<Value> = m.conditions.iter().map(|c| table(&c.chosen.table)).collect();
         let bounds: Vec<Bounds> = self.conditions.iter().map(|c| c.plugin.bounds()).collect();
+        let unlike = |c: &PlannedCondition| c.plugin.replies().map_or_else(Vec::new, |given| given.unlike);
+        let unlike: Vec<Vec<String>> = self.conditions.iter().map(unlike).collect();
         let mut held = vec![];
         for (group, list) in self.groups.iter().enumerate() {
-            for ((c, table), bounds) in self.conditions.iter().zip(&tables).zip(&bounds) {
+            for (i, c) in self.conditions.iter().enumerate() {
                 let (course, at) = (self.course(c, list), (seed, group));
                 let before = opening(self.dataset, c.plugin.as_ref(), at, list).unwrap_or_default();
                 let turns = made_up.hold(c, &course, at, list).unwrap_or_default();
-                held.push((group, list, (c, table, bounds), course, before, turns));
+                held.push((group, list, (i, c), course, before, turns));
             }
         }
         let mut coming = vec![];
-        for (group, list, (c, table, bounds), course, before, turns) in &held {
+        for (group, list, (i, c), course, before, turns) in &held {
+            let (Some(table), Some(bounds), Some(unlike)) = (tables.get(*i), bounds.get(*i), unlike.get(*i)) else {
+                continue;
+            };
             let listens = bounds.reads_history;
             for (turn, said) in turns.iter().enumerate() {
                 let ask = &said.ask;
@@ -44,6 +49,7 @@ impl Design<'_> {
                     history: ask.history.word(),
                     prefill: (!listens).then(|| ask.prefill.as_deref().unwrap_or("")),
                     given: ask.replay.is_some(),
+                    unlike,
                 });
             }
         }

@@ -24,6 +24,8 @@ struct Planned {
     user: String,
     history: &'static str,
     prefill: String,
+    given: bool,
+    unlike: Vec<String>,
 }
 
 /// The design of the stored run: two groups of two turns.
@@ -45,6 +47,8 @@ impl Design {
                         user: format!("ask {item}"),
                         history: "",
                         prefill: "(".into(),
+                        given: false,
+                        unlike: vec![],
                         item,
                         condition,
                     });
@@ -69,7 +73,8 @@ impl Design {
                 user: Some(&p.user),
                 history: p.history,
                 prefill: Some(&p.prefill),
-                given,
+                given: given || p.given,
+                unlike: &p.unlike,
             }
         };
         let all: Vec<usize> = (0..self.0.len()).collect();
@@ -336,4 +341,34 @@ fn a_tail_that_partners_do_not_share_is_refused_before_a_token() {
     };
     let e = told("", &opens);
     assert!(e.contains("end in 0 tokens that are the same, and the last 1 are replaced"), "{e}");
+}
+
+#[test]
+fn partners_whose_replies_were_decoded_otherwise_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |change: &dyn Fn(&mut Planned)| {
+        let mut design = Design::new(2);
+        design.0.iter_mut().for_each(change);
+        super::told(design.told(grouped(dir.path(), "").as_mut(), false))
+    };
+    let hotter = |p: &mut Planned| p.unlike = vec!["`temperature` is 0.0 and was 1.0".into()];
+    let interrupts = |p: &Planned| p.factors["completion"] == "interrupt";
+    let e = told(&|p| {
+        p.given = interrupts(p);
+        hotter(p);
+    });
+    assert!(e.contains("turn 1 of group 0 of `complete-a` and of its partner `interrupt-a`"), "{e}");
+    assert!(e.contains("`temperature` is 0.0 and was 1.0 in the run"), "{e}");
+    // Both read replies of such a run, or they were decoded alike, or no turn reads the one that differs.
+    let both = |p: &mut Planned| {
+        p.given = true;
+        hotter(p);
+    };
+    assert_eq!(told(&both), "");
+    assert_eq!(told(&|p| p.given = interrupts(p)), "");
+    let last = |p: &mut Planned| {
+        p.given = p.turn == 1 || interrupts(p);
+        hotter(p);
+    };
+    assert_eq!(told(&last), "");
 }
