@@ -120,6 +120,10 @@ fn listed_messages_are_turns_and_the_end_can_come_early() {
     assert_eq!(said(c.as_ref(), &[item()], "x", None), ["Hi", "And then?", "Bye"]);
     let ladder = build("messages = [\"a\", \"b\"]\nstop_when = \"matches(last_reply, '(?i)cannot')\"", r#""items": 1"#);
     assert_eq!(said(ladder.as_ref(), &[item()], "I CANNOT", None), ["a"]);
+    let ends = |c: &dyn Condition| (c.bounds().ends_by, c.bounds().ends_on);
+    assert_eq!(ends(ladder.as_ref()), (None, Some("stop_when".to_string())));
+    let short = build("messages = [\"a\", \"b\"]\nstop_when = \"turn > 1\"", r#""items": 1"#);
+    assert_eq!(ends(short.as_ref()), (Some("stop_when".to_string()), None));
     assert_eq!(said(ladder.as_ref(), &[item()], "sure", None), ["a", "b"]);
     let tit = build("rounds = 3\nuser = \"I play {{ 'D' if matches(last_reply, 'D') else 'C' }}.\"", r#""items": 1"#);
     assert_eq!(said(tit.as_ref(), &[item()], "D", None)[1..], ["I play D.", "I play D."]);

@@ -22,8 +22,9 @@ use std::path::PathBuf;
 /// at each of `sites` and at the last block's `resid_post`. This gives `state`, its controls and the subspace, which need
 /// the other groups. In this run the conversations must be said again word for word: the same manifest does that (replies are
 /// greedy or drawn by the same seeds), or conditions that replay the other run's transcripts. Where that cannot be, the
-/// check before the run refuses it: other items or messages, and, unless every reply is given, another model, precision,
-/// template, decoding or seed of draws. A conversation whose reply or activations differ all the same stops the run.
+/// check before the run refuses it: other items or messages; another system prompt or other examples, `keep`, `history` or
+/// `prefill` of a condition, a placebo's too; and, unless every reply is given, another model, precision, template, decoding
+/// or seed of draws. A conversation whose reply or activations differ all the same stops the run.
 ///
 /// Use `model.dtype = "f32"`: the test that a conversation's own activations change nothing is exact.
 ///

@@ -28,6 +28,9 @@ struct Planned {
     unlike: Vec<String>,
 }
 
+/// What is changed of a turn.
+type Change<'a> = &'a dyn Fn(&mut Planned);
+
 /// The design of the stored run: two groups of two turns.
 struct Design(Vec<Planned>);
 
@@ -170,7 +173,7 @@ fn another_conversation_than_the_stored_one_is_refused_before_a_token() {
 fn a_condition_that_is_declared_otherwise_is_refused_before_a_token() {
     let dir = tempfile::tempdir().unwrap();
     locked(&dir.path().join("first"), Position::PromptEnd, &lock(), |_, _| {});
-    let told = |more: &str, name: &str, change: &dyn Fn(&mut Planned)| {
+    let told = |more: &str, name: &str, change: Change| {
         let mut design = Design::new(2);
         design.0.iter_mut().filter(|p| p.condition == name).for_each(change);
         let mut hook = options(more).build(&changed(dir.path(), &[])).unwrap();
@@ -188,7 +191,7 @@ fn a_condition_that_is_declared_otherwise_is_refused_before_a_token() {
         p.table["history"] = json!("none");
     };
     let prefill = |p: &mut Planned| p.prefill = "A".into();
-    let cases: [(&str, &dyn Fn(&mut Planned), &[&str]); 6] = [
+    let cases: [(&str, Change, &[&str]); 6] = [
         ("complete-a", &brief, &["before turn 1 of condition `complete-a` stands \"Be brief.\"", "it was nothing"]),
         ("complete-a", &system, &["`system` of the condition `complete-a` is \"Be brief.\"", "leave `system` out"]),
         (
@@ -308,7 +311,7 @@ fn a_design_without_partners_is_refused() {
 fn a_tail_that_partners_do_not_share_is_refused_before_a_token() {
     let dir = tempfile::tempdir().unwrap();
     friction_checkpoint::testing::checkpoint(&dir.path().join("model"), 5).unwrap();
-    let told = |more: &str, change: &dyn Fn(&mut Planned)| {
+    let told = |more: &str, change: Change| {
         let mut design = Design::new(2);
         design.0.iter_mut().for_each(change);
         super::told(design.told(grouped(dir.path(), more).as_mut(), false))
@@ -346,7 +349,7 @@ fn a_tail_that_partners_do_not_share_is_refused_before_a_token() {
 #[test]
 fn partners_whose_replies_were_decoded_otherwise_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let told = |change: &dyn Fn(&mut Planned)| {
+    let told = |change: Change| {
         let mut design = Design::new(2);
         design.0.iter_mut().for_each(change);
         super::told(design.told(grouped(dir.path(), "").as_mut(), false))
