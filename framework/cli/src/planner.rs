@@ -9,6 +9,7 @@ use friction_core::manifest::Manifest;
 use friction_core::{Column, Table, plural};
 use friction_stats::percent;
 use friction_stats::power::{Design, LEAST};
+use friction_study::lists::Reuse;
 use friction_study::{MessageLengths, Plan, TopicBalance};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -119,6 +120,7 @@ impl Planner<'_> {
             };
             out.extend(labelled("topics", &places, width));
         }
+        out.extend(labelled("items", &items(self.plan.lists.reuse()), width));
         out
     }
 
@@ -304,9 +306,19 @@ impl Planner<'_> {
             "groups": plan.manifest.study.groups,
             "messages": {"groups": m.groups, "apart_first": m.first(), "apart_later": m.later()},
             "topics": self.topics,
+            "items": plan.lists.reuse(),
             "effect": effect,
             "time": time,
         })
+    }
+}
+
+/// How many items are asked, and how many of them by more than one group.
+fn items(r: Reuse) -> String {
+    let all = plural(r.asked, "item");
+    match r.reused {
+        0 => format!("{all}, each asked by one group"),
+        n => format!("{all}, {n} of them asked by more than one group, and by up to {}", plural(r.most, "group")),
     }
 }
 
@@ -329,6 +341,13 @@ mod tests {
         assert_eq!(assumed(None), 0.32);
         assert_eq!((assumed(Some(0.1)), assumed(Some(0.25))), (0.32, 0.32));
         assert_eq!((assumed(Some(0.5)), assumed(Some(1.0 / 3.0))), (0.75, 2.0 / 3.0));
+    }
+
+    #[test]
+    fn items_that_groups_share_are_told() {
+        assert_eq!(items(Reuse { asked: 9, reused: 0, most: 1 }), "9 items, each asked by one group");
+        let told = items(Reuse { asked: 9, reused: 4, most: 3 });
+        assert_eq!(told, "9 items, 4 of them asked by more than one group, and by up to 3 groups");
     }
 
     #[test]

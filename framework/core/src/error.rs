@@ -11,7 +11,7 @@ pub enum Error {
     /// A configuration value that cannot be used, with its key. The manifest's error points at that key.
     #[error("{message}")]
     Key {
-        /// The key below the plugin's table, as `--set` writes it: `keep.share`, `sites.1`.
+        /// The key below the plugin's table, as `--set` writes it: `keep.share`, `sites.1`. Empty for the table itself.
         key: String,
         /// What is wrong with it.
         message: String,
@@ -61,11 +61,13 @@ impl Error {
     pub fn at(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Key { key: key.into(), message: message.into(), help: None }
     }
-    /// Adds what to do about an [`Error::Key`]. Other errors are returned unchanged.
+    /// Adds what to do about an [`Error::Key`], or about an [`Error::Config`], which becomes one of the whole table. Other
+    /// errors are returned unchanged.
     #[must_use]
     pub fn help(self, what: impl Into<String>) -> Self {
         match self {
             Self::Key { key, message, .. } => Self::Key { key, message, help: Some(what.into()) },
+            Self::Config(message) => Self::Key { key: String::new(), message, help: Some(what.into()) },
             other => other,
         }
     }
@@ -74,6 +76,7 @@ impl Error {
     #[must_use]
     pub fn under(self, table: &str) -> Self {
         match self {
+            Self::Key { key, message, help } if key.is_empty() => Self::Key { key: table.into(), message, help },
             Self::Key { key, message, help } => Self::Key { key: format!("{table}.{key}"), message, help },
             Self::Several(all) => Self::Several(all.into_iter().map(|e| e.under(table)).collect()),
             Self::Config(message) => Self::at(table, message),

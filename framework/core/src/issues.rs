@@ -28,9 +28,10 @@ impl Path {
         p.0.push(Step::Index(i));
         p
     }
-    /// The path of what `--set` would call `keys` below this one: `keep.tokens`, `sites.1`.
+    /// The path of what `--set` would call `keys` below this one: `keep.tokens`, `sites.1`. This one itself if it is empty.
     pub fn below(&self, keys: &str) -> Path {
-        let steps = keys.split('.').map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index));
+        let steps = keys.split('.').filter(|k| !k.is_empty());
+        let steps = steps.map(|k| k.parse().map_or_else(|_| Step::Key(k.to_string()), Step::Index));
         Path(self.0.iter().cloned().chain(steps).collect())
     }
 }
@@ -89,10 +90,12 @@ mod tests {
     #[test]
     fn a_plugins_errors_go_to_their_keys() {
         let mut issues = Issues::default();
-        let both =
-            Error::Several(vec![Error::at("keep.share", "a"), Error::config("b"), Error::at("sites.1", "c").help("d")]);
+        let whole = Error::config("e").help("f");
+        let keys = [Error::at("keep.share", "a"), Error::config("b"), Error::at("sites.1", "c").help("d")];
+        let both = Error::Several(keys.into_iter().chain([whole]).collect());
         issues.error(&Path::default().key("hook").index(2), &both);
         let told: Vec<_> = issues.0.iter().map(|i| format!("{} {} {:?}", i.path, i.message, i.help)).collect();
-        assert_eq!(told, ["hook.2.keep.share a None", "hook.2 b None", "hook.2.sites.1 c Some(\"d\")"]);
+        let sites = "hook.2.sites.1 c Some(\"d\")";
+        assert_eq!(told, ["hook.2.keep.share a None", "hook.2 b None", sites, "hook.2 e Some(\"f\")"]);
     }
 }

@@ -1,6 +1,12 @@
 //! The items of every group. Lists are drawn when they are asked for, so that memory hardly grows with the number of
 //! groups.
+mod deck;
+mod reuse;
+
+pub use reuse::Reuse;
+
 use crate::options::{Count, orders};
+use deck::{Asked, Deck, number};
 use friction_core::manifest::OptionsSection;
 use friction_core::{Balance, Category, Dataset, Error, Item, PlanContext, Result, Topics, plural, seed};
 use std::cell::RefCell;
@@ -41,15 +47,6 @@ const ORDERS: usize = 4096;
 
 /// Number of longest groups that are remembered.
 const LONGEST: usize = 64;
-
-/// A category's items, shuffled once for the study or in the dataset's order.
-struct Deck {
-    order: Vec<u32>,
-    /// For each item, a number that stands for its id.
-    ids: Vec<u32>,
-    /// For each item, a number that stands for its text.
-    texts: Vec<u32>,
-}
 
 /// Position in each category's deck.
 type Places = Vec<u32>;
@@ -99,14 +96,8 @@ pub struct Lists {
     longest: Vec<usize>,
     /// Number of different lists of items.
     different: usize,
+    reuse: Reuse,
     held: RefCell<Option<(usize, Picks)>>,
-}
-
-/// For each number of an id or a text, the group that asked it last. `group` is the current one, from 1.
-struct Asked {
-    ids: Vec<u32>,
-    texts: Vec<u32>,
-    group: u32,
 }
 
 impl Lists {
@@ -138,6 +129,7 @@ impl Lists {
             marks: vec![],
             longest: vec![],
             different: 0,
+            reuse: Reuse::default(),
             held: RefCell::new(None),
             categories,
             cx,
@@ -210,6 +202,8 @@ impl Lists {
         let mut asked = self.nothing();
         let mut longest: BinaryHeap<Reverse<(u64, Reverse<usize>)>> = BinaryHeap::new();
         let (hasher, mut different) = (RandomState::new(), HashSet::new());
+        // For each number of an id, how many groups asked it.
+        let mut groups = vec![0; self.numbers.0];
         for chunk in 0..self.cx.groups.div_ceil(CHUNK) {
             self.marks.push(places.clone());
             for (i, topics) in self.topics(chunk).map_err(Fault::Topics)?.iter().enumerate() {
@@ -219,6 +213,9 @@ impl Lists {
                 }
                 let picks = self.draw(topics, &mut places, &mut asked).map_err(Fault::Dataset)?;
                 different.insert(hasher.hash_one(&picks));
+                for (c, q) in &picks {
+                    groups[self.decks[*c as usize].ids[*q as usize] as usize] += 1;
+                }
                 if !weights.is_empty() {
                     let weight = picks.iter().map(|(c, q)| u64::from(weights[*c as usize][*q as usize])).sum();
                     longest.push(Reverse((weight, Reverse(chunk * CHUNK + i))));
@@ -229,6 +226,7 @@ impl Lists {
             }
         }
         self.different = different.len();
+        self.reuse = Reuse::of(&groups);
         self.longest = longest.into_iter().map(|Reverse((_, Reverse(group)))| group).collect();
         self.longest.sort_unstable();
         Ok(())
@@ -269,30 +267,26 @@ impl Lists {
                 .decks
                 .get(*c)
                 .ok_or_else(|| Error::config(format!("topic {c} is not a category of the dataset")))?;
-            let (all, name) = (deck.order.len() as u32, &self.categories[*c].name);
-            if all == 0 {
-                let left = if self.options.leaves_out() { " that are not left out" } else { "" };
-                return Err(Error::config(format!("category `{name}` has no items{left}")));
+            let name = &self.categories[*c].name;
+            if deck.order.is_empty() {
+                return Err(self.none(name));
             }
-            let mut tries = 0;
-            let question = loop {
-                let q = deck.order[places[*c] as usize];
-                places[*c] = (places[*c] + 1) % all;
-                tries += 1;
-                let (id, text) = (deck.ids[q as usize] as usize, deck.texts[q as usize] as usize);
-                if asked.ids[id] != asked.group && asked.texts[text] != asked.group {
-                    (asked.ids[id], asked.texts[text]) = (asked.group, asked.group);
-                    break q;
-                }
-                if tries > all {
-                    return Err(Error::config(format!(
-                        "category `{name}` has too few items for a group that visits it again: no id and no text is asked twice in a group"
-                    )));
-                }
+            let Some(question) = deck.draw(&mut places[*c], asked) else {
+                let times = topics.iter().filter(|t| *t == c).count();
+                return Err(deck.few(name, times, self.categories.len()));
             };
             out.push((*c as u32, question));
         }
         Ok(out)
+    }
+
+    /// The error of a category without items to ask.
+    fn none(&self, name: &str) -> Error {
+        let (left, help) = match self.options.leaves_out() {
+            true => (" that are not left out", "leave it out of `[topics]`, or leave out `options_naming_others`"),
+            false => ("", "leave it out of `[topics]`, or give it items"),
+        };
+        Error::config(format!("category `{name}` has no items{left}")).help(help)
     }
 
     fn picks(&self, chunk: usize) -> Result<Picks> {
@@ -312,6 +306,11 @@ impl Lists {
     /// Number of different lists of items. Groups with the same list in the same order repeat each other.
     pub fn different(&self) -> usize {
         self.different
+    }
+
+    /// How many items more than one group asks.
+    pub fn reuse(&self) -> Reuse {
+        self.reuse
     }
 
     /// Number of groups.
@@ -363,13 +362,6 @@ impl Lists {
         };
         row.iter().zip(items).zip(orders).map(turn).collect()
     }
-}
-
-/// The number that stands for a text: the same for equal texts, another for others. Hashes are held, not texts.
-fn number(known: &mut HashMap<u128, u32>, text: &[u8]) -> u32 {
-    let next = known.len() as u32;
-    let half = |salt: &[u8]| u128::from(seed::derive(&[salt, text]));
-    *known.entry(half(b"a") << 64 | half(b"b")).or_insert(next)
 }
 
 /// The bytes of what an item asks.

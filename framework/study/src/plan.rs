@@ -225,16 +225,8 @@ impl Plan {
             }
             Some((tokenizer, template))
         });
-        if let Some(different) = lists.as_ref().map(Lists::different).filter(|n| *n < m.study.groups)
-            && m.generation.temperature == 0.0
-        {
-            let message = format!(
-                "the {} ask {different} different list{}: with greedy decoding the others repeat them where the wordings are the same too, and analyses count every group",
-                plural(m.study.groups, "group"),
-                if different == 1 { " of items" } else { "s of items" }
-            );
-            let help = Some("give the dataset more items, lower `groups`, or sample with a temperature above 0".into());
-            wrong.warnings.push(key("study").key("groups"), message, help);
+        if let Some(lists) = &lists {
+            lists.shared(m, &mut wrong.warnings);
         }
         let (Some(checkpoint), Some((program, hooks)), Some(dataset), Some(lists), Some((tokenizer, template)), true) =
             (checkpoint, hooked, dataset, lists, texts, wrong.issues.is_empty())

@@ -40,6 +40,8 @@ const GOLDEN: &str = "  design         2 conditions × 20 groups × 6 turns
   topics         2 topics, each at each place 0 to 20 times (10.0 if even), at
                  place 3.0 to 4.0 on average (3.5 if even); 1 order in 20
                  groups
+  items          8 items, 8 of them asked by more than one group, and by up to
+                 15 groups
 ";
 
 #[test]
@@ -59,9 +61,33 @@ fn check_prints_the_planners_table() {
     assert_eq!(planner["conditions"][1]["tokens_later"].as_f64(), Some(79.0), "{planner}");
     assert_eq!(planner["messages"]["apart_later"]["tokens"].as_f64(), Some(4.0));
     assert_eq!(planner["topics"]["topics"][0]["most"].as_u64(), Some(20));
+    // 60 places of each topic over its four items.
+    assert_eq!(planner["items"], serde_json::json!({"asked": 8, "reused": 8, "most": 15}));
     assert_eq!(planner["time"], Value::Null);
     let o = friction(w.path(), &["check", "m.toml", "--base", "1.5"]);
     assert!(o.status.code() == Some(2) && text(&o).contains("--base 1.5"), "{}", text(&o));
+}
+
+#[test]
+fn items_that_groups_share_are_warned_of_and_too_few_say_what_to_change() {
+    let w = world(&design());
+    let o = friction(w.path(), &["check", "m.toml", "--set", "generation.temperature=1"]);
+    assert!(o.status.success(), "{}", text(&o));
+    for part in [
+        "8 of 8 items are asked in more than one group, one of them in 15: groups that share items are not independent",
+        "lower `groups` or the turns of a conversation, give the dataset more items, let `[topics]` ask more categories",
+    ] {
+        assert!(text(&o).contains(part), "{part}: {}", text(&o));
+    }
+    let o = friction(w.path(), &["check", "m.toml", "--set", "study.turns=10"]);
+    assert_eq!(o.status.code(), Some(2), "{}", text(&o));
+    for part in ["has too few items for a group", "help: it has 4 items", "asks it 5 times: lower `turns` or `items`"] {
+        assert!(text(&o).contains(part), "{part}: {}", text(&o));
+    }
+    let w = world(MANIFEST);
+    let o = friction(w.path(), &["check", "m.toml"]);
+    assert!(text(&o).contains("items 6 items, each asked by one group"), "{}", text(&o));
+    assert!(!text(&o).contains("more than one group"), "{}", text(&o));
 }
 
 #[test]

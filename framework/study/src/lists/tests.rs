@@ -108,6 +108,15 @@ fn what_cannot_be_drawn_is_told_before_a_run() {
     // Four turns of a category with three questions, in some group of many.
     let e = new(true, &PlanContext { seed: 2, groups: 2000, turns: 6 }).err().unwrap();
     assert!(e.contains("category `math` has too few items"), "{e}");
+    let few = Lists::new(
+        &bank(),
+        Some(Box::new(Round { some: true })),
+        PlanContext { seed: 2, groups: 2000, turns: 6 },
+        &OptionsSection::default(),
+    );
+    let Err(Fault::Dataset(Error::Key { key, help: Some(help), .. })) = few else { panic!("planned") };
+    assert!(key.is_empty() && help.contains("it has 3 items") && help.contains("lower `turns`"), "{help}");
+    assert!(help.contains("let `[topics]` ask more categories"), "{help}");
     struct Short;
     impl Topics for Short {
         fn choose(&self, _: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
@@ -122,6 +131,26 @@ fn what_cannot_be_drawn_is_told_before_a_run() {
         };
         assert!(e.contains(part), "{e}");
     }
+}
+
+#[test]
+fn items_that_several_groups_ask_are_counted() {
+    // 40 questions of one category for 2 and for 30 groups of 3.
+    struct Law;
+    impl Topics for Law {
+        fn choose(&self, _: &[Category], cx: &PlanContext) -> Result<TopicPlan> {
+            Ok(TopicPlan { order: vec![vec![1; cx.turns]; cx.groups] })
+        }
+    }
+    let of = |groups| {
+        let cx = PlanContext { seed: 1, groups, turns: 3 };
+        let lists = Lists::new(&bank(), Some(Box::new(Law)), cx, &OptionsSection::default()).map_err(|_| ()).unwrap();
+        lists.reuse()
+    };
+    assert_eq!(of(2), Reuse { asked: 6, reused: 0, most: 1 });
+    // 90 places over 40 questions: ten of them three times, the others twice.
+    assert_eq!(of(30), Reuse { asked: 40, reused: 40, most: 3 });
+    assert_eq!(of(14), Reuse { asked: 40, reused: 2, most: 2 });
 }
 
 #[test]
