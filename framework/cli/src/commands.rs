@@ -191,7 +191,11 @@ pub(crate) fn check(path: &Path, set: &[String], accuracy: Option<f64>, as_json:
     } else {
         let (e, width) = (&plan.estimate, columns());
         let tell = |label: &str, text: &str| labelled(label, text, width).iter().for_each(|line| outln!("{line}"));
-        outln!("{}: the manifest is valid", path.display());
+        match &device {
+            Ok(_) => outln!("{}: the manifest is valid", path.display()),
+            // The design of a study for another machine can be read here all the same.
+            Err(_) => outln!("{}: this cannot be run here; its design:", path.display()),
+        }
         plan.warnings.iter().for_each(|w| tell("warning", w));
         plan.notes.iter().for_each(|note| tell("note", note));
         let (layers, millions) = (plan.checkpoint.arch.layers(), plan.checkpoint.arch.parameters() as f64 / 1e6);

@@ -149,6 +149,16 @@ impl From<friction_study::Error> for CliError {
         match e {
             friction_study::Error::Manifest(m) => Self::Manifest(m),
             friction_study::Error::Usage(m) => Self::Usage(m),
+            friction_study::Error::Model(e) => e.into(),
+            other => Self::Failed(Box::new(other)),
+        }
+    }
+}
+impl From<friction_model::Error> for CliError {
+    fn from(e: friction_model::Error) -> Self {
+        match e {
+            // Nothing but another build or another manifest helps.
+            friction_model::Error::Backend(m) => Self::Usage(m),
             other => Self::Failed(Box::new(other)),
         }
     }
@@ -158,7 +168,6 @@ macro_rules! failed {
 }
 failed!(
     friction_checkpoint::Error,
-    friction_model::Error,
     friction_engine::Error,
     friction_store::Error,
     friction_core::Error,

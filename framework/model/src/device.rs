@@ -10,14 +10,17 @@ pub use crate::found::Found;
 /// counted from 0.
 ///
 /// # Errors
-/// When this binary was built without the backend, or the machine lacks the device.
+/// [`Error::Backend`] when this binary was built without the backend, or the backend never has the device;
+/// [`Error::Device`] when the machine lacks it.
 pub fn open(kind: BackendKind, index: usize) -> Result<Device> {
     match kind {
         BackendKind::Cpu if index == 0 => Ok(Device::flex()),
-        BackendKind::Cpu => Err(Error::Device(format!("backend `cpu` has only device 0, not {index}"))),
+        BackendKind::Cpu => Err(Error::Backend(format!(
+            "backend `cpu` has only device 0, not {index}: leave `backend.device` out"
+        ))),
         other => crate::gpu::open(other, index).unwrap_or_else(|| {
             let word = format!("{other:?}").to_lowercase();
-            Err(Error::Device(format!(
+            Err(Error::Backend(format!(
                 "this binary was built without backend `{word}`; build it with `cargo build --release --features {word}`, or set `backend.kind = \"cpu\"`"
             )))
         }),

@@ -7,6 +7,9 @@ pub enum Error {
     /// A file of the checkpoint could not be read or is not what it should be.
     #[error(transparent)]
     Checkpoint(#[from] friction_checkpoint::Error),
+    /// The backend is not in this binary, or never has the device: another machine would not help.
+    #[error("{0}")]
+    Backend(String),
     /// The device is missing, too small, or does not support what was asked.
     #[error("{0}")]
     Device(String),

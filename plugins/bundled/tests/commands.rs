@@ -60,13 +60,24 @@ fn check_tells_costs_and_a_missing_backend() {
     for part in ["as many at once as memory takes", "GiB a conversation"] {
         assert!(text(&o).contains(part), "{}", text(&o));
     }
+    // What no machine has is wrong in the manifest.
+    let o = friction(w.path(), &["check", "m.toml", "--set", "backend.device=1"]);
+    assert_eq!(o.status.code(), Some(2), "{}", text(&o));
+    assert!(text(&o).contains("has only device 0, not 1: leave `backend.device` out"), "{}", text(&o));
     let o = friction(w.path(), &["run", "m.toml", "--json", "--set", "backend.batch=3"]);
     let told: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
     assert_eq!(told["run"]["report"]["slots"], 3, "{told}");
     if cfg!(not(feature = "cuda")) {
-        let o = friction(w.path(), &["check", "m.toml", "--set", "backend.kind=cuda"]);
-        assert_eq!(o.status.code(), Some(1));
-        assert!(text(&o).contains("--features cuda"), "{}", text(&o));
+        // The design is printed, and the manifest is not called valid: `check` and `run` refuse it in the same words.
+        for command in ["check", "run"] {
+            let o = friction(w.path(), &[command, "m.toml", "--set", "backend.kind=cuda", "--set", "study.name=other"]);
+            assert_eq!(o.status.code(), Some(2), "{}", text(&o));
+            assert!(text(&o).contains("--features cuda") && !text(&o).contains("is valid"), "{}", text(&o));
+        }
+        assert!(!w.path().join("runs/other").exists());
+        let o = friction(w.path(), &["--json", "check", "m.toml", "--set", "backend.kind=cuda"]);
+        let told: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
+        assert_eq!((o.status.code(), &told["ok"]), (Some(2), &false.into()), "{told}");
     }
 }
 
