@@ -183,6 +183,17 @@ fn power_refuses_what_makes_no_sense() {
         (&["--drift", "plain=-1"], "the drifts alone change the contrast by -1 points per turn"),
         (&["--drift", "nobody=-1"], "there is no condition `nobody`; there are plain, impatient"),
         (&["--power", "1.2"], "the power is 1.2"),
+        (&["--power", "1.5", "--out", "fig"], "the power is 1.5"),
+        (&["--power", "0"], "the power is 0"),
+        (&["--power", "1"], "the power is 1"),
+        (&["--power", "nan"], "the power is NaN"),
+        (&["--power", "0.9999"], "0.4 of 4000 simulated studies would find nothing"),
+        (&["--groups", "0"], "0 groups"),
+        (&["--base", "nan"], "the base accuracy is NaN"),
+        (&["--correlation", "nan"], "the correlation of outcomes is NaN"),
+        (&["--sample-correlation", "0.6"], "--sample-correlation 0.6: does nothing in a study of one sample"),
+        (&["--turns", "4000000000"], "turns are counted from 1 to 1000"),
+        (&["--first-turn", "0"], "turns are counted from 1 to 1000"),
         (&["--simulations", "3"], "3 simulated studies tell nothing"),
         (&["--first-turn", "6"], "turns 6 to 6"),
         (&["--effects", "0.01"], "ask for larger effects"),
@@ -194,6 +205,14 @@ fn power_refuses_what_makes_no_sense() {
     // Of the usual effects, those that the assumptions allow are simulated: from 6 % by 2 points a turn it is too far.
     let o = friction(w.path(), &["power", "m.toml", "--base", "0.06", "--simulations", "50"]);
     assert!(o.status.success() && text(&o).contains("note: left out: an effect of 2 points per turn"), "{}", text(&o));
+    assert!(!w.path().join("fig").exists());
+    // Where no number of groups reaches the power, that is said.
+    let none = ["power", "m.toml", "--effects", "0", "--simulations", "50"];
+    let o = friction(w.path(), &none);
+    assert!(o.status.success() && text(&o).contains("not reached"), "{}", text(&o));
+    let told = json(&friction(w.path(), &[&["--json"], &none[..]].concat()));
+    let effect = &told["effects"][0];
+    assert_eq!((&effect["groups"], &effect["not_reached_with"]), (&Value::Null, &serde_json::json!(20)), "{told}");
     // Drifts of all conditions are no effect.
     let drift = ["power", "m.toml", "--drift", "-1", "--effects", "3", "--simulations", "50"];
     let o = friction(w.path(), &drift);

@@ -1,5 +1,5 @@
 //! The figure: power by groups, a curve for each effect.
-use super::{Args, Question, assumptions, size, written};
+use super::{Args, Question, assumptions, needed, size, written};
 use crate::error::{CliError, Result};
 use friction_core::{Figure, plural};
 use friction_draw::{Axis, Frame, Look};
@@ -40,8 +40,7 @@ fn drawn(q: &Question, d: &Design, args: &Args, curves: &[Curve]) -> Result<Figu
         size(d)
     ));
     for (i, c) in curves.iter().enumerate() {
-        let needed = c.needed.map_or(String::new(), |n| format!(": {}", n.groups));
-        frame = frame.key(&format!("{} {}{needed}", c.effect, d.unit()), Look::series(i));
+        frame = frame.key(&format!("{} {}: {}", c.effect, d.unit(), needed(c, args.power)), Look::series(i));
     }
     let goal = 100.0 * args.power;
     frame = frame.key(&format!("{} power", percent(args.power)), Look::reference());
@@ -97,6 +96,12 @@ mod tests {
         for part in ["`interrupt` against `complete`, turns 2 to 14", "32 % right at turn 1", "60 simulated studies"] {
             assert!(f.caption.contains(part), "{}", f.caption);
         }
+        // Without an effect no number of groups reaches the power.
+        let none = curve(&q.design, 0.0, &[8, 40], 0.8, 60, 1).unwrap();
+        let f = drawn(&q, &q.design, &args, std::slice::from_ref(&none)).unwrap();
+        assert_eq!(friction_draw::faults(&f).unwrap(), Vec::<String>::new());
+        assert_eq!(needed(&none, 0.8), "not reached with 40 groups");
+        assert!(f.svg.contains("reached"), "{}", f.svg);
         // A curve ends where its power does.
         let full = |groups: usize, found| Point { groups, studies: 100, found };
         let points = [full(8, 40), full(16, 100), full(32, 100)];

@@ -22,6 +22,8 @@ pub(crate) const CORRELATION: f64 = 0.5;
 pub(crate) const POWER: f64 = 0.8;
 /// Points of the figure's curves.
 const GRID: usize = 14;
+/// Most turns of a conversation, as in `study.turns`.
+const TURNS: u32 = 1000;
 /// How far the curves go beyond the largest number of groups that is needed.
 const BEYOND: f64 = 1.3;
 
@@ -58,7 +60,8 @@ pub(crate) struct Args {
     /// Turns of a conversation. Default: `study.turns`.
     #[arg(long)]
     turns: Option<u32>,
-    /// Power to reach, above 0.05 and below 1.
+    /// Power to reach: above 0.05, and below 1 by so much that 4 or more of the simulated studies find nothing, as 0.999 of
+    /// 4000.
     #[arg(long, default_value_t = POWER)]
     power: f64,
     /// Number of simulated studies of each effect.
@@ -91,6 +94,11 @@ struct Told<'a> {
 }
 
 pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
+    for (option, turn) in [("turns", args.turns), ("first-turn", args.first_turn)] {
+        if let Some(turn) = turn.filter(|n| !(1..=TURNS).contains(n)) {
+            return Err(CliError::usage(format!("--{option} {turn}: turns are counted from 1 to {TURNS}")));
+        }
+    }
     let m = commands::design(&args.manifest.manifest, &args.manifest.set)?;
     let turns = match (args.turns, m.study.turns, m.study.items) {
         (Some(turns), ..) => turns as usize,
@@ -103,6 +111,10 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
     let mut question = question::of_manifest(&m, turns).map_err(CliError::Usage)?;
     let names: Vec<&str> = m.conditions.iter().map(|c| c.chosen.name.as_str()).collect();
     question::drift(&mut question, &names, &args.drift).map_err(CliError::Usage)?;
+    if let (Some(r), 1) = (args.sample_correlation, question.design.samples) {
+        let what = "does nothing in a study of one sample: leave it out, or set `study.samples`";
+        return Err(CliError::usage(format!("--sample-correlation {r}: {what}")));
+    }
     question.design = args.assumed(question.design);
     let groups = match args.groups.is_empty() {
         true => Some(m.study.groups).filter(|n| (2..=MOST).contains(n)).into_iter().collect(),
@@ -181,7 +193,7 @@ impl Args {
             let mut most = LEAST as f64;
             for effect in &effects {
                 let n = d.groups(*effect, self.power)?;
-                most = most.max(if n.is_finite() { BEYOND * n } else { 0.0 });
+                most = most.max(if n.is_finite() { (BEYOND * n).min(MOST as f64) } else { 0.0 });
             }
             numbers.extend(grid(most));
         }
@@ -202,6 +214,16 @@ fn grid(most: f64) -> Vec<usize> {
 
 fn at(curve: &Curve, groups: usize) -> Option<&Point> {
     curve.points.iter().find(|p| p.groups == groups)
+}
+
+/// The groups that an effect needs, in words: `40`, or `not reached with 50 groups`.
+fn needed(c: &Curve, power: f64) -> String {
+    match (c.needed, c.unreached(power), c.points.iter().find(|p| p.power() >= power)) {
+        (Some(n), ..) => n.groups.to_string(),
+        (None, Some(most), _) => format!("not reached with {}", plural(most, "group")),
+        (None, None, Some(p)) => format!("at most {}", p.groups),
+        (None, None, None) => "not reached".into(),
+    }
 }
 
 /// The test's size with four digits at most: 0.05, 0.0167.
@@ -271,7 +293,7 @@ impl Told<'_> {
 
     fn table(&self) -> Table {
         let unit = self.question.design.unit();
-        let groups = |c: &Curve| c.needed.map_or("–".into(), |n| n.groups.to_string());
+        let groups = |c: &Curve| needed(c, self.args.power);
         let error = |c: &Curve| c.needed.map_or(f64::NAN, |n| n.error);
         let mut table = Table::new("power", "")
             .column(Column::text("effect", self.curves.iter().map(|c| c.effect.to_string())).unit(unit))
@@ -295,6 +317,7 @@ impl Told<'_> {
             json!({
                 "effect": c.effect,
                 "groups": c.needed.map(|n| n.groups),
+                "not_reached_with": c.unreached(self.args.power),
                 "standard_error": c.needed.map(|n| n.error),
                 "closed_form": d.groups(c.effect, self.args.power).ok().filter(|n| n.is_finite()),
                 "points": c.points.iter().map(point).collect::<Vec<_>>(),

@@ -13,6 +13,8 @@ pub const LEAST: usize = 8;
 pub const MOST: usize = 20_000;
 /// Fewest studies of a simulation.
 const FEWEST: usize = 50;
+/// Fewest studies without a finding, at the power that is asked for: of fewer, no number of groups can be told.
+const MISSES: f64 = 4.0;
 /// Numbers of groups around the expected one, as shares of it, between which the smallest is interpolated.
 const BRACKET: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.25];
 /// How often the bracket may move.
@@ -57,8 +59,16 @@ pub struct Curve {
     pub effect: f64,
     /// Power by groups, ascending; the numbers that were asked for and those of the bracket.
     pub points: Vec<Point>,
-    /// The smallest number of groups; `None` for an effect of 0, and where the simulated power does not rise.
+    /// The smallest number of groups; `None` for an effect of 0, and where no simulated number of groups came so far.
     pub needed: Option<Needed>,
+}
+
+impl Curve {
+    /// The largest number of groups that was simulated, if none of them reached this power.
+    pub fn unreached(&self, power: f64) -> Option<usize> {
+        let none = self.needed.is_none() && self.points.iter().all(|p| p.power() < power);
+        self.points.last().map(|p| p.groups).filter(|_| none)
+    }
 }
 
 /// Simulates `studies` studies of `design` with an effect, each as large as the largest number of groups, and counts
@@ -67,8 +77,8 @@ pub struct Curve {
 /// Equal seeds give equal results, on any number of threads; effects with equal seeds share their random numbers.
 ///
 /// # Errors
-/// What [`Design::check`] refuses; a power that is not above the test's size and below 1, fewer than 50 studies, numbers
-/// of groups below 2, and effects that take more than [`MOST`] groups.
+/// What [`Design::check`] refuses; a power that is not above the test's size and below 1, or so near to 1 that fewer than 4
+/// studies find nothing; fewer than 50 studies, numbers of groups below 2, and effects that take more than [`MOST`] groups.
 pub fn curve(
     design: &Design,
     effect: f64,
@@ -78,11 +88,16 @@ pub fn curve(
     seed: u64,
 ) -> Result<Curve, Error> {
     design.check(effect)?;
-    if !(power > design.alpha && power < 1.0) {
-        return Err(Error::Value(format!("the power is {power}: it lies between the test's size and 1, as in 0.8")));
-    }
+    design.reachable(power)?;
     if studies < FEWEST {
         return Err(Error::Value(format!("{studies} simulated studies tell nothing: take {FEWEST} or more")));
+    }
+    let misses = (1.0 - power) * studies as f64;
+    if misses < MISSES - 1e-9 {
+        return Err(Error::Value(format!(
+            "the power is {power}: {misses:.1} of {studies} simulated studies would find nothing, and of fewer than {MISSES} no number of groups can be told; simulate more studies, or take a power up to {}",
+            1.0 - MISSES / studies as f64
+        )));
     }
     if let Some(n) = groups.iter().find(|n| !(2..=MOST).contains(*n)) {
         return Err(Error::Value(format!("{n} groups: simulated studies have 2 to {MOST}")));
@@ -107,17 +122,25 @@ pub fn curve(
         }
         let around = bracket(guess);
         let near: Vec<Point> = points.iter().copied().filter(|p| around.contains(&p.groups)).collect();
-        if near.first().is_some_and(|p| p.groups == LEAST && p.power() >= power) {
+        let reached = near.first().is_some_and(|p| p.power() >= power);
+        if reached && near.first().is_some_and(|p| p.groups == LEAST) {
             needed = Some(Needed { groups: LEAST, error: 0.0 });
             break;
         }
-        let Some((n, error)) = interpolated(&near, power, studies) else { break };
-        needed = Some(Needed { groups: (n.ceil() as usize).max(LEAST), error });
         let ends = (around.first().copied().unwrap_or(0) as f64, around.last().copied().unwrap_or(0) as f64);
+        let n = match interpolated(&near, power, studies) {
+            Some((n, error)) => {
+                // Beyond its points the line says where to simulate, and is no answer.
+                needed = (n <= ends.1).then(|| Needed { groups: (n.ceil() as usize).max(LEAST), error });
+                n
+            }
+            None if reached => guess / 2.0,
+            None => break,
+        };
         if (ends.0..=ends.1).contains(&n) || n > MOST as f64 {
             break;
         }
-        // The line was drawn beyond its points: simulate where it leads.
+        // Simulate where the line leads.
         guess = n.clamp(LEAST as f64, 2.0 * guess);
         let fresh: Vec<usize> = bracket(guess).into_iter().filter(|n| points.iter().all(|p| p.groups != *n)).collect();
         points.extend(simulated(design, &sampler, fresh, studies, seed));

@@ -57,7 +57,7 @@ fn the_protocols_table_comes_out_of_many_studies() {
 fn without_an_effect_power_is_the_tests_size() {
     for d in [study(true), study(false), Design { samples: 2, ..Design::pairs(1, Measure::Mean, (1, 6)) }] {
         let found = curve(&d, 0.0, &[13, 40], 0.8, 3000, 1).unwrap();
-        assert_eq!(found.needed, None);
+        assert_eq!((found.needed, found.unreached(0.8)), (None, Some(40)));
         for p in &found.points {
             // A discrete test may have less than its size, never more.
             let (power, error) = (p.power(), p.error());
@@ -126,11 +126,26 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         (&[20][..], 0.03, 100, "the power is 0.03"),
         (&[20], 1.0, 100, "the power is 1"),
         (&[20], 0.8, 10, "10 simulated studies tell nothing"),
+        (&[20], 0.9999, 100, "take a power up to 0.96"),
+        (&[20], f64::NAN, 100, "the power is NaN"),
         (&[1], 0.8, 100, "1 groups"),
         (&[50_000], 0.8, 100, "50000 groups"),
     ] {
         let told = curve(&plain, 1.0, groups, power, studies, 0).unwrap_err().to_string();
         assert!(told.contains(part), "{told}, not {part}");
+    }
+}
+
+#[test]
+fn a_number_of_groups_lies_among_those_that_were_simulated() {
+    for power in [0.5, 0.8, 0.95] {
+        let found = curve(&study(true), 1.0, &[], power, 400, 2).unwrap();
+        let (needed, most) = (found.needed.unwrap(), found.points.last().unwrap().groups);
+        assert!(needed.groups <= most && found.unreached(power).is_none(), "{needed:?} of {most}");
+    }
+    // No closed form takes a power that no number of groups gives.
+    for power in [0.0, 0.05, 1.0, 1.5, f64::NAN] {
+        assert!(study(true).groups(1.0, power).is_err(), "{power}");
     }
 }
 

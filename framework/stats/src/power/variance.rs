@@ -62,12 +62,24 @@ impl Design {
         if self.paired { z * z / 2.0 } else { z * z / (4.0 * self.moved() as f64) }
     }
 
+    /// Refuses a power that no number of groups gives.
+    ///
+    /// # Errors
+    /// If it is not above the test's size and below 1.
+    pub fn reachable(&self, power: f64) -> Result<(), Error> {
+        if power > self.alpha && power < 1.0 {
+            return Ok(());
+        }
+        Err(Error::Value(format!("the power is {power}: it lies between the test's size and 1, as in 0.8")))
+    }
+
     /// Groups that see an effect with probability `power`, by the normal approximation ((z + z)·sd/effect)² with
     /// Guenther's correction; not fewer than [`LEAST`]. Infinite for an effect of 0.
     ///
     /// # Errors
-    /// As [`Design::check`].
+    /// As [`Design::check`] and [`Design::reachable`].
     pub fn groups(&self, effect: f64, power: f64) -> Result<f64, Error> {
+        self.reachable(power)?;
         let z = quantile(1.0 - self.alpha / 2.0) + quantile(power);
         let n = (z * self.sd(effect)? / effect).powi(2) + self.beyond();
         Ok(if effect == 0.0 { f64::INFINITY } else { n.max(LEAST as f64) })
