@@ -40,6 +40,9 @@ pub struct GroupData {
 /// First line of a run's manifest.
 const HEADER: &str = "# What this run was made of: its manifest with every setting applied. Written by friction.\n";
 
+/// The file whose lock the writer of a run holds.
+pub(crate) const WRITER: &str = ".writer";
+
 /// The file of a group's activations.
 pub(crate) const TAPS: &str = "taps.safetensors";
 
@@ -237,7 +240,7 @@ impl RunDir {
 
 /// Takes the lock against other writers. It is held until the file is dropped.
 fn guard(path: &Path) -> Result<File> {
-    let at = path.join(".writer");
+    let at = path.join(WRITER);
     let file = File::create(&at).map_err(io(&at))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -3,6 +3,7 @@
 //! A temporary name is `.friction-<name>-<process id>.tmp`. Only such names are cleaned up: other hidden files, and
 //! files that other programs put into a run, are left alone.
 use crate::Result;
+use crate::dir::WRITER;
 use crate::error::io;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -20,10 +21,14 @@ pub fn temporary(path: &Path) -> PathBuf {
 
 /// Whether a name is one that [`temporary`] gives.
 pub fn is_temporary(name: &OsStr) -> bool {
-    let inner = name.to_str().and_then(|n| n.strip_prefix(START)?.strip_suffix(END));
-    inner.and_then(|n| n.rsplit_once('-')).is_some_and(|(name, process)| {
-        !name.is_empty() && !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit())
-    })
+    parts(name).is_some()
+}
+
+/// The name and the process of a name that [`temporary`] gives.
+fn parts(name: &OsStr) -> Option<(&str, &str)> {
+    let (name, process) = name.to_str()?.strip_prefix(START)?.strip_suffix(END)?.rsplit_once('-')?;
+    let ours = !name.is_empty() && !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit());
+    ours.then_some((name, process))
 }
 
 /// Removes files and folders that killed writers left half-written in a folder. The caller must hold the run's lock, so
@@ -40,6 +45,33 @@ pub(crate) fn sweep(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes the temporary folders for `path` that killed writers left beside it, where no lock is held. A folder stays while
+/// a process of its number runs, or somebody holds the lock of a run in it. What cannot be removed does no harm and stays.
+pub fn sweep_beside(path: &Path) {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else { return };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let left = parts(&file).is_some_and(|(of, process)| of == name && !lives(process));
+        let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if left && folder && !held(&entry.path()) {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Whether a process of this number runs; unknown, and so no, on systems without `/proc`.
+fn lives(process: &str) -> bool {
+    Path::new("/proc/self").exists() && Path::new("/proc").join(process).exists()
+}
+
+/// Whether somebody holds the lock of a run in this folder, or may.
+fn held(run: &Path) -> bool {
+    let lock = File::options().write(true).open(run.join(WRITER));
+    lock.is_ok_and(|file| file.try_lock().is_err())
 }
 
 /// Removes a temporary file or folder, if it is there.
@@ -89,11 +121,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     File::create(path).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all())).map_err(io(path))
 }
 
-/// Writes a new folder of files, whole or not at all.
+/// Writes a new folder of files, whole or not at all. What killed writers of it left is removed.
 ///
 /// # Errors
 /// If it cannot be written, or its name is taken.
 pub fn write_folder(path: &Path, files: impl IntoIterator<Item = (impl AsRef<Path>, Vec<u8>)>) -> Result<()> {
+    sweep_beside(path);
     let tmp = folder(path)?;
     let done = files.into_iter().try_for_each(|(name, bytes)| write(&tmp.join(name), &bytes));
     done.and_then(|()| rename(&tmp, path)).map_err(|e| {
@@ -168,6 +201,31 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.path().join("sae/x")).unwrap(), "whole");
         assert!(fs::read_dir(dir.path()).unwrap().all(|e| !is_temporary(&e.unwrap().file_name())));
         sweep(&dir.path().join("nowhere")).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_beside_its_target_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        // No process has such a number.
+        let of = |name: &str| dir.path().join(format!(".friction-{name}-99999999999.tmp"));
+        for name in ["sae", "sae-1", "other", "held"] {
+            fs::create_dir(of(name)).unwrap();
+            fs::write(of(name).join("x"), "half").unwrap();
+        }
+        fs::write(of("file"), "mine").unwrap();
+        let lock = File::create(of("held").join(WRITER)).unwrap();
+        lock.try_lock().unwrap();
+        let own = temporary(&dir.path().join("sae"));
+        fs::create_dir(&own).unwrap();
+        for name in ["sae", "held", "file"] {
+            sweep_beside(&dir.path().join(name));
+        }
+        assert!(!of("sae").exists());
+        assert!(["sae-1", "other", "held", "file"].iter().all(|name| of(name).exists()));
+        assert!(own.exists() || !Path::new("/proc/self").exists());
+        drop(lock);
+        sweep_beside(&dir.path().join("held"));
+        assert!(!of("held").exists());
     }
 
     #[test]

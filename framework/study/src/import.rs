@@ -34,7 +34,8 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Reads files with an importer and writes the run directory `out`, whole or not at all.
+/// Reads files with an importer and writes the run directory `out`, whole or not at all. What killed imports to `out` left
+/// beside it is removed.
 ///
 /// # Errors
 /// If `out` is there already and not an empty folder, a file is not of the format, or the run cannot be written.
@@ -44,6 +45,7 @@ pub fn import(importer: &Importer, files: &[ImportFile], out: &Path) -> Result<R
     if imported.turns.is_empty() {
         return Err(Error::Usage("the files hold no turn: there is nothing to import".into()));
     }
+    temp::sweep_beside(out);
     let tmp = temp::temporary(out);
     // A temporary folder of this name is left over from a process that was killed.
     let _ = fs::remove_dir_all(&tmp);

@@ -8,6 +8,7 @@ use friction_store::StoredRun;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 const CONDITIONS: [&str; 4] = ["complete_grateful", "complete_neutral", "interrupt_polite", "interrupt_blunt"];
 
@@ -171,6 +172,33 @@ plugin = "template"
     fs::write(w.path().join("lens.toml"), format!("{study}{lens}")).unwrap();
     let o = friction(w.path(), &["analyze", "runs/old", "--manifest", "lens.toml"]);
     assert!(!o.status.success() && text(&o).contains("`none:gemma3-4b` is the model of a run"), "{}", text(&o));
+}
+
+#[test]
+fn what_a_killed_import_left_is_removed_and_nothing_else() {
+    let w = world(&results(0..2));
+    let runs = w.path().join("runs");
+    let dead = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_friction"));
+        let mut child = child.arg("--version").stdout(Stdio::null()).spawn().unwrap();
+        child.wait().unwrap();
+        child.id()
+    };
+    let (left, held) = (format!(".friction-old-{}.tmp", dead()), format!(".friction-old-{}.tmp", dead()));
+    let others = [".friction-older-1.tmp".to_string(), ".friction-old-mine.tmp".into(), ".friction-old".into()];
+    for name in others.iter().chain([&left, &held]) {
+        fs::create_dir_all(runs.join(name).join("groups/0000")).unwrap();
+        fs::write(runs.join(name).join(".writer"), "").unwrap();
+    }
+    // Another import that goes on.
+    let lock = fs::File::create(runs.join(&held).join(".writer")).unwrap();
+    lock.try_lock().unwrap();
+    imported(w.path());
+    assert!(!runs.join(&left).exists(), "{left}");
+    for name in others.iter().chain([&held]) {
+        assert!(runs.join(name).join("groups/0000").is_dir(), "{name}");
+    }
+    assert!(runs.join("old/lock.json").is_file());
 }
 
 #[test]
