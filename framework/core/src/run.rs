@@ -311,7 +311,8 @@ pub trait RunReader: Sync {
     /// # Errors
     /// If what is stored cannot be read.
     fn tap(&self, conversation: ConversationId, site: Site, position: Position) -> Result<Option<TapArray>>;
-    /// The `findings.json` of an analyzer that ran before, by its name; `None` if there is none.
+    /// The `findings.json` of an analyzer that ran before, by its name; `None` if there is none, or an earlier analysis made
+    /// it.
     fn findings(&self, analyzer: &str) -> Option<serde_json::Value>;
     /// Whose replies the model was given to read, in one sentence without its full stop; `None` if it replied itself in all
     /// conditions. Default: `None`.

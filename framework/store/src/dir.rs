@@ -226,6 +226,37 @@ impl RunDir {
         crate::found::write(&self.path.join("analysis").join(analyzer), analyzer, f, departs)
     }
 
+    /// Marks the findings of these analyzers, by name, as those of an earlier analysis: readers then say so. What
+    /// [`RunDir::write_findings`] writes has no mark. Folders that hold no analyzer's findings stay as they are.
+    ///
+    /// # Errors
+    /// If they cannot be listed or written.
+    pub fn outdate_findings(&self, of: &dyn Fn(&str) -> bool) -> Result<()> {
+        let dir = self.path.join("analysis");
+        self.analyses()?.iter().filter(|name| of(name)).try_for_each(|name| crate::found::outdate(&dir.join(name)))
+    }
+
+    /// The analyzers whose findings are those of an earlier analysis, sorted.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub fn outdated_findings(&self) -> Result<Vec<String>> {
+        let dir = self.path.join("analysis");
+        Ok(self.analyses()?.into_iter().filter(|name| crate::found::is_outdated(&dir.join(name))).collect())
+    }
+
+    /// Names of what lies in the folder of analyses, sorted.
+    fn analyses(&self) -> Result<Vec<String>> {
+        let dir = self.path.join("analysis");
+        if !dir.exists() {
+            return Ok(vec![]);
+        }
+        let entries = fs::read_dir(&dir).and_then(|all| all.collect::<std::io::Result<Vec<_>>>()).map_err(io(&dir))?;
+        let mut out: Vec<String> = entries.iter().filter_map(|e| e.file_name().into_string().ok()).collect();
+        out.sort();
+        Ok(out)
+    }
+
     /// Appends an event to `log.jsonl`, as one line of JSON.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! An analyzer's findings on disk: `findings.json`, and beside it tables, figures and other files.
 //!
 //! `findings.json` is [`Findings::document`] with the analyzer's name, how its settings depart from the run's manifest, and
-//! the names of all files beside it.
+//! the names of all files beside it. The key `stale` says that the last analysis of the run did not make them.
 use crate::error::{format, io};
 use crate::{Result, table, temp};
 use friction_core::{Cells, Column, Findings, Table};
@@ -15,6 +15,11 @@ mod read;
 pub(crate) use read::read;
 
 const FINDINGS: &str = "findings.json";
+/// Key of a `findings.json` that the last analysis did not make; its value says so in words.
+const STALE: &str = "stale";
+/// What a reader of such findings is told.
+const EARLIER: &str =
+    "an earlier analysis found this, and the last one of this run did not: it is not among its findings";
 /// Name of the old `findings.json` while its files are being replaced.
 const REPLACED: &str = ".friction-replaced.json";
 
@@ -27,6 +32,42 @@ pub(crate) fn write(to: &Path, analyzer: &str, f: &Findings, departs: &[String])
     let done = fill(&tmp, analyzer, f, departs, &names).and_then(|()| exchange(&tmp, to, &names));
     temp::discard(&tmp);
     done.map_err(|e| e.at(to)).map(|()| to.to_path_buf())
+}
+
+/// Marks the findings in the folder `at`, if they are those of its analyzer, as an earlier analysis's. What is written there
+/// next has no mark.
+pub(crate) fn outdate(at: &Path) -> Result<()> {
+    match described(at).filter(|doc| !outdated(doc)) {
+        None => Ok(()),
+        Some(mut doc) => {
+            doc[STALE] = json!(EARLIER);
+            // Beside the folder, where the next writer of the run removes what a killed one left.
+            let (tmp, path) = (temp::temporary(at), at.join(FINDINGS));
+            let done = temp::write(&tmp, format!("{doc:#}\n").as_bytes())
+                .and_then(|()| fs::rename(&tmp, &path).map_err(io(&path)));
+            done.map_err(|e| {
+                temp::discard(&tmp);
+                e.at(path)
+            })
+        }
+    }
+}
+
+/// Whether the folder `at` holds findings that the last analysis did not make.
+pub(crate) fn is_outdated(at: &Path) -> bool {
+    described(at).is_some_and(|doc| outdated(&doc))
+}
+
+/// Whether a `findings.json` says that the last analysis did not make it.
+pub(crate) fn outdated(doc: &Value) -> bool {
+    doc.get(STALE).is_some()
+}
+
+/// The `findings.json` in the folder of an analyzer, if it is that analyzer's.
+fn described(at: &Path) -> Option<Value> {
+    let doc: Value = serde_json::from_slice(&fs::read(at.join(FINDINGS)).ok()?).ok()?;
+    let own = doc["analyzer"].as_str().is_some_and(|name| at.file_name().is_some_and(|folder| folder == name));
+    own.then_some(doc)
 }
 
 /// The files of findings, without `findings.json`.

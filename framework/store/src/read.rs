@@ -112,8 +112,9 @@ impl StoredRun {
         Ok(Some(dir.join(TAPS)))
     }
 
-    /// The findings of an analyzer, by its name; `None` if there are none. Those of versions before are read as blocks. The
-    /// bytes of its files other than tables and figures are left out.
+    /// The findings of an analyzer, by its name; `None` if there are none. Those of versions before are read as blocks. Those
+    /// that the last analysis of the run did not make begin with a warning that says so. The bytes of its files other than
+    /// tables and figures are left out.
     ///
     /// # Errors
     /// If `findings.json`, a table or a figure that it names is missing or damaged.
@@ -156,7 +157,7 @@ impl RunReader for StoredRun {
     }
     fn findings(&self, analyzer: &str) -> Option<Value> {
         let text = std::fs::read_to_string(self.path.join("analysis").join(analyzer).join("findings.json")).ok()?;
-        serde_json::from_str(&text).ok()
+        serde_json::from_str(&text).ok().filter(|doc| !crate::found::outdated(doc))
     }
     fn given(&self) -> Option<&str> {
         self.given.as_deref()

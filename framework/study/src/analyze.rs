@@ -38,17 +38,18 @@ pub struct Analyses {
     pub answers: Answers,
 }
 
-/// Runs analyzers in order; each can read the findings of those before it. All are run, even if one fails.
+/// Runs analyzers in order; each can read the findings of those before it. All are run, even if one fails. What analyzers found
+/// before that do not run now, or that fail, stays, and is marked as an earlier analysis's.
 ///
 /// # Errors
 /// If the run cannot be read or written, or new grades are begun and not finished. Otherwise, the error of the first analyzer that fails, after the findings of
 /// the others are written.
 pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result<Vec<Analysis>> {
-    let mut all = Each::open(path)?;
+    let mut all = Each::open(path, &analyzers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>())?;
     for (name, analyzer) in analyzers {
         all.run(name, analyzer.as_ref(), &[])?;
     }
-    first(all.end(vec![], false)).map(|all| all.found)
+    first(all.end(vec![], false)?).map(|all| all.found)
 }
 
 /// Runs the analyzers of a run's own manifest, or others as `otherwise` says. The same run gives the same findings. The
@@ -75,18 +76,18 @@ pub fn analyses_stored(
     begins: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Analyses> {
     let stored = Stored::open(path, otherwise)?;
-    let mut all = Each::open(path)?;
     let chosen = &stored.manifest.analyzers;
+    let mut all = Each::open(path, &chosen.iter().map(|a| a.name.as_str()).collect::<Vec<_>>())?;
     for (i, a) in chosen.iter().enumerate() {
         begins(&a.name, i, chosen.len());
         let departs = stored.departs.get(&a.name).map_or(&[][..], Vec::as_slice);
         match (a.build)(&stored.context) {
             Ok(analyzer) => all.run(&a.name, analyzer.as_ref(), departs)?,
-            Err(source) => all.fail(&a.name, source),
+            Err(source) => all.fail(&a.name, source)?,
         }
     }
     let searches = stored.manifest.grade.as_ref().is_some_and(GradeSection::searches);
-    Ok(all.end(stored.notes, searches))
+    all.end(stored.notes, searches)
 }
 
 /// All analyses, or the first error.
@@ -123,7 +124,8 @@ struct Each {
 }
 
 impl Each {
-    fn open(path: &Path) -> Result<Self> {
+    /// Opens a run to run these analyzers, by name. What others found before is marked as such.
+    fn open(path: &Path, names: &[&str]) -> Result<Self> {
         let dir = RunDir::reopen(path)?;
         graded_whole(path)?;
         let run = StoredRun::open(path)?;
@@ -131,16 +133,19 @@ impl Each {
             let message = format!("{}: holds no finished group yet; `friction run` goes on with it", path.display());
             return Err(friction_core::Error::other(message).into());
         }
+        dir.outdate_findings(&|name| !names.contains(&name))?;
         let uncut = uncut(&run.lock, run.turns());
         Ok(Self { path: path.into(), dir, run, found: vec![], failed: vec![], notes: vec![], uncut })
     }
 
-    fn fail(&mut self, name: &str, source: friction_core::Error) {
+    fn fail(&mut self, name: &str, source: friction_core::Error) -> Result<()> {
         // What it found before stays, and must not be taken for this analysis.
+        self.dir.outdate_findings(&|other| other == name)?;
         if self.path.join("analysis").join(name).join("findings.json").exists() {
             self.notes.push(format!("analysis/{name} holds what an earlier analysis found, since `{name}` failed now"));
         }
         self.failed.push(Error::Analyzer { name: name.into(), source });
+        Ok(())
     }
 
     /// Runs one analyzer and writes its findings, or keeps its error.
@@ -173,13 +178,22 @@ impl Each {
                 self.dir.write_findings(name, &findings, departs)?;
                 self.found.push(Analysis { name: name.into(), findings });
             }
-            Err(source) => self.fail(name, source),
+            Err(source) => self.fail(name, source)?,
         }
         log_printed(&self.dir)
     }
 
     /// All findings. A grader that `searches` replies for something reads no answer out of them.
-    fn end(self, mut notes: Vec<String>, searches: bool) -> Analyses {
+    ///
+    /// # Errors
+    /// If findings of an earlier analysis cannot be listed.
+    fn end(self, mut notes: Vec<String>, searches: bool) -> Result<Analyses> {
+        let failed =
+            |name: &String| self.failed.iter().any(|e| matches!(e, Error::Analyzer { name: own, .. } if own == name));
+        let others = self.dir.outdated_findings()?.into_iter().filter(|name| !failed(name));
+        notes.extend(others.map(|name| {
+            format!("analysis/{name} holds what an earlier analysis found, since this one has no analyzer `{name}`")
+        }));
         notes.extend(self.notes);
         notes.extend(self.run.given().map(String::from));
         notes.extend(unmatched(self.run.turns()));
@@ -195,7 +209,7 @@ impl Each {
             replies: a.replies + 1,
             read: a.read + usize::from(t.answer.is_some()),
         });
-        Analyses { found: self.found, notes, failed: self.failed, answers }
+        Ok(Analyses { found: self.found, notes, failed: self.failed, answers })
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, friction, root, text, world};
+use friction_core::{Body, RunReader};
+use friction_store::StoredRun;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +27,14 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 fn findings(run: &Path, analyzer: &str) -> Value {
     let path = run.join("analysis").join(analyzer).join("findings.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Whether the files of a run's analyses are what they were, but for the mark in the findings of one analyzer.
+fn marked(run: &Path, first: &BTreeMap<String, Vec<u8>>, analyzer: &str) -> bool {
+    let name = format!("{analyzer}/findings.json");
+    let mut now = files(&run.join("analysis"));
+    now.insert(name.clone(), first[&name].clone());
+    findings(run, analyzer)["stale"].is_string() && now == *first
 }
 
 fn good(o: &Output) {
@@ -102,11 +112,50 @@ fn an_analysis_opens_the_model_that_was_run() {
         told.contains("analyzer `logit-lens`: weights of path:model differs from what the run was made with"),
         "{told}"
     );
-    // The earlier findings stay; analyzers that open no model still run.
-    assert!(files(&w.path().join("runs/tiny/analysis")) == first);
+    // The earlier findings stay, and say that they are; analyzers that open no model still run.
+    assert!(marked(&w.path().join("runs/tiny"), &first, "logit-lens"));
     std::fs::remove_dir_all(w.path().join("model")).unwrap();
     std::fs::rename(w.path().join("kept"), w.path().join("model")).unwrap();
     good(&friction(w.path(), &["analyze", "runs/tiny"]));
+    assert!(files(&w.path().join("runs/tiny/analysis")) == first);
+}
+
+#[test]
+fn what_an_analyzer_found_that_is_gone_is_not_shown_as_current() {
+    let w = world(&format!("{MANIFEST}{LENS}"));
+    let run = w.path().join("runs/tiny");
+    good(&friction(w.path(), &["run", "m.toml"]));
+    let first = files(&run.join("analysis"));
+    // A folder with findings that no analyzer of this name wrote.
+    std::fs::create_dir(run.join("analysis/mine")).unwrap();
+    std::fs::write(run.join("analysis/mine/findings.json"), "{\"x\": 1}").unwrap();
+    // The run is resumed without one of its analyzers, or analysed by those of another manifest.
+    std::fs::write(w.path().join("without.toml"), MANIFEST).unwrap();
+    let note = "analysis/logit-lens holds what an earlier analysis found, since this one has no analyzer `logit-lens`";
+    for args in [&["analyze", "runs/tiny", "--manifest", "without.toml"][..], &["run", "without.toml"]] {
+        let o = friction(w.path(), &[&["--json"], args].concat());
+        good(&o);
+        let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+        assert!(told["run"]["notes"].to_string().contains(note), "{told}");
+        assert!(told["analyzers"].get("logit-lens").is_none() && told["analyzers"].get("behavior").is_some(), "{told}");
+        let o = friction(w.path(), args);
+        assert!(text(&o).contains(note) || args[0] == "run", "{}", text(&o));
+        // Whoever reads them is told first.
+        let stored = StoredRun::open(&run).unwrap();
+        let found = stored.found("logit-lens").unwrap().unwrap();
+        assert!(matches!(&found.blocks[0].body, Body::Warning(w) if w.contains("an earlier analysis found this")));
+        assert!(RunReader::findings(&stored, "logit-lens").is_none());
+        assert!(RunReader::findings(&stored, "behavior").is_some());
+        assert!(stored.found("behavior").unwrap().unwrap().warnings().all(|w| !w.contains("an earlier analysis")));
+        let mut now = files(&run.join("analysis"));
+        assert_eq!(now.remove("mine/findings.json").as_deref(), Some(&b"{\"x\": 1}"[..]));
+        assert!(now.keys().eq(first.keys()), "{:?}", now.keys());
+    }
+    // Found again, it is current.
+    std::fs::write(w.path().join("m.toml"), format!("{MANIFEST}{LENS}")).unwrap();
+    good(&friction(w.path(), &["run", "m.toml"]));
+    std::fs::remove_dir_all(run.join("analysis/mine")).unwrap();
+    assert!(files(&run.join("analysis")) == first);
 }
 
 /// Writes a checkpoint into a cache in the hub's layout, and points `main` at it.
@@ -140,7 +189,7 @@ fn a_branch_that_moved_is_not_what_was_run() {
     // Without the run's commit in the cache, its analysis fails and does not take another commit.
     std::fs::remove_dir_all(cache.join("models--acme--tiny/snapshots").join(one)).unwrap();
     let o = offline(&["analyze", "runs/tiny"]);
-    assert!(!o.status.success() && files(&w.path().join("runs/tiny/analysis")) == first, "{}", text(&o));
+    assert!(!o.status.success() && marked(&w.path().join("runs/tiny"), &first, "logit-lens"), "{}", text(&o));
 }
 
 #[test]

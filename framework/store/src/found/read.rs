@@ -1,22 +1,23 @@
 //! Reads findings from disk, of this version and of those before.
-use super::{FINDINGS, is_file_name};
+use super::{EARLIER, FINDINGS, STALE, is_file_name, outdated};
 use crate::error::{format, io};
 use crate::turns::batches;
 use crate::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use friction_core::json::base64;
-use friction_core::{Cells, Column, Findings, Table};
+use friction_core::{Block, Body, Cells, Column, Findings, Table};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
 /// Keys of `findings.json` that are not the findings' own.
-const BESIDE: [&str; 3] = ["analyzer", "departs", "files"];
+const BESIDE: [&str; 4] = ["analyzer", "departs", "files", STALE];
 
 /// Reads the findings in the folder `at`; `None` if there is no `findings.json`. Tables are read from their Parquet files
-/// and figures from their images. `files` stays empty.
+/// and figures from their images. `files` stays empty. Findings that the last analysis did not make begin with a warning that
+/// says so.
 pub(crate) fn read(at: &Path) -> Result<Option<Findings>> {
     let path = at.join(FINDINGS);
     let text = match fs::read_to_string(&path) {
@@ -25,6 +26,7 @@ pub(crate) fn read(at: &Path) -> Result<Option<Findings>> {
     };
     let wrong = |e: &dyn std::fmt::Display| format(&path, e);
     let mut doc: Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+    let stale = outdated(&doc);
     let Some(keys) = doc.as_object_mut() else { return Err(wrong(&"is not a JSON object")) };
     keys.retain(|k, _| !BESIDE.contains(&k.as_str()));
     if let Some(blocks) = keys.get_mut("blocks").and_then(Value::as_array_mut) {
@@ -49,7 +51,11 @@ pub(crate) fn read(at: &Path) -> Result<Option<Findings>> {
         let name = named(&path, f["file"].as_str().and_then(|f| f.strip_suffix(".svg")))?;
         *f = figure(at, &name, &f["caption"])?;
     }
-    serde_json::from_value(doc).map(Some).map_err(|e| wrong(&e))
+    let mut found: Findings = serde_json::from_value(doc).map_err(|e| wrong(&e))?;
+    if stale {
+        found.blocks.insert(0, Block::new(Body::Warning(EARLIER.into())));
+    }
+    Ok(Some(found))
 }
 
 /// A file name in `findings.json`, which may be damaged and must not lead out of the folder.
