@@ -11,7 +11,8 @@
 //!
 //! - **Explicit**: a noun that names the answer, joined to a letter by a colon, a verb or a heading ("Answer: B",
 //!   "the correct option is therefore (B)", "### Answer", and equivalents in some thirty languages); `\boxed{B}`,
-//!   `<answer>B</answer>`; "B is correct", "Option B is the best answer". If there are several, the last one counts.
+//!   `<answer>B</answer>`; "B is correct", "Option B is the best answer"; "the best force here is option B". If there are
+//!   several, the last one counts.
 //! - Otherwise **chosen**: "I'd go with B", "so B", "it is B". The last one counts.
 //! - Otherwise **shown**: a letter or an option's text at the start of the reply, in a bold line, or alone on a line.
 //!   The first one counts. A list of the options does not count.
@@ -29,6 +30,8 @@
 //!   A text that still equals several options is not an answer.
 //! - Several answers at once ("A and B", "AB"; "A is correct and B is correct"; `\boxed{A}\boxed{B}`; a letter with
 //!   another option's text) do not count as an answer.
+//! - "A" and "I" are words too. At the beginning of a sentence, or in lower case, they are no letters where the sentence
+//!   goes on with them: "A car", "a rather weak force", "A (normal) force", "I then looked".
 //! - A lower-case letter counts only if it stands alone or directly follows the words that declare it. A letter beyond
 //!   the last option is not an answer.
 //! - A statement that is denied, asked or hypothetical declares nothing. "Not A but B" declares B. "If the answer is A"
@@ -39,6 +42,7 @@
 //!
 //! If a reply declares another letter besides the one that counts, [`Reading::contradicts`] holds it. If it declares
 //! several at once, that field holds the first of them.
+mod article;
 mod bank;
 mod declared;
 mod fold;

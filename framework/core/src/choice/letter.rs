@@ -22,6 +22,8 @@ impl Reader<'_> {
         let (mut p, mut closed) = (q + 1, false);
         loop {
             match t.kind(p) {
+                // `A "contact" force`: the quotation opens here.
+                Kind::Sign('"') if !marked && self.running(p, letter, form) => break,
                 Kind::Sign(')' | ']' | '}' | '"') => marked = true,
                 Kind::Sign('\'') if opened == Some('\'') => marked = true,
                 Kind::Sign('>') if opened == Some('<') => marked = true,
@@ -103,6 +105,9 @@ impl Reader<'_> {
     /// Whether what follows allows the letter to be an answer, rather than part of a word, a formula or a name.
     fn follows(&self, p: usize, letter: char, marked: bool, form: Form) -> bool {
         let t = self.t;
+        if !marked && self.running(p, letter, form) {
+            return false;
+        }
         match t.kind(p) {
             Kind::Line | Kind::End | Kind::Open | Kind::Close => true,
             Kind::Sign('.') => marked && !SPOKEN_OF.contains(t.exact(p + 1)) || self.full_stop(p, letter, form),

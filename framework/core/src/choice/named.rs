@@ -20,8 +20,15 @@ impl Reader<'_> {
             && i > start
             && RIGHT.contains(&t.word(i - 1));
         let right = RIGHT.contains(&word);
-        if !(noun || option || one || right) || !self.meant(start, i) {
+        let most = word == "most" && MOST.contains(&t.word(i + 1));
+        if !(noun || option || one || right || most) || !self.meant(start, i) {
             return None;
+        }
+        if right || most {
+            let described = self.described(if most { i + 2 } else { i + 1 });
+            if described.is_some() || most {
+                return described.map(|p| (p, Form::Verb));
+            }
         }
         if word == "answer's" {
             return Some((i + 1, Form::Verb));
@@ -96,6 +103,39 @@ impl Reader<'_> {
             Kind::Sign(c) if noun && "([{\"'".contains(c) => Some((p, Form::Bare)),
             _ => None,
         }
+    }
+
+    /// If the rest of a noun phrase from token `p`, a verb and an option's letter follow an adjective such as "best": the
+    /// token after the verb. "The best force here is option D", "the most plausible cause is (B)", "the right law is not
+    /// option A but option C". A letter without the word or brackets may be the name of something: "the best vitamin is C".
+    fn described(&self, p: usize) -> Option<usize> {
+        let t = self.t;
+        let noun = |q: usize| {
+            let word = t.word(q);
+            t.kind(q) == Kind::Word
+                && t.letter(q).is_none_or(|c| c == 'a')
+                && ![&CLAUSE, &NOT, &WRONG].iter().any(|words| words.contains(word))
+        };
+        let option = |q: usize| {
+            let bracketed = t.sign(q) == Some('(') && t.sign(q + 2) == Some(')');
+            (bracketed || OPTIONS.contains(t.word(q))) && self.opens_letter(q)
+        };
+        for q in (p..p + 7).take_while(|q| noun(*q)) {
+            if !IS.contains(t.word(q)) {
+                continue;
+            }
+            let mut at = q + 1;
+            while at < q + 5
+                && !OPTIONS.contains(t.word(at))
+                && (NOT.contains(t.word(at)) || HEDGES.contains(t.word(at)))
+            {
+                at += 1;
+            }
+            if option(at) {
+                return Some(q + 1);
+            }
+        }
+        None
     }
 
     /// The token after ";", "…" or "..." at token `p`, if a letter starts there.

@@ -103,6 +103,27 @@ words! {
         although while whereas not by then again too indeed who weil denn da porque ya car parce puisque perché
         poiché pois потому так where why above below from option choice
     ";
+    /// Words of [`AFTER`] and others before which "I" is the pronoun, if one of [`SELF`] follows them: "I therefore chose".
+    ASIDE = "
+        therefore thus hence then too indeed instead rather again so here not also however consequently personally
+        finally still
+    ";
+    /// Verbs of which "I" is the subject.
+    SELF = "
+        believe think guess suppose would say feel am choose pick must can expect reckon conclude have had was will
+        could cannot do did chose picked went go looked found considered ruled see saw know want wonder wondered
+        concluded computed compared tried thought decided need should opt settle lean select selected answer answered
+        say said assume assumed turned checked read take took
+    ";
+    /// Words after "car" that show it to be French for "because", and not the vehicle.
+    CAUSE = "le la les il elle ils elles on ce cela un une cette cet son sa ses nous je tout en dans seul seule";
+    /// Words after "given" that start a condition: "A, given that …"; not "a given body".
+    CONDITION = "that the this these those how its our what it all only their your his her";
+    /// Words that end the noun phrase after "best" or "right": what follows them speaks of something else.
+    CLAUSE = "
+        because since as but while whereas although though if unless than that which and or nor when where why who
+        against unlike it this they you some many people students
+    ";
     /// Words after "and" that start a new clause, so that no second answer follows.
     GOES_ON = "the this that it we not here so because is they you my hope there";
     /// Words that join two letters.
