@@ -259,6 +259,11 @@ impl TurnRow {
         !self.finish_reason.is_empty() || self.reply_tokens > 0
     }
 
+    /// The reply; `None` if its text is not known. A run that was imported from numbers alone has none.
+    pub fn reply_text(&self) -> Option<&str> {
+        (self.measured() || !self.reply.is_empty()).then_some(self.reply.as_str())
+    }
+
     /// Whether the turn's factors have all of these levels.
     pub fn has(&self, levels: &Factors) -> bool {
         has_levels(&self.factors, levels)
@@ -325,6 +330,13 @@ pub trait RunReader: Sync {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_reply_that_is_not_known_is_no_empty_reply() {
+        let silent = TurnRow { finish_reason: "stop".into(), ..TurnRow::default() };
+        let said = TurnRow { reply: "B".into(), ..TurnRow::default() };
+        assert_eq!([&silent, &said, &TurnRow::default()].map(TurnRow::reply_text), [Some(""), Some("B"), None]);
+    }
 
     #[test]
     fn padding_is_no_token_and_a_turn_that_is_not_there_is_none() {

@@ -28,10 +28,11 @@ pub fn lenient(t: &TurnRow) -> Option<f64> {
     if is_unread(t) && t.score.is_some() { Some(1.0) } else { t.outcome(&Outcome::Score) }
 }
 
-/// Whether replies end by themselves: the condition with the largest share of replies that met the limit.
+/// Whether replies end by themselves: the condition with the largest share of replies that met the limit. `None` if it is
+/// not known how replies ended, as in imported runs.
 pub fn ends(read: &[&TurnRow]) -> Option<Guard> {
     let mut by: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for t in read {
+    for t in read.iter().filter(|t| !t.finish_reason.is_empty()) {
         let (cut, all) = by.entry(&t.condition).or_default();
         *cut += usize::from(t.finish_reason == "length");
         *all += 1;
@@ -72,10 +73,10 @@ fn prompt(t: &TurnRow) -> [&str; 3] {
 
 /// Whether the first turn, which precedes any treatment, is the same in all conditions: of groups whose first prompts are
 /// equal (the opening, the message and the prefill), those whose first replies are. `None` if the prompts differ in every
-/// group.
+/// group, or no reply's text is known.
 pub fn first(turns: &[&TurnRow]) -> Option<Guard> {
     let mut by: BTreeMap<(u32, u32), Vec<&TurnRow>> = BTreeMap::new();
-    for t in turns.iter().filter(|t| t.turn == 1) {
+    for t in turns.iter().filter(|t| t.turn == 1 && t.reply_text().is_some()) {
         by.entry((t.group, t.sample)).or_default().push(t);
     }
     let asked = by.values().filter(|all| all.len() > 1 && all.iter().all(|t| prompt(t) == prompt(all[0])));
@@ -149,6 +150,8 @@ mod tests {
         rows.push(row("b", Some("B"), "length"));
         assert!(!of(&rows).holds && of(&rows).told.contains("9.5 %") && of(&rows).told.contains("`b`"));
         assert_eq!(ends(&[]), None);
+        // An import does not say how replies ended.
+        assert_eq!(ends(&[&row("a", Some("B"), "")]), None);
     }
 
     #[test]
@@ -183,6 +186,8 @@ mod tests {
         rows.push(row(0, "c", "q", "other"));
         assert!(!of(&rows).unwrap().holds);
         assert_eq!(of(&rows[2..4]), None);
+        // Replies of which no text is known are not equal.
+        assert_eq!(of(&[row(4, "a", "", ""), row(4, "b", "", "")]), None);
         // Another system prompt or another prefill is another prompt.
         let told = TurnRow { opening: "[system]".into(), ..row(4, "b", "q", "z") };
         let opened = TurnRow { prefill: "(".into(), ..row(4, "b", "q", "z") };

@@ -9,6 +9,7 @@ mod cuts;
 mod figure;
 mod guard;
 mod guards;
+mod hedges;
 mod letters;
 mod levels;
 mod primary;

@@ -1,34 +1,10 @@
 //! What conditions replied, by condition and turn, and warnings about what would mislead.
+use crate::hedges::{HEDGES, Known, characters, hedging, uncounted};
 use crate::levels::About;
 use crate::values::Course;
 use friction_core::{Column, Findings, Outcome, Table, TurnRow, plural};
 use friction_stats::{Interval, cite, percent};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Phrases that count as hedging, compared case-insensitively. The list is that of the published study.
-pub const HEDGES: [&str; 15] = [
-    "i think",
-    "i believe",
-    "perhaps",
-    "maybe",
-    "might",
-    "could be",
-    "possibly",
-    "probably",
-    "it seems",
-    "it appears",
-    "i'm not sure",
-    "i'm not certain",
-    "if i recall",
-    "to my knowledge",
-    "arguably",
-];
-
-/// Number of hedging phrases in a reply.
-pub fn hedges(reply: &str) -> u64 {
-    let text = reply.to_lowercase().replace('’', "'");
-    HEDGES.iter().map(|h| text.matches(h).count() as u64).sum()
-}
 
 /// Counts of replies.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,9 +23,9 @@ pub struct Counts {
     /// Turns with log-probabilities of all options' letters.
     pub scored: u64,
     /// Hedging phrases.
-    pub hedges: u64,
+    pub hedges: Known,
     /// Characters.
-    pub characters: u64,
+    pub characters: Known,
 }
 
 impl Counts {
@@ -61,8 +37,8 @@ impl Counts {
         self.parsed += u64::from(t.target.is_some() && read(t));
         self.likeliest += u64::from(likeliest(t) == Some(true));
         self.scored += u64::from(likeliest(t).is_some());
-        self.hedges += hedges(&t.reply);
-        self.characters += t.reply.chars().count() as u64;
+        self.hedges.add(hedging(t));
+        self.characters.add(characters(t));
     }
 }
 
@@ -141,6 +117,15 @@ pub fn table(cells: &[Cell], outcome: &Outcome) -> Table {
     let number = |name: &str, f: fn(&Interval) -> f64| {
         Column::number(name, cells.iter().map(|c| c.mean.as_ref().map_or(f64::NAN, f)))
     };
+    // The sum over some of a cell's replies is none of the cell.
+    let known = |name: &str, f: fn(&Counts) -> Known| {
+        let whole = |c: &Cell| f(&c.counts).of == c.counts.replies;
+        if cells.iter().all(whole) {
+            return Column::count(name, cells.iter().map(|c| f(&c.counts).sum as i64));
+        }
+        let sum = |c: &Cell| if whole(c) { f(&c.counts).sum as f64 } else { f64::NAN };
+        Column::number(name, cells.iter().map(sum)).digits(0)
+    };
     let (column, name) = named(outcome);
     let unit = if outcome.is_share() { " is a share, 0 to 1" } else { "" };
     let what = if *outcome == Outcome::Score { "accuracy".into() } else { format!("mean: {}", outcome.label()) };
@@ -161,8 +146,8 @@ pub fn table(cells: &[Cell], outcome: &Outcome) -> Table {
         .column(count("likeliest_correct", &|c| c.counts.likeliest))
         .column(count("scored", &|c| c.counts.scored))
         .column(count("parsed", &|c| c.counts.parsed))
-        .column(count("hedges", &|c| c.counts.hedges))
-        .column(count("characters", &|c| c.counts.characters))
+        .column(known("hedges", |c| c.hedges))
+        .column(known("characters", |c| c.characters))
 }
 
 /// Share of right answers if all were guessed, over turns with at least two choices, and their number.
@@ -192,8 +177,9 @@ pub fn tell(turns: &[&TurnRow], courses: &[Course], about: &About, out: &mut Fin
     out.say(format!("{}, {}{guessed}", plural(groups, "group"), plural(turns.len(), "turn")));
     let (table, named) = conditions(turns, courses, about);
     out.table(table).over(groups, "group").method(format!(
-        "{named}; other shares are of all replies; hedges: occurrences of {} phrases, in any case",
-        HEDGES.len()
+        "{named}; other shares are of all replies; hedges: occurrences of {} phrases, in any case{}",
+        HEDGES.len(),
+        uncounted(turns)
     ));
     out.value("groups", groups);
     out.value("turns", turns.len());
@@ -269,8 +255,12 @@ fn conditions(turns: &[&TurnRow], courses: &[Course], about: &About) -> (Table, 
     if likeliest {
         table = table.column(share("likeliest", |c| (c.likeliest, c.scored)).unit("%").digits(1));
     }
-    let hedges = share("hedges_per_reply", |c| (c.hedges, 100 * c.replies)).title("hedges a reply").digits(2);
-    let each = share("hedges_per_100_characters", |c| (c.hedges, c.characters.max(1)));
+    let hedges = share("hedges_per_reply", |c| (c.hedges.sum, 100 * c.hedges.of)).title("hedges a reply").digits(2);
+    // Of the same replies, or of none.
+    let each = share("hedges_per_100_characters", |c| match (c.hedges, c.characters) {
+        (hedges, characters) if hedges.of == characters.of && hedges.of > 0 => (hedges.sum, characters.sum.max(1)),
+        _ => (0, 0),
+    });
     let table = table.column(hedges).column(each.title("hedges in 100 characters").digits(2));
     let (what, level) = (about.outcome.label(), percent(about.level));
     let method = format!(
@@ -284,12 +274,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::values::courses;
-
-    #[test]
-    fn markers_count_in_any_case() {
-        assert_eq!(hedges("I think, maybe; It SEEMS. I’m not sure."), 4);
-        assert_eq!(hedges("Certainly."), 0);
-    }
 
     fn told(rows: &[TurnRow], outcome: &Outcome) -> Findings {
         let rows: Vec<&TurnRow> = rows.iter().collect();

@@ -106,6 +106,31 @@ fn an_import_is_analysed_as_a_run() {
     );
 }
 
+/// Files of numbers alone have their own counts of hedges, which are not 0 because there is no text to count in.
+#[test]
+fn files_without_texts_keep_their_own_counts() {
+    let mut all = results(0..4);
+    for turn in all.iter_mut().flat_map(|t| t["turns"].as_array_mut().unwrap()) {
+        let turn = turn.as_object_mut().unwrap();
+        for key in ["model_response", "history_response", "question_text", "user_message"] {
+            turn.remove(key);
+        }
+        turn["hedging_count"] = json!(2);
+    }
+    let w = world(&all);
+    imported(w.path());
+    json_of(w.path(), &["analyze", "runs/old", "--json"]);
+    let table = fs::read_to_string(w.path().join("runs/old/analysis/behavior/conditions.csv")).unwrap();
+    let mut rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let heads = rows.next().unwrap();
+    let at = heads.iter().position(|h| h.trim_matches('"').starts_with("hedges_per_reply")).unwrap();
+    let hedges: Vec<f64> = rows.map(|row| row[at].parse().unwrap()).collect();
+    assert_eq!(hedges, [2.0; 4], "{table}");
+    // Neither how replies ended nor what they said is known, so that no guard speaks of it.
+    let found = fs::read_to_string(w.path().join("runs/old/analysis/behavior/findings.json")).unwrap();
+    assert!(!found.contains("replies to equal first prompts") && !found.contains("at the limit of their length"));
+}
+
 #[test]
 fn it_is_graded_again_where_there_is_something_to_grade() {
     let mut all = results(0..2);

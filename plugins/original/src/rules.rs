@@ -217,7 +217,7 @@ fn texts(talks: &[Talk]) -> Option<String> {
     let counts = match all[0].1 {
         0 => "",
         _ => {
-            ". What analyses count in replies, such as hedges, is 0 there; the files' own counts are `metric.hedging` and `metric.characters`"
+            ". Of these replies, hedges and characters are the files' own counts, `metric.hedging` and `metric.characters`; what else is counted in replies is not known"
         }
     };
     let n = turns(talks).count();

@@ -187,6 +187,10 @@ impl Transcripts {
         if turn != held.turns.len() + 1 {
             return Err(wrong("turns of the conversation are missing or out of order"));
         }
+        if row.reply_text().is_none() {
+            let what = "the reply's text is not known: the run was imported from files that do not hold it";
+            return Err(wrong(what).help("replay a run whose replies are stored"));
+        }
         if turn == 1 && !row.opening.is_empty() {
             held.opening = serde_json::from_str(&row.opening).map_err(|e| wrong(&format!("`opening`: {e}")))?;
         }
