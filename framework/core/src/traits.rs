@@ -268,6 +268,11 @@ pub struct Filter {
 pub trait Analyzer: Send + Sync {
     /// What the analyzer reads. Checked before the run.
     fn needs(&self) -> Needs;
+    /// The outcomes that its verdicts, and whatever else it says was named before the run, rest on. Where new grades after
+    /// the run replaced one of them, these findings are told as exploratory. Default: the outcomes of [`Self::needs`].
+    fn judges(&self) -> Vec<Outcome> {
+        self.needs().outcomes
+    }
     /// Warnings about conclusions that a study of this size cannot support, given before any token is generated. Each
     /// is a sentence without its full stop. Default: none.
     fn foresee(&self, study: &Foreseen) -> Vec<String> {

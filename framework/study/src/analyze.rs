@@ -1,10 +1,11 @@
 //! Runs analyzers over a stored run.
 use crate::run::log_printed;
+use crate::standing::{demote, replaced};
 use crate::stored::{Otherwise, Stored};
 use crate::uncut::uncut;
 use crate::{Error, Result};
-use friction_core::{Analyzer, Block, Body, Findings, GradeSection, RunReader, Status, TurnRow, plural};
-use friction_store::{RunDir, StoredRun, graded_whole};
+use friction_core::{Analyzer, Block, Body, Findings, GradeSection, RunReader, TurnRow, plural};
+use friction_store::{Grading, RunDir, StoredRun, graded_whole, gradings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,8 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
 ///
 /// If an analyzer differs from that of the same name which the run was begun with, by the run's lock, or there was none,
 /// its findings replace the earlier ones, and are exploratory. A warning, the key `departs` of `findings.json`, and the log
-/// then say how it differs.
+/// then say how it differs. Verdicts are exploratory too where the outcomes that they rest on were graded again after the
+/// run ([`Analyzer::judges`]).
 ///
 /// # Errors
 /// As for [`analyze`], and if the run's manifest or model is not the one that it was made with.
@@ -121,6 +123,8 @@ struct Each {
     notes: Vec<String>,
     /// Conditions that hardly did what they ask for; each analyzer's findings warn of them.
     uncut: Vec<String>,
+    /// Gradings after the run, which may have replaced what an analyzer's verdicts rest on.
+    graded: Vec<Grading>,
 }
 
 impl Each {
@@ -135,7 +139,8 @@ impl Each {
         }
         dir.outdate_findings(&|name| !names.contains(&name))?;
         let uncut = uncut(&run.lock, run.turns());
-        Ok(Self { path: path.into(), dir, run, found: vec![], failed: vec![], notes: vec![], uncut })
+        let graded = gradings(path)?;
+        Ok(Self { path: path.into(), dir, run, found: vec![], failed: vec![], notes: vec![], uncut, graded })
     }
 
     fn fail(&mut self, name: &str, source: friction_core::Error) -> Result<()> {
@@ -157,15 +162,15 @@ impl Each {
                     findings.blocks.insert(0, Block::new(Body::Text(given.into())));
                 }
                 self.uncut.iter().for_each(|note| findings.warn(note));
+                // What an analyzer of the primary contrast departs in, it says itself.
+                let own = analyzer.needs().primary;
+                let again = if own { vec![] } else { replaced(analyzer, &self.graded) };
+                if !again.is_empty() && demote(&mut findings) {
+                    findings.warn(format!("exploratory: {}", again.join("; ")));
+                }
                 if !departs.is_empty() {
-                    // What an analyzer of the primary contrast departs in, it says itself.
-                    let own = analyzer.needs().primary;
                     if !own {
-                        let named = |b: &&mut Block| {
-                            let judges = matches!(&b.body, Body::Verdict(_));
-                            judges || b.status == Some(Status::Confirmatory)
-                        };
-                        findings.blocks.iter_mut().filter(named).for_each(|b| b.status = Some(Status::Exploratory));
+                        demote(&mut findings);
                     }
                     let status = if own { "" } else { "exploratory: " };
                     findings.warn(format!(

@@ -30,6 +30,7 @@ mod rehearsal;
 pub mod run;
 pub mod scores;
 mod shifts;
+mod standing;
 pub mod stored;
 mod tail;
 mod uncut;

@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 mod common;
 use common::{MANIFEST, friction, root, text, world};
+use friction_core::RunReader;
+use friction_store::StoredRun;
 use serde_json::Value;
 use std::process::Output;
 
@@ -81,6 +83,23 @@ fn quickstart_fits_a_screen() {
     let stored = std::fs::read(dir.path().join("runs/quickstart/analysis/ground-truth/findings.json")).unwrap();
     let stored: Value = serde_json::from_slice(&stored).unwrap();
     assert_eq!((&stored["question"], &stored["blocks"]), (&truth["question"], &truth["blocks"]));
+    let status = |told: &Value| told["analyzers"]["steering"]["values"]["verdict"]["status"].clone();
+    assert_eq!(status(&told), "confirmatory");
+
+    // Other scores after the run: no verdict on them was named before.
+    let run = StoredRun::open(&dir.path().join("runs/quickstart")).unwrap();
+    let mut judged = String::from("group,condition,arm,turn,judge\n");
+    for t in run.turns() {
+        judged += &format!("{},{},{},{},{}\n", t.group, t.condition, t.arm, t.turn, 1.0 - t.score.unwrap());
+    }
+    std::fs::write(dir.path().join("s.csv"), judged).unwrap();
+    let o = friction(dir.path(), &["grade", "runs/quickstart", "--scores", "s.csv", "--as", "score"]);
+    assert!(o.status.success(), "{}", text(&o));
+    let o = friction(dir.path(), &["--json", "analyze", "runs/quickstart"]);
+    let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!(status(&told), "exploratory");
+    let warned = told["analyzers"]["steering"]["warnings"].to_string();
+    assert!(warned.contains("exploratory: the scores were replaced after the run by those of s.csv"), "{warned}");
 }
 
 #[test]

@@ -26,8 +26,8 @@ mod train;
 use friction_checkpoint::Checkpoint;
 use friction_core::error::Faults;
 use friction_core::{
-    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, PluginConfig, PluginEntry, Result, RunReader,
-    Site,
+    Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, Outcome, PluginConfig, PluginEntry, Result,
+    RunReader, Site,
 };
 use friction_sae::load::Found;
 use options::GemmaScope;
@@ -136,6 +136,11 @@ impl Analyzer for Scope {
             filters: o.level.iter().map(one).collect(),
             ..Needs::default()
         }
+    }
+
+    fn judges(&self) -> Vec<Outcome> {
+        // Also where the option is left out, and the score is read if there is one.
+        vec![self.options.outcome()]
     }
 
     fn foresee(&self, study: &Foreseen) -> Vec<String> {
