@@ -60,11 +60,11 @@ pub struct Tested {
     pub short: usize,
 }
 
-/// Tests differences by turn. Of each pair the measure is taken, times `unit`; a group's value is the mean over its
-/// pairs. All pairs of a group have one sign, because they share its items.
-pub fn contrast(differences: &[Course], measure: Measure, unit: f64, level: f64, seed: u64) -> Tested {
-    /// A pair's weights and weighted sum.
-    type Term = (Vec<i64>, f64, f64);
+/// A pair's weights, their weighted sum, and what it is divided by.
+type Term = (Vec<i64>, f64, f64);
+
+/// The pairs of each group, and the number of pairs that have too few turns.
+fn terms(differences: &[Course], measure: Measure) -> (BTreeMap<u32, Vec<Term>>, usize) {
     let mut groups: BTreeMap<u32, Vec<Term>> = BTreeMap::new();
     let mut short = 0;
     for d in differences {
@@ -77,8 +77,27 @@ pub fn contrast(differences: &[Course], measure: Measure, unit: f64, level: f64,
             None => short += 1,
         }
     }
+    (groups, short)
+}
+
+/// The value of each group: the mean over its pairs, times `unit`.
+fn values(groups: &BTreeMap<u32, Vec<Term>>, unit: f64) -> Vec<f64> {
     let mean = |v: &Vec<Term>| v.iter().map(|(_, sum, scale)| unit * sum / scale).sum::<f64>() / v.len() as f64;
-    let values: Vec<f64> = groups.values().map(mean).collect();
+    groups.values().map(mean).collect()
+}
+
+/// The estimate of [`contrast`] without its test, which takes most of the time; `None` where there is no test.
+pub fn estimate(differences: &[Course], measure: Measure, unit: f64) -> Option<f64> {
+    let values = values(&terms(differences, measure).0, unit);
+    let told = values.len() > 1 && values.iter().all(|v| v.is_finite());
+    told.then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Tests differences by turn. Of each pair the measure is taken, times `unit`; a group's value is the mean over its
+/// pairs. All pairs of a group have one sign, because they share its items.
+pub fn contrast(differences: &[Course], measure: Measure, unit: f64, level: f64, seed: u64) -> Tested {
+    let (groups, short) = terms(differences, measure);
+    let values = values(&groups, unit);
     // If all groups have the same numbers of pairs and turns, sums of small whole numbers are on one scale, and p can be
     // exact.
     let alike: BTreeSet<(usize, &Vec<i64>)> = groups.values().flat_map(|v| v.iter().map(|t| (v.len(), &t.0))).collect();
@@ -126,7 +145,9 @@ mod tests {
             let found = contrast(&courses, Measure::Slope, 100.0, 0.95, 1).contrast.unwrap();
             let want = all.iter().map(|points| 100.0 * slope_of(points)).sum::<f64>() / 6.0;
             assert!((found.flips.estimate - want).abs() < 1e-9 && !found.exact, "{turns:?}: {found:?}, {want}");
+            assert_eq!(estimate(&courses, Measure::Slope, 100.0), Some(found.flips.estimate));
             let mean = contrast(&courses, Measure::Mean, 1.0, 0.95, 1).contrast.unwrap();
+            assert_eq!(estimate(&courses, Measure::Mean, 1.0), Some(mean.flips.estimate));
             let want = all.iter().flatten().map(|p| p.1).sum::<f64>() / (6 * turns.len()) as f64;
             assert!((mean.flips.estimate - want).abs() < 1e-12);
         }
@@ -142,7 +163,11 @@ mod tests {
         let mut short = courses;
         short.push(difference(18, &[(2, 1.0)]));
         let tested = contrast(&short, Measure::Slope, 100.0, 0.95, 1);
-        assert_eq!((tested.short, tested.contrast.unwrap().flips.n), (1, 18));
+        let of = tested.contrast.unwrap().flips;
+        assert_eq!((tested.short, of.n), (1, 18));
         assert!(contrast(&short[..1], Measure::Mean, 1.0, 0.95, 1).contrast.is_err());
+        // Where there is no test there is no estimate by itself either.
+        assert_eq!(estimate(&short[..1], Measure::Mean, 1.0), None);
+        assert_eq!(estimate(&short, Measure::Slope, 100.0), Some(of.estimate));
     }
 }

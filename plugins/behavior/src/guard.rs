@@ -6,7 +6,7 @@
 //! of the letters' probabilities on the groups of confirmation, as Zheng et al. (2024) divide out a prior. What is left of
 //! the contrast must have the sign and half of the size. Where the contrast does not differ from 0, there is nothing to lose.
 use crate::beside::Beside;
-use crate::contrast::contrast;
+use crate::contrast::{contrast, estimate};
 use crate::guards::Guard;
 use crate::letters::{Habits, MASS, chosen};
 use crate::levels::About;
@@ -203,11 +203,13 @@ impl Guarded<'_> {
                 |t: &TurnRow| priors.get(t.condition.as_str()).filter(|_| correct).map_or(&[][..], Vec::as_slice);
             confirmed.iter().filter_map(|t| without(t, prior(t))).collect()
         };
-        let (before, after) = (self.estimates(&rows(false)), self.estimates(&rows(true)));
-        let whole = self.estimates(&measured.iter().filter_map(|t| without(t, &[])).collect::<Vec<_>>());
-        let pair = |(what, (b, _)): (&String, &(f64, f64))| {
-            let differs = whole.get(what).is_some_and(|(_, p)| *p <= 1.0 - self.about.level);
-            Some(Left { what: what.clone(), before: *b, after: after.get(what)?.0, differs })
+        let of = |rows: &[TurnRow]| self.estimates(&rows.iter().collect::<Vec<_>>());
+        let (before, after) = (of(&rows(false)), of(&rows(true)));
+        let slots: Vec<TurnRow> = measured.iter().filter_map(|t| without(t, &[])).collect();
+        let whole = self.differing(&slots.iter().collect::<Vec<_>>());
+        let pair = |(what, before): (&String, &f64)| {
+            let differs = whole.contains_key(what);
+            Some(Left { what: what.clone(), before: *before, after: *after.get(what)?, differs })
         };
         let all: Vec<Left> = before.iter().filter_map(pair).collect();
         if all.is_empty() {
@@ -222,12 +224,8 @@ impl Guarded<'_> {
         (says, all)
     }
 
-    /// The contrast of each level with the reference, or the trend, and its p-value.
-    fn estimates(&self, rows: &[TurnRow]) -> BTreeMap<String, (f64, f64)> {
-        self.estimates_of(&rows.iter().collect::<Vec<_>>())
-    }
-
-    pub(crate) fn estimates_of(&self, refs: &[&TurnRow]) -> BTreeMap<String, (f64, f64)> {
+    /// Estimates of the contrast of each level with the reference, or of the trend.
+    pub(crate) fn estimates(&self, refs: &[&TurnRow]) -> BTreeMap<String, f64> {
         self.estimates_by(refs, self.about.outcome.scale(), |t| t.outcome(self.about.outcome))
     }
 
@@ -237,8 +235,32 @@ impl Guarded<'_> {
         refs: &[&TurnRow],
         scale: f64,
         value: impl Fn(&TurnRow) -> Option<f64>,
-    ) -> BTreeMap<String, (f64, f64)> {
-        let (question, about) = (self.question, self.about);
+    ) -> BTreeMap<String, f64> {
+        self.each(refs, value, |differences| estimate(differences, self.question.measure(), scale))
+    }
+
+    /// The estimates that differ from 0 at the level of the intervals.
+    pub(crate) fn differing(&self, refs: &[&TurnRow]) -> BTreeMap<String, f64> {
+        let About { outcome, level, seed, .. } = *self.about;
+        self.each(
+            refs,
+            |t| t.outcome(outcome),
+            |differences| {
+                let tested = contrast(differences, self.question.measure(), outcome.scale(), level, seed);
+                let flips = tested.contrast.ok()?.flips;
+                (flips.p <= 1.0 - level).then_some(flips.estimate)
+            },
+        )
+    }
+
+    /// What `of` says of the differences between each level and the reference, or over the trend, by what is compared.
+    fn each(
+        &self,
+        refs: &[&TurnRow],
+        value: impl Fn(&TurnRow) -> Option<f64>,
+        of: impl Fn(&[Course]) -> Option<f64>,
+    ) -> BTreeMap<String, f64> {
+        let question = self.question;
         let place = |t: &TurnRow| if self.last { 1 } else { t.turn };
         let all: Vec<Course> = question.of(&courses_of(refs, value, place).all);
         let (all, _) = comparable(&all, question.contrast.factors());
@@ -248,9 +270,8 @@ impl Guarded<'_> {
             return BTreeMap::new();
         };
         let one = |(beside, _): (Beside, usize)| {
-            let tested = contrast(&beside.differences, question.measure(), scale, about.level, about.seed);
-            let flips = tested.contrast.ok()?.flips;
-            Some((beside.what, (flips.estimate, flips.p)))
+            let found = of(&beside.differences)?;
+            Some((beside.what, found))
         };
         question.beside(&all, &levels, first).into_iter().filter_map(one).collect()
     }

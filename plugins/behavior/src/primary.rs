@@ -2,7 +2,7 @@
 use crate::aliases::aliases;
 use crate::beside::Beside;
 use crate::calibrated::calibrated;
-use crate::contrast::{Contrast as Found, Measure, Tested, contrast};
+use crate::contrast::{Contrast as Found, Measure, Tested, contrast, estimate};
 use crate::guards::{self, Guard};
 use crate::levels::About;
 use crate::question::Question;
@@ -140,15 +140,12 @@ impl Telling<'_> {
         let right = q.of(self.lenient);
         let (right, _) = comparable(&right, q.contrast.factors());
         let first = rows.first().map_or("", |(row, ..)| row.sides.first[0].as_str());
-        let about = self.about;
-        let estimate = |differences: &[Course]| {
-            contrast(differences, self.question.measure(), about.outcome.scale(), about.level, about.seed).contrast.ok()
-        };
+        let (measure, scale) = (q.measure(), self.about.outcome.scale());
         let beside = self.question.beside(&right, levels, first).into_iter();
         let pairs: Vec<(f64, f64)> = beside
             .filter_map(|(other, _)| {
                 let (_, own, _) = rows.iter().find(|(row, ..)| row.level == other.level)?;
-                Some((own.flips.estimate, estimate(&other.differences)?.flips.estimate))
+                Some((own.flips.estimate, estimate(&other.differences, measure, scale)?))
             })
             .collect();
         let smallest = q.standing.locked().and_then(|p| p.smallest).unwrap_or(0.0);

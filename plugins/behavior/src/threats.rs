@@ -16,12 +16,7 @@ const CLIP: f64 = 12.0;
 impl Guarded<'_> {
     /// All guards against threats. Those without anything to say are left out.
     pub fn threats(&self) -> Vec<Guard> {
-        let differs: BTreeMap<String, f64> = self
-            .estimates_of(self.turns)
-            .into_iter()
-            .filter(|(_, (_, p))| *p <= 1.0 - self.about.level)
-            .map(|(what, (estimate, _))| (what, estimate))
-            .collect();
+        let differs = self.differing(self.turns);
         [self.mass(), self.scale(&differs), self.saturation(&differs), self.topics(&differs)]
             .into_iter()
             .flatten()
@@ -35,7 +30,7 @@ impl Guarded<'_> {
             return None;
         }
         let about = About { outcome: &Outcome::LogOdds, ..*self.about };
-        let odds = Guarded { about: &about, ..*self }.estimates_of(self.turns);
+        let odds = Guarded { about: &about, ..*self }.estimates(self.turns);
         let pairs = beside(differs, &odds);
         let (unit, digits) = (self.question.wording(&Outcome::LogOdds).unit(), usize::from(Outcome::LogOdds.digits()));
         let told: Vec<String> = pairs.iter().map(|(_, odds)| signed(*odds, digits + 1)).collect();
@@ -98,7 +93,7 @@ impl Guarded<'_> {
         let mut most: Option<(f64, &str, f64)> = None;
         for topic in &topics {
             let left: Vec<&TurnRow> = self.turns.iter().copied().filter(|t| t.topic != **topic).collect();
-            for (whole, without) in beside(differs, &self.estimates_of(&left)) {
+            for (whole, without) in beside(differs, &self.estimates(&left)) {
                 let share = without / whole;
                 if most.is_none_or(|(least, ..)| share < least) {
                     most = Some((share, topic, without));
@@ -118,8 +113,8 @@ impl Guarded<'_> {
 }
 
 /// Contrasts that differ from 0, each with what it is otherwise.
-fn beside(differs: &BTreeMap<String, f64>, other: &BTreeMap<String, (f64, f64)>) -> Vec<(f64, f64)> {
-    differs.iter().filter_map(|(what, own)| Some((*own, other.get(what)?.0))).collect()
+fn beside(differs: &BTreeMap<String, f64>, other: &BTreeMap<String, f64>) -> Vec<(f64, f64)> {
+    differs.iter().filter_map(|(what, own)| Some((*own, *other.get(what)?))).collect()
 }
 
 /// Whether all keep their sign. `None` of none.
