@@ -105,8 +105,9 @@ pub fn warnings(f: &Found, out: &mut Findings) {
     }
     if u.limited > 0 {
         out.warn(format!(
-            "{} have log-odds beyond ±{MOST} nats, which count as ±{MOST}: so sure a token tells little",
-            plural(u.limited, "unit")
+            "{} of {} (a turn and its partner, in one direction) have log-odds beyond ±{MOST} nats, which count as ±{MOST}: so sure a token tells little. A turn is in a unit of either direction",
+            u.limited,
+            plural(u.units.len(), "unit")
         ));
     }
     if let Some(off) = &u.off {

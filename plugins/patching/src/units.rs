@@ -53,7 +53,8 @@ pub struct Units {
     pub drift: f64,
     /// Turns that have no log-odds, or whose partner has none.
     pub without: usize,
-    /// Units with log-odds beyond ±[`MOST`].
+    /// Units with log-odds beyond ±[`MOST`], each counted once. A turn is the recipient of one unit and the donor of
+    /// another, so that one turn beyond it limits the effects of both.
     pub limited: usize,
     /// Why log-odds say little in these turns, if they do.
     pub off: Option<String>,

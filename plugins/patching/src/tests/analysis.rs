@@ -152,6 +152,21 @@ fn a_state_among_its_controls_and_a_test_that_fails_do_not_count() {
 }
 
 #[test]
+fn a_turn_that_is_too_sure_limits_the_units_of_both_directions() {
+    let total = |group: u32| 2.0 + f64::from(group) / 4.0;
+    let mut all = rows(total, &carried);
+    let told = |rows: &[TurnRow]| {
+        let out = found(rows.to_vec(), "site = \"resid_post.0\"");
+        out.warnings().find(|w| w.contains("±12")).cloned()
+    };
+    assert_eq!(told(&all), None);
+    // Own and patched log-odds of the same unit count once: the turn's unit, and that of its partner.
+    all[0].choice_logprobs[0] = 20.0;
+    *all[0].readings.get_mut(&format!("patch.{}", reading(Arm::Partner, SITE))).unwrap() = -30.0;
+    assert!(told(&all).is_some_and(|w| w.starts_with("2 of 60 units (")), "{:?}", told(&all));
+}
+
+#[test]
 fn without_a_total_effect_nothing_is_shared() {
     // The effect has either sign: its mean is 0.
     let total = |group: u32| if group.is_multiple_of(2) { 1.0 } else { -1.0 };
