@@ -52,7 +52,14 @@ impl Amendment {
         let found = fs::read_dir(run.join("analysis")).is_ok_and(|mut all| all.next().is_some());
         let outcomes_read = found || !groups(run)?.is_empty();
         let [a, b] = [stored, now].map(|lock| lock["analyzers"].clone());
-        let analyzers = (a != b).then_some(Analyzers { stored: a, now: b });
+        // A lock of before does not name the defaults of options that a table leaves out.
+        let mut told = b.clone();
+        for (name, of) in told.as_object_mut().into_iter().flatten() {
+            if a[name].get("defaults").is_none() {
+                of.as_object_mut().and_then(|of| of.shift_remove("defaults"));
+            }
+        }
+        let analyzers = (a != told).then_some(Analyzers { stored: a, now: b });
         let [stored, now] = [stored, now].map(|lock| lock["primary"].clone());
         Ok(Self { time, reason: reason.into(), outcomes_read, stored, now, analyzers })
     }

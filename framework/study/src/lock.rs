@@ -18,7 +18,8 @@
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
 //! hooks         list of: table, version, library or process; fingerprint of what it reads from files beside its edits
-//! analyzers     by name: table, version, library or process. They are not compared on resume: what an analysis with other
+//! analyzers     by name: table, defaults (by the plugin's schema, of the options that the table leaves out; locks of before
+//!               have none), version, library or process. They are not compared on resume: what an analysis with other
 //!               ones finds is exploratory
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
@@ -34,7 +35,7 @@
 use crate::batch::found_here;
 use crate::{Plan, Result, folder};
 use friction_core::manifest::{Chosen, Manifest, to_json};
-use friction_core::{Dataset, Edit, ModelIdentity};
+use friction_core::{Analyzer, Dataset, Edit, ModelIdentity};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -102,7 +103,12 @@ pub(crate) fn declared(m: &Manifest) -> Map<String, Value> {
 
 /// The analyzers, by name: what is settled before the run of how it is analysed. A library or a process is pinned.
 pub(crate) fn analyzers(m: &Manifest) -> Value {
-    m.analyzers.iter().map(|a| (a.name.clone(), Value::Object(chosen(a)))).collect::<Map<_, _>>().into()
+    let of = |a: &Chosen<dyn Analyzer>| {
+        let mut of = chosen(a);
+        of.insert("defaults".into(), Value::Object(a.defaults.clone()));
+        (a.name.clone(), Value::Object(of))
+    };
+    m.analyzers.iter().map(of).collect::<Map<_, _>>().into()
 }
 
 pub(crate) fn hex(sha: Sha256) -> String {

@@ -114,7 +114,8 @@ fn departing(settled: &Value, now: &Value, notes: &mut Vec<String>) -> BTreeMap<
         match settled.get(name) {
             None => differ.push(format!("{what} is not one of them")),
             Some(stored) => {
-                differences(&what, &stored["table"], &now["table"], &mut differ);
+                let [then, today] = options(stored, now);
+                differences(&what, &then, &today, &mut differ);
                 for pins in ["library", "process"] {
                     differences(&format!("{what}: {pins}"), &stored[pins], &now[pins], &mut differ);
                 }
@@ -130,6 +131,20 @@ fn departing(settled: &Value, now: &Value, notes: &mut Vec<String>) -> BTreeMap<
         }
     }
     out
+}
+
+/// The options of an analyzer by the lock and as they are now, with defaults where the table leaves them out. A lock of
+/// before names no defaults, and an option that is newer than the lock is none that changed.
+fn options(stored: &Value, now: &Value) -> [Value; 2] {
+    let table = |of: &Value| of["table"].as_object().cloned().unwrap_or_default();
+    let (mut then, mut today) = (table(stored), table(now));
+    if let Some(defaults) = stored["defaults"].as_object() {
+        then.extend(defaults.clone());
+        let known = |(key, _): &(&String, &Value)| then.contains_key(key.as_str());
+        let filled = now["defaults"].as_object().into_iter().flatten().filter(known);
+        today.extend(filled.map(|(key, value)| (key.clone(), value.clone())));
+    }
+    [Value::Object(then), Value::Object(today)]
 }
 
 /// The folder that a run's relative paths refer to: `given`, or where it was, or, if the whole tree was moved, where it
@@ -272,4 +287,27 @@ fn absolute(cx: &mut BuildContext, base: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_default_that_changed_departs_and_a_new_option_does_not() {
+        let now = json!({"a": {"table": {"plugin": "p"}, "defaults": {"level": 0.9, "newer": 1}, "version": "1"}});
+        let told = |stored: Value| {
+            let stored = json!({"a": stored});
+            departing(&stored, &now, &mut vec![]).remove("a").unwrap_or_default()
+        };
+        let plain = json!({"plugin": "p"});
+        let lock = |level: f64| json!({"table": plain, "defaults": {"level": level}, "version": "1"});
+        assert_eq!(told(lock(0.9)), [""; 0]);
+        assert_eq!(told(lock(0.95)), ["analyzer `a`.level: stored 0.95, now 0.9"]);
+        // Written out, the default is the same option; a lock of before does not say.
+        let written = json!({"table": {"plugin": "p", "level": 0.9}, "defaults": {}, "version": "1"});
+        assert_eq!(told(written), [""; 0]);
+        assert_eq!(told(json!({"table": plain, "version": "1"})), [""; 0]);
+    }
 }

@@ -6,6 +6,7 @@ use crate::registry::{Kind, Maker, Origin, Prepare, Prepared, Registry};
 use crate::sections::OptionsSection;
 use crate::suggestion::suggestion;
 use crate::{Condition, Error, Factors};
+use serde_json::{Map, Value};
 
 /// A plugin that a manifest chooses, with its configuration checked.
 pub struct Chosen<O: ?Sized> {
@@ -21,6 +22,9 @@ pub struct Chosen<O: ?Sized> {
     pub origin: Origin,
     /// Its table as given. The lock stores it.
     pub table: toml::Table,
+    /// What the options that the table leaves out are, by the plugin's schema. Those that have no value of their own, or
+    /// take it from elsewhere, are not among them.
+    pub defaults: Map<String, Value>,
     /// The keys of it that the manifest reads itself and the plugin does not see: of a dataset, those of
     /// [`OptionsSection`].
     pub shared: toml::Table,
@@ -136,16 +140,25 @@ fn choose<O: ?Sized>(
         issues.push(path.key("plugin"), format!("no {word} plugin is called `{plugin}`"), help);
         return None;
     };
+    let defaults = defaults(&given, &entry.options);
     let shared = if kind == Kind::Dataset { shared(&mut table, &entry.options) } else { toml::Table::new() };
     let build = select(&entry.maker)?(toml::Value::Table(table), path, issues)?;
     let name = name.unwrap_or_else(|| plugin.clone());
     let (version, origin) = (entry.version.clone(), entry.origin.clone());
-    Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, shared, build })
+    Some(Chosen { name, plugin, path: path.clone(), version, origin, table: given, defaults, shared, build })
+}
+
+/// The defaults of a plugin's schema for the options that a table leaves out.
+fn defaults(table: &toml::Table, options: &Value) -> Map<String, Value> {
+    let all = options.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let left = all.filter(|(key, _)| !table.contains_key(key.as_str()));
+    let has = |(key, option): (&String, &Value)| Some((key.clone(), option.get("default")?.clone()));
+    left.filter_map(has).filter(|(_, default)| !default.is_null()).collect()
 }
 
 /// Takes the keys of [`OptionsSection`] out of a dataset's table. A plugin that has an option of such a name, because it
 /// is older than the keys, keeps it.
-fn shared(table: &mut toml::Table, options: &serde_json::Value) -> toml::Table {
+fn shared(table: &mut toml::Table, options: &Value) -> toml::Table {
     let own = |key: &str| options.get("properties").is_some_and(|p| p.get(key).is_some());
     let keys = OptionsSection::KEYS.into_iter().filter(|key| !own(key));
     keys.filter_map(|key| Some((key.to_string(), table.remove(key)?))).collect()

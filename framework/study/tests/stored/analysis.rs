@@ -34,7 +34,7 @@ fn a_run_is_analysed_as_it_was_run() {
     let other = w.path().join("m.toml");
     let (_, notes) = analyze_stored(&out, &Otherwise { manifest: Some(&other), ..Otherwise::default() }).unwrap();
     assert!(notes[0].contains("study.seed: stored 11, now 3"), "{notes:?}");
-    assert!(behavior(&out)["departs"].to_string().contains("level: stored 0.9, now null"));
+    assert!(behavior(&out)["departs"].to_string().contains("level: stored 0.9, now 0.95"));
     // Settings of anything but analyzers cannot change.
     let settings = ["study.seed=9".to_string()];
     let e = analyze_stored(&out, &Otherwise { settings: &settings, ..Otherwise::default() }).err().unwrap();
@@ -48,6 +48,7 @@ fn a_run_is_analysed_as_it_was_run() {
     go(w.path(), &out, &set, ALL).unwrap();
     assert!(fs::read_to_string(out.join("manifest.toml")).unwrap().contains("level = 0.7"));
     assert_eq!(lock(&out)["analyzers"]["behavior"]["table"]["level"], 0.9);
+    assert_eq!(lock(&out)["analyzers"]["behavior"]["defaults"], json!({}));
     analyze_stored(&out, &Otherwise::default()).unwrap();
     assert_eq!(behavior(&out)["departs"], json!(["analyzer `behavior`.level: stored 0.9, now 0.7"]));
     // And so is one that the run was not begun with.

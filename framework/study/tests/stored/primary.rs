@@ -142,6 +142,7 @@ fn an_amendment_says_whether_outcomes_had_been_read() {
     // Analyzers are amended on the same record: before an outcome could be read they count as settled.
     assert_eq!(first.analyzers.as_ref().unwrap().now["behavior"]["table"]["level"], 0.9);
     assert!(lock(&out)["analyzers"]["behavior"]["table"].get("level").is_none());
+    assert_eq!(lock(&out)["analyzers"]["behavior"]["defaults"], json!({"level": 0.95}));
     assert!(behavior(&out).get("departs").is_none());
     assert_eq!(status(&out, &[]), "confirmatory");
     let e = go(w.path(), &out, &PRIMARY, ALL).unwrap_err().to_string();
@@ -150,7 +151,7 @@ fn an_amendment_says_whether_outcomes_had_been_read() {
     amend("either", &[], "the result").unwrap();
     let second = &amendments(&out).unwrap()[1];
     assert!(second.outcomes_read && second.contrast() && second.analyzers.is_some());
-    assert_eq!(behavior_departs(&out), json!(["analyzer `behavior`.level: stored 0.9, now null"]));
+    assert_eq!(behavior_departs(&out), json!(["analyzer `behavior`.level: stored 0.9, now 0.95"]));
     assert_eq!(status(&out, &[]), "exploratory");
     amend("rises", &[], "back").unwrap();
     assert_eq!(status(&out, &[]), "exploratory");
