@@ -104,7 +104,11 @@ fn of_file(path: &Path) -> Result<String> {
     of_files(&[path])
 }
 
-fn of_files(paths: &[&Path]) -> Result<String> {
+/// SHA-256 of files one after the other, in hex.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn of_files(paths: &[&Path]) -> Result<String> {
     let mut sha = Sha256::new();
     for path in paths {
         let mut file = File::open(path).map_err(|e| Error::io(path, e))?;

@@ -30,6 +30,7 @@ pub use arch::Arch;
 pub use error::{Error, Result};
 pub use friction_core::{ChatMessage, Role};
 pub use generation::SamplingDefaults;
+pub use identity::of_files as sha256_of_files;
 pub use source::{Checkpoint, Source};
 pub use template::ChatTemplate;
 pub use tokenizer::Tokenizer;

@@ -273,6 +273,15 @@ pub trait Analyzer: Send + Sync {
     fn judges(&self) -> Vec<Outcome> {
         self.needs().outcomes
     }
+    /// A text that identifies what the analyzer reads from files, such as an autoencoder. The run's lock stores it, and
+    /// what an analysis with another one finds is exploratory. Asked once before the run, and before the analysis of a
+    /// stored run. Default: it reads none, and the lock stores nothing. Analyzers of libraries and processes cannot say it.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    fn fingerprint(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
     /// Warnings about conclusions that a study of this size cannot support, given before any token is generated. Each
     /// is a sentence without its full stop. Default: none.
     fn foresee(&self, study: &Foreseen) -> Vec<String> {

@@ -117,6 +117,11 @@ impl Source {
 }
 
 impl Found {
+    /// All its files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.config.iter().map(PathBuf::as_path).chain([self.tensors.as_path()])
+    }
+
     fn origin(&self) -> Origin<'_> {
         Origin { config: self.config.as_deref(), tensors: &self.tensors, repository: self.repository.as_deref() }
     }

@@ -52,11 +52,11 @@ impl Amendment {
         let found = fs::read_dir(run.join("analysis")).is_ok_and(|mut all| all.next().is_some());
         let outcomes_read = found || !groups(run)?.is_empty();
         let [a, b] = [stored, now].map(|lock| lock["analyzers"].clone());
-        // A lock of before does not name the defaults of options that a table leaves out.
+        // A lock of before names neither the defaults of options that a table leaves out nor files.
         let mut told = b.clone();
         for (name, of) in told.as_object_mut().into_iter().flatten() {
-            if a[name].get("defaults").is_none() {
-                of.as_object_mut().and_then(|of| of.shift_remove("defaults"));
+            for key in ["defaults", "fingerprint"].into_iter().filter(|key| a[name].get(key).is_none()) {
+                of.as_object_mut().and_then(|of| of.shift_remove(key));
             }
         }
         let analyzers = (a != told).then_some(Analyzers { stored: a, now: b });

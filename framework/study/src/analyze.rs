@@ -83,8 +83,13 @@ pub fn analyses_stored(
     for (i, a) in chosen.iter().enumerate() {
         begins(&a.name, i, chosen.len());
         let departs = stored.departs.get(&a.name).map_or(&[][..], Vec::as_slice);
-        match (a.build)(&stored.context) {
-            Ok(analyzer) => all.run(&a.name, analyzer.as_ref(), departs)?,
+        let built = (a.build)(&stored.context)
+            .and_then(|analyzer| Ok((stored.other_files(&a.name, analyzer.as_ref())?, analyzer)));
+        match built {
+            Ok((files, analyzer)) => {
+                let departs: Vec<String> = departs.iter().cloned().chain(files).collect();
+                all.run(&a.name, analyzer.as_ref(), &departs)?;
+            }
             Err(source) => all.fail(&a.name, source)?,
         }
     }

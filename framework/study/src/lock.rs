@@ -19,7 +19,8 @@
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
 //! hooks         list of: table, version, library or process; fingerprint of what it reads from files beside its edits
 //! analyzers     by name: table, defaults (by the plugin's schema, of the options that the table leaves out; locks of before
-//!               have none), version, library or process. They are not compared on resume: what an analysis with other
+//!               have none), version, library or process; fingerprint of what it reads from files, such as an autoencoder.
+//!               They are not compared on resume: what an analysis with other
 //!               ones finds is exploratory
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
 //!               one; name, strengths, only
@@ -150,7 +151,7 @@ fn edit(e: &Edit) -> Value {
 /// The lock of a plan whose model has the identity `identity`. `run` is the run directory.
 ///
 /// # Errors
-/// If the dataset's items cannot be read or written as JSON.
+/// If the dataset's items cannot be read or written as JSON, or a file that an analyzer reads cannot be read.
 pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> {
     let m = &plan.manifest;
     let mut lock = json!({"friction": env!("CARGO_PKG_VERSION")});
@@ -195,6 +196,11 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
         lock["arms"] = json!(plan.program.arms);
     }
     lock["analyzers"] = analyzers(m);
+    for (name, analyzer) in &plan.analyzers {
+        if let Some(fingerprint) = analyzer.fingerprint()? {
+            lock["analyzers"][name]["fingerprint"] = json!(fingerprint);
+        }
+    }
     let base = real(&plan.base);
     let name = Path::new(&m.source.file).file_name().map(|n| n.to_string_lossy());
     lock["machine"] = json!({

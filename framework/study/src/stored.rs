@@ -2,7 +2,7 @@
 use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, import, lock};
 use friction_core::manifest::{Manifest, Source};
-use friction_core::{BuildContext, ModelIdentity, ModelPart};
+use friction_core::{Analyzer, BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::shown;
 use friction_store::{Amendment, Grading, amended_lock, amendments, gradings, settled_analyzers};
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub struct Stored {
     pub context: BuildContext,
     /// For each analyzer, how it differs from that of the same name which the run was begun with.
     pub departs: BTreeMap<String, Vec<String>>,
+    /// The analyzers that the run was begun with, as its lock holds them.
+    settled: Value,
     /// Notes that a reader must know.
     pub notes: Vec<String>,
 }
@@ -101,7 +103,20 @@ impl Stored {
             settled => settled,
         };
         let departs = departing(&settled, &lock::analyzers(&manifest), &mut notes);
-        Ok(Self { manifest, context, departs, notes })
+        Ok(Self { manifest, context, departs, settled, notes })
+    }
+
+    /// How the files that an analyzer reads differ from those that it read when the run was begun; `None` if they do not,
+    /// or the lock does not say.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(crate) fn other_files(&self, name: &str, now: &dyn Analyzer) -> friction_core::Result<Option<String>> {
+        let Some(then) = self.settled[name]["fingerprint"].as_str() else { return Ok(None) };
+        let now = now.fingerprint()?;
+        let told = now.as_deref().unwrap_or("none");
+        Ok((then != told)
+            .then(|| format!("analyzer `{name}`: the files that it reads have changed: stored {then}, now {told}")))
     }
 }
 

@@ -33,6 +33,21 @@ fn features_follow_the_interruptions_and_another_models_are_refused() {
     assert!(v["verdict"]["says"] == "reached" && c["groups"] == 8 && c["p"].as_f64().unwrap() <= 0.05, "{v}");
     assert!(c["performance"]["high"].as_f64().unwrap() < 0.0 && c["features"][0]["signs_agree"] == true, "{c}");
 
+    // The lock has the autoencoder's files. Others at the same place are another analysis than the one named before the run.
+    let lock = std::fs::read_to_string(dir.path().join("runs/features/lock.json")).unwrap();
+    let lock: Value = serde_json::from_str(&lock).unwrap();
+    assert_eq!(lock["analyzers"]["gemma-scope"]["fingerprint"].as_str().map(str::len), Some(64), "{lock}");
+    assert_eq!(v["verdict"]["status"], "confirmatory");
+    let config = dir.path().join("runs/sae/analysis/sae-train/cfg.json");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{written}\n")).unwrap();
+    let o = friction(dir.path(), &["--json", "analyze", "runs/features"]);
+    let again: Value = serde_json::from_slice(&o.stdout).unwrap();
+    let again = &again["analyzers"]["gemma-scope"];
+    assert_eq!(again["values"]["verdict"]["status"], "exploratory", "{}", text(&o));
+    assert!(again["warnings"].to_string().contains("the files that it reads have changed"), "{again}");
+    std::fs::write(&config, written).unwrap();
+
     let null = ["study.groups=5", "study.name=null", "model.source=bundled:organism-null", &source];
     let refused = &run(dir.path(), "features.toml", &null)["analyzers"]["gemma-scope"];
     assert_eq!(refused["values"]["interpreted"], false, "{refused}");

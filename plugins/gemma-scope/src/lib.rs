@@ -23,7 +23,7 @@ pub mod sparse;
 mod told;
 mod train;
 
-use friction_checkpoint::Checkpoint;
+use friction_checkpoint::{Checkpoint, sha256_of_files};
 use friction_core::error::Faults;
 use friction_core::{
     Analyzer, BuildContext, Error, Filter, Findings, Foreseen, Needs, Outcome, PluginConfig, PluginEntry, Result,
@@ -33,6 +33,7 @@ use friction_sae::load::Found;
 use options::GemmaScope;
 use scope::Scope;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 impl PluginConfig for GemmaScope {
     type Output = dyn Analyzer;
@@ -141,6 +142,12 @@ impl Analyzer for Scope {
     fn judges(&self) -> Vec<Outcome> {
         // Also where the option is left out, and the score is read if there is one.
         vec![self.options.outcome()]
+    }
+
+    fn fingerprint(&self) -> Result<Option<String>> {
+        let others = self.also.iter().map(|(_, found)| found);
+        let files: Vec<&Path> = [&self.found].into_iter().chain(others).flat_map(|found| found.files()).collect();
+        sha256_of_files(&files).map(Some).map_err(Error::other)
     }
 
     fn foresee(&self, study: &Foreseen) -> Vec<String> {
