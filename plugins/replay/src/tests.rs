@@ -288,6 +288,17 @@ fn what_the_run_cannot_serve_is_refused_at_its_key() {
 }
 
 #[test]
+fn replies_of_which_no_text_is_known_are_refused() {
+    // As a run that was imported from numbers alone has them.
+    let w = world(|row| {
+        (row.reply, row.prefill, row.finish_reason) = (String::new(), String::new(), String::new());
+        (row.reply_ids, row.reply_tokens) = (vec![], 0);
+    });
+    let e = read("").build(&context(w.path(), "")).err().unwrap().to_string();
+    assert!(e.contains("turn 1 of group 0, sample 0: the reply's text is not known"), "{e}");
+}
+
+#[test]
 fn the_fingerprint_tells_what_was_said_and_not_its_grade() {
     let of = |change: &dyn Fn(&mut TurnRow), toml: &str| {
         let w = world(change);
