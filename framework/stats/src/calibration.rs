@@ -70,9 +70,7 @@ impl<'a> Rates<'a> {
             let n = self.of(outcome, analysis, finding, "not reached");
             parts.extend(n.map(|n| format!("at exactly the smallest size of interest not reached in {n}")));
         }
-        (!parts.is_empty()).then(|| {
-            format!("error rates, measured on {studies}: {}", parts.join(", "))
-        })
+        (!parts.is_empty()).then(|| format!("error rates, measured on {studies}: {}", parts.join(", ")))
     }
 }
 

@@ -63,7 +63,8 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
         &errs,
         Some(("made readings", "mediation", "sites[resid_post.0]")),
     );
-    let verdict = answer.why.iter().cloned().chain(rates).fold(Verdict::new("Best", claim, answer.says), Verdict::because);
+    let verdict =
+        answer.why.iter().cloned().chain(rates).fold(Verdict::new("Best", claim, answer.says), Verdict::because);
     let level = percent(o.level);
     out.verdict(verdict)
         .method(match f.units.controls {

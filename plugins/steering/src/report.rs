@@ -231,7 +231,8 @@ pub fn verdict(q: &Question, a: &Answer, out: &mut Findings) {
         ));
     }
     // Answers at random tell what the test does of itself.
-    let rates = RATES.sentence(NULL_STUDIES, "steering", &[("coin", "test", "p"), ("coin", "verdict", "verdict")], None);
+    let rates =
+        RATES.sentence(NULL_STUDIES, "steering", &[("coin", "test", "p"), ("coin", "verdict", "verdict")], None);
     let block = out.verdict(rates.into_iter().fold(verdict, Verdict::because));
     block
         .method(format!(
