@@ -161,9 +161,10 @@ fn a_turn_that_is_too_sure_limits_the_units_of_both_directions() {
     };
     assert_eq!(told(&all), None);
     // Own and patched log-odds of the same unit count once: the turn's unit, and that of its partner.
-    all[0].choice_logprobs[0] = 20.0;
-    *all[0].readings.get_mut(&format!("patch.{}", reading(Arm::Partner, SITE))).unwrap() = -30.0;
-    assert!(told(&all).is_some_and(|w| w.starts_with("2 of 60 units (")), "{:?}", told(&all));
+    let sure = all.iter_mut().find(|r| r.turn > 1).unwrap();
+    sure.choice_logprobs[0] = 20.0;
+    *sure.readings.get_mut(&format!("patch.{}", reading(Arm::Partner, SITE))).unwrap() = -30.0;
+    assert!(told(&all).is_some_and(|w| w.starts_with("2 of 40 units (")), "{:?}", told(&all));
 }
 
 #[test]
