@@ -11,6 +11,9 @@ pub struct Rates<'a> {
 /// What most rates were measured on.
 pub const NULL_STUDIES: &str = "small studies of a model organism without an effect";
 
+/// What is said of an outcome for which no rates were measured.
+pub const ACCURACY_ALONE: &str = "error rates were measured for accuracy alone";
+
 /// In how many of how many studies something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {

@@ -1,13 +1,13 @@
 //! How often the verdict about a primary contrast errs, by `experiments/calibration`.
 use friction_core::{Contrast, Outcome};
-use friction_stats::calibration::{NULL_STUDIES, Rates};
+use friction_stats::calibration::{ACCURACY_ALONE, NULL_STUDIES, Rates};
 
 const RATES: Rates = Rates::new(include_str!("../../../experiments/calibration/rates.tsv"));
 
 /// The measured error rates of contrasts like this one, as a sentence without a full stop. Where none were measured it says so.
 pub fn calibrated(contrast: &Contrast, outcome: &Outcome) -> String {
     if *outcome != Outcome::Score {
-        return "error rates were measured for accuracy alone".into();
+        return ACCURACY_ALONE.into();
     }
     let crossed = contrast.second().is_some();
     let (analysis, without, exactly) = match (contrast.is_trend(), contrast.by_turn(), crossed) {
@@ -17,8 +17,10 @@ pub fn calibrated(contrast: &Contrast, outcome: &Outcome) -> String {
         _ => return format!("error rates of `{contrast}` were not measured"),
     };
     let rows = [(without, "primary", "p"), (without, "primary", "interval"), (without, "verdict", "verdict")];
+    // Several comparisons have Holm's p.
+    let studies = format!("{NULL_STUDIES}, with one comparison each");
     RATES
-        .sentence(NULL_STUDIES, analysis, &rows, Some(("smallest effect", exactly, "verdict")))
+        .sentence(&studies, analysis, &rows, Some(("smallest effect", exactly, "verdict")))
         .unwrap_or_else(|| format!("error rates of `{contrast}` were not measured"))
 }
 

@@ -16,7 +16,7 @@ use friction_core::{
     Verdict, off_letters, plural, unread,
 };
 use friction_sae::{Active, Sae};
-use friction_stats::calibration::{NULL_STUDIES, Rates};
+use friction_stats::calibration::{ACCURACY_ALONE, NULL_STUDIES, Rates};
 use friction_stats::cite;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -357,7 +357,10 @@ fn verdict<'a>(o: &GemmaScope, says: Says, why: &str, out: &'a mut Findings) -> 
     out.value("good", says == Says::Reached);
     let claim = format!("a feature follows `{}` and goes with the {}", o.factor, answers(&o.outcome()));
     let errs = [("coin", "confirmation", "p"), ("coin", "verdict", "verdict")];
-    let rates = RATES.sentence(NULL_STUDIES, "features-completion", &errs, None);
+    let rates = match o.outcome() {
+        Outcome::Score => RATES.sentence(NULL_STUDIES, "features-completion", &errs, None),
+        _ => Some(ACCURACY_ALONE.into()),
+    };
     let verdict = rates.into_iter().fold(Verdict::new("Good", claim, says).because(why), Verdict::because);
     out.verdict(verdict).confirmatory()
 }

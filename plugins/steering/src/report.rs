@@ -3,7 +3,7 @@ use crate::arms::Kind;
 use crate::effects::{Arm, Replies};
 use crate::locked::{Answer, Expect, Question, listed};
 use friction_core::{Column, Findings, Outcome, Says, Table, Verdict, plural};
-use friction_stats::calibration::{NULL_STUDIES, Rates};
+use friction_stats::calibration::{ACCURACY_ALONE, NULL_STUDIES, Rates};
 use friction_stats::{Interval, bounds, cite, mean_t, p_words, percent, signed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -231,8 +231,11 @@ pub fn verdict(q: &Question, a: &Answer, out: &mut Findings) {
         ));
     }
     // Answers at random tell what the test does of itself.
-    let rates =
-        RATES.sentence(NULL_STUDIES, "steering", &[("coin", "test", "p"), ("coin", "verdict", "verdict")], None);
+    let errs = [("coin", "test", "p"), ("coin", "verdict", "verdict")];
+    let rates = match q.outcome {
+        Outcome::Score => RATES.sentence(NULL_STUDIES, "steering", &errs, None),
+        _ => Some(ACCURACY_ALONE.into()),
+    };
     let block = out.verdict(rates.into_iter().fold(verdict, Verdict::because));
     block
         .method(format!(
