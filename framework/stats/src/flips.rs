@@ -4,7 +4,7 @@
 //! it could as well have the other sign. All pairs of a group share its questions, so a group has **one** sign; one
 //! sign per pair rejects too often where the pairs of a group correlate. Flipping signs does not change the sum of
 //! squares, so ranking by the sum is the same as ranking by Student's t: the test is studentised.
-use crate::{Error, Rng};
+use crate::{Error, Rng, settled_sum};
 
 /// Up to this many groups all 2ⁿ sign patterns are computed; with more groups, [`DRAWS`] random ones.
 const EXACT: usize = 14;
@@ -55,7 +55,7 @@ pub fn ratio_flips(values: &[f64], weights: &[f64], level: f64, seed: u64) -> Re
     if let Some(v) = values.iter().chain(weights).find(|v| !v.is_finite()) {
         return Err(Error::Value(format!("a group's value is {v}: sign flips need finite values")));
     }
-    let (sum, weight) = (values.iter().sum::<f64>(), weights.iter().sum::<f64>());
+    let (sum, weight) = (settled_sum(values.iter().copied()), weights.iter().sum::<f64>());
     if weights.iter().any(|w| *w < 0.0) || weight <= 0.0 {
         return Err(Error::Value("the weights of the groups sum to 0".into()));
     }

@@ -31,8 +31,13 @@ impl Question {
         let factor = Factor::Named(self.contrast.first().into());
         if self.contrast.is_trend() {
             let all = &levels[0];
-            let Differences { all: differences, lone, .. } = trend(courses, &factor, all, &scores(all));
-            let ends = [all.first().cloned().unwrap_or_default(), all.last().cloned().unwrap_or_default()];
+            let scored = scores(all);
+            let Differences { all: differences, lone, .. } = trend(courses, &factor, all, &scored);
+            // Numbers have their own order, whichever the manifest lists them in.
+            let mut ordered: Vec<(f64, &String)> = scored.into_iter().zip(all).collect();
+            ordered.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let name = |at: Option<&(f64, &String)>| at.map_or_else(String::new, |(_, level)| (*level).clone());
+            let ends = [name(ordered.first()), name(ordered.last())];
             let sides = Sides { first: ends, ..Sides::default() };
             let what = format!("trend over {}", self.contrast.first());
             return vec![(Beside { level: String::new(), what, sides, differences, found: None }, lone)];

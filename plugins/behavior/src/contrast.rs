@@ -1,6 +1,6 @@
 //! A contrast between two levels: paired within groups, tested by sign flips with one sign per group.
 use crate::values::Course;
-use friction_stats::{Error, Flips, centred, sign_flip, sign_flips, slope};
+use friction_stats::{Error, Flips, centred, settled_sum, sign_flip, sign_flips, slope};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What of a difference by turn is compared.
@@ -71,7 +71,7 @@ fn terms(differences: &[Course], measure: Measure) -> (BTreeMap<u32, Vec<Term>>,
         let turns: Vec<u32> = d.turns.keys().copied().collect();
         match measure.weights(&turns) {
             Some(w) => {
-                let sum: f64 = w.turns.iter().zip(d.turns.values()).map(|(w, d)| *w as f64 * d).sum();
+                let sum = settled_sum(w.turns.iter().zip(d.turns.values()).map(|(w, d)| *w as f64 * d));
                 groups.entry(d.group).or_default().push((w.turns, sum, w.scale));
             }
             None => short += 1,
@@ -80,9 +80,10 @@ fn terms(differences: &[Course], measure: Measure) -> (BTreeMap<u32, Vec<Term>>,
     (groups, short)
 }
 
-/// The value of each group: the mean over its pairs, times `unit`.
+/// The value of each group: the mean over its pairs, times `unit`. What is 0 but for rounding is 0 here and in the
+/// differences, so that no rest is tested.
 fn values(groups: &BTreeMap<u32, Vec<Term>>, unit: f64) -> Vec<f64> {
-    let mean = |v: &Vec<Term>| v.iter().map(|(_, sum, scale)| unit * sum / scale).sum::<f64>() / v.len() as f64;
+    let mean = |v: &Vec<Term>| settled_sum(v.iter().map(|(_, sum, scale)| unit * sum / scale)) / v.len() as f64;
     groups.values().map(mean).collect()
 }
 
@@ -90,7 +91,7 @@ fn values(groups: &BTreeMap<u32, Vec<Term>>, unit: f64) -> Vec<f64> {
 pub fn estimate(differences: &[Course], measure: Measure, unit: f64) -> Option<f64> {
     let values = values(&terms(differences, measure).0, unit);
     let told = values.len() > 1 && values.iter().all(|v| v.is_finite());
-    told.then(|| values.iter().sum::<f64>() / values.len() as f64)
+    told.then(|| settled_sum(values.iter().copied()) / values.len() as f64)
 }
 
 /// Tests differences by turn. Of each pair the measure is taken, times `unit`; a group's value is the mean over its
@@ -104,7 +105,7 @@ pub fn contrast(differences: &[Course], measure: Measure, unit: f64, level: f64,
     let whole = differences.iter().flat_map(|d| d.turns.values()).all(|d| d.fract() == 0.0 && d.abs() <= 2.0);
     let exact = whole && alike.len() <= 1;
     let sum = |v: &Vec<Term>| v.iter().map(|t| t.1).sum::<f64>();
-    let informative = groups.values().filter(|v| sum(v).abs() > 1e-12).count();
+    let informative = values.iter().filter(|v| **v != 0.0).count();
     let pairs = groups.values().map(Vec::len).sum();
     let contrast = sign_flips(&values, level, seed).map(|mut flips| {
         if exact {

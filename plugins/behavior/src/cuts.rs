@@ -6,7 +6,7 @@
 use crate::levels::About;
 use crate::values::Factor;
 use friction_core::{Estimate, Findings, TurnRow, plural};
-use friction_stats::{cite, percent, ratio_flips};
+use friction_stats::{cite, percent, ratio_flips, settled, settled_sum};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -67,17 +67,20 @@ pub fn tell(turns: &[&TurnRow], about: &About, out: &mut Findings) {
                 out.section("Cuts so far");
                 out.say("Replies are cut by a schedule and by its complement, so that the number of cuts and that of the turn can be told apart");
             }
-            let mut groups: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+            let mut groups: BTreeMap<u32, (Vec<f64>, f64)> = BTreeMap::new();
             for (key, one) in first {
                 for (turn, (cuts, outcome)) in one {
                     let Some((others, other)) = second.get(key).and_then(|talk| talk.get(turn)) else { continue };
                     let (Some(y), Some(other)) = (outcome, other) else { continue };
                     let c = f64::from(*cuts) - f64::from(*others);
+                    let differs = settled(y - other, y.abs() + other.abs()) * about.outcome.scale();
                     let sums = groups.entry(key.0).or_default();
-                    *sums = (sums.0 + c * (y - other) * about.outcome.scale(), sums.1 + c * c);
+                    sums.0.push(c * differs);
+                    sums.1 += c * c;
                 }
             }
-            let (cross, square): (Vec<f64>, Vec<f64>) = groups.values().copied().unzip();
+            let (cross, square): (Vec<f64>, Vec<f64>) =
+                groups.values().map(|(terms, square)| (settled_sum(terms.iter().copied()), *square)).unzip();
             let what = format!("each cut so far ({a}, {b})");
             let unit = format!("{}/cut", about.outcome.difference_unit());
             match ratio_flips(&cross, &square, about.level, about.seed) {

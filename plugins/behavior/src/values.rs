@@ -1,6 +1,7 @@
 //! The outcome of each conversation by turn, and differences of it between conversations that are paired.
 use friction_core::contrast::is_fraction;
 use friction_core::{ConversationId, Factors, Outcome, TurnRow, other_factors};
+use friction_stats::{settled, settled_sum};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -170,7 +171,10 @@ pub fn differences(courses: &[Course], factor: &Factor, a: &str, b: &str) -> Dif
             out.lone += 1;
             continue;
         };
-        let turns: BTreeMap<u32, f64> = x.turns.iter().filter_map(|(t, v)| Some((*t, y.turns.get(t)? - v))).collect();
+        // Averages of equal samples may differ by rounding.
+        let less = |v: f64, other: f64| settled(other - v, v.abs() + other.abs());
+        let turns: BTreeMap<u32, f64> =
+            x.turns.iter().filter_map(|(t, v)| Some((*t, less(*v, *y.turns.get(t)?)))).collect();
         let unshared = x.turns.len() + y.turns.len() - 2 * turns.len();
         out.uneven += usize::from(unshared > 0);
         out.unshared += unshared;
@@ -198,7 +202,9 @@ pub fn trend(courses: &[Course], factor: &Factor, levels: &[String], scores: &[f
             continue;
         }
         let at = |turn: &u32| -> Option<f64> {
-            own.iter().map(|(at, c)| Some((scores[*at] - mean) * c.turns.get(turn)?)).sum::<Option<f64>>()
+            let terms = own.iter().map(|(at, c)| Some((scores[*at] - mean) * c.turns.get(turn)?));
+            // Equal outcomes leave a rest, since the scores less their mean do not sum to 0 exactly.
+            terms.collect::<Option<Vec<f64>>>().map(settled_sum)
         };
         let turns: BTreeMap<u32, f64> = own[0].1.turns.keys().filter_map(|t| Some((*t, at(t)? / squares))).collect();
         let unshared = own.iter().map(|(_, c)| c.turns.len() - turns.len()).sum::<usize>();

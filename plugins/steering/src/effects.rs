@@ -1,7 +1,7 @@
 //! Compares each arm with the untouched control, turn by turn.
 use crate::arms::ArmName;
 use friction_core::{Outcome, TurnRow};
-use friction_stats::{Interval, mean_t};
+use friction_stats::{Interval, mean_t, settled, settled_sum};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Levels of factors that a turn must have.
@@ -53,7 +53,7 @@ pub fn unshared(arm: &Items, control: &Items) -> usize {
 
 /// Compares two arms on the turns that both have with the outcome; `None` with fewer than two groups.
 pub fn effect(arm: &Items, control: &Items, outcome: &Outcome, level: f64) -> Option<Effect> {
-    let mut by: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    let mut by: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     let (mut rose, mut fell, mut changed, mut replies) = (0, 0, 0, 0);
     for (place, a) in arm {
         let Some(c) = control.get(place) else { continue };
@@ -62,13 +62,17 @@ pub fn effect(arm: &Items, control: &Items, outcome: &Outcome, level: f64) -> Op
             replies += 1;
         }
         let (Some(x), Some(y)) = (value(a, outcome), value(c, outcome)) else { continue };
-        let d = x - y;
+        // Averages of equal samples may differ by rounding, which changes nothing.
+        let d = settled(x - y, x.abs() + y.abs());
         rose += usize::from(d > 0.0);
         fell += usize::from(d < 0.0);
-        let sum = by.entry(place.0).or_default();
-        *sum = (sum.0 + d, sum.1 + 1.0);
+        by.entry(place.0).or_default().push(d);
     }
-    let groups: BTreeMap<u32, f64> = by.into_iter().map(|(g, (d, n))| (g, outcome.scale() * d / n)).collect();
+    let mean = |d: Vec<f64>| {
+        let n = d.len() as f64;
+        outcome.scale() * settled_sum(d) / n
+    };
+    let groups: BTreeMap<u32, f64> = by.into_iter().map(|(g, d)| (g, mean(d))).collect();
     let change = mean_t(&groups.values().copied().collect::<Vec<_>>(), level).ok()?;
     Some(Effect { change, groups, rose, fell, changed: changed as f64 / f64::from(replies.max(1)) })
 }

@@ -9,7 +9,7 @@ use crate::arms::Kind;
 use crate::effects::Arm;
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Outcome, Result, Says, brief};
-use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, sign_flips, signed};
+use friction_stats::{Flips, bounds, groups_needed, p_words, permutation_p, settled_sum, sign_flips, signed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,7 +105,8 @@ pub fn ask(q: &Question, arms: &[Arm]) -> Result<Answer> {
         let of: Vec<(f64, &BTreeMap<u32, f64>)> =
             out.doses.iter().filter_map(|d| Some((expected(q, *d), &ran(kind, *d)?.effect.groups))).collect();
         let Some((_, first)) = of.first() else { return vec![] };
-        let mean = |g: &u32| of.iter().map(|(s, by)| Some(s * by.get(g)?)).sum::<Option<f64>>();
+        let mean =
+            |g: &u32| of.iter().map(|(s, by)| Some(s * by.get(g)?)).collect::<Option<Vec<f64>>>().map(settled_sum);
         first.keys().filter_map(mean).map(|sum| sum / of.len() as f64).collect()
     };
     let own = values(q.tested);

@@ -184,3 +184,57 @@ fn a_verdict_falls_with_its_guards() {
     assert!(says == friction_core::Says::CannotBeTold && why.contains("guard fails: at most 20.0 %"), "{why}");
     assert!(why.ends_with("\"ends\""), "{why}");
 }
+
+#[test]
+fn a_trend_over_equal_outcomes_is_zero_and_not_a_rest_of_rounding() {
+    for levels in [["1", "10", "3"], ["1", "2", "4"], ["1", "3", "9"]] {
+        for contrast in ["trend(completion)", "trend(completion) × turn"] {
+            let primary = locked(json!({"contrast": contrast, "direction": "falls", "smallest": 0.5, "first_turn": 1}));
+            // At each level all outcomes are `raise` times the level's number higher.
+            let told = |raise: f64| {
+                let mut rows = vec![];
+                for g in 0..10u32 {
+                    for level in levels {
+                        let higher = raise * level.parse::<f64>().unwrap();
+                        let score = |turn: u32| f64::from(!(g + turn).is_multiple_of(9)) + higher * f64::from(turn);
+                        rows.extend((1..=6).map(|turn| row(g, level, "plain", turn, score(turn))));
+                    }
+                }
+                under(&rows, None, 1, None, 1, Some(&primary))
+            };
+            let out = told(0.0);
+            let v = &out.values["primary"];
+            for (key, want) in [("estimate", 0.0), ("low", 0.0), ("high", 0.0), ("p", 1.0), ("informative_groups", 0.0)]
+            {
+                assert_eq!(v[key].as_f64(), Some(want), "{levels:?}, {contrast}: {v}");
+            }
+            let verdict = out.verdicts().next().unwrap();
+            assert_eq!(verdict.says, friction_core::Says::CannotBeTold);
+            assert!(verdict.evidence.iter().any(|e| e.contains("no pair differs in any group")), "{verdict:?}");
+            let most = levels.iter().max_by_key(|l| l.parse::<u32>().unwrap()).unwrap();
+            assert!(out.question.as_deref().unwrap().contains(&format!("from 1 to {most}")), "{:?}", out.question);
+            // A real effect is told, however small: 1e-7 points for each unit and turn, in each group.
+            let v = told(1e-9).values["primary"].clone();
+            let turns = if contrast.ends_with("turn") { 1.0 } else { 3.5 };
+            assert!((v["estimate"].as_f64().unwrap() / (1e-7 * turns) - 1.0).abs() < 1e-4, "{contrast}: {v}");
+            assert!(v["p"].as_f64().unwrap() < 0.01 && v["informative_groups"] == 10, "{v}");
+        }
+    }
+}
+
+#[test]
+fn averages_of_samples_that_differ_by_rounding_do_not_differ() {
+    let mut rows = vec![];
+    for g in 0..8 {
+        for (level, scores) in [("complete", [0.1, 0.2, 0.3]), ("interrupt", [0.3, 0.2, 0.1])] {
+            for (sample, score) in (0..).zip(scores) {
+                rows.extend((1..=3).map(|turn| TurnRow { sample, ..row(g, level, "plain", turn, score) }));
+            }
+        }
+    }
+    for contrast in ["completion", "completion × turn"] {
+        let v = found(&rows, contrast, 1, None, 1).values["primary"].clone();
+        assert_eq!((v["estimate"].as_f64(), v["p"].as_f64()), (Some(0.0), Some(1.0)), "{contrast}: {v}");
+        assert_eq!(v["informative_groups"], 0);
+    }
+}
