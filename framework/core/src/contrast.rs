@@ -3,7 +3,7 @@ mod design;
 mod levels;
 
 pub use design::is_fraction;
-pub use levels::{by_numbers, scores};
+pub use levels::{by_numbers, reference, scores};
 
 use crate::Needs;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

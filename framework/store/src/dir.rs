@@ -3,6 +3,7 @@ use crate::amendments::{self, Amendment, amended_lock};
 use crate::error::{format, io};
 use crate::gradings::graded_whole;
 use crate::{Error, Result, SCHEMA, sums, table, temp};
+use friction_core::manifest::primary_as_before;
 use friction_core::{ConversationId, Findings, Position, Site, TapArray, TurnRow};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -134,6 +135,7 @@ impl RunDir {
         for lock in [&mut stored, &mut now] {
             lock.as_object_mut().and_then(|o| o.shift_remove("machine"));
         }
+        primary_as_before(&stored, &mut now);
         let [mut own, mut new] = [stored.clone(), now.clone()];
         for lock in [&mut own, &mut new] {
             for key in ["analyzers", "replies"] {

@@ -13,7 +13,8 @@
 //! dataset       table, version, library (SHA-256, if it is a dynamic library) or process (command and sha256 by file, if it
 //!               is a process); fingerprint, sha256 of all items
 //! grade         [grade], if it is given
-//! primary       [primary], defaults filled in, if it is given
+//! primary       [primary], defaults filled in, if it is given; levels and reference that follow from the conditions too (locks of
+//!               before may have none, and are compared without them)
 //! topics        table, version, library or process; fingerprint, if the plugin has one; null if the section is left out
 //! asides        list of the tables `[[aside]]`, if there are any
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does

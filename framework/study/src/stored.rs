@@ -1,7 +1,7 @@
 //! A stored run's study as it was run: its manifest, its folder, and the identity of its model.
 use crate::manifest::{self, checked, parse};
 use crate::{Error, Result, folder, import, lock};
-use friction_core::manifest::{Manifest, Source};
+use friction_core::manifest::{Manifest, Source, primary_as_before};
 use friction_core::{Analyzer, BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::shown;
 use friction_store::{Amendment, Grading, amended_lock, amendments, gradings, settled_analyzers};
@@ -225,12 +225,13 @@ fn departures(lock: &Value, m: &Manifest) -> Vec<String> {
         }
     }
     let mut out = vec![];
-    let declared = lock::declared(m);
+    let mut declared = Value::Object(lock::declared(m));
+    primary_as_before(lock, &mut declared);
     // A contrast that was locked and is gone.
-    if !declared.contains_key("primary") {
+    if declared.get("primary").is_none() {
         differences("primary", &lock["primary"], &Value::Null, &mut out);
     }
-    compare("", lock, &Value::Object(declared), &mut out);
+    compare("", lock, &declared, &mut out);
     out
 }
 

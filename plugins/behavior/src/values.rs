@@ -1,5 +1,6 @@
 //! The outcome of each conversation by turn, and differences of it between conversations that are paired.
 use friction_core::contrast::is_fraction;
+pub use friction_core::contrast::reference;
 use friction_core::{ConversationId, Factors, Outcome, TurnRow, other_factors};
 use friction_stats::{settled, settled_sum};
 use std::borrow::Cow;
@@ -132,13 +133,6 @@ impl Factor {
             Factor::Condition => Factors::new(),
         }
     }
-}
-
-/// The level with which others are compared: the one that is wanted, if it is there; else of two levels the first in the
-/// alphabet, and of more the first in the manifest's order.
-pub fn reference<'a>(levels: &'a [String], wanted: Option<&str>) -> Option<&'a str> {
-    let first = if levels.len() == 2 { levels.iter().min() } else { levels.first() };
-    levels.iter().find(|l| Some(l.as_str()) == wanted).or(first).map(String::as_str)
 }
 
 /// Differences between two levels of a factor, and what was left out of them.

@@ -53,7 +53,8 @@ fn factors_are_checked_as_conditions_and_the_plan_names_the_contrast() {
     let whole = study(&format!("{FACTORS}{PRIMARY}"));
     let told = taken(&whole, &[]);
     // 4 conditions × 8 groups.
-    says(&told, &["primary completion × turn of score: differs from 0 by at least 0.5 points/turn; turns from 2 on"]);
+    let line = "primary completion × turn of score, interrupt minus complete: differs from 0 by at least 0.5 points/turn; turns from 2 on";
+    says(&told, &[line]);
     says(&told, &["conversations 32 of 3 turns"]);
     // Eight groups share the world's eight items; nothing else is warned of.
     assert!(told.matches("warning").count() == 1 && told.contains("asked in more than one group"), "{told}");

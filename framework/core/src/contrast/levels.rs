@@ -14,6 +14,20 @@ pub fn scores(levels: &[String]) -> Vec<f64> {
     numbers(levels).unwrap_or_else(|| (0..levels.len()).map(|i| i as f64).collect())
 }
 
+/// The level with which others are compared: the one that is wanted, if it is there; else of two levels the first in the
+/// alphabet, and of more the first.
+///
+/// ```
+/// use friction_core::contrast::reference;
+/// let levels = ["whole", "cut"].map(String::from);
+/// assert_eq!(reference(&levels, None), Some("cut"));
+/// assert_eq!(reference(&levels, Some("whole")), Some("whole"));
+/// ```
+pub fn reference<'a>(levels: &'a [String], wanted: Option<&str>) -> Option<&'a str> {
+    let first = if levels.len() == 2 { levels.iter().min() } else { levels.first() };
+    levels.iter().find(|l| Some(l.as_str()) == wanted).or(first).map(String::as_str)
+}
+
 /// Whether the scores of levels are the numbers that they are called by, so that a trend is a slope per unit of these, and
 /// not per step from one level to the next.
 pub fn by_numbers(levels: &[String]) -> bool {

@@ -1,4 +1,5 @@
 //! Reads a study from a TOML file and checks each plugin's table with the plugin, before any model is loaded.
+mod before;
 mod chosen;
 mod factorial;
 mod primary;
@@ -14,6 +15,7 @@ pub use crate::sections::{
     contrast_unit,
 };
 pub use crate::suggestion::{nearest, suggestion};
+pub use before::primary_as_before;
 pub use chosen::{Chosen, ConditionChoice};
 pub use schema::{added, schema};
 pub use source::{Located, ManifestError, Source};

@@ -1,5 +1,7 @@
 //! Reads `[primary]`, and fills in which levels it compares.
+use super::before::{default_reference, in_order};
 use super::{ConditionChoice, Source, factorial::Factorial};
+use crate::Factors;
 use crate::deserialize::deserialize;
 use crate::issues::{Issues, Path};
 use crate::sections::PrimarySection;
@@ -33,7 +35,25 @@ pub(super) fn read(
             primary.levels.entry(factor.clone()).or_insert_with(|| levels.clone());
         }
     }
+    resolve(&mut primary, factorial, conditions);
     Some(primary)
+}
+
+/// Fills in what follows from the conditions: the levels that are compared, in order, and the one that is subtracted, so that
+/// the lock says what the sign of the estimate means.
+fn resolve(primary: &mut PrimarySection, factorial: Option<&Factorial>, conditions: &[ConditionChoice]) {
+    for factor in primary.contrast.factors().to_vec() {
+        if !primary.levels.contains_key(&factor) {
+            let levels = ordered(&factor, factorial, conditions);
+            if levels.len() > 1 {
+                primary.levels.insert(factor, levels);
+            }
+        }
+    }
+    if primary.reference.is_none() && !primary.contrast.is_trend() {
+        let all: Vec<&Factors> = conditions.iter().map(|c| &c.factors).collect();
+        primary.reference = default_reference(primary.contrast.first(), &primary.levels, &all);
+    }
 }
 
 /// The levels of a factor as its `[[factor]]` table lists them, or in the order of the conditions.
@@ -41,11 +61,5 @@ fn ordered(factor: &str, factorial: Option<&Factorial>, conditions: &[ConditionC
     if let Some(levels) = factorial.and_then(|f| f.levels.get(factor)) {
         return levels.clone();
     }
-    let mut levels: Vec<String> = vec![];
-    for level in conditions.iter().filter_map(|c| c.factors.get(factor)) {
-        if !levels.contains(level) {
-            levels.push(level.clone());
-        }
-    }
-    levels
+    in_order(factor, &conditions.iter().map(|c| &c.factors).collect::<Vec<_>>())
 }

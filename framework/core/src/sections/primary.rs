@@ -1,5 +1,5 @@
 //! `[primary]`: the one contrast that is named before the run.
-use crate::contrast::by_numbers;
+use crate::contrast::{by_numbers, reference, scores};
 use crate::issues::{Issues, Path};
 use crate::{ComparedTurns, Contrast, Needs, Outcome, brief};
 use schemars::JsonSchema;
@@ -57,8 +57,9 @@ pub struct PrimarySection {
     /// conversations have, or the `last` of each, where conversations end at different turns.
     #[serde(default, skip_serializing_if = "ComparedTurns::is_all")]
     pub turns: ComparedTurns,
-    /// The level with which the other levels of its factor are compared. Default: of two levels the first in the alphabet,
-    /// of more that of the first condition.
+    /// The level with which the other levels of its factor are compared: the estimate is each of them minus this one. Default:
+    /// of two levels the first in the alphabet, of more that of the first condition; `friction check` says which, and the lock
+    /// holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// The levels that are compared, by factor; conditions with other levels of these factors, such as extra controls,
@@ -131,7 +132,39 @@ impl PrimarySection {
         }
     }
 
-    /// In one line: `completion × turn of score: is below 0 by at least 0.5 points/turn; turns from 2 on`.
+    /// What is subtracted from what: `interrupt minus complete`; of a trend, the levels with their scores, in the order of
+    /// these. `None` where the levels are not known.
+    pub fn compared(&self) -> Option<String> {
+        let levels = self.levels.get(self.contrast.first()).filter(|levels| levels.len() > 1)?;
+        if self.contrast.is_trend() {
+            let mut scored: Vec<(f64, &String)> = scores(levels).into_iter().zip(levels).collect();
+            scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+            if by_numbers(levels) {
+                let names: Vec<&str> = scored.iter().map(|(_, l)| l.as_str()).collect();
+                return Some(format!("over the numbers {}", names.join(", ")));
+            }
+            let each: Vec<String> = scored.iter().map(|(score, l)| format!("{l} = {score}")).collect();
+            return Some(format!("over {}", each.join(", ")));
+        }
+        let sides = |levels: &[String]| -> Option<(String, String)> {
+            let a = reference(levels, self.reference.as_deref())?.to_string();
+            let others: Vec<&str> = levels.iter().map(String::as_str).filter(|l| *l != a).collect();
+            let each = if others.len() > 1 { "each of " } else { "" };
+            Some((format!("{each}{}", others.join(", ")), a))
+        };
+        let (b, a) = sides(levels)?;
+        let first = format!("{b} minus {a}");
+        match self.contrast.second() {
+            None => Some(first),
+            Some(factor) => {
+                let (d, c) = sides(self.levels.get(factor).filter(|levels| levels.len() > 1)?)?;
+                Some(format!("{first}, at {d} minus at {c}"))
+            }
+        }
+    }
+
+    /// In one line: `completion × turn of score, interrupt minus complete: is below 0 by at least 0.5 points/turn; turns from 2
+    /// on`.
     pub fn words(&self) -> String {
         let unit = self.unit();
         let size = self.smallest.map(|s| format!(" by at least {} {unit}", brief(s))).unwrap_or_default();
@@ -140,9 +173,13 @@ impl PrimarySection {
             (_, Some(first)) if first > 1 => format!("; turns from {first} on"),
             _ => String::new(),
         };
-        let reference = self.reference.as_ref().map(|r| format!("; compared with {r}")).unwrap_or_default();
+        let (compared, reference) = match (self.compared(), &self.reference) {
+            (Some(compared), _) => (format!(", {compared}"), String::new()),
+            (None, Some(r)) => (String::new(), format!("; compared with {r}")),
+            (None, None) => Default::default(),
+        };
         format!(
-            "{} of {}: {}{}{turns}{reference}",
+            "{} of {}{compared}: {}{}{turns}{reference}",
             self.contrast,
             self.outcome,
             self.direction.words(),
@@ -261,11 +298,37 @@ mod tests {
         // Levels that are numbers are not steps: 4 to 8 shots are four units.
         let (p, _) = read("contrast = \"trend(shots)\"\nsmallest = 0.1\nlevels.shots = [\"0\", \"4\", \"8\"]");
         assert_eq!(p.unit(), "points/unit of shots");
-        assert_eq!(p.words(), "trend(shots) of score: differs from 0 by at least 0.1 points/unit of shots");
+        assert_eq!(
+            p.words(),
+            "trend(shots) of score, over the numbers 0, 4, 8: differs from 0 by at least 0.1 points/unit of shots"
+        );
         let (p, _) = read("contrast = \"tone\"\nsmallest = 50");
         assert!(p.words().ends_with("by at least 50 points"), "{}", p.words());
         let (p, _) = read("contrast = \"tone\"\noutcome = \"log_odds\"\nsmallest = 1e300");
         assert!(p.words().ends_with("by at least 1e300 nats"), "{}", p.words());
+    }
+
+    #[test]
+    fn what_is_subtracted_is_told() {
+        for (text, told) in [
+            ("contrast = \"c\"\nlevels.c = [\"whole\", \"cut\"]", Some("whole minus cut")),
+            ("contrast = \"c\"\nreference = \"whole\"\nlevels.c = [\"whole\", \"cut\"]", Some("cut minus whole")),
+            ("contrast = \"c × turn\"\nlevels.c = [\"no\", \"b\", \"a\"]", Some("each of b, a minus no")),
+            (
+                "contrast = \"c × t\"\nlevels.c = [\"x\", \"y\"]\nlevels.t = [\"q\", \"p\"]",
+                Some("y minus x, at q minus at p"),
+            ),
+            ("contrast = \"trend(n)\"\nlevels.n = [\"1\", \"10\", \"3\"]", Some("over the numbers 1, 3, 10")),
+            (
+                "contrast = \"trend(n)\"\nlevels.n = [\"rude\", \"plain\", \"kind\"]",
+                Some("over rude = 0, plain = 1, kind = 2"),
+            ),
+            ("contrast = \"c\"", None),
+        ] {
+            let (p, _) = read(&format!("smallest = 1\n{text}"));
+            assert_eq!(p.compared().as_deref(), told, "{text}");
+            assert!(told.is_none_or(|told| p.words().contains(told)), "{}", p.words());
+        }
     }
 
     #[test]

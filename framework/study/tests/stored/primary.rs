@@ -24,7 +24,7 @@ fn the_contrast_is_in_the_lock_before_the_first_token() {
     assert!(go(w.path(), &out, &PRIMARY, StopAfter(1)).is_err());
     let locked = json!({
         "contrast": "completion × turn", "outcome": "score", "direction": "falls", "smallest": 0.5, "first_turn": 2,
-        "unparsed": "wrong",
+        "unparsed": "wrong", "reference": "complete", "levels": {"completion": ["complete", "interrupt"]},
     });
     assert_eq!(lock(&out)["primary"], locked);
     // Another direction, or none, is another study.
@@ -58,6 +58,24 @@ fn the_contrast_is_in_the_lock_before_the_first_token() {
         let e = analyze_stored(&out, &Otherwise::default()).err().unwrap().to_string();
         assert!(e.contains("is not what the run was made of") && e.contains(told), "{e}");
     }
+}
+
+#[test]
+fn a_lock_of_before_without_reference_and_levels_is_resumed_and_analysed() {
+    let w = world();
+    let out = w.path().join("run");
+    assert!(go(w.path(), &out, &PRIMARY, StopAfter(1)).is_err());
+    let mut before = lock(&out);
+    let primary = before["primary"].as_object_mut().unwrap();
+    primary.retain(|key, _| !["reference", "levels"].contains(&key.as_str()));
+    fs::write(out.join("lock.json"), format!("{before:#}\n")).unwrap();
+    // Another reference is another contrast, as it was.
+    let other = [PRIMARY[0], PRIMARY[1], "primary.reference=interrupt"];
+    let e = go(w.path(), &out, &other, ALL).unwrap_err().to_string();
+    assert!(e.contains("primary.reference: stored null, now \"interrupt\""), "{e}");
+    go(w.path(), &out, &PRIMARY, ALL).unwrap();
+    assert_eq!(status(&out, &[]), "confirmatory");
+    assert!(lock(&out)["primary"].get("reference").is_none());
 }
 
 #[test]
