@@ -12,6 +12,7 @@ mod guards;
 mod hedges;
 mod letters;
 mod levels;
+mod own_slopes;
 mod primary;
 mod question;
 mod scope;
@@ -62,6 +63,11 @@ use serde::Deserialize;
 ///   the contrast cannot be told: response bias;
 /// - an estimate of what each cut reply so far does to the outcome at the same turn, where two conditions have complementary
 ///   schedules of cuts (`keep.schedule`), and the value `cuts_so_far`;
+/// - of a contrast `<factor> × turn` of two levels, the slope of each level by itself and the level shift (the mean difference
+///   over the compared turns), with 95 % intervals by sign flips of groups: sentences of the verdict, and `own_slopes` and
+///   `level_shift` of `primary`. Where the difference of slopes is expected to fall or to rise, the level that is compared with the
+///   reference must do so itself. Otherwise the verdict is not `reached`: "cannot be told", since it diverges without
+///   degradation (or improvement);
 /// - the values `primary` (the contrast: estimate, unit, interval, p, status, `aliases`, `letter_guard`), `verdict` (reached, not reached
 ///   or cannot be told, why, and its `guards`), `levels`, `letters`, `rounds`, `groups`, `turns`, `chance`, `unparsed_share` and
 ///   `length_share`.

@@ -5,6 +5,7 @@ use crate::calibrated::calibrated;
 use crate::contrast::{Contrast as Found, Measure, Tested, contrast, estimate};
 use crate::guards::{self, Guard};
 use crate::levels::About;
+use crate::own_slopes::OwnSlopes;
 use crate::question::Question;
 use crate::values::{Course, comparable, reference};
 use crate::verdict::{Evidence, Judged, verdict};
@@ -104,7 +105,8 @@ impl Telling<'_> {
         match &rows[..] {
             [one] => {
                 out.ask(self.wording().asked(&one.sides, true));
-                self.one(&question, &levels, one, averaged, out);
+                let own = OwnSlopes::of(q, &chosen, &one.sides.first, &one.differences, about);
+                self.one(&question, &levels, (one, own.as_ref()), averaged, out);
             }
             _ => {
                 out.ask(question.clone());
@@ -159,6 +161,7 @@ impl Telling<'_> {
         &self,
         rows: &[(&Beside, &Found, f64)],
         levels: &[Vec<String>],
+        own: Option<&OwnSlopes>,
         at: usize,
         out: &mut Findings,
     ) -> Option<Judged> {
@@ -169,7 +172,10 @@ impl Telling<'_> {
         };
         let evidence = rows.iter().map(of).collect::<Option<Vec<Evidence>>>()?;
         let (wording, digits) = (self.wording(), usize::from(self.wording().digits()));
-        let guards = self.guards(rows, levels, digits);
+        let mut guards = self.guards(rows, levels, digits);
+        let (sign, smallest) = (locked.direction.sign(), locked.smallest.unwrap_or(f64::INFINITY));
+        let reached = evidence.iter().any(|e| e.says(sign, smallest) == Says::Reached);
+        guards.extend(own.and_then(|own| own.guard(locked.direction, reached)));
         let judged = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
         for (block, e) in out.blocks[at..].iter_mut().zip(&judged.each) {
             if let Body::Estimate(estimate) = &mut block.body {
@@ -177,6 +183,7 @@ impl Telling<'_> {
             }
         }
         let (says, mut why) = (judged.says, judged.why.clone());
+        why.extend(own.map(OwnSlopes::sentences).unwrap_or_default());
         why.push(calibrated(&self.question.contrast, self.about.outcome));
         why.extend(self.scope.clone());
         let estimand = match rows {
@@ -198,7 +205,14 @@ impl Telling<'_> {
     }
 
     /// Writes the contrast of two levels, or a trend.
-    fn one(&self, question: &str, levels: &[Vec<String>], row: &Beside, averaged: bool, out: &mut Findings) {
+    fn one(
+        &self,
+        question: &str,
+        levels: &[Vec<String>],
+        (row, own): (&Beside, Option<&OwnSlopes>),
+        averaged: bool,
+        out: &mut Findings,
+    ) {
         let (q, about) = (self.question, self.about);
         let Some(c) = &row.found else { return };
         out.say(format!(
@@ -209,7 +223,7 @@ impl Telling<'_> {
         ));
         let at = out.blocks.len();
         self.estimate(row, c, c.flips.p, averaged, out);
-        let judged = self.verdict(&[(row, c, c.flips.p)], levels, at, out);
+        let judged = self.verdict(&[(row, c, c.flips.p)], levels, own, at, out);
         let factors = q.contrast.factors();
         let compared: &[String] = if q.contrast.is_trend() { &levels[0] } else { &row.sides.first };
         let mut value = json!({
@@ -225,6 +239,9 @@ impl Telling<'_> {
         }
         if let Some(second) = factors.get(1) {
             value["across"] = json!(second);
+        }
+        if let Some(own) = own {
+            own.add_to(&mut value);
         }
         self.value(value, judged, out);
     }
@@ -265,7 +282,7 @@ impl Telling<'_> {
             self.estimate(row, c, *p, averaged, out);
         }
         let with_p: Vec<(&Beside, &Found, f64)> = found.iter().zip(&adjusted).map(|((r, c), p)| (*r, *c, *p)).collect();
-        let judged = self.verdict(&with_p, levels, at, out);
+        let judged = self.verdict(&with_p, levels, None, at, out);
         let unit = wording.unit();
         let number = |name: &str, f: &dyn Fn(&Found) -> f64| {
             let of = |v: f64| if v.is_finite() { v } else { f64::NAN };

@@ -148,9 +148,10 @@ pub struct Differences {
     pub unshared: usize,
 }
 
-/// Pairs conversations and subtracts the turns that both have. Of differences it makes differences of differences.
-pub fn differences(courses: &[Course], factor: &Factor, a: &str, b: &str) -> Differences {
-    let mut cells: BTreeMap<(u32, Factors), [Vec<&Course>; 2]> = BTreeMap::new();
+/// The conversations of a group at the levels `a` and `b` that agree in every other factor, and the number of those that have
+/// no single partner.
+pub fn pairs<'a>(courses: &'a [Course], factor: &Factor, a: &str, b: &str) -> (Vec<(&'a Course, &'a Course)>, usize) {
+    let mut cells: BTreeMap<(u32, Factors), [Vec<&'a Course>; 2]> = BTreeMap::new();
     for c in courses {
         let at = match factor.of(c) {
             Some(l) if l == a => 0,
@@ -159,12 +160,22 @@ pub fn differences(courses: &[Course], factor: &Factor, a: &str, b: &str) -> Dif
         };
         cells.entry((c.group, factor.others(c))).or_default()[at].push(c);
     }
-    let mut out = Differences::default();
-    for ((group, factors), [x, y]) in cells {
-        let ([x], [y]) = (&x[..], &y[..]) else {
-            out.lone += 1;
-            continue;
-        };
+    let (mut out, mut lone) = (vec![], 0);
+    for [x, y] in cells.into_values() {
+        match (&x[..], &y[..]) {
+            ([x], [y]) => out.push((*x, *y)),
+            _ => lone += 1,
+        }
+    }
+    (out, lone)
+}
+
+/// Pairs conversations and subtracts the turns that both have. Of differences it makes differences of differences.
+pub fn differences(courses: &[Course], factor: &Factor, a: &str, b: &str) -> Differences {
+    let (all, lone) = pairs(courses, factor, a, b);
+    let mut out = Differences { lone, ..Differences::default() };
+    for (x, y) in all {
+        let (group, factors) = (x.group, factor.others(x));
         // Averages of equal samples may differ by rounding.
         let less = |v: f64, other: f64| settled(other - v, v.abs() + other.abs());
         let turns: BTreeMap<u32, f64> =

@@ -52,7 +52,7 @@ impl Evidence {
     }
 
     /// What it says of an effect in the direction `sign` that is at least `smallest`; `None` stands for both directions.
-    fn says(&self, sign: Option<f64>, smallest: f64) -> Says {
+    pub fn says(&self, sign: Option<f64>, smallest: f64) -> Says {
         let side = sign.unwrap_or(self.estimate.signum());
         let beyond = |s: f64| (s * self.wide[0]).min(s * self.wide[1]) > 0.0;
         let opposite = sign.is_some_and(|s| beyond(-s));

@@ -8,6 +8,7 @@ use friction_core::{Cells, ComparedTurns, Outcome, Status};
 use friction_stats::Rng;
 
 mod lock;
+mod own_slopes;
 
 fn row(group: u32, completion: &str, tone: &str, turn: u32, score: f64) -> TurnRow {
     TurnRow {
