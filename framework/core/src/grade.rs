@@ -56,6 +56,17 @@ impl Grader {
         }
     }
 
+    /// Names of the metrics that its grades may have.
+    pub fn metrics(&self) -> &'static [&'static str] {
+        match &self.0 {
+            Rule::Choice(_) => &[],
+            Rule::Exact(_) => &["f1"],
+            Rule::Number(_) => &["number", "error"],
+            Rule::Contains(_) => &["found"],
+            Rule::Pattern(_) => &["matches"],
+        }
+    }
+
     /// Why replies to an item cannot be scored, in words that follow its id; `None` if they can, or if this grader
     /// measures something else of them.
     pub fn fault(&self, item: &Item) -> Option<String> {

@@ -70,6 +70,12 @@ pub trait Dataset: Send + Sync {
     }
     /// Reads the answer out of a reply and compares it with the target.
     fn grade(&self, item: &Item, reply: &str) -> Result<Grade>;
+    /// Names of the metrics that its grades may have ([`Grade::metrics`]), so that an outcome of another name is refused before
+    /// the run. Default: `None`, it does not say; such an outcome is warned of. Datasets of libraries and processes cannot say
+    /// it.
+    fn metrics(&self) -> Option<Vec<String>> {
+        None
+    }
     /// Whether items are taken in the dataset's order instead of shuffled. Default: no.
     fn ordered(&self) -> bool {
         false

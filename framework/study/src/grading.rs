@@ -47,6 +47,23 @@ pub(crate) fn check(
     }
 }
 
+/// Which metrics grades may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Metrics {
+    /// These.
+    Known(Vec<String>),
+    /// The dataset grades, and does not say.
+    Untold,
+}
+
+impl Metrics {
+    /// Those of the table `[grade]` if there is one, and otherwise of the dataset.
+    pub fn of(dataset: &dyn Dataset, grader: Option<&Grader>) -> Self {
+        let named = |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
+        grader.map(|g| named(g.metrics())).or_else(|| dataset.metrics()).map_or(Self::Untold, Self::Known)
+    }
+}
+
 /// What turns about items have to offer to analyzers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Offered {

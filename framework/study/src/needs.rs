@@ -6,7 +6,7 @@ mod reader;
 
 use reader::Reader;
 
-use crate::grading::Offered;
+use crate::grading::{Metrics, Offered};
 use crate::idle::Habit;
 use friction_core::manifest::{Chosen, Issues, Manifest, Path, suggestion};
 use friction_core::{Analyzer, Factors, HookProgram, Needs, Outcome, Tap, plural};
@@ -22,6 +22,8 @@ pub(crate) struct Produced<'a> {
     pub turns: usize,
     /// What turns about the items have; `None` if errors of the dataset are reported already.
     pub offered: Option<Offered>,
+    /// Which metrics grades may have; `None` if errors of the dataset or of `[grade]` are reported already.
+    pub metrics: Option<Metrics>,
 }
 
 /// Checks what an analyzer, or the primary contrast, needs against what a study produces.
@@ -95,6 +97,9 @@ impl Check<'_> {
         let m = self.produced.manifest;
         for outcome in &self.needs.outcomes {
             self.offered(outcome);
+            if let Outcome::Metric(name) = outcome {
+                self.metric(name);
+            }
             let (what, known): (&str, Vec<&str>) = match outcome {
                 Outcome::Reading(_) => ("hook", m.hooks.iter().map(|h| h.name.as_str()).collect()),
                 Outcome::Aside(_) => ("aside", m.asides.iter().map(|a| a.name.as_str()).collect()),
@@ -115,6 +120,36 @@ impl Check<'_> {
             } else if let Outcome::Reading(full) = outcome {
                 self.reading(full, name);
             }
+        }
+    }
+
+    /// Checks that grades have a metric, or that it is given after the run.
+    fn metric(&mut self, name: &str) {
+        let later = &self.produced.manifest.study.scores;
+        let known = match &self.produced.metrics {
+            Some(metrics) if !later.iter().any(|l| l == name) => metrics,
+            _ => return,
+        };
+        let path = self.option("outcome");
+        let given = "numbers that people or a judge give after the run are named in `study.scores`";
+        match known {
+            Metrics::Untold => {
+                let message = format!(
+                    "the outcome `metric.{name}` needs the metric `{name}`, and the dataset that grades replies does not say which metrics it gives: turns without it are left out"
+                );
+                self.warnings.push(path, message, Some(given.into()));
+            }
+            Metrics::Known(known) if !known.iter().any(|k| k == name) => {
+                let all: Vec<String> = known.iter().chain(later).map(|m| format!("`{m}`")).collect();
+                let help = match all.is_empty() {
+                    true => format!("they have none; {given}"),
+                    false => format!("there are {}; {given}", all.join(", ")),
+                };
+                let message =
+                    format!("the outcome `metric.{name}` needs the metric `{name}`, which no grade of this study has");
+                self.issues.push(path, message, Some(help));
+            }
+            Metrics::Known(_) => {}
         }
     }
 

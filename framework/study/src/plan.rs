@@ -195,7 +195,11 @@ impl Plan {
         if let (Some((program, _)), Some(offered)) = (&hooked, offered) {
             idle::forks(program, offered.odds, &mut wrong.issues);
         }
-        let produced = Produced { manifest: m, program: hooked.as_ref().map(|(p, _)| p), habits, turns, offered };
+        // Where `[grade]` is wrong, what it gives is not known.
+        let grades = dataset.as_ref().filter(|_| m.grade.is_some() == grader.is_some());
+        let metrics = grades.map(|d| grading::Metrics::of(d.as_ref(), grader.as_ref()));
+        let program = hooked.as_ref().map(|(p, _)| p);
+        let produced = Produced { manifest: m, program, habits, turns, offered, metrics };
         needs::check(&produced, &needs, &mut wrong.issues, &mut wrong.warnings);
         idle::unused(m, base, &mut wrong.warnings);
         let texts = checkpoint.as_ref().and_then(|c| {

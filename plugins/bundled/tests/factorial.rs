@@ -171,11 +171,19 @@ fn contrasts_that_the_design_cannot_tell_are_refused_at_their_table() {
         ("reference = \"complet\"", "no condition's `completion` has the level `complet`"),
         ("first_turn = 4", "needs 2 turns from turn 4 on, but the study has 3 turns"),
         ("outcome = \"aside.mood\"", "needs the aside `mood`, which the manifest lacks"),
+        ("outcome = \"metric.foo\"", "needs the metric `foo`, which no grade of this study has"),
     ] {
         let m = study(&format!("{FACTORS}{}{key}\n", of("completion × turn")));
         let at = if key.starts_with("levels") { key.trim_start_matches("levels = { ") } else { key };
         says(&refused(&m, &[]), &[&place(&m, at), told]);
     }
+    // A number that a judge gives after the run.
+    let judged = study(&format!("{FACTORS}{}outcome = \"metric.foo\"\n", of("completion × turn")));
+    says(
+        &taken(&judged, &["study.scores=[\"foo\"]"]),
+        &["completion × turn of metric.foo, interrupt minus complete: "],
+    );
+    says(&refused(&judged, &["study.scores=[\"fo\"]"]), &["there are `fo`; numbers that people or a judge give"]);
     let m = study(&format!("{FACTORS}[primary]\ncontrast = \"tone\"\n"));
     says(
         &refused(&m, &[]),

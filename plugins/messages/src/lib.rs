@@ -107,6 +107,9 @@ impl Dataset for Messages {
     fn grade(&self, _: &Item, _: &str) -> Result<Grade> {
         Ok(Grade::default())
     }
+    fn metrics(&self) -> Option<Vec<String>> {
+        Some(vec![])
+    }
     fn ordered(&self) -> bool {
         self.ordered
     }

@@ -271,6 +271,9 @@ impl Dataset for MmluPro {
             Style::ChainOfThought => Ok(choice::grade_by(item, reply, ChoiceParser::Declared)),
         }
     }
+    fn metrics(&self) -> Option<Vec<String>> {
+        Some(vec![])
+    }
     fn fingerprint(&self) -> String {
         self.bank.fingerprint()
     }

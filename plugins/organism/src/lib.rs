@@ -104,6 +104,9 @@ impl Dataset for Organism {
     fn grade(&self, q: &Item, reply: &str) -> Result<Grade> {
         Ok(choice::grade(q, reply))
     }
+    fn metrics(&self) -> Option<Vec<String>> {
+        Some(vec![])
+    }
     fn fingerprint(&self) -> String {
         self.fingerprint.clone()
     }

@@ -67,6 +67,9 @@ impl Dataset for Bank {
     fn grade(&self, item: &Item, reply: &str) -> Result<Grade> {
         Ok(if item.choices.is_empty() { Grade::default() } else { grade(item, reply) })
     }
+    fn metrics(&self) -> Option<Vec<String>> {
+        Some(vec![])
+    }
     fn ordered(&self) -> bool {
         self.ordered
     }

@@ -236,3 +236,22 @@ fn tables_that_say_nothing_are_refused() {
     assert!(told.contains("`grade` must be a table"), "{told}");
     assert!(manifest("[grade]").contains("`kind` is missing"));
 }
+
+#[test]
+fn grades_have_the_metrics_that_are_named() {
+    for text in [
+        "kind = \"choice\"",
+        "kind = \"exact\"",
+        "kind = \"number\"",
+        "kind = \"contains\"",
+        "kind = \"regex\"\npattern = \"[0-9]+\"",
+    ] {
+        let grader = grader(text);
+        let mut had: Vec<String> = vec![];
+        for item in [open(&["5"]), abc(Some(1))] {
+            had.extend(grader.grade(&item, "The answer is 5.").metrics.into_keys());
+        }
+        assert!(grader.metrics().iter().all(|m| had.iter().any(|h| h == m)), "{text}: {had:?}");
+        assert!(had.iter().all(|h| grader.metrics().contains(&h.as_str())), "{text}: {had:?}");
+    }
+}

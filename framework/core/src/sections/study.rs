@@ -1,6 +1,7 @@
 //! `[study]`: the study's name, seed and size.
 use crate::arms::ArmDesign;
 use crate::issues::{Issues, Path};
+use crate::program::is_name;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,10 @@ pub struct StudySection {
     /// nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arms: Option<ArmDesign>,
+    /// Names of numbers that people or a judge give turns after the run (`friction grade RUN --scores FILE.csv`), and that an
+    /// outcome `metric.<name>` reads then. A metric that neither a grade has nor this list names is refused before the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<String>,
 }
 fn single() -> usize {
     1
@@ -123,6 +128,10 @@ impl StudySection {
         if self.turns.is_none() && self.items.is_none() {
             let help = "set `turns`, or `items` where an item takes several turns";
             issues.push(path.clone(), "the length of conversations is missing", Some(help.into()));
+        }
+        for name in self.scores.iter().filter(|name| !is_name(name)) {
+            let message = format!("`scores` has the name {name:?}; names are letters, digits, `-` and `_`");
+            issues.push(path.key("scores"), message, None);
         }
         if self.discovery.is_some_and(|d| !(d > 0.0 && d < 1.0)) {
             issues.push(path.key("discovery"), "`discovery` must be above 0 and below 1", None);
