@@ -251,6 +251,11 @@ pub struct Needs {
     /// selects. Each level of `factors` must then occur in two wordings at least, in one condition or in several.
     #[serde(skip_serializing_if = "no")]
     pub wordings: bool,
+    /// Name of the hook whose readings every turn that is read must have. Its options `factor`, `first_turn` and `where`, as
+    /// far as it has them, must leave none of these turns out: `factor` is one of `pairs`, and the analyzer's own options
+    /// `first_turn` and `where` select no more than the hook's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_by: Option<String>,
 }
 fn none(n: &u32) -> bool {
     *n == 0

@@ -2,6 +2,7 @@
 mod arms;
 mod crossed;
 mod factors;
+mod hook;
 mod reader;
 
 use reader::Reader;
@@ -83,6 +84,7 @@ impl Check<'_> {
         self.groups();
         self.arms();
         self.arm();
+        self.read_by();
         self.cuts();
         self.wordings();
     }

@@ -140,6 +140,10 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
         ("hook.0.placebo=mood", "has no placebo"),
         ("study.groups=4", "holds 3 groups, this study has 4"),
         ("analyzer.0.hook=patched", "needs the hook `patched`"),
+        // What the hook leaves out is not read.
+        ("analyzer.0.first_turn=4", "set `first_turn = 5` or more here, or `first_turn = 4` in the hook"),
+        ("analyzer.0.where.tone=polite", "set `where = { tone = \"blunt\" }` here, or `where = { tone = \"polite\" }`"),
+        ("hook.0.factor=mood", "compares the levels of `completion`, and the hook `patch` pairs those of `mood`"),
         // What cannot be the same conversations.
         ("study.seed=32", "set `study.seed = 31`, the seed of that run"),
         ("model.dtype=bf16", "set `model.dtype = \"f32\"`, or replay that run"),

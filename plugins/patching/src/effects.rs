@@ -198,6 +198,12 @@ impl Exact {
         }
     }
 
+    /// The tests that were not run.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let all = [("own activations", self.own), ("embeddings", self.embed), ("last block", self.last)];
+        all.into_iter().filter(|(_, v)| v.is_none()).map(|(name, _)| name).collect()
+    }
+
     /// Whether all were run, and none is more than `most`.
     pub fn pass(&self, most: f64) -> bool {
         [self.own, self.embed, self.last].iter().all(|v| v.is_some_and(|v| v <= most))

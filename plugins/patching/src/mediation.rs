@@ -50,13 +50,13 @@ pub struct Mediation {
     /// The level that stands for untouched, such as `complete`.
     #[schemars(example = &"complete")]
     pub reference: String,
-    /// Turns that enter: levels of factors, as in the hook. Default: all.
+    /// Turns that enter: levels of factors, as in the hook, or fewer of its turns. Default: all.
     #[serde(default, rename = "where")]
     pub only: Factors,
     /// The site of the verdict, named before the run. Default: none; every site is then explored, and there is no verdict.
     #[serde(default)]
     pub site: Option<Site>,
-    /// First turn that enters, from 1, as in the hook.
+    /// First turn that enters, from 1, as in the hook, or a later one.
     #[serde(default = "two")]
     #[schemars(range(min = 1))]
     pub first_turn: u32,
@@ -138,6 +138,8 @@ impl Analyzer for Mediation {
             reference: Some((self.reference.clone(), vec![self.factor.clone()])),
             filters: [("where".to_string(), Filter { levels: self.only.clone(), compared: vec![self.factor.clone()] })]
                 .into(),
+            // A turn that was not patched would enter totals, and no share.
+            read_by: Some(self.hook.clone()),
             ..Needs::default()
         }
     }

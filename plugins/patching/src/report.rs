@@ -104,6 +104,12 @@ pub fn warnings(f: &Found, out: &mut Findings) {
     if u.without > 0 {
         out.warn(format!("{} have no log-odds or no partner, and are left out", plural(u.without, "turn")));
     }
+    if u.unpatched > 0 {
+        out.warn(format!(
+            "{} were not patched (the hook leaves them out, or the donor had ended), and enter neither shares nor totals",
+            plural(u.unpatched, "turn")
+        ));
+    }
     if u.limited > 0 {
         out.warn(format!(
             "{} of {} (a turn and its partner, in one direction) have log-odds beyond ±{MOST} nats, which count as ±{MOST}: so sure a token tells little. A turn is in a unit of either direction",

@@ -53,6 +53,8 @@ pub struct Units {
     pub drift: f64,
     /// Turns that have no log-odds, or whose partner has none.
     pub without: usize,
+    /// Turns of which no fork measured anything: the hook left them out, or their donor had ended.
+    pub unpatched: usize,
     /// Units with log-odds beyond ±[`MOST`], each counted once. A turn is the recipient of one unit and the donor of
     /// another, so that one turn beyond it limits the effects of both.
     pub limited: usize,
@@ -119,6 +121,10 @@ impl Units {
                     unit.patched.insert(of, v);
                 }
             }
+            if unit.patched.is_empty() {
+                out.unpatched += 1;
+                continue;
+            }
             for (arm, site) in unit.patched.keys() {
                 match arm {
                     Arm::Control(k) => _ = controls.insert(*k),
@@ -131,6 +137,12 @@ impl Units {
             out.units.push(unit);
         }
         if sites.is_empty() {
+            let patched = |r: &TurnRow| r.readings.keys().any(|name| name.starts_with(&prefix));
+            if run.turns().iter().any(patched) {
+                let what = format!("none of the turns that are read was patched by the hook `{}`", o.hook);
+                let help = "set `where`, `first_turn` and `factor` as in the hook";
+                return Err(Error::at("where", what).help(help));
+            }
             let what = format!("no turn has readings of the hook `{}`: name the hook that patches", o.hook);
             return Err(Error::at("hook", what));
         }

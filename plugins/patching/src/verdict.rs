@@ -49,7 +49,13 @@ pub fn guards(
         out.push(format!("{name}: there is no total effect of {least} nats or more that can be told from 0: {found}"));
     }
     for (e, name) in exact.iter().zip(names).filter(|(e, _)| !e.pass(most)) {
-        let told = |v: Option<f64>| v.map_or("not run".to_string(), |v| format!("{v:.2e}"));
+        let missing = e.missing();
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            out.push(format!("{name}: tests that must be 0 were not run in every turn that was patched: {missing}"));
+            continue;
+        }
+        let told = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.2e}"));
         out.push(format!(
             "{name}: the tests that must be 0 are not: own activations {}, embeddings {}, last block {} nats; use `model.dtype = \"f32\"` and no `backend.batch` of 1; on a GPU they are small and not 0, which `tolerance` allows",
             told(e.own),

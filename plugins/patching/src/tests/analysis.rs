@@ -189,6 +189,34 @@ fn without_a_total_effect_nothing_is_shared() {
     assert_eq!(site(&out, "resid_post.0", false)["says"], "reached");
 }
 
+/// Turns that the hook leaves out enter neither totals nor shares, and are counted.
+#[test]
+fn turns_that_were_not_patched_are_left_out() {
+    let total = |group: u32| 2.0 + f64::from(group) / 4.0;
+    let without = |last: u32| {
+        let mut rows = rows(total, &carried);
+        rows.iter_mut().filter(|r| (2..=last).contains(&r.turn)).for_each(|r| r.readings.clear());
+        rows
+    };
+    let out = found(without(2), "site = \"resid_post.0\"");
+    assert_eq!(out.values["verdict"]["says"], "reached", "{}", out.values["verdict"]);
+    for t in out.values["totals"].as_array().unwrap() {
+        assert_eq!((&t["units"], &t["groups"]), (&10.into(), &10.into()), "{t}");
+    }
+    assert!(out.warnings().any(|w| w.starts_with("20 turns were not patched")), "{:?}", out.warnings().next());
+    // None of those that are read: the hook is there, and the options are not as in it.
+    let options: Mediation = toml::from_str("factor = \"completion\"\nreference = \"complete\"").unwrap();
+    let e = super::told(options.analyze(&Memory(without(3)), &mut Findings::default()));
+    assert!(e.contains("none of the turns that are read was patched") && e.contains("as in the hook"), "{e}");
+    // A test that was not run says nothing of the precision.
+    let mut all = rows(total, &carried);
+    let name = format!("patch.{}", reading(Arm::TestEmbed, Site::Embed));
+    all.iter_mut().for_each(|r| _ = r.readings.remove(&name));
+    let why = found(all, "site = \"resid_post.0\"").values["verdict"]["why"].to_string();
+    assert!(why.contains("were not run in every turn that was patched: embeddings"), "{why}");
+    assert!(!why.contains("dtype"), "{why}");
+}
+
 /// A `patch` without `run` has neither `state` nor controls: no text counts them.
 #[test]
 fn controls_that_were_not_run_are_not_counted() {
