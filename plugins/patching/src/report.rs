@@ -57,14 +57,21 @@ pub fn headline(o: &Mediation, f: &Found, guards: &[String], out: &mut Findings)
     }
     let claim = format!("`{site}` mediates the state that `{}` leaves", o.factor);
     let errs = [("made readings", "sites[smallest]", "p"), ("made readings", "verdict", "verdict")];
-    let rates = RATES.sentence(
-        "made readings in which the state does no more than its controls",
-        "mediation",
-        &errs,
-        Some(("made readings", "mediation", "sites[resid_post.0]")),
-    );
-    let verdict =
-        answer.why.iter().cloned().chain(rates).fold(Verdict::new("Best", claim, answer.says), Verdict::because);
+    // They were measured with controls; without these nothing was tested.
+    let rates = (f.units.controls > 0).then(|| {
+        RATES.sentence(
+            "made readings in which the state does no more than its controls",
+            "mediation",
+            &errs,
+            Some(("made readings", "mediation", "sites[resid_post.0]")),
+        )
+    });
+    let verdict = answer
+        .why
+        .iter()
+        .cloned()
+        .chain(rates.flatten())
+        .fold(Verdict::new("Best", claim, answer.says), Verdict::because);
     let level = percent(o.level);
     out.verdict(verdict)
         .method(match f.units.controls {

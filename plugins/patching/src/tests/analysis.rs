@@ -228,7 +228,9 @@ fn controls_that_were_not_run_are_not_counted() {
         let told = told(more);
         assert!(!told.contains("0 controls") && !told.contains("of 0 of the state"), "{told}");
         assert!(told.contains("no `state` and no controls were run, as in a `patch` without `run`"), "{told}");
+        assert!(!told.contains("error rates"), "{told}");
     }
-    let run = serde_json::to_string(&found(self::rows(|_| 3.0, &carried), "")).unwrap();
+    let run = serde_json::to_string(&found(self::rows(|_| 3.0, &carried), "site = \"resid_post.0\"")).unwrap();
     assert!(run.contains("of 99 of the state") && !run.contains("no controls were run"), "{run}");
+    assert!(run.contains("error rates, measured on made readings"), "{run}");
 }
