@@ -5,6 +5,7 @@ use crate::{
 };
 use crate::{Coming, Fork, Peer, Readings, RunReader, Site, Spoken, TapView, TurnContext};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -292,6 +293,12 @@ pub trait Analyzer: Send + Sync {
     /// If a file cannot be read.
     fn fingerprint(&self) -> Result<Option<String>> {
         Ok(None)
+    }
+    /// What options come to that the table leaves out, by key, where the plugin decides it by its other options and no
+    /// default of the schema can say it. The run's lock stores it, so that an analysis which sets such an option to this value
+    /// departs from nothing. Default: there are no such options. Analyzers of libraries and processes cannot say it.
+    fn settled(&self) -> Map<String, Value> {
+        Map::new()
     }
     /// Warnings about conclusions that a study of this size cannot support, given before any token is generated. Each
     /// is a sentence without its full stop. Default: none.

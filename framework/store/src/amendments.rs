@@ -55,7 +55,7 @@ impl Amendment {
         // A lock of before names neither the defaults of options that a table leaves out nor files.
         let mut told = b.clone();
         for (name, of) in told.as_object_mut().into_iter().flatten() {
-            for key in ["defaults", "fingerprint"].into_iter().filter(|key| a[name].get(key).is_none()) {
+            for key in ["defaults", "settled", "fingerprint"].into_iter().filter(|key| a[name].get(key).is_none()) {
                 of.as_object_mut().and_then(|of| of.shift_remove(key));
             }
         }

@@ -82,14 +82,10 @@ pub fn analyses_stored(
     let mut all = Each::open(path, &chosen.iter().map(|a| a.name.as_str()).collect::<Vec<_>>())?;
     for (i, a) in chosen.iter().enumerate() {
         begins(&a.name, i, chosen.len());
-        let departs = stored.departs.get(&a.name).map_or(&[][..], Vec::as_slice);
-        let built = (a.build)(&stored.context)
-            .and_then(|analyzer| Ok((stored.other_files(&a.name, analyzer.as_ref())?, analyzer)));
+        let built =
+            (a.build)(&stored.context).and_then(|analyzer| Ok((stored.departs(&a.name, analyzer.as_ref())?, analyzer)));
         match built {
-            Ok((files, analyzer)) => {
-                let departs: Vec<String> = departs.iter().cloned().chain(files).collect();
-                all.run(&a.name, analyzer.as_ref(), &departs)?;
-            }
+            Ok((departs, analyzer)) => all.run(&a.name, analyzer.as_ref(), &departs)?,
             Err(source) => all.fail(&a.name, source)?,
         }
     }

@@ -20,7 +20,7 @@
 //! conditions    list of: table, version, library or process, factors; fingerprint of what it reads from files, if it does
 //! hooks         list of: table, version, library or process; fingerprint of what it reads from files beside its edits
 //! analyzers     by name: table, defaults (by the plugin's schema, of the options that the table leaves out; locks of before
-//!               have none), version, library or process; fingerprint of what it reads from files, such as an autoencoder.
+//!               have none), settled (what the analyzer decides itself of such options, if it does), version, library or process; fingerprint of what it reads from files, such as an autoencoder.
 //!               They are not compared on resume: what an analysis with other
 //!               ones finds is exploratory
 //! edits, arms   if hooks declare any: name, site, at, turns, op, sha256 of the numbers, of the gate's too if there is
@@ -198,6 +198,10 @@ pub fn lock(plan: &Plan, identity: &ModelIdentity, run: &Path) -> Result<Value> 
     }
     lock["analyzers"] = analyzers(m);
     for (name, analyzer) in &plan.analyzers {
+        let settled = analyzer.settled();
+        if !settled.is_empty() {
+            lock["analyzers"][name]["settled"] = Value::Object(settled);
+        }
         if let Some(fingerprint) = analyzer.fingerprint()? {
             lock["analyzers"][name]["fingerprint"] = json!(fingerprint);
         }

@@ -5,8 +5,7 @@ use friction_core::manifest::{Manifest, Source, primary_as_before};
 use friction_core::{Analyzer, BuildContext, ModelIdentity, ModelPart};
 use friction_store::dir::shown;
 use friction_store::{Amendment, Grading, amended_lock, amendments, gradings, settled_analyzers};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// How to analyse a stored run differently from its own manifest.
@@ -26,10 +25,10 @@ pub struct Stored {
     pub manifest: Manifest,
     /// The context that analyzers are built with: seed, model and device of the run. The model must match the lock.
     pub context: BuildContext,
-    /// For each analyzer, how it differs from that of the same name which the run was begun with.
-    pub departs: BTreeMap<String, Vec<String>>,
     /// The analyzers that the run was begun with, as its lock holds them.
     settled: Value,
+    /// The analyzers of the manifest, in the same form.
+    now: Value,
     /// Notes that a reader must know.
     pub notes: Vec<String>,
 }
@@ -102,8 +101,19 @@ impl Stored {
             Value::Null => mine,
             settled => settled,
         };
-        let departs = departing(&settled, &lock::analyzers(&manifest), &mut notes);
-        Ok(Self { manifest, context, departs, settled, notes })
+        let now = lock::analyzers(&manifest);
+        notes.extend(versions(&settled, &now));
+        Ok(Self { manifest, context, settled, now, notes })
+    }
+
+    /// How an analyzer, by its name and as it was built, differs from that of the same name which the run was begun with.
+    ///
+    /// # Errors
+    /// If a file that it reads cannot be read.
+    pub(crate) fn departs(&self, name: &str, analyzer: &dyn Analyzer) -> friction_core::Result<Vec<String>> {
+        let mut out = departing(name, self.settled.get(name), &self.now[name], &analyzer.settled());
+        out.extend(self.other_files(name, analyzer)?);
+        Ok(out)
     }
 
     /// How the files that an analyzer reads differ from those that it read when the run was begun; `None` if they do not,
@@ -111,7 +121,7 @@ impl Stored {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub(crate) fn other_files(&self, name: &str, now: &dyn Analyzer) -> friction_core::Result<Option<String>> {
+    fn other_files(&self, name: &str, now: &dyn Analyzer) -> friction_core::Result<Option<String>> {
         let Some(then) = self.settled[name]["fingerprint"].as_str() else { return Ok(None) };
         let now = now.fingerprint()?;
         let told = now.as_deref().unwrap_or("none");
@@ -120,37 +130,31 @@ impl Stored {
     }
 }
 
-/// How analyzers differ from those that a run was begun with, by name. That a linked analyzer is of another version is
-/// told in `notes`.
-fn departing(settled: &Value, now: &Value, notes: &mut Vec<String>) -> BTreeMap<String, Vec<String>> {
-    let mut out = BTreeMap::new();
-    for (name, now) in now.as_object().into_iter().flatten() {
-        let (what, mut differ) = (format!("analyzer `{name}`"), vec![]);
-        match settled.get(name) {
-            None => differ.push(format!("{what} is not one of them")),
-            Some(stored) => {
-                let [then, today] = options(stored, now);
-                differences(&what, &then, &today, &mut differ);
-                for pins in ["library", "process"] {
-                    differences(&format!("{what}: {pins}"), &stored[pins], &now[pins], &mut differ);
-                }
-                let version = |of: &Value| of["version"].as_str().unwrap_or("unknown").to_string();
-                if version(stored) != version(now) {
-                    let (then, now) = (version(stored), version(now));
-                    notes.push(format!("{what} is of version {now}; the run was begun with version {then}"));
-                }
-            }
-        }
-        if !differ.is_empty() {
-            out.insert(name.clone(), differ);
-        }
+/// Notes of linked analyzers that are of another version than those that a run was begun with.
+fn versions(settled: &Value, now: &Value) -> Vec<String> {
+    let version = |of: &Value| of["version"].as_str().unwrap_or("unknown").to_string();
+    let told = |(name, now): (&String, &Value)| {
+        let (then, now) = (version(settled.get(name)?), version(now));
+        (then != now).then(|| format!("analyzer `{name}` is of version {now}; the run was begun with version {then}"))
+    };
+    now.as_object().into_iter().flatten().filter_map(told).collect()
+}
+
+/// How an analyzer differs from the one that a run was begun with. `settled` is what it decides of options itself.
+fn departing(name: &str, stored: Option<&Value>, now: &Value, settled: &Map<String, Value>) -> Vec<String> {
+    let (what, mut out) = (format!("analyzer `{name}`"), vec![]);
+    let Some(stored) = stored else { return vec![format!("{what} is not one of them")] };
+    let [then, today] = options(stored, now, settled);
+    differences(&what, &then, &today, &mut out);
+    for pins in ["library", "process"] {
+        differences(&format!("{what}: {pins}"), &stored[pins], &now[pins], &mut out);
     }
     out
 }
 
 /// The options of an analyzer by the lock and as they are now, with defaults where the table leaves them out. A lock of
 /// before names no defaults, and an option that is newer than the lock is none that changed.
-fn options(stored: &Value, now: &Value) -> [Value; 2] {
+fn options(stored: &Value, now: &Value, settled: &Map<String, Value>) -> [Value; 2] {
     let table = |of: &Value| of["table"].as_object().cloned().unwrap_or_default();
     let (mut then, mut today) = (table(stored), table(now));
     if let Some(defaults) = stored["defaults"].as_object() {
@@ -158,6 +162,14 @@ fn options(stored: &Value, now: &Value) -> [Value; 2] {
         let known = |(key, _): &(&String, &Value)| then.contains_key(key.as_str());
         let filled = now["defaults"].as_object().into_iter().flatten().filter(known);
         today.extend(filled.map(|(key, value)| (key.clone(), value.clone())));
+    }
+    // What the analyzer decided of an option itself, where both sides know the option. A lock of before does not say it.
+    let decided = stored["settled"].as_object().unwrap_or(settled);
+    for (key, value) in decided.iter().filter(|(key, _)| today.contains_key(*key) || settled.contains_key(*key)) {
+        then.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    for (key, value) in settled.iter().filter(|(key, _)| then.contains_key(*key)) {
+        today.entry(key.clone()).or_insert_with(|| value.clone());
     }
     [Value::Object(then), Value::Object(today)]
 }
@@ -196,8 +208,23 @@ fn differences(at: &str, stored: &Value, now: &Value, out: &mut Vec<String>) {
                 differences(&format!("{at}.{k}"), &of(x), &of(y), out);
             }
         }
-        _ if stored == now => {}
+        _ if same(stored, now) => {}
         _ => out.push(format!("{at}: stored {}, now {}", shown(stored), shown(now))),
+    }
+}
+
+/// Whether two values are the same. A number is the same whether it is written as `1` or `1.0`.
+fn same(stored: &Value, now: &Value) -> bool {
+    match (stored, now) {
+        (Value::Number(x), Value::Number(y)) => {
+            // Two integers may be equal as floating-point numbers and differ all the same.
+            x == y || (x.is_f64() != y.is_f64() && x.as_f64() == y.as_f64())
+        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+        (Value::Object(x), Value::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| same(x, y)))
+        }
+        _ => stored == now,
     }
 }
 
@@ -310,13 +337,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// How the analyzer `a` differs from what a lock holds of it.
+    fn told(stored: &Value, now: &Value, settled: &Value) -> Vec<String> {
+        departing("a", Some(stored), now, &settled.as_object().cloned().unwrap_or_default())
+    }
+
     #[test]
     fn a_default_that_changed_departs_and_a_new_option_does_not() {
-        let now = json!({"a": {"table": {"plugin": "p"}, "defaults": {"level": 0.9, "newer": 1}, "version": "1"}});
-        let told = |stored: Value| {
-            let stored = json!({"a": stored});
-            departing(&stored, &now, &mut vec![]).remove("a").unwrap_or_default()
-        };
+        let now = json!({"table": {"plugin": "p"}, "defaults": {"level": 0.9, "newer": 1}, "version": "1"});
+        let told = |stored: Value| told(&stored, &now, &json!({}));
         let plain = json!({"plugin": "p"});
         let lock = |level: f64| json!({"table": plain, "defaults": {"level": level}, "version": "1"});
         assert_eq!(told(lock(0.9)), [""; 0]);
@@ -325,5 +354,35 @@ mod tests {
         let written = json!({"table": {"plugin": "p", "level": 0.9}, "defaults": {}, "version": "1"});
         assert_eq!(told(written), [""; 0]);
         assert_eq!(told(json!({"table": plain, "version": "1"})), [""; 0]);
+        assert_eq!(departing("a", None, &now, &Map::new()), ["analyzer `a` is not one of them"]);
+        let other = versions(&json!({"a": {"version": "0"}}), &json!({"a": now, "b": now}));
+        assert_eq!(other, ["analyzer `a` is of version 1; the run was begun with version 0"]);
+    }
+
+    #[test]
+    fn what_an_analyzer_decides_of_an_option_is_that_option() {
+        let of = |table: Value| json!({"table": table, "defaults": {}});
+        let locked = |settled: Value| json!({"table": {}, "defaults": {}, "settled": settled});
+        let (one, none) = (json!({"smallest": 1.0}), json!({}));
+        // Set to what it comes to, whether the lock says that or is of before.
+        assert_eq!(told(&locked(one.clone()), &of(json!({"smallest": 1})), &one), [""; 0]);
+        assert_eq!(told(&of(json!({})), &of(json!({"smallest": 1})), &one), [""; 0]);
+        assert_eq!(told(&of(one.clone()), &of(json!({})), &one), [""; 0]);
+        let two = told(&locked(one.clone()), &of(json!({"smallest": 2})), &one);
+        assert_eq!(two, ["analyzer `a`.smallest: stored 1.0, now 2"]);
+        // It comes to something else by now, or is not decided any more.
+        let less = told(&locked(one.clone()), &of(json!({})), &json!({"smallest": 0.5}));
+        assert_eq!(less, ["analyzer `a`.smallest: stored 1.0, now 0.5"]);
+        assert_eq!(told(&locked(one), &of(json!({})), &none), [""; 0]);
+    }
+
+    #[test]
+    fn a_number_is_the_same_however_it_is_written() {
+        assert!(same(&json!({"zero": [0.0, 1]}), &json!({"zero": [0, 1.0]})));
+        assert!(
+            !same(&json!([0.0]), &json!([0, 0])) && !same(&json!(0.5), &json!(0)) && !same(&json!(0), &json!(null))
+        );
+        // As floating-point numbers these are equal.
+        assert!(!same(&json!(9_007_199_254_740_993_u64), &json!(9_007_199_254_740_992_u64)));
     }
 }

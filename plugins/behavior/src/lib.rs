@@ -16,6 +16,7 @@ mod own_slopes;
 mod primary;
 mod question;
 mod scope;
+mod settled;
 mod summary;
 mod threats;
 mod values;
@@ -227,6 +228,10 @@ impl Analyzer for Behavior {
             reference: self.reference.clone().map(|level| (level, factors)),
             ..contrast
         }
+    }
+
+    fn settled(&self) -> serde_json::Map<String, serde_json::Value> {
+        settled::options(self)
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {

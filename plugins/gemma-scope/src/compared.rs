@@ -61,5 +61,7 @@ mod tests {
         let told = options(json!({"outcome": "reply_tokens"})).validate().unwrap_err().to_string();
         assert_eq!(told, "`outcome = \"reply_tokens\"` needs `min_points`: its default, 1, is in points of a share");
         assert!(options(json!({"outcome": "reply_tokens", "min_points": 5.0})).validate().is_ok());
+        assert_eq!(options(json!({})).settled()["min_points"], 1.0);
+        assert!(!options(json!({"outcome": "reply_tokens", "min_points": 5.0})).settled().contains_key("min_points"));
     }
 }

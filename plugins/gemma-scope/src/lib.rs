@@ -32,6 +32,7 @@ use friction_core::{
 use friction_sae::load::Found;
 use options::GemmaScope;
 use scope::Scope;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -148,6 +149,10 @@ impl Analyzer for Scope {
         let others = self.also.iter().map(|(_, found)| found);
         let files: Vec<&Path> = [&self.found].into_iter().chain(others).flat_map(|found| found.files()).collect();
         sha256_of_files(&files).map(Some).map_err(Error::other)
+    }
+
+    fn settled(&self) -> Map<String, Value> {
+        self.options.settled()
     }
 
     fn foresee(&self, study: &Foreseen) -> Vec<String> {

@@ -3,6 +3,7 @@ use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Outcome, Position, Site};
 use friction_sae::Source;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 /// Asks which features of a sparse autoencoder follow a condition, and whether they go with worse answers, or with another
 /// outcome of the turns. It reads autoencoders and transcoders of any model: of Gemma Scope 2 by their short names, those of
@@ -109,6 +110,9 @@ pub struct GemmaScope {
     #[serde(default = "yes")]
     pub labels: bool,
 }
+/// Smallest link with a share, in points, if none is given.
+const POINTS: f64 = 1.0;
+
 fn prompt_end() -> Position {
     Position::PromptEnd
 }
@@ -150,7 +154,17 @@ impl GemmaScope {
 
     /// The smallest link with the outcome, shares in points.
     pub fn min_points(&self) -> f64 {
-        self.min_points.unwrap_or(1.0)
+        self.min_points.unwrap_or(POINTS)
+    }
+
+    /// What options come to that are left out. Of an outcome that is no share there is no smallest link then.
+    pub fn settled(&self) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.insert("outcome".into(), json!(Outcome::default().to_string()));
+        if self.outcome().is_share() {
+            out.insert("min_points".into(), json!(POINTS));
+        }
+        out
     }
 
     /// Another autoencoder, from an entry of `also`.

@@ -55,7 +55,7 @@ pub fn push(
     let spread = |p: &[f64]| (p.iter().map(|x| x * x).sum::<f64>() / p.len().max(1) as f64).sqrt();
     let own = push(v);
     let length = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    let random: Vec<f64> = (0..o.random.unwrap_or(1000) as u64)
+    let random: Vec<f64> = (0..o.random() as u64)
         .into_par_iter()
         .map(|i| {
             let mut rng = Rng::new(run.seed() ^ (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));

@@ -11,6 +11,7 @@ mod letters;
 mod line;
 mod options;
 
+use friction_checkpoint::sha256_of_files;
 use friction_core::error::Faults;
 use friction_core::{
     Analyzer, BuildContext, Error, Findings, Needs, PluginConfig, PluginEntry, Position, Result, RunReader, Site,
@@ -18,6 +19,8 @@ use friction_core::{
 use friction_directions::Direction;
 use friction_model::Unembedding;
 use options::{LogitLens, Named};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
 
 impl PluginConfig for LogitLens {
     type Output = dyn Analyzer;
@@ -63,6 +66,19 @@ impl Analyzer for Lens {
         }
     }
 
+    fn fingerprint(&self) -> Result<Option<String>> {
+        if self.options.directions.is_empty() {
+            return Ok(None);
+        }
+        let files: Vec<PathBuf> = self.options.directions.iter().map(|n| self.cx.base.join(&n.file)).collect();
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        sha256_of_files(&files).map(Some).map_err(Error::other)
+    }
+
+    fn settled(&self) -> Map<String, Value> {
+        self.options.settled()
+    }
+
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {
         let (unembedding, tokenizer) = Unembedding::open(&self.cx).map_err(Error::other)?;
         let rms = lens::tell(&self.options, run, &unembedding, &tokenizer, out)?;
@@ -78,4 +94,31 @@ impl Analyzer for Lens {
 
 friction_core::inventory::submit! {
     PluginEntry::analyzer::<LogitLens>("logit-lens", "What the model would answer at each layer, and what a direction pushes", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_files_of_directions_are_identified() {
+        let lens = |directions: &str| {
+            let options = format!(r#"{{"sites": ["resid_post.1"], "directions": {directions}}}"#);
+            let context = r#"{"base": BASE, "seed": 0, "model": {"source": "path:x"}, "backend": {}, "grade": null}"#
+                .replace("BASE", &format!("{:?}", env!("CARGO_MANIFEST_DIR")));
+            let (options, cx) = (serde_json::from_str(&options).unwrap(), serde_json::from_str(&context).unwrap());
+            Lens { options, directions: vec![], cx }
+        };
+        let of = |file: &str| lens(&format!(r#"[{{"file": "{file}", "direction": "a"}}]"#));
+        let print = |file: &str| of(file).fingerprint().unwrap().unwrap();
+        assert_eq!(print("Cargo.toml").len(), 64);
+        assert_eq!(print("Cargo.toml"), print("src/../Cargo.toml"));
+        assert_ne!(print("Cargo.toml"), print("src/lib.rs"));
+        assert!(of("nowhere").fingerprint().is_err());
+        assert_eq!(lens("[]").fingerprint().unwrap(), None);
+        // Random directions are drawn where there are directions to compare with.
+        assert_eq!(of("Cargo.toml").settled()["random"], 1000);
+        assert!(lens("[]").settled().is_empty());
+    }
 }

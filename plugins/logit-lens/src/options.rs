@@ -2,6 +2,7 @@
 use friction_core::Site;
 use friction_core::schemars::{self, JsonSchema};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 /// A direction whose push on the letters is told.
@@ -56,6 +57,22 @@ pub struct LogitLens {
     #[schemars(extend("minimum" = 0.5, "exclusiveMaximum" = 1.0))]
     pub level: f64,
 }
+/// Number of random directions, if none is given.
+const RANDOM: usize = 1000;
+
+impl LogitLens {
+    /// Number of random directions.
+    pub fn random(&self) -> usize {
+        self.random.unwrap_or(RANDOM)
+    }
+
+    /// What options come to that are left out.
+    pub fn settled(&self) -> Map<String, Value> {
+        let compared = (!self.directions.is_empty()).then(|| ("random".to_string(), json!(RANDOM)));
+        compared.into_iter().collect()
+    }
+}
+
 fn two() -> u32 {
     2
 }

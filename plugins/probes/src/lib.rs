@@ -34,6 +34,7 @@ use friction_core::{
 use friction_stats::{Link, Matrix};
 use options::LinearProbe;
 use rows::Rows;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use target::Target;
 
@@ -105,6 +106,10 @@ impl Analyzer for LinearProbe {
             factors: factors.clone(),
             ..Needs::default()
         }
+    }
+
+    fn settled(&self) -> Map<String, Value> {
+        [("outcome".to_string(), json!(Outcome::default().to_string()))].into_iter().collect()
     }
 
     fn analyze(&self, run: &dyn RunReader, out: &mut Findings) -> Result<()> {

@@ -11,6 +11,7 @@ use friction_core::{
 };
 use friction_stats::{cite, percent, signed};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Tells what steering did to an outcome such as accuracy: its change at each dose, paired by turn, beside random directions
@@ -124,6 +125,11 @@ impl Analyzer for Steering {
             arm: Some(self.tested.clone()),
             ..Needs::default()
         }
+    }
+
+    fn settled(&self) -> Map<String, Value> {
+        let default = Self { smallest: None, ..self.clone() };
+        [("smallest".to_string(), json!(default.smallest()))].into_iter().collect()
     }
 
     fn foresee(&self, study: &Foreseen) -> Vec<String> {
@@ -306,6 +312,14 @@ mod tests {
         let cx: BuildContext = serde_json::from_str(&context.replace("GRADE", grade)).unwrap();
         let steering: Steering = serde_json::from_str("{}").unwrap();
         steering.build(&cx).unwrap().foresee(&Foreseen { groups: 40, arms: None, readings: None })
+    }
+
+    #[test]
+    fn the_smallest_change_that_is_not_set_is_told_to_the_lock() {
+        let settled = |options: &str| serde_json::from_str::<Steering>(options).unwrap().settled();
+        assert_eq!(settled("{}")["smallest"], 1.0);
+        assert_eq!(settled(r#"{"smallest": 3}"#)["smallest"], 1.0);
+        assert_eq!(settled(r#"{"outcome": "log_odds"}"#)["smallest"], 0.0);
     }
 
     #[test]

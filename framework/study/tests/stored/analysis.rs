@@ -39,6 +39,12 @@ fn a_run_is_analysed_as_it_was_run() {
     let settings = ["study.seed=9".to_string()];
     let e = analyze_stored(&out, &Otherwise { settings: &settings, ..Otherwise::default() }).err().unwrap();
     assert!(matches!(&e, Error::Usage(m) if m.contains("--set study.seed=9")), "{e}");
+    // An option that is set to what it comes to in any case, or written otherwise, departs from nothing.
+    let settings =
+        ["analyzer.0.outcome=\"score\"", "analyzer.0.turns=\"all\"", "analyzer.0.level=9e-1"].map(String::from);
+    analyze_stored(&out, &Otherwise { settings: &settings, ..Otherwise::default() }).unwrap();
+    assert!(behavior(&out).get("departs").is_none(), "{}", behavior(&out)["departs"]);
+    assert_eq!(lock(&out)["analyzers"]["behavior"]["settled"]["first_turn"], 2);
     // And back to the run's own settings.
     analyze_stored(&out, &Otherwise::default()).unwrap();
     assert_eq!(files(&out.join("analysis")), first);
