@@ -234,11 +234,23 @@ impl RunDir {
     /// # Errors
     /// If they cannot be listed or written.
     pub fn outdate_findings(&self, of: &dyn Fn(&str) -> bool) -> Result<()> {
-        let dir = self.path.join("analysis");
-        self.analyses()?.iter().filter(|name| of(name)).try_for_each(|name| crate::found::outdate(&dir.join(name)))
+        self.outdate(of, crate::found::EARLIER)
     }
 
-    /// The analyzers whose findings are those of an earlier analysis, sorted.
+    /// Marks the findings of all analyzers as made before grades of the run were replaced, as [`RunDir::outdate_findings`] does.
+    ///
+    /// # Errors
+    /// If they cannot be listed or written.
+    pub fn outdate_graded(&self) -> Result<()> {
+        self.outdate(&|_| true, crate::found::GRADED)
+    }
+
+    fn outdate(&self, of: &dyn Fn(&str) -> bool, why: &str) -> Result<()> {
+        let dir = self.path.join("analysis");
+        self.analyses()?.iter().filter(|name| of(name)).try_for_each(|name| crate::found::outdate(&dir.join(name), why))
+    }
+
+    /// The analyzers whose findings are out of date, sorted.
     ///
     /// # Errors
     /// If they cannot be listed.

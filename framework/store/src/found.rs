@@ -1,7 +1,8 @@
 //! An analyzer's findings on disk: `findings.json`, and beside it tables, figures and other files.
 //!
 //! `findings.json` is [`Findings::document`] with the analyzer's name, how its settings depart from the run's manifest, and
-//! the names of all files beside it. The key `stale` says that the last analysis of the run did not make them.
+//! the names of all files beside it. The key `stale` says that the last analysis of the run did not make them, or that grades
+//! were replaced since.
 use crate::error::{format, io};
 use crate::{Result, table, temp};
 use friction_core::{Cells, Column, Findings, Table};
@@ -15,11 +16,14 @@ mod read;
 pub(crate) use read::read;
 
 const FINDINGS: &str = "findings.json";
-/// Key of a `findings.json` that the last analysis did not make; its value says so in words.
+/// Key of a `findings.json` that the last analysis did not make, or that was made of other grades; its value says so in words.
 const STALE: &str = "stale";
-/// What a reader of such findings is told.
-const EARLIER: &str =
+/// What a reader is told of findings that the last analysis did not make.
+pub(crate) const EARLIER: &str =
     "an earlier analysis found this, and the last one of this run did not: it is not among its findings";
+/// What a reader is told of findings that were made before grades of the run were replaced.
+pub(crate) const GRADED: &str =
+    "this was found before grades of the run were replaced: `friction analyze` finds it anew";
 /// Name of the old `findings.json` while its files are being replaced.
 const REPLACED: &str = ".friction-replaced.json";
 
@@ -34,13 +38,13 @@ pub(crate) fn write(to: &Path, analyzer: &str, f: &Findings, departs: &[String])
     done.map_err(|e| e.at(to)).map(|()| to.to_path_buf())
 }
 
-/// Marks the findings in the folder `at`, if they are those of its analyzer, as an earlier analysis's. What is written there
-/// next has no mark.
-pub(crate) fn outdate(at: &Path) -> Result<()> {
+/// Marks the findings in the folder `at`, if they are those of its analyzer, as out of date, and says why. What is written
+/// there next has no mark.
+pub(crate) fn outdate(at: &Path, why: &str) -> Result<()> {
     match described(at).filter(|doc| !outdated(doc)) {
         None => Ok(()),
         Some(mut doc) => {
-            doc[STALE] = json!(EARLIER);
+            doc[STALE] = json!(why);
             // Beside the folder, where the next writer of the run removes what a killed one left.
             let (tmp, path) = (temp::temporary(at), at.join(FINDINGS));
             let done = temp::write(&tmp, format!("{doc:#}\n").as_bytes())
@@ -53,12 +57,12 @@ pub(crate) fn outdate(at: &Path) -> Result<()> {
     }
 }
 
-/// Whether the folder `at` holds findings that the last analysis did not make.
+/// Whether the folder `at` holds findings that are marked as out of date.
 pub(crate) fn is_outdated(at: &Path) -> bool {
     described(at).is_some_and(|doc| outdated(&doc))
 }
 
-/// Whether a `findings.json` says that the last analysis did not make it.
+/// Whether a `findings.json` says that it is out of date.
 pub(crate) fn outdated(doc: &Value) -> bool {
     doc.get(STALE).is_some()
 }

@@ -59,7 +59,7 @@ pub fn analyze(path: &Path, analyzers: &[(String, Box<dyn Analyzer>)]) -> Result
 /// If an analyzer differs from that of the same name which the run was begun with, by the run's lock, or there was none,
 /// its findings replace the earlier ones, and are exploratory. A warning, the key `departs` of `findings.json`, and the log
 /// then say how it differs. Verdicts are exploratory too where the outcomes that they rest on were graded again after the
-/// run ([`Analyzer::judges`]).
+/// run ([`Analyzer::judges`]); findings without verdicts are told to be of other scores.
 ///
 /// # Errors
 /// As for [`analyze`], and if the run's manifest or model is not the one that it was made with.
@@ -166,8 +166,10 @@ impl Each {
                 // What an analyzer of the primary contrast departs in, it says itself.
                 let own = analyzer.needs().primary;
                 let again = if own { vec![] } else { replaced(analyzer, &self.graded) };
-                if !again.is_empty() && demote(&mut findings) {
-                    findings.warn(format!("exploratory: {}", again.join("; ")));
+                if !again.is_empty() {
+                    let judged = demote(&mut findings);
+                    let status = if judged { "exploratory" } else { "these scores are not the run's own" };
+                    findings.warn(format!("{status}: {}", again.join("; ")));
                 }
                 if !departs.is_empty() {
                     if !own {

@@ -88,6 +88,8 @@ pub struct Regraded {
     grading: Grading,
     /// Whether the same grading was begun before and not finished.
     goes_on: bool,
+    /// Whether grades that turns have are replaced, and not only joined by others.
+    replaces: bool,
 }
 
 impl Regraded {
@@ -116,6 +118,7 @@ impl Regraded {
         report.conditions = conditions.into_iter().map(|((c, arm), rows)| condition(c, arm, &rows)).collect();
         let differ: BTreeSet<u32> = old.iter().zip(&new).filter(|(a, b)| !same(a, b)).map(|(a, _)| a.group).collect();
         report.groups = differ.len();
+        let replaces = old.iter().zip(&new).any(|(a, b)| replaced(a, b));
         let goes_on = begun.is_some();
         if goes_on {
             report.notes.push("this goes on with new grades that were begun and not finished".into());
@@ -132,11 +135,11 @@ impl Regraded {
         for row in new.into_iter().filter(|r| differ.contains(&r.group)) {
             groups.entry(row.group).or_default().push(row);
         }
-        Self { report, dir, groups, event, grading, goes_on }
+        Self { report, dir, groups, event, grading, goes_on, replaces }
     }
 
     /// Writes the turns of the groups that change, each whole or not at all, a line of the log, and a record of what was
-    /// done. If it is stopped in between, the run is marked: it is neither analysed nor resumed until the same command has
+    /// done. Findings that were made of grades which are replaced are marked. If it is stopped in between, the run is marked: it is neither analysed nor resumed until the same command has
     /// gone on to its end.
     ///
     /// # Errors
@@ -144,6 +147,10 @@ impl Regraded {
     pub fn write(self) -> Result<Report> {
         if !self.groups.is_empty() {
             self.dir.begin_grading(&self.grading)?;
+        }
+        // Before a turn is replaced, so that a stop in between leaves no findings that seem to be of these turns.
+        if self.replaces {
+            self.dir.outdate_graded()?;
         }
         for (group, rows) in &self.groups {
             self.dir.replace_turns(*group as usize, rows)?;
@@ -191,6 +198,13 @@ fn others(a: &TurnRow, b: &TurnRow) -> BTreeSet<String> {
     let bits = |t: &TurnRow, name: &String| t.metrics.get(name).map(|v| v.to_bits());
     let names = a.metrics.keys().chain(b.metrics.keys()).filter(|n| !kept(n));
     names.filter(|n| bits(a, n) != bits(b, n)).cloned().collect()
+}
+
+/// Whether a turn gets other grades in place of those that it has.
+fn replaced(a: &TurnRow, b: &TurnRow) -> bool {
+    let other = |(name, v): (&String, &f64)| b.metrics.get(name).is_none_or(|now| now.to_bits() != v.to_bits());
+    let metrics = a.metrics.iter().any(other);
+    metrics || a.answer != b.answer || a.score != b.score || a.grades.iter().any(|(k, v)| b.grades.get(k) != Some(v))
 }
 
 /// Whether two turns have the same grades.

@@ -5,7 +5,7 @@ use common::sums::{MANIFEST, turns, world};
 use common::{friction, text};
 use friction as _;
 use friction_core::TurnRow;
-use friction_store::{gradings, temp};
+use friction_store::{StoredRun, gradings, temp};
 use friction_study::Otherwise;
 use friction_study::regrade::{Regraded, regraded};
 use friction_study::scores::{Scores, scored};
@@ -126,6 +126,33 @@ fn replies_that_were_graded_again_in_part_are_told_and_finished() {
     let (status, notes, said) = analyzed(w.path());
     assert!(status == "exploratory" && notes.iter().any(|n| n == what), "{status}: {notes:?}");
     assert!(said.contains(what), "{said}");
+}
+
+/// What was found in the grades of before is marked until it is found anew, and not where a column was joined alone.
+#[test]
+fn findings_of_replaced_grades_are_marked() {
+    let w = locked("");
+    let run = w.path().join("r");
+    fs::write(w.path().join("s.csv"), JUDGED).unwrap();
+    fs::write(w.path().join("t.csv"), JUDGED.replace("judge", "second")).unwrap();
+    let stale = || {
+        let found = fs::read_to_string(run.join("analysis/behavior/findings.json")).unwrap();
+        serde_json::from_str::<Value>(&found).unwrap()["stale"].clone()
+    };
+    let graded = |more: &[&str]| {
+        let o = friction(w.path(), &[&["grade", "r"], more].concat());
+        assert!(o.status.success(), "{}", text(&o));
+    };
+    graded(&["--scores", "s.csv"]);
+    assert_eq!(stale(), Value::Null);
+    graded(&["--scores", "t.csv", "--as", "score"]);
+    assert!(stale().as_str().unwrap().contains("before grades of the run were replaced"), "{}", stale());
+    let read = StoredRun::open(&run).unwrap().found("behavior").unwrap().unwrap();
+    assert!(read.warnings().any(|w| w.contains("before grades of the run were replaced")), "{read:?}");
+    analyzed(w.path());
+    assert_eq!(stale(), Value::Null);
+    graded(&["--set", "grade.tolerance=1"]);
+    assert!(stale().is_string());
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn quickstart_fits_a_screen() {
     assert_eq!(status(&told), "exploratory");
     let warned = told["analyzers"]["steering"]["warnings"].to_string();
     assert!(warned.contains("exploratory: the scores were replaced after the run by those of s.csv"), "{warned}");
+    // One that gives no verdict says it too.
+    let warned = told["analyzers"]["ground-truth"]["warnings"].to_string();
+    assert!(warned.contains("these scores are not the run's own: the scores were replaced after the run"), "{warned}");
 }
 
 #[test]

@@ -108,6 +108,12 @@ impl Analyzer for LinearProbe {
         }
     }
 
+    fn judges(&self) -> Vec<Outcome> {
+        // Also where the option is left out, and the score is read if there is one.
+        let read = if let Target::Outcome(outcome) = self.target() { Some(outcome) } else { None };
+        read.into_iter().chain([self.outcome()]).collect()
+    }
+
     fn settled(&self) -> Map<String, Value> {
         [("outcome".to_string(), json!(Outcome::default().to_string()))].into_iter().collect()
     }

@@ -279,3 +279,16 @@ fn what_cannot_be_told_is_said() {
     let e = options(json!({})).analyze(&run, &mut Findings::default()).unwrap_err().to_string();
     assert!(e.contains("no untouched conversation"), "{e}");
 }
+
+/// The outcomes that the probe reads, also where the option is left out.
+#[test]
+fn scores_that_are_read_are_named() {
+    let judges = |more: Value| {
+        let mut table = json!({"target": "tone", "sites": ["resid_post.1"]});
+        table.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value::<LinearProbe>(table).unwrap().judges()
+    };
+    assert_eq!(judges(json!({})), [Outcome::Score]);
+    assert_eq!(judges(json!({"outcome": "log_odds"})), [Outcome::LogOdds]);
+    assert!(judges(json!({"target": "correct", "outcome": "log_odds"})).contains(&Outcome::Score));
+}

@@ -1,5 +1,5 @@
 //! Reads findings from disk, of this version and of those before.
-use super::{EARLIER, FINDINGS, STALE, is_file_name, outdated};
+use super::{EARLIER, FINDINGS, STALE, is_file_name};
 use crate::error::{format, io};
 use crate::turns::batches;
 use crate::{Error, Result};
@@ -16,8 +16,7 @@ use std::path::Path;
 const BESIDE: [&str; 4] = ["analyzer", "departs", "files", STALE];
 
 /// Reads the findings in the folder `at`; `None` if there is no `findings.json`. Tables are read from their Parquet files
-/// and figures from their images. `files` stays empty. Findings that the last analysis did not make begin with a warning that
-/// says so.
+/// and figures from their images. `files` stays empty. Findings that are out of date begin with a warning that says why.
 pub(crate) fn read(at: &Path) -> Result<Option<Findings>> {
     let path = at.join(FINDINGS);
     let text = match fs::read_to_string(&path) {
@@ -26,7 +25,7 @@ pub(crate) fn read(at: &Path) -> Result<Option<Findings>> {
     };
     let wrong = |e: &dyn std::fmt::Display| format(&path, e);
     let mut doc: Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
-    let stale = outdated(&doc);
+    let stale = doc.get(STALE).map(|why| why.as_str().unwrap_or(EARLIER).to_string());
     let Some(keys) = doc.as_object_mut() else { return Err(wrong(&"is not a JSON object")) };
     keys.retain(|k, _| !BESIDE.contains(&k.as_str()));
     if let Some(blocks) = keys.get_mut("blocks").and_then(Value::as_array_mut) {
@@ -52,8 +51,8 @@ pub(crate) fn read(at: &Path) -> Result<Option<Findings>> {
         *f = figure(at, &name, &f["caption"])?;
     }
     let mut found: Findings = serde_json::from_value(doc).map_err(|e| wrong(&e))?;
-    if stale {
-        found.blocks.insert(0, Block::new(Body::Warning(EARLIER.into())));
+    if let Some(why) = stale {
+        found.blocks.insert(0, Block::new(Body::Warning(why)));
     }
     Ok(Some(found))
 }
