@@ -5,9 +5,9 @@ use crate::planned::PlannedCondition;
 use crate::rehearsal::{Course, MadeUp};
 use crate::wrong::Wrong;
 use friction_checkpoint::{ChatMessage, ChatTemplate, Tokenizer};
-use friction_core::HookProgram;
-use friction_core::manifest::Path as KeyPath;
+use friction_core::manifest::{Chosen, Manifest, Path as KeyPath};
 use friction_core::program::EditAt;
+use friction_core::{Hook, HookProgram};
 
 /// Largest number of groups whose messages are tokenised.
 const GROUPS: usize = 20;
@@ -22,10 +22,10 @@ pub(crate) fn check(
     groups: &[Vec<PlannedItem>],
 ) {
     let replaced = program.edits.iter().filter(|e| e.op.takes_vectors()).filter_map(|e| match e.at {
-        EditAt::PromptTail(n) if n > 1 => Some(n),
+        EditAt::PromptTail(n) if n > 1 => Some((n, e.name.as_str())),
         _ => None,
     });
-    let Some(n) = replaced.min() else { return };
+    let Some((n, edit)) = replaced.min_by_key(|(n, _)| *n) else { return };
     let m = wrong.manifest;
     let made_up = MadeUp { text: "word", ids: &[0], codec: &Words, score: None, forgiving: true };
     let mut longest: Option<(usize, String)> = None;
@@ -49,8 +49,20 @@ pub(crate) fn check(
             "the question of {place} and what follows it are {tokens} tokens, and the last {n} are replaced: they must hold the whole question"
         );
         let help = format!("raise the N of `prompt-tail:N` to {tokens} or more, or replace `prompt-end` alone");
-        wrong.issues.push(KeyPath::default().key("hook"), message, Some(help));
+        let path = position(m, n, edit).unwrap_or_else(|| KeyPath::default().key("hook"));
+        wrong.issues.push(path, message, Some(help));
     }
+}
+
+/// The option `position` of the hook that replaces the last `n` tokens. If several hooks have edits, the hook's name stands
+/// before that of the edit.
+fn position(m: &Manifest, n: usize, edit: &str) -> Option<KeyPath> {
+    let word = format!("prompt-tail:{n}");
+    let sets =
+        |hook: &&Chosen<dyn Hook>| hook.table.get("position").and_then(toml::Value::as_str) == Some(word.as_str());
+    let names = |hook: &&Chosen<dyn Hook>| edit.strip_prefix(hook.name.as_str()).is_some_and(|e| e.starts_with('.'));
+    let named = m.hooks.iter().filter(sets).find(names);
+    named.or_else(|| m.hooks.iter().find(sets)).map(|hook| hook.key("position"))
 }
 
 /// Number of tokens of a prompt from the first of the question on; `None` if the message does not hold the question, or

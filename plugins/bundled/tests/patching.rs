@@ -130,6 +130,16 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
     let with = |more: &[&'static str]| check(&[&sized[..], more].concat());
     let (code, told) = with(&[]);
     assert!(code == Some(0) && told.contains("3 groups"), "{told}");
+    // A default that is written out is the same option.
+    let (code, told) = with(&["condition.3.keep.share=1"]);
+    assert_eq!(code, Some(0), "{told}");
+    // More turns may have other topics and items too, which are not told as a fault of their own.
+    let (code, told) = with(&["study.turns=7"]);
+    assert!(code == Some(2) && told.contains("set `study.turns = 5` or lower"), "{told}");
+    assert!(!told.contains("take over the run's"), "{told}");
+    // The key that is wrong is named.
+    let (code, told) = with(&["hook.0.where={ foo = \"z\" }"]);
+    assert!(code == Some(2) && told.contains("`where` names `foo`: no conversation of"), "{told}");
     for (set, why) in [
         ("hook.0.position=reply-mean", "earlier turns and replies differ"),
         ("hook.0.position=prompt-tail:4", "has not stored `embed` at `prompt-tail:4`"),
@@ -169,6 +179,7 @@ fn what_cannot_be_patched_is_refused_before_a_token() {
     let from = format!("hook.0.run={}", dir.path().join("tail").display());
     let (code, told) = check(&["study.groups=3", "study.turns=5", &from, "hook.0.position=prompt-tail:8"]);
     assert!(code == Some(2) && told.contains("they must hold the whole question"), "{told}");
+    assert!(told.contains("--set hook.0.position=prompt-tail:8"), "{told}");
 }
 
 /// Replies that are given are the run's words, whatever the model's precision.

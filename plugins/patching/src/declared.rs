@@ -2,8 +2,9 @@
 //! stands before turn 1, what the history keeps, and what opens a reply.
 use crate::donors::Donors;
 use crate::talks::{Said, Talk};
+use friction_core::manifest::{filled, same};
 use friction_core::serde_json::Value;
-use friction_core::{ChatMessage, Coming, Error};
+use friction_core::{ChatMessage, Coming, Error, Kind, Registry};
 use std::collections::BTreeSet;
 
 /// Options that are compared by what they do, that name things, or that change nothing of what is said in a turn.
@@ -107,7 +108,7 @@ impl<'a> Beside<'a> {
     fn option(&self, key: &str) -> Option<Error> {
         let (c, run) = (self.now, self.donors.path.display());
         let (now, then) = (&c.table[key], &self.table?[key]);
-        if now == then {
+        if same(now, then) || self.defaults(key) {
             return None;
         }
         let shown = |v: &Value| if v.is_null() { "not set".to_string() } else { inline(v) };
@@ -118,6 +119,17 @@ impl<'a> Beside<'a> {
             false => format!("set `{key} = {}` in this condition", inline(then)),
         };
         Some(Error::at("run", what).help(format!("{help}, or replay that run with conditions of plugin `replay`")))
+    }
+
+    /// Whether an option is the same with the defaults of what is left out.
+    fn defaults(&self, key: &str) -> bool {
+        let (now, registry) = (self.now.table, Registry::linked());
+        let named = |name: &str| now["plugin"] == name;
+        // Of a plugin that is not linked no defaults are known.
+        let linked = registry.plugins().iter().find(|p| p.maker.kind() == Kind::Condition && named(&p.name));
+        let (Some(plugin), Some(then)) = (linked, self.table) else { return false };
+        let [now, then] = [now, then].map(|table| filled(table, key, &plugin.options));
+        same(&now, &then)
     }
 
     /// The option that makes a difference, or else `what` differs.

@@ -197,6 +197,9 @@ impl Hook for Patching {
             }
             *talks = held.pair(o)?;
         }
+        if !coming.is_empty() {
+            o.selects(coming.iter().map(|c| c.factors), "this study")?;
+        }
         let enters = |c: &&Coming| c.factors.contains_key(&o.factor) && has_levels(c.factors, &o.only);
         let (coming, others): (Vec<&Coming>, Vec<&Coming>) = coming.iter().partition(enters);
         let Some(turns) = coming.iter().map(|c| c.turn).max() else {

@@ -3,6 +3,7 @@ use friction_core::error::{Faults, twice};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{Error, Factors, Position, Result, Site};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Puts activations of the paired conversation in place of a conversation's own, and measures what that does to the answer.
@@ -149,6 +150,28 @@ impl Patch {
         }
         faults.when(self.first_turn == 0, "first_turn", "`first_turn` counts from 1");
         faults.end()
+    }
+
+    /// Checks that `where` names factors and levels that conversations of a place, `held`, have.
+    ///
+    /// # Errors
+    /// Names the first that none of them has, and those that there are.
+    pub fn selects<'a>(&self, all: impl Iterator<Item = &'a Factors> + Clone, held: &str) -> Result<()> {
+        for (factor, level) in &self.only {
+            let levels: BTreeSet<&str> = all.clone().filter_map(|f| f.get(factor)).map(String::as_str).collect();
+            if levels.contains(level.as_str()) {
+                continue;
+            }
+            let (what, word, known) = if levels.is_empty() {
+                let factors = all.clone().flat_map(|f| f.keys().map(String::as_str)).collect();
+                (format!("`where` names `{factor}`: no conversation of {held} has such a factor"), "factors", factors)
+            } else {
+                (format!("no conversation of {held} has `{factor} = {level}`"), "levels", levels)
+            };
+            let known = known.into_iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+            return Err(Error::at(format!("where.{factor}"), what).help(format!("there are the {word} {known}")));
+        }
+        Ok(())
     }
 
     /// Number of controls: 0 without a finished run.

@@ -82,7 +82,8 @@ impl Facts {
         {
             let has = plural(longest, "turn");
             let what = format!("conversations of this study have {turns} turns, and those of {run} have {has}");
-            faults.add(refuse(what, format!("set `study.turns = {longest}` or lower")));
+            // With another number of turns topics and items may be others too.
+            return Err(refuse(what, format!("set `study.turns = {longest}` or lower")));
         }
         for c in coming.iter().filter(|c| c.turn == 1) {
             (0..self.samples as u32)

@@ -90,6 +90,9 @@ impl Talks {
         let levels: BTreeSet<&String> = self.paired.iter().filter_map(|k| k.2.get(&options.factor)).collect();
         let levels: Vec<String> = levels.into_iter().cloned().collect();
         let Ok(both) = <[String; 2]>::try_from(levels.clone()) else {
+            if !self.by.is_empty() {
+                options.selects(self.by.keys().map(|k| &k.2), &self.held)?;
+            }
             let factor = &options.factor;
             let what = match levels.len() {
                 0 => format!("no conversation of {} that `where` selects has the factor `{factor}`", self.held),

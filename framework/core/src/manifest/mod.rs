@@ -5,6 +5,7 @@ mod factorial;
 mod primary;
 mod schema;
 mod source;
+mod values;
 
 pub use crate::deserialize::deserialize;
 pub use crate::issues::{Issue, Issues, Path, Step};
@@ -19,6 +20,7 @@ pub use before::primary_as_before;
 pub use chosen::{Chosen, ConditionChoice};
 pub use schema::{added, schema};
 pub use source::{Located, ManifestError, Source};
+pub use values::{filled, same};
 
 use crate::grade::GradeSection;
 use crate::registry::{Kind, Maker, Registry};

@@ -35,7 +35,10 @@ impl Check<'_> {
         }
         let only: Factors = set("where").and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
         let reads = |f: &Factors| self.looks_at(f) && needs.pairs.iter().all(|factor| f.contains_key(factor));
-        let left = manifest.conditions.iter().find(|c| reads(&c.factors) && !has_levels(&c.factors, &only));
+        // A hook whose `where` selects nothing is refused by itself.
+        let all = || manifest.conditions.iter();
+        let some = all().any(|c| has_levels(&c.factors, &only));
+        let left = all().find(|c| some && reads(&c.factors) && !has_levels(&c.factors, &only));
         if let Some(left) = left {
             let nothing = Factors::new();
             let own = needs.filters.get("where").map_or(&nothing, |f| &f.levels);

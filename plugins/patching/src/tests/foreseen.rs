@@ -293,7 +293,13 @@ fn a_design_without_partners_is_refused() {
     assert_eq!(told("", &all), "");
     let without = |name: &str| Design(Design::new(2).0.into_iter().filter(|c| c.condition != name).collect());
     for (more, design, why) in [
-        ("where = { tone = \"c\" }", &all, "no conversation of this study that `where` selects has the factor"),
+        (
+            "where = { tone = \"c\" }",
+            &all,
+            "no conversation of this study has `tone = c`; there are the levels `a`, `b`",
+        ),
+        ("where = { foo = \"z\" }", &all, "`where` names `foo`: no conversation of this study has such a factor"),
+        ("where = { foo = \"z\" }", &all, "there are the factors `completion`, `tone`"),
         ("placebo = \"mood\"", &all, "has no placebo"),
         ("placebo = \"sample\"", &all, "differs from it in `sample` alone"),
         ("first_turn = 5", &all, "`first_turn` is 5, and the conversations have 2 turns"),
