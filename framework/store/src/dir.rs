@@ -237,7 +237,8 @@ impl RunDir {
         self.outdate(of, crate::found::EARLIER)
     }
 
-    /// Marks the findings of all analyzers as made before grades of the run were replaced, as [`RunDir::outdate_findings`] does.
+    /// Marks the findings of all analyzers as made before grades of the run were replaced, as [`RunDir::outdate_findings`]
+    /// does.
     ///
     /// # Errors
     /// If they cannot be listed or written.

@@ -16,7 +16,8 @@ mod read;
 pub(crate) use read::read;
 
 const FINDINGS: &str = "findings.json";
-/// Key of a `findings.json` that the last analysis did not make, or that was made of other grades; its value says so in words.
+/// Key of a `findings.json` that the last analysis did not make, or that was made of other grades; its value says so in
+/// words.
 const STALE: &str = "stale";
 /// What a reader is told of findings that the last analysis did not make.
 pub(crate) const EARLIER: &str =
