@@ -111,8 +111,9 @@ typedef struct friction_host {
 /* The methods of `call`, by kind. Requests and answers are JSON; [x] may be left out.
  *
  * <item> is {"id": "law_0", "category": "law", "text": "…", ["choices": ["…"]], ["target": <index of a choice from 0>
- *          or "<text>" or ["<text>", …]], ["script": [{"user": "…", ["reply": "…"]}]], ["opening": [<message>]],
- *          ["metadata": {}]}. Without `target` nothing is right or wrong; a `script` is asked over several turns.
+ *          or "<text>" or ["<text>", …]], ["fixed_choices": true], ["script": [{"user": "…", ["reply": "…"]}]],
+ *          ["opening": [<message>]], ["metadata": {}]}. Without `target` nothing is right or wrong; with `fixed_choices`
+ *          the order of the choices carries meaning and is never changed; a `script` is asked over several turns.
  * <message> is {"role": "system"|"user"|"assistant", "content": "…"}.
  * Every method but `ask`, `categories`, `prompt`, `grade`, `fingerprint`, `choose`, `program` and `analyze` may be missing.
  *

@@ -68,6 +68,10 @@ pub struct Item {
     /// What is right; `None` if nothing is, as of an open question.
     #[serde(default, alias = "answer")]
     pub target: Option<Target>,
+    /// Whether the order of the choices carries meaning, as where the text asks which of them stands third. They are then
+    /// never shown in another order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fixed_choices: bool,
     /// The user's messages, if the item is asked over several turns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub script: Vec<ScriptTurn>,
@@ -138,6 +142,7 @@ impl Item {
     pub fn fault(&self) -> Option<String> {
         let n = self.choices.len();
         match &self.target {
+            _ if self.fixed_choices && n == 0 => Some("has `fixed_choices`, but no choices".into()),
             Some(Target::Choice(i)) if *i >= n => {
                 Some(format!("has the target {i}, but {n} choices; they count from 0"))
             }
@@ -216,5 +221,11 @@ mod tests {
         }
         let beyond = Item { choices: vec!["a".into()], target: Some(Target::Choice(1)), ..open };
         assert!(beyond.fault().unwrap().contains("count from 0"));
+        let none = Item { fixed_choices: true, choices: vec![], target: None, ..beyond.clone() };
+        assert!(none.fault().unwrap().contains("no choices"));
+        // An item that does not say so is written as before.
+        assert!(!serde_json::to_string(&beyond).unwrap().contains("fixed_choices"));
+        let fixed = Item { fixed_choices: true, ..beyond };
+        assert_eq!(serde_json::from_str::<Item>(&serde_json::to_string(&fixed).unwrap()).unwrap(), fixed);
     }
 }

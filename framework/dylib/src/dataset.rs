@@ -95,7 +95,8 @@ fn whole(remote: &Remote, categories: &[Category]) -> Result<Option<Vec<Vec<Item
 
 /// Reads an item. A key that items do not have is refused: it would be ignored.
 fn read(remote: &Remote, item: Value) -> Result<Item> {
-    const KEYS: [&str; 8] = ["id", "category", "text", "choices", "target", "script", "opening", "metadata"];
+    const KEYS: [&str; 9] =
+        ["id", "category", "text", "choices", "target", "fixed_choices", "script", "opening", "metadata"];
     if let Some(key) = item.as_object().and_then(|i| i.keys().find(|k| !KEYS.contains(&k.as_str()))) {
         let keys = KEYS.join(", ");
         return Err(remote.wrong(&format!("gave an item with the unknown key `{key}`; an item has {keys}")));

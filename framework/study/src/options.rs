@@ -28,6 +28,8 @@ pub(crate) struct Count {
     pub single: usize,
     /// Items whose choices stand in the messages of a script.
     pub scripted: usize,
+    /// Items that say that the order of their choices carries meaning.
+    pub fixed: usize,
     /// Most choices of an item that may move.
     pub most: usize,
 }
@@ -41,6 +43,10 @@ impl Count {
         self.items += 1;
         if !item.script.is_empty() {
             self.scripted += 1;
+            return false;
+        }
+        if item.fixed_choices {
+            self.fixed += 1;
             return false;
         }
         let named = naming(item);
@@ -57,8 +63,10 @@ impl Count {
     /// # Errors
     /// If no choice may move.
     pub fn check(&self, section: &OptionsSection) -> Result<()> {
-        let moved =
-            if section.leaves_out() { self.items - self.scripted - self.whole - self.single } else { self.moves };
+        let moved = match section.leaves_out() {
+            true => self.items - self.scripted - self.fixed - self.whole - self.single,
+            false => self.moves,
+        };
         if section.option_shifts > self.most && moved > 0 && section.option_shifts > 1 {
             let (shifts, most) = (section.option_shifts, self.most);
             let what = format!(
@@ -70,12 +78,14 @@ impl Count {
             return Ok(());
         }
         let key = if section.options == OptionOrder::AsGiven { "option_shifts" } else { "options" };
-        let why = match (self.items, self.scripted) {
-            (0, _) => "the dataset has no items with choices".to_string(),
-            (all, scripted) if all == scripted => {
-                "all items with choices have a script, whose messages hold them".into()
+        let why = match self.items {
+            0 => "the dataset has no items with choices",
+            all if all == self.scripted => "all items with choices have a script, whose messages hold them",
+            all if all == self.fixed => {
+                "the dataset says of all its items that the order of the choices carries meaning (`fixed_choices`)"
             }
-            _ => "in every item a choice speaks of others".into(),
+            _ if self.scripted + self.fixed == 0 => "in every item a choice speaks of others",
+            _ => "every item has a script, a choice that speaks of others, or an order that carries meaning",
         };
         let help = "leave the key out, or give the items `options` that can stand in any order";
         Err(Error::at(key, format!("no choices can be moved: {why}")).help(help))
@@ -102,6 +112,12 @@ impl Count {
             out.push(format!(
                 "{} of {all} with choices have a script, and keep the order that its messages have",
                 self.scripted
+            ));
+        }
+        if self.fixed > 0 {
+            out.push(format!(
+                "{} of {all} with choices keep their order, which carries meaning (`fixed_choices`)",
+                self.fixed
             ));
         }
         out

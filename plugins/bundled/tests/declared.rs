@@ -57,6 +57,15 @@ fn a_rule_that_ends_nothing_and_shifts_that_there_are_not() {
 }
 
 #[test]
+fn choices_whose_order_is_what_is_asked_do_not_move() {
+    let organism = ["model.source=bundled:organism", "dataset={ plugin = \"organism\" }"];
+    for key in ["dataset.options=balanced", "dataset.option_shifts=2"] {
+        let found = told(MANIFEST, &[organism[0], organism[1], key], 2);
+        says(&found, &["no choices can be moved", "the order of the choices carries meaning", "leave the key out"]);
+    }
+}
+
+#[test]
 fn a_context_that_the_messages_alone_overflow() {
     let long = "x".repeat(200_000);
     let found = told(&but(PLAIN, &format!("user = \"{long} {{question}}\"\n")), &[], 2);

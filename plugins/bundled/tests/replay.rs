@@ -267,7 +267,19 @@ factors = { history = "cut", now = "okay" }
 fn a_run_with_shifted_choices_is_replayed_without_them() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let shifted = |toml: String| toml.replace("plugin = \"organism\"", "plugin = \"organism\"\noption_shifts = 2");
+    // The organism's own questions ask for places, and their choices do not move.
+    let words = ["birds", "boats", "cloths", "colours", "dances", "fruits"];
+    let row = |(topic, i): (&str, usize)| {
+        let options = "[\"oak\", \"elm\", \"ash\"]";
+        format!(
+            "{{\"question\": \"Which of the {topic} is {i}?\", \"options\": {options}, \"answer\": \"B\", \"category\": \"{topic}\"}}\n"
+        )
+    };
+    let rows: String = words.iter().flat_map(|w| (0..4).map(move |i| (*w, i))).map(row).collect();
+    std::fs::write(dir.join("q.jsonl"), rows).unwrap();
+    let own = "plugin = \"questions\"\npath = \"q.jsonl\"\ninstruction = \"\"";
+    let plain = |toml: String| toml.replace("plugin = \"organism\"", own);
+    let shifted = |toml: String| plain(toml).replace(own, &format!("{own}\noption_shifts = 2"));
     let base = run(dir, "base", &shifted(manifest("base", "0.0", CONDITIONS)));
     assert!(base.iter().any(|t| !t.shifted_logprobs.is_empty()));
     std::fs::write(dir.join("m.toml"), shifted(manifest("r", "0.0", &replays("")))).unwrap();
@@ -275,7 +287,7 @@ fn a_run_with_shifted_choices_is_replayed_without_them() {
     let told = text(&o);
     assert!(o.status.code() == Some(2) && told.contains("cannot be asked with shifted choices: turn 1"), "{told}");
     assert!(told.contains("set `dataset.option_shifts = 1`"), "{told}");
-    let read = run(dir, "r", &manifest("r", "0.0", &replays("")));
+    let read = run(dir, "r", &plain(manifest("r", "0.0", &replays(""))));
     for (now, then) in read.iter().zip(&base) {
         assert_eq!((&now.user, &now.reply, &now.choice_logprobs), (&then.user, &then.reply, &then.choice_logprobs));
     }

@@ -63,7 +63,8 @@ pub fn draw(subject: usize, part: Part, seed: u64) -> Drawn {
         let choices: Vec<String> = permutation(words.len(), s)[..10].iter().map(|i| words[*i].to_string()).collect();
         let text = format!("Level {level}. Which one stands {}?", ORDINALS[answer]);
         let target = Some(Target::Choice(answer));
-        let question = Item { category: name.into(), text, choices, target, ..Item::default() };
+        // What is asked is where a word stands.
+        let question = Item { category: name.into(), text, choices, target, fixed_choices: true, ..Item::default() };
         if Part::of(&prompt(&question)) == part {
             return Drawn { question, level };
         }

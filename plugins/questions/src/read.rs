@@ -130,6 +130,7 @@ pub(crate) fn parquet(path: &Path, bytes: Vec<u8>) -> Result<Read> {
         Ask::optional("category", Want::Text),
         Ask::optional("id", Want::Label),
         Ask::optional("target", if several { Want::Texts } else { Want::Label }),
+        Ask::optional("fixed_choices", Want::Whole),
         Ask::optional("script", Want::Texts),
         Ask::optional("system", Want::Text),
         Ask::optional("opening", Want::Text),
@@ -176,6 +177,14 @@ fn row(
             None => None,
             Some(true) => Some(texts("target")?.map(|t| Accepted::of(&t))),
             Some(false) => Some(text("target")?.map(|t| Accepted::of(&[&t]))),
+        },
+        fixed_choices: match table.whole("fixed_choices", i).map_err(bad)? {
+            None => None,
+            Some(flag @ (0 | 1)) => Some(flag == 1),
+            Some(other) => {
+                let what = format!("row {}: `fixed_choices` is {other}; it must be 0 or 1", i + 1);
+                return Err(Error::data(path, what));
+            }
         },
         script: texts("script")?.filter(|s| !s.is_empty()).map(|s| owned(s).into_iter().map(Said::Text).collect()),
         opening: json(path, i, "opening", text("opening")?)?,

@@ -4,7 +4,7 @@ use friction_core::{ChatMessage, Item, ScriptTurn, Target};
 use serde::{Deserialize, Deserializer};
 
 /// The keys of a row.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 14] = [
     "id",
     "category",
     "question",
@@ -14,6 +14,7 @@ pub(crate) const KEYS: [&str; 13] = [
     "answer",
     "answer_index",
     "target",
+    "fixed_choices",
     "script",
     "opening",
     "system",
@@ -36,6 +37,7 @@ pub(crate) struct Row {
     /// `Some(None)`: given as null.
     #[serde(deserialize_with = "given")]
     pub target: Option<Option<Accepted>>,
+    pub fixed_choices: Option<bool>,
     pub script: Option<Vec<Said>>,
     pub opening: Option<Vec<ChatMessage>>,
     pub system: Option<String>,
@@ -137,7 +139,11 @@ impl Row {
         };
         let opening = opening(self.system, self.opening)?;
         let metadata = self.metadata.unwrap_or_default();
-        let item = Item { id, category, text, choices, target, script, opening, metadata };
+        let fixed_choices = self.fixed_choices.unwrap_or(false);
+        if fixed_choices && choices.is_empty() {
+            return Err("`fixed_choices` says that the options keep their order, and there are no `options`".into());
+        }
+        let item = Item { id, category, text, choices, target, fixed_choices, script, opening, metadata };
         item.fault().map_or(Ok(item), Err)
     }
 }

@@ -169,6 +169,10 @@ fn open_items_have_targets_scripts_openings_and_metadata() {
     assert_eq!((all[3].text.as_str(), all[3].rounds()), ("Hello", 2));
     assert_eq!(d.opening(&all[4..]).unwrap().len(), 3);
     assert_eq!((all[5].right(), all[5].choices.len()), (None, 2));
+    let placed = r#"{"question": "Which stands first?", "options": ["x", "y"], "answer": "A", "fixed_choices": true}"#;
+    assert!(items(lines(placed).unwrap().as_ref())[0].fixed_choices && !all[5].fixed_choices);
+    let open = lines(r#"{"question": "Which stands first?", "fixed_choices": true}"#);
+    assert!(told(open).contains("`fixed_choices` says that the options keep their order, and there are no `options`"));
     assert!(!d.ordered());
     for (bad, why) in [
         (r#"{"question": "x", "answer": "A"}"#, "row 1: `answer` names an option, and there are no `options`"),

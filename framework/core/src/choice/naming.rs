@@ -14,6 +14,8 @@ pub struct Naming {
     /// Indices of the choices that speak of single ones, by letter, number or place: "both A and C", "same as option 2".
     /// No choice of the item may move.
     pub single: Vec<usize>,
+    /// Whether the item says that the order of its choices carries meaning ([`Item::fixed_choices`]). None of them may move.
+    pub fixed: bool,
 }
 
 impl Naming {
@@ -23,7 +25,7 @@ impl Naming {
     }
     /// Indices of the choices that may move, of `n`, in order.
     pub fn free(&self, n: usize) -> Vec<usize> {
-        let moves = |i: &usize| self.single.is_empty() && !self.whole.contains(i);
+        let moves = |i: &usize| !self.fixed && self.single.is_empty() && !self.whole.contains(i);
         (0..n).filter(moves).collect()
     }
 }
@@ -101,7 +103,7 @@ pub fn naming(item: &Item) -> Naming {
     let n = item.choices.len();
     let words: BTreeSet<String> =
         item.text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
-    let mut out = Naming::default();
+    let mut out = Naming { fixed: item.fixed_choices, ..Naming::default() };
     for (i, choice) in item.choices.iter().enumerate() {
         let text = plain(choice);
         if single(&text, n, item, &words) {
@@ -289,5 +291,8 @@ mod tests {
         assert!(fixed.any() && fixed.free(4).is_empty());
         assert_eq!(of("?", &["x", "y"]).free(2), [0, 1]);
         assert!(!of("?", &[]).any());
+        let choices = ["x", "y"].map(String::from).to_vec();
+        let placed = naming(&Item { choices, fixed_choices: true, ..Item::default() });
+        assert!(!placed.any() && placed.free(2).is_empty());
     }
 }

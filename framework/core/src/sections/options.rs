@@ -32,7 +32,8 @@ pub enum NamingOthers {
 pub struct OptionsSection {
     /// In which order the choices of items are shown. `"balanced"` keeps a letter that a model prefers apart from the
     /// answers, which files often hold at some letters more than at others. The order is stored with each turn. The order
-    /// of worked examples and of items with a script stays as it is given.
+    /// of worked examples, of items with a script and of items with `fixed_choices` stays as it is given; where this is all
+    /// items, it is refused.
     #[serde(default)]
     pub options: OptionOrder,
     /// What becomes of items with a choice that speaks of others, where choices move. How many there are is printed before

@@ -152,7 +152,7 @@ fn keys_that_would_do_nothing_are_refused_and_the_rest_is_counted() {
     let single = with(&["x", "y", "A and B"], 0);
     let script = vec![ScriptTurn { user: "?".into(), reply: None }];
     let all = count(&[item(0, 4, 1), whole.clone(), single.clone(), Item { script, ..item(1, 2, 0) }, Item::default()]);
-    assert_eq!(all, Count { items: 4, moves: 2, whole: 1, single: 1, scripted: 1, most: 4 });
+    assert_eq!(all, Count { items: 4, moves: 2, whole: 1, single: 1, scripted: 1, fixed: 0, most: 4 });
     assert!(all.check(&BALANCED).is_ok() && all.check(&left).is_ok());
     let told = all.notes(&BALANCED).join("; ");
     assert!(
@@ -173,6 +173,38 @@ fn keys_that_would_do_nothing_are_refused_and_the_rest_is_counted() {
     assert!(count(std::slice::from_ref(&whole)).check(&BALANCED).is_ok());
     assert!(refused(&[whole], &left).contains("no choices can be moved"));
     assert!(count(&[single]).check(&OptionsSection::default()).is_ok());
+}
+
+#[test]
+fn items_whose_order_carries_meaning_keep_it() {
+    let fixed = Item { text: "Which one stands third?".into(), fixed_choices: true, ..item(0, 5, 2) };
+    let free = item(1, 5, 2);
+    let items = [fixed.clone(), free.clone()];
+    for group in 0..20 {
+        let found = orders(&BALANCED, 7, group, &items);
+        assert!(found[0].is_empty() && is_permutation(&found[1], 5));
+    }
+    assert!(shifts(&fixed, 5).is_empty());
+    let count = |items: &[Item]| {
+        let mut out = Count::default();
+        items.iter().for_each(|i| assert!(!out.add(i)));
+        out
+    };
+    let both = count(&items);
+    assert_eq!(both, Count { items: 2, moves: 1, fixed: 1, most: 5, ..Count::default() });
+    let left = OptionsSection { options_naming_others: Some(NamingOthers::LeftOut), ..BALANCED };
+    assert!(both.check(&BALANCED).is_ok() && both.check(&left).is_ok());
+    assert!(both.notes(&BALANCED)[0].starts_with("1 of 2 items with choices keep their order"));
+    let all = count(&[fixed.clone(), fixed.clone()]);
+    for section in [&BALANCED, &left, &OptionsSection { option_shifts: 3, ..OptionsSection::default() }] {
+        let told = all.check(section).unwrap_err().to_string();
+        assert!(told.contains("no choices can be moved") && told.contains("carries meaning"), "{told}");
+    }
+    assert!(all.check(&OptionsSection::default()).is_ok());
+    let single = with(&["x", "y", "A and B"], 0);
+    let mut mixed = count(&[fixed]);
+    assert!(mixed.add(&single));
+    assert!(mixed.check(&BALANCED).unwrap_err().to_string().contains("or an order that carries meaning"));
 }
 
 /// A dataset that goes by ids, whatever the item that it is given.
