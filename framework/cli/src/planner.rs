@@ -318,6 +318,7 @@ fn items(r: Reuse) -> String {
     let all = plural(r.asked, "item");
     match r.reused {
         0 => format!("{all}, each asked by one group"),
+        _ if r.least == r.most => format!("{all}, each asked by {}", plural(r.most, "group")),
         n => format!("{all}, {n} of them asked by more than one group, and by up to {}", plural(r.most, "group")),
     }
 }
@@ -345,8 +346,9 @@ mod tests {
 
     #[test]
     fn items_that_groups_share_are_told() {
-        assert_eq!(items(Reuse { asked: 9, reused: 0, most: 1 }), "9 items, each asked by one group");
-        let told = items(Reuse { asked: 9, reused: 4, most: 3 });
+        assert_eq!(items(Reuse { asked: 9, reused: 0, least: 1, most: 1 }), "9 items, each asked by one group");
+        assert_eq!(items(Reuse { asked: 9, reused: 9, least: 2, most: 2 }), "9 items, each asked by 2 groups");
+        let told = items(Reuse { asked: 9, reused: 4, least: 1, most: 3 });
         assert_eq!(told, "9 items, 4 of them asked by more than one group, and by up to 3 groups");
     }
 

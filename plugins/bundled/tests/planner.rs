@@ -62,7 +62,7 @@ fn check_prints_the_planners_table() {
     assert_eq!(planner["messages"]["apart_later"]["tokens"].as_f64(), Some(4.0));
     assert_eq!(planner["topics"]["topics"][0]["most"].as_u64(), Some(20));
     // 60 places of each topic over its four items.
-    assert_eq!(planner["items"], serde_json::json!({"asked": 8, "reused": 8, "most": 15}));
+    assert_eq!(planner["items"], serde_json::json!({"asked": 8, "reused": 8, "least": 15, "most": 15}));
     assert_eq!(planner["time"], Value::Null);
     let o = friction(w.path(), &["check", "m.toml", "--base", "1.5"]);
     assert!(o.status.code() == Some(2) && text(&o).contains("--base 1.5"), "{}", text(&o));
@@ -74,7 +74,7 @@ fn items_that_groups_share_are_warned_of_and_too_few_say_what_to_change() {
     let o = friction(w.path(), &["check", "m.toml", "--set", "generation.temperature=1"]);
     assert!(o.status.success(), "{}", text(&o));
     for part in [
-        "8 of 8 items are asked in more than one group, one of them in 15: groups that share items are not independent",
+        "8 of 8 items are asked in more than one group, each in 15: groups that share items are not independent",
         "lower `groups` or the turns of a conversation, give the dataset more items, let `[topics]` ask more categories",
     ] {
         assert!(text(&o).contains(part), "{part}: {}", text(&o));
@@ -84,7 +84,13 @@ fn items_that_groups_share_are_warned_of_and_too_few_say_what_to_change() {
     for part in ["has too few items for a group", "help: it has 4 items", "asks it 5 times: lower `turns` or `items`"] {
         assert!(text(&o).contains(part), "{part}: {}", text(&o));
     }
+    // Greedy decoding repeats whole lists, and items are shared all the same.
     let w = world(MANIFEST);
+    let o = friction(w.path(), &["check", "m.toml", "--set", "study.groups=100"]);
+    for part in ["the 100 groups ask ", "different lists of items", "8 of 8 items are asked in more than one group, in"]
+    {
+        assert!(text(&o).contains(part), "{part}: {}", text(&o));
+    }
     let o = friction(w.path(), &["check", "m.toml"]);
     assert!(text(&o).contains("items 6 items, each asked by one group"), "{}", text(&o));
     assert!(!text(&o).contains("more than one group"), "{}", text(&o));

@@ -147,10 +147,10 @@ fn items_that_several_groups_ask_are_counted() {
         let lists = Lists::new(&bank(), Some(Box::new(Law)), cx, &OptionsSection::default()).map_err(|_| ()).unwrap();
         lists.reuse()
     };
-    assert_eq!(of(2), Reuse { asked: 6, reused: 0, most: 1 });
+    assert_eq!(of(2), Reuse { asked: 6, reused: 0, least: 1, most: 1 });
     // 90 places over 40 questions: ten of them three times, the others twice.
-    assert_eq!(of(30), Reuse { asked: 40, reused: 40, most: 3 });
-    assert_eq!(of(14), Reuse { asked: 40, reused: 2, most: 2 });
+    assert_eq!(of(30), Reuse { asked: 40, reused: 40, least: 2, most: 3 });
+    assert_eq!(of(14), Reuse { asked: 40, reused: 2, least: 1, most: 2 });
 }
 
 #[test]
