@@ -40,8 +40,7 @@ const GOLDEN: &str = "  design         2 conditions × 20 groups × 6 turns
   topics         2 topics, each at each place 0 to 20 times (10.0 if even), at
                  place 3.0 to 4.0 on average (3.5 if even); 1 order in 20
                  groups
-  items          8 items, 8 of them asked by more than one group, and by up to
-                 15 groups
+  items          8 items, each asked by 15 groups
 ";
 
 #[test]
@@ -194,7 +193,11 @@ fn power_refuses_what_makes_no_sense() {
         (&["--power", "1"], "the power is 1"),
         (&["--power", "nan"], "the power is NaN"),
         (&["--power", "0.9999"], "0.4 of 4000 simulated studies would find nothing"),
-        (&["--groups", "0"], "0 groups"),
+        (&["--power", "0.9999", "--simulations", "500"], "0.05 of 500 simulated studies would find nothing"),
+        (&["--groups", "0"], "--groups 0"),
+        (&["--groups", "20,7"], "--groups 7: with fewer than 8 groups no verdict is given"),
+        (&["--simulations", "99999999999"], "99999999999 simulated studies: at most 1000000 are simulated"),
+        (&["--drift", "-9"], "a drift of -9 points per turn alone takes a base accuracy of 32 % to -4.0 % at turn 5"),
         (&["--base", "nan"], "the base accuracy is NaN"),
         (&["--correlation", "nan"], "the correlation of outcomes is NaN"),
         (&["--sample-correlation", "0.6"], "--sample-correlation 0.6: does nothing in a study of one sample"),
@@ -223,4 +226,23 @@ fn power_refuses_what_makes_no_sense() {
     let drift = ["power", "m.toml", "--drift", "-1", "--effects", "3", "--simulations", "50"];
     let o = friction(w.path(), &drift);
     assert!(o.status.success() && text(&o).contains("drift -1 points per turn"), "{}", text(&o));
+    // Of the manifest's own groups nothing is told where they are too few.
+    let few = ["power", "m.toml", "--set", "study.groups=7", "--effects", "3", "--simulations", "50"];
+    let o = friction(w.path(), &few);
+    assert!(o.status.success() && text(&o).contains("note: the study has 7 groups"), "{}", text(&o));
+    assert!(!text(&o).contains("power with 7 groups"), "{}", text(&o));
+}
+
+#[test]
+fn power_takes_turns_from_where_the_check_has_them() {
+    // Conversations of six items have six turns, if each is asked in one.
+    let w = world(&design().replace("turns = 6", "items = 6"));
+    let fast = ["--json", "power", "m.toml", "--effects", "3", "--simulations", "50"];
+    let told = json(&friction(w.path(), &fast));
+    assert_eq!(told["turns"], serde_json::json!([2, 6]), "{told}");
+    // What cannot be simulated is told first, whatever the turns are.
+    let probe = root().join("experiments/interruption-probe.toml").display().to_string();
+    let o = friction(w.path(), &["power", &probe]);
+    assert_eq!(o.status.code(), Some(2), "{}", text(&o));
+    assert!(text(&o).contains("compares length of the reply") && !text(&o).contains("--turns"), "{}", text(&o));
 }

@@ -9,6 +9,7 @@ use crate::{ManifestArgs, commands};
 use friction_core::{Column, Table, plural, seed};
 use friction_stats::percent;
 use friction_stats::power::{Curve, Design, LEAST, MOST, Measure, Point, curve};
+use friction_study::Plan;
 use question::Question;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     /// 2,5,10.
     #[arg(long, value_delimiter = ',')]
     effects: Vec<f64>,
-    /// Numbers of groups whose power is shown, separated by commas. Default: the manifest's.
+    /// Numbers of groups whose power is shown, 8 or more, separated by commas. Default: the manifest's.
     #[arg(long, value_delimiter = ',')]
     groups: Vec<usize>,
     /// Share of right answers at turn 1, between 0 and 1.
@@ -57,14 +58,14 @@ pub(crate) struct Args {
     /// First turn that is compared, from 1. Default: the contrast's.
     #[arg(long)]
     first_turn: Option<u32>,
-    /// Turns of a conversation. Default: `study.turns`.
+    /// Turns of a conversation. Default: `study.turns`, or those that `friction check` counts.
     #[arg(long)]
     turns: Option<u32>,
     /// Power to reach: above 0.05, and below 1 by so much that 4 or more of the simulated studies find nothing, as 0.999 of
     /// 4000.
     #[arg(long, default_value_t = POWER)]
     power: f64,
-    /// Number of simulated studies of each effect.
+    /// Number of simulated studies of each effect, from 50 to a million.
     #[arg(long, default_value_t = 4000)]
     simulations: usize,
     /// Seed of the simulation. Default: the study's.
@@ -100,13 +101,11 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         }
     }
     let m = commands::design(&args.manifest.manifest, &args.manifest.set)?;
-    let turns = match (args.turns, m.study.turns, m.study.items) {
-        (Some(turns), ..) => turns as usize,
-        (None, Some(turns), _) => turns,
-        (None, None, _) => {
-            let what = "the manifest does not say how many turns a conversation has, but how many items: give --turns";
-            return Err(CliError::usage(what));
-        }
+    question::possible(&m).map_err(CliError::Usage)?;
+    let turns = match (args.turns, m.study.turns) {
+        (Some(turns), _) => turns as usize,
+        (None, Some(turns)) => turns,
+        (None, None) => counted(&args.manifest)?,
     };
     let mut question = question::of_manifest(&m, turns).map_err(CliError::Usage)?;
     let names: Vec<&str> = m.conditions.iter().map(|c| c.chosen.name.as_str()).collect();
@@ -116,10 +115,18 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         return Err(CliError::usage(format!("--sample-correlation {r}: {what}")));
     }
     question.design = args.assumed(question.design);
+    if let Some(n) = args.groups.iter().find(|n| **n < LEAST) {
+        let what = format!("--groups {n}: with fewer than {LEAST} groups no verdict is given");
+        return Err(CliError::usage(what));
+    }
+    let own = m.study.groups;
     let groups = match args.groups.is_empty() {
-        true => Some(m.study.groups).filter(|n| (2..=MOST).contains(n)).into_iter().collect(),
+        true => Some(own).filter(|n| (LEAST..=MOST).contains(n)).into_iter().collect(),
         false => args.groups.clone(),
     };
+    if groups.is_empty() && own < LEAST {
+        errln!("note: the study has {}, and with fewer than {LEAST} no verdict is given", plural(own, "group"));
+    }
     let seed = args.seed.unwrap_or(m.study.seed);
     let curves = args.curves(&question.design, &groups, seed).map_err(|e| CliError::Usage(e.to_string()))?;
     let files = match &args.out {
@@ -142,6 +149,16 @@ pub(crate) fn run(args: &Args, as_json: bool) -> Result<()> {
         told.lines(columns()).iter().for_each(|l| outln!("{l}"))
     }
     Ok(())
+}
+
+/// Turns of the longest conversation of a manifest that says how many items one has. They depend on the items and
+/// conditions, and are counted as `check` does.
+fn counted(args: &ManifestArgs) -> Result<usize> {
+    let (manifest, base) = commands::manifest(&args.manifest, &args.set)?;
+    let plan = Plan::new(manifest, &base).inspect_err(|_| {
+        errln!("note: the manifest says how many items a conversation has; --turns says how many turns");
+    })?;
+    Ok(plan.turns)
 }
 
 impl Args {

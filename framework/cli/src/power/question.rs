@@ -60,15 +60,33 @@ impl From<&PrimarySection> for Comparison {
     }
 }
 
-/// The question of the manifest's primary contrast, or why there is none. `turns` is the number of turns of a
-/// conversation.
-pub(crate) fn of_manifest(m: &Manifest, turns: usize) -> Result<Question, String> {
+/// The primary contrast, or why it cannot be simulated, whatever the number of turns is.
+pub(crate) fn possible(m: &Manifest) -> Result<&PrimarySection, String> {
     let Some(primary) = &m.primary else {
         return Err("the manifest names no primary contrast: add a table `[primary]`".into());
     };
     if primary.contrast.is_trend() {
         return Err(format!("`{}` is a trend, and what is simulated is a difference between levels", primary.contrast));
     }
+    shares(&primary.contrast.to_string(), &primary.outcome)?;
+    Ok(primary)
+}
+
+/// Refuses outcomes that are no shares.
+fn shares(words: &str, outcome: &Outcome) -> Result<(), String> {
+    match outcome.is_share() {
+        true => Ok(()),
+        false => {
+            let label = outcome.label();
+            Err(format!("`{words}` compares {label}, and what is simulated is right and wrong replies"))
+        }
+    }
+}
+
+/// The question of the manifest's primary contrast, or why there is none. `turns` is the number of turns of a
+/// conversation.
+pub(crate) fn of_manifest(m: &Manifest, turns: usize) -> Result<Question, String> {
+    let primary = possible(m)?;
     let compared = |f: &Factors| {
         primary.levels.iter().all(|(factor, levels)| f.get(factor).is_none_or(|level| levels.contains(level)))
     };
@@ -80,13 +98,7 @@ pub(crate) fn of_manifest(m: &Manifest, turns: usize) -> Result<Question, String
 
 /// A comparison over conditions with these factors.
 pub(crate) fn of(conditions: &[&Factors], c: &Comparison, turns: u32, samples: usize) -> Result<Question, String> {
-    if !c.outcome.is_share() {
-        return Err(format!(
-            "`{}` compares {}, and what is simulated is right and wrong replies",
-            c.words,
-            c.outcome.label()
-        ));
-    }
+    shares(&c.words, &c.outcome)?;
     let first = if c.last_turn { turns } else { c.first_turn.max(1) };
     if first > turns || c.by_turn && first == turns {
         return Err(format!("`{}` compares turns from {first} on, and conversations have {turns}", c.words));

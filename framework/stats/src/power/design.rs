@@ -156,12 +156,20 @@ impl Design {
         }
         for cell in &self.cells {
             for t in first..=last {
-                let p = self.accuracy(cell, t, effect);
-                if !(EDGE..=1.0 - EDGE).contains(&p) {
+                let inside = |p: f64| (EDGE..=1.0 - EDGE).contains(&p);
+                let (still, p) = (self.accuracy(cell, t, 0.0), self.accuracy(cell, t, effect));
+                let base = 100.0 * self.base;
+                if !inside(still) && cell.drift != 0.0 {
                     return wrong(format!(
-                        "an effect of {effect} {} from a base accuracy of {:.0} % gives {:.1} % at turn {t}: take smaller effects, another base or less drift",
+                        "a drift of {:+} points per turn alone takes a base accuracy of {base:.0} % to {:.1} % at turn {t}: take less drift, or another base",
+                        cell.drift,
+                        100.0 * still
+                    ));
+                }
+                if !inside(p) {
+                    return wrong(format!(
+                        "an effect of {effect} {} from a base accuracy of {base:.0} % gives {:.1} % at turn {t}: take smaller effects, another base or less drift",
                         self.unit(),
-                        100.0 * self.base,
                         100.0 * p
                     ));
                 }

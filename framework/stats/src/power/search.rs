@@ -13,6 +13,8 @@ pub const LEAST: usize = 8;
 pub const MOST: usize = 20_000;
 /// Fewest studies of a simulation.
 const FEWEST: usize = 50;
+/// Most studies of a simulation: the power's standard error is then below 0.0005.
+const STUDIES: usize = 1_000_000;
 /// Fewest studies without a finding, at the power that is asked for: of fewer, no number of groups can be told.
 const MISSES: f64 = 4.0;
 /// Numbers of groups around the expected one, as shares of it, between which the smallest is interpolated.
@@ -78,7 +80,7 @@ impl Curve {
 ///
 /// # Errors
 /// What [`Design::check`] refuses; a power that is not above the test's size and below 1, or so near to 1 that fewer than 4
-/// studies find nothing; fewer than 50 studies, numbers of groups below 2, and effects that take more than [`MOST`] groups.
+/// studies find nothing; fewer than 50 studies or more than a million, numbers of groups below 2, and effects that take more than [`MOST`] groups.
 pub fn curve(
     design: &Design,
     effect: f64,
@@ -92,10 +94,14 @@ pub fn curve(
     if studies < FEWEST {
         return Err(Error::Value(format!("{studies} simulated studies tell nothing: take {FEWEST} or more")));
     }
+    if studies > STUDIES {
+        return Err(Error::Value(format!("{studies} simulated studies: at most {STUDIES} are simulated")));
+    }
     let misses = (1.0 - power) * studies as f64;
     if misses < MISSES - 1e-9 {
         return Err(Error::Value(format!(
-            "the power is {power}: {misses:.1} of {studies} simulated studies would find nothing, and of fewer than {MISSES} no number of groups can be told; simulate more studies, or take a power up to {}",
+            "the power is {power}: {} of {studies} simulated studies would find nothing, and of fewer than {MISSES} no number of groups can be told; simulate more studies, or take a power up to {}",
+            short(misses),
             1.0 - MISSES / studies as f64
         )));
     }
@@ -147,6 +153,12 @@ pub fn curve(
         points.sort_by_key(|p| p.groups);
     }
     Ok(Curve { effect, points, needed })
+}
+
+/// A number above 0 with three digits at most: 0.4, 0.05.
+fn short(value: f64) -> String {
+    let digits = (2.0 - value.log10().floor()).clamp(0.0, 17.0) as usize;
+    format!("{value:.digits$}").trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// Numbers of groups around one.

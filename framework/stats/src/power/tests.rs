@@ -101,6 +101,8 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
     let plain = study(true);
     let mut cells = plain.cells.clone();
     cells[0].drift = 0.3;
+    let mut falling = plain.clone();
+    falling.cells.iter_mut().for_each(|c| c.drift = -9.0);
     for (design, effect, part) in [
         (Design { base: 1.2, ..plain.clone() }, 1.0, "the base accuracy is 1.2"),
         (Design { base: f64::NAN, ..plain.clone() }, 1.0, "the base accuracy is NaN"),
@@ -110,6 +112,7 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         (plain.clone(), 3.0, "an effect of 3 points per turn from a base accuracy of 32 % gives -1.0 % at turn 12"),
         (Design { rises: true, ..plain.clone() }, 6.0, "at turn 13"),
         (plain.clone(), -1.0, "an effect is a number of points from 0"),
+        (falling, 0.5, "a drift of -9 points per turn alone takes a base accuracy of 32 % to -4.0 % at turn 5"),
         (Design { cells, ..plain.clone() }, 1.0, "the drifts alone change the contrast by -0.3 points per turn"),
         (Design { turns: (14, 14), ..plain.clone() }, 1.0, "needs 2 or more"),
         (Design { turns: (0, 4), ..plain.clone() }, 1.0, "turns 0 to 4"),
@@ -127,6 +130,8 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         (&[20], 1.0, 100, "the power is 1"),
         (&[20], 0.8, 10, "10 simulated studies tell nothing"),
         (&[20], 0.9999, 100, "take a power up to 0.96"),
+        (&[20], 0.9999, 100, "the power is 0.9999: 0.01 of 100 simulated studies"),
+        (&[20], 0.8, 1_000_001, "1000001 simulated studies: at most 1000000"),
         (&[20], f64::NAN, 100, "the power is NaN"),
         (&[1], 0.8, 100, "1 groups"),
         (&[50_000], 0.8, 100, "50000 groups"),
