@@ -44,6 +44,17 @@ fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64)
 }
 
+/// Of what a group's conversations are made, where they are more than one for each condition. How many conditions there are
+/// is in the line above.
+fn a_group(conversations: usize, arms: usize, samples: usize) -> String {
+    let arms = if arms > 0 { format!(", {arms} in arms") } else { String::new() };
+    let samples = if samples > 1 { format!(", {}", plural(samples, "sample")) } else { String::new() };
+    match arms.is_empty() && samples.is_empty() {
+        true => String::new(),
+        false => format!(" ({conversations} a group{arms}{samples})"),
+    }
+}
+
 /// One line about the study, from the manifest alone, so that it can be printed before anything slow begins.
 fn heading(m: &Manifest) -> String {
     let backend = format!("{:?}", m.backend.kind).to_lowercase();
@@ -95,11 +106,10 @@ pub(crate) fn run(
                 Some(n) => format!("about {}", gib(c.weight_bytes + n as u64 * c.slot_bytes + c.step_bytes)),
                 None => format!("{} of weights and {} a conversation", gib(c.weight_bytes), gib(c.slot_bytes)),
             };
-            // Without steered arms a group has a conversation for each condition, and the first line says how many.
-            let arms = plan.members.len().saturating_sub(m.conditions.len());
-            let arms =
-                if arms > 0 { format!(" ({} a group, {arms} in arms)", plan.members.len()) } else { String::new() };
-            outln!("plan: {}{arms}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
+            // The arm without a name is the control.
+            let arms = plan.members.iter().filter(|m| plan.arms.get(m.arm).is_some_and(|a| !a.name.is_empty())).count();
+            let group = a_group(plan.members.len(), arms, m.study.samples);
+            outln!("plan: {}{group}, {}, {memory}", plural(c.conversations, "conversation"), at_once(c));
         }
     });
     progress.planned((plan.estimate.turns / m.study.groups.max(1)) as u64);
@@ -275,4 +285,17 @@ pub(crate) fn model_init(dir: &Path, shape: &str, seed: u64, tokenizer: Option<&
         outln!("wrote {} ({:.1} M parameters, seed {seed})", dir.display(), arch.parameters() as f64 / 1e6);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::a_group;
+
+    #[test]
+    fn a_group_is_told_by_arms_and_samples() {
+        assert_eq!(a_group(4, 0, 1), "");
+        assert_eq!(a_group(8, 0, 2), " (8 a group, 2 samples)");
+        assert_eq!(a_group(12, 8, 1), " (12 a group, 8 in arms)");
+        assert_eq!(a_group(24, 16, 2), " (24 a group, 16 in arms, 2 samples)");
+    }
 }

@@ -17,8 +17,8 @@ pub fn scope(model: &ModelSection, turns: &[&TurnRow]) -> String {
     let fewest = by.iter().map(|(name, all)| (all.len(), *name)).min();
     let wordings = match fewest {
         Some((n, name)) if n < WORDINGS => format!(
-            "of these wordings alone, since `{name}` has {} and {WORDINGS} are needed to say more",
-            plural(n, "wording")
+            "of these wordings alone, since of `{name}` {} said and {WORDINGS} are needed to say more",
+            if n == 1 { "1 wording was".to_string() } else { format!("{n} wordings were") }
         ),
         Some((n, _)) => format!("of at least {n} wordings in each condition"),
         None => "of no wording".into(),
@@ -54,6 +54,9 @@ mod tests {
         assert!(told.contains("at least 8 wordings in each condition"), "{told}");
         rows.retain(|t| t.condition == "x" || t.phrase < Some(3));
         let told = scope(&model, &rows.iter().collect::<Vec<_>>());
-        assert!(told.contains("`y` has 3 wordings and 8 are needed"), "{told}");
+        assert!(told.contains("since of `y` 3 wordings were said and 8 are needed"), "{told}");
+        rows.retain(|t| t.condition == "x" || t.phrase == Some(0));
+        let told = scope(&model, &rows.iter().collect::<Vec<_>>());
+        assert!(told.contains("since of `y` 1 wording was said"), "{told}");
     }
 }

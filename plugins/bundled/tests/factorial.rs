@@ -127,7 +127,11 @@ fn contrasts_that_the_design_cannot_tell_are_refused_at_their_table() {
         [listed("a", "complete", "blunt"), listed("b", "interrupt", "blunt"), listed("c", "interrupt", "polite")]
             .concat();
     for (design, contrast, told) in [
-        (FACTORS, "tune × turn", "the primary contrast compares levels of factor `tune`, but the conditions carry 0"),
+        (
+            FACTORS,
+            "tune × turn",
+            "the primary contrast compares levels of factor `tune`, but no condition has such a factor",
+        ),
         (
             &third,
             "completion × tone × turn",

@@ -134,8 +134,13 @@ fn contrasts_that_the_conditions_do_not_offer() {
     let told = refused(MANIFEST, &["analyzer.0.primary=\"tone × turn\""]);
     says(
         &told,
-        &["--set analyzer.0.primary=\"tone × turn\": this analyzer compares levels of factor `tone`", "carry 0"],
+        &[
+            "--set analyzer.0.primary=\"tone × turn\": this analyzer compares levels of factor `tone`",
+            "no condition has such a factor",
+        ],
     );
+    let told = refused(MANIFEST, &["analyzer.0.primary=\"volume*turn\""]);
+    says(&told, &["no condition has such a factor", "×: write `volume × turn`", "there are `volume`"]);
     let told = refused(&but("volume = \"high\"", "volume = \"low\""), &[]);
     says(&told, &["compares levels of factor `volume`, but the conditions carry 1"]);
     // A factor whose levels always change together with another's.
@@ -327,6 +332,8 @@ fn settings_are_told_as_they_were_written() {
         ("hook.7.sites=[]", "there is no entry 7: the list has 1, counted from 0"),
         ("hook.first.sites=[]", "`first` is in the place of a number"),
         ("study", "`study` is not `key=value`"),
+        ("=3", "`=3` names no key: a key is a path"),
+        ("study..turns=3", "has an empty step in its key"),
     ] {
         let o = with("check", world(MANIFEST).path(), &[set]);
         assert_eq!(o.status.code(), Some(2), "{set}: {}", raw(&o));

@@ -130,6 +130,10 @@ impl Source {
         let (key, raw) = setting
             .split_once('=')
             .ok_or_else(|| format!("`{setting}` is not `key=value`, as in `--set study.groups=4`"))?;
+        if key.split('.').any(|step| step.trim().is_empty()) {
+            let what = if key.trim().is_empty() { "names no key" } else { "has an empty step in its key" };
+            return Err(format!("`{setting}` {what}: a key is a path, as in `--set study.groups=4`"));
+        }
         // A bare word is a string: `--set backend.kind=cpu`.
         let parsed = match toml::from_str::<toml::Table>(&format!("v = {raw}")).ok().and_then(|mut t| t.remove("v")) {
             Some(value) => value,

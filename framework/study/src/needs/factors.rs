@@ -1,9 +1,25 @@
 //! What an analyzer needs of the conditions' factors: levels, pairs that differ in one alone, a reference, filters.
 use super::Check;
 use friction_core::contrast::is_fraction;
-use friction_core::manifest::{ConditionChoice, suggestion};
+use friction_core::manifest::{ConditionChoice, nearest, suggestion};
 use friction_core::{Factors, Filter, has_levels, other_factors};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Help for a factor that no condition has.
+fn unknown(factor: &str, known: &BTreeSet<&str>) -> String {
+    let there = match known.is_empty() {
+        true => "the conditions have no `factors`".to_string(),
+        false => format!("there are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
+    };
+    let meant = match factor.contains('*') {
+        true => {
+            let crossed = factor.split('*').map(str::trim).collect::<Vec<_>>().join(" × ");
+            Some(format!("factors are crossed by ×: write `{crossed}`"))
+        }
+        false => nearest(factor, known.iter().copied()).map(|n| format!("did you mean `{n}`?")),
+    };
+    meant.map_or(there.clone(), |meant| format!("{meant} ({there})"))
+}
 
 impl<'a> Check<'a> {
     /// The conditions that are compared.
@@ -33,10 +49,13 @@ impl Check<'_> {
             let levels = self.levels(factor);
             let all = levels.iter().copied().collect::<Vec<_>>().join(", ");
             let (message, help) = match (levels.len(), self.needs.levels.get(factor)) {
-                (n @ 0..=1, _) => (
-                    format!("{who} compares levels of factor `{factor}`, but the conditions carry {n} of it"),
-                    if known.contains(factor.as_str()) { None } else { suggestion(factor, known.iter().copied()) },
+                _ if !known.contains(factor.as_str()) => (
+                    format!("{who} compares levels of factor `{factor}`, but no condition has such a factor"),
+                    Some(unknown(factor, &known)),
                 ),
+                (n @ 0..=1, _) => {
+                    (format!("{who} compares levels of factor `{factor}`, but the conditions carry {n} of it"), None)
+                }
                 (n, Some(most)) if n != *most => (
                     format!("{who} compares {most} levels of factor `{factor}`, but the conditions carry {n}: {all}"),
                     Some(format!(
