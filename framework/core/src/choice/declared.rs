@@ -240,7 +240,7 @@ impl Reader<'_> {
     }
 
     /// The position of the letter after words that leave one option: "leaving only C", "the one left is C", "we get C",
-    /// "in short: C", "not B but C".
+    /// "in short: C", "not B but C", "not B, C", "the statement that is true is C".
     fn remains(&self, start: usize, i: usize) -> Option<usize> {
         let t = self.t;
         let before = |k: usize| if i >= start + k { t.word(i - k) } else { "" };
@@ -255,7 +255,17 @@ impl Reader<'_> {
             "left" | "remaining" => self.joined(i + 1).filter(|p| self.opens_letter(*p)),
             "get" | "obtain" if matches!(before(1), "we" | "i") => Some(i + 1).filter(|p| last(*p)),
             "gives" | "yields" if matches!(before(1), "this" | "that" | "which") => Some(i + 1).filter(|p| last(*p)),
+            "true" if before(1) == "is" && matches!(before(2), "that" | "which") => {
+                let noun = matches!(before(3), "statement" | "option" | "choice" | "answer" | "claim" | "one");
+                let own = noun && !self.hypothetical(start, i);
+                self.joined(i + 1).filter(|p| own && last(*p))
+            }
             "not" if i == start || before(1).is_empty() => {
+                let capital = |p: usize| t.letter(p).filter(|c| c.is_ascii_uppercase());
+                let other = capital(i + 1).zip(capital(i + 3)).is_some_and(|(a, b)| a != b);
+                if other && t.sign(i + 2) == Some(',') && self.line_ends(i + 4) {
+                    return Some(i + 3);
+                }
                 (self.opens_letter(i + 1) && !self.opens_letter(i)).then_some(i)
             }
             "dr" | "tldr" => (t.sign(i + 1) == Some(':')

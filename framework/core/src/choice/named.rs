@@ -244,6 +244,18 @@ impl Reader<'_> {
             if IF.contains(&t.word(q)) || fault.contains(&t.word(q)) && t.word(q + 1) == "to" && q + 1 < p {
                 return true;
             }
+            // "It is not possible that …", "it is unlikely that …"
+            let next = |k: usize| if q + k < p { t.word(q + k) } else { "" };
+            let denied = NOT.contains(t.word(q))
+                && matches!(next(1), "possible" | "likely" | "probable" | "plausible" | "conceivable")
+                && next(2) == "that";
+            let doubted =
+                matches!(t.word(q), "impossible" | "unlikely" | "improbable" | "implausible" | "inconceivable")
+                    && next(1) == "that"
+                    && !(q > start && NOT.contains(t.word(q - 1)));
+            if denied || doubted {
+                return true;
+            }
             // "A is not correct and B is": the "not" belongs to the other clause.
             apart |= matches!(t.word(q), "and" | "but");
             if NOT.contains(&t.word(q)) && !apart && (q + 1..(q + 3).min(p)).any(|k| DENIED.contains(&t.word(k))) {

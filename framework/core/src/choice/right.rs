@@ -1,7 +1,7 @@
 //! Letters that the reply says are right: "B is correct".
 use super::reader::{Reader, Value};
 use super::text::Kind;
-use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, MOST, RIGHT, SAID, SUBJECT};
+use super::words::{ADVERBS, AFTER, CLAUSE, GREETINGS, IS, JOIN, MOST, NOT, RIGHT, SAID, SO, SUBJECT, WRONG};
 
 impl Reader<'_> {
     /// If the letter at token `i` is said to be right ("B is correct", "Option B is the best answer"): the answer, and
@@ -30,6 +30,12 @@ impl Reader<'_> {
         let mut q = p;
         if before == "only" && matches!(t.word(q), "works" | "remains" | "fits") {
             return Some((Value::Letter(letter), q + 1));
+        }
+        // "Only C is true."
+        let opens = head <= start + 1 || t.word(head - 2).is_empty() || SO.contains(t.word(head - 2));
+        let ends = self.line_ends(q + 2) && t.sign(q + 2) != Some('?');
+        if before == "only" && opens && ends && t.word(q) == "is" && t.word(q + 1) == "true" {
+            return Some((Value::Letter(letter), q + 2));
         }
         let pronoun = letter == 'I' && p == i + 1 && t.word(q) != "is";
         if pronoun
@@ -67,6 +73,12 @@ impl Reader<'_> {
             || matches!(t.sign(q), Some('.' | ',' | ';' | ':' | '!' | ')' | '-' | '"'))
             || AFTER.contains(&t.word(q))
             || t.word(q) == "and";
+        if right && !noun && !stops && (p..q).any(|k| t.word(k) == "the") {
+            // "A and option B is the best pair here" names two.
+            let joins = |k: usize| JOIN.contains(t.word(k)) || matches!(t.sign(k), Some('/' | ',' | '&'));
+            let several = (head.saturating_sub(2).max(start)..head).any(joins);
+            return self.thing(i, before, q).filter(|_| !several).map(|end| (Value::Letter(letter), end));
+        }
         if t.sign(q) == Some('?') || !(noun || right && stops) {
             return None;
         }
@@ -83,6 +95,25 @@ impl Reader<'_> {
             return Some((Value::Several(letter), p + 4));
         }
         Some((Value::Letter(letter), q))
+    }
+
+    /// If the noun phrase after "the best" at token `q` ends a sentence: its end. "Option D is the best force." A bare letter
+    /// may be the name of a thing ("C is the best vitamin"), unless the phrase points to what is asked: "D is the best
+    /// force here."
+    fn thing(&self, i: usize, before: &str, q: usize) -> Option<usize> {
+        let t = self.t;
+        let noun = |k: usize| {
+            let word = t.word(k);
+            t.kind(k) == Kind::Word
+                && t.letter(k).is_none_or(|c| c == 'a')
+                && ![&CLAUSE, &NOT, &WRONG].iter().any(|words| words.contains(word))
+        };
+        let end = (q..q + 6).find(|k| !noun(*k)).filter(|end| *end > q)?;
+        let closes = t.ends(end) || matches!(t.sign(end), Some('.' | '!' | ';')) && t.spaced(end + 1);
+        let option = matches!(before, "option" | "choice" | "answer" | "letter");
+        let here = matches!(t.word(end - 1), "here" | "listed" | "given" | "offered")
+            && t.letter(i).is_some_and(|c| !matches!(c, 'A' | 'I'));
+        (closes && (option || here)).then_some(end)
     }
 
     fn letter_before(&self, start: usize, i: usize) -> Option<char> {

@@ -19,7 +19,7 @@ impl Reader<'_> {
         let mine = lines.iter().position(|l| l.at == at);
         let list = mine.is_some_and(listed);
         // "A: Carbon ❌"
-        let crossed = t.sign(to) == Some('✗');
+        let crossed = t.sign(to) == Some('✗') || self.judged_in_a_row(at, to);
         if !list && !crossed && value != Value::Nothing {
             found.push(show(value, at));
             after = to;
@@ -37,6 +37,18 @@ impl Reader<'_> {
             }
         }
         (found, after)
+    }
+
+    /// Whether a denied letter, which ends before token `to`, is the first of several on its line: "A) No. B) No. C) Yes."
+    fn judged_in_a_row(&self, at: usize, to: usize) -> bool {
+        let t = self.t;
+        let Some(sign @ (')' | '.' | ':')) = t.sign(at + 1) else { return false };
+        let p = if t.sign(to) == Some(sign) { to + 1 } else { to };
+        let denied = matches!(t.word(p), "no" | "false" | "wrong" | "incorrect");
+        let ends = matches!(t.sign(p + 1), Some('.' | ';' | ','));
+        let q = if t.sign(p + 2) == Some('(') { p + 3 } else { p + 2 };
+        let follows = t.letter(at).zip(t.letter(q)).is_some_and(|(a, b)| b as u32 == a as u32 + 1);
+        denied && ends && follows && t.sign(q + 1) == Some(sign)
     }
 
     /// The one line that is marked as right, if other lines are marked as wrong. A mark is a tick or cross, or a word
