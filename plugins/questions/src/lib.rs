@@ -19,14 +19,13 @@ use std::path::{Path, PathBuf};
 /// Asks questions and tasks of your own, from a file: multiple choice, open ones, and ones that take several messages.
 ///
 /// A row has `question` (or `text`). With `options` (2 to 26 texts) it is multiple choice, and has `answer` (a letter) or
-/// `answer_index` (from 0); `"target": null` says that none is right, and `"fixed_choices": true` that the options never move,
-/// because the question asks for their places. Without options it may have a `target`, a text or
-/// several that count as right: the manifest's `[grade]` says how replies are compared with it. A row may also have
-/// `category` (by default `general`), `id`, `script` (what the user says turn by turn: texts, or objects with `user` and
-/// `reply`), `system` (a system prompt) or `opening` (messages with `role` and `content`), and `metadata`, an object that
-/// conditions and tables can read. In Parquet `opening` and `metadata` are texts that hold JSON, and
-/// `fixed_choices` is 0 or 1. What cannot be asked is
-/// refused before the run, with its row.
+/// `answer_index` (from 0); `"target": null` says that none is right, and `"fixed_choices": true` that the options never
+/// move, because the question asks for their places. Without options it may have a `target`, a text or several that count
+/// as right: the manifest's `[grade]` says how replies are compared with it. A row may also have `category` (by default
+/// `general`), `id`, `script` (what the user says turn by turn: texts, or objects with `user` and `reply`), `system` (a
+/// system prompt) or `opening` (messages with `role` and `content`), and `metadata`, an object that conditions and tables
+/// can read. In Parquet `opening` and `metadata` are texts that hold JSON, and `fixed_choices` is 0 or 1. What cannot be
+/// asked is refused before the run, with its row.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {

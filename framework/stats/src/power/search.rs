@@ -80,7 +80,8 @@ impl Curve {
 ///
 /// # Errors
 /// What [`Design::check`] refuses; a power that is not above the test's size and below 1, or so near to 1 that fewer than 4
-/// studies find nothing; fewer than 50 studies or more than a million, numbers of groups below 2, and effects that take more than [`MOST`] groups.
+/// studies find nothing; fewer than 50 studies or more than a million, numbers of groups below 2, and effects that take more
+/// than [`MOST`] groups.
 pub fn curve(
     design: &Design,
     effect: f64,
