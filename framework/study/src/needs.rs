@@ -51,6 +51,15 @@ pub(crate) fn check(
             let help = "add one that does, now or when the run is analysed";
             warnings.push(reader.path(), message, Some(help.into()));
         }
+        if let Outcome::Metric(name) = &primary.outcome
+            && study.scores.iter().any(|later| later == name)
+        {
+            let message = format!(
+                "`{name}` is joined to the run after it was made, so that its contrast is exploratory and has no verdict"
+            );
+            let help = "a verdict needs an outcome that the run itself has";
+            warnings.push(Path::default().key("primary").key("outcome"), message, Some(help.into()));
+        }
         if study.groups < VERDICT {
             let message = format!("of {} no verdict can be told: it needs {VERDICT}", plural(study.groups, "group"));
             warnings.push(Path::default().key("study").key("groups"), message, None);

@@ -2,9 +2,11 @@
 //! that is named before the run.
 mod aliases;
 mod beside;
+mod by_condition;
 mod calibrated;
 mod changes;
 mod contrast;
+mod copies;
 mod cuts;
 mod figure;
 mod guard;
@@ -28,7 +30,7 @@ use friction_core::manifest::{ModelSection, PrimarySection};
 use friction_core::schemars::{self, JsonSchema};
 use friction_core::{
     Analyzer, Body, BuildContext, ComparedTurns as Turns, Contrast, Error, Findings, GradeSection, Needs, Outcome,
-    PluginConfig, PluginEntry, Result, RunReader, TurnRow, plural, unread,
+    PluginConfig, PluginEntry, Result, RunReader, TurnRow, unread,
 };
 use primary::Telling;
 use question::{Locked, Question, Reading};
@@ -273,7 +275,7 @@ impl Behavior {
             Turns::Last => values::last(&turns),
         };
         let all = values::courses(&turns, outcome, |t| t.turn);
-        self.summary(&turns, &all.all, &about, out)?;
+        self.by_condition(&turns, &all.all, &about, out)?;
         out.section("");
         if let Some(why) = outcome.left_out(all.without, turns.len()) {
             out.warn(why);
@@ -323,6 +325,7 @@ impl Behavior {
             let judged = guarded.judge();
             let mut given: Vec<_> = judged.iter().filter_map(guard::Judged::as_guard).collect();
             given.extend(guarded.threats());
+            given.extend(copies::copies(&question.rows(&turns)));
             if question.contrast.by_turn() && *outcome == Outcome::Score {
                 given.extend(guards::first(&question.rows(&turns)));
                 let scored: Vec<&TurnRow> = question.rows(&read).into_iter().filter(|t| t.score.is_some()).collect();
@@ -338,60 +341,6 @@ impl Behavior {
             }
         }
         Ok(())
-    }
-}
-
-/// Most conditions whose means are estimates.
-const ESTIMATES: usize = 4;
-
-impl Behavior {
-    /// Writes the outcome of each condition, and of each condition at each turn.
-    fn summary(
-        &self,
-        turns: &[&TurnRow],
-        all: &[values::Course],
-        about: &levels::About,
-        out: &mut Findings,
-    ) -> Result<()> {
-        out.section(if *about.outcome == Outcome::Score { "Accuracy" } else { "Outcome" });
-        summary::tell(turns, all, about, out);
-        let lengths = values::last(turns).into_iter().map(|t| t.turn);
-        let (least, most) = lengths.fold((u32::MAX, 0), |(a, b), n| (a.min(n), b.max(n)));
-        if least < most {
-            out.say(format!("Conversations have {least} to {}", plural(most as usize, "turn")));
-        }
-        let cells = summary::cells(turns, all, about);
-        let (method, citation) = summary::method(all, self.level);
-        out.table(summary::table(&cells, about.outcome)).method(method.as_str()).citation(citation);
-        let bars = figure::bars(citation == friction_stats::cite::WILSON, self.level);
-        if let Some(figure) = figure::by_turn(&cells, turns, about, &bars)? {
-            out.figure(figure).method(method).citation(citation);
-        }
-        Ok(())
-    }
-
-    /// Asks for the outcome of each condition, and answers where there are few.
-    fn listed(&self, turns: &[&TurnRow], compared: &[values::Course], about: &levels::About, out: &mut Findings) {
-        let names = values::Factor::Condition.levels(turns);
-        let what = about.outcome.label();
-        out.ask(match &names[..] {
-            [_] => format!("How large is the {what}?"),
-            _ => format!("How large is the {what} of each condition?"),
-        });
-        for name in names.iter().filter(|_| names.len() <= ESTIMATES) {
-            let groups: Vec<f64> =
-                compared.iter().filter(|c| c.condition == *name).filter_map(values::Course::mean).collect();
-            let Some(i) = about.shown(&groups) else { continue };
-            let e = friction_core::Estimate::new(name.as_str(), about.outcome.shown_unit(), i.estimate);
-            let e = e.interval(i.low, i.high, self.level).over(groups.len(), "group").digits(about.outcome.digits());
-            out.add(e)
-                .method(format!(
-                    "mean over groups of the mean over samples and turns ({}); {} interval over groups, Wilson's where every group's value is 0 or 1, otherwise Student's t",
-                    about.turns,
-                    friction_stats::percent(self.level)
-                ))
-                .citation(format!("{}; {}", friction_stats::cite::WILSON, friction_stats::cite::STUDENT));
-        }
     }
 }
 

@@ -8,8 +8,9 @@ use crate::guards::Guard;
 use crate::levels::About;
 use crate::question::Question;
 use crate::values::{Course, Factor, pairs};
+use crate::verdict::Judged;
 use friction_core::manifest::Direction;
-use friction_core::plural;
+use friction_core::{Says, plural};
 use friction_stats::{Flips, bounds, signed};
 use serde_json::{Value, json};
 
@@ -122,5 +123,20 @@ impl OwnSlopes {
         let s = &self.shift;
         value["level_shift"] =
             json!({"estimate": s.estimate, "unit": self.units[1], "low": s.low, "high": s.high, "groups": s.n});
+    }
+}
+
+/// Of several levels: one that would be reached although its own slope does not go the expected way cannot be told; the others
+/// stay as they are. `own` holds the slopes of each level in the order of `judged.each`.
+pub fn diverging(judged: &mut Judged, own: &[Option<&OwnSlopes>], direction: Direction) {
+    for (says, own) in judged.each.iter_mut().zip(own) {
+        let guard = own.and_then(|own| own.guard(direction, *says == Says::Reached));
+        if let Some(fails) = guard.filter(|g| !g.holds) {
+            *says = Says::CannotBeTold;
+            judged.why.push(fails.told);
+        }
+    }
+    if judged.says == Says::Reached && !judged.each.contains(&Says::Reached) {
+        judged.says = Says::CannotBeTold;
     }
 }

@@ -5,7 +5,7 @@ use crate::calibrated::calibrated;
 use crate::contrast::{Contrast as Found, Measure, Tested, contrast, estimate};
 use crate::guards::{self, Guard};
 use crate::levels::About;
-use crate::own_slopes::OwnSlopes;
+use crate::own_slopes::{OwnSlopes, diverging};
 use crate::question::Question;
 use crate::values::{Course, comparable, reference};
 use crate::verdict::{Evidence, Judged, verdict};
@@ -102,15 +102,16 @@ impl Telling<'_> {
         for row in rows.iter().filter(|r| r.found.is_none()) {
             out.warn(format!("{} cannot be told: fewer than two groups have both", row.what));
         }
-        match &rows[..] {
-            [one] => {
+        let own = |row: &Beside| OwnSlopes::of(q, &chosen, &row.sides.first, &row.differences, about);
+        let own: Vec<Option<OwnSlopes>> = rows.iter().map(own).collect();
+        match (&rows[..], &own[..]) {
+            ([one], [own]) => {
                 out.ask(self.wording().asked(&one.sides, true));
-                let own = OwnSlopes::of(q, &chosen, &one.sides.first, &one.differences, about);
                 self.one(&question, &levels, (one, own.as_ref()), averaged, out);
             }
             _ => {
                 out.ask(question.clone());
-                self.several(&question, (&first, &levels), &rows, averaged, out);
+                self.several(&question, (&first, &levels), (&rows, &own), averaged, out);
             }
         }
         self.aliased(out);
@@ -161,7 +162,7 @@ impl Telling<'_> {
         &self,
         rows: &[(&Beside, &Found, f64)],
         levels: &[Vec<String>],
-        own: Option<&OwnSlopes>,
+        own: &[Option<&OwnSlopes>],
         at: usize,
         out: &mut Findings,
     ) -> Option<Judged> {
@@ -175,15 +176,22 @@ impl Telling<'_> {
         let mut guards = self.guards(rows, levels, digits);
         let (sign, smallest) = (locked.direction.sign(), locked.smallest.unwrap_or(f64::INFINITY));
         let reached = evidence.iter().any(|e| e.says(sign, smallest) == Says::Reached);
-        guards.extend(own.and_then(|own| own.guard(locked.direction, reached)));
-        let judged = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
+        if let [own] = own {
+            guards.extend(own.and_then(|own| own.guard(locked.direction, reached)));
+        }
+        let mut judged = verdict(locked, &evidence, &guards, self.planned, (&wording.unit(), digits));
+        if own.len() > 1 {
+            diverging(&mut judged, own, locked.direction);
+        }
         for (block, e) in out.blocks[at..].iter_mut().zip(&judged.each) {
             if let Body::Estimate(estimate) = &mut block.body {
                 estimate.says = Some(e.to_string());
             }
         }
         let (says, mut why) = (judged.says, judged.why.clone());
-        why.extend(own.map(OwnSlopes::sentences).unwrap_or_default());
+        if let [Some(own)] = own {
+            why.extend(own.sentences());
+        }
         why.push(calibrated(&self.question.contrast, self.about.outcome));
         why.extend(self.scope.clone());
         let estimand = match rows {
@@ -223,7 +231,7 @@ impl Telling<'_> {
         ));
         let at = out.blocks.len();
         self.estimate(row, c, c.flips.p, averaged, out);
-        let judged = self.verdict(&[(row, c, c.flips.p)], levels, own, at, out);
+        let judged = self.verdict(&[(row, c, c.flips.p)], levels, &[own], at, out);
         let factors = q.contrast.factors();
         let compared: &[String] = if q.contrast.is_trend() { &levels[0] } else { &row.sides.first };
         let mut value = json!({
@@ -269,12 +277,14 @@ impl Telling<'_> {
         &self,
         question: &str,
         (first, levels): (&str, &[Vec<String>]),
-        rows: &[Beside],
+        (rows, own): (&[Beside], &[Option<OwnSlopes>]),
         averaged: bool,
         out: &mut Findings,
     ) {
         let (q, about, wording) = (self.question, self.about, self.wording());
         let found: Vec<(&Beside, &Found)> = rows.iter().filter_map(|r| Some((r, r.found.as_ref()?))).collect();
+        let own = rows.iter().zip(own).filter(|(r, _)| r.found.is_some());
+        let own: Vec<Option<&OwnSlopes>> = own.map(|(_, own)| own.as_ref()).collect();
         let adjusted = holm(&found.iter().map(|(_, c)| c.flips.p).collect::<Vec<_>>());
         out.say(format!("Primary: {question} {} are compared with it", plural(found.len(), "level")));
         let at = out.blocks.len();
@@ -282,7 +292,7 @@ impl Telling<'_> {
             self.estimate(row, c, *p, averaged, out);
         }
         let with_p: Vec<(&Beside, &Found, f64)> = found.iter().zip(&adjusted).map(|((r, c), p)| (*r, *c, *p)).collect();
-        let judged = self.verdict(&with_p, levels, None, at, out);
+        let judged = self.verdict(&with_p, levels, &own, at, out);
         let unit = wording.unit();
         let number = |name: &str, f: &dyn Fn(&Found) -> f64| {
             let of = |v: f64| if v.is_finite() { v } else { f64::NAN };
@@ -312,11 +322,15 @@ impl Telling<'_> {
         if found.len() > ESTIMATES {
             out.say("The table `primary` has all levels, the first of which are listed at the end");
         }
-        let contrasts = found.iter().zip(&adjusted).map(|((r, c), p)| {
-            json!({
+        let contrasts = found.iter().zip(&adjusted).zip(&own).map(|(((r, c), p), own)| {
+            let mut value = json!({
                 "level": r.level, "estimate": c.flips.estimate, "low": c.flips.low, "high": c.flips.high, "p": c.flips.p,
                 "p_holm": p, "groups": c.flips.n, "informative_groups": c.informative, "pairs": c.pairs,
-            })
+            });
+            if let Some(own) = own {
+                own.add_to(&mut value);
+            }
+            value
         });
         let value = json!({
             "factor": q.contrast.first(), "reference": first, "outcome": about.outcome, "unit": unit,

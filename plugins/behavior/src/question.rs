@@ -176,6 +176,7 @@ impl Question {
 
     /// Its words.
     pub fn wording<'a>(&'a self, outcome: &'a Outcome) -> Wording<'a> {
-        Wording { contrast: &self.contrast, outcome, numbers: self.numbers }
+        let expects = self.standing.locked().map(|p| p.direction);
+        Wording { contrast: &self.contrast, outcome, numbers: self.numbers, expects }
     }
 }

@@ -10,11 +10,13 @@ const WORDINGS: usize = 8;
 pub fn scope(model: &ModelSection, turns: &[&TurnRow]) -> String {
     let items: BTreeSet<&str> = turns.iter().map(|t| t.item_id.as_str()).collect();
     let topics: BTreeSet<&str> = turns.iter().map(|t| t.topic.as_str()).collect();
-    let mut by: BTreeMap<&str, BTreeSet<Option<u32>>> = BTreeMap::new();
+    let mut by: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
     for t in turns {
-        by.entry(&t.condition).or_default().insert(t.phrase);
+        // A bare question, as of a first turn, is none of the wordings.
+        by.entry(&t.condition).or_default().extend(t.phrase);
     }
-    let fewest = by.iter().map(|(name, all)| (all.len(), *name)).min();
+    // A condition whose messages have no alternatives says them in one way.
+    let fewest = by.iter().map(|(name, all)| (all.len().max(1), *name)).min();
     let wordings = match fewest {
         Some((n, name)) if n < WORDINGS => format!(
             "of these wordings alone, since of `{name}` {} said and {WORDINGS} are needed to say more",
@@ -52,6 +54,10 @@ mod tests {
         let told = scope(&model, &rows.iter().collect::<Vec<_>>());
         assert!(told.contains("`hf:a/b` with its own chat template, of 8 items in 2 topics"), "{told}");
         assert!(told.contains("at least 8 wordings in each condition"), "{told}");
+        // A first turn without a wording adds none.
+        let bare = TurnRow { phrase: None, ..row("y", 0) };
+        let more: Vec<&TurnRow> = rows.iter().filter(|t| t.phrase != Some(7)).chain([&bare]).collect();
+        assert!(scope(&model, &more).contains("7 wordings were said and 8 are needed"), "{}", scope(&model, &more));
         rows.retain(|t| t.condition == "x" || t.phrase < Some(3));
         let told = scope(&model, &rows.iter().collect::<Vec<_>>());
         assert!(told.contains("since of `y` 3 wordings were said and 8 are needed"), "{told}");

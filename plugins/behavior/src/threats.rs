@@ -17,7 +17,7 @@ impl Guarded<'_> {
     /// All guards against threats. Those without anything to say are left out.
     pub fn threats(&self) -> Vec<Guard> {
         let differs = self.differing(self.turns);
-        [self.mass(), self.scale(&differs), self.saturation(&differs), self.topics(&differs)]
+        [self.mass(), self.scale(&differs), self.saturation(&differs), self.topics(&differs), self.balance()]
             .into_iter()
             .flatten()
             .collect()
@@ -81,6 +81,25 @@ impl Guarded<'_> {
             list(&ranks)
         );
         Some(Guard { name: "saturation", told, holds: keeps(&clipped)? && keeps(&ranks)? })
+    }
+
+    /// Whether turn and topic can be told apart: a slope with turns is one over topics where each turn asks one topic alone, in
+    /// all groups. `None` of contrasts without the turn, and of fewer than two groups, turns or topics.
+    fn balance(&self) -> Option<Guard> {
+        let mut by: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
+        for t in self.turns.iter() {
+            by.entry(t.turn).or_default().insert(&t.topic);
+        }
+        let all: BTreeSet<&str> = by.values().flatten().copied().collect();
+        let groups: BTreeSet<u32> = self.turns.iter().map(|t| t.group).collect();
+        let slope = self.question.contrast.by_turn() && groups.len() > 1 && by.len() > 1 && all.len() > 1;
+        let counts = by.values().map(BTreeSet::len);
+        let (least, most) = (counts.clone().min()?, counts.max()?);
+        let told = match most {
+            1 => "balance: each turn asks one topic alone, the same in all groups, so a slope with turns may be one of topics: shuffle topics, or choose `[topics] plugin = \"balanced\"`".to_string(),
+            _ => format!("balance: over the groups each turn asks {least} to {most} of {}", plural(all.len(), "topic")),
+        };
+        slope.then_some(Guard { name: "balance", told, holds: most > 1 })
     }
 
     /// Whether the contrast keeps its sign without any one topic. `None` of fewer than two topics.

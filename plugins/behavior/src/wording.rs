@@ -1,5 +1,5 @@
 //! A contrast in words: the question, the estimand, the unit and the method.
-use friction_core::manifest::contrast_unit;
+use friction_core::manifest::{Direction, contrast_unit};
 use friction_core::{Contrast, Outcome};
 use friction_stats::percent;
 
@@ -10,6 +10,8 @@ pub struct Wording<'a> {
     pub outcome: &'a Outcome,
     /// Whether the levels of a trend are numbers.
     pub numbers: bool,
+    /// What the lock expects of it; `None` where it does not name it.
+    pub expects: Option<Direction>,
 }
 
 /// The levels that a contrast compares.
@@ -50,12 +52,23 @@ impl Wording<'_> {
             (Some(g), false, _) => {
                 format!("Does the difference of {what} between {f} = {b} and {f} = {a} depend on {g}?")
             }
-            (None, true, Outcome::Score) if short => format!("Does accuracy fall faster if {f} = {b} than if {a}?"),
+            (None, true, Outcome::Score) if short => {
+                format!("Does accuracy {} if {f} = {b} than if {a}?", self.moves())
+            }
             (None, true, Outcome::Score) => {
-                format!("Does accuracy fall faster with turns under {f} = {b} than under {f} = {a}?")
+                format!("Does accuracy {} with turns under {f} = {b} than under {f} = {a}?", self.moves())
             }
             (None, true, _) => format!("Does the {what} change otherwise with turns if {f} = {b} than if {f} = {a}?"),
             (None, false, _) => format!("Does the {what} differ between {f} = {b} and {f} = {a}?"),
+        }
+    }
+
+    /// How a slope is expected to differ.
+    fn moves(&self) -> &'static str {
+        match self.expects {
+            None | Some(Direction::Falls) => "fall faster",
+            Some(Direction::Rises) => "rise faster",
+            Some(Direction::Either) => "change otherwise",
         }
     }
 
@@ -73,7 +86,7 @@ impl Wording<'_> {
         let (f, what) = (self.contrast.first(), self.outcome.label());
         let plain = self.contrast.second().is_none() && !self.contrast.is_trend();
         match (plain && self.contrast.by_turn(), self.outcome) {
-            (true, Outcome::Score) => format!("Does accuracy fall faster at one level of {f} than at the other?"),
+            (true, Outcome::Score) => format!("Does accuracy {} at one level of {f} than at the other?", self.moves()),
             (true, _) => format!("Does the {what} change otherwise with turns at one level of {f}?"),
             (false, _) => format!("Does the {what} differ between levels of {}?", self.contrast),
         }

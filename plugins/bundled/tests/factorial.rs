@@ -185,7 +185,7 @@ fn contrasts_that_the_design_cannot_tell_are_refused_at_their_table() {
     let judged = study(&format!("{FACTORS}{}outcome = \"metric.foo\"\n", of("completion × turn")));
     says(
         &taken(&judged, &["study.scores=[\"foo\"]"]),
-        &["completion × turn of metric.foo, interrupt minus complete: "],
+        &["completion × turn of metric.foo, interrupt minus complete: ", "is exploratory and has no verdict"],
     );
     says(&refused(&judged, &["study.scores=[\"fo\"]"]), &["there are `fo`; numbers that people or a judge give"]);
     let m = study(&format!("{FACTORS}[primary]\ncontrast = \"tone\"\n"));

@@ -94,9 +94,15 @@ fn estimate(o: &Mediation, e: &Effect, (name, groups): (&str, usize), answer: Op
         None => Estimate::untold(what, "%"),
     };
     row.says = answer.map(|a| a.says.to_string());
-    out.add(row.over(groups, "group").null(0.0).digits(0))
+    let row = out
+        .add(row.over(groups, "group").null(0.0).digits(0))
         .method("Σ indirect effect of `partner` / Σ total effect; interval over groups by Fieller's theorem")
         .citation(format!("{PATCHING}; {FIELLER}"));
+    // Without a site that was named before the run, sites are looked through.
+    match answer {
+        Some(_) => row.confirmatory(),
+        None => row.exploratory(),
+    };
 }
 
 /// What a reader must know first.
