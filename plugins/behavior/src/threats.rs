@@ -205,6 +205,30 @@ mod tests {
     }
 
     #[test]
+    fn a_slope_with_turns_needs_topics_that_are_not_the_turn() {
+        let balance = |rows: &[TurnRow], contrast: &str| {
+            let turns: Vec<&TurnRow> = rows.iter().collect();
+            let about = About { outcome: &Outcome::Score, reference: None, level: 0.95, seed: 5, turns: "all turns" };
+            let read = Reading { outcome: &Outcome::Score, first_turn: 1, turns: ComparedTurns::All };
+            let question =
+                Question::new(Some(contrast.parse().unwrap()), None, Locked::default(), read, &turns).unwrap();
+            Guarded { question: &question, turns: &turns, about: &about, discovery: 0.5, last: false }.balance()
+        };
+        let mut rows = study(|_, t| [f64::from(t) - 3.5, f64::from(t) - 1.5], 0.95);
+        let fails = balance(&rows, "completion × turn").unwrap();
+        assert!(!fails.holds && fails.told.contains("one topic alone"), "{fails:?}");
+        assert!(balance(&rows, "completion").is_none());
+        for t in &mut rows {
+            t.topic = format!("topic {}", (t.turn + t.group) % 4);
+        }
+        let holds = balance(&rows, "completion × turn").unwrap();
+        // Ten groups, four topics.
+        assert!(holds.holds && holds.told.contains("each turn asks 4 to 4 of 4 topics"), "{holds:?}");
+        rows.iter_mut().for_each(|t| t.topic = "one".into());
+        assert!(balance(&rows, "completion × turn").is_none());
+    }
+
+    #[test]
     fn one_topic_must_not_make_the_contrast() {
         let all = study(|_, t| [f64::from(t) - 3.5, f64::from(t) - 1.5], 0.95);
         let kept = one(&all, &Outcome::LogOdds, "topics").unwrap();

@@ -83,3 +83,37 @@ fn the_guard_asks_only_where_the_verdict_would_be_reached() {
     let out = found(&changing(-0.03, 0.0), "completion × turn", 2, None, 1);
     assert!(out.values["primary"]["own_slopes"].is_array() && out.verdicts().count() == 0);
 }
+
+#[test]
+fn of_several_levels_the_one_that_diverges_alone_cannot_be_told() {
+    let mut rows = changing(0.0, 0.03);
+    let at = |t: &TurnRow, level: &str| t.factors["completion"] == level;
+    let falling = changing(-0.03, 0.03).into_iter().filter(|t| at(t, "interrupt"));
+    rows.extend(falling.map(|t| row(t.group, "jump", "plain", t.turn, t.score.unwrap())));
+    let locked = PrimarySection { reference: Some("complete".into()), ..primary("falls") };
+    let out = under(&rows, None, 2, None, 1, Some(&locked));
+    let each: Vec<_> = out.estimates().map(|e| (e.what.as_str(), e.says.as_deref().unwrap())).collect();
+    assert_eq!(each, [("interrupt - complete", "cannot be told"), ("jump - complete", "reached")]);
+    let v = out.verdicts().next().unwrap();
+    let why = v.evidence.join("; ");
+    let reason = "diverges without degradation: the own slope at completion = interrupt is +0.09 points/turn";
+    assert!(v.says == Says::Reached && why.contains(reason), "{:?} {why}", v.says);
+    let slopes = &out.values["primary"]["contrasts"][1]["own_slopes"];
+    assert!((slopes[0]["slope"].as_f64().unwrap() + 2.91).abs() < 1e-9, "{slopes}");
+    // Without the level that falls nothing is reached.
+    let flat: Vec<TurnRow> = rows
+        .iter()
+        .map(|t| if at(t, "jump") { row(t.group, "jump", "plain", t.turn, 0.5) } else { t.clone() })
+        .collect();
+    let out = under(&flat, None, 2, None, 1, Some(&locked));
+    assert_eq!(out.verdicts().next().unwrap().says, Says::CannotBeTold);
+}
+
+#[test]
+fn the_question_asks_for_what_the_lock_expects() {
+    for (direction, asks) in [("falls", "fall faster"), ("rises", "rise faster"), ("either", "change otherwise")] {
+        let out = under(&changing(-0.03, 0.0), None, 2, None, 1, Some(&primary(direction)));
+        let asked = out.question.unwrap_or_default();
+        assert!(asked.contains(&format!("Does accuracy {asks} if completion = interrupt")), "{asked}");
+    }
+}
