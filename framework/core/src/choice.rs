@@ -15,7 +15,8 @@
 //!   several, the last one counts.
 //! - Otherwise **chosen**: "I'd go with B", "so B", "it is B". The last one counts.
 //! - Otherwise **shown**: a letter or an option's text at the start of the reply, in a bold line, or alone on a line.
-//!   The first one counts. A list of the options does not count.
+//!   The first one counts. A list of the options in order from A does not count, nor does its last letter where the list
+//!   is cut off.
 //! - A line "Question: …" starts another question. If the text before it declares anything, only that text is read.
 //!   Text in `<think>` tags is ignored.
 //! - Formatting is removed first: markdown, LaTeX fonts and boxes, HTML, quotes and brackets, invisible characters,
@@ -47,6 +48,7 @@ mod bank;
 mod declared;
 mod fold;
 mod letter;
+mod listed;
 mod named;
 mod naming;
 mod original;

@@ -232,6 +232,8 @@ impl Reader<'_> {
         if let Some(to) = to.filter(|_| !self.hypothetical(start, i)) {
             // "The answer is A. No wait, it's C."
             let corrects = (i.saturating_sub(5).max(start)..i).any(|k| CORRECTION.contains(&t.word(k)));
+            // "The answer seems to be A, but it is C."
+            let corrects = corrects || before(1) == "but" && self.seemed(start, i);
             let opinion = OPINION.contains(&before(1)) && matches!(before(2), "i" | "we" | "i'd" | "would");
             let (found, to) = chosen(to, opinion);
             return (found.map(|(rank, v)| (if corrects { Rank::Explicit } else { rank }, v)), to);
@@ -277,6 +279,13 @@ impl Reader<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the sentence says before token `i` what merely seems so.
+    fn seemed(&self, start: usize, i: usize) -> bool {
+        let within = |k: &usize| !matches!(self.t.kind(*k), Kind::Line | Kind::Sign('.' | '!' | '?' | ';'));
+        let from = i.saturating_sub(12).max(start);
+        (from..i).rev().take_while(within).any(|k| matches!(self.t.word(k), "seems" | "seemed" | "appears" | "looks"))
     }
 
     /// The token after "is", "must be" or "has to be" at token `i`.

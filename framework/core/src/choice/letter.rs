@@ -66,7 +66,7 @@ impl Reader<'_> {
         self.taken_back(p).unwrap_or(yes)
     }
 
-    /// The letter that replaces the one that ends before token `p`: "A, no wait, C", "A... no, C".
+    /// The letter that replaces the one that ends before token `p`: "A, no wait, C", "A... no, C", "A, I mean C".
     fn taken_back(&self, mut p: usize) -> Option<(Value, usize)> {
         let t = self.t;
         let mut last = None;
@@ -76,6 +76,9 @@ impl Reader<'_> {
             while p < from + 10 {
                 if CORRECTION.contains(&t.word(p)) {
                     corrects = true;
+                } else if t.word(p) == "i" && matches!(t.word(p + 1), "mean" | "meant") {
+                    corrects = true;
+                    p += 1;
                 } else if !matches!(t.sign(p), Some(',' | '.' | '…' | '?' | '!' | '-' | ';' | ':')) {
                     break;
                 }

@@ -97,6 +97,7 @@ impl Reader<'_> {
                 let concludes = head > start && (t.sign(head - 1) == Some(',') || SO.contains(&t.word(head - 1)));
                 let alone = head == self.line_start(start, i)
                     || concludes
+                    || noun && self.opens_letter(direct) && self.after_one_line(start, head)
                     || i > start && ["i", "would", "i'd", "i'll", "will"].contains(&t.word(i - 1));
                 (noun && alone && (direct == i + 1 || t.sign(i + 1) == Some(']'))).then_some((direct, Form::Bare))
             }
@@ -212,7 +213,9 @@ impl Reader<'_> {
             && (p == start + 1 || self.t.begins(p - 1) || !self.t.word(i).is_empty() && self.question(i));
         // "Some say the answer is A."
         let opinion = ["say", "think", "believe", "guess", "assume", "answer"].contains(&before(1));
-        let told = opinion && before(2) != "to" && OTHERS.contains(&before(2));
+        // "Many people would say the answer is A."
+        let would = matches!(before(2), "would" | "will") && OTHERS.contains(&before(3));
+        let told = opinion && before(2) != "to" && (OTHERS.contains(&before(2)) || would);
         let thought = (1..=2).any(|k| THOUGHT.contains(&before(k))) && self.t.word(i) != "why";
         !wrong && !asks && !thought && !told && !self.hypothetical(start, p)
     }

@@ -1,23 +1,27 @@
 //! Answers that are shown without words: a letter at the start of the reply, in a bold line, or alone on a line.
+use super::listed::Label;
 use super::reader::{Candidate, Form, Rank, Reader, Value};
 use super::text::Kind;
-use super::words::{GREETINGS, MAYBE, OPTIONS};
+use super::words::{GREETINGS, MAYBE};
 
 impl Reader<'_> {
     /// The answers that the part from token `start` shows without words, and where a letter at its start ends.
     pub(super) fn shown(&self, start: usize) -> (Vec<Candidate>, usize) {
-        let (t, lines) = (self.t, self.labels(start));
+        let (t, all) = (self.t, self.labels(start));
         let mut found = vec![];
         let mut after = start;
         let show = |value, at| Candidate { rank: Rank::Shown, value, at };
         let (value, at, to) = self.leads(start);
+        // A letter behind a number or a quote is read as an entry of a list only.
+        let heads = all.iter().any(|l| l.at == at && l.heads) || self.one_line(at).is_some();
+        let lines: Vec<Label> = all.into_iter().filter(|l| !l.loose).collect();
         let listed = |k: usize| {
             let (a, b) = (&lines[k], lines.get(k + 1));
             let next = |b: &&Label| b.shape == a.shape && b.letter as u32 == a.letter as u32 + 1;
             b.filter(next).is_some_and(|b| b.line == a.line + 1 || b.whole == a.whole)
         };
         let mine = lines.iter().position(|l| l.at == at);
-        let list = mine.is_some_and(listed);
+        let list = heads || mine.is_some_and(listed);
         // "A: Carbon ❌"
         let crossed = t.sign(to) == Some('✗') || self.judged_in_a_row(at, to);
         if !list && !crossed && value != Value::Nothing {
@@ -28,9 +32,9 @@ impl Reader<'_> {
             found.push(show(Value::Letter(l.letter), l.at));
         }
         let rest: Vec<_> = lines.iter().filter(|l| l.at > at || list).collect();
-        for group in [|l: &&Label| l.alone, |l: &&Label| l.bold || l.own] {
+        for group in [|l: &&Label| l.alone && !l.listed, |l: &&Label| l.bold || l.own] {
             let mut letters: Vec<_> = rest.iter().copied().filter(group).collect();
-            let last = letters.last().copied();
+            let last = letters.iter().rev().find(|l| !l.listed).copied();
             letters.dedup_by_key(|l| l.letter);
             if let (1, Some(l)) = (letters.len(), last) {
                 found.push(show(Value::Letter(l.letter), l.at));
@@ -119,65 +123,4 @@ impl Reader<'_> {
         let (value, to) = self.value(p, Form::Lead);
         (value, at(p, to), to)
     }
-
-    /// Lines that begin with an option's letter.
-    fn labels(&self, start: usize) -> Vec<Label> {
-        let t = self.t;
-        let (mut out, mut line) = (vec![], 0);
-        for i in start..self.end {
-            line += usize::from(t.kind(i) == Kind::Line);
-            if !(i == start || t.begins(i)) || t.kind(i) == Kind::Line {
-                continue;
-            }
-            let mut p = i;
-            let named = OPTIONS.contains(&t.word(p));
-            p += usize::from(named);
-            let opened = matches!(t.sign(p), Some('(' | '['));
-            let bold = t.emphasis(i);
-            p += usize::from(opened);
-            let Some(letter) = t.letter(p).filter(|c| c.is_ascii_uppercase()).and_then(|c| self.valid(c)) else {
-                continue;
-            };
-            let own = self.own_text(p);
-            let (value, _) = self.letter_at(p, Form::Lead, opened.then_some('('));
-            let mut q = p + 1;
-            while matches!(t.sign(q), Some(')' | ']' | '.' | '!')) {
-                q += 1;
-            }
-            let alone = t.ends(q);
-            let marked = alone || matches!(t.sign(p + 1), Some('.' | ')' | ']' | ':' | '-'));
-            if !marked {
-                continue;
-            }
-            let shape = (bold, named, opened, t.sign(p + 1));
-            let reads = value == Value::Letter(letter);
-            let whole = own.is_some_and(|to| self.line_ends(to));
-            out.push(Label {
-                at: p,
-                line,
-                letter,
-                shape,
-                bold: bold && reads,
-                alone: alone && reads,
-                own: own.is_some(),
-                whole,
-            });
-        }
-        out
-    }
-}
-
-/// A line that begins with a letter.
-struct Label {
-    /// Index of the letter's token.
-    at: usize,
-    line: usize,
-    letter: char,
-    shape: (bool, bool, bool, Option<char>),
-    bold: bool,
-    alone: bool,
-    /// The option's text follows the letter.
-    own: bool,
-    /// Nothing but the option's text follows the letter.
-    whole: bool,
 }
