@@ -66,9 +66,9 @@ use serde::Deserialize;
 ///   the contrast cannot be told: response bias;
 /// - an estimate of what each cut reply so far does to the outcome at the same turn, where two conditions have complementary
 ///   schedules of cuts (`keep.schedule`), and the value `cuts_so_far`;
-/// - of a contrast `<factor> × turn` of two levels, the slope of each level by itself and the level shift (the mean difference
-///   over the compared turns), with 95 % intervals by sign flips of groups: sentences of the verdict, and `own_slopes` and
-///   `level_shift` of `primary`. Where the difference of slopes is expected to fall or to rise, the level that is compared with the
+/// - of a contrast `<factor> × turn`, the slope of each level by itself and the level shift (the mean difference
+///   over the compared turns), with 95 % intervals by sign flips of groups: of two levels sentences of the verdict, and
+///   `own_slopes` and `level_shift` of `primary` (of several, of each of its `contrasts`). Where the difference of slopes is expected to fall or to rise, the level that is compared with the
 ///   reference must do so itself. Otherwise the verdict is not `reached`: "cannot be told", since it diverges without
 ///   degradation (or improvement);
 /// - the values `primary` (the contrast: estimate, unit, interval, p, status, `aliases`, `letter_guard`), `verdict` (reached, not reached

@@ -22,9 +22,10 @@ use std::collections::BTreeMap;
 /// estimate keeps its sign if answers that could not be read count as right, in log-odds, and without any one topic; it
 /// survives a correction for each condition's preference for letters; of log-odds, the letters have half of the
 /// probability in the median turn, and the sign stays if values are clipped at ±12 nats and in ranks; and of slopes over
-/// turns, replies to equal first prompts are equal, and no cell's accuracy surely lies beyond chance + 5 to 95 %. Of slopes of
-/// two levels, the one that is compared with `reference` has a slope in the expected direction itself where the verdict would be
-/// *reached*: otherwise it diverges without degradation (of `rises`: without improvement).
+/// turns, replies to equal first prompts are equal, no cell's accuracy surely lies beyond chance + 5 to 95 %, and turns do not
+/// ask one topic each. No group repeats another's items and replies. Of slopes, the level that is compared with `reference` has a
+/// slope in the expected direction itself where the verdict would be *reached*: otherwise it diverges without degradation (of
+/// `rises`: without improvement).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(example = serde_json::json!({"contrast": "completion × turn", "direction": "falls", "smallest": 0.5}))]
