@@ -61,6 +61,10 @@ fn contradictions_are_told() {
     assert_eq!(read("A is correct. B is also correct."), (None, Some('A')));
     assert_eq!(read("The answer is C. If x were negative, it would be D."), (Some('C'), None));
     assert_eq!(read("I don't know"), (None, None));
+    // A list of the options is no answer, nor several.
+    assert_eq!(read("A\nB\nC"), (None, None));
+    assert_eq!(read("A) Carbon B) Neon C) Iron"), (None, None));
+    assert_eq!(read("The answer seems to be B, but it is A."), (Some('A'), Some('B')));
 }
 
 #[test]
@@ -176,7 +180,7 @@ fn long_replies_are_read_in_linear_time() {
     let mut options = ten();
     options[2] = "the answer is not the answer is not ".repeat(8);
     options[4] = "a a a a ".repeat(60);
-    let units = "a |answer |the answer is |answer: |the answer is not |B, |B. |A\n|A. x\n|\\boxed{|{|}|<|<think>|<think|~~|~~a~~|*|_|`|$|\\|(|((B) |B is |if the |so |answer option |I |I believe |答案|答案是B|Question: \n|Sure! |<b>|<B>|&|\u{200b}|é|B and |Answer\n|* A. |answer is likely |</think>|<think></think>|**B. Neon** |not B but |A, no, |A is correct and |A is correct. B is also |if B would be correct |\\boxed{A}\\boxed{B}|A. Carbon ✅\nB. Neon ❌\n|the answer, I believe, |~A~|third option |leaving us only |A? B? |A? no |it would be wrong to ";
+    let units = "a |answer |the answer is |answer: |the answer is not |B, |B. |A\n|A. x\n|\\boxed{|{|}|<|<think>|<think|~~|~~a~~|*|_|`|$|\\|(|((B) |B is |if the |so |answer option |I |I believe |答案|答案是B|Question: \n|Sure! |<b>|<B>|&|\u{200b}|é|B and |Answer\n|* A. |answer is likely |</think>|<think></think>|**B. Neon** |not B but |A, no, |A is correct and |A is correct. B is also |if B would be correct |\\boxed{A}\\boxed{B}|A. Carbon ✅\nB. Neon ❌\n|the answer, I believe, |~A~|third option |leaving us only |A? B? |A? no |it would be wrong to |A) Carbon B) Neon Answer C |1. A\n2. B\n|A, I mean B, |it seems, but it is ";
     let turns = format!("The answer is {}C", "not B but ".repeat(100_000));
     assert_eq!(declared(&turns, &options), None, "so many turns are followed by nobody");
     for unit in units.split('|') {
