@@ -4,10 +4,13 @@ use crate::guards::Guard;
 use friction_core::{TurnRow, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The item and the reply at each condition, sample and turn of a group.
+type Said<'a> = BTreeMap<(&'a str, u32, u32), [&'a str; 2]>;
+
 /// Whether no group is a copy of another: the same items and the same replies in every conversation. `None` if no reply's
 /// text is known.
 pub fn copies(turns: &[&TurnRow]) -> Option<Guard> {
-    let mut said: BTreeMap<u32, BTreeMap<(&str, u32, u32), [&str; 2]>> = BTreeMap::new();
+    let mut said: BTreeMap<u32, Said> = BTreeMap::new();
     for t in turns.iter().filter(|t| !t.item_id.is_empty()) {
         let reply = t.reply_text()?;
         let place = (t.condition.as_str(), t.sample, t.turn);

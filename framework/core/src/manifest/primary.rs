@@ -5,6 +5,7 @@ use crate::Factors;
 use crate::deserialize::deserialize;
 use crate::issues::{Issues, Path};
 use crate::sections::PrimarySection;
+use std::collections::btree_map::Entry;
 
 /// The table `[primary]` with its defaults, so that the lock holds all of it.
 pub(super) fn read(
@@ -43,10 +44,10 @@ pub(super) fn read(
 /// the lock says what the sign of the estimate means.
 fn resolve(primary: &mut PrimarySection, factorial: Option<&Factorial>, conditions: &[ConditionChoice]) {
     for factor in primary.contrast.factors().to_vec() {
-        if !primary.levels.contains_key(&factor) {
-            let levels = ordered(&factor, factorial, conditions);
+        if let Entry::Vacant(place) = primary.levels.entry(factor) {
+            let levels = ordered(place.key(), factorial, conditions);
             if levels.len() > 1 {
-                primary.levels.insert(factor, levels);
+                place.insert(levels);
             }
         }
     }
