@@ -129,6 +129,9 @@ struct Behavior {
     /// The study's model.
     #[serde(skip)]
     model: Option<ModelSection>,
+    /// Whether replies are drawn. Draws that are equal by chance are no copies.
+    #[serde(skip)]
+    drawn: bool,
 }
 fn level() -> f64 {
     0.95
@@ -205,7 +208,8 @@ impl PluginConfig for Behavior {
         let discovery = cx.study.as_ref().map(|s| s.discovery());
         let (grade, locked, amended) = (cx.grade.clone(), cx.primary.clone(), cx.amended.clone());
         let model = Some(cx.model.clone());
-        let built = Self { grade, locked, amended, planned, discovery, model, ..self.clone() };
+        let drawn = cx.generation.as_ref().is_some_and(|g| g.temperature > 0.0);
+        let built = Self { grade, locked, amended, planned, discovery, model, drawn, ..self.clone() };
         // The locked contrast may not go together with the options.
         built.faults()?;
         Ok(Box::new(built))
@@ -325,7 +329,9 @@ impl Behavior {
             let judged = guarded.judge();
             let mut given: Vec<_> = judged.iter().filter_map(guard::Judged::as_guard).collect();
             given.extend(guarded.threats());
-            given.extend(copies::copies(&question.rows(&turns)));
+            if !self.drawn {
+                given.extend(copies::copies(&question.rows(&turns)));
+            }
             if question.contrast.by_turn() && *outcome == Outcome::Score {
                 given.extend(guards::first(&question.rows(&turns)));
                 let scored: Vec<&TurnRow> = question.rows(&read).into_iter().filter(|t| t.score.is_some()).collect();

@@ -58,17 +58,29 @@ impl Wording<'_> {
             (None, true, Outcome::Score) => {
                 format!("Does accuracy {} with turns under {f} = {b} than under {f} = {a}?", self.moves())
             }
-            (None, true, _) => format!("Does the {what} change otherwise with turns if {f} = {b} than if {f} = {a}?"),
-            (None, false, _) => format!("Does the {what} differ between {f} = {b} and {f} = {a}?"),
+            (None, true, _) => format!("Does the {what} {} with turns if {f} = {b} than if {f} = {a}?", self.moves()),
+            (None, false, _) => match self.differs() {
+                Some(side) => format!("Is the {what} {side} at {f} = {b} than at {f} = {a}?"),
+                None => format!("Does the {what} differ between {f} = {b} and {f} = {a}?"),
+            },
         }
     }
 
     /// How a slope is expected to differ.
     fn moves(&self) -> &'static str {
-        match self.expects {
-            None | Some(Direction::Falls) => "fall faster",
-            Some(Direction::Rises) => "rise faster",
-            Some(Direction::Either) => "change otherwise",
+        match (self.expects, self.outcome) {
+            (Some(Direction::Falls), _) | (None, Outcome::Score) => "fall faster",
+            (Some(Direction::Rises), _) => "rise faster",
+            (Some(Direction::Either) | None, _) => "change otherwise",
+        }
+    }
+
+    /// How a mean is expected to differ from another.
+    fn differs(&self) -> Option<&'static str> {
+        match self.expects? {
+            Direction::Falls => Some("lower"),
+            Direction::Rises => Some("higher"),
+            Direction::Either => None,
         }
     }
 
@@ -76,8 +88,11 @@ impl Wording<'_> {
     pub fn of_several(&self, a: &str) -> String {
         let (f, what) = (self.contrast.first(), self.outcome.label());
         match self.contrast.by_turn() {
-            true => format!("Does the {what} change otherwise with turns than if {f} = {a}?"),
-            false => format!("At which {f} does the {what} differ from {f} = {a}?"),
+            true => format!("Does the {what} {} with turns than if {f} = {a}?", self.moves()),
+            false => match self.differs() {
+                Some(side) => format!("At which {f} is the {what} {side} than at {f} = {a}?"),
+                None => format!("At which {f} does the {what} differ from {f} = {a}?"),
+            },
         }
     }
 

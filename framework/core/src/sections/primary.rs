@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 /// survives a correction for each condition's preference for letters; of log-odds, the letters have half of the
 /// probability in the median turn, and the sign stays if values are clipped at ±12 nats and in ranks; and of slopes over
 /// turns, replies to equal first prompts are equal, no cell's accuracy surely lies beyond chance + 5 to 95 %, and turns do not
-/// ask one topic each. No group repeats another's items and replies. Of slopes, the level that is compared with `reference` has a
+/// ask one topic each. With greedy replies no group repeats another's. Of slopes, the level that is compared with `reference` has a
 /// slope in the expected direction itself where the verdict would be *reached*: otherwise it diverges without degradation (of
 /// `rises`: without improvement).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

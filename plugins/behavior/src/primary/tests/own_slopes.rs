@@ -117,3 +117,28 @@ fn the_question_asks_for_what_the_lock_expects() {
         assert!(asked.contains(&format!("Does accuracy {asks} if completion = interrupt")), "{asked}");
     }
 }
+
+#[test]
+fn questions_of_means_and_of_several_levels_ask_for_it_too() {
+    let asked = |rows: &[TurnRow], contrast: &str, direction: &str| {
+        let locked = json!({"contrast": contrast, "direction": direction, "smallest": 0.5, "reference": "complete"});
+        let locked: PrimarySection = serde_json::from_value(locked).unwrap();
+        under(rows, None, locked.contrast.first_turn(), None, 1, Some(&locked)).question.unwrap_or_default()
+    };
+    let two = changing(-0.03, 0.0);
+    for (direction, asks) in [("falls", "Is the accuracy lower at"), ("rises", "Is the accuracy higher at")] {
+        let q = asked(&two, "completion", direction);
+        assert_eq!(q, format!("{asks} completion = interrupt than at completion = complete?"));
+    }
+    assert!(asked(&two, "completion", "either").starts_with("Does the accuracy differ between "));
+    let mut three = two.clone();
+    three.extend(
+        two.iter()
+            .filter(|t| t.factors["completion"] == "interrupt")
+            .map(|t| row(t.group, "jump", "plain", t.turn, t.score.unwrap())),
+    );
+    let q = asked(&three, "completion × turn", "falls");
+    assert_eq!(q, "Does the accuracy fall faster with turns than if completion = complete?");
+    let q = asked(&three, "completion", "rises");
+    assert_eq!(q, "At which completion is the accuracy higher than at completion = complete?");
+}
