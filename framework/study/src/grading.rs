@@ -50,7 +50,7 @@ pub(crate) fn check(
 /// Which metrics grades may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Metrics {
-    /// These.
+    /// Names of the metrics that a grade may have; it has no others.
     Known(Vec<String>),
     /// The dataset grades, and does not say.
     Untold,

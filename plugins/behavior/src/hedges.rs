@@ -45,7 +45,7 @@ fn imported(t: &TurnRow, name: &str) -> Option<u64> {
 /// A sum over replies in which something is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The sum.
+    /// The sum of the known values: occurrences of hedges, or characters.
     pub sum: u64,
     /// Number of replies in which it is known.
     pub of: u64,

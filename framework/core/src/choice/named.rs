@@ -106,22 +106,26 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether token `q` may stand in the noun phrase after an adjective such as "best": a word that is no option's letter and
+    /// opens no clause, denial or fault.
+    pub(super) fn in_noun_phrase(&self, q: usize) -> bool {
+        let t = self.t;
+        let word = t.word(q);
+        t.kind(q) == Kind::Word
+            && t.letter(q).is_none_or(|c| c == 'a')
+            && ![&CLAUSE, &NOT, &WRONG].iter().any(|words| words.contains(word))
+    }
+
     /// If the rest of a noun phrase from token `p`, a verb and an option's letter follow an adjective such as "best": the
     /// token after the verb. "The best force here is option D", "the most plausible cause is (B)", "the right law is not
     /// option A but option C". A letter without the word or brackets may be the name of something: "the best vitamin is C".
     fn described(&self, p: usize) -> Option<usize> {
         let t = self.t;
-        let noun = |q: usize| {
-            let word = t.word(q);
-            t.kind(q) == Kind::Word
-                && t.letter(q).is_none_or(|c| c == 'a')
-                && ![&CLAUSE, &NOT, &WRONG].iter().any(|words| words.contains(word))
-        };
         let option = |q: usize| {
             let bracketed = t.sign(q) == Some('(') && t.sign(q + 2) == Some(')');
             (bracketed || OPTIONS.contains(t.word(q))) && self.opens_letter(q)
         };
-        for q in (p..p + 7).take_while(|q| noun(*q)) {
+        for q in (p..p + 7).take_while(|q| self.in_noun_phrase(*q)) {
             if !IS.contains(t.word(q)) {
                 continue;
             }

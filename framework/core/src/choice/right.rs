@@ -1,7 +1,7 @@
 //! Letters that the reply says are right: "B is correct".
 use super::reader::{Reader, Value};
 use super::text::Kind;
-use super::words::{ADVERBS, AFTER, CLAUSE, GREETINGS, IS, JOIN, MOST, NOT, RIGHT, SAID, SO, SUBJECT, WRONG};
+use super::words::{ADVERBS, AFTER, GREETINGS, IS, JOIN, MOST, RIGHT, SAID, SO, SUBJECT};
 
 impl Reader<'_> {
     /// If the letter at token `i` is said to be right ("B is correct", "Option B is the best answer"): the answer, and
@@ -102,13 +102,7 @@ impl Reader<'_> {
     /// force here."
     fn thing(&self, i: usize, before: &str, q: usize) -> Option<usize> {
         let t = self.t;
-        let noun = |k: usize| {
-            let word = t.word(k);
-            t.kind(k) == Kind::Word
-                && t.letter(k).is_none_or(|c| c == 'a')
-                && ![&CLAUSE, &NOT, &WRONG].iter().any(|words| words.contains(word))
-        };
-        let end = (q..q + 6).find(|k| !noun(*k)).filter(|end| *end > q)?;
+        let end = (q..q + 6).find(|k| !self.in_noun_phrase(*k)).filter(|end| *end > q)?;
         let closes = t.ends(end) || matches!(t.sign(end), Some('.' | '!' | ';')) && t.spaced(end + 1);
         let option = matches!(before, "option" | "choice" | "answer" | "letter");
         let here = matches!(t.word(end - 1), "here" | "listed" | "given" | "offered")
